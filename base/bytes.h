@@ -1,0 +1,61 @@
+// Payload: an immutable run of bytes together with whatever keeps it alive.
+//
+// Copying one copies a reference. The owner may be a vector, a received message of some transport, or
+// a pinned slot of a shard: readers cannot tell, and need not. The bytes never change while any
+// Payload refers to them.
+//
+// Thread-safety: as shared_ptr; distinct Payloads that share an owner may be used by distinct threads.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "base/check.h"
+
+namespace rubato {
+
+class Payload {
+ public:
+  Payload() = default;
+  Payload(std::shared_ptr<const void> owner, std::span<const std::byte> bytes)
+      : owner_(std::move(owner)), bytes_(bytes) {}
+
+  static Payload of(std::vector<std::byte> bytes) {
+    auto owner = std::make_shared<const std::vector<std::byte>>(std::move(bytes));
+    std::span<const std::byte> view(*owner);
+    return {std::move(owner), view};
+  }
+  static Payload copy_of(std::span<const std::byte> bytes) {
+    return of(std::vector<std::byte>(bytes.begin(), bytes.end()));
+  }
+  static Payload of_floats(std::span<const float> values) { return copy_of(std::as_bytes(values)); }
+
+  [[nodiscard]] std::span<const std::byte> bytes() const { return bytes_; }
+  [[nodiscard]] std::size_t size() const { return bytes_.size(); }
+  [[nodiscard]] bool empty() const { return bytes_.empty(); }
+
+  // The bytes as little-endian float32. Callers have checked size and alignment when the payload came
+  // in from outside (protocol/codec.h does).
+  [[nodiscard]] std::span<const float> floats() const {
+    RUBATO_CHECK(bytes_.size() % sizeof(float) == 0, "{} bytes are no floats", bytes_.size());
+    RUBATO_CHECK(reinterpret_cast<std::uintptr_t>(bytes_.data()) % alignof(float) == 0, "misaligned payload");
+    return {reinterpret_cast<const float*>(bytes_.data()), bytes_.size() / sizeof(float)};
+  }
+
+  // The part [offset, offset + length), sharing the owner.
+  [[nodiscard]] Payload part(std::size_t offset, std::size_t length) const {
+    RUBATO_CHECK(offset <= size() && length <= size() - offset, "part [{}, +{}) of {} bytes", offset, length, size());
+    return {owner_, bytes_.subspan(offset, length)};
+  }
+
+ private:
+  std::shared_ptr<const void> owner_;
+  std::span<const std::byte> bytes_;
+};
+
+}  // namespace rubato

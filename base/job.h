@@ -1,0 +1,138 @@
+// The job file, resolved: every key that a job has, with its default. One struct per TOML table.
+//
+// parse_job is strict. An unknown key is refused with the nearest known name; a wrong type, or a value
+// out of range, with what is allowed. write_job writes every key, so that a resolved job file says all
+// that a run depended on; its text is canonical, and job_hash is the SHA-256 of it without the tables
+// and keys that cannot change a result ([cluster] addresses, run directory).
+//
+// Thread-safety: plain values.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/result.h"
+
+namespace rubato {
+
+struct ModelConfig {
+  std::string name = "mlp";            // quadratic | logistic | mlp | lenet5 | cnn
+  std::vector<std::int64_t> hidden;    // mlp: widths of the hidden layers
+  std::string activation = "relu";     // mlp: relu | tanh | sigmoid
+  std::vector<std::int64_t> channels;  // cnn: channels of each 3x3 convolution
+  std::int64_t dense = 128;            // cnn: width of the dense layer before the last
+  double dropout = 0.0;                // before the last layer; 0 is none
+  std::string loss = "cross_entropy";  // cross_entropy | binary_cross_entropy | mse
+  std::int64_t size = 64;              // quadratic: number of weights
+};
+
+struct DataConfig {
+  std::string kind = "idx";  // idx | synthetic (made from the seed; for quadratic and tests)
+  std::string train_inputs, train_labels, test_inputs, test_labels;  // idx: paths, .gz or not
+  std::int64_t classes = 10;
+  double mean = 0.0, stddev = 1.0;  // inputs become (value / 255 - mean) / stddev
+  std::int64_t samples = 1024;      // synthetic: number of training samples
+  std::string shards = "static";    // on-arrival modes: static
+};
+
+struct ScheduleConfig {
+  std::string name = "constant";  // constant | step | cosine
+  double warmup_epochs = 0.0;     // linear from 0, for any of them
+  double step_epochs = 1.0;       // step: every so many epochs ...
+  double step_factor = 0.1;       // ... the rate is multiplied by this
+  double final_fraction = 0.0;    // cosine: the rate at the end over the rate at the start
+};
+
+struct OptimizerConfig {
+  std::string name = "sgd";  // sgd | momentum | nesterov | adam | adamw
+  double rate = 0.01;
+  double momentum = 0.9;
+  double beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8;
+  double weight_decay = 0.0;
+  double clip_value = 0.0;  // server: each element of the mean gradient into [-v, v]; 0 is off
+  double clip_norm = 0.0;   // worker: global norm of its own mean gradient (of each leaf's in bsp); 0 is off
+  ScheduleConfig schedule;
+};
+
+struct ConsistencyConfig {
+  std::string mode = "bsp";        // bsp | ssp:S | asp
+  std::string nonfinite = "skip";  // skip | stop
+  double evict_after_s = 10.0;     // a worker that lives and does not move for so long is evicted
+};
+
+struct ClusterConfig {
+  std::int64_t servers = 1, workers = 1;
+  std::int64_t min_workers = 0;    // 0: all of them
+  std::int64_t shard_threads = 1;  // per server process
+  std::int64_t slice_bytes = 1 << 20;
+  std::string transport = "ipc";                   // ipc | tcp
+  std::string bind = "127.0.0.1";                  // address to listen on; tcp and the scheduler's HTTP
+  std::int64_t scheduler_port = 0, http_port = 0;  // 0: picked by the system
+  double start_timeout_s = 30.0;                   // to wait for members that do not come
+  double lost_after_s = 2.0;                       // no heartbeat for so long: lost
+};
+
+struct TrainConfig {
+  std::int64_t epochs = 1;
+  std::int64_t steps = 0;          // clocks per worker; 0: epochs decide
+  std::int64_t batch = 64;         // samples per update in bsp, per push on arrival
+  std::int64_t micro_batches = 4;  // bsp: leaves of a batch
+  std::uint64_t seed = 1;
+};
+
+struct WorkerConfig {
+  std::string device = "auto";  // auto | cpu | cuda:N
+  std::int64_t threads = 1;     // compute threads of each worker
+};
+
+struct EvaluationConfig {
+  bool enabled = true;
+  std::int64_t every_epochs = 1;  // and always at the end
+  std::int64_t batch = 500;
+};
+
+struct DebugConfig {
+  bool trace = false;              // write RUN/trace/*.jsonl for the protocol checker
+  std::int64_t nonfinite_at = -1;  // fault injection for tests: worker 0 spoils the gradient of this clock
+  double slow_worker_ms = 0.0;     // worker 0 sleeps so long in every step
+};
+
+struct Job {
+  ModelConfig model;
+  DataConfig data;
+  OptimizerConfig optimizer;
+  ConsistencyConfig consistency;
+  ClusterConfig cluster;
+  TrainConfig train;
+  WorkerConfig worker;
+  EvaluationConfig evaluation;
+  DebugConfig debug;
+};
+
+// "consistency.mode" -> "ssp:3"; later ones win. Values are TOML values; a bare word is a string.
+using Overrides = std::vector<std::pair<std::string, std::string>>;
+
+// Splits "key=value". Errors: kUsage.
+[[nodiscard]] Result<std::pair<std::string, std::string>> parse_override(const std::string& text);
+
+// Errors: kUsage, naming file, line, key and what is allowed; kData where the file is not there.
+[[nodiscard]] Result<Job> load_job(const std::string& path, const Overrides& overrides = {});
+[[nodiscard]] Result<Job> parse_job(const std::string& text, const std::string& origin,
+                                    const Overrides& overrides = {});
+
+[[nodiscard]] std::string write_job(const Job& job);
+[[nodiscard]] std::string job_hash(const Job& job);
+
+// The staleness bound that a mode string stands for. bsp is 0 with aggregation.
+struct Mode {
+  enum class Apply : std::uint8_t { kAggregate = 0, kOnArrival = 1 } apply = Apply::kAggregate;
+  static constexpr std::int64_t kUnbounded = -1;
+  std::int64_t bound = 0;  // kUnbounded: none
+  friend bool operator==(const Mode&, const Mode&) = default;
+};
+[[nodiscard]] Result<Mode> parse_mode(const std::string& text);
+[[nodiscard]] std::string mode_name(const Mode& mode);
+
+}  // namespace rubato

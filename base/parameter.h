@@ -1,0 +1,42 @@
+// What the servers must know of a parameter: they know no model (docs/architecture.md).
+//
+// A model lists its parameters once, in its own order; that order is the manifest's, the order of
+// weights_sha256 and of the weights file.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace rubato {
+
+enum class InitializerKind : std::uint8_t {
+  kZeros = 0,
+  kOnes = 1,
+  kUniform = 2,  // uniform in [-scale, scale)
+  kNormal = 3,   // mean 0, standard deviation `scale`
+};
+
+// Element i of a parameter is a pure function of (job seed, parameter name, i).
+struct Initializer {
+  InitializerKind kind = InitializerKind::kZeros;
+  float scale = 0.0f;
+  friend bool operator==(const Initializer&, const Initializer&) = default;
+};
+
+struct ParameterSpec {
+  std::string name;                 // as in PyTorch's state_dict: "conv1.weight"
+  std::vector<std::int64_t> shape;  // canonical layout: dense (out, in), convolution OHWI
+  Initializer initializer;
+  bool decay = true;        // weight decay applies
+  float rate_scale = 1.0f;  // multiplies the learning rate
+
+  [[nodiscard]] std::int64_t elements() const {
+    std::int64_t count = 1;
+    for (std::int64_t extent : shape) count *= extent;
+    return count;
+  }
+  friend bool operator==(const ParameterSpec&, const ParameterSpec&) = default;
+};
+
+}  // namespace rubato
