@@ -1,8 +1,6 @@
 #include "base/hash.h"
 
 #include <openssl/evp.h>
-
-#define XXH_INLINE_ALL
 #include <xxhash.h>
 
 #include <array>
