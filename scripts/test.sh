@@ -1,0 +1,48 @@
+#!/usr/bin/env bash
+# Installs what is missing, builds, and runs every test: what has to pass before a commit is pushed.
+#
+# Usage: scripts/test.sh [--fast] [--sanitize asan|tsan] [-- CTEST_ARGUMENT...]
+#   --fast      without the tests labelled `slow`: for between two edits
+#   --sanitize  under the address and undefined-behaviour sanitizers, or the thread sanitizer;
+#               tests that run no C++ (labels `structure` and `scripts`) are left out
+#   --          what follows goes to ctest, for instance: scripts/test.sh -- -R layers
+set -euo pipefail
+source "$(dirname "$0")/lib.sh"
+
+preset=release
+excluded=()
+while [[ $# -gt 0 ]]; do
+  case "$1" in
+    --fast) excluded+=(slow) ;;
+    --sanitize)
+      preset="${2:-}"
+      [[ "$preset" == asan || "$preset" == tsan ]] || die "--sanitize takes asan or tsan"
+      excluded+=(structure scripts)
+      shift
+      ;;
+    --) shift && break ;;
+    -h | --help) usage && exit 0 ;;
+    *) die "unknown argument $1 (try --help)" ;;
+  esac
+  shift
+done
+
+# The whole log is kept; a pipe sees failures and the summary, a terminal one line that moves.
+run_tests() {
+  local arguments=(--test-dir "$(build_dir "$preset")" -j "$(nproc)" --output-on-failure --progress)
+  if [[ ${#excluded[@]} -gt 0 ]]; then
+    arguments+=(--label-exclude "^($(IFS='|' && echo "${excluded[*]}"))\$")
+  fi
+  if [[ -t 1 ]]; then
+    ctest "${arguments[@]}" "$@"
+  else
+    ctest "${arguments[@]}" "$@" | grep -vE '^ +Start +[0-9]+:|^ *[0-9]+/[0-9]+ Test +#.* Passed +[0-9.]+ sec'
+  fi
+}
+
+scripts/setup.sh --test
+build_preset "$preset"
+say "testing${excluded[*]:+ (without ${excluded[*]})}"
+started=$SECONDS
+run_tests "$@" || die "tests failed after $((SECONDS - started)) s; their output is above and in $(build_dir "$preset")/Testing/Temporary/LastTest.log"
+echo "all tests passed in $((SECONDS - started)) s"
