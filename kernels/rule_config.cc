@@ -1,0 +1,96 @@
+#include "kernels/rule_config.h"
+
+#include <cmath>
+#include <string>
+
+#include "base/check.h"
+#include "base/job.h"
+
+namespace rubato::kernels {
+namespace {
+
+constexpr RuleKind kRuleKinds[] = {RuleKind::kSgd, RuleKind::kMomentum, RuleKind::kNesterov, RuleKind::kAdam,
+                                   RuleKind::kAdamW};
+
+Error out_of_range(std::string_view key, double value, std::string_view allowed) {
+  return {Cause::kUsage, fmt::format("optimizer.{} = {} is out of range: {}", key, value, allowed)};
+}
+
+// NaN compares false with everything, so it is refused by each of these.
+bool is_fraction(double value) { return value >= 0.0 && value < 1.0; }
+bool is_amount(double value) { return value >= 0.0 && std::isfinite(value); }
+
+}  // namespace
+
+std::string_view rule_name(RuleKind kind) {
+  switch (kind) {
+    case RuleKind::kSgd:
+      return "sgd";
+    case RuleKind::kMomentum:
+      return "momentum";
+    case RuleKind::kNesterov:
+      return "nesterov";
+    case RuleKind::kAdam:
+      return "adam";
+    case RuleKind::kAdamW:
+      return "adamw";
+  }
+  RUBATO_CHECK(false, "rule kind {}", static_cast<int>(kind));
+  return {};
+}
+
+std::size_t state_planes(RuleKind kind) {
+  switch (kind) {
+    case RuleKind::kSgd:
+      return 0;
+    case RuleKind::kMomentum:
+    case RuleKind::kNesterov:
+      return 1;
+    case RuleKind::kAdam:
+    case RuleKind::kAdamW:
+      return 2;
+  }
+  RUBATO_CHECK(false, "rule kind {}", static_cast<int>(kind));
+  return 0;
+}
+
+Result<RuleConfig> make_rule(const OptimizerConfig& optimizer) {
+  RuleConfig rule{.momentum = optimizer.momentum,
+                  .beta1 = optimizer.beta1,
+                  .beta2 = optimizer.beta2,
+                  .epsilon = optimizer.epsilon,
+                  .weight_decay = optimizer.weight_decay,
+                  .clip_value = optimizer.clip_value};
+  bool known = false;
+  for (RuleKind kind : kRuleKinds) {
+    if (rule_name(kind) != optimizer.name) continue;
+    rule.kind = kind;
+    known = true;
+  }
+  if (!known) {
+    return Error{
+        Cause::kUsage,
+        fmt::format("optimizer.name = \"{}\" is unknown: sgd, momentum, nesterov, adam or adamw", optimizer.name)};
+  }
+  if (!is_fraction(rule.momentum)) return out_of_range("momentum", rule.momentum, "at least 0, below 1");
+  if (!is_fraction(rule.beta1)) return out_of_range("beta1", rule.beta1, "at least 0, below 1");
+  if (!is_fraction(rule.beta2)) return out_of_range("beta2", rule.beta2, "at least 0, below 1");
+  // In float32, where Adam adds it: an epsilon that becomes 0 there would divide 0 by 0.
+  if (!is_amount(rule.epsilon) || !(static_cast<float>(rule.epsilon) > 0.0f)) {
+    return out_of_range("epsilon", rule.epsilon, "above 0, also as a float32");
+  }
+  if (!is_amount(rule.weight_decay)) return out_of_range("weight_decay", rule.weight_decay, "at least 0");
+  if (!is_amount(rule.clip_value)) return out_of_range("clip_value", rule.clip_value, "at least 0; 0 is off");
+  return rule;
+}
+
+UpdateScalars update_scalars(const RuleConfig& rule, const ParameterSpec& spec, double rate, double gradient_scale,
+                             std::uint64_t update_count) {
+  return {.rate = rate * static_cast<double>(spec.rate_scale),
+          .gradient_scale = gradient_scale,
+          .clip_value = rule.clip_value,
+          .decay = spec.decay ? rule.weight_decay : 0.0,
+          .update_count = update_count};
+}
+
+}  // namespace rubato::kernels
