@@ -1,9 +1,12 @@
 // The job file, resolved: every key that a job has, with its default. One struct per TOML table.
 //
 // parse_job is strict. An unknown key is refused with the nearest known name; a wrong type, or a value
-// out of range, with what is allowed. write_job writes every key, so that a resolved job file says all
-// that a run depended on; its text is canonical, and job_hash is the SHA-256 of it without the tables
-// and keys that cannot change a result ([cluster] addresses, run directory).
+// out of range, with what is allowed. Every message is one line. write_job writes every key, so that a
+// resolved job file says all that a run depended on; its text is canonical, and parse_job(write_job(j))
+// is j. job_hash is the SHA-256 of all keys but those that cannot change a result: addresses, ports and
+// timeouts of [cluster], debug.trace, and where the data lies (its fingerprint says what it is).
+//
+// The ranges and the help of each key are in base/job_schema.cc, the one table that all of this walks.
 //
 // Thread-safety: plain values.
 #pragma once
@@ -26,6 +29,7 @@ struct ModelConfig {
   double dropout = 0.0;                // before the last layer; 0 is none
   std::string loss = "cross_entropy";  // cross_entropy | binary_cross_entropy | mse
   std::int64_t size = 64;              // quadratic: number of weights
+  friend bool operator==(const ModelConfig&, const ModelConfig&) = default;
 };
 
 struct DataConfig {
@@ -35,6 +39,7 @@ struct DataConfig {
   double mean = 0.0, stddev = 1.0;  // inputs become (value / 255 - mean) / stddev
   std::int64_t samples = 1024;      // synthetic: number of training samples
   std::string shards = "static";    // on-arrival modes: static
+  friend bool operator==(const DataConfig&, const DataConfig&) = default;
 };
 
 struct ScheduleConfig {
@@ -43,6 +48,7 @@ struct ScheduleConfig {
   double step_epochs = 1.0;       // step: every so many epochs ...
   double step_factor = 0.1;       // ... the rate is multiplied by this
   double final_fraction = 0.0;    // cosine: the rate at the end over the rate at the start
+  friend bool operator==(const ScheduleConfig&, const ScheduleConfig&) = default;
 };
 
 struct OptimizerConfig {
@@ -54,12 +60,14 @@ struct OptimizerConfig {
   double clip_value = 0.0;  // server: each element of the mean gradient into [-v, v]; 0 is off
   double clip_norm = 0.0;   // worker: global norm of its own mean gradient (of each leaf's in bsp); 0 is off
   ScheduleConfig schedule;
+  friend bool operator==(const OptimizerConfig&, const OptimizerConfig&) = default;
 };
 
 struct ConsistencyConfig {
   std::string mode = "bsp";        // bsp | ssp:S | asp
   std::string nonfinite = "skip";  // skip | stop
   double evict_after_s = 10.0;     // a worker that lives and does not move for so long is evicted
+  friend bool operator==(const ConsistencyConfig&, const ConsistencyConfig&) = default;
 };
 
 struct ClusterConfig {
@@ -72,6 +80,7 @@ struct ClusterConfig {
   std::int64_t scheduler_port = 0, http_port = 0;  // 0: picked by the system
   double start_timeout_s = 30.0;                   // to wait for members that do not come
   double lost_after_s = 2.0;                       // no heartbeat for so long: lost
+  friend bool operator==(const ClusterConfig&, const ClusterConfig&) = default;
 };
 
 struct TrainConfig {
@@ -80,23 +89,27 @@ struct TrainConfig {
   std::int64_t batch = 64;         // samples per update in bsp, per push on arrival
   std::int64_t micro_batches = 4;  // bsp: leaves of a batch
   std::uint64_t seed = 1;
+  friend bool operator==(const TrainConfig&, const TrainConfig&) = default;
 };
 
 struct WorkerConfig {
-  std::string device = "auto";  // auto | cpu | cuda:N
+  std::string device = "auto";  // auto | cpu | cuda | cuda:N
   std::int64_t threads = 1;     // compute threads of each worker
+  friend bool operator==(const WorkerConfig&, const WorkerConfig&) = default;
 };
 
 struct EvaluationConfig {
   bool enabled = true;
   std::int64_t every_epochs = 1;  // and always at the end
   std::int64_t batch = 500;
+  friend bool operator==(const EvaluationConfig&, const EvaluationConfig&) = default;
 };
 
 struct DebugConfig {
   bool trace = false;              // write RUN/trace/*.jsonl for the protocol checker
   std::int64_t nonfinite_at = -1;  // fault injection for tests: worker 0 spoils the gradient of this clock
   double slow_worker_ms = 0.0;     // worker 0 sleeps so long in every step
+  friend bool operator==(const DebugConfig&, const DebugConfig&) = default;
 };
 
 struct Job {
@@ -109,6 +122,7 @@ struct Job {
   WorkerConfig worker;
   EvaluationConfig evaluation;
   DebugConfig debug;
+  friend bool operator==(const Job&, const Job&) = default;
 };
 
 // "consistency.mode" -> "ssp:3"; later ones win. Values are TOML values; a bare word is a string.
@@ -117,7 +131,10 @@ using Overrides = std::vector<std::pair<std::string, std::string>>;
 // Splits "key=value". Errors: kUsage.
 [[nodiscard]] Result<std::pair<std::string, std::string>> parse_override(const std::string& text);
 
-// Errors: kUsage, naming file, line, key and what is allowed; kData where the file is not there.
+// Errors: kUsage, naming file, line, key and what is allowed; or that the file is not there.
+//
+// load_job makes data paths absolute: those in the file are relative to the file, those in an override
+// to the current directory. parse_job leaves them as they are.
 [[nodiscard]] Result<Job> load_job(const std::string& path, const Overrides& overrides = {});
 [[nodiscard]] Result<Job> parse_job(const std::string& text, const std::string& origin,
                                     const Overrides& overrides = {});
@@ -125,7 +142,14 @@ using Overrides = std::vector<std::pair<std::string, std::string>>;
 [[nodiscard]] std::string write_job(const Job& job);
 [[nodiscard]] std::string job_hash(const Job& job);
 
-// The staleness bound that a mode string stands for. bsp is 0 with aggregation.
+// All keys with type, range, default and meaning, by table: for --help.
+[[nodiscard]] std::string describe_job_keys();
+
+// What a person should know of a valid job before it starts, a line each; often none.
+[[nodiscard]] std::vector<std::string> job_notes(const Job& job);
+
+// What a mode string stands for: bsp | ssp:S | asp, S from 0 to 1,000,000. ssp:0 is no bsp: it applies on
+// arrival.
 struct Mode {
   enum class Apply : std::uint8_t { kAggregate = 0, kOnArrival = 1 } apply = Apply::kAggregate;
   static constexpr std::int64_t kUnbounded = -1;

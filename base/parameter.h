@@ -1,7 +1,8 @@
 // What the servers must know of a parameter: they know no model (docs/architecture.md).
 //
 // A model lists its parameters once, in its own order; that order is the manifest's, the order of
-// weights_sha256 and of the weights file.
+// weights_sha256 and of the weights file. `fields` lists the members for whoever codes them
+// (protocol/wire.h).
 #pragma once
 
 #include <cstdint>
@@ -22,6 +23,10 @@ struct Initializer {
   InitializerKind kind = InitializerKind::kZeros;
   float scale = 0.0f;
   friend bool operator==(const Initializer&, const Initializer&) = default;
+  template <typename A>
+  void fields(A& a) {
+    a(kind, scale);
+  }
 };
 
 struct ParameterSpec {
@@ -37,6 +42,10 @@ struct ParameterSpec {
     return count;
   }
   friend bool operator==(const ParameterSpec&, const ParameterSpec&) = default;
+  template <typename A>
+  void fields(A& a) {
+    a(name, shape, initializer, decay, rate_scale);
+  }
 };
 
 }  // namespace rubato

@@ -1,0 +1,158 @@
+// What no key of a job can know alone, the syntax of modes and devices, and notes for people.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <optional>
+
+#include "base/job.h"
+#include "base/job_schema.h"
+
+namespace rubato {
+namespace {
+
+constexpr std::int64_t kLargestBound = 1'000'000;
+
+// Digits alone: no sign, no space, nothing behind.
+std::optional<std::int64_t> whole_number(std::string_view text) {
+  std::int64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  const bool digits = !text.empty() && text.front() != '-';
+  if (!digits || error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return value;
+}
+
+class Checker {
+ public:
+  Checker(const Job& job, const Where& where) : job_(job), where_(where) {}
+
+  Status run() const {
+    RUBATO_TRY(check_model_and_data());
+    RUBATO_TRY(check_train());
+    return check_cluster();
+  }
+
+ private:
+  template <class... Arguments>
+  Error wrong(std::string_view key, fmt::format_string<Arguments...> format, Arguments&&... arguments) const {
+    return {Cause::kUsage,
+            fmt::format("{}: {} {}", where_(key), key, fmt::format(format, std::forward<Arguments>(arguments)...))};
+  }
+
+  Status check_model_and_data() const {
+    const ModelConfig& model = job_.model;
+    const DataConfig& data = job_.data;
+    if ((model.name == "quadratic") != (data.kind == "synthetic")) {
+      return wrong("data.kind", "= \"{}\" does not go with model.name = \"{}\": quadratic and synthetic go together",
+                   data.kind, model.name);
+    }
+    if (model.name == "mlp" && model.hidden.empty()) {
+      return wrong("model.hidden", "is empty: give widths, as in [128, 64], or use model.name = \"logistic\"");
+    }
+    if (model.name == "cnn" && model.channels.empty()) {
+      return wrong("model.channels", "is empty: give one number for each convolution, as in [32, 64]");
+    }
+    if (model.loss == "binary_cross_entropy" && data.classes != 2) {
+      return wrong("model.loss", "= \"binary_cross_entropy\" needs data.classes = 2, not {}", data.classes);
+    }
+    if (data.kind == "idx") RUBATO_TRY(check_files());
+    return {};
+  }
+
+  Status check_files() const {
+    const DataConfig& data = job_.data;
+    const std::pair<const char*, const std::string&> train[] = {{"data.train_inputs", data.train_inputs},
+                                                                {"data.train_labels", data.train_labels}};
+    const std::pair<const char*, const std::string&> test[] = {{"data.test_inputs", data.test_inputs},
+                                                               {"data.test_labels", data.test_labels}};
+    for (const auto& [key, file] : train) {
+      if (file.empty()) return wrong(key, "is missing: data.kind = \"idx\" needs it");
+    }
+    for (const auto& [key, file] : test) {
+      if (file.empty() && job_.evaluation.enabled) {
+        return wrong(key, "is missing: give it, or set evaluation.enabled = false");
+      }
+    }
+    return {};
+  }
+
+  Status check_train() const {
+    const TrainConfig& train = job_.train;
+    if (train.epochs == 0 && train.steps == 0) {
+      return wrong("train.epochs", "and train.steps are both 0: nothing to do; set one of them");
+    }
+    if (job_.consistency.mode != "bsp") return {};
+    if (train.batch < train.micro_batches) {
+      return wrong("train.batch",
+                   "= {} is less than train.micro_batches = {}: in bsp a batch is cut into so many leaves; raise the "
+                   "one or lower the other",
+                   train.batch, train.micro_batches);
+    }
+    if (job_.cluster.workers > train.micro_batches) {
+      return wrong("cluster.workers",
+                   "= {} is more than train.micro_batches = {}: in bsp each worker needs a leaf; set "
+                   "train.micro_batches to {} or more, or use fewer workers",
+                   job_.cluster.workers, train.micro_batches, job_.cluster.workers);
+    }
+    return {};
+  }
+
+  Status check_cluster() const {
+    const ClusterConfig& cluster = job_.cluster;
+    if (cluster.min_workers > cluster.workers) {
+      return wrong("cluster.min_workers", "= {} is more than cluster.workers = {}", cluster.min_workers,
+                   cluster.workers);
+    }
+    if (cluster.slice_bytes % 4 != 0) {
+      return wrong("cluster.slice_bytes", "= {} must be a multiple of 4, the bytes of a weight", cluster.slice_bytes);
+    }
+    if (cluster.http_port != 0 && cluster.http_port == cluster.scheduler_port) {
+      return wrong("cluster.http_port", "= {} is cluster.scheduler_port too: two things cannot listen on one port",
+                   cluster.http_port);
+    }
+    return {};
+  }
+
+  const Job& job_;
+  const Where& where_;
+};
+
+}  // namespace
+
+Status check_job(const Job& job, const Where& where) { return Checker(job, where).run(); }
+
+Status check_device(const std::string& text) {
+  const bool numbered = text.starts_with("cuda:") && whole_number(text.substr(5)).has_value();
+  if (numbered || text == "auto" || text == "cpu" || text == "cuda") return {};
+  return Error{Cause::kUsage, "must be auto, cpu, cuda or cuda:N"};
+}
+
+Result<Mode> parse_mode(const std::string& text) {
+  if (text == "bsp") return Mode{Mode::Apply::kAggregate, 0};
+  if (text == "asp") return Mode{Mode::Apply::kOnArrival, Mode::kUnbounded};
+  if (text == "ssp") return Error{Cause::kUsage, "ssp needs its bound, as in ssp:3"};
+  if (text.starts_with("ssp:")) {
+    const auto bound = whole_number(text.substr(4));
+    if (bound && *bound <= kLargestBound) return Mode{Mode::Apply::kOnArrival, *bound};
+    return Error{Cause::kUsage, "the bound of ssp must be a whole number, 0 to 1,000,000, as in ssp:3"};
+  }
+  return Error{Cause::kUsage, "must be bsp, ssp:S or asp, where S is the staleness bound, as in ssp:3"};
+}
+
+std::string mode_name(const Mode& mode) {
+  if (mode.apply == Mode::Apply::kAggregate) return "bsp";
+  return mode.bound == Mode::kUnbounded ? "asp" : fmt::format("ssp:{}", mode.bound);
+}
+
+std::vector<std::string> job_notes(const Job& job) {
+  std::vector<std::string> notes;
+  if (job.optimizer.clip_norm > 0) {
+    notes.push_back("optimizer.clip_norm needs the whole gradient before any of it may leave: early pushing is off");
+  }
+  if (job.train.steps > 0 && job.train.epochs > 1) {
+    notes.push_back(fmt::format("train.steps = {} ends the job, whatever train.epochs says", job.train.steps));
+  }
+  return notes;
+}
+
+}  // namespace rubato

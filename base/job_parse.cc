@@ -1,0 +1,276 @@
+// Reads job files and overrides. The only file that sees toml++, whose exceptions end here.
+#include <fmt/format.h>
+#include <toml++/toml.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <set>
+#include <sstream>
+
+#include "base/job.h"
+#include "base/job_schema.h"
+#include "base/nearest.h"
+
+namespace rubato {
+namespace {
+
+constexpr const char* found_text(toml::node_type type) {
+  switch (type) {
+    case toml::node_type::table:
+      return "a table";
+    case toml::node_type::array:
+      return "a list";
+    case toml::node_type::string:
+      return "a string";
+    case toml::node_type::integer:
+      return "an integer";
+    case toml::node_type::floating_point:
+      return "a floating-point number";
+    case toml::node_type::boolean:
+      return "true or false";
+    default:
+      return "a date or time";
+  }
+}
+
+std::string node_text(const toml::node& node) {
+  std::ostringstream text;
+  node.visit([&](const auto& value) { text << value; });
+  return text.str();
+}
+
+// False if the node is of another type. An integer is a fine number; a number is no fine integer.
+bool assign(const JobSlot& slot, const toml::node& node) {
+  const auto take = [&node](auto* target) {
+    using Target = std::remove_reference_t<decltype(*target)>;
+    const auto value = node.value_exact<Target>();
+    if (value) *target = *value;
+    return value.has_value();
+  };
+  if (auto* const* slot_double = std::get_if<double*>(&slot)) {
+    const auto value = node.is_number() ? node.value<double>() : std::nullopt;
+    if (value) **slot_double = *value;
+    return value.has_value();
+  }
+  if (auto* const* slot_seed = std::get_if<std::uint64_t*>(&slot)) {
+    const auto value = node.value_exact<std::int64_t>();
+    if (value) **slot_seed = static_cast<std::uint64_t>(*value);
+    return value.has_value();
+  }
+  if (auto* const* slot_list = std::get_if<std::vector<std::int64_t>*>(&slot)) {
+    const toml::array* array = node.as_array();
+    if (array == nullptr) return false;
+    std::vector<std::int64_t> list;
+    for (const toml::node& element : *array) {
+      const auto value = element.value_exact<std::int64_t>();
+      if (!value) return false;
+      list.push_back(*value);
+    }
+    **slot_list = std::move(list);
+    return true;
+  }
+  if (auto* const* slot_bool = std::get_if<bool*>(&slot)) return take(*slot_bool);
+  if (auto* const* slot_integer = std::get_if<std::int64_t*>(&slot)) return take(*slot_integer);
+  return take(std::get<std::string*>(slot));
+}
+
+class Reader {
+ public:
+  Reader(Job& job, std::string origin) : origin_(std::move(origin)), keys_(job_keys(job)) {
+    for (JobKey& key : keys_) {
+      paths_.push_back(key.path);
+      for (std::string table = key.table();; table = table.substr(0, table.rfind('.'))) {
+        tables_.insert(table);
+        if (table.find('.') == std::string::npos) break;
+      }
+    }
+  }
+
+  Status read_file(const std::string& text) {
+    toml::table root;
+    try {
+      root = toml::parse(text, origin_);
+    } catch (const toml::parse_error& error) {
+      return Error{Cause::kUsage, fmt::format("{}: {}", at_line(error.source().begin.line), error.description())};
+    }
+    return read_table(root, "");
+  }
+
+  Status read_override(const std::string& path, const std::string& text) {
+    const std::string where = "--set";
+    const JobKey* key = find(path);
+    if (key == nullptr) {
+      if (tables_.contains(path)) {
+        return Error{Cause::kUsage, fmt::format("--set {}={}: this is a table; set one of its keys, as in {}=...", path,
+                                                text, some_key_of(path))};
+      }
+      return Error{Cause::kUsage, where + ": " + unknown("key", path)};
+    }
+    // Parsed as the value of a document, so that a value is written here as in the file; what TOML
+    // does not know is a bare word.
+    toml::table document;
+    try {
+      document = toml::parse("value = " + text);
+    } catch (const toml::parse_error&) {
+      document.clear();
+    }
+    const toml::node* node = document.size() == 1 ? document.get("value") : nullptr;
+    const toml::value<std::string> bare_word(text);
+    const bool wants_text = std::holds_alternative<std::string*>(key->slot);
+    if (node == nullptr || (wants_text && !node->is_string())) node = &bare_word;
+    return set(*key, *node, where);
+  }
+
+  // Where a key was set: "job.toml:12", "--set", or the file alone for a default.
+  [[nodiscard]] std::string where(std::string_view path) const {
+    const auto found = set_at_.find(path);
+    return found == set_at_.end() ? origin_ : found->second;
+  }
+  [[nodiscard]] const std::vector<JobKey>& keys() const { return keys_; }
+
+ private:
+  // In the order of the file, so that the first mistake is told first (toml++ sorts by name).
+  Status read_table(const toml::table& table, const std::string& prefix) {
+    std::vector<std::pair<const toml::key*, const toml::node*>> entries;
+    for (const auto& [key, node] : table) entries.emplace_back(&key, &node);
+    std::ranges::stable_sort(entries, {}, [](const auto& entry) {
+      const auto& begin = entry.first->source().begin;
+      return std::pair(begin.line, begin.column);
+    });
+    for (const auto& [key, node] : entries) {
+      RUBATO_TRY(read_entry(prefix + std::string(key->str()), *node, at_line(key->source().begin.line)));
+    }
+    return {};
+  }
+
+  Status read_entry(const std::string& path, const toml::node& node, const std::string& where) {
+    if (const JobKey* key = find(path)) return set(*key, node, where);
+    const toml::table* table = node.as_table();
+    if (!tables_.contains(path)) {
+      return Error{Cause::kUsage, where + ": " + unknown(table != nullptr ? "table" : "key", path)};
+    }
+    if (table != nullptr) return read_table(*table, path + ".");
+    return Error{Cause::kUsage,
+                 fmt::format("{}: {}: expected a table, found {}", where, path, found_text(node.type()))};
+  }
+
+  Status set(const JobKey& key, const toml::node& node, const std::string& where) {
+    const std::string what = fmt::format("{}: {} = {}", where, key.path, node_text(node));
+    if (!assign(key.slot, node)) {
+      return Error{Cause::kUsage,
+                   fmt::format("{}: expected {}, found {}", what, type_text(key.slot), found_text(node.type()))};
+    }
+    const bool unsigned_slot = std::holds_alternative<std::uint64_t*>(key.slot);
+    if (unsigned_slot && *node.value_exact<std::int64_t>() < 0) {
+      return Error{Cause::kUsage, what + ": must be " + allowed_text(key.allowed)};
+    }
+    if (auto status = check_allowed(key.slot, key.allowed); !status.ok()) return status.error().in(what);
+    set_at_[key.path] = where;
+    return {};
+  }
+
+  [[nodiscard]] const JobKey* find(std::string_view path) const {
+    const auto found = std::ranges::find(keys_, path, &JobKey::path);
+    return found == keys_.end() ? nullptr : &*found;
+  }
+
+  [[nodiscard]] std::string some_key_of(const std::string& table) const {
+    return std::ranges::find_if(keys_, [&](const JobKey& key) { return key.path.starts_with(table + "."); })->path;
+  }
+
+  // Guesses among full names, and among last parts: `rate` in the wrong table is no typing mistake.
+  [[nodiscard]] std::string unknown(const char* what, const std::string& path) const {
+    std::optional<std::string> guess;
+    if (std::string_view(what) == "table") {
+      guess = nearest(path, std::vector<std::string>(tables_.begin(), tables_.end()));
+    } else {
+      const std::string leaf = path.substr(path.rfind('.') + 1);
+      const auto same_leaf = std::ranges::find(keys_, leaf, &JobKey::name);
+      guess = same_leaf != keys_.end() ? same_leaf->path : nearest(path, paths_);
+      if (!guess) guess = nearest_leaf(leaf);
+    }
+    return fmt::format("unknown {} \"{}\"{}", what, path, did_you_mean(guess));
+  }
+
+  [[nodiscard]] std::optional<std::string> nearest_leaf(const std::string& leaf) const {
+    std::vector<std::string> leaves;
+    for (const JobKey& key : keys_) leaves.push_back(key.name());
+    const auto guess = nearest(leaf, leaves);
+    if (!guess) return std::nullopt;
+    return std::ranges::find(keys_, *guess, &JobKey::name)->path;
+  }
+
+  [[nodiscard]] std::string at_line(toml::source_index line) const { return fmt::format("{}:{}", origin_, line); }
+
+  std::string origin_;
+  std::vector<JobKey> keys_;
+  std::vector<std::string> paths_;
+  std::set<std::string> tables_;
+  std::map<std::string, std::string, std::less<>> set_at_;
+};
+
+Status read_all(Reader& reader, const std::string& text, const Overrides& overrides) {
+  RUBATO_TRY(reader.read_file(text));
+  for (const auto& [key, value] : overrides) RUBATO_TRY(reader.read_override(key, value));
+  return {};
+}
+
+Result<std::string> read_text(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::error_code ignored;
+  if (!file || std::filesystem::is_directory(path, ignored)) {
+    const char* reason = file ? "is a directory" : std::strerror(errno);
+    return Error{Cause::kUsage, fmt::format("job file {}: {}; name a .toml file (jobs/ holds examples)", path, reason)};
+  }
+  std::ostringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+}  // namespace
+
+Result<std::pair<std::string, std::string>> parse_override(const std::string& text) {
+  const std::size_t equals = text.find('=');
+  if (equals == std::string::npos || equals == 0) {
+    return Error{Cause::kUsage, fmt::format("--set {}: expected key=value, as in --set train.steps=5", text)};
+  }
+  const auto trimmed = [](std::string part) {
+    const auto blank = [](char c) { return c == ' ' || c == '\t'; };
+    part.erase(part.begin(), std::ranges::find_if_not(part, blank));
+    while (!part.empty() && blank(part.back())) part.pop_back();
+    return part;
+  };
+  return std::pair(trimmed(text.substr(0, equals)), trimmed(text.substr(equals + 1)));
+}
+
+Result<Job> parse_job(const std::string& text, const std::string& origin, const Overrides& overrides) {
+  Job job;
+  Reader reader(job, origin);
+  RUBATO_TRY(read_all(reader, text, overrides));
+  RUBATO_TRY(check_job(job, [&](std::string_view path) { return reader.where(path); }));
+  return job;
+}
+
+Result<Job> load_job(const std::string& path, const Overrides& overrides) {
+  RUBATO_ASSIGN(const std::string text, read_text(path));
+  Job job;
+  Reader reader(job, path);
+  RUBATO_TRY(read_all(reader, text, overrides));
+  RUBATO_TRY(check_job(job, [&](std::string_view key) { return reader.where(key); }));
+  // What the file says is meant from the file; what is typed, from where it was typed.
+  const std::filesystem::path here = std::filesystem::current_path();
+  for (const JobKey& key : reader.keys()) {
+    if (!key.is_path) continue;
+    std::string& file = *std::get<std::string*>(key.slot);
+    const std::filesystem::path base =
+        reader.where(key.path) == "--set" ? here : here / std::filesystem::path(path).parent_path();
+    if (!file.empty()) file = (base / file).lexically_normal().string();
+  }
+  return job;
+}
+
+}  // namespace rubato

@@ -1,0 +1,144 @@
+#include "base/job_schema.h"
+
+namespace rubato {
+namespace {
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+
+Allowed between(double low, double high) { return Range{low, high}; }
+Allowed at_least(double low) { return Range{low, kInfinity}; }
+Allowed above(double low) { return Range{low, kInfinity, true}; }
+Allowed fraction_below_one() { return Range{0, 1, false, true}; }  // [0, 1)
+Allowed fraction() { return Range{0, 1}; }
+Allowed finite() { return Range{}; }
+Allowed one_of(std::vector<std::string> names) { return OneOf{std::move(names)}; }
+
+Status check_mode(const std::string& text) {
+  RUBATO_TRY(parse_mode(text));
+  return {};
+}
+
+Status check_not_empty(const std::string& text) {
+  if (text.empty()) return Error{Cause::kUsage, "must not be empty"};
+  return {};
+}
+
+JobKey unhashed(JobKey key) {
+  key.hashed = false;
+  return key;
+}
+
+// The fingerprint says what the data is; where it lies may differ from host to host.
+JobKey data_file(std::string path, std::string* slot, std::string help) {
+  return {std::move(path), slot, Anything{}, std::move(help), /*hashed=*/false, /*is_path=*/true};
+}
+
+void add_model(std::vector<JobKey>& keys, ModelConfig& m) {
+  keys.insert(keys.end(),
+              {{"model.name", &m.name, one_of({"quadratic", "logistic", "mlp", "lenet5", "cnn"}), "which network"},
+               {"model.hidden", &m.hidden, between(1, 1 << 20), "mlp: widths of the hidden layers"},
+               {"model.activation", &m.activation, one_of({"relu", "tanh", "sigmoid"}), "mlp: between its layers"},
+               {"model.channels", &m.channels, between(1, 1 << 16), "cnn: channels of each 3x3 convolution"},
+               {"model.dense", &m.dense, between(1, 1 << 20), "cnn: width of the dense layer before the last"},
+               {"model.dropout", &m.dropout, fraction_below_one(), "share of inputs of the last layer dropped"},
+               {"model.loss", &m.loss, one_of({"cross_entropy", "binary_cross_entropy", "mse"}), "what is minimized"},
+               {"model.size", &m.size, between(1, 1 << 30), "quadratic: number of weights"}});
+}
+
+void add_data(std::vector<JobKey>& keys, DataConfig& d) {
+  keys.insert(keys.end(),
+              {{"data.kind", &d.kind, one_of({"idx", "synthetic"}), "idx files, or points made from the seed"},
+               data_file("data.train_inputs", &d.train_inputs, "idx: training images, .gz or not"),
+               data_file("data.train_labels", &d.train_labels, "idx: their labels"),
+               data_file("data.test_inputs", &d.test_inputs, "idx: test images"),
+               data_file("data.test_labels", &d.test_labels, "idx: their labels"),
+               {"data.classes", &d.classes, between(2, 1 << 20), "labels are 0 to classes - 1"},
+               {"data.mean", &d.mean, finite(), "inputs become (value / 255 - mean) / stddev"},
+               {"data.stddev", &d.stddev, above(0), "see data.mean"},
+               {"data.samples", &d.samples, between(1, 1 << 30), "synthetic: number of training samples"},
+               {"data.shards", &d.shards, one_of({"static"}), "on-arrival modes: how workers share an epoch"}});
+}
+
+void add_optimizer(std::vector<JobKey>& keys, OptimizerConfig& o) {
+  ScheduleConfig& s = o.schedule;
+  keys.insert(
+      keys.end(),
+      {{"optimizer.name", &o.name, one_of({"sgd", "momentum", "nesterov", "adam", "adamw"}), "the update rule"},
+       {"optimizer.rate", &o.rate, above(0), "learning rate"},
+       {"optimizer.momentum", &o.momentum, fraction_below_one(), "momentum, nesterov"},
+       {"optimizer.beta1", &o.beta1, fraction_below_one(), "adam, adamw"},
+       {"optimizer.beta2", &o.beta2, fraction_below_one(), "adam, adamw"},
+       {"optimizer.epsilon", &o.epsilon, above(0), "adam, adamw"},
+       {"optimizer.weight_decay", &o.weight_decay, at_least(0), "per update"},
+       {"optimizer.clip_value", &o.clip_value, at_least(0), "servers clip each element of a gradient; 0 is off"},
+       {"optimizer.clip_norm", &o.clip_norm, at_least(0),
+        "workers clip the global norm of their gradient (of each leaf's in bsp); 0 is off"},
+       {"optimizer.schedule.name", &s.name, one_of({"constant", "step", "cosine"}), "how the rate moves"},
+       {"optimizer.schedule.warmup_epochs", &s.warmup_epochs, at_least(0), "first grow linearly from 0"},
+       {"optimizer.schedule.step_epochs", &s.step_epochs, above(0), "step: every so many epochs ..."},
+       {"optimizer.schedule.step_factor", &s.step_factor, Range{0, 1, true}, "... the rate is multiplied by this"},
+       {"optimizer.schedule.final_fraction", &s.final_fraction, fraction(), "cosine: last rate over first rate"}});
+}
+
+void add_consistency(std::vector<JobKey>& keys, ConsistencyConfig& c) {
+  keys.insert(keys.end(), {{"consistency.mode", &c.mode, Form{"bsp, ssp:S or asp", check_mode},
+                            "who may run ahead of whom: nobody, by S clocks, without bound"},
+                           {"consistency.nonfinite", &c.nonfinite, one_of({"skip", "stop"}),
+                            "on a gradient that is not finite: drop and count it, or end the job"},
+                           {"consistency.evict_after_s", &c.evict_after_s, above(0),
+                            "a worker that lives and does not move for so long is evicted"}});
+}
+
+void add_cluster(std::vector<JobKey>& keys, ClusterConfig& c) {
+  keys.insert(
+      keys.end(),
+      {{"cluster.servers", &c.servers, between(1, 4096), "server processes"},
+       {"cluster.workers", &c.workers, between(1, 4096), "worker processes"},
+       {"cluster.min_workers", &c.min_workers, between(0, 4096), "enough to start with; 0 waits for all"},
+       {"cluster.shard_threads", &c.shard_threads, between(1, 256), "shards of each server process"},
+       {"cluster.slice_bytes", &c.slice_bytes, between(64, 1 << 28), "most bytes of a slice; a multiple of 4"},
+       {"cluster.transport", &c.transport, one_of({"ipc", "tcp"}), "ipc stays on one host"},
+       unhashed({"cluster.bind", &c.bind, Form{"an address", check_not_empty}, "address to listen on"}),
+       unhashed({"cluster.scheduler_port", &c.scheduler_port, between(0, 65535), "tcp; 0 picks a free one"}),
+       unhashed({"cluster.http_port", &c.http_port, between(0, 65535), "the scheduler's status; 0 picks a free one"}),
+       unhashed({"cluster.start_timeout_s", &c.start_timeout_s, above(0), "to wait for members at the start"}),
+       unhashed({"cluster.lost_after_s", &c.lost_after_s, above(0), "a member silent for so long is lost"})});
+}
+
+void add_rest(std::vector<JobKey>& keys, Job& job) {
+  TrainConfig& t = job.train;
+  WorkerConfig& w = job.worker;
+  EvaluationConfig& e = job.evaluation;
+  DebugConfig& d = job.debug;
+  keys.insert(
+      keys.end(),
+      {{"train.epochs", &t.epochs, between(0, 1'000'000), "passes over the data"},
+       {"train.steps", &t.steps, between(0, 1e12), "clocks of each worker; 0 leaves it to epochs"},
+       {"train.batch", &t.batch, between(1, 1 << 24), "samples of an update in bsp, of a push on arrival"},
+       {"train.micro_batches", &t.micro_batches, between(1, 4096), "bsp: leaves that a batch is cut into"},
+       {"train.seed", &t.seed, at_least(0), "of weights, order and dropout"},
+       {"worker.device", &w.device, Form{"auto, cpu, cuda or cuda:N", check_device},
+        "auto takes a GPU if there is one"},
+       {"worker.threads", &w.threads, between(1, 1024), "compute threads; another number may round differently"},
+       {"evaluation.enabled", &e.enabled, Anything{}, "run an evaluator beside the workers"},
+       {"evaluation.every_epochs", &e.every_epochs, between(1, 1'000'000), "and always at the end"},
+       {"evaluation.batch", &e.batch, between(1, 1 << 24), "samples at a time"},
+       unhashed({"debug.trace", &d.trace, Anything{}, "write RUN/trace/*.jsonl for the protocol checker"}),
+       {"debug.nonfinite_at", &d.nonfinite_at, at_least(-1), "worker 0 spoils its gradient of this clock; -1 never"},
+       {"debug.slow_worker_ms", &d.slow_worker_ms, at_least(0), "worker 0 sleeps so long in every step"}});
+}
+
+}  // namespace
+
+std::vector<JobKey> job_keys(Job& job) {
+  std::vector<JobKey> keys;
+  add_model(keys, job.model);
+  add_data(keys, job.data);
+  add_optimizer(keys, job.optimizer);
+  add_consistency(keys, job.consistency);
+  add_cluster(keys, job.cluster);
+  add_rest(keys, job);
+  return keys;
+}
+
+}  // namespace rubato

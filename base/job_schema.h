@@ -1,0 +1,73 @@
+// Every key of the job file, once: where it lies in the Job, what it may be, what it is for. Reading,
+// overriding, writing, hashing and the list in `--help` all walk this one table (base/job_*.cc), so a
+// key added here is known everywhere.
+//
+// Internal to base/: everybody else includes base/job.h.
+//
+// Thread-safety: pure functions; a JobKey borrows the Job that it was made for.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <limits>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "base/job.h"
+#include "base/result.h"
+
+namespace rubato {
+
+using JobSlot = std::variant<bool*, std::int64_t*, std::uint64_t*, double*, std::string*, std::vector<std::int64_t>*>;
+
+// What a key may be, beyond its type.
+struct Anything {};
+struct Range {  // of a number, or of each number of a list
+  double low = -std::numeric_limits<double>::infinity();
+  double high = std::numeric_limits<double>::infinity();
+  bool low_open = false, high_open = false;  // the end itself is not allowed
+};
+struct OneOf {
+  std::vector<std::string> names;
+};
+struct Form {  // text with a syntax of its own
+  const char* description;
+  Status (*check)(const std::string& text);
+};
+using Allowed = std::variant<Anything, Range, OneOf, Form>;
+
+struct JobKey {
+  std::string path;  // "optimizer.schedule.name"
+  JobSlot slot;
+  Allowed allowed;
+  std::string help;
+  bool hashed = true;    // job_hash covers it
+  bool is_path = false;  // a file; load_job makes it absolute
+
+  [[nodiscard]] std::string table() const { return path.substr(0, path.rfind('.')); }
+  [[nodiscard]] std::string name() const { return path.substr(path.rfind('.') + 1); }
+};
+
+// In the order in which write_job writes them; the keys of a table stand together.
+[[nodiscard]] std::vector<JobKey> job_keys(Job& job);
+
+// "an integer", "a list of integers": what a message asks for.
+[[nodiscard]] std::string type_text(const JobSlot& slot);
+// "above 0", "at least 1", "0 to 65,535", `one of "bsp", "asp"`; empty for Anything.
+[[nodiscard]] std::string allowed_text(const Allowed& allowed);
+// Whether what lies in the slot is allowed. The error says only what is: the caller knows where.
+[[nodiscard]] Status check_allowed(const JobSlot& slot, const Allowed& allowed);
+
+// A value as TOML.
+[[nodiscard]] std::string value_text(const JobSlot& slot);
+
+// What no key can know alone. `where` says which file and line, or which override, set a key.
+using Where = std::function<std::string(std::string_view path)>;
+[[nodiscard]] Status check_job(const Job& job, const Where& where);
+
+// Checks the form of worker.device: auto, cpu, cuda or cuda:N.
+[[nodiscard]] Status check_device(const std::string& text);
+
+}  // namespace rubato

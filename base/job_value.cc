@@ -1,0 +1,133 @@
+// One value of the job file: its type, what is allowed, its text.
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/job_schema.h"
+#include "base/nearest.h"
+
+namespace rubato {
+namespace {
+
+template <class... Cases>
+struct Overload : Cases... {
+  using Cases::operator()...;
+};
+template <class... Cases>
+Overload(Cases...) -> Overload<Cases...>;
+
+std::string quoted(const std::string& text) {
+  std::string out = "\"";
+  for (char c : text) {
+    if (c == '"' || c == '\\') {
+      out += '\\';
+      out += c;
+    } else if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) {
+      out += fmt::format("\\u{:04X}", static_cast<unsigned>(c));
+    } else {
+      out += c;
+    }
+  }
+  return out + "\"";
+}
+
+// The shortest text that reads back as the same double, and as a double.
+std::string float_text(double value) {
+  std::string text = fmt::format("{}", value);
+  return text.find_first_of(".en") == std::string::npos ? text + ".0" : text;
+}
+
+// 1,000,000 for people; whole numbers only get their commas.
+std::string number_text(double value) {
+  if (value != std::floor(value) || std::abs(value) >= 1e15) return fmt::format("{}", value);
+  std::string digits = fmt::format("{}", static_cast<std::int64_t>(value));
+  const std::size_t first = digits.front() == '-' ? 1 : 0;
+  for (std::size_t i = digits.size(); i > first + 3;) digits.insert(i -= 3, ",");
+  return digits;
+}
+
+std::string range_text(const Range& range) {
+  const bool has_low = std::isfinite(range.low), has_high = std::isfinite(range.high);
+  if (has_low && has_high && !range.low_open && !range.high_open) {
+    return number_text(range.low) + " to " + number_text(range.high);
+  }
+  std::string text;
+  if (has_low) text = (range.low_open ? "above " : "at least ") + number_text(range.low);
+  if (has_high) {
+    if (has_low) text += " and ";
+    text += (range.high_open ? "below " : "at most ") + number_text(range.high);
+  }
+  return text.empty() ? "finite" : text;
+}
+
+bool inside(const Range& range, double value) {
+  return std::isfinite(value) && (range.low_open ? value > range.low : value >= range.low) &&
+         (range.high_open ? value < range.high : value <= range.high);
+}
+
+Error refusal(const Allowed& allowed) { return {Cause::kUsage, "must be " + allowed_text(allowed)}; }
+
+Status check_text(const std::string& text, const Allowed& allowed) {
+  if (const auto* form = std::get_if<Form>(&allowed)) return form->check(text);
+  const auto* names = std::get_if<OneOf>(&allowed);
+  if (names == nullptr || std::ranges::find(names->names, text) != names->names.end()) return {};
+  return Error{Cause::kUsage, "must be " + allowed_text(allowed) + did_you_mean(nearest(text, names->names))};
+}
+
+}  // namespace
+
+std::string type_text(const JobSlot& slot) {
+  return std::visit(Overload{[](bool*) { return "true or false"; }, [](std::int64_t*) { return "an integer"; },
+                             [](std::uint64_t*) { return "an integer"; }, [](double*) { return "a number"; },
+                             [](std::string*) { return "a string"; },
+                             [](std::vector<std::int64_t>*) { return "a list of integers"; }},
+                    slot);
+}
+
+std::string allowed_text(const Allowed& allowed) {
+  return std::visit(
+      Overload{[](const Anything&) { return std::string(); }, [](const Range& range) { return range_text(range); },
+               [](const OneOf& one) {
+                 const char* lead = one.names.size() > 1 ? "one of " : "";
+                 return fmt::format("{}\"{}\"", lead, fmt::join(one.names, "\", \""));
+               },
+               [](const Form& form) { return std::string(form.description); }},
+      allowed);
+}
+
+Status check_allowed(const JobSlot& slot, const Allowed& allowed) {
+  const auto number = [&](double value) -> Status {
+    const auto* range = std::get_if<Range>(&allowed);
+    if (range == nullptr || inside(*range, value)) return {};
+    return refusal(allowed);
+  };
+  return std::visit(Overload{[](const bool*) -> Status { return {}; },
+                             [&](const std::int64_t* value) { return number(static_cast<double>(*value)); },
+                             [&](const std::uint64_t* value) { return number(static_cast<double>(*value)); },
+                             [&](const double* value) { return number(*value); },
+                             [&](const std::string* value) { return check_text(*value, allowed); },
+                             [&](const std::vector<std::int64_t>* list) -> Status {
+                               for (std::int64_t value : *list) {
+                                 if (auto status = number(static_cast<double>(value)); !status.ok()) {
+                                   return Error{Cause::kUsage, "each " + status.error().message};
+                                 }
+                               }
+                               return {};
+                             }},
+                    slot);
+}
+
+std::string value_text(const JobSlot& slot) {
+  return std::visit(
+      Overload{[](const bool* value) { return std::string(*value ? "true" : "false"); },
+               [](const std::int64_t* value) { return fmt::format("{}", *value); },
+               [](const std::uint64_t* value) { return fmt::format("{}", *value); },
+               [](const double* value) { return float_text(*value); },
+               [](const std::string* value) { return quoted(*value); },
+               [](const std::vector<std::int64_t>* list) { return fmt::format("[{}]", fmt::join(*list, ", ")); }},
+      slot);
+}
+
+}  // namespace rubato

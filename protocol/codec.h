@@ -1,0 +1,34 @@
+// Messages to frames and back: the only place that knows which header field carries what.
+//
+// decode() takes bytes from anyone. It returns an Error of cause kMalformed or kRefused for whatever is
+// not a whole, well-formed message of this protocol and job, and never aborts.
+//
+// Thread-safety: pure functions.
+#pragma once
+
+#include "protocol/core.h"
+#include "transport/endpoint.h"
+
+namespace rubato::protocol {
+
+// The part of a header that the sender's driver, not the message, decides.
+struct Stamp {
+  std::uint64_t job_id = 0;
+  Identity from;
+  NodeId to;
+  std::uint64_t sequence = 0;
+  bool checksum_payload = true;  // off in shared memory, where bytes do not travel
+};
+
+struct Decoded {
+  Header header;
+  Envelope envelope;
+  Body body;
+};
+
+[[nodiscard]] transport::Frame encode(const Stamp& stamp, const Body& body);
+[[nodiscard]] Result<Decoded> decode(const transport::Frame& frame, std::uint64_t job_id);
+
+[[nodiscard]] const char* type_name(MessageType type);
+
+}  // namespace rubato::protocol

@@ -1,0 +1,97 @@
+#include "protocol/manifest.h"
+
+#include <algorithm>
+#include <numeric>
+#include <set>
+
+#include "base/hash.h"
+
+namespace rubato::protocol {
+
+Status check_manifest(const Manifest& manifest) {
+  std::set<std::string> names;
+  for (const ParameterSpec& parameter : manifest) {
+    if (!names.insert(parameter.name).second)
+      return Error{Cause::kRefused, fmt::format("parameter \"{}\" is named twice in the manifest", parameter.name)};
+    for (std::int64_t extent : parameter.shape)
+      if (extent <= 0 || extent > (std::int64_t{1} << 40))
+        return Error{Cause::kRefused, fmt::format("parameter \"{}\" has an extent of {}", parameter.name, extent)};
+  }
+  return {};
+}
+
+std::string manifest_hash(const Manifest& manifest) {
+  std::string text;
+  for (const ParameterSpec& p : manifest) {
+    text += fmt::format("{}|{}|{}|{:a}|{}|{:a}\n", p.name, fmt::join(p.shape, ","),
+                        static_cast<int>(p.initializer.kind), p.initializer.scale, p.decay, p.rate_scale);
+  }
+  return sha256_hex(text);
+}
+
+namespace {
+
+bool same_rule(const ParameterSpec& a, const ParameterSpec& b) {
+  return a.decay == b.decay && a.rate_scale == b.rate_scale;
+}
+
+// Slices in backward order, without owners. A parameter larger than `limit` elements is cut evenly; the
+// small ones are laid together with their neighbours while they fit.
+std::vector<SliceSpec> cut(const Manifest& manifest, std::uint64_t limit) {
+  std::vector<SliceSpec> slices;
+  SliceSpec open;
+  const auto close = [&] {
+    if (!open.pieces.empty()) slices.push_back(std::move(open));
+    open = {};
+  };
+  for (std::size_t at = manifest.size(); at-- > 0;) {
+    const ParameterSpec& parameter = manifest[at];
+    const auto index = static_cast<std::uint32_t>(at);
+    const auto elements = static_cast<std::uint64_t>(parameter.elements());
+    if (!open.pieces.empty() &&
+        (open.elements() + elements > limit || !same_rule(manifest[open.pieces.front().parameter], parameter)))
+      close();
+    if (elements <= limit) {
+      open.pieces.push_back({index, 0, elements});
+      continue;
+    }
+    // Cuts fall on whole cache lines.
+    const std::uint64_t pieces = (elements + limit - 1) / limit;
+    const std::uint64_t step = ((elements + pieces - 1) / pieces + 15) / 16 * 16;
+    for (std::uint64_t first = 0; first < elements; first += step) {
+      SliceSpec slice;
+      slice.pieces.push_back({index, first, std::min(step, elements - first)});
+      slices.push_back(std::move(slice));
+    }
+  }
+  close();
+  return slices;
+}
+
+}  // namespace
+
+std::vector<SliceSpec> cut_slices(const Manifest& manifest, std::uint64_t slice_bytes, std::uint32_t shards) {
+  RUBATO_CHECK(shards > 0 && slice_bytes >= 64, "{} shards, {} bytes", shards, slice_bytes);
+  std::vector<SliceSpec> slices = cut(manifest, slice_bytes / sizeof(float));
+
+  std::vector<std::size_t> by_size(slices.size());
+  std::iota(by_size.begin(), by_size.end(), std::size_t{0});
+  std::stable_sort(by_size.begin(), by_size.end(),
+                   [&](std::size_t a, std::size_t b) { return slices[a].elements() > slices[b].elements(); });
+  std::vector<std::uint64_t> load(shards, 0);
+  for (std::size_t index : by_size) {
+    const auto least = std::min_element(load.begin(), load.end());
+    slices[index].shard = static_cast<std::uint32_t>(least - load.begin());
+    *least += slices[index].elements();
+  }
+  return slices;
+}
+
+std::string describe_slice(const SliceSpec& slice, const Manifest& manifest) {
+  const Piece& piece = slice.pieces.front();
+  std::string text = fmt::format("{}[{}..{})", manifest[piece.parameter].name, piece.first, piece.first + piece.count);
+  if (slice.pieces.size() > 1) text += fmt::format(" and {} more", slice.pieces.size() - 1);
+  return text;
+}
+
+}  // namespace rubato::protocol

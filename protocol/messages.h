@@ -1,0 +1,368 @@
+// Every message of Rubato, as the cores see it. The way of a step:
+//
+//   scheduler --Grant--> worker --Pull--> shard --Weights--> worker   (forward, backward)
+//   worker --Push, one a slice--> shard --PushAck--> worker --Tick--> scheduler
+//
+// Data messages live in the header (plus a payload); control messages are coded by their `fields`.
+// All of them are idempotent: receivers may see any of them again, late, or in another order.
+// The rules that give them meaning are in docs/protocol.md.
+//
+// Thread-safety: plain values.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/ids.h"
+#include "base/job.h"
+#include "protocol/header.h"
+#include "protocol/leaf_tree.h"
+#include "protocol/manifest.h"
+
+namespace rubato::protocol {
+
+// ---- data ------------------------------------------------------------------------------------------
+
+// A worker's gradient for one slice: the *sum* over `samples` samples, for the leaves of `node`.
+// On arrival there is one leaf, the root (0, 0). No payload: the worker had no samples.
+struct Push {
+  SliceId slice = 0;
+  Clock clock = 0;
+  LeafNode node;
+  std::uint32_t samples = 0;
+  Version version = 0;  // of the weights that the gradient was computed on
+  std::uint32_t rule_epoch = 0;
+  double rate = 0.0;
+  Payload gradient;
+};
+
+// Sent once the push is settled. A repeat of the push gets the same answer again.
+struct PushAck {
+  SliceId slice = 0;
+  Clock clock = 0;
+  LeafNode node;
+  Fate fate = Fate::kNone;
+  Version version = 0;    // after the push was applied
+  std::uint64_t age = 0;  // version at apply minus version echoed
+  std::int64_t floor = 0;
+};
+
+// Asks for a slice's weights with at least this floor; the shard answers when it has it.
+// `snapshot` other than 0 asks for that fixed snapshot.
+struct Pull {
+  SliceId slice = 0;
+  Clock clock = 0;  // of the step that wants them
+  std::int64_t floor = 0;
+  std::uint64_t snapshot = 0;
+};
+
+struct Weights {
+  SliceId slice = 0;
+  Clock clock = 0;  // echoed
+  Version version = 0;
+  std::int64_t floor = 0;
+  std::uint64_t snapshot = 0;
+  Payload weights;  // float32, the slice's pieces end to end
+};
+
+// ---- joining ---------------------------------------------------------------------------------------
+
+// Member -> scheduler, again until Welcome or Refuse.
+struct Register {
+  std::uint64_t nonce = 0;  // of this process; tells a new life from a repeat
+  std::uint32_t pid = 0;
+  std::string host, address, job_hash;
+  std::string data_fingerprint;         // workers and evaluators
+  std::uint64_t train_samples = 0;      // workers
+  std::vector<ParameterSpec> manifest;  // workers
+  template <typename A>
+  void fields(A& a) {
+    a(nonce, pid, host, address, job_hash, data_fingerprint, train_samples, manifest);
+  }
+};
+
+// One worker as the shards must know it: its marks start at start_clock, older lives are fenced.
+struct ActiveWorker {
+  std::uint32_t rank = 0;
+  Incarnation incarnation = 0;
+  Clock start_clock = 0;
+  friend bool operator==(const ActiveWorker&, const ActiveWorker&) = default;
+  template <typename A>
+  void fields(A& a) {
+    a(rank, incarnation, start_clock);
+  }
+};
+
+// Scheduler -> member. Servers get it first and initialize; workers and evaluators when all servers are
+// ready.
+struct Welcome {
+  Incarnation incarnation = 0;
+  std::uint32_t generation = 0;
+  std::vector<ParameterSpec> manifest;
+  RoutingTable routing;
+  std::vector<ActiveWorker> active;  // for servers
+  template <typename A>
+  void fields(A& a) {
+    a(incarnation, generation, manifest, routing, active);
+  }
+};
+
+struct Refuse {
+  Cause cause = Cause::kRefused;
+  std::string text;
+  template <typename A>
+  void fields(A& a) {
+    a(cause, text);
+  }
+};
+
+// Member -> scheduler: Welcome was taken in, and what follows from it is done. Again until answered by a
+// Beat that knows it.
+struct Ready {
+  template <typename A>
+  void fields(A&) {}
+};
+
+// ---- staying ---------------------------------------------------------------------------------------
+
+enum class WaitKind : std::uint8_t { kNothing = 0, kGrant = 1, kWeights = 2, kAcknowledgement = 3 };
+
+// What a member waits for right now, so that the scheduler can say who waits for whom.
+struct Waiting {
+  WaitKind kind = WaitKind::kNothing;
+  Clock clock = 0;
+  SliceId slice = 0;
+  std::uint64_t for_ns = 0;
+  template <typename A>
+  void fields(A& a) {
+    a(kind, clock, slice, for_ns);
+  }
+};
+
+struct ShardCounters {
+  std::uint64_t pushes = 0, repeated = 0, fenced = 0, nonfinite = 0;
+  Version version_min = 0, version_max = 0;
+  std::uint64_t slices = 0, bytes = 0;
+  template <typename A>
+  void fields(A& a) {
+    a(pushes, repeated, fenced, nonfinite, version_min, version_max, slices, bytes);
+  }
+};
+
+// Member -> scheduler, several times a second. What a shard knows is echoed, so that the scheduler can
+// say again what was lost on the way.
+struct Heartbeat {
+  Waiting waiting;
+  std::uint32_t generation = 0;  // newest Membership taken in
+  std::uint64_t snapshot = 0;    // newest Snapshot taken in
+  std::uint64_t refused_frames = 0;
+  ShardCounters shard;
+  template <typename A>
+  void fields(A& a) {
+    a(waiting, generation, snapshot, refused_frames, shard);
+  }
+};
+
+// Scheduler -> member, the answer to a Heartbeat.
+struct Beat {
+  bool ready_known = false;
+  template <typename A>
+  void fields(A& a) {
+    a(ready_known);
+  }
+};
+
+// Scheduler -> servers: the active workers from now on.
+struct Membership {
+  std::uint32_t generation = 0;
+  std::vector<ActiveWorker> active;
+  template <typename A>
+  void fields(A& a) {
+    a(generation, active);
+  }
+};
+
+// ---- stepping --------------------------------------------------------------------------------------
+
+struct AgeCount {
+  std::uint64_t age = 0, count = 0;
+  template <typename A>
+  void fields(A& a) {
+    a(age, count);
+  }
+};
+
+// Worker -> scheduler: step `clock` is settled by every shard.
+struct Tick {
+  Clock clock = 0;
+  std::uint64_t step_ns = 0, wait_ns = 0;  // whole step; the part of it spent waiting
+  std::uint64_t samples = 0, correct = 0;
+  double loss_sum = 0.0;
+  std::uint32_t dropped = 0;  // pushes of slices that were settled without being applied
+  std::vector<AgeCount> ages;
+  template <typename A>
+  void fields(A& a) {
+    a(clock, step_ns, wait_ns, samples, correct, loss_sum, dropped, ages);
+  }
+};
+
+// Positions [first, first + count) of the permutation of an epoch.
+struct BatchRange {
+  std::uint64_t epoch = 0, first = 0, count = 0;
+  friend bool operator==(const BatchRange&, const BatchRange&) = default;
+  template <typename A>
+  void fields(A& a) {
+    a(epoch, first, count);
+  }
+};
+
+// Leave to take step `clock`: which leaves of which batch, and under which rules. min_clock and bound
+// are those at the grant; they define the step's staleness and the floor of the weights it may use.
+struct StepGrant {
+  static constexpr std::int64_t kUnbounded = Mode::kUnbounded;
+  Clock clock = 0, min_clock = 0;
+  std::int64_t bound = 0;
+  BatchRange batch;  // cut into `leaves` leaves
+  std::uint32_t leaves = 1;
+  std::vector<LeafNode> nodes;  // the worker's part of the tree
+  double rate = 0.0;
+  std::uint32_t rule_epoch = 0;
+  bool last = false;  // no later step will be granted
+
+  // The least floor of weights that this step may use.
+  [[nodiscard]] std::int64_t floor() const { return bound == kUnbounded ? 0 : (clock > bound ? clock - bound : 0); }
+  template <typename A>
+  void fields(A& a) {
+    a(clock, min_clock, bound, batch, leaves, nodes, rate, rule_epoch, last);
+  }
+};
+
+// Scheduler -> worker. A grant for a clock already granted adds nodes: those of a worker that died.
+struct Grant {
+  std::vector<StepGrant> steps;
+  BatchRange next;  // what the worker will probably be granted after these: for its reader
+  template <typename A>
+  void fields(A& a) {
+    a(steps, next);
+  }
+};
+
+// ---- the dead --------------------------------------------------------------------------------------
+
+// Scheduler -> servers: this life of a worker is over; settle nothing more of it, say what was applied.
+struct Seal {
+  std::uint32_t rank = 0;
+  Incarnation incarnation = 0;
+  template <typename A>
+  void fields(A& a) {
+    a(rank, incarnation);
+  }
+};
+
+struct Sealed {
+  std::uint32_t rank = 0;
+  Incarnation incarnation = 0;
+  Clock highest = kNoClock;   // highest clock of which any slice here settled a push
+  std::uint32_t settled = 0;  // slices that settled a push of that clock ...
+  std::uint32_t slices = 0;   // ... of so many
+  template <typename A>
+  void fields(A& a) {
+    a(rank, incarnation, highest, settled, slices);
+  }
+};
+
+// ---- reading a fixed state -------------------------------------------------------------------------
+
+// Scheduler -> servers: keep each slice as it is when its floor first reaches `clock`. In bsp that is
+// the exact state of that clock.
+struct Snapshot {
+  std::uint64_t id = 0;
+  Clock clock = 0;
+  template <typename A>
+  void fields(A& a) {
+    a(id, clock);
+  }
+};
+
+// Server -> scheduler: every slice of this shard is kept. `exact`: each at its first moment.
+struct SnapshotTaken {
+  std::uint64_t id = 0;
+  bool exact = true;
+  template <typename A>
+  void fields(A& a) {
+    a(id, exact);
+  }
+};
+
+struct SnapshotRelease {
+  std::uint64_t id = 0;  // this one and all before it
+  template <typename A>
+  void fields(A& a) {
+    a(id);
+  }
+};
+
+struct Evaluate {
+  std::uint64_t snapshot = 0;
+  std::uint64_t epoch = 0;
+  Clock clock = 0;
+  bool final = false;  // also write the weights
+  template <typename A>
+  void fields(A& a) {
+    a(snapshot, epoch, clock, final);
+  }
+};
+
+struct EvaluationDone {
+  std::uint64_t snapshot = 0;
+  bool evaluated = false;  // false: no test set; the figures below mean nothing
+  double loss = 0.0, accuracy = 0.0, precision_macro = 0.0, recall_macro = 0.0, f1_macro = 0.0;
+  std::string details_json;    // per class, the other averages, the confusion matrix
+  std::string weights_sha256;  // of the final one
+  template <typename A>
+  void fields(A& a) {
+    a(snapshot, evaluated, loss, accuracy, precision_macro, recall_macro, f1_macro, details_json, weights_sha256);
+  }
+};
+
+// ---- trouble and the end ---------------------------------------------------------------------------
+
+// Server -> scheduler: a push was not finite.
+struct Alarm {
+  SliceId slice = 0;
+  std::uint32_t worker = 0;
+  Clock clock = 0;
+  template <typename A>
+  void fields(A& a) {
+    a(slice, worker, clock);
+  }
+};
+
+// Scheduler -> member: the job is over, or is for you. exit_code 0: well.
+struct Finish {
+  std::int32_t exit_code = 0;
+  std::string text;
+  template <typename A>
+  void fields(A& a) {
+    a(exit_code, text);
+  }
+};
+
+// Member -> scheduler: leaving. exit_code 0: because of a Finish.
+struct Goodbye {
+  std::int32_t exit_code = 0;
+  std::string text;
+  template <typename A>
+  void fields(A& a) {
+    a(exit_code, text);
+  }
+};
+
+using Body = std::variant<Push, PushAck, Pull, Weights, Register, Welcome, Refuse, Ready, Heartbeat, Beat, Membership,
+                          Tick, Grant, Seal, Sealed, Snapshot, SnapshotTaken, SnapshotRelease, Evaluate, EvaluationDone,
+                          Alarm, Finish, Goodbye>;
+
+}  // namespace rubato::protocol

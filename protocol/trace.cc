@@ -1,0 +1,52 @@
+#include "protocol/trace.h"
+
+#include <fmt/format.h>
+
+namespace rubato::protocol {
+
+std::string trace_line(TimeNs now, NodeId node, const TraceEvent& e) {
+  std::string line = fmt::format(R"({{"t":{},"node":"{}","event":)", now, node.name());
+  const auto add = [&]<typename... Args>(fmt::format_string<Args...> format, Args&&... args) {
+    line += fmt::format(format, std::forward<Args>(args)...);
+  };
+  switch (e.kind) {
+    case TraceKind::kActive:
+      add(R"("active","worker":{},"clock":{})", e.worker, e.clock);
+      break;
+    case TraceKind::kInactive:
+      add(R"("inactive","worker":{},"clock":{})", e.worker, e.clock);
+      break;
+    case TraceKind::kTick:
+      add(R"("tick","worker":{},"clock":{})", e.worker, e.clock);
+      break;
+    case TraceKind::kGrant:
+      add(R"("grant","worker":{},"clock":{},"bound":{},"min":{})", e.worker, e.clock, e.bound, e.min);
+      break;
+    case TraceKind::kUse:
+      add(R"("use","worker":{},"clock":{},"bound":{},"slice":{},"version":{},"floor":{})", e.worker, e.clock, e.bound,
+          e.slice, e.version, e.floor);
+      break;
+    case TraceKind::kPush:
+      add(R"("push","worker":{},"clock":{},"slice":{},"level":{},"index":{},"samples":{})", e.worker, e.clock, e.slice,
+          e.level, e.index, e.samples);
+      break;
+    case TraceKind::kSettle:
+      add(R"("settle","worker":{},"clock":{},"slice":{},"level":{},"index":{},"fate":{},"version":{},"age":{},"samples":{})",
+          e.worker, e.clock, e.slice, e.level, e.index, e.fate, e.version, e.age, e.samples);
+      break;
+    case TraceKind::kApply:
+      add(R"("apply","clock":{},"slice":{},"version":{})", e.clock, e.slice, e.version);
+      break;
+    case TraceKind::kRepeat:
+      add(R"("repeat","worker":{},"clock":{},"slice":{},"level":{},"index":{})", e.worker, e.clock, e.slice, e.level,
+          e.index);
+      break;
+    case TraceKind::kServe:
+      add(R"("serve","worker":{},"clock":{},"slice":{},"version":{},"floor":{},"snapshot":{})", e.worker, e.clock,
+          e.slice, e.version, e.floor, e.snapshot);
+      break;
+  }
+  return line + "}";
+}
+
+}  // namespace rubato::protocol

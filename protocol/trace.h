@@ -1,0 +1,55 @@
+// What a core did, for the checker: enough to prove the promises of docs/protocol.md from outside,
+// with no code in common with the cores (tests/checker). Written as JSON lines where a job asks for it
+// (`debug.trace = true`); `order` of lines of one member is the order in which it did them.
+//
+//   member     event     fields
+//   scheduler  active    worker clock            from now on counted, starting at clock
+//   scheduler  inactive  worker clock            finished or dead, at that clock
+//   scheduler  tick      worker clock            step `clock` settled
+//   scheduler  grant     worker clock bound min  bound -1: none
+//   worker     use       worker clock bound slice version floor
+//   worker     push      worker clock slice level index samples   (first sending only)
+//   shard      active    worker clock            as the scheduler's, when the shard learned it
+//   shard      inactive  worker
+//   shard      settle    worker clock slice level index fate version age samples
+//   shard      apply     clock slice version     an aggregate of that clock, bsp
+//   shard      repeat    worker clock slice level index
+//   shard      serve     worker clock slice version floor snapshot
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "base/ids.h"
+#include "base/time.h"
+
+namespace rubato::protocol {
+
+enum class TraceKind : std::uint8_t {
+  kActive,
+  kInactive,
+  kTick,
+  kGrant,
+  kUse,
+  kPush,
+  kSettle,
+  kApply,
+  kRepeat,
+  kServe
+};
+
+struct TraceEvent {
+  TraceKind kind = TraceKind::kTick;
+  std::uint32_t worker = 0;
+  Clock clock = 0;
+  SliceId slice = 0;
+  std::uint32_t level = 0, index = 0, samples = 0;
+  std::int64_t bound = 0, min = 0, floor = 0;
+  std::uint64_t version = 0, age = 0, snapshot = 0;
+  std::uint32_t fate = 0;
+};
+
+// One JSON object, without line end: {"t":..., "node":"server-0", "event":"settle", ...}.
+[[nodiscard]] std::string trace_line(TimeNs now, NodeId node, const TraceEvent& event);
+
+}  // namespace rubato::protocol
