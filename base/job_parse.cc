@@ -37,10 +37,21 @@ constexpr const char* found_text(toml::node_type type) {
   }
 }
 
-std::string node_text(const toml::node& node) {
+// ` = 5`, as it stands in the file; nothing for lists and tables, which may be long.
+std::string equals_text(const toml::node& node) {
+  if (auto text = node.value_exact<std::string>()) return " = " + value_text(&*text);
+  if (!node.is_value()) return "";
   std::ostringstream text;
-  node.visit([&](const auto& value) { text << value; });
+  node.visit([&](const auto& value) { text << " = " << value; });
   return text.str();
+}
+
+// What is there where `slot` wants something else.
+std::string mismatch_text(const JobSlot& slot, const toml::node& node) {
+  const toml::array* array = node.as_array();
+  if (array == nullptr || !std::holds_alternative<std::vector<std::int64_t>*>(slot)) return found_text(node.type());
+  const auto odd = std::find_if(array->begin(), array->end(), [](const toml::node& e) { return !e.is_integer(); });
+  return fmt::format("{} in the list", found_text(odd->type()));
 }
 
 // False if the node is of another type. An integer is a fine number; a number is no fine integer.
@@ -159,15 +170,13 @@ class Reader {
   }
 
   Status set(const JobKey& key, const toml::node& node, const std::string& where) {
-    const std::string what = fmt::format("{}: {} = {}", where, key.path, node_text(node));
+    const std::string what = fmt::format("{}: {}{}", where, key.path, equals_text(node));
     if (!assign(key.slot, node)) {
       return Error{Cause::kUsage,
-                   fmt::format("{}: expected {}, found {}", what, type_text(key.slot), found_text(node.type()))};
+                   fmt::format("{}: expected {}, found {}", what, type_text(key.slot), mismatch_text(key.slot, node))};
     }
-    const bool unsigned_slot = std::holds_alternative<std::uint64_t*>(key.slot);
-    if (unsigned_slot && *node.value_exact<std::int64_t>() < 0) {
-      return Error{Cause::kUsage, what + ": must be " + allowed_text(key.allowed)};
-    }
+    const bool below_zero = std::holds_alternative<std::uint64_t*>(key.slot) && *node.value<std::int64_t>() < 0;
+    if (below_zero) return Error{Cause::kUsage, fmt::format("{}: must be {}", what, allowed_text(key.allowed))};
     if (auto status = check_allowed(key.slot, key.allowed); !status.ok()) return status.error().in(what);
     set_at_[key.path] = where;
     return {};

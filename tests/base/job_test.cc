@@ -1,0 +1,310 @@
+// The job file: every way to be wrong gets one line that says where, what, and what is allowed.
+#include "base/job.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+
+#include "base/job_schema.h"
+
+namespace rubato {
+namespace {
+
+using testing::HasSubstr;
+using testing::StartsWith;
+
+// Lines 1 to 4 of every text below, so that what follows starts at line 5.
+const std::string kQuadratic =
+    "[model]\n"
+    "name = \"quadratic\"\n"
+    "[data]\n"
+    "kind = \"synthetic\"\n";
+
+std::string error_of(const Result<Job>& job) {
+  if (job.ok()) return "(no error)";
+  EXPECT_EQ(job.error().cause, Cause::kUsage);
+  EXPECT_EQ(std::ranges::count(job.error().message, '\n'), 0);
+  return job.error().message;
+}
+
+Job valid_job() {
+  auto job = parse_job(kQuadratic, "job.toml");
+  EXPECT_TRUE(job.ok()) << job.error().message;
+  return *job;
+}
+
+struct Refusal {
+  const char* name;
+  std::string text;
+  const char* message;
+};
+
+class JobRefusal : public testing::TestWithParam<Refusal> {};
+
+TEST_P(JobRefusal, SaysWhereWhatAndWhatIsAllowed) {
+  EXPECT_EQ(error_of(parse_job(kQuadratic + GetParam().text, "job.toml")), GetParam().message);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Table, JobRefusal,
+    testing::ValuesIn(std::vector<Refusal>{
+        {"unknown_key", "[train]\nepoch = 3",
+         "job.toml:6: unknown key \"train.epoch\"; did you mean \"train.epochs\"?"},
+        {"swapped_letters", "[train]\nbathc = 3",
+         "job.toml:6: unknown key \"train.bathc\"; did you mean \"train.batch\"?"},
+        {"wrong_table", "[train]\nrate = 3",
+         "job.toml:6: unknown key \"train.rate\"; did you mean \"optimizer.rate\"?"},
+        {"wrong_table_and_letter", "[train]\nmomentun = 1",
+         "job.toml:6: unknown key \"train.momentun\"; did you mean \"optimizer.momentum\"?"},
+        {"nothing_near", "[train]\nzzzzzzzz = 3", "job.toml:6: unknown key \"train.zzzzzzzz\""},
+        {"unknown_table", "[trian]\nepochs = 3", "job.toml:5: unknown table \"trian\"; did you mean \"train\"?"},
+        {"unknown_subtable", "[optimizer.schedul]\n",
+         "job.toml:5: unknown table \"optimizer.schedul\"; did you mean \"optimizer.schedule\"?"},
+        {"first_mistake_first", "[train]\nzzzzzzzz = 1\n[cluster]\nyyyyyyyy = 1",
+         "job.toml:6: unknown key \"train.zzzzzzzz\""},
+        {"table_is_value", "train = 3", "job.toml:5: unknown key \"data.train\"; did you mean \"data.mean\"?"},
+        {"value_is_table", "[train.epochs]\n", "job.toml:5: train.epochs: expected an integer, found a table"},
+        {"list_of_tables", "[[train]]\n", "job.toml:5: train: expected a table, found a list"},
+        {"string_for_integer", "[train]\nepochs = \"five\"",
+         "job.toml:6: train.epochs = \"five\": expected an integer, found a string"},
+        {"float_for_integer", "[train]\nepochs = 5.5",
+         "job.toml:6: train.epochs = 5.5: expected an integer, found a floating-point number"},
+        {"string_for_number", "[optimizer]\nrate = \"0.1\"",
+         "job.toml:6: optimizer.rate = \"0.1\": expected a number, found a string"},
+        {"integer_for_bool", "[evaluation]\nenabled = 1",
+         "job.toml:6: evaluation.enabled = 1: expected true or false, found an integer"},
+        {"bool_for_string", "[worker]\ndevice = true",
+         "job.toml:6: worker.device = true: expected a string, found true or false"},
+        {"date_for_number", "[optimizer]\nrate = 2020-01-01",
+         "job.toml:6: optimizer.rate = 2020-01-01: expected a number, found a date or time"},
+        {"dotted_in_a_table", "model.hidden = 5", "job.toml:5: unknown table \"data.model\""},
+        {"negative_rate", "[optimizer]\nrate = -1", "job.toml:6: optimizer.rate = -1: must be above 0"},
+        {"zero_rate", "[optimizer]\nrate = 0", "job.toml:6: optimizer.rate = 0: must be above 0"},
+        {"infinite_rate", "[optimizer]\nrate = inf", "job.toml:6: optimizer.rate = inf: must be above 0"},
+        {"nan_mean", "mean = nan", "job.toml:5: data.mean = nan: must be finite"},
+        {"momentum_one", "[optimizer]\nmomentum = 1.0",
+         "job.toml:6: optimizer.momentum = 1.0: must be at least 0 and below 1"},
+        {"port", "[cluster]\nhttp_port = 65536", "job.toml:6: cluster.http_port = 65536: must be 0 to 65,535"},
+        {"negative_seed", "[train]\nseed = -1", "job.toml:6: train.seed = -1: must be at least 0"},
+        {"no_workers", "[cluster]\nworkers = 0", "job.toml:6: cluster.workers = 0: must be 1 to 4,096"},
+        {"enumeration", "[optimizer]\nname = \"adm\"",
+         "job.toml:6: optimizer.name = \"adm\": must be one of \"sgd\", \"momentum\", \"nesterov\", \"adam\", "
+         "\"adamw\"; did you mean \"adam\"?"},
+        {"mode", "[consistency]\nmode = \"sync\"",
+         "job.toml:6: consistency.mode = \"sync\": must be bsp, ssp:S or asp, where S is the staleness bound, as in "
+         "ssp:3"},
+        {"mode_without_bound", "[consistency]\nmode = \"ssp\"",
+         "job.toml:6: consistency.mode = \"ssp\": ssp needs its bound, as in ssp:3"},
+        {"device", "[worker]\ndevice = \"gpu\"",
+         "job.toml:6: worker.device = \"gpu\": must be auto, cpu, cuda or cuda:N"},
+        {"too_many_workers", "[cluster]\nworkers = 8",
+         "job.toml:6: cluster.workers = 8 is more than train.micro_batches = 4: in bsp each worker needs a leaf; set "
+         "train.micro_batches to 8 or more, or use fewer workers"},
+        {"small_batch", "[train]\nbatch = 2",
+         "job.toml:6: train.batch = 2 is less than train.micro_batches = 4: in bsp a batch is cut into so many leaves; "
+         "raise the one or lower the other"},
+        {"min_workers", "[cluster]\nmin_workers = 2",
+         "job.toml:6: cluster.min_workers = 2 is more than cluster.workers = 1"},
+        {"odd_slice", "[cluster]\nslice_bytes = 1023",
+         "job.toml:6: cluster.slice_bytes = 1023 must be a multiple of 4, the bytes of a weight"},
+        {"same_ports", "[cluster]\nscheduler_port = 80\nhttp_port = 80",
+         "job.toml:7: cluster.http_port = 80 is cluster.scheduler_port too: two things cannot listen on one port"},
+        {"nothing_to_do", "[train]\nepochs = 0",
+         "job.toml:6: train.epochs and train.steps are both 0: nothing to do; set one of them"},
+        {"empty_bind", "[cluster]\nbind = \"\"", "job.toml:6: cluster.bind = \"\": must not be empty"},
+    }),
+    [](const auto& test) { return std::string(test.param.name); });
+
+TEST(Job, SyntaxErrorsNameTheLine) {
+  EXPECT_THAT(error_of(parse_job("[train]\nepochs = \n", "job.toml")), StartsWith("job.toml:2: "));
+  EXPECT_THAT(error_of(parse_job("[train]\nepochs = 1\nepochs = 2\n", "job.toml")), StartsWith("job.toml:3: "));
+  EXPECT_THAT(error_of(parse_job("[train]\nseed = 99999999999999999999\n", "job.toml")), StartsWith("job.toml:2: "));
+}
+
+TEST(Job, NetworksNeedTheirSizesAndData) {
+  const auto with = [](const std::string& text) { return error_of(parse_job(text, "job.toml")); };
+  EXPECT_EQ(with("[model]\nname = \"mlp\""),
+            "job.toml: model.hidden is empty: give widths, as in [128, 64], or use model.name = \"logistic\"");
+  EXPECT_EQ(with("[model]\nname = \"cnn\""),
+            "job.toml: model.channels is empty: give one number for each convolution, as in [32, 64]");
+  EXPECT_EQ(with("[model]\nname = \"quadratic\""),
+            "job.toml: data.kind = \"idx\" does not go with model.name = \"quadratic\": quadratic and synthetic go "
+            "together");
+  EXPECT_EQ(with("[model]\nhidden = [8, 0]"), "job.toml:2: model.hidden: each must be 1 to 1,048,576");
+  EXPECT_EQ(with("[model]\nhidden = [8, 0.5]"),
+            "job.toml:2: model.hidden: expected a list of integers, found a floating-point number in the list");
+  EXPECT_EQ(with("[model]\nname = \"lenet5\""), "job.toml: data.train_inputs is missing: data.kind = \"idx\" needs it");
+  const std::string trains = "[model]\nname = \"lenet5\"\n[data]\ntrain_inputs = \"a\"\ntrain_labels = \"b\"\n";
+  EXPECT_EQ(with(trains), "job.toml: data.test_inputs is missing: give it, or set evaluation.enabled = false");
+  EXPECT_EQ(with(trains + "[evaluation]\nenabled = false"), "(no error)");
+}
+
+TEST(Job, OverridesWinAndTheLastOneWinsMost) {
+  const auto job = parse_job(kQuadratic + "[train]\nsteps = 9\n", "job.toml",
+                             {{"train.steps", "5"},
+                              {"train.steps", "6"},
+                              {"consistency.mode", "ssp:3"},
+                              {"cluster.bind", "10"},
+                              {"worker.device", "\"cuda:1\""},
+                              {"model.hidden", "[3, 4]"},
+                              {"optimizer.rate", "1"},
+                              {"evaluation.enabled", "false"}});
+  ASSERT_TRUE(job.ok()) << job.error().message;
+  EXPECT_EQ(job->train.steps, 6);
+  EXPECT_EQ(job->consistency.mode, "ssp:3");
+  EXPECT_EQ(job->cluster.bind, "10");
+  EXPECT_EQ(job->worker.device, "cuda:1");
+  EXPECT_EQ(job->model.hidden, (std::vector<std::int64_t>{3, 4}));
+  EXPECT_EQ(job->optimizer.rate, 1.0);
+  EXPECT_FALSE(job->evaluation.enabled);
+}
+
+TEST(Job, WrongOverridesSayThatTheyAreOverrides) {
+  const auto with = [](const std::string& key, const std::string& value) {
+    return error_of(parse_job(kQuadratic, "job.toml", {{key, value}}));
+  };
+  EXPECT_EQ(with("train.stesp", "5"), "--set: unknown key \"train.stesp\"; did you mean \"train.steps\"?");
+  EXPECT_EQ(with("epochs", "5"), "--set: unknown key \"epochs\"; did you mean \"train.epochs\"?");
+  EXPECT_EQ(with("train", "5"), "--set train=5: this is a table; set one of its keys, as in train.epochs=...");
+  EXPECT_EQ(with("train.steps", "many"), "--set: train.steps = \"many\": expected an integer, found a string");
+  EXPECT_EQ(with("train.steps", ""), "--set: train.steps = \"\": expected an integer, found a string");
+  EXPECT_EQ(with("train.steps", "-5"), "--set: train.steps = -5: must be 0 to 1,000,000,000,000");
+  // A line break cannot smuggle in a second key.
+  EXPECT_THAT(with("train.steps", "5\nother = 6"), HasSubstr("expected an integer, found a string"));
+  EXPECT_EQ(with("cluster.workers", "5"),
+            "--set: cluster.workers = 5 is more than train.micro_batches = 4: in bsp each worker needs a leaf; set "
+            "train.micro_batches to 5 or more, or use fewer workers");
+}
+
+TEST(Job, OverridesAreSplitAtTheFirstEqualsSign) {
+  EXPECT_EQ(*parse_override("a.b=c=d"), std::pair(std::string("a.b"), std::string("c=d")));
+  EXPECT_EQ(*parse_override(" a.b = 5 "), std::pair(std::string("a.b"), std::string("5")));
+  EXPECT_EQ(*parse_override("a="), std::pair(std::string("a"), std::string()));
+  for (const char* text : {"", "=", "=5", "train.steps"}) {
+    EXPECT_EQ(parse_override(text).error().message,
+              std::string("--set ") + text + ": expected key=value, as in --set train.steps=5");
+  }
+}
+
+TEST(Job, WrittenJobsReadBackEqual) {
+  Job job = valid_job();
+  EXPECT_EQ(*parse_job(write_job(job), "written"), job);
+  // Every key away from its default, by type, with the texts and numbers that are hardest to write.
+  for (JobKey& key : job_keys(job)) {
+    if (auto* const* list = std::get_if<std::vector<std::int64_t>*>(&key.slot)) **list = {1, 2, 3};
+    if (auto* const* number = std::get_if<double*>(&key.slot)) **number = 0.1 + 0.2;
+    if (auto* const* flag = std::get_if<bool*>(&key.slot)) **flag = !**flag;
+    if (key.is_path) **std::get_if<std::string*>(&key.slot) = "a \"b\"\\c\td\n\x01\x7f ü";
+  }
+  job.optimizer.rate = 1e-300;
+  job.optimizer.weight_decay = 1e22;
+  job.train.seed = 0x7FFFFFFFFFFFFFFF;
+  const auto again = parse_job(write_job(job), "written");
+  ASSERT_TRUE(again.ok()) << again.error().message;
+  EXPECT_EQ(*again, job);
+  EXPECT_EQ(write_job(*again), write_job(job));
+}
+
+TEST(Job, WrittenJobsNameEveryKeyAndSoDoesTheHelp) {
+  Job job = valid_job();
+  const std::string text = write_job(job), help = describe_job_keys();
+  for (const JobKey& key : job_keys(job)) {
+    EXPECT_THAT(text, HasSubstr("[" + key.table() + "]\n"));
+    EXPECT_THAT(text, HasSubstr("\n" + key.name() + " = "));
+    EXPECT_THAT(help, HasSubstr("  " + key.name() + " "));
+    EXPECT_FALSE(key.help.empty()) << key.path;
+  }
+}
+
+TEST(Job, DefaultsAreInTheirOwnRanges) {
+  Job job;
+  for (const JobKey& key : job_keys(job)) {
+    EXPECT_TRUE(check_allowed(key.slot, key.allowed).ok()) << key.path;
+  }
+}
+
+TEST(Job, TheHashCoversWhatCanChangeAResult) {
+  const Job job = valid_job();
+  const auto hash_with = [&](auto change) {
+    Job other = job;
+    change(other);
+    return job_hash(other);
+  };
+  EXPECT_EQ(job_hash(job).size(), 64u);
+  EXPECT_NE(hash_with([](Job& j) { j.optimizer.rate *= 2; }), job_hash(job));
+  EXPECT_NE(hash_with([](Job& j) { j.worker.threads = 2; }), job_hash(job));
+  EXPECT_NE(hash_with([](Job& j) { j.consistency.mode = "asp"; }), job_hash(job));
+  EXPECT_EQ(hash_with([](Job& j) { j.cluster.bind = "0.0.0.0"; }), job_hash(job));
+  EXPECT_EQ(hash_with([](Job& j) { j.cluster.http_port = 80; }), job_hash(job));
+  EXPECT_EQ(hash_with([](Job& j) { j.cluster.lost_after_s = 9; }), job_hash(job));
+  EXPECT_EQ(hash_with([](Job& j) { j.debug.trace = true; }), job_hash(job));
+  EXPECT_EQ(hash_with([](Job& j) { j.data.train_inputs = "/elsewhere"; }), job_hash(job));
+}
+
+TEST(Job, NotesTellWhatAValidJobCosts) {
+  Job job = valid_job();
+  EXPECT_TRUE(job_notes(job).empty());
+  job.optimizer.clip_norm = 1;
+  EXPECT_THAT(job_notes(job), testing::ElementsAre(HasSubstr("early pushing is off")));
+}
+
+TEST(Job, ModesRoundTripAndAreStrict) {
+  EXPECT_EQ(*parse_mode("bsp"), (Mode{Mode::Apply::kAggregate, 0}));
+  EXPECT_EQ(*parse_mode("ssp:0"), (Mode{Mode::Apply::kOnArrival, 0}));
+  EXPECT_EQ(*parse_mode("asp"), (Mode{Mode::Apply::kOnArrival, Mode::kUnbounded}));
+  for (const char* text : {"bsp", "asp", "ssp:0", "ssp:3", "ssp:1000000"})
+    EXPECT_EQ(mode_name(*parse_mode(text)), text);
+  for (const char* text : {"", "BSP", "bsp:1", "ssp", "ssp:", "ssp:-1", "ssp:+1", "ssp: 1", "ssp:1 ", "ssp:1.5",
+                           "ssp:1000001", "ssp:99999999999999999999", "asp:3", " asp"}) {
+    EXPECT_FALSE(parse_mode(text).ok()) << text;
+  }
+}
+
+class JobFile : public testing::Test {
+ protected:
+  JobFile() : directory_(std::filesystem::path(testing::TempDir()) / "rubato_job_file_test") {
+    std::filesystem::create_directories(directory_);
+  }
+  ~JobFile() override { std::filesystem::remove_all(directory_); }
+  std::string write(const std::string& text) const {
+    const auto path = directory_ / "job.toml";
+    std::ofstream(path) << text;
+    return path.string();
+  }
+  const std::filesystem::path directory_;
+};
+
+TEST_F(JobFile, MissingFilesAndDirectoriesSayWhatToDo) {
+  EXPECT_EQ(error_of(load_job("/nowhere/job.toml")),
+            "job file /nowhere/job.toml: No such file or directory; name a .toml file (jobs/ holds examples)");
+  EXPECT_THAT(error_of(load_job(directory_.string())), HasSubstr("is a directory"));
+}
+
+TEST_F(JobFile, DataPathsAreRelativeToTheFileAndTypedOnesToHere) {
+  const std::string path = write(
+      "[model]\nname = \"lenet5\"\n[data]\ntrain_inputs = \"../x\"\ntrain_labels = \"/y\"\n"
+      "test_inputs = \"z\"\ntest_labels = \"w\"\n");
+  const auto job = load_job(path, {{"data.test_labels", "here"}});
+  ASSERT_TRUE(job.ok()) << job.error().message;
+  EXPECT_EQ(job->data.train_inputs, (directory_.parent_path() / "x").lexically_normal());
+  EXPECT_EQ(job->data.train_labels, "/y");
+  EXPECT_EQ(job->data.test_inputs, directory_ / "z");
+  EXPECT_EQ(job->data.test_labels, std::filesystem::current_path() / "here");
+}
+
+TEST(JobExamples, AllOfThemLoad) {
+  int count = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(RUBATO_JOBS)) {
+    if (entry.path().extension() != ".toml") continue;
+    const auto job = load_job(entry.path().string());
+    EXPECT_TRUE(job.ok()) << job.error().message;
+    ++count;
+  }
+  EXPECT_GE(count, 4);
+}
+
+}  // namespace
+}  // namespace rubato
