@@ -20,6 +20,13 @@ Error out_of_range(std::string_view key, double value, std::string_view allowed)
 bool is_fraction(double value) { return value >= 0.0 && value < 1.0; }
 bool is_amount(double value) { return value >= 0.0 && std::isfinite(value); }
 
+void check_plane(std::span<const float> current, std::span<const float> next, std::size_t count) {
+  RUBATO_CHECK(current.size() == count && next.size() == count, "{} gradients, {} elements become {}", count,
+               current.size(), next.size());
+  const auto a = reinterpret_cast<std::uintptr_t>(current.data()), b = reinterpret_cast<std::uintptr_t>(next.data());
+  RUBATO_CHECK(a == b || a + current.size_bytes() <= b || b + next.size_bytes() <= a, "partly overlapping");
+}
+
 }  // namespace
 
 std::string_view rule_name(RuleKind kind) {
@@ -91,6 +98,13 @@ UpdateScalars update_scalars(const RuleConfig& rule, const ParameterSpec& spec, 
           .clip_value = rule.clip_value,
           .decay = spec.decay ? rule.weight_decay : 0.0,
           .update_count = update_count};
+}
+
+void check_update(RuleKind kind, const ConstSlotView& current, std::span<const float> gradient, const SlotView& next) {
+  check_plane(current.weights, next.weights, gradient.size());
+  for (std::size_t plane = 0; plane < state_planes(kind); ++plane) {
+    check_plane(current.state[plane], next.state[plane], gradient.size());
+  }
 }
 
 }  // namespace rubato::kernels

@@ -17,6 +17,7 @@
 
 #include "base/parameter.h"
 #include "base/result.h"
+#include "kernels/update_rule.h"
 
 namespace rubato {
 struct OptimizerConfig;
@@ -34,8 +35,6 @@ struct RuleConfig {
   double clip_value = 0.0;  // 0: no clipping
   friend bool operator==(const RuleConfig&, const RuleConfig&) = default;
 };
-
-inline constexpr std::size_t kStatePlanesMax = 2;
 
 // How many state planes the rule keeps beside the weights: 0, 1 (momentum, nesterov) or 2 (adam, adamw).
 [[nodiscard]] std::size_t state_planes(RuleKind kind);
@@ -71,12 +70,18 @@ struct BasicSlotView {
     return piece;
   }
 
-  operator BasicSlotView<const Float>() const  // NOLINT: implicit by design, as for spans
-      requires(!std::is_const_v<Float>) {
+  template <typename Other>
+  requires(!std::is_const_v<Float> && std::is_same_v<Other, const Float>) operator BasicSlotView<Other>()
+      const {  // NOLINT: implicit by design, as for spans
     return {weights, {state[0], state[1]}};
   }
 };
 using SlotView = BasicSlotView<float>;
 using ConstSlotView = BasicSlotView<const float>;
+
+// RUBATO_CHECKs what every launcher of a rule demands: all spans equally long, and each plane of `next`
+// either that of `current` itself or sharing no byte with it. (In between, a loop in vectors would
+// read what it has just written.)
+void check_update(RuleKind kind, const ConstSlotView& current, std::span<const float> gradient, const SlotView& next);
 
 }  // namespace rubato::kernels

@@ -1,5 +1,5 @@
 // The update rules, each written once as a host/device functor from one element to the next. The CPU
-// loop (kernels/cpu/apply_rule.cc) and the CUDA kernel (kernels/cuda/apply_rule.cu) are two launchers
+// loop (kernels/cpu/apply_rule.cc) and the CUDA kernel (kernels/cuda/update_rules.cu) are two launchers
 // of it, and give the same bits: every operation below is a single IEEE one (compile without
 // contraction, -ffp-contract=off and --fmad=false, and without fast division or square root).
 //
@@ -13,15 +13,14 @@
 // and for all but adamw  g = clip(scale * gradient) + d w,  d being the weight decay (L2).
 //
 // Whatever depends only on the update and not on the element is computed once, in double, by
-// visit_rule, and rounded to float there.
+// kernels/visit_rule.h, and rounded to float there.
+//
+// Device code includes this header: it depends on nothing of ours, and on no library that nvcc might
+// not take.
 #pragma once
 
 #include <cmath>
 #include <cstddef>
-#include <limits>
-
-#include "base/check.h"
-#include "kernels/rule_config.h"
 
 #ifdef __CUDACC__
 #define RUBATO_HOST_DEVICE __host__ __device__
@@ -30,6 +29,8 @@
 #endif
 
 namespace rubato::kernels {
+
+inline constexpr std::size_t kStatePlanesMax = 2;
 
 // One element: its weight and the rule's state.
 struct Cell {
@@ -116,14 +117,6 @@ struct Planes {
   float* next_state[kStatePlanesMax];
 };
 
-inline Planes planes_of(const ConstSlotView& current, std::span<const float> gradient, const SlotView& next) {
-  return {current.weights.data(),
-          {current.state[0].data(), current.state[1].data()},
-          gradient.data(),
-          next.weights.data(),
-          {next.state[0].data(), next.state[1].data()}};
-}
-
 // The body of either launcher's loop.
 template <typename Rule>
 RUBATO_HOST_DEVICE inline void update_element(const Rule& rule, const Planes& planes, std::size_t i) {
@@ -135,40 +128,6 @@ RUBATO_HOST_DEVICE inline void update_element(const Rule& rule, const Planes& pl
   planes.next_weight[i] = cell.weight;
   if constexpr (Rule::kPlanes > 0) planes.next_state[0][i] = cell.state[0];
   if constexpr (Rule::kPlanes > 1) planes.next_state[1][i] = cell.state[1];
-}
-
-// Calls `visitor` with the functor that `config` and `scalars` stand for, and returns what it returns.
-template <typename Visitor>
-auto visit_rule(const RuleConfig& config, const UpdateScalars& scalars, Visitor&& visitor) {
-  const float rate = static_cast<float>(scalars.rate), momentum = static_cast<float>(config.momentum);
-  GradientTerm term{.scale = static_cast<float>(scalars.gradient_scale),
-                    .clip = scalars.clip_value > 0.0 ? static_cast<float>(scalars.clip_value)
-                                                     : std::numeric_limits<float>::infinity(),
-                    .decay = static_cast<float>(scalars.decay)};
-  switch (config.kind) {
-    case RuleKind::kSgd:
-      return visitor(SgdRule{term, rate});
-    case RuleKind::kMomentum:
-      return visitor(MomentumRule{term, rate, momentum});
-    case RuleKind::kNesterov:
-      return visitor(NesterovRule{term, rate, momentum});
-    case RuleKind::kAdam:
-    case RuleKind::kAdamW:
-      break;
-  }
-  RUBATO_CHECK(scalars.update_count > 0, "Adam counts updates from 1");
-  const bool decoupled = config.kind == RuleKind::kAdamW;
-  if (decoupled) term.decay = 0.0f;
-  const double t = static_cast<double>(scalars.update_count);
-  return visitor(AdamRule{.term = term,
-                          .keep1 = static_cast<float>(config.beta1),
-                          .add1 = static_cast<float>(1.0 - config.beta1),
-                          .keep2 = static_cast<float>(config.beta2),
-                          .add2 = static_cast<float>(1.0 - config.beta2),
-                          .step = static_cast<float>(scalars.rate / (1.0 - std::pow(config.beta1, t))),
-                          .inverse_root_v = static_cast<float>(1.0 / std::sqrt(1.0 - std::pow(config.beta2, t))),
-                          .epsilon = static_cast<float>(config.epsilon),
-                          .shrink = decoupled ? static_cast<float>(1.0 - scalars.rate * scalars.decay) : 1.0f});
 }
 
 }  // namespace rubato::kernels

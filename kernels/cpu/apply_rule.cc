@@ -7,16 +7,10 @@
 
 #include "base/check.h"
 #include "kernels/update_rule.h"
+#include "kernels/visit_rule.h"
 
 namespace rubato::kernels::cpu {
 namespace {
-
-// The same bytes, or no common byte. In between, a loop in vectors would read what it has written.
-void check_pair(std::span<const float> current, std::span<const float> next) {
-  RUBATO_CHECK(current.size() == next.size(), "{} elements become {}", current.size(), next.size());
-  const auto a = reinterpret_cast<std::uintptr_t>(current.data()), b = reinterpret_cast<std::uintptr_t>(next.data());
-  RUBATO_CHECK(a == b || a + current.size_bytes() <= b || b + next.size_bytes() <= a, "partly overlapping");
-}
 
 // `rule` is a copy on purpose: behind a reference, its constants could be among the floats written
 // here, and would be loaded again for each element.
@@ -32,20 +26,13 @@ void update_all(Rule rule, Planes planes, std::size_t count) {
 
 void apply_rule(const RuleConfig& rule, const UpdateScalars& scalars, const ConstSlotView& current,
                 std::span<const float> gradient, const SlotView& next) {
-  const std::size_t count = current.weights.size();
-  RUBATO_CHECK(gradient.size() == count, "{} weights, {} gradients", count, gradient.size());
-  check_pair(current.weights, next.weights);
-  for (std::size_t plane = 0; plane < state_planes(rule.kind); ++plane) {
-    RUBATO_CHECK(current.state[plane].size() == count, "{} weights, {} in state plane {}", count,
-                 current.state[plane].size(), plane);
-    check_pair(current.state[plane], next.state[plane]);
-  }
+  check_update(rule.kind, current, gradient, next);
   const Planes planes = planes_of(current, gradient, next);
-  visit_rule(rule, scalars, [&](auto functor) { update_all(functor, planes, count); });
+  visit_rule(rule, scalars, [&](auto functor) { update_all(functor, planes, gradient.size()); });
 }
 
 void sum_into(std::span<float> destination, std::span<const float> source) {
-  check_pair(source, destination);
+  RUBATO_CHECK(destination.size() == source.size(), "{} += {} elements", destination.size(), source.size());
   float* sum = destination.data();
   const float* addend = source.data();
   const std::size_t count = destination.size();

@@ -1,0 +1,23 @@
+#include "kernels/cuda/apply_rule.h"
+
+#include "base/check.h"
+#include "kernels/cuda/update_rules.h"
+#include "kernels/visit_rule.h"
+
+namespace rubato::kernels::cuda {
+
+Status apply_rule(const RuleConfig& rule, const UpdateScalars& scalars, const ConstSlotView& current,
+                  std::span<const float> gradient, const SlotView& next, const Stream& stream) {
+  check_update(rule.kind, current, gradient, next);
+  const Planes planes = planes_of(current, gradient, next);
+  return visit_rule(rule, scalars, [&](const auto& functor) {
+    return check(enqueue_update(functor, planes, gradient.size(), stream.get()), "launch of an update rule");
+  });
+}
+
+Status sum_into(std::span<float> destination, std::span<const float> source, const Stream& stream) {
+  RUBATO_CHECK(destination.size() == source.size(), "{} += {} elements", destination.size(), source.size());
+  return check(enqueue_sum(destination.data(), source.data(), source.size(), stream.get()), "launch of a sum");
+}
+
+}  // namespace rubato::kernels::cuda

@@ -1,0 +1,19 @@
+// The seam between g++ and nvcc: the kernels of update_rules.cu, as functions that enqueue them.
+// Everything above (checks, errors, the choice of the functor) is compiled by g++, with its warnings.
+#pragma once
+
+#include <cuda_runtime_api.h>
+
+#include <cstddef>
+
+#include "kernels/update_rule.h"
+
+namespace rubato::kernels::cuda {
+
+// Defined for SgdRule, MomentumRule, NesterovRule and AdamRule.
+template <typename Rule>
+cudaError_t enqueue_update(const Rule& rule, const Planes& planes, std::size_t count, cudaStream_t stream);
+
+cudaError_t enqueue_sum(float* sum, const float* addend, std::size_t count, cudaStream_t stream);
+
+}  // namespace rubato::kernels::cuda

@@ -1,0 +1,58 @@
+// From a rule's configuration to its functor: what a launcher of update rules needs beside the loop.
+//
+// Thread-safety: pure.
+#pragma once
+
+#include <cmath>
+#include <limits>
+#include <span>
+
+#include "base/check.h"
+#include "kernels/rule_config.h"
+#include "kernels/update_rule.h"
+
+namespace rubato::kernels {
+
+inline Planes planes_of(const ConstSlotView& current, std::span<const float> gradient, const SlotView& next) {
+  return {current.weights.data(),
+          {current.state[0].data(), current.state[1].data()},
+          gradient.data(),
+          next.weights.data(),
+          {next.state[0].data(), next.state[1].data()}};
+}
+
+// Calls `visitor` with the functor that `config` and `scalars` stand for, and returns what it returns.
+template <typename Visitor>
+auto visit_rule(const RuleConfig& config, const UpdateScalars& scalars, Visitor&& visitor) {
+  const float rate = static_cast<float>(scalars.rate), momentum = static_cast<float>(config.momentum);
+  GradientTerm term{.scale = static_cast<float>(scalars.gradient_scale),
+                    .clip = scalars.clip_value > 0.0 ? static_cast<float>(scalars.clip_value)
+                                                     : std::numeric_limits<float>::infinity(),
+                    .decay = static_cast<float>(scalars.decay)};
+  switch (config.kind) {
+    case RuleKind::kSgd:
+      return visitor(SgdRule{term, rate});
+    case RuleKind::kMomentum:
+      return visitor(MomentumRule{term, rate, momentum});
+    case RuleKind::kNesterov:
+      return visitor(NesterovRule{term, rate, momentum});
+    case RuleKind::kAdam:
+    case RuleKind::kAdamW:
+      break;
+  }
+  RUBATO_CHECK(scalars.update_count > 0, "Adam counts updates from 1");
+  const bool decoupled = config.kind == RuleKind::kAdamW;
+  if (decoupled) term.decay = 0.0f;
+  const double t = static_cast<double>(scalars.update_count);
+  return visitor(AdamRule{.term = term,
+                          .keep1 = static_cast<float>(config.beta1),
+                          .add1 = static_cast<float>(1.0 - config.beta1),
+                          .keep2 = static_cast<float>(config.beta2),
+                          .add2 = static_cast<float>(1.0 - config.beta2),
+                          .step = static_cast<float>(scalars.rate / (1.0 - std::pow(config.beta1, t))),
+                          .inverse_root_v = static_cast<float>(1.0 / std::sqrt(1.0 - std::pow(config.beta2, t))),
+                          .epsilon = static_cast<float>(config.epsilon),
+                          .shrink = decoupled ? static_cast<float>(1.0 - scalars.rate * scalars.decay) : 1.0f});
+}
+
+}  // namespace rubato::kernels
