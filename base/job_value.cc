@@ -1,6 +1,5 @@
 // One value of the job file: its type, what is allowed, its text.
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
@@ -42,10 +41,21 @@ std::string float_text(double value) {
 // 1,000,000 for people; whole numbers only get their commas.
 std::string number_text(double value) {
   if (value != std::floor(value) || std::abs(value) >= 1e15) return fmt::format("{}", value);
-  std::string digits = fmt::format("{}", static_cast<std::int64_t>(value));
-  const std::size_t first = digits.front() == '-' ? 1 : 0;
-  for (std::size_t i = digits.size(); i > first + 3;) digits.insert(i -= 3, ",");
-  return digits;
+  const std::string digits = fmt::format("{}", static_cast<std::int64_t>(value));
+  std::string text;
+  for (std::size_t i = 0; i < digits.size(); ++i) {
+    const bool group = i > 0 && (digits.size() - i) % 3 == 0 && digits[i - 1] != '-';
+    if (group) text += ',';
+    text += digits[i];
+  }
+  return text;
+}
+
+template <class Items, class TextOf>
+std::string comma_list(const Items& items, TextOf text_of) {
+  std::string text;
+  for (const auto& item : items) text += (text.empty() ? "" : ", ") + text_of(item);
+  return text;
 }
 
 std::string range_text(const Range& range) {
@@ -90,8 +100,8 @@ std::string allowed_text(const Allowed& allowed) {
   return std::visit(
       Overload{[](const Anything&) { return std::string(); }, [](const Range& range) { return range_text(range); },
                [](const OneOf& one) {
-                 const char* lead = one.names.size() > 1 ? "one of " : "";
-                 return fmt::format("{}\"{}\"", lead, fmt::join(one.names, "\", \""));
+                 const std::string names = comma_list(one.names, quoted);
+                 return one.names.size() > 1 ? "one of " + names : names;
                },
                [](const Form& form) { return std::string(form.description); }},
       allowed);
@@ -120,14 +130,16 @@ Status check_allowed(const JobSlot& slot, const Allowed& allowed) {
 }
 
 std::string value_text(const JobSlot& slot) {
-  return std::visit(
-      Overload{[](const bool* value) { return std::string(*value ? "true" : "false"); },
-               [](const std::int64_t* value) { return fmt::format("{}", *value); },
-               [](const std::uint64_t* value) { return fmt::format("{}", *value); },
-               [](const double* value) { return float_text(*value); },
-               [](const std::string* value) { return quoted(*value); },
-               [](const std::vector<std::int64_t>* list) { return fmt::format("[{}]", fmt::join(*list, ", ")); }},
-      slot);
+  return std::visit(Overload{[](const bool* value) { return std::string(*value ? "true" : "false"); },
+                             [](const std::int64_t* value) { return fmt::format("{}", *value); },
+                             [](const std::uint64_t* value) { return fmt::format("{}", *value); },
+                             [](const double* value) { return float_text(*value); },
+                             [](const std::string* value) { return quoted(*value); },
+                             [](const std::vector<std::int64_t>* list) {
+                               return fmt::format("[{}]",
+                                                  comma_list(*list, [](std::int64_t v) { return std::to_string(v); }));
+                             }},
+                    slot);
 }
 
 }  // namespace rubato
