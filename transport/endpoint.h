@@ -5,7 +5,9 @@
 //
 // Invariants: frames of one peer arrive in the order sent, whole or not at all; nothing is dropped
 // silently while a connection lives (no high-water mark); bytes that are no frame are counted and never
-// disturb other peers. A received part starts at an address aligned to 8 bytes.
+// disturb other peers. A received part starts at an address aligned to 8 bytes. (The simulated network
+// loses, repeats and reorders frames when a test asks for it: the protocol above must not rely on more
+// than it sends again itself.)
 // Thread-safety: an Endpoint belongs to the thread that runs its loop; every call and every callback is
 // on that thread. Payloads may be released on any thread.
 #pragma once
@@ -30,6 +32,7 @@ using PeerId = std::uint64_t;
 struct EndpointCounters {
   std::uint64_t frames_sent = 0, frames_received = 0;
   std::uint64_t bytes_sent = 0, bytes_received = 0;
+  std::uint64_t dropped = 0;  // frames to peers that are unknown, forgotten or gone
   std::uint64_t refused = 0;  // connections and messages thrown out below the protocol: foreign bytes,
                               // too many or too few parts, larger than the limit
 };
@@ -40,7 +43,8 @@ class Endpoint {
 
   virtual ~Endpoint() = default;
 
-  // Set once, before the first listen or connect.
+  // Set before the first listen or connect. A handler may send and forget; it must not destroy the
+  // endpoint.
   virtual void on_frame(FrameHandler handler) = 0;
 
   // Listens, and returns the address that others connect to ("tcp://127.0.0.1:40123"); a port of 0 is
@@ -54,7 +58,8 @@ class Endpoint {
   // Frames to an unknown or forgotten peer are dropped.
   virtual void send(PeerId peer, Frame frame) = 0;
 
-  // Drops the peer and whatever still waits to be sent to it.
+  // Drops the peer, and what still waits to be sent to it on a connection made here. If it speaks
+  // again it is a new peer.
   virtual void forget(PeerId peer) = 0;
 
   [[nodiscard]] virtual EndpointCounters counters() const = 0;

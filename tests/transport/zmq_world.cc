@@ -1,0 +1,73 @@
+#include "tests/transport/zmq_world.h"
+
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <filesystem>
+
+namespace rubato::transport {
+
+namespace {
+
+std::string new_directory() {
+  std::string path = ::testing::TempDir() + "rubato-transport-XXXXXX";
+  RUBATO_CHECK(::mkdtemp(path.data()) != nullptr);
+  return path;
+}
+
+// A port that was free a moment ago: the contract needs addresses that are known before anyone listens.
+int free_port() {
+  const int socket = ::socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in name{};
+  name.sin_family = AF_INET;
+  name.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof(name);
+  RUBATO_CHECK(::bind(socket, reinterpret_cast<sockaddr*>(&name), size) == 0);
+  RUBATO_CHECK(::getsockname(socket, reinterpret_cast<sockaddr*>(&name), &size) == 0);
+  ::close(socket);
+  return ntohs(name.sin_port);
+}
+
+}  // namespace
+
+ZmqWorld::ZmqWorld(Kind kind, ZmqOptions options) : kind_(kind), options_(options), directory_(new_directory()) {}
+ZmqWorld::~ZmqWorld() { std::filesystem::remove_all(directory_); }
+
+std::unique_ptr<Endpoint> ZmqWorld::endpoint(const std::string&) {
+  return std::move(make_zmq_endpoint(loop_, options_)).value();
+}
+
+std::string ZmqWorld::address(const std::string& name) {
+  auto [entry, is_new] = addresses_.try_emplace(name);
+  if (is_new)
+    entry->second =
+        kind_ == Kind::kIpc ? "ipc://" + directory_ + "/" + name : "tcp://127.0.0.1:" + std::to_string(free_port());
+  return entry->second;
+}
+
+bool ZmqWorld::run_until(const std::function<bool()>& done) {
+  const TimeNs deadline = steady_now() + 20 * kSecond;
+  bool result = false;
+  std::unique_ptr<Timer> look;
+  look = std::make_unique<Timer>(loop_, [&] {
+    result = done();
+    if (result || steady_now() > deadline) return loop_.stop();
+    look->arm(steady_now() + kMillisecond);
+  });
+  look->arm(steady_now());
+  loop_.run();
+  return result;
+}
+
+void ZmqWorld::settle() {
+  const TimeNs end = steady_now() + 100 * kMillisecond;
+  run_until([end] { return steady_now() > end; });
+}
+
+std::unique_ptr<World> make_zmq_tcp_world() { return std::make_unique<ZmqWorld>(ZmqWorld::Kind::kTcp); }
+std::unique_ptr<World> make_zmq_ipc_world() { return std::make_unique<ZmqWorld>(ZmqWorld::Kind::kIpc); }
+
+}  // namespace rubato::transport
