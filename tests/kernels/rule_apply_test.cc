@@ -1,0 +1,141 @@
+// How the rules are applied: the same bits in place and out of place, at any size, alignment and cut.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+
+#include "kernels/cpu/apply_rule.h"
+#include "tests/kernels/rule_fixture.h"
+
+namespace rubato::kernels {
+namespace {
+
+using testing::HeapSlot;
+using testing::trained_slot;
+
+const std::vector<std::size_t> kSizes = {0, 1, 2, 3, 7, 8, 15, 16, 17, 31, 33, 63, 64, 65, 255, 1000, 4099};
+
+class RuleApplication : public ::testing::TestWithParam<std::string> {
+ protected:
+  RuleApplication() {
+    OptimizerConfig optimizer = testing::optimizer_named(GetParam());
+    optimizer.weight_decay = 0.01;
+    optimizer.clip_value = 0.4;
+    rule_ = make_rule(optimizer).value();
+    scalars_ = update_scalars(rule_, {}, 0.05, 0.5, 3);
+  }
+  void apply(const ConstSlotView& current, std::span<const float> gradient, const SlotView& next) const {
+    cpu::apply_rule(rule_, scalars_, current, gradient, next);
+  }
+
+  RuleConfig rule_;
+  UpdateScalars scalars_;
+};
+
+TEST_P(RuleApplication, OutOfPlaceEqualsInPlace) {
+  for (std::size_t size : kSizes) {
+    for (std::size_t offset : {0u, 1u, 3u}) {
+      SCOPED_TRACE(fmt::format("size {}, offset {}", size, offset));
+      const std::vector<float> gradient = testing::normals(size, 5);
+      HeapSlot in_place = trained_slot(size, 4, offset), current = trained_slot(size, 4, offset);
+      HeapSlot next = trained_slot(size, 4, (offset + 1) % 4);  // planes that the rule has not stay as they are
+      const HeapSlot before = current;
+      apply(in_place.view(), gradient, in_place.view());
+      apply(current.view(), gradient, next.view());
+      EXPECT_TRUE(next.same_bits(in_place));
+      EXPECT_TRUE(current.same_bits(before));
+      EXPECT_EQ(next.same_bits(before), size == 0);
+    }
+  }
+}
+
+TEST_P(RuleApplication, CutsDoNotChangeBits) {
+  constexpr std::size_t kSize = 1009;
+  const std::vector<float> gradient = testing::normals(kSize, 6);
+  HeapSlot whole = trained_slot(kSize, 8), pieces = trained_slot(kSize, 8);
+  apply(whole.view(), gradient, whole.view());
+  for (std::size_t first = 0, count = 1; first < kSize; first += count, count = count * 2 + 1) {
+    count = std::min(count, kSize - first);
+    const SlotView piece = pieces.view().part(first, count);
+    apply(piece, std::span(gradient).subspan(first, count), piece);
+  }
+  EXPECT_TRUE(pieces.same_bits(whole));
+}
+
+TEST_P(RuleApplication, TouchesNothingBeside) {
+  constexpr std::size_t kSize = 37;
+  const std::vector<float> gradient = testing::normals(kSize - 2, 6);
+  HeapSlot slot = trained_slot(kSize, 9);
+  const HeapSlot before = slot;
+  apply(slot.view().part(1, kSize - 2), gradient, slot.view().part(1, kSize - 2));
+  HeapSlot copy = before;
+  for (std::size_t p = 0; p <= kStatePlanesMax; ++p) {
+    EXPECT_EQ(slot.plane(p).front(), copy.plane(p).front());
+    EXPECT_EQ(slot.plane(p).back(), copy.plane(p).back());
+    if (p > state_planes(rule_.kind)) {
+      EXPECT_TRUE(std::ranges::equal(slot.plane(p), copy.plane(p)));
+    }
+  }
+}
+
+TEST_P(RuleApplication, ANonFiniteGradientSpoilsItsOwnElementAlone) {
+  std::vector<float> gradient = testing::normals(100, 6);
+  HeapSlot slot = trained_slot(100, 9), clean = trained_slot(100, 9);
+  apply(clean.view(), gradient, clean.view());
+  gradient[41] = std::numeric_limits<float>::quiet_NaN();
+  apply(slot.view(), gradient, slot.view());
+  for (std::size_t i = 0; i < 100; ++i) {
+    if (i == 41) {
+      EXPECT_TRUE(std::isnan(slot.weights()[i]));  // clipping does not hide it
+    } else {
+      EXPECT_EQ(slot.weights()[i], clean.weights()[i]);
+    }
+  }
+}
+
+TEST_P(RuleApplication, RefusesPartialOverlapAndUnequalLengths) {
+  HeapSlot slot = trained_slot(64, 9), shorter = trained_slot(63, 9);
+  const std::vector<float> gradient = testing::normals(63, 6);
+  EXPECT_DEATH(apply(slot.view().part(0, 63), gradient, slot.view().part(1, 63)), "partly overlapping");
+  EXPECT_DEATH(apply(slot.view(), gradient, slot.view()), "63 gradients");
+  EXPECT_DEATH(apply(slot.view().part(0, 63), gradient, shorter.view().part(0, 62)), "63 gradients");
+}
+
+INSTANTIATE_TEST_SUITE_P(Rules, RuleApplication, ::testing::ValuesIn(testing::kRuleNames),
+                         [](const auto& rule) { return rule.param; });
+
+TEST(SumInto, AddsElementByElement) {
+  for (std::size_t size : kSizes) {
+    std::vector<float> sum = testing::normals(size + 1, 1);
+    const std::vector<float> before = sum, addend = testing::normals(size + 1, 2);
+    cpu::sum_into(std::span(sum).subspan(1), std::span(addend).first(size));
+    EXPECT_EQ(sum[0], before[0]);
+    for (std::size_t i = 0; i < size; ++i) ASSERT_EQ(sum[i + 1], before[i + 1] + addend[i]);
+  }
+  std::vector<float> twice = {1.0f, -2.0f, 3.0f};
+  cpu::sum_into(twice, twice);
+  EXPECT_EQ(twice, (std::vector<float>{2.0f, -4.0f, 6.0f}));
+}
+
+TEST(AllFinite, FindsEachKindAtEachPlace) {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  const float bad[] = {kInfinity, -kInfinity, std::numeric_limits<float>::quiet_NaN(),
+                       std::numeric_limits<float>::signaling_NaN(), -std::numeric_limits<float>::quiet_NaN()};
+  EXPECT_TRUE(cpu::all_finite({}));
+  for (std::size_t size : {1u, 5u, 16u, 67u, 4096u, 4097u, 9000u}) {
+    std::vector<float> values = testing::normals(size, 1);
+    values[0] = std::numeric_limits<float>::max();
+    values[size / 2] = std::numeric_limits<float>::denorm_min();
+    EXPECT_TRUE(cpu::all_finite(values));
+    for (std::size_t place : {std::size_t{0}, size / 3, size - 1}) {
+      for (float value : bad) {
+        std::vector<float> spoiled = values;
+        spoiled[place] = value;
+        EXPECT_FALSE(cpu::all_finite(spoiled)) << value << " at " << place << " of " << size;
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace rubato::kernels

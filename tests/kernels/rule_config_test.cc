@@ -1,0 +1,73 @@
+#include "kernels/rule_config.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <limits>
+
+#include "base/job.h"
+#include "tests/kernels/rule_fixture.h"
+
+namespace rubato::kernels {
+namespace {
+
+using ::testing::HasSubstr;
+
+TEST(MakeRule, KnowsEveryRuleAndItsState) {
+  const std::size_t planes[] = {0, 1, 1, 2, 2};
+  for (std::size_t i = 0; i < testing::kRuleNames.size(); ++i) {
+    const Result<RuleConfig> rule = make_rule(testing::optimizer_named(testing::kRuleNames[i]));
+    ASSERT_TRUE(rule.ok());
+    EXPECT_EQ(rule_name(rule->kind), testing::kRuleNames[i]);
+    EXPECT_EQ(state_planes(rule->kind), planes[i]);
+  }
+}
+
+TEST(MakeRule, RefusesAnUnknownName) {
+  const Result<RuleConfig> rule = make_rule(testing::optimizer_named("lamb"));
+  ASSERT_FALSE(rule.ok());
+  EXPECT_EQ(rule.error().cause, Cause::kUsage);
+  EXPECT_THAT(rule.error().message, HasSubstr("\"lamb\""));
+}
+
+TEST(MakeRule, RefusesConstantsOutOfRange) {
+  constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
+  const auto refusal = [](double OptimizerConfig::*key, double value) {
+    OptimizerConfig optimizer;
+    optimizer.*key = value;
+    const Result<RuleConfig> rule = make_rule(optimizer);
+    return rule.ok() ? std::string() : rule.error().message;
+  };
+  for (double value : {-0.1, 1.0, 1.5, kNan}) {
+    EXPECT_THAT(refusal(&OptimizerConfig::momentum, value), HasSubstr("optimizer.momentum"));
+    EXPECT_THAT(refusal(&OptimizerConfig::beta1, value), HasSubstr("optimizer.beta1"));
+    EXPECT_THAT(refusal(&OptimizerConfig::beta2, value), HasSubstr("optimizer.beta2"));
+  }
+  for (double value : {-1.0, kNan, std::numeric_limits<double>::infinity()}) {
+    EXPECT_THAT(refusal(&OptimizerConfig::weight_decay, value), HasSubstr("optimizer.weight_decay"));
+    EXPECT_THAT(refusal(&OptimizerConfig::clip_value, value), HasSubstr("optimizer.clip_value"));
+  }
+  for (double value : {0.0, -1e-8, 1e-60, kNan}) {
+    EXPECT_THAT(refusal(&OptimizerConfig::epsilon, value), HasSubstr("optimizer.epsilon"));
+  }
+}
+
+TEST(UpdateScalars, TakeTheParametersExceptions) {
+  OptimizerConfig optimizer;
+  optimizer.weight_decay = 0.25;
+  optimizer.clip_value = 3.0;
+  const RuleConfig rule = make_rule(optimizer).value();
+  ParameterSpec spec;
+  spec.rate_scale = 0.5f;
+  UpdateScalars scalars = update_scalars(rule, spec, 0.1, 0.125, 9);
+  EXPECT_EQ(scalars.rate, 0.05);
+  EXPECT_EQ(scalars.gradient_scale, 0.125);
+  EXPECT_EQ(scalars.clip_value, 3.0);
+  EXPECT_EQ(scalars.decay, 0.25);
+  EXPECT_EQ(scalars.update_count, 9u);
+  spec.decay = false;
+  EXPECT_EQ(update_scalars(rule, spec, 0.1, 0.125, 9).decay, 0.0);
+}
+
+}  // namespace
+}  // namespace rubato::kernels
