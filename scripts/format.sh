@@ -15,5 +15,6 @@ case "${1:-}" in
 esac
 command -v clang-format >/dev/null || die "no clang-format: run scripts/setup.sh --test"
 
-git ls-files -z --cached --others --exclude-standard '*.h' '*.cc' '*.cu' '*.cuh' |
+find . \( -path './build*' -o -path ./.git -o -path ./runs \) -prune -o \
+  -type f \( -name '*.h' -o -name '*.cc' -o -name '*.cu' -o -name '*.cuh' \) -print0 |
   xargs -0 --no-run-if-empty clang-format "${mode[@]}"

@@ -24,7 +24,11 @@ build_preset() {
   shift
   [[ -x "$(command -v cmake)" && -x "$(command -v ninja)" ]] || die "no cmake or no ninja: run scripts/setup.sh first"
   say "building ($preset) in $(build_dir "$preset")/"
-  cmake --preset "$preset" --log-level=NOTICE
+  local log
+  log="$(mktemp)"
+  cmake --preset "$preset" >"$log" 2>&1 || { cat "$log" >&2 && die "cmake could not configure, see above"; }
+  grep -E 'Warning|^-- Rubato:' "$log" || true
+  rm -f "$log"
   local quiet=(--quiet)
   [[ -t 1 ]] && quiet=()
   ninja -C "$(build_dir "$preset")" -j "$(nproc)" "${quiet[@]}" "$@"

@@ -29,14 +29,15 @@ done
 
 # The whole log is kept; a pipe sees failures and the summary, a terminal one line that moves.
 run_tests() {
-  local arguments=(--test-dir "$(build_dir "$preset")" -j "$(nproc)" --output-on-failure --progress)
+  local arguments=(--test-dir "$(build_dir "$preset")" -j "$(nproc)" --output-on-failure --no-tests=error --progress)
   if [[ ${#excluded[@]} -gt 0 ]]; then
     arguments+=(--label-exclude "^($(IFS='|' && echo "${excluded[*]}"))\$")
   fi
   if [[ -t 1 ]]; then
     ctest "${arguments[@]}" "$@"
   else
-    ctest "${arguments[@]}" "$@" | grep -vE '^ +Start +[0-9]+:|^ *[0-9]+/[0-9]+ Test +#.* Passed +[0-9.]+ sec'
+    ctest "${arguments[@]}" "$@" |
+      grep -vE '^Internal ctest|^ +Start +[0-9]+:|^ *[0-9]+/[0-9]+ Test +#.* Passed +[0-9.]+ sec'
   fi
 }
 

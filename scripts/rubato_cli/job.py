@@ -1,0 +1,50 @@
+"""The resolved job file, as far as the launcher needs it."""
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+from .failure import Failure
+
+
+@dataclass(frozen=True)
+class Job:
+    servers: int
+    workers: int
+    mode: str
+    evaluated: bool
+
+    @property
+    def members(self) -> list[str]:
+        """Everybody but the scheduler, in the order in which they are started."""
+        return (
+            [f"server-{rank}" for rank in range(self.servers)]
+            + [f"worker-{rank}" for rank in range(self.workers)]
+            + (["evaluator-0"] if self.evaluated else [])
+        )
+
+    @staticmethod
+    def load(path: Path) -> "Job":
+        try:
+            tables = tomllib.loads(path.read_text())
+            return Job(
+                servers=int(tables["cluster"]["servers"]),
+                workers=int(tables["cluster"]["workers"]),
+                mode=str(tables["consistency"]["mode"]),
+                evaluated=bool(tables["evaluation"]["enabled"]),
+            )
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise Failure(f"cannot read the resolved job {path}: {error!r}", 1) from error
+
+
+def overrides(arguments) -> list[str]:
+    """The --set options that stand for the command line; the named flags come last and win."""
+    flags = {
+        "cluster.servers": arguments.servers,
+        "cluster.workers": arguments.workers,
+        "consistency.mode": arguments.mode,
+        "train.seed": arguments.seed,
+    }
+    settings = list(arguments.set)
+    settings += [f"{key}={value}" for key, value in flags.items() if value is not None]
+    return [word for setting in settings for word in ("--set", setting)]

@@ -1,0 +1,97 @@
+"""The command line: what may be typed, and how failures are told."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from .failure import ExitCode, Failure
+from .status import status
+from .train import train
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+EPILOG = """\
+examples:
+  scripts/rubato train jobs/fashion_cnn.toml
+  scripts/rubato status
+  scripts/rubato train --help
+"""
+
+TRAIN_EPILOG = """\
+examples:
+  in lockstep, with one server and four workers
+    scripts/rubato train jobs/fashion_mlp.toml --workers 4 --mode bsp
+  workers up to three steps ahead of the slowest; another learning rate, twenty epochs
+    scripts/rubato train jobs/fashion_cnn.toml --servers 2 --workers 2 --mode ssp:3 \\
+        --set optimizer.rate=0.05 --set train.epochs=20
+  no bound at all, into a directory of your choice
+    scripts/rubato train jobs/fashion_lenet.toml --mode asp --run-dir runs/lenet-asp
+
+Ctrl-C once ends the job in order, with evaluation and weights; twice kills it.
+
+exit codes: 0 ok (also where a worker died and the others finished), 1 internal, 2 usage or job file,
+  3 data, 4 network, 5 peer lost, 6 diverged, 7 device, 8 storage, 9 refused, 130 interrupted
+"""
+
+STATUS_EPILOG = """\
+examples:
+  every running job of yours; of a single one, all of it
+    scripts/rubato status
+  one job: its workers, its servers, and who waits for whom
+    scripts/rubato status runs/fashion_cnn-20250101-120000 --watch
+  for programs
+    scripts/rubato status runs/fashion_cnn-20250101-120000 --json
+"""
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse, except that an error is one line."""
+
+    def error(self, message: str):
+        raise Failure(f"{message} (try {self.prog} --help)", ExitCode.USAGE)
+
+
+def parse(words: list[str]) -> argparse.Namespace:
+    formatter = argparse.RawDescriptionHelpFormatter
+    parser = Parser(prog="rubato", description="Trains neural networks on sharded parameter servers.",
+                    epilog=EPILOG, formatter_class=formatter)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=Parser)
+
+    command = commands.add_parser("train", help="run a job from its file to its weights",
+                                  description="Runs one job on this machine.",
+                                  epilog=TRAIN_EPILOG, formatter_class=formatter)
+    command.add_argument("job", metavar="JOB.toml", help="the job file; jobs/ has examples")
+    command.add_argument("--servers", type=int, metavar="M", help="server processes (cluster.servers)")
+    command.add_argument("--workers", type=int, metavar="N", help="worker processes (cluster.workers)")
+    command.add_argument("--mode", metavar="MODE", help="bsp, ssp:S or asp (consistency.mode)")
+    command.add_argument("--seed", type=int, metavar="S", help="of weights and order of samples (train.seed)")
+    command.add_argument("--set", action="append", default=[], metavar="KEY=VALUE",
+                         help="any key of the job file, for instance train.steps=5; may be repeated")
+    command.add_argument("--run-dir", metavar="DIR", help="new or empty; default: runs/NAME-DATE-TIME")
+    command.add_argument("--build-dir", metavar="DIR", default=str(REPOSITORY / "build"),
+                         help="where Rubato was built (default: build)")
+    command.add_argument("--no-progress", action="store_true", help="no display; warnings and the end only")
+    command.set_defaults(run=train)
+
+    command = commands.add_parser("status", help="how running jobs fare, and who waits for whom",
+                                  description="Shows running jobs.",
+                                  epilog=STATUS_EPILOG, formatter_class=formatter)
+    command.add_argument("run_dir", nargs="?", metavar="RUN_DIR", help="one job; without it all of yours")
+    command.add_argument("--json", action="store_true", help="as JSON")
+    command.add_argument("--watch", action="store_true", help="again every second, until Ctrl-C or the end")
+    command.set_defaults(run=status)
+    return parser.parse_args(words)
+
+
+def main(words: list[str]) -> int:
+    try:
+        arguments = parse(words)
+        return arguments.run(arguments)
+    except Failure as failure:
+        print(f"rubato: error: {failure}", file=sys.stderr)
+        return failure.code
+    except KeyboardInterrupt:
+        return int(ExitCode.INTERRUPTED)
+    except BrokenPipeError:  # `rubato status | head`
+        sys.stderr.close()
+        return 0

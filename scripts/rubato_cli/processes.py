@@ -1,0 +1,146 @@
+"""The processes of one job.
+
+Each is in its own session, so that the terminal's Ctrl-C reaches only the launcher. Each inherits the
+read end of one pipe, the lifeline, whose write end only the launcher has: however the launcher ends,
+kill -9 included, they see the end of file and end as well.
+"""
+
+import os
+import select
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+from .failure import ExitCode, Failure
+from .log_file import LogFile
+from .run_dir import RunDir
+
+
+class Programs:
+    """The three programs in a build folder."""
+
+    def __init__(self, build_dir: Path):
+        self._bin = build_dir / "bin"
+        for role in ("scheduler", "server", "worker"):
+            if not os.access(self[role], os.X_OK):
+                raise Failure(f"there is no {self[role]}; build first: scripts/build.sh")
+
+    def __getitem__(self, role: str) -> str:
+        return str(self._bin / f"rubato-{role}")
+
+
+class Child:
+    """One process, from its start until it is reaped. `return_code` is None while it runs."""
+
+    def __init__(self, node: str, command: list[str], log: LogFile, lifeline: int):
+        self.node = node
+        self.log = log
+        with open(log.path, "ab") as output:
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+                pass_fds=(lifeline,),
+                env=child_environment(),
+            )
+        self.pid = self._process.pid
+        self._pidfd = os.pidfd_open(self.pid)
+
+    @property
+    def role(self) -> str:
+        return self.node.split("-")[0]
+
+    @property
+    def return_code(self) -> int | None:
+        return self._process.returncode
+
+    def fileno(self) -> int:
+        """Readable once the process has ended."""
+        return self._pidfd
+
+    def reap(self) -> bool:
+        """True, once, when the process has ended."""
+        if self.return_code is not None or self._process.poll() is None:
+            return False
+        os.close(self._pidfd)
+        return True
+
+    def send(self, number: signal.Signals) -> None:
+        if self.return_code is None:
+            signal.pidfd_send_signal(self._pidfd, number)
+
+
+class Processes:
+    """Starts, signals and reaps. Leaving the `with` kills whatever still runs."""
+
+    def __init__(self, programs: Programs, run_dir: RunDir):
+        self.children: list[Child] = []
+        self._programs = programs
+        self._run_dir = run_dir
+        self._lifeline, self._lifeline_held = os.pipe()
+
+    def __enter__(self) -> "Processes":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.end(grace_s=0.0)
+        os.close(self._lifeline)
+        os.close(self._lifeline_held)
+
+    def start_scheduler(self) -> Child:
+        return self._start("scheduler", [])
+
+    def start_member(self, node: str, scheduler_endpoint: str) -> Child:
+        role, rank = node.split("-")
+        arguments = ["--scheduler", scheduler_endpoint, "--rank", rank]
+        if role == "evaluator":  # a worker that only pulls
+            arguments.insert(0, "--evaluator")
+        return self._start(node, arguments)
+
+    def wait(self, timeout_s: float) -> list[Child]:
+        """Those that ended, as soon as one does or the time is up."""
+        poll = select.poll()
+        for child in self.running():
+            poll.register(child, select.POLLIN)
+        poll.poll(max(0.0, timeout_s) * 1000)
+        return [child for child in self.children if child.reap()]
+
+    def running(self) -> list[Child]:
+        return [child for child in self.children if child.return_code is None]
+
+    def end(self, grace_s: float) -> None:
+        """SIGTERM, and SIGKILL for those that have not ended after the grace."""
+        if grace_s > 0:
+            self._send(signal.SIGTERM)
+            deadline = time.monotonic() + grace_s
+            while self.running() and time.monotonic() < deadline:
+                self.wait(deadline - time.monotonic())
+        self._send(signal.SIGKILL)
+        while self.running():
+            self.wait(1.0)
+
+    def _send(self, number: signal.Signals) -> None:
+        for child in self.running():
+            child.send(number)
+
+    def _start(self, node: str, arguments: list[str]) -> Child:
+        role = node.split("-")[0]
+        program = self._programs["worker" if role == "evaluator" else role]
+        command = [program, "--job", str(self._run_dir.job), "--run-dir", str(self._run_dir.path)]
+        command += [*arguments, "--lifeline", str(self._lifeline)]
+        try:
+            child = Child(node, command, LogFile(self._run_dir.log(node)), self._lifeline)
+        except OSError as error:
+            raise Failure(f"cannot start {node}: {error}", ExitCode.INTERNAL) from error
+        self.children.append(child)
+        return child
+
+
+def child_environment() -> dict[str, str]:
+    """Threads are the job's to decide, and must not spin while they wait: the servers need the cores."""
+    environment = dict(os.environ, OMP_WAIT_POLICY="passive")
+    environment.pop("OMP_NUM_THREADS", None)
+    return environment

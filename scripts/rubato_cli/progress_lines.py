@@ -1,0 +1,73 @@
+"""What a status looks like while a job runs: one plain line, or a bar with a line for each worker."""
+
+from . import text
+
+BAR_WIDTH = 24
+
+
+def fraction_done(status: dict) -> float | None:
+    done, total = status.get("samples_done"), status.get("samples_total")
+    if not total or done is None:
+        return None
+    return min(1.0, max(0.0, done / total))
+
+
+def headline(status: dict) -> str:
+    """epoch 2/5, 52%, 7,210 samples/s, loss 0.3120, accuracy 89.4%, 25.1 s left"""
+    state = status.get("state") or "starting"
+    if state == "starting":
+        missing = text.names(status.get("missing"))
+        return "starting" + (f", waiting for {missing}" if missing else "")
+    parts = [] if state == "training" else [state]
+    epoch, epochs, steps = status.get("epoch"), status.get("epochs"), status.get("steps")
+    if epoch is not None:
+        parts.append(f"epoch {epoch}/{epochs}" if epochs else f"epoch {epoch}")
+    if steps and status.get("clock_min") is not None:
+        parts.append(f"step {status['clock_min']}/{steps}")
+    known = (
+        ("samples_done", lambda _: text.percent(fraction_done(status))),
+        ("samples_per_s", text.rate),
+        ("train_loss", lambda value: f"loss {value:.4f}"),
+        ("test_accuracy", lambda value: f"accuracy {text.percent(value, 1)}"),
+        ("eta_s", lambda value: f"{text.duration(value)} left"),
+    )
+    parts += [words(status[field]) for field, words in known if status.get(field) is not None]
+    return ", ".join(part for part in parts if part != text.MISSING)
+
+
+def bar(status: dict, full: str, empty: str) -> str:
+    filled = round((fraction_done(status) or 0.0) * BAR_WIDTH)
+    return full * filled + empty * (BAR_WIDTH - filled)
+
+
+def worker_lines(status: dict, lines_max: int) -> list[str]:
+    """The workers, the rest counted where they are too many."""
+    workers = status.get("workers") or []
+    if lines_max < 1 or not workers:
+        return []
+    shown = workers if len(workers) <= lines_max else workers[: lines_max - 1]
+    lines = [_worker_line(worker) for worker in shown]
+    if len(shown) < len(workers):
+        lines.append(f"... and {len(workers) - len(shown)} more (scripts/rubato status shows all)")
+    return lines
+
+
+def _worker_line(worker: dict) -> str:
+    doing = text.wait(worker.get("waiting_for")) or worker.get("state") or text.MISSING
+    return (
+        f"{worker.get('node', text.MISSING):<10} clock {text.count(worker.get('clock')):>7}"
+        f"  staleness {text.count(worker.get('staleness')):>2}"
+        f"  {text.rate(worker.get('samples_per_s')):>16}  {doing}"
+    )
+
+
+def epoch_line(record: dict) -> str | None:
+    """What a line of metrics.jsonl says of an evaluated epoch; None where it says nothing of one."""
+    epoch, accuracy = record.get("epoch"), record.get("test_accuracy")
+    if epoch is None or accuracy is None or record.get("event") == "final":
+        return None
+    line = f"epoch {epoch}: test accuracy {text.percent(accuracy, 2)}"
+    for field, words in (("test_loss", "test loss"), ("train_loss", "training loss")):
+        if record.get(field) is not None:
+            line += f", {words} {record[field]:.4f}"
+    return line

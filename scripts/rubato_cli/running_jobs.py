@@ -1,0 +1,47 @@
+"""The user's running jobs: each scheduler keeps a small file about its job in a folder of the user's."""
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from .scheduler_client import SchedulerClient, process_exists
+
+
+@dataclass(frozen=True)
+class RunningJob:
+    run_dir: Path
+    client: SchedulerClient
+
+
+def folders() -> list[Path]:
+    """XDG_RUNTIME_DIR may be set in one terminal and not in another, so both places are read."""
+    places = [Path(f"/tmp/rubato-{os.getuid()}")]
+    if runtime := os.environ.get("XDG_RUNTIME_DIR"):
+        places.insert(0, Path(runtime) / "rubato")
+    return [place for place in places if _is_ours(place)]
+
+
+def running_jobs() -> list[RunningJob]:
+    """The oldest first. Files that a killed scheduler left behind are passed over."""
+    found = []
+    for folder in folders():
+        for path in folder.glob("*.json"):
+            try:
+                entry = json.loads(path.read_text())
+                if not process_exists(int(entry["pid"])):
+                    continue
+                address = {"endpoint": "", "job_id": path.stem, **entry}
+                found.append((entry.get("started") or 0, RunningJob(Path(entry["run_dir"]), SchedulerClient(address))))
+            except (OSError, ValueError, KeyError, TypeError):
+                continue
+    found.sort(key=lambda item: str(item[0]))
+    return [job for _, job in found]
+
+
+def _is_ours(folder: Path) -> bool:
+    # Anyone may make folders in /tmp: what another user put there is not believed.
+    try:
+        return folder.stat().st_uid == os.getuid()
+    except OSError:
+        return False

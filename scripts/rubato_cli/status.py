@@ -1,0 +1,82 @@
+"""The command `status`: how running jobs fare."""
+
+import json
+import sys
+import time
+from pathlib import Path
+
+from .failure import ExitCode, Failure
+from .progress import ERASE_BELOW
+from .run_dir import RunDir
+from .running_jobs import running_jobs
+from .scheduler_client import SchedulerClient, Unreachable
+from .status_view import job_lines, overview_lines
+
+WATCH_INTERVAL_S = 1.0
+CURSOR_HOME = "\x1b[H"
+ERASE_SCREEN = "\x1b[2J"
+
+
+def status(arguments) -> int:
+    look = (lambda: one_job(Path(arguments.run_dir))) if arguments.run_dir else all_jobs
+    show = json_text if arguments.json else people_text
+    if not arguments.watch:
+        print(show(look()))
+        return 0
+    return watch(look, show)
+
+
+def watch(look, show) -> int:
+    in_place = sys.stdout.isatty()
+    if in_place:
+        print(ERASE_SCREEN, end="")
+    while True:
+        found = look()
+        if in_place:
+            lines = show(found).splitlines()
+            print(CURSOR_HOME + "".join(line + "\x1b[K\n" for line in lines) + ERASE_BELOW, end="", flush=True)
+        else:
+            print(show(found), flush=True)
+        time.sleep(WATCH_INTERVAL_S)
+
+
+def one_job(run_dir: Path) -> dict:
+    files = RunDir(run_dir)
+    if not files.address.exists():
+        raise Failure(f"{run_dir} is no run directory of a job (it has no {files.address.name})")
+    client = SchedulerClient.read(files.address)
+    over = f"the job in {run_dir} is over; its scheduler (pid {client.pid}) has ended"
+    if not client.is_alive():
+        raise Failure(over, ExitCode.PEER_LOST)
+    try:
+        found = client.status()
+    except Unreachable as error:
+        raise Failure(f"{error} (pid {client.pid}, {run_dir})", ExitCode.PEER_LOST) from error
+    # After a reboot another process may have the pid, another scheduler the port.
+    if client.job_id and found.get("job_id") not in (None, client.job_id):
+        raise Failure(over, ExitCode.PEER_LOST)
+    return found
+
+
+def all_jobs() -> list[dict]:
+    found = []
+    for job in running_jobs():
+        try:
+            found.append(job.client.status())
+        except Unreachable as error:
+            found.append({"run_dir": str(job.run_dir), "state": str(error)})
+    return found
+
+
+def json_text(found) -> str:
+    return json.dumps(found, indent=2)
+
+
+def people_text(found) -> str:
+    if isinstance(found, dict):
+        return "\n".join(job_lines(found))
+    if not found:
+        return "no job of yours is running; start one: scripts/rubato train jobs/fashion_cnn.toml"
+    if len(found) == 1:
+        return "\n".join(job_lines(found[0]))
+    return "\n".join([*overview_lines(found), "", "more about one: scripts/rubato status RUN"])

@@ -1,0 +1,44 @@
+"""The last words on a job: what came out, where it is, how long it took; or why it failed."""
+
+from . import text
+from .failure import describe_end
+from .run_dir import RunDir
+from .supervisor import Supervisor
+from .verdict import Verdict
+
+
+def success_lines(run_dir: RunDir, supervisor: Supervisor, elapsed_s: float) -> list[str]:
+    status, final = supervisor.last_status, supervisor.metrics.last
+    lines = []
+    try:
+        lines += [run_dir.evaluation.read_text().rstrip("\n"), ""]
+    except OSError:
+        pass  # no evaluation was asked for, or none could be made
+    parts = [f"finished in {text.duration(elapsed_s)}"]
+    rate = final.get("samples_per_s") or status.get("samples_per_s")
+    if rate is not None:
+        parts.append(text.rate(rate))
+    accuracy = final.get("test_accuracy") or status.get("test_accuracy")
+    if accuracy is not None:
+        parts.append(f"test accuracy {text.percent(accuracy, 2)}")
+    lines.append(", ".join(parts))
+    lines += _where(run_dir)
+    return lines
+
+
+def failure_line(run_dir: RunDir, verdict: Verdict, last_words: str) -> str:
+    """One line: who, how, the last thing it said, and where the logs are."""
+    blamed = verdict.blamed
+    cause = "the job failed" if blamed is None else f"{blamed.node} {describe_end(blamed.return_code)}"
+    if last_words:
+        cause += f": {last_words}"
+    return f"{cause} (logs in {run_dir.logs})"
+
+
+def _where(run_dir: RunDir) -> list[str]:
+    lines = [f"  run      {run_dir.path}"]
+    if run_dir.weights.exists():
+        lines.append(f"  weights  {run_dir.weights}")
+    if run_dir.metrics.exists():
+        lines.append(f"  metrics  {run_dir.metrics}")
+    return lines

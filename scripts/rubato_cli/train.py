@@ -1,0 +1,118 @@
+"""The command `train`: one job, from its file to its weights."""
+
+import subprocess
+import time
+from pathlib import Path
+
+from . import job as jobs
+from .failure import ExitCode, Failure, describe_end
+from .log_file import parse
+from .processes import Child, Processes, Programs, child_environment
+from .progress import make_progress
+from .run_dir import RunDir
+from .scheduler_client import SchedulerClient
+from .stop_requests import StopRequests
+from .summary import failure_line, success_lines
+from .supervisor import Supervisor
+
+POLL_S = 0.02
+RESOLVE_TIMEOUT_S = 30.0
+SCHEDULER_TIMEOUT_S = 15.0
+
+
+def train(arguments) -> int:
+    programs = Programs(Path(arguments.build_dir))
+    with StopRequests() as stop:
+        run_dir = RunDir.claim(arguments.run_dir, arguments.job)
+        try:
+            resolve(programs, arguments, run_dir, stop)
+        except Failure:
+            run_dir.give_up()
+            raise
+        with Processes(programs, run_dir) as processes:
+            return run(processes, run_dir, stop, wanted_progress=not arguments.no_progress)
+
+
+def run(processes: Processes, run_dir: RunDir, stop: StopRequests, wanted_progress: bool) -> int:
+    started = time.monotonic()
+    job = jobs.Job.load(run_dir.job)
+    scheduler = processes.start_scheduler()
+    client = wait_for_address(processes, scheduler, run_dir, stop)
+    for node in job.members:
+        processes.start_member(node, client.endpoint)
+
+    progress = make_progress(wanted_progress)
+    progress.say(f"{run_dir.path}: {job.mode}, {plural(job.servers, 'server')}, {plural(job.workers, 'worker')}")
+    supervisor = Supervisor(processes, client, progress, stop, run_dir)
+    try:
+        verdict = supervisor.run()
+    finally:
+        progress.close()
+
+    if verdict.code == ExitCode.OK:
+        for line in success_lines(run_dir, supervisor, time.monotonic() - started):
+            progress.say(line)
+        return 0
+    if verdict.code == ExitCode.INTERRUPTED:
+        raise Failure(f"interrupted; what there is, is in {run_dir.path}", verdict.code)
+    raise Failure(failure_line(run_dir, verdict, last_words(processes, verdict)), verdict.code)
+
+
+def resolve(programs: Programs, arguments, run_dir: RunDir, stop: StopRequests) -> None:
+    """Has the scheduler's program check the job and write it, resolved, into the run directory."""
+    command = [programs["scheduler"], "--resolve", arguments.job, *jobs.overrides(arguments)]
+    process = subprocess.Popen(
+        [*command, "--run-dir", str(run_dir.path)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        env=child_environment(),
+    )
+    deadline = time.monotonic() + RESOLVE_TIMEOUT_S
+    with process:
+        while process.poll() is None:
+            if stop.count or time.monotonic() > deadline:
+                process.kill()
+            time.sleep(POLL_S)
+        said = process.stderr.read().decode(errors="replace").strip().splitlines()
+    stop.check()
+    if process.returncode != 0:
+        raise Failure(sentence(said) or f"the check of {arguments.job} {describe_end(process.returncode)}",
+                      process.returncode if process.returncode > 0 else ExitCode.INTERNAL)
+
+
+def wait_for_address(processes: Processes, scheduler: Child, run_dir: RunDir, stop: StopRequests) -> SchedulerClient:
+    """Returns once the scheduler listens, and has said where."""
+    deadline = time.monotonic() + SCHEDULER_TIMEOUT_S
+    while not run_dir.address.exists():
+        stop.check()
+        if scheduler in processes.wait(POLL_S):
+            scheduler.log.new_lines()
+            how = f"the scheduler {describe_end(scheduler.return_code)}"
+            words = scheduler.log.last_words
+            code = scheduler.return_code if scheduler.return_code > 0 else ExitCode.PEER_LOST
+            raise Failure(f"{how}{': ' + words if words else ''} (log: {scheduler.log.path})", code)
+        if time.monotonic() > deadline:
+            raise Failure(
+                f"the scheduler did not listen within {SCHEDULER_TIMEOUT_S:.0f} s (log: {scheduler.log.path})",
+                ExitCode.PEER_LOST,
+            )
+    return SchedulerClient.read(run_dir.address)
+
+
+def sentence(lines: list[str]) -> str:
+    """The last line of what a program said, without the time and level of a log line."""
+    if not lines:
+        return ""
+    line = parse(lines[-1])
+    return line.text if line else lines[-1]
+
+
+def last_words(processes: Processes, verdict) -> str:
+    logs = [child.log for child in processes.children if verdict.blamed and child.node == verdict.blamed.node]
+    return logs[-1].last_words if logs else ""
+
+
+def plural(number: int, noun: str) -> str:
+    return f"{number} {noun}" + ("" if number == 1 else "s")

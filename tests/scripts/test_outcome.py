@@ -1,0 +1,118 @@
+"""How a job ends: exit codes, the processes' surroundings, the run directory, the last lines."""
+
+import tomllib
+import unittest
+
+from launcher_case import LauncherCase
+
+
+class Success(LauncherCase):
+    def test_shows_evaluation_and_where_things_are(self):
+        result = self.train("--servers", 2, "--workers", 2, "--set", "evaluation.enabled=true")
+        self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
+        for words in ("accuracy  0.9123", "finished in", "4,321 samples/s", "test accuracy 91.23%",
+                      "final.safetensors", "epoch 1: test accuracy 87.65%"):
+            self.assertIn(words, result.stdout)
+        self.assertEqual(result.stderr, "")
+        nodes = ["scheduler", "server-0", "server-1", "worker-0", "worker-1", "evaluator-0"]
+        self.assert_gone(self.pids(*nodes))
+        self.assertEqual({path.stem for path in (self.run_dir / "logs").iterdir()}, set(nodes))
+
+    def test_children_have_their_own_session_and_a_quiet_openmp(self):
+        self.assertEqual(self.train().returncode, 0)
+        worker = self.note("worker-0")
+        self.assertEqual(worker["sid"], worker["pid"])
+        self.assertEqual(worker["OMP_WAIT_POLICY"], "passive")
+        self.assertIsNone(worker["OMP_NUM_THREADS"])
+
+    def test_flags_win_over_settings(self):
+        words = ("--seed", 7, "--workers", 3, "--mode", "asp", "--set", "train.seed=1", "--set", "cluster.servers=2")
+        self.assertEqual(self.train(*words).returncode, 0)
+        job = tomllib.loads((self.run_dir / "job.toml").read_text())
+        self.assertEqual(job["train"]["seed"], 7)
+        self.assertEqual(job["cluster"], {"servers": 2, "workers": 3})
+        self.assertEqual(job["consistency"]["mode"], "asp")
+
+    def test_default_run_dir_is_named_for_the_job(self):
+        command = self.command("train", self.job, "--build-dir", self.build)
+        self.assertEqual(self.run_command(command).returncode, 0)
+        self.assertEqual(self.run_command(command).returncode, 0)
+        found = [path.name for path in (self.folder / "runs").iterdir()]
+        self.assertEqual(len(found), 2)
+        for name in found:
+            self.assertRegex(name, r"^tiny-\d{8}-\d{6}")
+
+
+class Failures(LauncherCase):
+    def test_the_first_cause_gives_the_exit_code(self):
+        result = self.train(server_0_exit=8, server_0_says="the disk is full", duration_s=20)
+        self.assert_one_line_error(result, 8, "server-0", "storage", "the disk is full", "logs")
+
+    def test_the_schedulers_own_reason_comes_first(self):
+        self.assert_one_line_error(self.train(job_exit=6), 6, "scheduler", "diverged")
+
+    def test_a_worker_that_knows_the_reason_is_blamed(self):
+        result = self.train(worker_0_exit=3, worker_0_says="train labels: 59,999 for 60,000 images",
+                            job_exit=5, duration_s=1.0)
+        self.assert_one_line_error(result, 3, "worker-0", "59,999")
+
+    def test_a_killed_worker_is_a_warning_where_the_job_finishes(self):
+        result = self.train("--workers", 2, worker_1_exit=-9, duration_s=1.0)
+        self.assertEqual(result.returncode, 0)
+        self.assertIn("warning: worker-1 was killed by SIGKILL", result.stdout)
+
+    def test_a_killed_server_ends_everything_with_one_error(self):
+        result = self.train("--servers", 2, "--workers", 2, server_1_exit=-9, duration_s=20)
+        self.assert_one_line_error(result, 5, "server-1 was killed by SIGKILL")
+        self.assertNotIn("the scheduler has gone", result.stdout)
+        self.assert_gone(self.pids("scheduler", "server-0", "worker-0", "worker-1"))
+
+    def test_a_killed_scheduler_ends_everything(self):
+        result = self.train(scheduler_exit=-9, scheduler_after_s=0.5, duration_s=20)
+        self.assert_one_line_error(result, 5, "scheduler was killed by SIGKILL")
+        self.assert_gone(self.pids("server-0", "worker-0"), patience_s=0.5)
+
+    def test_members_that_do_not_end_are_killed(self):
+        self.assertEqual(self.train(deaf=True).returncode, 0)
+        self.assert_gone(self.pids("server-0", "worker-0"), patience_s=0.5)
+
+    def test_a_scheduler_that_does_not_end_is_ended(self):
+        result = self.train(stuck=True, server_0_exit=-9)
+        self.assertEqual(result.returncode, 5)
+        self.assertIn("the scheduler does not end the job", result.stdout)
+
+    def test_an_evaluator_that_died_is_started_again(self):
+        result = self.train("--set", "evaluation.enabled=true", evaluator_0_exit=-11, duration_s=1.5)
+        self.assertEqual(result.returncode, 0)
+        self.assertIn("evaluator-0 was killed by SIGSEGV; starting it again", result.stdout)
+
+
+class Refusals(LauncherCase):
+    def test_a_run_dir_that_is_not_empty(self):
+        self.run_dir.mkdir()
+        (self.run_dir / "precious").write_text("results")
+        self.assert_one_line_error(self.train(), 2, "not empty", str(self.run_dir))
+        self.assertEqual([path.name for path in self.run_dir.iterdir()], ["precious"])
+
+    def test_a_bad_job_leaves_no_run_dir(self):
+        self.assert_one_line_error(self.train("--set", "clutser.workers=2"), 2, "unknown table clutser")
+        self.assertFalse(self.run_dir.exists())
+
+    def test_a_missing_job_file(self):
+        self.job.unlink()
+        self.assert_one_line_error(self.train(), 2, "tiny.toml")
+
+    def test_programs_that_are_not_built(self):
+        (self.build / "bin" / "rubato-worker").unlink()
+        self.assert_one_line_error(self.train(), 2, "rubato-worker", "scripts/build.sh")
+
+    def test_bad_usage(self):
+        self.assert_one_line_error(self.run_command(self.command("train")), 2, "JOB.toml", "--help")
+
+    def test_a_scheduler_that_ends_before_it_listens(self):
+        result = self.train(silent=True, scheduler_exit=4, scheduler_says="port 80 is in use")
+        self.assert_one_line_error(result, 4, "port 80 is in use")
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,78 @@
+"""Ends that nobody planned: Ctrl-C once and twice, kill -9 of the launcher, a child that dies."""
+
+import signal
+import time
+import unittest
+
+from launcher_case import LauncherCase, kill
+
+NODES = ("scheduler", "server-0", "worker-0", "worker-1")
+
+
+class Stopping(LauncherCase):
+    def start_long_job(self, **fake):
+        launcher = self.start("--workers", 2, duration_s=60, **fake)
+        pids = self.pids(*NODES)
+        self.wait_until(lambda: "epoch 1/2" in self.output(), "the job to be under way")
+        return launcher, pids
+
+    def test_ctrl_c_once_drains(self):
+        launcher, pids = self.start_long_job()
+        launcher.send_signal(signal.SIGINT)
+        self.assertEqual(launcher.wait(), 0)
+        self.assertIn("/drain", [request["path"] for request in self.requests()])
+        self.assertIn("Ctrl-C again kills", self.output())
+        self.assertIn("final.safetensors", self.output())
+        self.assert_gone(pids)
+
+    def test_sigterm_drains_as_well(self):
+        launcher, pids = self.start_long_job()
+        launcher.terminate()
+        self.assertEqual(launcher.wait(), 0)
+        self.assert_gone(pids)
+
+    def test_ctrl_c_twice_kills(self):
+        launcher, pids = self.start_long_job(stuck=True, deaf=True)
+        launcher.send_signal(signal.SIGINT)
+        self.wait_until(lambda: "Ctrl-C again kills" in self.output(), "the answer to the first Ctrl-C")
+        launcher.send_signal(signal.SIGINT)
+        self.assertEqual(launcher.wait(), 130)
+        self.assertIn("rubato: error: interrupted", self.output())
+        self.assert_gone(pids, patience_s=0.5)
+
+    def test_ctrl_c_before_anybody_listens(self):
+        launcher = self.start(silent=True)
+        pids = self.pids("scheduler")
+        launcher.send_signal(signal.SIGINT)
+        self.assertEqual(launcher.wait(), 130)
+        self.assert_gone(pids, patience_s=0.5)
+
+    def test_kill_9_of_the_launcher_leaves_nothing(self):
+        launcher, pids = self.start_long_job(deaf=True)
+        kill(launcher.pid)
+        launcher.wait()
+        self.assert_gone(pids, patience_s=5.0)
+
+    def test_a_stopped_scheduler_does_not_stop_the_launcher(self):
+        launcher, pids = self.start_long_job()
+        kill(pids[0], signal.SIGSTOP)
+        launcher.send_signal(signal.SIGINT)
+        self.wait_until(lambda: "Ctrl-C again kills" in self.output(), "the answer to the first Ctrl-C")
+        launcher.send_signal(signal.SIGINT)
+        self.assertEqual(launcher.wait(), 130)
+        self.assert_gone(pids)
+
+    def test_a_child_that_dies_is_told_within_a_second(self):
+        _, pids = self.start_long_job()
+        killed_at = time.time()
+        kill(pids[3])
+        self.wait_until(lambda: "worker-1 was killed by SIGKILL" in self.output(), "the news", patience_s=1.0)
+        self.wait_until(self.requests, "the scheduler to be told")
+        request = self.requests()[0]
+        self.assertEqual(request["path"], "/exited")
+        self.assertEqual(request["body"], {"node": "worker-1", "exit_code": -9})
+        self.assertLess(request["time"] - killed_at, 1.0)
+
+
+if __name__ == "__main__":
+    unittest.main()
