@@ -1,0 +1,55 @@
+// A data set in memory: numbered samples, which it copies and normalizes into batches.
+//
+// A sample is an input (height x width x channels floats, channels last) with a label, or, for models
+// without an input, a target alone. Ids run from 0 to size() - 1 and never change their meaning.
+//
+// Invariants: immutable once open; what is wrong with the files was said by open_dataset, so gather
+// cannot fail.
+// Thread-safety: all of it may be called from several threads at once.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/job.h"
+#include "base/result.h"
+
+namespace rubato::data {
+
+struct SampleShape {
+  std::int64_t height = 0, width = 0, channels = 0;
+  [[nodiscard]] std::int64_t floats() const { return height * width * channels; }
+  friend bool operator==(const SampleShape&, const SampleShape&) = default;
+};
+
+// A batch for the model to read. Reused: gathering into it again allocates only if it must grow.
+struct BatchBuffer {
+  std::int64_t count = 0;
+  std::vector<float> inputs;              // count x shape, NHWC
+  std::vector<std::int32_t> labels;       // count, or none
+  std::vector<float> targets;             // count x target_floats
+  std::vector<std::uint64_t> sample_ids;  // count; keys of dropout and augmentation
+};
+
+class Dataset {
+ public:
+  virtual ~Dataset() = default;
+
+  [[nodiscard]] virtual std::uint64_t size() const = 0;
+  [[nodiscard]] virtual SampleShape shape() const = 0;           // floats() is 0 where samples have no input
+  [[nodiscard]] virtual std::int64_t target_floats() const = 0;  // 0 where samples have none
+  // SHA-256 over kind, shape and decoded bytes: equal wherever the same data was read.
+  [[nodiscard]] virtual const std::string& fingerprint() const = 0;
+  // The samples with these ids, in this order.
+  virtual void gather(std::span<const std::uint64_t> ids, BatchBuffer& batch) const = 0;
+};
+
+enum class Split : std::uint8_t { kTrain, kTest };
+
+// The data that a job names. Errors: kData, naming the key, the file, what was expected and found.
+[[nodiscard]] Result<std::unique_ptr<Dataset>> open_dataset(const Job& job, Split split);
+
+}  // namespace rubato::data

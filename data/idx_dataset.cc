@@ -1,0 +1,100 @@
+#include "data/idx_dataset.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+
+#include "base/hash.h"
+
+namespace rubato::data {
+namespace {
+
+class IdxDataset : public Dataset {
+ public:
+  IdxDataset(SampleShape shape, IdxFile inputs, IdxFile labels, const DataConfig& config)
+      : shape_(shape), inputs_(std::move(inputs.values)), labels_(std::move(labels.values)) {
+    for (std::size_t value = 0; value < normalized_.size(); ++value) {
+      const double fraction = static_cast<double>(value) / 255.0;
+      normalized_[value] = static_cast<float>((fraction - config.mean) / config.stddev);
+    }
+    Sha256 hash;
+    const std::string kind = fmt::format("idx {} {}", extents_text(inputs.extents), config.classes);
+    hash.update(std::as_bytes(std::span(kind)));
+    hash.update(std::as_bytes(std::span(inputs_)));
+    hash.update(std::as_bytes(std::span(labels_)));
+    fingerprint_ = hash.hex();
+  }
+
+  std::uint64_t size() const override { return labels_.size(); }
+  SampleShape shape() const override { return shape_; }
+  std::int64_t target_floats() const override { return 0; }
+  const std::string& fingerprint() const override { return fingerprint_; }
+
+  void gather(std::span<const std::uint64_t> ids, BatchBuffer& batch) const override {
+    const std::size_t width = static_cast<std::size_t>(shape_.floats());
+    batch.count = static_cast<std::int64_t>(ids.size());
+    batch.inputs.resize(ids.size() * width);
+    batch.labels.resize(ids.size());
+    batch.targets.clear();
+    batch.sample_ids.assign(ids.begin(), ids.end());
+    float* out = batch.inputs.data();
+    for (std::size_t i = 0; i < ids.size(); ++i) {
+      RUBATO_CHECK(ids[i] < size(), "sample {} of {}", ids[i], size());
+      const auto sample = std::span(inputs_).subspan(ids[i] * width, width);
+      out = std::ranges::transform(sample, out, [&](std::uint8_t value) { return normalized_[value]; }).out;
+      batch.labels[i] = labels_[ids[i]];
+    }
+  }
+
+ private:
+  SampleShape shape_;
+  std::vector<std::uint8_t> inputs_, labels_;
+  std::array<float, 256> normalized_;  // of each byte, rounded once
+  std::string fingerprint_;
+};
+
+Result<SampleShape> shape_of(const std::string& path, const std::vector<std::int64_t>& extents) {
+  switch (extents.size()) {
+    case 2:
+      return SampleShape{1, 1, extents[1]};
+    case 3:
+      return SampleShape{extents[1], extents[2], 1};
+    case 4:
+      return SampleShape{extents[1], extents[2], extents[3]};
+    default:
+      return Error{Cause::kData, fmt::format("{}: expected inputs, N x features or N x height x width, found one "
+                                             "extent, {}: is this the file of labels?",
+                                             path, extents[0])};
+  }
+}
+
+Status check_labels(const IdxNames& paths, const IdxFile& inputs, const IdxFile& labels, std::int64_t classes) {
+  if (labels.extents.size() != 1) {
+    return Error{Cause::kData, fmt::format("{}: expected labels, one extent, found {}: is this the file of inputs?",
+                                           paths.labels, extents_text(labels.extents))};
+  }
+  if (labels.extents[0] != inputs.extents[0]) {
+    return Error{Cause::kData, fmt::format("{}: expected {} labels, as many as {} has inputs, found {}", paths.labels,
+                                           inputs.extents[0], paths.inputs, labels.extents[0])};
+  }
+  const auto wrong = std::ranges::find_if(labels.values, [&](std::uint8_t label) { return label >= classes; });
+  if (wrong != labels.values.end()) {
+    return Error{Cause::kData,
+                 fmt::format("{}: expected labels from 0 to {} (data.classes = {}), found {} for sample {}",
+                             paths.labels, classes - 1, classes, *wrong, wrong - labels.values.begin())};
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Dataset>> open_idx_dataset(const IdxNames& paths, const DataConfig& config) {
+  RUBATO_ASSIGN(IdxFile inputs, read_idx(paths.inputs));
+  RUBATO_ASSIGN(const SampleShape shape, shape_of(paths.inputs, inputs.extents));
+  RUBATO_ASSIGN(IdxFile labels, read_idx(paths.labels));
+  RUBATO_TRY(check_labels(paths, inputs, labels, config.classes));
+  return std::unique_ptr<Dataset>(new IdxDataset(shape, std::move(inputs), std::move(labels), config));
+}
+
+}  // namespace rubato::data

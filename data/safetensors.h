@@ -1,0 +1,55 @@
+// Weights in the safetensors format (https://github.com/huggingface/safetensors), which PyTorch reads
+// with `safetensors.torch.load_file`:
+//
+//   8 bytes   length N of the header, little-endian
+//   N bytes   JSON: {"name": {"dtype": "F32", "shape": [10, 128], "data_offsets": [0, 5120]}, ...},
+//             and "__metadata__": text to text; padded with spaces so that values start at 8 bytes
+//   the rest  values, little-endian, row-major, without holes, in the order of their offsets
+//
+// Only F32 is written and read. The writer replaces a file whole or not at all; the reader trusts
+// nothing that the header says.
+//
+// Thread-safety: pure functions over files.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+
+namespace rubato::data {
+
+using Metadata = std::map<std::string, std::string>;
+
+struct TensorView {
+  std::string name;
+  std::vector<std::int64_t> shape;
+  std::span<const float> values;
+};
+
+struct Tensor {
+  std::string name;
+  std::vector<std::int64_t> shape;
+  std::vector<float> values;
+  [[nodiscard]] TensorView view() const { return {name, shape, values}; }
+  friend bool operator==(const Tensor&, const Tensor&) = default;
+};
+
+struct TensorFile {
+  std::vector<Tensor> tensors;  // in the order of their values in the file, which is the writer's
+  Metadata metadata;
+};
+
+// Names must be distinct and shapes must fit their values. Errors: kStorage; the old file stays.
+[[nodiscard]] Status write_safetensors(const std::string& path, std::span<const TensorView> tensors,
+                                       const Metadata& metadata = {});
+
+// Errors: kData, naming the file, the tensor, what was expected and found.
+[[nodiscard]] Result<TensorFile> read_safetensors(const std::string& path);
+// `name` stands for the path in messages.
+[[nodiscard]] Result<TensorFile> parse_safetensors(std::span<const std::byte> bytes, const std::string& name);
+
+}  // namespace rubato::data
