@@ -1,0 +1,175 @@
+// The interface between the models and a device.
+//
+// A device plans an operation once for one shape (`Device::plan`). The plan, an `Op`, says what memory
+// it wants; its owner (model/step_plan.h) hands it fixed addresses with `bind` and then only calls it:
+// nothing is looked up, hashed or allocated in a step.
+//
+// What is whose:
+// - Activations and their gradients lie in memory of the device (`Device::allocate`), channels-last.
+// - Parameters and their gradients cross this interface as spans of host memory in canonical layouts
+//   (kernels/op_desc.h). In what layout an Op keeps weights, and whether it copies them at all, is its
+//   secret: on the CPU a dense layer reads the weights where they lie and writes its gradient where it
+//   is wanted.
+// - `saved` is what forward leaves for backward; `scratch` lives for one call and may be shared by all
+//   Ops of a device, since it runs one call at a time.
+//
+// Order of calls in a step: load (each parameter), forward; then, in training, begin_backward,
+// backward_weights if the Op has parameters, and backward_data if its input gradient is wanted.
+// backward_weights is a call of its own, so that a gradient can leave early and the first layer computes
+// no input gradient. It overwrites: summing leaves is the caller's business (`tree_add`).
+//
+// Determinism: equal inputs, plan and number of threads give equal bits, whatever was computed before.
+//
+// Thread-safety: a Device, its Ops and its memory belong to one thread at a time; a device must outlive
+// what it made.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/ids.h"
+#include "base/result.h"
+#include "kernels/op_desc.h"
+
+namespace rubato::kernels {
+
+// Owns memory of a device; zero when allocated.
+class Buffer {
+ public:
+  using Release = void (*)(void* data, std::size_t bytes);
+
+  Buffer() = default;
+  Buffer(void* data, std::size_t bytes, Release release) : data_(data), bytes_(bytes), release_(release) {}
+  Buffer(Buffer&& other) noexcept { swap(other); }
+  Buffer& operator=(Buffer&& other) noexcept {
+    swap(other);
+    return *this;
+  }
+  ~Buffer() {
+    if (data_ != nullptr) release_(data_, bytes_);
+  }
+
+  [[nodiscard]] std::byte* data() const { return static_cast<std::byte*>(data_); }
+  [[nodiscard]] std::size_t bytes() const { return bytes_; }
+
+ private:
+  void swap(Buffer& other) noexcept {
+    std::swap(data_, other.data_);
+    std::swap(bytes_, other.bytes_);
+    std::swap(release_, other.release_);
+  }
+
+  void* data_ = nullptr;
+  std::size_t bytes_ = 0;
+  Release release_ = nullptr;
+};
+
+struct PlanHint {
+  bool training = true;        // false: forward only, nothing is saved
+  bool input_gradient = true;  // backward_data will be called
+};
+
+struct Algorithm {
+  std::string call;            // "forward", "backward_data", ...
+  std::string implementation;  // in the words of the library that does it
+};
+
+struct OpInfo {
+  TensorShape input, output;
+  std::size_t saved_bytes = 0;
+  std::size_t scratch_bytes = 0;
+  std::vector<Algorithm> algorithms;
+};
+
+// Device addresses. Those that the plan does not use may be null.
+struct Ports {
+  float* input = nullptr;
+  float* output = nullptr;           // must survive until backward
+  float* output_gradient = nullptr;  // begin_backward may overwrite it
+  float* input_gradient = nullptr;
+  void* saved = nullptr;
+  void* scratch = nullptr;
+};
+
+// Which samples a call computes; what is random is keyed by it.
+struct SampleKeys {
+  std::uint64_t epoch = 0;
+  std::span<const std::uint64_t> ids;
+};
+
+class Op {
+ public:
+  virtual ~Op() = default;
+
+  [[nodiscard]] virtual const OpInfo& info() const = 0;
+
+  // Once, before the first call.
+  virtual void bind(const Ports& ports) = 0;
+
+  // Gives the values of parameter `index` (0: weights, 1: bias), which stay valid and unchanged until
+  // the step ends. Equal versions mean equal values: what was derived from them is kept.
+  virtual Status load(std::size_t index, std::span<const float> values, Version version) = 0;
+
+  virtual Status forward(const SampleKeys& keys) = 0;
+
+  // Undoes the activation, in place.
+  virtual Status begin_backward() = 0;
+  // One span for each parameter; overwritten when the call returns.
+  virtual Status backward_weights(std::span<const std::span<float>> gradients) = 0;
+  virtual Status backward_data() = 0;
+};
+
+// One of the two, by kind: cross-entropy wants labels in [0, outputs); the others take `values`,
+// samples * outputs numbers, or, where that is empty, labels: one-hot, or 0 and 1 for a single output.
+struct Targets {
+  std::span<const std::int32_t> labels;
+  std::span<const float> values;
+};
+
+struct LossResult {
+  double loss_sum = 0.0;     // over the samples, in their order
+  std::int64_t correct = 0;  // predictions equal to the label; 0 without labels
+};
+
+class Loss {
+ public:
+  virtual ~Loss() = default;
+
+  // Without a gradient the loss is only computed. The gradient is that of the sum over the samples.
+  virtual void bind(const float* scores, float* gradient) = 0;
+  // Writes the class predicted for each sample: the greatest score, of equal ones the first; with a
+  // single output, whether it is positive.
+  virtual Result<LossResult> run(const Targets& targets, std::span<std::int32_t> predictions) = 0;
+};
+
+class Device {
+ public:
+  virtual ~Device() = default;
+
+  // For people: "cpu, 2 threads, oneDNN 2.6.3".
+  [[nodiscard]] virtual std::string description() const = 0;
+
+  // Makes the calling thread the one that uses the device. Cheap; call it when a step starts.
+  virtual void enter() = 0;
+
+  virtual Result<Buffer> allocate(std::size_t bytes) = 0;
+  virtual Status copy_in(float* device, std::span<const float> host) = 0;
+  virtual Status copy_out(std::span<float> host, const float* device) = 0;
+
+  virtual Result<std::unique_ptr<Op>> plan(const OpDesc& desc, const PlanHint& hint) = 0;
+  virtual Result<std::unique_ptr<Loss>> plan_loss(const LossDesc& desc) = 0;
+
+  // dst += src, of host memory: one node of the tree that sums the gradients of leaves.
+  virtual void tree_add(std::span<float> dst, std::span<const float> src) = 0;
+};
+
+// `name`: "auto", "cpu" or "cuda:N". `threads`: compute threads on the CPU. Errors: kUsage for another
+// name, kDevice where the device is not there. In kernels/open_device.cc (target rubato_devices).
+[[nodiscard]] Result<std::unique_ptr<Device>> open_device(const std::string& name, int threads);
+
+}  // namespace rubato::kernels

@@ -1,0 +1,88 @@
+#include "kernels/cpu/cpu_device.h"
+
+#include <fmt/format.h>
+#include <omp.h>
+#include <sys/mman.h>
+
+#include <cstring>
+
+#include "base/check.h"
+#include "kernels/cpu/ops.h"
+#include "kernels/cpu/tree_add.h"
+
+namespace rubato::kernels {
+namespace {
+
+constexpr std::size_t kHugePage = std::size_t{2} << 20;
+
+void unmap(void* data, std::size_t bytes) { ::munmap(data, bytes); }
+
+class CpuDevice final : public Device {
+ public:
+  explicit CpuDevice(int threads) { context_.threads = threads; }
+
+  [[nodiscard]] std::string description() const override {
+    const dnnl_version_t* version = dnnl_version();
+    return fmt::format("cpu, {} thread{}, oneDNN {}.{}.{}", context_.threads, context_.threads == 1 ? "" : "s",
+                       version->major, version->minor, version->patch);
+  }
+
+  // OpenMP's number of threads belongs to the thread that asks; oneDNN reads it when it plans and when
+  // it runs.
+  void enter() override { omp_set_num_threads(context_.threads); }
+
+  Result<Buffer> allocate(std::size_t bytes) override;
+
+  Status copy_in(float* device, std::span<const float> host) override {
+    std::memcpy(device, host.data(), host.size_bytes());
+    return {};
+  }
+  Status copy_out(std::span<float> host, const float* device) override {
+    std::memcpy(host.data(), device, host.size_bytes());
+    return {};
+  }
+
+  Result<std::unique_ptr<Op>> plan(const OpDesc& desc, const PlanHint& hint) override;
+  Result<std::unique_ptr<Loss>> plan_loss(const LossDesc& desc) override { return make_loss(desc); }
+  void tree_add(std::span<float> dst, std::span<const float> src) override { kernels::tree_add(dst, src); }
+
+ private:
+  CpuContext context_;
+};
+
+// Fresh pages straight from the system, in huge pages where it has them, and touched here: a step
+// faults no page in.
+Result<Buffer> CpuDevice::allocate(std::size_t bytes) {
+  if (bytes == 0) return Buffer{};
+  void* data = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (data == MAP_FAILED) return Error{Cause::kDevice, fmt::format("no memory for {} bytes of tensors", bytes)};
+  if (bytes >= kHugePage) ::madvise(data, bytes, MADV_HUGEPAGE);
+  std::memset(data, 0, bytes);
+  return Buffer(data, bytes, unmap);
+}
+
+Result<std::unique_ptr<Op>> CpuDevice::plan(const OpDesc& desc, const PlanHint& hint) {
+  RUBATO_CHECK(input_shape(desc).elements() > 0 && output_shape(desc).elements() > 0, "an operation on nothing");
+  enter();
+  try {
+    return std::visit([&](const auto& d) -> std::unique_ptr<Op> {
+      if constexpr (std::is_same_v<std::decay_t<decltype(d)>, DenseDesc>) return make_op(context_, d, hint);
+      throw dnnl::error(dnnl_unimplemented, "no such operation");
+    }, desc);
+  } catch (const dnnl::error& error) {
+    return Error{Cause::kDevice, fmt::format("oneDNN cannot plan an operation: {}", error.what())};
+  }
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Device>> open_cpu_device(int threads) {
+  if (threads < 1) return Error{Cause::kUsage, fmt::format("worker.threads = {}: at least 1 is needed", threads)};
+  try {
+    return std::unique_ptr<Device>(std::make_unique<CpuDevice>(threads));
+  } catch (const dnnl::error& error) {
+    return Error{Cause::kDevice, fmt::format("oneDNN cannot open the CPU: {}", error.what())};
+  }
+}
+
+}  // namespace rubato::kernels

@@ -1,0 +1,16 @@
+// The CPU as a device: oneDNN for dense, convolution and activations, own loops for the rest.
+//
+// The number of threads is fixed when the device is opened: oneDNN cuts the work of a primitive when
+// the primitive is made, and results are bit-equal only at equal cuts.
+#pragma once
+
+#include <memory>
+
+#include "base/result.h"
+#include "kernels/backend.h"
+
+namespace rubato::kernels {
+
+[[nodiscard]] Result<std::unique_ptr<Device>> open_cpu_device(int threads);
+
+}  // namespace rubato::kernels

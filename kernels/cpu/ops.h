@@ -1,0 +1,15 @@
+// The factories of the CPU's operations, one source each. All but those that use no oneDNN may throw
+// dnnl::error; cpu_device.cc catches it. The context must outlive the Op.
+#pragma once
+
+#include <memory>
+
+#include "kernels/backend.h"
+#include "kernels/cpu/primitive.h"
+
+namespace rubato::kernels {
+
+std::unique_ptr<Op> make_op(const CpuContext& context, const DenseDesc& desc, const PlanHint& hint);
+std::unique_ptr<Loss> make_loss(const LossDesc& desc);
+
+}  // namespace rubato::kernels

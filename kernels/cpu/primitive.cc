@@ -1,0 +1,44 @@
+#include "kernels/cpu/primitive.h"
+
+#include <dnnl_debug.h>
+#include <fmt/format.h>
+
+#include "base/check.h"
+
+namespace rubato::kernels {
+
+Primitive::Primitive(const CpuContext& context, const dnnl::primitive& primitive,
+                     std::initializer_list<std::pair<int, dnnl::memory::desc>> arguments)
+    : primitive_(primitive), stream_(context.stream.get()) {
+  memories_.reserve(arguments.size());
+  for (const auto& [argument, desc] : arguments) {
+    memories_.emplace_back(desc, context.engine, nullptr);
+    arguments_.push_back({argument, memories_.back().get()});
+  }
+}
+
+void Primitive::set(int argument, const void* address) {
+  for (dnnl_exec_arg_t& entry : arguments_) {
+    if (entry.arg != argument) continue;
+    const dnnl_status_t status = dnnl_memory_set_data_handle_v2(entry.memory, const_cast<void*>(address), stream_);
+    RUBATO_CHECK(status == dnnl_success, "oneDNN refused an address for argument {}: {}", argument,
+                 dnnl_status2str(status));
+    return;
+  }
+  RUBATO_CHECK(false, "the primitive has no argument {}", argument);
+}
+
+Status Primitive::execute() const {
+  const dnnl_status_t status =
+      dnnl_primitive_execute(primitive_.get(), stream_, static_cast<int>(arguments_.size()), arguments_.data());
+  if (status == dnnl_success) return {};
+  return Error{Cause::kDevice, fmt::format("oneDNN could not run a primitive: {}", dnnl_status2str(status))};
+}
+
+dnnl::primitive_attr user_scratchpad() {
+  dnnl::primitive_attr attributes;
+  attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+  return attributes;
+}
+
+}  // namespace rubato::kernels

@@ -1,0 +1,46 @@
+// A oneDNN primitive with its arguments laid out once, executed through the C interface: the C++ one
+// builds a vector of arguments on every call and throws.
+//
+// Invariant: every argument named at construction has an address before execute().
+// Thread-safety: one owner.
+#pragma once
+
+#include <dnnl.hpp>
+#include <initializer_list>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "base/result.h"
+
+namespace rubato::kernels {
+
+// What every primitive of a device shares.
+struct CpuContext {
+  dnnl::engine engine{dnnl::engine::kind::cpu, 0};
+  dnnl::stream stream{engine};
+  int threads = 1;
+};
+
+class Primitive {
+ public:
+  Primitive() = default;
+  // May throw dnnl::error: only while planning.
+  Primitive(const CpuContext& context, const dnnl::primitive& primitive,
+            std::initializer_list<std::pair<int, dnnl::memory::desc>> arguments);
+
+  // A null address is kept, too: an argument that will not be used.
+  void set(int argument, const void* address);
+  Status execute() const;
+
+ private:
+  dnnl::primitive primitive_;
+  dnnl_stream_t stream_ = nullptr;
+  std::vector<dnnl::memory> memories_;
+  std::vector<dnnl_exec_arg_t> arguments_;
+};
+
+// Primitives keep their scratch space outside (the default one is shared, and unsafe across threads).
+[[nodiscard]] dnnl::primitive_attr user_scratchpad();
+
+}  // namespace rubato::kernels

@@ -1,0 +1,118 @@
+// What an operation is, before any device has planned it: its kind, the shape of its input, its
+// constants. From these alone follow the shapes of its output and of its parameters.
+//
+// Tensors are float32 and channels-last (NHWC) wherever they are visible from outside an operation. A
+// dense layer reads its input as rows of height * width * channels numbers, so flattening costs nothing;
+// the columns of its weights count in that order (PyTorch's flatten counts channels first: export and
+// import permute).
+//
+// Thread-safety: plain values and pure functions.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <variant>
+#include <vector>
+
+namespace rubato::kernels {
+
+struct TensorShape {
+  std::int64_t samples = 0, height = 1, width = 1, channels = 0;
+
+  [[nodiscard]] std::int64_t elements_per_sample() const { return height * width * channels; }
+  [[nodiscard]] std::int64_t elements() const { return samples * elements_per_sample(); }
+  [[nodiscard]] std::size_t bytes() const { return static_cast<std::size_t>(elements()) * sizeof(float); }
+  friend bool operator==(const TensorShape&, const TensorShape&) = default;
+};
+
+// Applied to an operation's result before it is written.
+enum class Activation : std::uint8_t { kNone, kRelu, kTanh, kSigmoid };
+
+// output = activation(input * weights^T + bias); weights (out, in), bias (out).
+struct DenseDesc {
+  TensorShape input = {};
+  std::int64_t units = 0;
+  Activation activation = Activation::kNone;
+};
+
+// Square kernel, zero padding on every side; weights (out, kernel, kernel, in), bias (out).
+struct ConvolutionDesc {
+  TensorShape input = {};
+  std::int64_t channels = 0;
+  std::int64_t kernel = 3, stride = 1, padding = 0;
+  Activation activation = Activation::kNone;
+};
+
+// Square window; rows and columns that fill no window are left out.
+struct PoolDesc {
+  enum class Kind : std::uint8_t { kMax, kAverage };
+  TensorShape input = {};
+  Kind kind = Kind::kMax;
+  std::int64_t window = 2, stride = 2;
+  Activation activation = Activation::kNone;
+};
+
+// Zeroes an element with probability `rate` and divides the others by 1 - rate. Whether an element lives
+// is a pure function of (seed, epoch, sample id, layer, element), so the answer does not depend on which
+// worker computes the sample, nor in which leaf.
+struct DropoutDesc {
+  TensorShape input = {};
+  double rate = 0.0;
+  std::uint64_t seed = 0;
+  std::uint32_t layer = 0;
+};
+
+using OpDesc = std::variant<DenseDesc, ConvolutionDesc, PoolDesc, DropoutDesc>;
+
+// From scores to a loss for each sample. With PyTorch's meaning: cross-entropy of the softmax of the
+// scores; binary cross-entropy of the sigmoid of each score; squared error of each score. The last two
+// are means over the outputs of a sample.
+struct LossDesc {
+  enum class Kind : std::uint8_t { kCrossEntropy, kBinaryCrossEntropy, kMeanSquaredError };
+  Kind kind = Kind::kCrossEntropy;
+  std::int64_t samples = 0;
+  std::int64_t outputs = 0;
+};
+
+[[nodiscard]] inline TensorShape input_shape(const OpDesc& desc) {
+  return std::visit([](const auto& d) { return d.input; }, desc);
+}
+
+[[nodiscard]] inline OpDesc with_samples(OpDesc desc, std::int64_t samples) {
+  std::visit([&](auto& d) { d.input.samples = samples; }, desc);
+  return desc;
+}
+
+// An extent of zero or less says that the kernel or window does not fit into the input.
+[[nodiscard]] inline TensorShape output_shape(const OpDesc& desc) {
+  struct Visitor {
+    static std::int64_t extent(std::int64_t input, std::int64_t kernel, std::int64_t stride, std::int64_t padding) {
+      const std::int64_t room = input + 2 * padding - kernel;
+      return room < 0 ? 0 : room / stride + 1;
+    }
+    TensorShape operator()(const DenseDesc& d) const { return {d.input.samples, 1, 1, d.units}; }
+    TensorShape operator()(const ConvolutionDesc& d) const {
+      return {d.input.samples, extent(d.input.height, d.kernel, d.stride, d.padding),
+              extent(d.input.width, d.kernel, d.stride, d.padding), d.channels};
+    }
+    TensorShape operator()(const PoolDesc& d) const {
+      return {d.input.samples, extent(d.input.height, d.window, d.stride, 0),
+              extent(d.input.width, d.window, d.stride, 0), d.input.channels};
+    }
+    TensorShape operator()(const DropoutDesc& d) const { return d.input; }
+  };
+  return std::visit(Visitor{}, desc);
+}
+
+// In canonical layouts; weights before bias; empty where an operation has no parameters.
+[[nodiscard]] inline std::vector<std::vector<std::int64_t>> parameter_shapes(const OpDesc& desc) {
+  if (const auto* dense = std::get_if<DenseDesc>(&desc)) {
+    return {{dense->units, dense->input.elements_per_sample()}, {dense->units}};
+  }
+  if (const auto* conv = std::get_if<ConvolutionDesc>(&desc)) {
+    return {{conv->channels, conv->kernel, conv->kernel, conv->input.channels}, {conv->channels}};
+  }
+  return {};
+}
+
+}  // namespace rubato::kernels

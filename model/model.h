@@ -1,0 +1,106 @@
+// A model as the training loop sees it: a list of parameters, and the gradient of a loss over one leaf
+// (a micro-batch). It knows no servers: weights come from a WeightSource and gradients go into a
+// GradientSink, parameter by parameter, so that pulling overlaps forward and pushing overlaps backward.
+//
+// Invariants: the gradient of a leaf is the *sum* over its samples and overwrites what was in the
+// buffer. Equal weights, leaf, device and thread count give equal bits, whatever was computed before and
+// wherever (dropout is keyed by sample id).
+//
+// Thread-safety: a Model and the Device it was made on belong to one thread at a time.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "base/ids.h"
+#include "base/job.h"
+#include "base/parameter.h"
+#include "base/result.h"
+#include "kernels/backend.h"
+
+namespace rubato::model {
+
+struct InputShape {
+  std::int64_t height = 1, width = 1, channels = 1;
+  [[nodiscard]] std::int64_t elements() const { return height * width * channels; }
+};
+
+// One leaf; never empty. Which spans are needed is the model's and the loss's affair:
+// cross-entropy wants labels; the other losses take `targets` (samples * outputs), or else labels;
+// the quadratic takes neither. Sample ids are needed to train a model with dropout.
+struct Batch {
+  std::span<const float> inputs;  // NHWC
+  std::span<const std::int32_t> labels;
+  std::span<const float> targets;
+  std::span<const std::uint64_t> sample_ids;
+  std::uint64_t epoch = 0;
+
+  [[nodiscard]] std::size_t samples() const { return labels.empty() ? sample_ids.size() : labels.size(); }
+};
+
+struct LeafStats {
+  double loss_sum = 0.0;
+  std::int64_t samples = 0;
+  std::int64_t correct = 0;
+};
+
+struct Evaluation {
+  double loss_sum = 0.0;
+  std::int64_t samples = 0;
+  std::int64_t correct = 0;
+  // Both are valid until the model's next call.
+  std::span<const float> outputs;             // scores before softmax or sigmoid, samples * outputs
+  std::span<const std::int32_t> predictions;  // classes
+};
+
+class WeightSource {
+ public:
+  virtual ~WeightSource() = default;
+  // Called once a step for each parameter, in the model's order, just before its first use; may block
+  // until the weights are there. They must stay valid and unchanged until the call into the model
+  // returns. An empty span says that they will not come: the step ends with Cause::kInterrupted.
+  virtual std::span<const float> weights(std::size_t parameter) = 0;
+  // Of what weights() has just given. Equal versions mean equal values, for as long as the model lives:
+  // a source that cannot promise it gives a new number each time.
+  virtual Version version(std::size_t parameter) = 0;
+};
+
+class GradientSink {
+ public:
+  virtual ~GradientSink() = default;
+  // Called for each parameter, in backward_order(), just before its gradient is computed. As many
+  // numbers as the parameter has elements.
+  virtual std::span<float> gradient_buffer(std::size_t parameter) = 0;
+  // The buffer holds the gradient, and the model will not touch it again. Same order.
+  virtual void ready(std::size_t parameter) = 0;
+};
+
+class Model {
+ public:
+  virtual ~Model() = default;
+
+  // In the order of forward: that of the manifest, of the weights file and of weights_sha256.
+  [[nodiscard]] virtual std::span<const ParameterSpec> parameters() const = 0;
+  // The order in which gradients become ready: parameters() backwards.
+  [[nodiscard]] std::vector<std::size_t> backward_order() const;
+  // Numbers in Evaluation::outputs for each sample; 0 if the model predicts nothing.
+  [[nodiscard]] virtual std::int64_t outputs() const = 0;
+
+  // Errors: kData for a batch of the wrong shape or a label out of range; kInterrupted if the weights
+  // do not come; kDevice.
+  [[nodiscard]] virtual Result<LeafStats> train_leaf(const Batch& batch, WeightSource& source, GradientSink& sink) = 0;
+  // Without dropout.
+  [[nodiscard]] virtual Result<Evaluation> evaluate(const Batch& batch, WeightSource& source) = 0;
+};
+
+// The model that the job names (model/architectures.h says what each is). No leaf, and no batch of an
+// evaluation, may be larger than `samples_max`. `seed` keys dropout. Errors: kUsage for a configuration
+// that makes no model of this input.
+[[nodiscard]] Result<std::unique_ptr<Model>> make_model(const ModelConfig& config, const InputShape& input,
+                                                        std::int64_t classes, kernels::Device& device,
+                                                        std::int64_t samples_max, std::uint64_t seed);
+
+}  // namespace rubato::model

@@ -1,0 +1,91 @@
+#include "model/network.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+#include <variant>
+
+#include "base/check.h"
+
+namespace rubato::model {
+
+using Purpose = StepPlan::Purpose;
+
+Network::Network(kernels::Device& device, std::vector<Layer> layers, kernels::LossDesc::Kind loss,
+                 std::int64_t samples_max)
+    : device_(device), layers_(std::move(layers)), loss_(loss), samples_max_(samples_max) {
+  RUBATO_CHECK(!layers_.empty() && samples_max_ > 0);
+  for (const Layer& layer : layers_) {
+    for (ParameterSpec& spec : parameter_specs(layer)) parameters_.push_back(std::move(spec));
+    if (!std::holds_alternative<kernels::DropoutDesc>(layer.op)) evaluation_layers_.push_back(layer);
+  }
+  has_dropout_ = evaluation_layers_.size() < layers_.size();
+  inputs_ = kernels::input_shape(layers_.front().op).elements_per_sample();
+  outputs_ = kernels::output_shape(layers_.back().op).elements_per_sample();
+  predictions_.resize(static_cast<std::size_t>(samples_max_));
+  scores_.resize(static_cast<std::size_t>(samples_max_ * outputs_));
+}
+
+Status Network::check(const Batch& batch, bool training) const {
+  const auto samples = static_cast<std::int64_t>(batch.samples());
+  if (samples < 1 || samples > samples_max_) {
+    return Error{Cause::kData,
+                 fmt::format("a batch of {} samples; this model was made for 1 to {}", samples, samples_max_)};
+  }
+  if (static_cast<std::int64_t>(batch.inputs.size()) != samples * inputs_) {
+    return Error{Cause::kData, fmt::format("{} input numbers for {} samples of {}: {} expected", batch.inputs.size(),
+                                           samples, inputs_, samples * inputs_)};
+  }
+  const bool ids_needed = training && has_dropout_;
+  if ((ids_needed || !batch.sample_ids.empty()) && static_cast<std::int64_t>(batch.sample_ids.size()) != samples) {
+    return Error{Cause::kData, fmt::format("{} sample ids for {} samples", batch.sample_ids.size(), samples)};
+  }
+  return check_targets(batch);
+}
+
+Status Network::check_targets(const Batch& batch) const {
+  const auto samples = static_cast<std::int64_t>(batch.samples());
+  if (batch.targets.empty() || loss_ == kernels::LossDesc::Kind::kCrossEntropy) {
+    if (batch.labels.empty()) return Error{Cause::kData, "this loss needs labels, and the batch has none"};
+  } else if (static_cast<std::int64_t>(batch.targets.size()) != samples * outputs_) {
+    return Error{Cause::kData, fmt::format("{} targets for {} samples of {}", batch.targets.size(), samples, outputs_)};
+  }
+  const auto classes = static_cast<std::int32_t>(outputs_ == 1 ? 2 : outputs_);
+  for (std::size_t i = 0; i < batch.labels.size(); ++i) {
+    if (batch.labels[i] >= 0 && batch.labels[i] < classes) continue;
+    return Error{Cause::kData, fmt::format("label {} of sample {} of the batch; the model has {} classes, counted "
+                                           "from 0",
+                                           batch.labels[i], i, classes)};
+  }
+  return {};
+}
+
+Result<StepPlan*> Network::plan_for(const Batch& batch, Purpose purpose, PlanCache& cache) {
+  const auto samples = static_cast<std::int64_t>(batch.samples());
+  const std::span<const Layer> layers = purpose == Purpose::kTraining ? layers_ : evaluation_layers_;
+  return cache.find(samples, [&] { return StepPlan::make(device_, layers, parameters_, loss_, samples, purpose); });
+}
+
+Result<LeafStats> Network::train_leaf(const Batch& batch, WeightSource& source, GradientSink& sink) {
+  RUBATO_TRY(check(batch, true));
+  device_.enter();
+  RUBATO_ASSIGN(StepPlan * plan, plan_for(batch, Purpose::kTraining, training_plans_));
+  const std::span<std::int32_t> predictions(predictions_.data(), batch.samples());
+  RUBATO_ASSIGN(const kernels::LossResult loss, plan->forward(batch, source, predictions));
+  RUBATO_TRY(plan->backward(sink));
+  return LeafStats{loss.loss_sum, plan->samples(), loss.correct};
+}
+
+Result<Evaluation> Network::evaluate(const Batch& batch, WeightSource& source) {
+  RUBATO_TRY(check(batch, false));
+  device_.enter();
+  RUBATO_ASSIGN(StepPlan * plan, plan_for(batch, Purpose::kEvaluation, evaluation_plans_));
+  const std::span<std::int32_t> predictions(predictions_.data(), batch.samples());
+  RUBATO_ASSIGN(const kernels::LossResult loss, plan->forward(batch, source, predictions));
+  const std::span<float> scores(scores_.data(), batch.samples() * static_cast<std::size_t>(outputs_));
+  RUBATO_TRY(device_.copy_out(scores, plan->scores()));
+  return Evaluation{loss.loss_sum, plan->samples(), loss.correct, scores, predictions};
+}
+
+}  // namespace rubato::model

@@ -1,0 +1,70 @@
+// A chain of layers as a Model: checks batches and keeps a step plan for each size of batch that
+// occurs (a job has few: the usual leaf and the two of a short last batch; the evaluation's two).
+//
+// Thread-safety: one owner, with its device.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "model/layers.h"
+#include "model/model.h"
+#include "model/step_plan.h"
+
+namespace rubato::model {
+
+// The last few plans used, for one purpose. The least recently used one makes room.
+class PlanCache {
+ public:
+  template <typename Make>
+  Result<StepPlan*> find(std::int64_t samples, Make make) {
+    const auto found =
+        std::find_if(plans_.begin(), plans_.end(), [&](const auto& plan) { return plan->samples() == samples; });
+    if (found != plans_.end()) {
+      std::rotate(plans_.begin(), found, found + 1);
+      return plans_.front().get();
+    }
+    if (plans_.size() == kPlansMax) plans_.pop_back();
+    RUBATO_ASSIGN(auto plan, make());
+    plans_.insert(plans_.begin(), std::move(plan));
+    return plans_.front().get();
+  }
+
+ private:
+  static constexpr std::size_t kPlansMax = 4;
+  std::vector<std::unique_ptr<StepPlan>> plans_;  // most recently used first
+};
+
+class Network final : public Model {
+ public:
+  Network(kernels::Device& device, std::vector<Layer> layers, kernels::LossDesc::Kind loss, std::int64_t samples_max);
+
+  [[nodiscard]] std::span<const ParameterSpec> parameters() const override { return parameters_; }
+  [[nodiscard]] std::int64_t outputs() const override { return outputs_; }
+  [[nodiscard]] Result<LeafStats> train_leaf(const Batch& batch, WeightSource& source, GradientSink& sink) override;
+  [[nodiscard]] Result<Evaluation> evaluate(const Batch& batch, WeightSource& source) override;
+
+ private:
+  [[nodiscard]] Status check(const Batch& batch, bool training) const;
+  [[nodiscard]] Status check_targets(const Batch& batch) const;
+  Result<StepPlan*> plan_for(const Batch& batch, StepPlan::Purpose purpose, PlanCache& cache);
+
+  kernels::Device& device_;
+  const std::vector<Layer> layers_;
+  const kernels::LossDesc::Kind loss_;
+  const std::int64_t samples_max_;
+  std::vector<ParameterSpec> parameters_;
+  std::int64_t inputs_ = 0, outputs_ = 0;  // per sample
+  bool has_dropout_ = false;
+  std::vector<Layer> evaluation_layers_;  // without dropout
+  PlanCache training_plans_, evaluation_plans_;
+  std::vector<std::int32_t> predictions_;
+  std::vector<float> scores_;
+};
+
+}  // namespace rubato::model
