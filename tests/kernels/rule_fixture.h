@@ -34,6 +34,7 @@ class HeapSlot {
   [[nodiscard]] std::span<float> weights() { return plane(0); }
 
   [[nodiscard]] bool same_bits(const HeapSlot& other) const {
+    if (size_ == 0 || other.size_ != size_) return size_ == other.size_;
     for (std::size_t p = 0; p < planes_.size(); ++p) {
       const float* mine = planes_[p].data() + offset_;
       if (std::memcmp(mine, other.planes_[p].data() + other.offset_, size_ * sizeof(float)) != 0) return false;
