@@ -11,7 +11,7 @@ def success_lines(run_dir: RunDir, supervisor: Supervisor, elapsed_s: float) -> 
     status, final = supervisor.last_status, supervisor.metrics.last
     lines = []
     try:
-        lines += [run_dir.evaluation.read_text().rstrip("\n"), ""]
+        lines += ["", run_dir.evaluation.read_text().rstrip("\n"), ""]
     except OSError:
         pass  # no evaluation was asked for, or none could be made
     parts = [f"finished in {text.duration(elapsed_s)}"]

@@ -1,0 +1,54 @@
+"""The rules of the tree that the other files here check: the table of docs/architecture.md, as data."""
+
+# Who may include whom, by top-level folder. The roles (scheduler, server, worker) never include each other.
+MAY_INCLUDE = {
+    "base":      {"base"},
+    "transport": {"transport", "base"},
+    "protocol":  {"protocol", "transport", "base"},
+    "kernels":   {"kernels", "base"},
+    "model":     {"model", "kernels", "base"},
+    "data":      {"data", "base"},
+    "scheduler": {"scheduler", "protocol", "base"},
+    "server":    {"server", "protocol", "kernels", "base"},
+    "worker":    {"worker", "protocol", "model", "data", "kernels", "base"},
+    "sim":       {"sim", "scheduler", "server", "worker", "protocol", "transport", "model", "data", "kernels", "base"},
+}
+
+# A main puts its row together, so it may also choose a transport.
+MAIN = "*main.cc"
+MAIN_MAY_ALSO_INCLUDE = {"transport"}
+
+# Inside a row: the kinds of transport and of device do not know each other.
+STRANGERS = [
+    {"transport/zmq", "transport/shm", "transport/sim"},
+    {"kernels/cpu", "kernels/cuda"},
+]
+
+# Libraries, by the headers that they are known by, and the only places that may include them.
+# The macro of kernels/update_rule.h that makes a rule a host and device function needs no header of CUDA's.
+LIBRARIES = {
+    "ZeroMQ": (["zmq.h", "zmq.hpp", "zmq_addon.hpp"], ["transport/zmq/*"]),
+    "oneDNN": (["dnnl*", "oneapi/dnnl/*"], ["kernels/cpu/*"]),
+    "CUDA, cuBLAS, cuDNN": (["cuda*", "cublas*", "cudnn*", "curand*", "nccl*", "thrust/*", "cub/*"],
+                            ["kernels/cuda/*"]),
+    "Boost": (["boost/*"], ["transport/*", "scheduler/*http*", MAIN]),
+    "toml++": (["toml*"], ["base/*"]),
+}
+
+# Folders whose sources are not part of the product: they may include everything.
+FREE_FOLDERS = {"tests", "bench"}
+
+# The pure cores: no thread, lock, system clock, randomness or environment, not even through a header of
+# ours. All of a role is its core but what gives it a process: mains, HTTP, threads.
+CORES = ["scheduler/*", "server/*", "worker/*client*", "worker/*core*", "protocol/core*"]
+NOT_CORES = [MAIN, "*/*http*", "*/*thread*", "*/*process*"]
+FORBIDDEN_HEADERS_IN_CORES = {
+    "mutex", "shared_mutex", "thread", "condition_variable", "future", "random", "pthread.h", "omp.h",
+}
+FORBIDDEN_WORDS_IN_CORES = ["steady_now(", "getenv(", "_clock::now(", "sleep_for(", "std::rand("]
+
+LINES_WARN = 400
+LINES_MAX = 600
+
+# Written apart, so that this line may stand.
+FORBIDDEN_WORDS = ["TO" + "DO", "FIX" + "ME", "X" + "XX"]
