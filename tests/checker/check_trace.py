@@ -1,0 +1,122 @@
+#!/usr/bin/env python3
+"""Proves from its trace that a run kept Rubato's promises, or names the lines that show that it did not.
+
+    check_trace.py RUN.json TRACE...
+
+RUN.json describes the run: {"mode": "ssp:3", "bound": 3, "aggregate": false, "workers": 2, "slices": 9,
+"leaves": 4}; bound -1 is none. "complete": false says that the job was cut off, so that steps without a tick
+may be unsettled. A TRACE is a file of trace lines or a folder with a *.jsonl for every member; lines with a
+"seed" are simulated runs, one after another, each checked for itself.
+
+What is checked is recomputed from the lines alone (protocol/trace.h says what they mean); no code is shared
+with the cores. The rules, by the names under which a violation is reported:
+
+    line          every line is one event of the trace
+    range         workers, slices and nodes are those of the job
+    clock         clocks go up by one, a worker comes back no earlier than it ended (scheduler_rules.py)
+    grant         grants are consecutive, at most one step ahead, and no step is taken without one
+    staleness     clock minus least active clock at the grant is within the bound, and `min` is that clock
+    floor         a floor served is the least settled clock; weights used have floor >= clock - bound
+    served        weights used were served to that worker by the slice's shard (worker_rules.py)
+    snapshot      a fixed snapshot never changes
+    exactly once  every push is settled once, at one shard; nothing is settled that was not pushed
+    version       versions rise by one with each update (floors.py)
+    age           version used + age + 1 is the version after the update
+    tick          a step is ticked once all its pushes are settled
+    leaves        each aggregate is applied once, in order, from each leaf of the batch exactly once
+
+Exit code: 0 all hold, 1 a violation, 2 the run's description or a file cannot be read.
+"""
+
+import gc
+import json
+import os
+import sys
+from collections import Counter
+from typing import NamedTuple
+
+from scheduler_rules import check_schedule
+from shard_rules import check_shards
+from trace_lines import Grant, Push, Repeat, Use, read_runs
+from worker_rules import check_workers
+
+VIOLATIONS_SHOWN = 20  # of one run
+
+
+class Setting(NamedTuple):
+    """What was promised: the run's description."""
+
+    mode: str
+    bound: int
+    aggregate: bool
+    workers: int
+    slices: int
+    leaves: int
+    complete: bool = True
+
+
+def read_setting(path):
+    with open(path, encoding="utf-8") as file:
+        return Setting(**json.load(file))
+
+
+def trace_files(paths):
+    files = []
+    for path in paths:
+        if os.path.isdir(path):
+            files += sorted(os.path.join(path, name) for name in os.listdir(path) if name.endswith(".jsonl"))
+        else:
+            files.append(path)
+    return files
+
+
+def check_run(run, setting):
+    """Adds to the run's violations; returns what was checked."""
+    schedule = check_schedule(run, setting)
+    shards = check_shards(run, setting)
+    check_workers(run, setting, schedule, shards)
+    counts = Counter(type(event) for log in run.logs.values() for event in log)
+    return counts, schedule.staleness_max, shards.age_max
+
+
+def report(run):
+    for note in run.notes:
+        print(f"note: {run.name}: {note}")
+    for rule, text, lines in run.violations[:VIOLATIONS_SHOWN]:
+        print(f"violation of `{rule}` in {run.name}: {text}")
+        for line in lines:
+            print(f"    {line}")
+    if len(run.violations) > VIOLATIONS_SHOWN:
+        print(f"... and {len(run.violations) - VIOLATIONS_SHOWN} more violations in {run.name}")
+
+
+def main(arguments):
+    if len(arguments) < 2:
+        print(__doc__, file=sys.stderr)
+        return 2
+    gc.disable()  # millions of tuples and no cycles
+    runs = failed = staleness_max = age_max = 0
+    total = Counter()
+    try:
+        setting = read_setting(arguments[0])
+        for run in read_runs(trace_files(arguments[1:]), arguments[1]):
+            counts, staleness, age = check_run(run, setting)
+            report(run)
+            runs += 1
+            failed += bool(run.violations)
+            total += counts
+            staleness_max, age_max = max(staleness_max, staleness), max(age_max, age)
+    except (OSError, ValueError, TypeError) as error:
+        print(f"check_trace: {error}", file=sys.stderr)
+        return 2
+    checked = f"checked {runs} runs, {total[Grant]} grants, {total[Use]} uses, {total[Push]} pushes"
+    if failed or not runs:
+        print(f"{checked}: {failed} runs with violations" if runs else "check_trace: no run in these files")
+        return 1
+    print(f"{checked}: all hold")
+    print(f"largest staleness {staleness_max}, largest age {age_max}, {total[Repeat]} repeats")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

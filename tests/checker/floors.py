@@ -1,0 +1,159 @@
+"""The floor of each slice at one shard, computed again: the least clock settled over the active workers.
+
+On arrival every worker has a mark for every slice, one above the last clock of its that was settled, at first
+the clock at which it became active; the floor is the least mark. With nobody active nothing is outstanding,
+and any floor from the last one on is true. In an aggregate mode a slice has one mark for all: one above the
+last clock that was applied, or given up because a gradient was not finite.
+"""
+
+from collections import Counter, defaultdict
+
+from leaves import partition_fault, span
+from trace_lines import APPLIED, EMPTY, NON_FINITE
+
+
+class ArrivalFloors:
+    def __init__(self, run, setting):
+        self.run = run
+        self.starts = {}  # of the active workers
+        self.marks = {}  # slice -> {worker: mark}
+        self.last = defaultdict(int)  # slice -> floor when the last active worker left
+        self.versions = Counter()
+
+    def _marks(self, slice_id):
+        if slice_id not in self.marks:
+            self.marks[slice_id] = dict(self.starts)
+        return self.marks[slice_id]
+
+    def active(self, event):
+        self.starts[event.worker] = event.clock
+        for slice_id, marks in self.marks.items():
+            if event.clock < marks.get(event.worker, 0):
+                self.run.violate("clock", f"starts below what slice {slice_id} has settled", event)
+            marks[event.worker] = event.clock
+
+    def inactive(self, event):
+        self.starts.pop(event.worker, None)
+        for slice_id, marks in self.marks.items():
+            if len(marks) == 1:
+                self.last[slice_id] = max(self.last[slice_id], *marks.values())
+            marks.pop(event.worker, None)
+
+    def settle(self, event):
+        slice_id = event.slice
+        marks = self._marks(slice_id)
+        mark = marks.get(event.worker)
+        if mark is None:
+            self.run.violate("exactly once", "settled for a worker that is not active at this shard", event)
+        elif event.clock != mark:
+            self.run.violate("exactly once", f"settles step {event.clock} where {mark} is due", event)
+        if mark is not None:
+            marks[event.worker] = max(mark, event.clock + 1)
+        if event.fate == APPLIED:
+            self.versions[slice_id] += 1
+        if event.version != self.versions[slice_id]:
+            self.run.violate("version", f"says {event.version}, {self.versions[slice_id]} were applied", event)
+            self.versions[slice_id] = event.version
+
+    def apply(self, event):
+        self.run.violate("leaves", "an aggregate in a run without aggregates", event)
+
+    def repeat(self, event):
+        mark = self._marks(event.slice).get(event.worker)
+        if mark is not None and event.clock >= mark:
+            self.run.violate("exactly once", "called a repeat, but never settled", event)
+
+    def holds(self, slice_id, floor):
+        """Whether a floor is true, and what it should be."""
+        marks = self._marks(slice_id)
+        if marks:
+            least = min(marks.values())
+            return floor == least, least
+        return floor >= self.last[slice_id], self.last[slice_id]
+
+    def finish(self):
+        pass
+
+
+class AggregateFloors:
+    def __init__(self, run, setting):
+        self.run = run
+        self.setting = setting
+        self.start = None  # the clock of the first aggregate
+        self.due = {}  # slice -> clock of its next aggregate
+        self.versions = Counter()
+        self.contributors = defaultdict(list)  # (slice, clock) -> [Settle]
+        self.covered = Counter()  # (slice, clock) -> leaves
+        self.spoiled = set()  # (slice, clock) with a gradient that was not finite
+        self.applied = {}  # (slice, clock) -> (Apply, version before)
+
+    def _due(self, slice_id):
+        return self.due.setdefault(slice_id, self.start or 0)
+
+    def active(self, event):
+        if not self.due:
+            self.start = event.clock if self.start is None else min(self.start, event.clock)
+
+    def inactive(self, event):
+        pass  # its nodes go to others
+
+    def settle(self, event):
+        due = self._due(event.slice)
+        if event.clock not in (due, due - 1):  # just before or just after the line of its aggregate
+            self.run.violate("leaves", f"settles step {event.clock} where {due} is due", event)
+        if event.fate not in (APPLIED, NON_FINITE, EMPTY):
+            self.run.violate("leaves", f"fate {event.fate} in a mode that waits for all", event)
+        key = (event.slice, event.clock)
+        self.contributors[key].append(event)
+        leaves = span(event.level, event.index, self.setting.leaves)
+        if leaves is not None:
+            self.covered[key] += leaves[1] - leaves[0]
+        if event.fate == NON_FINITE:
+            self.spoiled.add(key)
+        if key in self.spoiled and self.covered[key] >= self.setting.leaves:
+            self.due[event.slice] = max(due, event.clock + 1)
+
+    def apply(self, event):
+        key = (event.slice, event.clock)
+        due = self._due(event.slice)
+        if key in self.applied:
+            self.run.violate("leaves", "applied twice", self.applied[key][0], event)
+        elif event.clock != due and not (key in self.spoiled and event.clock == due - 1):
+            self.run.violate("leaves", f"applies clock {event.clock} where {due} is due", event)
+        before = self.versions[event.slice]
+        if event.version not in (before, before + 1):
+            self.run.violate("version", f"says {event.version}, {before} were applied before", event)
+        self.applied.setdefault(key, (event, before))
+        self.versions[event.slice] = event.version
+        self.due[event.slice] = max(due, event.clock + 1)
+
+    def repeat(self, event):
+        pass  # the rules over pushes ask for the one that was settled
+
+    def holds(self, slice_id, floor):
+        due = self._due(slice_id)
+        return floor == due, due
+
+    def finish(self):
+        """What can be said of an aggregate once the whole log is known."""
+        for key, (event, before) in self.applied.items():
+            settles = self.contributors.get(key, [])
+            whole = any(s.fate == APPLIED for s in settles) and key not in self.spoiled
+            if event.version == before and (whole or not settles):
+                self.run.violate("version", "an aggregate that changed nothing", event)
+            if not settles:
+                self.run.violate("leaves", "nothing was settled for it", event)
+        for key, settles in self.contributors.items():
+            self._check_contributors(key, settles)
+
+    def _check_contributors(self, key, settles):
+        event = self.applied.get(key, (None,))[0]
+        if event is None and key not in self.spoiled:
+            self.run.violate("leaves", "settled, and its aggregate was never applied", *settles)
+        lines = [*settles, event] if event else settles
+        fault = partition_fault([(s.level, s.index) for s in settles], self.setting.leaves)
+        if fault is not None:
+            self.run.violate("leaves", f"clock {key[1]} of slice {key[0]}: {fault}", *lines)
+        for settle in settles:
+            if event and settle.fate == APPLIED and settle.version != event.version:
+                self.run.violate("version", "the settled push and its aggregate differ", settle, event)

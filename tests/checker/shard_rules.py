@@ -1,0 +1,91 @@
+"""Rules over the shards' logs: what is served is what is there, with its floor; each push is settled once.
+
+Each shard's log is followed in its own order. What it settled and served is kept for the rules over the
+workers' logs (worker_rules.py).
+"""
+
+from floors import AggregateFloors, ArrivalFloors
+from trace_lines import APPLIED, FENCED, Active, Apply, Inactive, Repeat, Serve, Settle
+
+
+class Shards:
+    """What the shards' logs say together."""
+
+    def __init__(self):
+        self.owners = {}  # slice -> the shard that speaks of it
+        self.settles = {}  # (worker, clock, slice, level, index) -> Settle
+        self.repeats = set()  # the same key
+        self.served = set()  # (worker, slice, version, floor)
+        self.age_max = 0
+
+
+def check_shards(run, setting):
+    shards = Shards()
+    for node in run.nodes("server"):
+        ShardRules(run, setting, shards, node).follow(run.logs[node])
+    return shards
+
+
+class ShardRules:
+    def __init__(self, run, setting, shards, node):
+        self.run, self.setting, self.shards, self.node = run, setting, shards, node
+        self.floors = (AggregateFloors if setting.aggregate else ArrivalFloors)(run, setting)
+        self.snapshots = {}  # (snapshot, slice) -> Serve
+
+    def follow(self, log):
+        steps = {
+            Serve: self.serve,
+            Settle: self.settle,
+            Apply: self.apply,
+            Repeat: self.repeat,
+            Active: self.floors.active,
+            Inactive: self.floors.inactive,
+        }
+        for event in log:
+            steps[type(event)](event)
+        self.floors.finish()
+
+    def own(self, event):
+        owner = self.shards.owners.setdefault(event.slice, self.node)
+        if owner is not self.node:
+            self.run.violate("exactly once", f"slice {event.slice} belongs to {owner}", event)
+        if event.slice >= self.setting.slices:
+            self.run.violate("range", f"a slice of {self.setting.slices}", event)
+
+    def serve(self, event):
+        self.own(event)
+        node, t, worker, clock, slice_id, version, floor, snapshot = event
+        if snapshot:
+            first = self.snapshots.setdefault((snapshot, slice_id), event)
+            if (first.version, first.floor) != (version, floor):
+                self.run.violate("snapshot", "a fixed snapshot changed", first, event)
+            if version > self.floors.versions[slice_id]:
+                self.run.violate("version", f"only {self.floors.versions[slice_id]} were applied", event)
+            return
+        true, least = self.floors.holds(slice_id, floor)
+        if not true:
+            self.run.violate("floor", f"served with floor {floor}, it is {least}", event)
+        if version != self.floors.versions[slice_id]:
+            self.run.violate("version", f"served {version}, {self.floors.versions[slice_id]} were applied", event)
+        self.shards.served.add((worker, slice_id, version, floor))
+
+    def settle(self, event):
+        if event.fate == FENCED:
+            return  # refused: whoever still lives has the push settled another time
+        self.own(event)
+        key = (event.worker, event.clock, event.slice, event.level, event.index)
+        first = self.shards.settles.setdefault(key, event)
+        if first is not event:
+            self.run.violate("exactly once", "settled twice", first, event)
+        if event.fate == APPLIED and event.age > self.shards.age_max:
+            self.shards.age_max = event.age
+        self.floors.settle(event)
+
+    def apply(self, event):
+        self.own(event)
+        self.floors.apply(event)
+
+    def repeat(self, event):
+        self.own(event)
+        self.shards.repeats.add((event.worker, event.clock, event.slice, event.level, event.index))
+        self.floors.repeat(event)

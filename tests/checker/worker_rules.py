@@ -1,0 +1,136 @@
+"""Rules over the workers' logs, joined with what scheduler and shards did: weights used were served and new
+enough, each push was settled exactly once, and a tick comes after that."""
+
+from collections import defaultdict
+
+from trace_lines import APPLIED, Push
+
+
+class Worker:
+    """One worker's log, both indexed for the joins and already checked line by line."""
+
+    def __init__(self):
+        self.uses = defaultdict(list)  # (clock, slice) -> [Use], one a life
+        self.pushes = {}  # (worker, clock, slice, level, index) -> [Push], one a life
+        self.by_clock = defaultdict(list)  # clock -> keys of pushes
+        self.last_clock = -1
+
+
+def check_workers(run, setting, schedule, shards):
+    workers = {}
+    for node in run.nodes("worker"):
+        rank = int(node.partition("-")[2])
+        workers[rank] = Joins(run, setting, schedule, shards).follow(rank, run.logs[node])
+    _check_settles_have_pushes(run, schedule, shards, workers)
+    for (rank, clock), tick in schedule.ticks.items():
+        _check_tick(run, setting, shards, workers.get(rank) or Worker(), tick)
+    return workers
+
+
+class Joins:
+    def __init__(self, run, setting, schedule, shards):
+        self.run, self.setting, self.schedule, self.shards = run, setting, schedule, shards
+        self.worker = Worker()
+        self.settled_elsewhere = None
+
+    def follow(self, rank, log):
+        for event in log:
+            if event.worker != rank:
+                self.run.violate("range", f"a line of worker {event.worker} in another's log", event)
+            if event.slice >= self.setting.slices:
+                self.run.violate("range", f"a slice of {self.setting.slices}", event)
+            if type(event) is Push:
+                self.push(event)
+            else:
+                self.use(event)
+            if event.clock > self.worker.last_clock:
+                self.worker.last_clock = event.clock
+        return self.worker
+
+    def use(self, event):
+        node, t, rank, clock, bound, slice_id, version, floor = event
+        grant = self.schedule.grants.get((rank, clock))
+        if grant is None:
+            self.run.violate("grant", "weights used for a step that was not granted", event)
+        elif bound != grant.bound:
+            self.run.violate("grant", f"weights used under another bound than granted, {grant.bound}", event, grant)
+        if self.setting.bound >= 0 and floor < clock - self.setting.bound:
+            self.run.violate("floor", f"weights of floor {floor} for step {clock} under {self.setting.bound}", event)
+        if (rank, slice_id, version, floor) not in self.shards.served:
+            self.run.violate("served", "weights that no shard served to this worker", event)
+        uses = self.worker.uses[clock, slice_id]
+        if uses and version not in [use.version for use in uses]:
+            if len(uses) > self.schedule.lives_ended_by(rank, clock):
+                self.run.violate("served", "two versions in one step", *uses, event)
+        uses.append(event)
+
+    def push(self, event):
+        node, t, rank, clock, slice_id, level, index, samples = event
+        key = (rank, clock, slice_id, level, index)
+        if (rank, clock) not in self.schedule.grants:
+            self.run.violate("grant", "a push of a step that was not granted", event)
+        if not self.setting.aggregate and (level or index):
+            self.run.violate("leaves", "a node of the tree in a run without aggregates", event)
+        earlier = self.worker.pushes.setdefault(key, [])
+        if len(earlier) > self.schedule.lives_ended_by(rank, clock):
+            self.run.violate("exactly once", "pushed twice", *earlier, event)
+        earlier.append(event)
+        self.worker.by_clock[clock].append(key)
+        settle = self.shards.settles.get(key)
+        if settle is None:
+            self.unsettled(key, event)
+            return
+        if samples != settle.samples and samples not in [push.samples for push in earlier[:-1]]:
+            self.run.violate("exactly once", "settled with another number of samples", event, settle)
+        if settle.fate == APPLIED:
+            self.age(event, settle)
+
+    def unsettled(self, key, event):
+        """A push without a settle line: its worker died, or another's push of the same leaves was taken."""
+        rank, clock, slice_id, level, index = key
+        if self.schedule.lives_ended_by(rank, clock):
+            return
+        if not self.setting.complete and (rank, clock) not in self.schedule.ticks:
+            return
+        if key in self.shards.repeats and (clock, slice_id, level, index) in self.contributed():
+            return
+        self.run.violate("exactly once", "a push that was never settled", event)
+
+    def contributed(self):
+        """Nodes settled whoever pushed them; asked for after a death in an aggregate mode alone."""
+        if self.settled_elsewhere is None:
+            self.settled_elsewhere = {key[1:] for key in self.shards.settles} if self.setting.aggregate else set()
+        return self.settled_elsewhere
+
+    def age(self, push, settle):
+        uses = self.worker.uses.get((push.clock, push.slice))
+        if not uses:
+            self.run.violate("served", "a gradient without weights", push)
+        elif all(use.version + settle.age + 1 != settle.version for use in uses):
+            self.run.violate("age", f"version {settle.version} after, age {settle.age}", uses[-1], settle)
+
+
+def _check_settles_have_pushes(run, schedule, shards, workers):
+    for key, settle in shards.settles.items():
+        worker = workers.get(key[0])
+        if worker is not None and key in worker.pushes:
+            continue
+        # A process may be killed between a push and its line, or while it writes that line.
+        if not run.simulated and schedule.lives_ended_by(key[0], settle.clock):
+            run.notes.append(f"{settle.node} settled a push of step {settle.clock} that worker {key[0]} died over")
+            continue
+        run.violate("exactly once", "settled, and never pushed", settle)
+
+
+def _check_tick(run, setting, shards, worker, tick):
+    keys = worker.by_clock.get(tick.clock, ())
+    pushed = {slice_id for _, _, slice_id, _, _ in keys}
+    if len(pushed) != setting.slices:
+        missing = sorted(set(range(setting.slices)) - pushed)
+        run.violate("tick", f"before a push of slices {missing}", tick)
+    for key in keys:
+        settle = shards.settles.get(key)
+        if settle is None and key not in shards.repeats:
+            run.violate("tick", "before all pushes of its step were settled", tick, worker.pushes[key][-1])
+        elif settle is not None and run.simulated and settle.t > tick.t:
+            run.violate("tick", "earlier than a settle of its step", tick, settle)
