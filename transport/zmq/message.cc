@@ -2,22 +2,10 @@
 
 #include <cerrno>
 #include <cstdint>
-#include <cstring>
 #include <memory>
 #include <utility>
 
 namespace rubato::transport {
-
-namespace {
-
-Payload aligned_copy(std::span<const std::byte> bytes) {
-  auto words = std::make_shared_for_overwrite<std::uint64_t[]>((bytes.size() + 7) / 8);
-  std::memcpy(words.get(), bytes.data(), bytes.size());
-  const std::span<const std::byte> view(reinterpret_cast<const std::byte*>(words.get()), bytes.size());
-  return {std::move(words), view};
-}
-
-}  // namespace
 
 zmq::message_t to_message(const Payload& payload) {
   const auto bytes = payload.bytes();
@@ -35,7 +23,7 @@ Payload to_payload(zmq::message_t message) {
   const std::span<const std::byte> bytes(static_cast<const std::byte*>(message.data()), message.size());
   if (bytes.empty()) return {};
   const bool aligned = reinterpret_cast<std::uintptr_t>(bytes.data()) % alignof(std::uint64_t) == 0;
-  if (bytes.size() <= kCopyBytesMax || !aligned) return aligned_copy(bytes);
+  if (bytes.size() <= kCopyBytesMax || !aligned) return Payload::copy_of(bytes);
   auto owner = std::make_shared<const zmq::message_t>(std::move(message));
   const std::span<const std::byte> view(owner->data<std::byte>(), owner->size());
   return {std::move(owner), view};

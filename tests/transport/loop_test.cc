@@ -1,0 +1,189 @@
+#include "transport/loop.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <csignal>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace rubato::transport {
+namespace {
+
+TEST(Loop, RunsWhatOtherThreadsPostInTheirOrder) {
+  Loop loop;
+  constexpr int kThreads = 4, kPosts = 1000;
+  std::vector<std::vector<int>> seen(kThreads);
+  int count = 0;
+  std::vector<std::thread> threads;
+  for (int thread = 0; thread < kThreads; ++thread)
+    threads.emplace_back([&, thread] {
+      for (int i = 0; i < kPosts; ++i)
+        loop.post([&, thread, i] {
+          seen[thread].push_back(i);
+          if (++count == kThreads * kPosts) loop.stop();
+        });
+    });
+  loop.run();
+  for (auto& thread : threads) thread.join();
+  for (const auto& order : seen) {
+    ASSERT_EQ(order.size(), kPosts);
+    EXPECT_TRUE(std::is_sorted(order.begin(), order.end()));
+  }
+}
+
+TEST(Loop, GoesOnAfterItWasStopped) {
+  Loop loop;
+  int ran = 0;
+  for (int round = 1; round <= 2; ++round) {
+    loop.post([&] {
+      ++ran;
+      loop.stop();
+    });
+    loop.run();
+    EXPECT_EQ(ran, round);
+  }
+}
+
+TEST(Loop, CatchesSignals) {
+  Loop loop;
+  std::vector<int> caught;
+  ASSERT_TRUE(loop.on_signal([&](int number) {
+                    caught.push_back(number);
+                    if (caught.size() == 1)
+                      ::raise(SIGINT);
+                    else
+                      loop.stop();
+                  })
+                  .ok());
+  ::raise(SIGTERM);
+  loop.run();
+  EXPECT_EQ(caught, (std::vector<int>{SIGTERM, SIGINT}));
+}
+
+TEST(Loop, NoticesThatTheOtherEndOfAPipeIsGone) {
+  Loop loop;
+  int ends[2];
+  ASSERT_EQ(::pipe(ends), 0);
+  int hangups = 0;
+  ASSERT_TRUE(loop.on_hangup(ends[0],
+                             [&] {
+                               ++hangups;
+                               loop.stop();
+                             })
+                  .ok());
+  ASSERT_EQ(::write(ends[1], "not yet", 7), 7);
+  Timer close_it(loop, [&] {
+    EXPECT_EQ(hangups, 0);
+    ::close(ends[1]);
+  });
+  close_it.arm(steady_now() + 20 * kMillisecond);
+  loop.run();
+  EXPECT_EQ(hangups, 1);
+  ::close(ends[0]);
+}
+
+TEST(Loop, RefusesToWatchWhatNobodyCanHangUp) {
+  Loop loop;
+  const int null = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
+  for (int descriptor : {null, -1, 9999}) {
+    const Status status = loop.on_hangup(descriptor, [] {});
+    ASSERT_FALSE(status.ok());
+    EXPECT_EQ(status.error().cause, Cause::kUsage);
+  }
+  ::close(null);
+}
+
+TEST(Timer, FiresOnceAndNotEarly) {
+  Loop loop;
+  TimeNs fired = 0;
+  int count = 0;
+  Timer timer(loop, [&] {
+    fired = steady_now();
+    ++count;
+  });
+  const TimeNs deadline = steady_now() + 10 * kMillisecond;
+  timer.arm(deadline);
+  Timer end(loop, [&] { loop.stop(); });
+  end.arm(deadline + 30 * kMillisecond);
+  loop.run();
+  EXPECT_EQ(count, 1);
+  EXPECT_GE(fired, deadline);
+}
+
+TEST(Timer, TheLastDeadlineCounts) {
+  Loop loop;
+  std::string order;
+  const TimeNs start = steady_now();
+  Timer later(loop, [&] { order += "later "; });
+  Timer earlier(loop, [&] { order += "earlier "; });
+  Timer cancelled(loop, [&] { order += "cancelled "; });
+  Timer passed(loop, [&] { order += "passed "; });
+  Timer middle(loop, [&] { order += "middle "; });
+  Timer end(loop, [&] { loop.stop(); });
+  later.arm(start + 5 * kMillisecond);
+  for (int i = 0; i < 1000; ++i) later.arm(start + (30 + i % 10) * kMillisecond);
+  earlier.arm(start + kSecond);
+  earlier.arm(start + 10 * kMillisecond);
+  cancelled.arm(start + 15 * kMillisecond);
+  cancelled.cancel();
+  middle.arm(start + 20 * kMillisecond);
+  passed.arm(start - kSecond);
+  end.arm(start + 60 * kMillisecond);
+  loop.run();
+  EXPECT_EQ(order, "passed earlier middle later ");
+}
+
+TEST(Timer, MayBeArmedAndDestroyedByItsHandler) {
+  Loop loop;
+  int count = 0;
+  std::unique_ptr<Timer> timer;
+  timer = std::make_unique<Timer>(loop, [&] {
+    if (++count < 5) return timer->arm(steady_now());
+    timer.reset();
+    loop.post([&] { loop.stop(); });
+  });
+  timer->arm(steady_now());
+  loop.run();
+  EXPECT_EQ(count, 5);
+}
+
+TEST(Timer, NeverFiresOnceDestroyed) {
+  Loop loop;
+  auto timer = std::make_unique<Timer>(loop, [] { FAIL(); });
+  timer->arm(steady_now());
+  loop.post([&] { timer.reset(); });
+  Timer end(loop, [&] { loop.stop(); });
+  end.arm(steady_now() + 10 * kMillisecond);
+  loop.run();
+}
+
+TEST(Watch, ReportsWhatIsReadableAlreadyAndLater) {
+  Loop loop;
+  int ends[2];
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends), 0);
+  ASSERT_EQ(::write(ends[1], "a", 1), 1);
+  std::string read;
+  std::unique_ptr<Watch> watch;
+  watch = std::make_unique<Watch>(loop, ends[0], [&] {
+    char byte;
+    while (::read(ends[0], &byte, 1) == 1) read += byte;
+    if (read == "a") {
+      ASSERT_EQ(::write(ends[1], "b", 1), 1);
+    }
+    if (read != "ab") return;
+    watch.reset();
+    loop.post([&] { loop.stop(); });
+  });
+  loop.run();
+  EXPECT_EQ(read, "ab");
+  EXPECT_EQ(::close(ends[0]), 0) << "the descriptor stays its owner's";
+  ::close(ends[1]);
+}
+
+}  // namespace
+}  // namespace rubato::transport

@@ -1,0 +1,291 @@
+// What is special to sockets: foreign bytes, limits, ports, and a busy peer beside a timer.
+#include "transport/zmq/zmq_endpoint.h"
+
+#include <arpa/inet.h>
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstring>
+
+#include "base/rng.h"
+#include "tests/transport/zmq_world.h"
+
+namespace rubato::transport {
+namespace {
+
+// A stranger that speaks bytes to a listening address.
+class Stranger {
+ public:
+  explicit Stranger(const std::string& address) {
+    if (address.starts_with("ipc://")) {
+      sockaddr_un name{};
+      name.sun_family = AF_UNIX;
+      address.copy(name.sun_path, sizeof(name.sun_path) - 1, 6);
+      open(AF_UNIX, reinterpret_cast<const sockaddr*>(&name), sizeof(name));
+    } else {
+      sockaddr_in name{};
+      name.sin_family = AF_INET;
+      name.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+      name.sin_port = htons(static_cast<std::uint16_t>(std::stoi(address.substr(address.rfind(':') + 1))));
+      open(AF_INET, reinterpret_cast<const sockaddr*>(&name), sizeof(name));
+    }
+  }
+  ~Stranger() { ::close(socket_); }
+  Stranger(const Stranger&) = delete;
+  Stranger& operator=(const Stranger&) = delete;
+
+  // The other side may have hung up already; that is its right.
+  void say(std::string_view bytes) const { (void)::send(socket_, bytes.data(), bytes.size(), MSG_NOSIGNAL); }
+
+ private:
+  void open(int family, const sockaddr* name, socklen_t size) {
+    socket_ = ::socket(family, SOCK_STREAM, 0);
+    EXPECT_EQ(::connect(socket_, name, size), 0) << std::strerror(errno);
+  }
+  int socket_ = -1;
+};
+
+// ZMTP 3.0 by hand: https://rfc.zeromq.org/spec/23/
+std::string greeting(std::string_view mechanism = "NULL") {
+  std::string bytes(64, '\0');
+  bytes[0] = '\xff';
+  bytes[9] = '\x7f';
+  bytes[10] = '\x03';
+  mechanism.copy(&bytes[12], 20);
+  return bytes;
+}
+std::string short_frame(char flags, std::string_view body) {
+  return std::string{flags, static_cast<char>(body.size())} + std::string(body);
+}
+std::string ready(std::string_view socket_type) {
+  return short_frame('\x04', "\x05READY\x0bSocket-Type" + std::string(3, '\0') + static_cast<char>(socket_type.size()) +
+                                 std::string(socket_type));
+}
+std::string message(const std::vector<std::string>& parts) {
+  std::string bytes;
+  for (std::size_t i = 0; i < parts.size(); ++i) bytes += short_frame(i + 1 < parts.size() ? '\x01' : '\0', parts[i]);
+  return bytes;
+}
+std::string announcement_of(std::uint64_t bytes) {
+  std::string frame(1, '\x02');
+  for (int shift = 56; shift >= 0; shift -= 8) frame += static_cast<char>(bytes >> shift);
+  return frame;
+}
+
+class ZmqEndpointTest : public testing::TestWithParam<ZmqWorld::Kind> {
+ protected:
+  static constexpr std::int64_t kPartBytesMax = 1000;
+
+  void SetUp() override {
+    ASSERT_TRUE(server_->listen(address_).ok());
+    peer_ = client_->connect(address_).value();
+    expect_service();
+  }
+
+  // A member of the job is served as ever.
+  void expect_service() {
+    const std::size_t before = server_.received.size();
+    client_->send(peer_, {text("ping"), text("body")});
+    EXPECT_TRUE(world_.run_until([&] { return server_.received.size() > before; }));
+  }
+  // A peer may not speak before both sides are ready, hence the pause.
+  void shake_hands(const Stranger& stranger) {
+    stranger.say(greeting() + ready("DEALER"));
+    world_.settle();
+  }
+  void expect_refused(std::uint64_t count) {
+    EXPECT_TRUE(world_.run_until([&] { return server_->counters().refused >= count; }));
+    EXPECT_EQ(server_->counters().refused, count);
+  }
+
+  ZmqWorld world_{GetParam(), {.linger_ms = 100, .part_bytes_max = kPartBytesMax}};
+  const std::string address_ = world_.address("server");
+  Recorder server_{world_.endpoint("server")}, client_{world_.endpoint("client")};
+  PeerId peer_ = 0;
+};
+
+TEST_P(ZmqEndpointTest, AnHttpRequestIsRefused) {
+  const Stranger browser(address_);
+  browser.say("GET /status HTTP/1.1\r\nHost: localhost\r\n\r\n");
+  expect_refused(1);
+  expect_service();
+}
+
+TEST_P(ZmqEndpointTest, RandomBytesAreRefused) {
+  RandomStream random(stream_key(1, "foreign bytes"));
+  constexpr int kStrangers = 100;
+  for (int i = 0; i < kStrangers; ++i) {
+    std::string bytes(1 + random.below(5000), '\0');
+    for (char& byte : bytes) byte = static_cast<char>(random.next_u32());
+    if (i % 4 == 0) bytes[0] = '\xff';  // as a greeting begins
+    Stranger(address_).say(bytes);
+  }
+  expect_refused(kStrangers);
+  expect_service();
+  EXPECT_EQ(server_->counters().frames_received, server_.received.size());
+}
+
+TEST_P(ZmqEndpointTest, AGreetingThatBreaksOffIsRefused) {
+  const std::string whole = greeting() + ready("DEALER");
+  std::uint64_t strangers = 0;
+  for (std::size_t length = 0; length < whole.size(); length += 7) {
+    Stranger(address_).say(std::string_view(whole).substr(0, length));
+    ++strangers;
+  }
+  expect_refused(strangers);
+  expect_service();
+}
+
+TEST_P(ZmqEndpointTest, PeersOfOldProtocolsOtherMechanismsOrSocketTypesAreRefused) {
+  Stranger first(address_), second(address_), third(address_), fourth(address_);
+  first.say(std::string("\x01\x00", 2) + message({"header", "body"}));  // ZMTP 1
+  second.say(std::string("\xff\0\0\0\0\0\0\0\0\x7f\x01\x05\0\0", 14));  // ZMTP 2
+  third.say(greeting("CURVE"));
+  fourth.say(greeting() + ready("SUB"));
+  expect_refused(4);
+  expect_service();
+}
+
+TEST_P(ZmqEndpointTest, MessagesOfAWrongNumberOfPartsAreRefused) {
+  const Stranger stranger(address_);
+  shake_hands(stranger);
+  for (std::size_t parts : {1, 3, 4, 5, 100}) stranger.say(message(std::vector<std::string>(parts, "part")));
+  expect_refused(5);
+  const std::size_t before = server_.received.size();
+  stranger.say(message({"header", "body"}));
+  ASSERT_TRUE(world_.run_until([&] { return server_.received.size() > before; }))
+      << "well-formed: the codec's business";
+  EXPECT_EQ(text(server_.received.back().frame.body), "body");
+  expect_service();
+}
+
+TEST_P(ZmqEndpointTest, OversizeMessagesAreRefused) {
+  const PeerId talkative = client_->connect(address_).value();
+  client_->send(talkative, {text("header"), Payload::of(std::vector<std::byte>(kPartBytesMax + 1))});
+  client_->send(talkative, {Payload::of(std::vector<std::byte>(kPartBytesMax + 1)), {}});
+  expect_refused(2);
+  const std::size_t before = server_.received.size();
+  client_->send(talkative, {text("header"), Payload::of(std::vector<std::byte>(kPartBytesMax))});
+  EXPECT_TRUE(world_.run_until([&] { return server_.received.size() > before; }));
+  expect_service();
+}
+
+TEST_P(ZmqEndpointTest, AnAbsurdLengthEndsTheConnectionAndNothingElse) {
+  for (std::uint64_t bytes : {std::uint64_t{3000}, std::uint64_t{1} << 40, ~std::uint64_t{0}}) {
+    const Stranger stranger(address_);
+    shake_hands(stranger);
+    stranger.say(announcement_of(bytes) + "abc");
+    world_.settle();
+    expect_service();
+  }
+}
+
+TEST_P(ZmqEndpointTest, APeerThatLeavesIsNoRefusal) {
+  for (int i = 0; i < 20; ++i) {
+    Recorder visitor(world_.endpoint("visitor"));
+    const PeerId peer = visitor->connect(address_).value();
+    const std::size_t before = server_.received.size();
+    visitor->send(peer, {text("hello"), {}});
+    ASSERT_TRUE(world_.run_until([&] { return server_.received.size() > before; }));
+  }
+  world_.settle();
+  EXPECT_EQ(server_->counters().refused, 0);
+}
+
+TEST_P(ZmqEndpointTest, FramesToAPeerThatIsGoneAreCounted) {
+  {
+    Recorder visitor(world_.endpoint("visitor"));
+    const PeerId peer = visitor->connect(address_).value();
+    visitor->send(peer, {text("hello"), {}});
+    ASSERT_TRUE(world_.run_until([&] { return server_.received.size() == 2; }));
+  }
+  world_.settle();
+  server_->send(server_.received.back().peer, {text("too late"), {}});
+  EXPECT_EQ(server_->counters().dropped, 1);
+  expect_service();
+}
+
+TEST_P(ZmqEndpointTest, WhatWaitsAtTheEndIsStillSent) {
+  constexpr int kFrames = 200;
+  const std::size_t before = server_.received.size();
+  {
+    Recorder visitor(world_.endpoint("visitor"));
+    const PeerId peer = visitor->connect(address_).value();
+    for (int i = 0; i < kFrames; ++i)
+      visitor->send(peer, {text("last words"), Payload::of(std::vector<std::byte>(900))});
+  }
+  EXPECT_TRUE(world_.run_until([&] { return server_.received.size() == before + kFrames; }));
+}
+
+TEST_P(ZmqEndpointTest, ABusyPeerDoesNotStarveTimers) {
+  // Each frame is answered with another, and each takes its time, so that the socket is never empty.
+  Endpoint& server = *server_.endpoint;
+  server.on_frame([&](PeerId peer, Frame) {
+    const TimeNs until = steady_now() + 50 * kMicrosecond;
+    while (steady_now() < until) {
+    }
+    server.send(peer, {text("again"), {}});
+  });
+  client_->on_frame([&](PeerId, Frame) { client_->send(peer_, {text("again"), {}}); });
+  for (int i = 0; i < 500; ++i) client_->send(peer_, {text("ping"), {}});
+  int ticks = 0;
+  std::unique_ptr<Timer> tick;
+  tick = std::make_unique<Timer>(world_.loop(), [&] {
+    if (++ticks == 20) return world_.loop().stop();
+    tick->arm(steady_now() + 5 * kMillisecond);
+  });
+  const TimeNs start = steady_now();
+  tick->arm(start);
+  world_.loop().run();
+  EXPECT_LT(steady_now() - start, 2 * kSecond) << "20 ticks of 5 ms";
+}
+
+INSTANTIATE_TEST_SUITE_P(Kinds, ZmqEndpointTest, testing::Values(ZmqWorld::Kind::kTcp, ZmqWorld::Kind::kIpc),
+                         [](const auto& kind) { return kind.param == ZmqWorld::Kind::kTcp ? "tcp" : "ipc"; });
+
+TEST(ZmqAddress, APortIsPickedAndReported) {
+  ZmqWorld world(ZmqWorld::Kind::kTcp);
+  Recorder server(world.endpoint("server")), client(world.endpoint("client"));
+  const auto address = server->listen("tcp://127.0.0.1:0");
+  ASSERT_TRUE(address.ok());
+  ASSERT_TRUE(address->starts_with("tcp://127.0.0.1:")) << *address;
+  EXPECT_FALSE(address->ends_with(":0"));
+  client->send(client->connect(*address).value(), {text("hello"), {}});
+  EXPECT_TRUE(world.run_until([&] { return server.received.size() == 1; }));
+}
+
+TEST(ZmqAddress, ErrorsSayWhatToDo) {
+  ZmqWorld world(ZmqWorld::Kind::kTcp);
+  Recorder first(world.endpoint("first")), second(world.endpoint("second"));
+  const std::string taken = first->listen("tcp://127.0.0.1:0").value();
+  const auto message = [&](const std::string& address) {
+    const auto result = second->listen(address);
+    EXPECT_FALSE(result.ok()) << address;
+    return result.ok() ? "" : result.error().message;
+  };
+  EXPECT_NE(message(taken).find("in use; another process has it"), std::string::npos) << message(taken);
+  EXPECT_NE(message(taken).find(taken), std::string::npos);
+  EXPECT_NE(message("ipc://" + testing::TempDir() + std::string(120, 'x')).find("shorter run directory"),
+            std::string::npos);
+  EXPECT_NE(message("tcp://203.0.113.7:0").find("no such address"), std::string::npos);
+  EXPECT_NE(message("ipc:///no/such/directory/socket").find("No such file"), std::string::npos);
+}
+
+TEST(ZmqAddress, APathLeftBehindByADeadProcessIsTakenOver) {
+  ZmqWorld world(ZmqWorld::Kind::kIpc);
+  const std::string address = world.address("server");
+  sockaddr_un name{};
+  name.sun_family = AF_UNIX;
+  address.copy(name.sun_path, sizeof(name.sun_path) - 1, 6);
+  const int dead = ::socket(AF_UNIX, SOCK_STREAM, 0);
+  ASSERT_EQ(::bind(dead, reinterpret_cast<const sockaddr*>(&name), sizeof(name)), 0);
+  ::close(dead);
+  Recorder server(world.endpoint("server"));
+  EXPECT_TRUE(server->listen(address).ok());
+}
+
+}  // namespace
+}  // namespace rubato::transport
