@@ -166,12 +166,14 @@ struct Heartbeat {
   }
 };
 
-// Scheduler -> member, the answer to a Heartbeat.
+// Scheduler -> member, the answer to a Heartbeat. `clock`: a worker's, as the scheduler knows it; ticks
+// of the steps before it have arrived.
 struct Beat {
   bool ready_known = false;
+  Clock clock = 0;
   template <typename A>
   void fields(A& a) {
-    a(ready_known);
+    a(ready_known, clock);
   }
 };
 
@@ -242,11 +244,12 @@ struct StepGrant {
 
 // Scheduler -> worker. A grant for a clock already granted adds nodes: those of a worker that died.
 struct Grant {
+  Clock clock = 0;  // the worker's, as the scheduler knows it (see Beat)
   std::vector<StepGrant> steps;
   BatchRange next;  // what the worker will probably be granted after these: for its reader
   template <typename A>
   void fields(A& a) {
-    a(steps, next);
+    a(clock, steps, next);
   }
 };
 

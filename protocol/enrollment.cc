@@ -1,0 +1,73 @@
+#include "protocol/enrollment.h"
+
+namespace rubato::protocol {
+
+void Enrollment::start(TimeNs now, Outbox& out) {
+  started_ = heard_ = now;
+  out.send(kSchedulerNode, details_);
+  next_ = now + timing_.heartbeat;
+}
+
+bool Enrollment::receive(TimeNs now, const Envelope& envelope, const Body& body, Outbox& out) {
+  if (envelope.from != kSchedulerNode || over_) return over_;
+  heard_ = now;
+  if (const auto* refuse = std::get_if<Refuse>(&body)) {
+    end(static_cast<int>(refuse->cause), refuse->text, out);
+  } else if (const auto* finish = std::get_if<Finish>(&body)) {
+    out.send(kSchedulerNode, Goodbye{0, ""});
+    end(finish->exit_code, finish->text, out);
+  } else if (const auto* beat = std::get_if<Beat>(&body)) {
+    ready_known_ = ready_known_ || beat->ready_known;
+  } else {
+    return false;
+  }
+  return true;
+}
+
+bool Enrollment::welcomed(const Welcome& welcome) {
+  if (joined()) return false;
+  identity_.incarnation = welcome.incarnation;
+  identity_.generation = welcome.generation;
+  identity_.route = welcome.routing.route;
+  return true;
+}
+
+void Enrollment::ready(TimeNs now, Outbox& out) {
+  ready_ = true;
+  out.send(kSchedulerNode, Ready{});
+  next_ = now + timing_.heartbeat;
+}
+
+void Enrollment::wake(TimeNs now, const Heartbeat& beat, Outbox& out) {
+  if (over_ || now < next_) return;
+  next_ = now + timing_.heartbeat;
+  // While it is gathering, the scheduler answers nobody; it may wait for others until start_timeout.
+  const TimeNs patience = joined() ? timing_.lost_after : timing_.start_timeout + timing_.lost_after;
+  if (now - heard_ > patience) {
+    end(static_cast<int>(Cause::kPeerLost),
+        fmt::format("the scheduler has not answered for {:.1f} s; its process may "
+                    "have died",
+                    seconds(now - heard_)),
+        out);
+    return;
+  }
+  if (!joined()) {
+    out.send(kSchedulerNode, details_);
+    return;
+  }
+  if (ready_ && !ready_known_) out.send(kSchedulerNode, Ready{});
+  out.send(kSchedulerNode, beat);
+}
+
+void Enrollment::leave(const Error& error, Outbox& out) {
+  if (over_) return;
+  out.send(kSchedulerNode, Goodbye{error.exit_code(), error.message});
+  end(error.exit_code(), error.message, out);
+}
+
+void Enrollment::end(int code, const std::string& text, Outbox& out) {
+  over_ = true;
+  out.finish(code, text);
+}
+
+}  // namespace rubato::protocol

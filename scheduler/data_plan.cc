@@ -1,0 +1,99 @@
+#include "scheduler/data_plan.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+
+namespace rubato::scheduler {
+namespace {
+
+std::uint64_t ceil_div(std::uint64_t a, std::uint64_t b) { return (a + b - 1) / b; }
+
+}  // namespace
+
+DataPlan::DataPlan(const TrainConfig& train, Mode::Apply apply, std::uint64_t samples)
+    : aggregate_(apply == Mode::Apply::kAggregate),
+      samples_(samples),
+      batch_(static_cast<std::uint64_t>(train.batch)),
+      epochs_(static_cast<std::uint64_t>(train.epochs)),
+      micro_batches_(static_cast<std::uint32_t>(train.micro_batches)),
+      steps_(train.steps) {
+  RUBATO_CHECK(samples_ > 0 && batch_ > 0 && micro_batches_ > 0);
+}
+
+const EpochPlan* DataPlan::epoch_of(Clock clock, const std::vector<std::uint32_t>& active) {
+  if (plans_.empty() || clock >= plans_.back().end) {
+    if (end_ && clock >= *end_) return nullptr;
+    RUBATO_CHECK(clock == (plans_.empty() ? 0 : plans_.back().end), "clock {} skips an epoch", clock);
+    plan_next(active);
+  }
+  return &planned(clock);
+}
+
+void DataPlan::plan_next(const std::vector<std::uint32_t>& active) {
+  RUBATO_CHECK(!active.empty());
+  EpochPlan plan;
+  plan.epoch = plans_.empty() ? 0 : plans_.back().epoch + 1;
+  plan.first = plans_.empty() ? 0 : plans_.back().end;
+  plan.workers = active;
+  const std::uint64_t largest_share = aggregate_ ? samples_ : ceil_div(samples_, active.size());
+  plan.end = plan.first + static_cast<Clock>(ceil_div(largest_share, batch_));
+  if (steps_ > 0) {
+    plan.end = std::min(plan.end, steps_);
+    if (plan.end == steps_) end_ = plan.end;
+  } else if (plan.epoch + 1 == epochs_) {
+    end_ = plan.end;
+  }
+  plans_.push_back(std::move(plan));
+}
+
+const EpochPlan& DataPlan::planned(Clock clock) const {
+  for (auto plan = plans_.rbegin(); plan != plans_.rend(); ++plan)
+    if (plan->first <= clock && clock < plan->end) return *plan;
+  RUBATO_CHECK(false, "no plan holds clock {}", clock);
+  return plans_.back();
+}
+
+protocol::BatchRange DataPlan::share(const EpochPlan& plan, std::uint32_t rank) const {
+  const auto found = std::find(plan.workers.begin(), plan.workers.end(), rank);
+  if (found == plan.workers.end()) return {plan.epoch, 0, 0};  // it joined later
+  const auto position = static_cast<std::uint64_t>(found - plan.workers.begin());
+  const auto cut = [&](std::uint64_t at) { return at * samples_ / plan.workers.size(); };
+  return {plan.epoch, cut(position), cut(position + 1) - cut(position)};
+}
+
+protocol::BatchRange DataPlan::batch(std::uint32_t rank, Clock clock) const {
+  const EpochPlan& plan = planned(clock);
+  const protocol::BatchRange whole = aggregate_ ? protocol::BatchRange{plan.epoch, 0, samples_} : share(plan, rank);
+  const std::uint64_t skipped = std::min(static_cast<std::uint64_t>(clock - plan.first) * batch_, whole.count);
+  return {plan.epoch, whole.first + skipped, std::min(batch_, whole.count - skipped)};
+}
+
+std::uint64_t DataPlan::total_samples(std::uint64_t workers) const {
+  if (steps_ == 0) return epochs_ * samples_;
+  const auto steps = static_cast<std::uint64_t>(steps_);
+  const std::uint64_t epoch_clocks = ceil_div(aggregate_ ? samples_ : ceil_div(samples_, workers), batch_);
+  // The short batch at an epoch's end makes a whole epoch smaller than its clocks times the batch.
+  const std::uint64_t rest = (steps % epoch_clocks) * batch_ * (aggregate_ ? 1 : workers);
+  return steps / epoch_clocks * samples_ + std::min(rest, samples_);
+}
+
+std::uint64_t DataPlan::samples_before(Clock clock) const {
+  RUBATO_CHECK(aggregate_);
+  const std::uint64_t epoch_clocks = ceil_div(samples_, batch_);
+  const auto at = static_cast<std::uint64_t>(clock);
+  return at / epoch_clocks * samples_ + at % epoch_clocks * batch_;
+}
+
+std::uint64_t DataPlan::share_from(std::uint32_t rank, Clock clock) const {
+  const EpochPlan& plan = planned(clock);
+  const protocol::BatchRange whole = share(plan, rank);
+  const std::uint64_t skipped = static_cast<std::uint64_t>(clock - plan.first) * batch_;
+  return skipped < whole.count ? whole.count - skipped : 0;
+}
+
+void DataPlan::forget_before(Clock clock) {
+  while (plans_.size() > 1 && plans_.front().end <= clock) plans_.erase(plans_.begin());
+}
+
+}  // namespace rubato::scheduler

@@ -1,0 +1,69 @@
+// Which samples a step is about.
+//
+// aggregate: the batch of clock c is the same whoever computes it: positions [bB, bB + B) of its epoch's
+//   permutation, cut into M leaves; workers own aligned parts of the leaf tree (protocol/leaf_tree.h).
+// on arrival: an epoch's permutation is dealt into equal shares (sizes differ by at most one) among the
+//   workers that are active when the epoch is first reached; a worker takes its share B samples a step.
+//   Whoever has none left takes empty steps until the epoch's last clock, so that all agree on clocks.
+//
+// Epochs are planned one by one, when somebody first reaches them; a plan never changes afterwards.
+// Thread-safety: one owner. Pure: a function of the calls made.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "base/job.h"
+#include "protocol/messages.h"
+
+namespace rubato::scheduler {
+
+struct EpochPlan {
+  std::uint64_t epoch = 0;
+  Clock first = 0, end = 0;            // its clocks are [first, end)
+  std::vector<std::uint32_t> workers;  // who shares it, in rank order
+};
+
+class DataPlan {
+ public:
+  DataPlan(const TrainConfig& train, Mode::Apply apply, std::uint64_t samples);
+
+  // The plan of the epoch that holds `clock`. Plans the next epoch, for `active` workers, where clock is
+  // the first that no plan holds yet. Nothing where the job ends before that clock.
+  [[nodiscard]] const EpochPlan* epoch_of(Clock clock, const std::vector<std::uint32_t>& active);
+
+  // The samples of step `clock` as worker `rank` sees it. Its epoch is planned.
+  [[nodiscard]] protocol::BatchRange batch(std::uint32_t rank, Clock clock) const;
+
+  // Leaves that a batch is cut into.
+  [[nodiscard]] std::uint32_t leaves() const { return aggregate_ ? micro_batches_ : 1; }
+
+  // One past the job's last clock, once the last epoch is planned.
+  [[nodiscard]] std::optional<Clock> end() const { return end_; }
+
+  // Samples that the whole job will take, if nobody dies; `workers` at the start.
+  [[nodiscard]] std::uint64_t total_samples(std::uint64_t workers) const;
+  [[nodiscard]] std::uint64_t epoch_samples() const { return samples_; }
+  // Samples of all clocks before `clock`, aggregate only: there it is the same in every run.
+  [[nodiscard]] std::uint64_t samples_before(Clock clock) const;
+  // Samples of `rank`'s share of an epoch that lie at or behind step `clock`.
+  [[nodiscard]] std::uint64_t share_from(std::uint32_t rank, Clock clock) const;
+
+  // Plans of epochs that end at or before `clock` are no longer needed.
+  void forget_before(Clock clock);
+
+ private:
+  [[nodiscard]] const EpochPlan& planned(Clock clock) const;
+  [[nodiscard]] protocol::BatchRange share(const EpochPlan& plan, std::uint32_t rank) const;
+  void plan_next(const std::vector<std::uint32_t>& active);
+
+  bool aggregate_;
+  std::uint64_t samples_, batch_, epochs_;
+  std::uint32_t micro_batches_;
+  Clock steps_;  // 0: epochs decide
+  std::vector<EpochPlan> plans_;
+  std::optional<Clock> end_;
+};
+
+}  // namespace rubato::scheduler

@@ -1,0 +1,34 @@
+#include "scheduler/learning_rate.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace rubato::scheduler {
+
+LearningRate::LearningRate(const OptimizerConfig& optimizer, std::uint64_t epoch_samples, std::uint64_t total_samples,
+                           std::uint64_t batch)
+    : rate_(optimizer.rate),
+      schedule_(optimizer.schedule),
+      epoch_samples_(static_cast<double>(std::max<std::uint64_t>(epoch_samples, 1))),
+      total_samples_(static_cast<double>(std::max<std::uint64_t>(total_samples, 1))),
+      batch_(static_cast<double>(batch)) {}
+
+double LearningRate::at(std::uint64_t samples_settled) const {
+  const double samples = static_cast<double>(samples_settled);
+  const double epochs = samples / epoch_samples_;
+  double rate = rate_;
+  if (schedule_.name == "step") {
+    rate *= std::pow(schedule_.step_factor, std::floor(epochs / schedule_.step_epochs));
+  } else if (schedule_.name == "cosine") {
+    const double progress = std::min(1.0, samples / total_samples_);
+    const double f = schedule_.final_fraction;
+    rate *= f + (1.0 - f) * (1.0 + std::cos(3.141592653589793 * progress)) / 2.0;
+  }
+  if (schedule_.warmup_epochs > 0.0) {
+    const double warm = (samples + batch_) / (schedule_.warmup_epochs * epoch_samples_);
+    rate *= std::min(1.0, warm);
+  }
+  return rate;
+}
+
+}  // namespace rubato::scheduler

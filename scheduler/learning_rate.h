@@ -1,0 +1,35 @@
+// The learning-rate schedule: a pure function of the samples that the whole job has settled, so that it
+// does not depend on who computed them or how fast (docs/protocol.md, rule 13).
+//
+// With e = samples / samples of an epoch, and r the job's rate:
+//   constant  r
+//   step      r * step_factor ^ floor(e / step_epochs)
+//   cosine    r * (f + (1 - f) * (1 + cos(pi * samples / total)) / 2)   (Loshchilov and Hutter,
+//             "SGDR", ICLR 2017, equation 5, without restarts; f = final_fraction)
+// each times min(1, e / warmup_epochs), the first update of a warm-up counting one batch
+// (Goyal et al. 2017, section 2.2), so that no update has a rate of 0.
+//
+// Thread-safety: immutable.
+#pragma once
+
+#include <cstdint>
+
+#include "base/job.h"
+
+namespace rubato::scheduler {
+
+class LearningRate {
+ public:
+  // Samples of an epoch, of the whole job, and of one update.
+  LearningRate(const OptimizerConfig& optimizer, std::uint64_t epoch_samples, std::uint64_t total_samples,
+               std::uint64_t batch);
+
+  [[nodiscard]] double at(std::uint64_t samples_settled) const;
+
+ private:
+  double rate_;
+  ScheduleConfig schedule_;
+  double epoch_samples_, total_samples_, batch_;
+};
+
+}  // namespace rubato::scheduler

@@ -1,0 +1,53 @@
+// What the scheduler knows of each member of the job.
+//
+// Thread-safety: one owner.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+
+#include "base/ids.h"
+#include "base/time.h"
+#include "protocol/messages.h"
+
+namespace rubato::scheduler {
+
+enum class MemberState : std::uint8_t {
+  kJoining,  // registered; not ready
+  kReady,    // took in the Welcome
+  kDone,     // a worker that settled its last step
+  kLost,     // exited, or silent for too long
+  kEvicted   // taken out: alive, and not moving
+};
+
+[[nodiscard]] constexpr bool is_gone(MemberState state) {
+  return state == MemberState::kLost || state == MemberState::kEvicted;
+}
+
+// A worker's part in the run.
+struct WorkerRecord {
+  Clock next_grant = 0;                          // the first step that it was not granted yet
+  std::map<Clock, protocol::StepGrant> granted;  // granted and not ticked
+  std::uint64_t samples = 0;
+  double step_ns = 0.0, loss = 0.0;  // of recent steps, exponentially weighted
+  double samples_per_s = 0.0;
+  std::uint64_t age_sum = 0, age_count = 0;
+  std::uint64_t wait_ns = 0, total_ns = 0;
+  TimeNs moved = 0;     // last tick, or first grant
+  bool warned = false;  // of not moving
+};
+
+struct Member {
+  NodeId node;
+  MemberState state = MemberState::kJoining;
+  Incarnation incarnation = 0;
+  protocol::Register registered;
+  TimeNs heard = 0;
+  bool welcomed = false;
+  protocol::Heartbeat beat;
+  TimeNs beat_at = 0;
+  WorkerRecord work;  // workers only
+};
+
+}  // namespace rubato::scheduler

@@ -1,0 +1,176 @@
+// The scheduler: who is in the job, how far each worker is, who may go on, when the job is over.
+//
+// A job goes through phases:
+//   gathering     members register; the scheduler checks that they agree on job, data and model
+//   initializing  slices are cut and placed; servers make the first weights; then workers come in
+//   training      Tick -> clock table -> policy -> Grant
+//   draining      (after a first Ctrl-C) nothing new is granted; what was granted is settled
+//   finishing     all is settled; the evaluator reads the final snapshot and writes the weights
+//   over          Finish was said to all
+//
+// Invariants: a step is granted only within the policy's bound at that moment; every tick and grant may
+// come twice; a worker that was declared gone never counts again under the same incarnation.
+// It holds no weights, knows no model beyond the manifest, and no socket (protocol/core.h).
+// Thread-safety: one owner.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/job.h"
+#include "protocol/core.h"
+#include "scheduler/accounts.h"
+#include "scheduler/clock_table.h"
+#include "scheduler/data_plan.h"
+#include "scheduler/learning_rate.h"
+#include "scheduler/members.h"
+#include "scheduler/policy.h"
+#include "scheduler/snapshots.h"
+
+namespace rubato::scheduler {
+
+enum class Phase : std::uint8_t { kGathering, kInitializing, kTraining, kDraining, kFinishing, kOver };
+
+class SchedulerCore final : public protocol::Core {
+ public:
+  SchedulerCore(const Job& job, protocol::Timing timing);
+
+  [[nodiscard]] protocol::Identity identity() const override;
+  void start(TimeNs now, protocol::Outbox& out) override;
+  void receive(TimeNs now, const protocol::Envelope& envelope, protocol::Body body, protocol::Outbox& out) override;
+  void wake(TimeNs now, protocol::Outbox& out) override;
+  [[nodiscard]] TimeNs deadline() const override { return next_sweep_; }
+
+  // A member's process ended; the launcher says so at once. `code` as a shell gives it: negative for a
+  // signal.
+  void member_exited(TimeNs now, NodeId node, int code, protocol::Outbox& out);
+  // The first Ctrl-C.
+  void drain(TimeNs now, protocol::Outbox& out);
+
+  // Lines for metrics.jsonl since the last call.
+  [[nodiscard]] std::vector<nlohmann::ordered_json> take_metrics() { return std::exchange(metrics_, {}); }
+  // Everything that `status` shows (docs/status.md).
+  [[nodiscard]] nlohmann::ordered_json status(TimeNs now) const;
+
+  [[nodiscard]] Phase phase() const { return phase_; }
+  [[nodiscard]] int exit_code() const { return exit_code_; }
+  // Frames refused below the core, on the scheduler's own ports; part of the final figures.
+  void set_refused_frames(std::uint64_t count) { refused_frames_ = count; }
+
+ private:
+  // scheduler_joining.cc: from the first registration to the first grant
+  void on_register(TimeNs now, const protocol::Envelope& from, const protocol::Register& message,
+                   protocol::Outbox& out);
+  void on_ready(TimeNs now, Member& member, protocol::Outbox& out);
+  [[nodiscard]] std::optional<Error> objection(NodeId node, const protocol::Register& message) const;
+  void welcome(Member& member, protocol::Outbox& out);
+  void advance_start(TimeNs now, protocol::Outbox& out);
+  void begin_training(TimeNs now, protocol::Outbox& out);
+  [[nodiscard]] std::vector<NodeId> expected() const;
+  [[nodiscard]] std::vector<std::string> missing() const;
+
+  // scheduler_stepping.cc: ticks and grants
+  void on_tick(TimeNs now, Member& member, const protocol::Tick& tick, protocol::Outbox& out);
+  void grant_all(TimeNs now, protocol::Outbox& out);
+  void grant(TimeNs now, Member& worker, protocol::Outbox& out);
+  [[nodiscard]] std::optional<protocol::StepGrant> make_grant(TimeNs now, const Member& worker, protocol::Outbox& out);
+  void announce_snapshot(TimeNs now, const EpochPlan& plan, protocol::Outbox& out);
+  void close_epochs(TimeNs now);
+  void send_grants(const Member& worker, protocol::Outbox& out) const;
+  [[nodiscard]] std::vector<std::uint32_t> active_ranks() const;
+
+  // scheduler_ending.cc: evaluation, the dead, and the end
+  void on_snapshot_taken(TimeNs now, std::uint32_t shard, const protocol::SnapshotTaken& message,
+                         protocol::Outbox& out);
+  void on_evaluation_done(TimeNs now, const protocol::EvaluationDone& message, protocol::Outbox& out);
+  void on_sealed(TimeNs now, std::uint32_t shard, const protocol::Sealed& message);
+  void on_alarm(TimeNs now, const protocol::Alarm& alarm, protocol::Outbox& out);
+  void evaluate_next(TimeNs now, protocol::Outbox& out);
+  void finish_if_settled(TimeNs now, protocol::Outbox& out);
+  void worker_gone(TimeNs now, Member& worker, MemberState state, const std::string& why, protocol::Outbox& out);
+  void member_gone(TimeNs now, Member& member, MemberState state, const std::string& why, int code,
+                   protocol::Outbox& out);
+  void hand_over_leaves(Member& dead, protocol::Outbox& out);
+  void sweep(TimeNs now, protocol::Outbox& out);
+  void check_progress(TimeNs now, Member& worker, protocol::Outbox& out);
+  void end_job(TimeNs now, int code, const std::string& text, protocol::Outbox& out);
+
+  // scheduler_core.cc
+  void on_heartbeat(TimeNs now, Member& member, const protocol::Heartbeat& beat, protocol::Outbox& out);
+  void say(TimeNs now, protocol::Level level, const std::string& text, protocol::Outbox& out);
+  void to_servers(const protocol::Body& body, protocol::Outbox& out);
+  [[nodiscard]] protocol::Membership membership() const;
+  [[nodiscard]] Member* find(NodeId node);
+  [[nodiscard]] nlohmann::ordered_json metric(TimeNs now, const std::string& event) const;
+
+  template <typename F>
+  void each(Role role, F&& f) {
+    for (auto& [node, member] : members_)
+      if (node.role == role) f(member);
+  }
+  [[nodiscard]] double elapsed_s(TimeNs now) const { return seconds(now - started_); }
+
+  const Job job_;
+  const protocol::Timing timing_;
+  const std::string job_hash_;
+  const Mode mode_;
+  const std::unique_ptr<Policy> policy_;
+
+  Phase phase_ = Phase::kGathering;
+  int exit_code_ = 0;
+  std::string end_text_;
+  TimeNs started_ = 0, training_since_ = 0, next_sweep_ = 0, ended_ = 0;
+  std::uint32_t generation_ = 0;
+  std::uint64_t refused_frames_ = 0;
+
+  std::map<NodeId, Member> members_;
+  protocol::Manifest manifest_;
+  std::string manifest_hash_, data_fingerprint_;
+  protocol::RoutingTable routing_;
+
+  ClockTable clocks_;
+  std::optional<DataPlan> data_;
+  std::optional<LearningRate> rate_;
+  std::optional<Snapshots> snapshots_;
+  // Workers that wait for a grant, by the step they wait for. (Only those need a look when the least
+  // clock rises, so a tick costs O(log N) a grant given.)
+  std::set<std::pair<Clock, std::uint32_t>> blocked_;
+  // bsp: who computes which nodes of the open clock.
+  Clock leaves_clock_ = kNoClock;
+  std::map<std::uint32_t, std::vector<protocol::LeafNode>> leaves_of_;
+
+  struct EpochAccount {
+    EpochPlan plan;
+    Account account;
+  };
+  std::map<std::uint64_t, EpochAccount> epochs_;  // open ones
+  Account total_;
+  std::uint64_t epochs_closed_ = 0;
+  std::uint64_t samples_dropped_ = 0, torn_steps_ = 0, nonfinite_ = 0;
+  struct DeadWorker {
+    protocol::Seal seal;
+    protocol::StepGrant open;  // the step it was at
+    std::map<std::uint32_t, protocol::Sealed> sealed;
+  };
+  std::map<std::uint32_t, DeadWorker> dead_;
+  Throughput throughput_;
+  protocol::EvaluationDone last_evaluation_;
+  std::vector<nlohmann::ordered_json> metrics_;
+
+  struct Event {
+    std::uint64_t id;
+    double time_s;
+    protocol::Level level;
+    std::string text;
+  };
+  std::vector<Event> events_;  // the newest kEventsKept
+  std::uint64_t event_ids_ = 0;
+  static constexpr std::size_t kEventsKept = 100;
+};
+
+}  // namespace rubato::scheduler

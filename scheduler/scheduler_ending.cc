@@ -1,0 +1,377 @@
+// Evaluation, the dead, and the end of the job.
+#include <algorithm>
+
+#include "scheduler/scheduler_core.h"
+
+namespace rubato::scheduler {
+
+using protocol::Level;
+using protocol::Outbox;
+
+// ---- evaluation -------------------------------------------------------------------------------------
+
+void SchedulerCore::on_snapshot_taken(TimeNs now, std::uint32_t shard, const protocol::SnapshotTaken& message,
+                                      Outbox& out) {
+  if (!snapshots_) return;
+  if (snapshots_->find(message.id) == nullptr) {  // its release was lost
+    out.send(server_node(shard), protocol::SnapshotRelease{message.id});
+    return;
+  }
+  snapshots_->taken(shard, message.id);
+  evaluate_next(now, out);
+}
+
+void SchedulerCore::evaluate_next(TimeNs now, Outbox& out) {
+  if (!snapshots_ || phase_ == Phase::kOver) return;
+  const Member* evaluator = find(evaluator_node(0));
+  if (evaluator == nullptr || evaluator->state != MemberState::kReady) return;
+  SnapshotEntry* entry = snapshots_->evaluating();
+  if (entry == nullptr) {
+    entry = snapshots_->next();
+    if (entry == nullptr) return;
+    if (entry->final && phase_ != Phase::kFinishing) return;  // its last ticks are still on the way
+    entry->evaluating = true;
+  }
+  entry->announced = now;
+  out.send(evaluator->node, protocol::Evaluate{entry->id, entry->epoch, entry->clock, entry->final});
+}
+
+void SchedulerCore::on_evaluation_done(TimeNs now, const protocol::EvaluationDone& message, Outbox& out) {
+  SnapshotEntry* entry = snapshots_ ? snapshots_->evaluating() : nullptr;
+  if (entry == nullptr || entry->id != message.snapshot) return;
+  const SnapshotEntry done = *entry;
+  last_evaluation_ = message;
+  const bool final = done.final;
+  auto line = metric(now, final ? "final" : "evaluation");
+  line["epoch"] = done.epoch + 1;
+  line["clock"] = done.clock;
+  line["train_loss"] = total_.train_loss();
+  const auto figure = [&](double value) {
+    return message.evaluated ? nlohmann::ordered_json(value) : nlohmann::ordered_json();
+  };
+  line["test_loss"] = figure(message.loss);
+  line["test_accuracy"] = figure(message.accuracy);
+  line["precision_macro"] = figure(message.precision_macro);
+  line["recall_macro"] = figure(message.recall_macro);
+  line["f1_macro"] = figure(message.f1_macro);
+  line["samples_per_s"] = static_cast<double>(total_.samples) / std::max(seconds(total_.last - training_since_), 1e-9);
+  line["staleness_max"] = total_.staleness_max;
+  line["age_mean"] = total_.ages.mean();
+  line["age_p99"] = total_.ages.quantile(0.99);
+  if (final) {
+    protocol::ShardCounters sum;
+    std::uint64_t refused = refused_frames_;
+    for (const auto& [node, member] : members_) {
+      sum.pushes += member.beat.shard.pushes;
+      sum.repeated += member.beat.shard.repeated;
+      refused += member.beat.refused_frames;
+    }
+    line["train_s"] = seconds(total_.last - training_since_);
+    line["samples"] = total_.samples;
+    line["samples_dropped"] = samples_dropped_;
+    line["torn_steps"] = torn_steps_;
+    line["nonfinite"] = nonfinite_;
+    line["weights_sha256"] = message.weights_sha256;
+    line["pushes"] = sum.pushes;
+    line["pushes_repeated"] = sum.repeated;
+    line["refused_frames"] = refused;
+  }
+  if (!message.details_json.empty()) {
+    auto details = nlohmann::ordered_json::parse(message.details_json, nullptr, false);
+    if (!details.is_discarded()) line["details"] = std::move(details);
+  }
+  metrics_.push_back(std::move(line));
+  if (message.evaluated)
+    say(now, Level::kInfo,
+        fmt::format("after epoch {}: test loss {:.4f}, accuracy {:.4f}", done.epoch + 1, message.loss,
+                    message.accuracy),
+        out);
+  snapshots_->done(message.snapshot);
+  to_servers(protocol::SnapshotRelease{message.snapshot}, out);
+  if (final)
+    end_job(now, 0, "the job is done", out);
+  else
+    evaluate_next(now, out);
+}
+
+// ---- the dead ---------------------------------------------------------------------------------------
+
+void SchedulerCore::member_exited(TimeNs now, NodeId node, int code, Outbox& out) {
+  Member* member = find(node);
+  const std::string how =
+      code < 0 ? fmt::format("was killed by signal {}", -code) : fmt::format("exited with code {}", code);
+  if (phase_ == Phase::kOver) return;
+  if (member == nullptr) {
+    if (phase_ == Phase::kGathering)
+      end_job(now, code > 0 ? code : static_cast<int>(Cause::kPeerLost),
+              fmt::format("{} {} before it joined", node.name(), how), out);
+    return;
+  }
+  if (is_gone(member->state)) return;
+  member_gone(now, *member, MemberState::kLost, how, code, out);
+}
+
+void SchedulerCore::member_gone(TimeNs now, Member& member, MemberState state, const std::string& why, int code,
+                                Outbox& out) {
+  if (is_gone(member.state) || phase_ == Phase::kOver) return;
+  const std::string text = fmt::format("{} {}", member.node.name(), why);
+  const int exit_code = code > 0 ? code : static_cast<int>(Cause::kPeerLost);
+  if (member.node.role == Role::kServer) {
+    member.state = state;
+    end_job(now, exit_code, text + ": its part of the model is lost, so the job ends", out);
+  } else if (member.node.role == Role::kEvaluator) {
+    member.state = state;
+    if (SnapshotEntry* entry = snapshots_ ? snapshots_->evaluating() : nullptr) entry->evaluating = false;
+    say(now, Level::kWarning, text + "; training goes on, evaluation waits for another one", out);
+  } else if (phase_ == Phase::kGathering || phase_ == Phase::kInitializing) {
+    member.state = state;
+    end_job(now, exit_code, text + " before training began", out);
+  } else {
+    worker_gone(now, member, state, why, out);
+  }
+}
+
+void SchedulerCore::worker_gone(TimeNs now, Member& worker, MemberState state, const std::string& why, Outbox& out) {
+  const std::uint32_t rank = worker.node.rank;
+  const bool was_done = worker.state == MemberState::kDone;
+  worker.state = state;
+  if (!clocks_.contains(rank)) return;
+  const Clock clock = clocks_.clock(rank);
+  protocol::TraceEvent event;
+  event.kind = protocol::TraceKind::kInactive;
+  event.worker = rank;
+  event.clock = clock;
+  out.trace(event);
+
+  ++generation_;
+  DeadWorker dead{{rank, worker.incarnation}, {}, {}};
+  if (!worker.work.granted.empty()) dead.open = worker.work.granted.begin()->second;
+  if (mode_.apply == Mode::Apply::kOnArrival && !was_done && phase_ != Phase::kGathering) {
+    const std::uint64_t rest = data_->epoch_of(clock, active_ranks()) != nullptr ? data_->share_from(rank, clock) : 0;
+    const std::uint64_t open = dead.open.batch.count;
+    samples_dropped_ += rest - std::min(rest, open);  // the open step's fate comes with Sealed
+  }
+  clocks_.remove(rank);
+  blocked_.erase({worker.work.next_grant, rank});
+  to_servers(dead.seal, out);
+  dead_[rank] = std::move(dead);
+  to_servers(membership(), out);
+
+  auto line = metric(now, "worker_lost");
+  line["worker"] = worker.node.name();
+  line["clock"] = clock;
+  line["reason"] = why;
+  line["samples_dropped"] = samples_dropped_;
+  metrics_.push_back(std::move(line));
+  if (clocks_.empty()) {
+    end_job(now, static_cast<int>(Cause::kPeerLost), fmt::format("{} {}; no worker is left", worker.node.name(), why),
+            out);
+    return;
+  }
+  say(now, Level::kWarning,
+      fmt::format("{} {} at clock {}; {} of {} workers go on", worker.node.name(), why, clock, clocks_.size(),
+                  job_.cluster.workers),
+      out);
+  if (mode_.apply == Mode::Apply::kAggregate) hand_over_leaves(worker, out);
+  close_epochs(now);
+  grant_all(now, out);
+  finish_if_settled(now, out);
+}
+
+// bsp: the survivors compute what the dead worker owed to the open clock. The nodes keep their names, so
+// that a shard which has some of them already takes the rest alone (docs/protocol.md, rule 8).
+void SchedulerCore::hand_over_leaves(Member& dead, Outbox& out) {
+  const auto owed = leaves_of_.find(dead.node.rank);
+  if (owed == leaves_of_.end()) return;
+  const std::vector<protocol::LeafNode> nodes = std::move(owed->second);
+  leaves_of_.erase(owed);
+  // Somebody settled the open clock: then every leaf of it was applied, the dead worker's too.
+  if (clocks_.max() > leaves_clock_) return;
+  const auto ranks = active_ranks();
+  std::set<std::uint32_t> changed;
+  for (std::size_t i = 0; i < nodes.size(); ++i) {
+    const std::uint32_t rank = ranks[i % ranks.size()];
+    leaves_of_[rank].push_back(nodes[i]);
+    Member& survivor = members_.at(worker_node(rank));
+    const auto step = survivor.work.granted.find(leaves_clock_);
+    if (step == survivor.work.granted.end()) continue;
+    step->second.nodes.push_back(nodes[i]);
+    changed.insert(rank);
+  }
+  for (std::uint32_t rank : changed) send_grants(members_.at(worker_node(rank)), out);
+}
+
+void SchedulerCore::on_sealed(TimeNs now, std::uint32_t shard, const protocol::Sealed& message) {
+  const auto found = dead_.find(message.rank);
+  if (found == dead_.end() || found->second.seal.incarnation != message.incarnation) return;
+  DeadWorker& dead = found->second;
+  dead.sealed[shard] = message;
+  if (dead.sealed.size() < routing_.shards()) return;
+  // The step that it was at: consumed where every slice settled it, dropped where none did, torn else.
+  std::uint64_t settled = 0, slices = 0;
+  for (const auto& [rank, sealed] : dead.sealed) {
+    slices += sealed.slices;
+    if (dead.open.batch.count > 0 && sealed.highest == dead.open.clock) settled += sealed.settled;
+  }
+  if (mode_.apply == Mode::Apply::kOnArrival && dead.open.batch.count > 0) {
+    if (settled == slices) {
+      total_.samples += dead.open.batch.count;
+    } else {
+      samples_dropped_ += dead.open.batch.count;
+      if (settled > 0) ++torn_steps_;
+    }
+    auto line = metric(now, "worker_sealed");
+    line["worker"] = worker_node(message.rank).name();
+    line["clock"] = dead.open.clock;
+    line["slices_settled"] = settled;
+    line["slices"] = slices;
+    line["samples_dropped"] = samples_dropped_;
+    metrics_.push_back(std::move(line));
+  }
+  dead_.erase(found);
+}
+
+// ---- trouble ----------------------------------------------------------------------------------------
+
+void SchedulerCore::on_alarm(TimeNs now, const protocol::Alarm& alarm, Outbox& out) {
+  if (phase_ == Phase::kOver) return;
+  ++nonfinite_;
+  const std::string what =
+      alarm.slice < routing_.slices.size() ? protocol::describe_slice(routing_.slices[alarm.slice], manifest_) : "?";
+  auto line = metric(now, "nonfinite");
+  line["worker"] = worker_node(alarm.worker).name();
+  line["clock"] = alarm.clock;
+  line["parameter"] = what;
+  metrics_.push_back(std::move(line));
+  const std::string text = fmt::format("the gradient of {} that worker-{} computed at clock {} is not finite", what,
+                                       alarm.worker, alarm.clock);
+  if (job_.consistency.nonfinite == "stop")
+    end_job(now, static_cast<int>(Cause::kDiverged), text + " (a smaller learning rate, or clipping, may help)", out);
+  else
+    say(now, Level::kWarning, text + "; it was dropped", out);
+}
+
+// Called several times a second: who is silent, who does not move, what must be said again.
+void SchedulerCore::sweep(TimeNs now, Outbox& out) {
+  if (phase_ == Phase::kOver) return;
+  if (phase_ == Phase::kGathering || phase_ == Phase::kInitializing) {
+    advance_start(now, out);
+    if (phase_ != Phase::kTraining && now - started_ >= timing_.start_timeout) {
+      const std::vector<std::string> names = missing();
+      if (!names.empty())
+        end_job(now, static_cast<int>(Cause::kPeerLost),
+                fmt::format("after {:.1f} s these members have not come: {}", elapsed_s(now), fmt::join(names, ", ")),
+                out);
+    }
+    if (phase_ == Phase::kInitializing || phase_ == Phase::kGathering) return;
+  }
+  std::vector<NodeId> silent;
+  for (const auto& [node, member] : members_)
+    if (!is_gone(member.state) && now - member.heard > timing_.lost_after) silent.push_back(node);
+  for (NodeId node : silent) {
+    if (phase_ == Phase::kOver) return;
+    Member& member = members_.at(node);
+    out.send(node,
+             protocol::Finish{static_cast<int>(Cause::kEvicted), "the scheduler lost contact and went on without it"});
+    member_gone(now, member, MemberState::kEvicted,
+                fmt::format("has been silent for {:.1f} s (stopped, or cut off)", seconds(now - member.heard)), 0, out);
+  }
+  each(Role::kWorker, [&](Member& worker) { check_progress(now, worker, out); });
+  if (phase_ == Phase::kOver || !snapshots_) return;
+  for (SnapshotEntry& entry : snapshots_->entries()) {
+    if (now - entry.announced < timing_.resend_after) continue;
+    entry.announced = now;
+    if (entry.evaluating) {
+      evaluate_next(now, out);
+      continue;
+    }
+    each(Role::kServer, [&](Member& server) {
+      if (entry.taken.count(server.node.rank) == 0) out.send(server.node, protocol::Snapshot{entry.id, entry.clock});
+    });
+  }
+  for (auto& [rank, dead] : dead_) {
+    const protocol::Seal seal = dead.seal;
+    each(Role::kServer, [&](Member& server) {
+      if (dead.sealed.count(server.node.rank) == 0) out.send(server.node, seal);
+    });
+  }
+}
+
+// A worker that computes, waits for nobody, and does not get on, is named, and then evicted.
+void SchedulerCore::check_progress(TimeNs now, Member& worker, Outbox& out) {
+  WorkerRecord& work = worker.work;
+  if (phase_ == Phase::kOver || is_gone(worker.state) || work.granted.empty()) return;
+  if (worker.beat.waiting.kind != protocol::WaitKind::kNothing) {
+    work.moved = std::max(work.moved, now - static_cast<TimeNs>(work.step_ns));
+    return;
+  }
+  // Twenty times its usual step, if that is longer: a slow machine is no dead one.
+  const TimeNs limit = std::max(timing_.evict_after, static_cast<TimeNs>(20.0 * work.step_ns));
+  const TimeNs still = now - work.moved;
+  if (still > limit / 2 && !work.warned) {
+    work.warned = true;
+    say(now, Level::kWarning,
+        fmt::format("{} has computed step {} for {:.1f} s; it will be evicted at {:.1f} s", worker.node.name(),
+                    work.granted.begin()->first, seconds(still), seconds(limit)),
+        out);
+  }
+  if (still > limit) {
+    out.send(worker.node, protocol::Finish{static_cast<int>(Cause::kEvicted), "it did not get on with its step"});
+    worker_gone(now, worker, MemberState::kEvicted,
+                fmt::format("did not get on with step {} for {:.1f} s", work.granted.begin()->first, seconds(still)),
+                out);
+  }
+}
+
+// ---- the end ----------------------------------------------------------------------------------------
+
+void SchedulerCore::drain(TimeNs now, Outbox& out) {
+  if (phase_ == Phase::kTraining) {
+    phase_ = Phase::kDraining;
+    say(now, Level::kInfo, "draining: what was granted is finished, then the weights are written", out);
+    finish_if_settled(now, out);
+  } else if (phase_ == Phase::kGathering || phase_ == Phase::kInitializing) {
+    end_job(now, static_cast<int>(Cause::kInterrupted), "interrupted before training began", out);
+  }
+}
+
+// All that was granted is settled, and nothing more will be: the final snapshot can be read.
+void SchedulerCore::finish_if_settled(TimeNs now, Outbox& out) {
+  if (phase_ != Phase::kTraining && phase_ != Phase::kDraining) return;
+  for (const auto& [rank, clock] : clocks_.clocks()) {
+    const Member& worker = members_.at(worker_node(rank));
+    if (!worker.work.granted.empty() || (phase_ == Phase::kTraining && worker.state != MemberState::kDone)) return;
+  }
+  if (phase_ == Phase::kDraining) {
+    // A job that ends early reads the state as it is: what is due later will never come.
+    if (snapshots_->cancel_after(clocks_.min()) || snapshots_->entries().empty() ||
+        !snapshots_->entries().back().final) {
+      const std::uint64_t epoch = epochs_.empty() ? epochs_closed_ : epochs_.begin()->first;
+      const SnapshotEntry& entry = snapshots_->announce(clocks_.min(), epoch, true, now);
+      to_servers(protocol::Snapshot{entry.id, entry.clock}, out);
+    }
+    exit_code_ = static_cast<int>(Cause::kInterrupted);
+  }
+  phase_ = Phase::kFinishing;
+  evaluate_next(now, out);
+}
+
+void SchedulerCore::end_job(TimeNs now, int code, const std::string& text, Outbox& out) {
+  if (phase_ == Phase::kOver) return;
+  phase_ = Phase::kOver;
+  ended_ = now;
+  if (code != 0) exit_code_ = code;
+  end_text_ = text;
+  say(now, code == 0 ? Level::kInfo : Level::kError, text, out);
+  if (code != 0) {
+    auto line = metric(now, "failed");
+    line["exit_code"] = exit_code_;
+    line["reason"] = text;
+    metrics_.push_back(std::move(line));
+  }
+  for (const auto& [node, member] : members_)
+    if (!is_gone(member.state)) out.send(node, protocol::Finish{code, text});
+  out.finish(exit_code_, text);
+}
+
+}  // namespace rubato::scheduler

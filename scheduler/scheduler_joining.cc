@@ -1,0 +1,195 @@
+// From the first registration to the first grant.
+#include <algorithm>
+
+#include "scheduler/scheduler_core.h"
+
+namespace rubato::scheduler {
+
+using protocol::Level;
+using protocol::Outbox;
+
+std::vector<NodeId> SchedulerCore::expected() const {
+  std::vector<NodeId> nodes;
+  const auto shards = static_cast<std::uint32_t>(job_.cluster.servers * job_.cluster.shard_threads);
+  for (std::uint32_t rank = 0; rank < shards; ++rank) nodes.push_back(server_node(rank));
+  for (std::uint32_t rank = 0; rank < job_.cluster.workers; ++rank) nodes.push_back(worker_node(rank));
+  nodes.push_back(evaluator_node(0));
+  return nodes;
+}
+
+std::vector<std::string> SchedulerCore::missing() const {
+  std::vector<std::string> names;
+  for (NodeId node : expected()) {
+    const auto found = members_.find(node);
+    const bool absent = found == members_.end() && phase_ == Phase::kGathering;
+    const bool unready =
+        found != members_.end() && found->second.welcomed && found->second.state == MemberState::kJoining;
+    if (absent || unready) names.push_back(node.name());
+  }
+  return names;
+}
+
+// What speaks against letting this process in, if anything does.
+std::optional<Error> SchedulerCore::objection(NodeId node, const protocol::Register& message) const {
+  const auto nodes = expected();
+  if (std::find(nodes.begin(), nodes.end(), node) == nodes.end())
+    return Error{Cause::kRefused, fmt::format("{} is not part of this job, which has {} server and {} worker processes",
+                                              node.name(), job_.cluster.servers, job_.cluster.workers)};
+  if (message.job_hash != job_hash_)
+    return Error{Cause::kRefused, fmt::format("{} runs another job file (hash {:.12}, the scheduler's is {:.12}): "
+                                              "give all of them the resolved job.toml of the run directory",
+                                              node.name(), message.job_hash, job_hash_)};
+  if (node.role == Role::kServer) return std::nullopt;
+  RUBATO_CHECK(node.role == Role::kWorker || node.role == Role::kEvaluator);
+  if (Status status = protocol::check_manifest(message.manifest); !status.ok()) return status.error();
+  if (!manifest_hash_.empty() && protocol::manifest_hash(message.manifest) != manifest_hash_)
+    return Error{Cause::kRefused, fmt::format("{} built another model than the members before it: is it another "
+                                              "release of Rubato?",
+                                              node.name())};
+  if (!data_fingerprint_.empty() && message.data_fingerprint != data_fingerprint_)
+    return Error{Cause::kRefused,
+                 fmt::format("{} on {} has other training data than the members before it (fingerprint {:.12}, theirs "
+                             "is {:.12})",
+                             node.name(), message.host, message.data_fingerprint, data_fingerprint_)};
+  if (message.train_samples == 0 || message.manifest.empty())
+    return Error{Cause::kRefused, fmt::format("{} has no training samples or no parameters", node.name())};
+  return std::nullopt;
+}
+
+void SchedulerCore::on_register(TimeNs now, const protocol::Envelope& from, const protocol::Register& message,
+                                Outbox& out) {
+  Member* known = find(from.from);
+  if (known != nullptr && known->registered.nonce == message.nonce) {
+    // Said again. The answer was lost, or is not due yet.
+    if (is_gone(known->state)) return;
+    out.bind(from);
+    known->heard = now;
+    if (known->welcomed) welcome(*known, out);
+    return;
+  }
+  if (phase_ == Phase::kOver) {
+    out.reply(from, protocol::Refuse{Cause::kRefused, "the job is over"});
+    return;
+  }
+  std::optional<Error> error = objection(from.from, message);
+  if (!error && known == nullptr && phase_ != Phase::kGathering)
+    error = Error{Cause::kRefused, fmt::format("{} comes too late: the job has begun without it", from.from.name())};
+  const bool evaluator_returns = known != nullptr && from.from.role == Role::kEvaluator && is_gone(known->state);
+  if (!error && known != nullptr && !evaluator_returns)
+    error = Error{Cause::kRefused,
+                  is_gone(known->state)
+                      ? fmt::format("{} left this job and cannot come back to it in this release", from.from.name())
+                      : fmt::format("{} is in the job already, as process {} on {}", from.from.name(),
+                                    known->registered.pid, known->registered.host)};
+  if (error) {
+    say(now, Level::kWarning, error->message, out);
+    out.reply(from, protocol::Refuse{error->cause, error->message});
+    return;
+  }
+
+  Member& member = members_[from.from];
+  const Incarnation incarnation = member.incarnation + 1;
+  member = Member{};
+  member.node = from.from;
+  member.incarnation = incarnation;
+  member.registered = message;
+  member.heard = now;
+  out.bind(from);
+  if (from.from.role != Role::kServer && manifest_hash_.empty()) {
+    manifest_ = message.manifest;
+    manifest_hash_ = protocol::manifest_hash(manifest_);
+    data_fingerprint_ = message.data_fingerprint;
+    data_.emplace(job_.train, mode_.apply, message.train_samples);
+    rate_.emplace(job_.optimizer, message.train_samples,
+                  data_->total_samples(static_cast<std::uint64_t>(job_.cluster.workers)),
+                  static_cast<std::uint64_t>(job_.train.batch));
+  }
+  say(now, Level::kDebug, fmt::format("{} joined: process {} on {}", from.from.name(), message.pid, message.host), out);
+  if (evaluator_returns) welcome(member, out);
+  advance_start(now, out);
+}
+
+void SchedulerCore::welcome(Member& member, Outbox& out) {
+  member.welcomed = true;
+  protocol::Welcome message{member.incarnation, generation_, manifest_, routing_, {}};
+  if (member.node.role == Role::kServer) message.active = membership().active;
+  out.send(member.node, std::move(message));
+}
+
+// Moves on from gathering, and then from initializing, as soon as everybody needed is there.
+void SchedulerCore::advance_start(TimeNs now, Outbox& out) {
+  if (phase_ == Phase::kGathering) {
+    const bool late = now - started_ >= timing_.start_timeout;
+    std::uint32_t workers = 0;
+    each(Role::kWorker, [&](Member&) { ++workers; });
+    const auto wanted = static_cast<std::uint32_t>(late && job_.cluster.min_workers > 0 ? job_.cluster.min_workers
+                                                                                        : job_.cluster.workers);
+    for (const std::string& name : missing())
+      if (name.rfind("worker-", 0) != 0) return;
+    if (workers < wanted) return;
+
+    phase_ = Phase::kInitializing;
+    const auto shards = static_cast<std::uint32_t>(job_.cluster.servers * job_.cluster.shard_threads);
+    snapshots_.emplace(shards);
+    routing_.route = 1;
+    routing_.slices = protocol::cut_slices(manifest_, static_cast<std::uint64_t>(job_.cluster.slice_bytes), shards);
+    each(Role::kServer, [&](Member& server) { routing_.addresses.push_back(server.registered.address); });
+    each(Role::kWorker, [&](Member& worker) { clocks_.add(worker.node.rank, 0); });
+    generation_ = 1;
+    each(Role::kServer, [&](Member& server) { welcome(server, out); });
+    say(now, Level::kInfo,
+        fmt::format("{} parameters in {} slices on {} shards", manifest_.size(), routing_.slices.size(), shards), out);
+    return;
+  }
+  if (phase_ != Phase::kInitializing) return;
+  bool servers_ready = true, others_ready = true;
+  each(Role::kServer, [&](Member& server) { servers_ready &= server.state == MemberState::kReady; });
+  if (!servers_ready) return;
+  for (Role role : {Role::kWorker, Role::kEvaluator})
+    each(role, [&](Member& member) {
+      if (!member.welcomed) welcome(member, out);
+      others_ready &= member.state == MemberState::kReady;
+    });
+  if (others_ready) begin_training(now, out);
+}
+
+void SchedulerCore::on_ready(TimeNs now, Member& member, Outbox& out) {
+  out.send(member.node, protocol::Beat{true, 0});
+  if (member.state != MemberState::kJoining) return;
+  member.state = MemberState::kReady;
+  advance_start(now, out);
+  if (member.node.role == Role::kEvaluator) evaluate_next(now, out);
+}
+
+void SchedulerCore::begin_training(TimeNs now, Outbox& out) {
+  phase_ = Phase::kTraining;
+  training_since_ = now;
+  say(now, Level::kInfo,
+      fmt::format("training starts: {} workers, {} shards, {}", clocks_.size(), routing_.shards(),
+                  job_.consistency.mode),
+      out);
+  auto line = metric(now, "start");
+  std::uint64_t elements = 0;
+  for (const ParameterSpec& parameter : manifest_) elements += static_cast<std::uint64_t>(parameter.elements());
+  line["mode"] = job_.consistency.mode;
+  line["workers"] = clocks_.size();
+  line["servers"] = job_.cluster.servers;
+  line["shards"] = routing_.shards();
+  line["slices"] = routing_.slices.size();
+  line["parameters"] = elements;
+  line["batch"] = job_.train.batch;
+  line["train_samples"] = data_->epoch_samples();
+  metrics_.push_back(std::move(line));
+  for (const auto& [rank, clock] : clocks_.clocks()) {
+    protocol::TraceEvent event;
+    event.kind = protocol::TraceKind::kActive;
+    event.worker = rank;
+    event.clock = clock;
+    out.trace(event);
+    blocked_.emplace(clock, rank);
+    members_.at(worker_node(rank)).work.moved = now;
+  }
+  grant_all(now, out);
+}
+
+}  // namespace rubato::scheduler

@@ -1,0 +1,232 @@
+// Ticks and grants: the loop that the whole job turns around.
+#include <algorithm>
+
+#include "scheduler/scheduler_core.h"
+
+namespace rubato::scheduler {
+
+using protocol::Level;
+using protocol::Outbox;
+using protocol::StepGrant;
+
+namespace {
+
+protocol::TraceEvent trace_of(protocol::TraceKind kind, std::uint32_t worker, Clock clock) {
+  protocol::TraceEvent event;
+  event.kind = kind;
+  event.worker = worker;
+  event.clock = clock;
+  return event;
+}
+
+// Exponentially weighted mean that starts at the first value.
+void blend(double& mean, double value) { mean = mean == 0.0 ? value : 0.9 * mean + 0.1 * value; }
+
+}  // namespace
+
+std::vector<std::uint32_t> SchedulerCore::active_ranks() const {
+  std::vector<std::uint32_t> ranks;
+  for (const auto& [rank, clock] : clocks_.clocks()) ranks.push_back(rank);
+  return ranks;
+}
+
+void SchedulerCore::on_tick(TimeNs now, Member& member, const protocol::Tick& tick, Outbox& out) {
+  const std::uint32_t rank = member.node.rank;
+  if (!clocks_.contains(rank)) return;
+  const Clock own = clocks_.clock(rank);
+  const auto open = member.work.granted.find(tick.clock);
+  if (tick.clock != own || open == member.work.granted.end()) {
+    // A repeat, or a step whose predecessor's tick was lost; the worker says both again. The grants that
+    // a repeat should have brought were lost, perhaps.
+    send_grants(member, out);
+    return;
+  }
+
+  out.trace(trace_of(protocol::TraceKind::kTick, rank, tick.clock));
+  const StepGrant step = open->second;
+  member.work.granted.erase(open);
+  const Clock min_before = clocks_.min();
+  clocks_.advance(rank);
+
+  total_.settle(tick, now);
+  if (const auto epoch = epochs_.find(step.batch.epoch); epoch != epochs_.end())
+    epoch->second.account.settle(tick, now);
+  throughput_.add(tick.samples, now);
+  WorkerRecord& work = member.work;
+  const double step_ns = static_cast<double>(now - work.moved);
+  work.samples += tick.samples;
+  work.total_ns += static_cast<std::uint64_t>(now - work.moved);
+  work.wait_ns += tick.wait_ns;
+  blend(work.step_ns, step_ns);
+  if (tick.samples > 0) {
+    blend(work.loss, tick.loss_sum / static_cast<double>(tick.samples));
+    blend(work.samples_per_s, static_cast<double>(tick.samples) / std::max(step_ns * 1e-9, 1e-9));
+  }
+  for (const protocol::AgeCount& entry : tick.ages) {
+    work.age_sum += entry.age * entry.count;
+    work.age_count += entry.count;
+  }
+  work.moved = now;
+  work.warned = false;
+  if (step.last) member.state = MemberState::kDone;
+
+  if (clocks_.min() > min_before) {
+    close_epochs(now);
+    grant_all(now, out);
+  } else {
+    grant(now, member, out);
+  }
+  finish_if_settled(now, out);
+}
+
+// Looks at every worker that waits and could go on now.
+void SchedulerCore::grant_all(TimeNs now, Outbox& out) {
+  if (phase_ != Phase::kTraining || clocks_.empty()) return;
+  std::vector<std::uint32_t> ready;
+  for (const auto& [step, rank] : blocked_) {
+    if (step > policy_->highest_grant(clocks_.clock(rank), clocks_.min())) {
+      // blocked_ is ordered by step; in a bounded mode nobody behind this one can go on either, but a
+      // worker that has a step in hand may stand before one that has none.
+      if (mode_.bound != Mode::kUnbounded && step > clocks_.min() + mode_.bound) break;
+      continue;
+    }
+    ready.push_back(rank);
+  }
+  for (std::uint32_t rank : ready) grant(now, members_.at(worker_node(rank)), out);
+}
+
+// Grants a worker whatever the policy allows it now, in one message.
+void SchedulerCore::grant(TimeNs now, Member& worker, Outbox& out) {
+  const std::uint32_t rank = worker.node.rank;
+  if (phase_ != Phase::kTraining || !clocks_.contains(rank) || worker.state == MemberState::kDone) return;
+  WorkerRecord& work = worker.work;
+  blocked_.erase({work.next_grant, rank});
+  bool granted = false;
+  while (work.next_grant <= policy_->highest_grant(clocks_.clock(rank), clocks_.min())) {
+    std::optional<StepGrant> step = make_grant(now, worker, out);
+    if (!step) break;
+    auto event = trace_of(protocol::TraceKind::kGrant, rank, step->clock);
+    event.bound = step->bound;
+    event.min = step->min_clock;
+    out.trace(event);
+    const std::int64_t staleness = step->clock - step->min_clock;
+    total_.staleness_max = std::max(total_.staleness_max, staleness);
+    auto& account = epochs_.at(step->batch.epoch).account;
+    account.staleness_max = std::max(account.staleness_max, staleness);
+    if (work.granted.empty()) work.moved = now;
+    ++work.next_grant;
+    const bool last = step->last;
+    work.granted.emplace(step->clock, std::move(*step));
+    granted = true;
+    if (last) break;
+  }
+  const bool more = work.granted.empty() || !work.granted.rbegin()->second.last;
+  if (more) blocked_.emplace(work.next_grant, rank);
+  if (granted) send_grants(worker, out);
+}
+
+// The worker's next step, or nothing where the job ends before it or a snapshot must be announced first.
+std::optional<StepGrant> SchedulerCore::make_grant(TimeNs now, const Member& worker, Outbox& out) {
+  const std::uint32_t rank = worker.node.rank;
+  const Clock clock = worker.work.next_grant;
+  const EpochPlan* plan = data_->epoch_of(clock, active_ranks());
+  if (plan == nullptr) return std::nullopt;
+  if (epochs_.count(plan->epoch) == 0 && plan->epoch >= epochs_closed_) {
+    epochs_[plan->epoch].plan = *plan;
+    announce_snapshot(now, *plan, out);
+  }
+  const bool aggregate = mode_.apply == Mode::Apply::kAggregate;
+  // In bsp the state of a clock exists only until the next is applied: shards must know beforehand.
+  if (aggregate && !snapshots_->known_to_all(clock + 1)) return std::nullopt;
+
+  StepGrant step;
+  step.clock = clock;
+  step.min_clock = clocks_.min();
+  step.bound = policy_->bound();
+  step.batch = data_->batch(rank, clock);
+  step.leaves = data_->leaves();
+  step.rule_epoch = 1;
+  step.rate = rate_->at(aggregate ? data_->samples_before(clock) : total_.samples + samples_dropped_);
+  step.last = data_->end() && clock + 1 == *data_->end();
+  if (!aggregate) {
+    step.nodes.push_back({0, 0});
+    return step;
+  }
+  if (leaves_clock_ != clock) {
+    leaves_clock_ = clock;
+    leaves_of_.clear();
+    const auto ranks = active_ranks();
+    for (std::uint32_t position = 0; position < ranks.size(); ++position)
+      leaves_of_[ranks[position]] =
+          protocol::nodes_of_worker(position, static_cast<std::uint32_t>(ranks.size()), step.leaves);
+  }
+  step.nodes = leaves_of_.at(rank);
+  return step;
+}
+
+void SchedulerCore::send_grants(const Member& worker, Outbox& out) const {
+  if (worker.work.granted.empty()) return;
+  protocol::Grant message;
+  message.clock = clocks_.clock(worker.node.rank);
+  for (const auto& [clock, step] : worker.work.granted) message.steps.push_back(step);
+  const StepGrant& newest = message.steps.back();
+  if (!newest.last) {
+    message.next = newest.batch;
+    message.next.first += newest.batch.count;
+  }
+  out.send(worker.node, std::move(message));
+}
+
+// When an epoch is first reached, the snapshot at its end is announced, if one is due there.
+void SchedulerCore::announce_snapshot(TimeNs now, const EpochPlan& plan, Outbox& out) {
+  const bool final = data_->end() && plan.end == *data_->end();
+  const auto every = static_cast<std::uint64_t>(std::max<std::int64_t>(job_.evaluation.every_epochs, 1));
+  const bool due = job_.evaluation.enabled && (plan.epoch + 1) % every == 0;
+  if (!final && !due) return;
+  const SnapshotEntry& entry = snapshots_->announce(plan.end, plan.epoch, final, now);
+  to_servers(protocol::Snapshot{entry.id, entry.clock}, out);
+}
+
+// Epochs whose last clock everybody has settled.
+void SchedulerCore::close_epochs(TimeNs now) {
+  const Clock min = clocks_.min();
+  while (!epochs_.empty() && epochs_.begin()->second.plan.end <= min) {
+    const auto& [epoch, entry] = *epochs_.begin();
+    const Account& account = entry.account;
+    auto line = metric(now, "epoch");
+    line["epoch"] = epoch + 1;
+    line["clock"] = min;
+    line["train_loss"] = account.train_loss();
+    line["train_accuracy"] =
+        account.samples == 0 ? 0.0 : static_cast<double>(account.correct) / static_cast<double>(account.samples);
+    line["samples"] = account.samples;
+    line["samples_per_s"] =
+        static_cast<double>(account.samples) / std::max(seconds(account.last - account.first), 1e-9);
+    line["staleness_max"] = account.staleness_max;
+    line["age_mean"] = account.ages.mean();
+    line["age_p99"] = account.ages.quantile(0.99);
+    metrics_.push_back(std::move(line));
+    for (std::uint32_t rank : entry.plan.workers) {
+      const Member& member = members_.at(worker_node(rank));
+      auto worker = metric(now, "worker");
+      worker["epoch"] = epoch + 1;
+      worker["worker"] = member.node.name();
+      worker["clock"] = clocks_.contains(rank) ? clocks_.clock(rank) : member.work.next_grant;
+      worker["samples"] = member.work.samples;
+      worker["samples_per_s"] = member.work.samples_per_s;
+      worker["train_loss"] = member.work.loss;
+      worker["wait_share"] = member.work.total_ns == 0
+                                 ? 0.0
+                                 : static_cast<double>(member.work.wait_ns) / static_cast<double>(member.work.total_ns);
+      worker["age_mean"] = member.work.age_count == 0
+                               ? 0.0
+                               : static_cast<double>(member.work.age_sum) / static_cast<double>(member.work.age_count);
+      metrics_.push_back(std::move(worker));
+    }
+    epochs_closed_ = epoch + 1;
+    epochs_.erase(epochs_.begin());
+    data_->forget_before(min);
+  }
+}
+
+}  // namespace rubato::scheduler

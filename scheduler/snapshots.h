@@ -1,0 +1,81 @@
+// The ledger of fixed snapshots: which were announced to the shards, which every shard has taken, which
+// one the evaluator works on. (docs/protocol.md, rule 19.)
+//
+// A snapshot is announced before the clock at which it is due can be reached, so that in bsp it is the
+// exact state of that clock: `known_to_all` is the gate that the scheduler holds grants behind.
+//
+// Invariants: ids grow with the clock at which they are due; at most one is being evaluated.
+// Thread-safety: one owner.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <set>
+
+#include "base/ids.h"
+#include "base/time.h"
+
+namespace rubato::scheduler {
+
+struct SnapshotEntry {
+  std::uint64_t id = 0;
+  Clock clock = 0;
+  std::uint64_t epoch = 0;  // of the samples before it: the epoch that it ends
+  bool final = false;
+  bool evaluating = false;
+  std::set<std::uint32_t> known, taken;  // ranks of shards
+  TimeNs announced = 0;                  // last time that it was said to the shards
+};
+
+class Snapshots {
+ public:
+  explicit Snapshots(std::uint32_t shards) : shards_(shards) {}
+
+  SnapshotEntry& announce(Clock clock, std::uint64_t epoch, bool final, TimeNs now) {
+    entries_.push_back({++last_id_, clock, epoch, final, false, {}, {}, now});
+    return entries_.back();
+  }
+  void known(std::uint32_t shard, std::uint64_t id) {
+    for (SnapshotEntry& entry : entries_)
+      if (entry.id <= id) entry.known.insert(shard);
+  }
+  void taken(std::uint32_t shard, std::uint64_t id) {
+    if (SnapshotEntry* entry = find(id)) entry->taken.insert(shard);
+  }
+  // Whether all shards know of every snapshot that is due at or before `clock`.
+  [[nodiscard]] bool known_to_all(Clock clock) const {
+    for (const SnapshotEntry& entry : entries_)
+      if (entry.clock <= clock && entry.known.size() < shards_) return false;
+    return true;
+  }
+  // The next one to evaluate: the oldest, once every shard has taken it and no other is under way.
+  [[nodiscard]] SnapshotEntry* next() {
+    if (entries_.empty() || entries_.front().evaluating || entries_.front().taken.size() < shards_) return nullptr;
+    return &entries_.front();
+  }
+  [[nodiscard]] SnapshotEntry* evaluating() {
+    return !entries_.empty() && entries_.front().evaluating ? &entries_.front() : nullptr;
+  }
+  [[nodiscard]] SnapshotEntry* find(std::uint64_t id) {
+    for (SnapshotEntry& entry : entries_)
+      if (entry.id == id) return &entry;
+    return nullptr;
+  }
+  void done(std::uint64_t id) {
+    while (!entries_.empty() && entries_.front().id <= id) entries_.pop_front();
+  }
+  // Forgets those that will never be due, because the job ends before. Returns whether there were any.
+  bool cancel_after(Clock clock) {
+    const std::size_t before = entries_.size();
+    while (!entries_.empty() && entries_.back().clock > clock) entries_.pop_back();
+    return entries_.size() != before;
+  }
+  [[nodiscard]] std::deque<SnapshotEntry>& entries() { return entries_; }
+
+ private:
+  std::uint32_t shards_;
+  std::uint64_t last_id_ = 0;
+  std::deque<SnapshotEntry> entries_;
+};
+
+}  // namespace rubato::scheduler

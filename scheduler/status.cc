@@ -1,0 +1,173 @@
+// What GET /status says; docs/status.md describes the fields.
+#include <algorithm>
+
+#include "scheduler/scheduler_core.h"
+
+namespace rubato::scheduler {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+const char* phase_name(Phase phase, int exit_code) {
+  switch (phase) {
+    case Phase::kGathering:
+    case Phase::kInitializing:
+      return "starting";
+    case Phase::kTraining:
+      return "training";
+    case Phase::kDraining:
+    case Phase::kFinishing:
+      return "draining";
+    case Phase::kOver:
+      return exit_code == 0 ? "finished" : "failed";
+  }
+  return "unknown";
+}
+
+const char* state_name(const Member& member) {
+  switch (member.state) {
+    case MemberState::kJoining:
+      return "joining";
+    case MemberState::kDone:
+      return "done";
+    case MemberState::kLost:
+      return "lost";
+    case MemberState::kEvicted:
+      return "evicted";
+    case MemberState::kReady:
+      break;
+  }
+  if (member.node.role != Role::kWorker) return "ready";
+  return member.beat.waiting.kind == protocol::WaitKind::kNothing ? "computing" : "waiting";
+}
+
+const char* wait_name(protocol::WaitKind kind) {
+  switch (kind) {
+    case protocol::WaitKind::kNothing:
+      return "nothing";
+    case protocol::WaitKind::kGrant:
+      return "grant";
+    case protocol::WaitKind::kWeights:
+      return "weights";
+    case protocol::WaitKind::kAcknowledgement:
+      return "acknowledgement";
+  }
+  return "unknown";
+}
+
+const char* level_name(protocol::Level level) {
+  switch (level) {
+    case protocol::Level::kDebug:
+      return "debug";
+    case protocol::Level::kInfo:
+      return "info";
+    case protocol::Level::kWarning:
+      return "warning";
+    case protocol::Level::kError:
+      return "error";
+  }
+  return "info";
+}
+
+Json node_json(const Member& member) {
+  return {{"node", member.node.name()},
+          {"pid", member.registered.pid},
+          {"host", member.registered.host},
+          {"state", state_name(member)}};
+}
+
+// Whom a worker waits for. A grant waits for the workers with the least clock; so does an
+// acknowledgement or a pull that a shard answers only when all have pushed. Among those, the ones that
+// compute hold up the others; where all of them wait, it is the shard's turn.
+Json waiting_json(TimeNs now, const Member& member, const std::map<NodeId, Member>& members, const ClockTable& clocks,
+                  const protocol::RoutingTable& routing) {
+  const protocol::Waiting& waiting = member.beat.waiting;
+  if (waiting.kind == protocol::WaitKind::kNothing || !clocks.contains(member.node.rank)) return nullptr;
+  std::vector<std::string> of;
+  for (const auto& [rank, clock] : clocks.clocks()) {
+    const Member& other = members.at(worker_node(rank));
+    if (clock == clocks.min() && rank != member.node.rank && other.beat.waiting.kind == protocol::WaitKind::kNothing)
+      of.push_back(other.node.name());
+  }
+  const bool on_shard = waiting.kind != protocol::WaitKind::kGrant && waiting.slice < routing.slices.size();
+  if (on_shard && of.empty()) of.push_back(server_node(routing.slices[waiting.slice].shard).name());
+  Json json = {{"what", wait_name(waiting.kind)}, {"clock", waiting.clock}, {"of", of}};
+  if (on_shard) json["slice"] = waiting.slice;
+  json["since_s"] = seconds(static_cast<TimeNs>(waiting.for_ns) + (now - member.beat_at));
+  return json;
+}
+
+}  // namespace
+
+Json SchedulerCore::status(TimeNs now) const {
+  Json json;
+  const std::uint64_t total = data_ ? data_->total_samples(static_cast<std::uint64_t>(job_.cluster.workers)) : 0;
+  const double rate = throughput_.per_second(now);
+  json["mode"] = job_.consistency.mode;
+  json["bound"] = mode_.bound == Mode::kUnbounded ? Json() : Json(mode_.bound);
+  json["state"] = phase_name(phase_, exit_code_);
+  json["missing"] =
+      phase_ == Phase::kGathering || phase_ == Phase::kInitializing ? missing() : std::vector<std::string>{};
+  json["elapsed_s"] = elapsed_s(phase_ == Phase::kOver ? ended_ : now);
+  json["epoch"] = epochs_.empty() ? epochs_closed_ : epochs_.begin()->first + 1;
+  json["epochs"] = job_.train.steps > 0 ? Json() : Json(job_.train.epochs);
+  json["steps"] = job_.train.steps > 0 ? Json(job_.train.steps) : Json();
+  json["samples_done"] = total_.samples;
+  json["samples_total"] = total;
+  json["samples_per_s"] = rate;
+  json["eta_s"] =
+      rate > 0.0 && total > total_.samples ? Json(static_cast<double>(total - total_.samples) / rate) : Json();
+  double loss = 0.0;
+  std::size_t with_loss = 0;
+  for (const auto& [node, member] : members_)
+    if (member.work.samples > 0) loss += member.work.loss, ++with_loss;
+  json["train_loss"] = with_loss > 0 ? Json(loss / static_cast<double>(with_loss)) : Json();
+  json["test_loss"] = last_evaluation_.evaluated ? Json(last_evaluation_.loss) : Json();
+  json["test_accuracy"] = last_evaluation_.evaluated ? Json(last_evaluation_.accuracy) : Json();
+  json["clock_min"] = clocks_.empty() ? Json() : Json(clocks_.min());
+  json["clock_max"] = clocks_.empty() ? Json() : Json(clocks_.max());
+  json["workers"] = Json::array();
+  json["servers"] = Json::array();
+  json["evaluator"] = nullptr;
+  for (const auto& [node, member] : members_) {
+    Json entry = node_json(member);
+    if (node.role == Role::kServer) {
+      const protocol::ShardCounters& shard = member.beat.shard;
+      entry["slices"] = shard.slices;
+      entry["bytes"] = shard.bytes;
+      entry["version_min"] = shard.version_min;
+      entry["version_max"] = shard.version_max;
+      entry["pushes"] = shard.pushes;
+      entry["pushes_repeated"] = shard.repeated;
+      entry["refused_frames"] = member.beat.refused_frames;
+      json["servers"].push_back(std::move(entry));
+    } else if (node.role == Role::kEvaluator) {
+      json["evaluator"] = std::move(entry);
+    } else {
+      const WorkerRecord& work = member.work;
+      const bool active = clocks_.contains(node.rank);
+      const Clock clock = active ? clocks_.clock(node.rank) : work.next_grant;
+      entry["clock"] = clock;
+      // Of the step in hand, at its grant; and how far ahead of the slowest the worker stands now.
+      entry["staleness"] = work.granted.empty()
+                               ? Json()
+                               : Json(work.granted.begin()->second.clock - work.granted.begin()->second.min_clock);
+      entry["lead"] = active ? Json(clock - clocks_.min()) : Json();
+      entry["samples_per_s"] = work.samples_per_s;
+      entry["step_ms"] = work.step_ns * 1e-6;
+      entry["loss"] = work.samples > 0 ? Json(work.loss) : Json();
+      entry["age_mean"] =
+          work.age_count == 0 ? 0.0 : static_cast<double>(work.age_sum) / static_cast<double>(work.age_count);
+      entry["waiting_for"] = waiting_json(now, member, members_, clocks_, routing_);
+      json["workers"].push_back(std::move(entry));
+    }
+  }
+  json["refused_frames"] = refused_frames_;
+  json["events"] = Json::array();
+  for (const Event& event : events_)
+    json["events"].push_back(
+        {{"id", event.id}, {"time_s", event.time_s}, {"level", level_name(event.level)}, {"text", event.text}});
+  return json;
+}
+
+}  // namespace rubato::scheduler

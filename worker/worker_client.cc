@@ -1,0 +1,326 @@
+#include "worker/worker_client.h"
+
+#include <algorithm>
+
+namespace rubato::worker {
+
+using protocol::Outbox;
+using protocol::StepGrant;
+
+WorkerClient::WorkerClient(NodeId self, protocol::Register details, protocol::Timing timing)
+    : self_(self), timing_(timing), enrollment_(self, std::move(details), timing) {}
+
+void WorkerClient::start(TimeNs now, Outbox& out) {
+  enrollment_.start(now, out);
+  idle_since_ = now;
+  next_resend_ = now + timing_.resend_after;
+}
+
+TimeNs WorkerClient::deadline() const {
+  return enrollment_.over() ? kNever : std::min(enrollment_.deadline(), next_resend_);
+}
+
+void WorkerClient::receive(TimeNs now, const protocol::Envelope& envelope, protocol::Body body, Outbox& out) {
+  if (envelope.from == kSchedulerNode) {
+    if (const auto* beat = std::get_if<protocol::Beat>(&body)) confirm(beat->clock);
+  }
+  if (enrollment_.receive(now, envelope, body, out)) {
+    if (enrollment_.over()) orders_.push_back(StopComputing{});
+    return;
+  }
+  if (envelope.from == kSchedulerNode) {
+    if (const auto* welcome = std::get_if<protocol::Welcome>(&body)) on_welcome(now, *welcome, out);
+    if (const auto* grant = std::get_if<protocol::Grant>(&body)) on_grant(now, *grant, out);
+    return;
+  }
+  if (!enrollment_.joined() || envelope.from.role != Role::kServer) return;
+  if (auto* weights = std::get_if<protocol::Weights>(&body)) on_weights(now, std::move(*weights), out);
+  if (const auto* ack = std::get_if<protocol::PushAck>(&body)) on_push_ack(now, *ack, out);
+}
+
+void WorkerClient::on_welcome(TimeNs now, const protocol::Welcome& welcome, Outbox& out) {
+  if (!enrollment_.welcomed(welcome)) return;
+  manifest_ = welcome.manifest;
+  routing_ = welcome.routing;
+  slices_.resize(routing_.slices.size());
+  for (std::uint32_t shard = 0; shard < routing_.shards(); ++shard)
+    out.connect(server_node(shard), routing_.addresses[shard]);
+  enrollment_.ready(now, out);
+}
+
+// ---- grants and steps -------------------------------------------------------------------------------
+
+void WorkerClient::confirm(Clock clock) { unconfirmed_.erase(unconfirmed_.begin(), unconfirmed_.lower_bound(clock)); }
+
+WorkerClient::OpenStep* WorkerClient::find_step(Clock clock) {
+  const auto found = open_.find(clock);
+  return found == open_.end() ? nullptr : &found->second;
+}
+
+void WorkerClient::on_grant(TimeNs now, const protocol::Grant& grant, Outbox& out) {
+  if (!enrollment_.joined()) return;  // it overtook the Welcome, and will be said again
+  confirm(grant.clock);
+  for (const StepGrant& step : grant.steps) {
+    if (next_step_ == kNoClock) {  // the first of all: nothing was pulled in the wake of a push
+      next_step_ = settled_ = step.clock;
+      for (std::size_t slice = slices_.size(); slice-- > 0;)  // the first layers' weights first
+        pull(now, static_cast<SliceId>(slice), step.clock, step.floor(), out);
+    }
+    if (OpenStep* open = find_step(step.clock)) {
+      add_nodes(*open, step);
+    } else if (step.clock >= next_step_) {
+      granted_[step.clock] = step;
+    }
+  }
+  next_hint_ = grant.next;
+  begin_step_if_possible(now, out);
+}
+
+// Nodes of a worker that died, for a step that this one is at: computed on the same weights.
+void WorkerClient::add_nodes(OpenStep& open, const StepGrant& grant) {
+  StepGrant extra = grant;
+  extra.nodes.clear();
+  for (const protocol::LeafNode& node : grant.nodes)
+    if (std::find(open.grant.nodes.begin(), open.grant.nodes.end(), node) == open.grant.nodes.end())
+      extra.nodes.push_back(node);
+  if (extra.nodes.empty()) return;
+  open.grant.nodes.insert(open.grant.nodes.end(), extra.nodes.begin(), extra.nodes.end());
+  for (SliceId slice = 0; slice < slices_.size(); ++slice) open.unpushed[slice] += extra.nodes.size();
+  ++open.orders_open;
+  orders_.push_back(ComputeStep{std::move(extra), next_hint_, true});
+}
+
+void WorkerClient::begin_step_if_possible(TimeNs now, Outbox& out) {
+  const auto granted = granted_.find(next_step_);
+  if (granted == granted_.end() || open_.size() >= 2) return;
+  if (!open_.empty() && open_.begin()->second.orders_open > 0) return;
+
+  OpenStep& step = open_[next_step_];
+  step.grant = std::move(granted->second);
+  granted_.erase(granted);
+  step.began = now;
+  step.orders_open = 1;
+  step.tick.clock = next_step_;
+  step.tick.wait_ns = static_cast<std::uint64_t>(now - idle_since_);
+  orders_.push_back(ComputeStep{step.grant, next_hint_, false});
+  ++next_step_;
+  for (SliceId slice = 0; slice < slices_.size(); ++slice) {
+    step.unpushed[slice] = step.grant.nodes.size();
+    slices_[slice].delivered = false;
+  }
+  for (std::size_t at = slices_.size(); at-- > 0;) {
+    const auto slice = static_cast<SliceId>(at);
+    SliceState& state = slices_[slice];
+    if (state.arrived) {
+      protocol::Weights weights = std::move(*state.arrived);
+      state.arrived.reset();
+      deliver(slice, std::move(weights), out);
+    }
+    if (!state.delivered && !state.pull) pull(now, slice, step.grant.clock, step.grant.floor(), out);
+  }
+}
+
+// ---- weights ----------------------------------------------------------------------------------------
+
+void WorkerClient::pull(TimeNs now, SliceId slice, Clock clock, std::int64_t floor, Outbox& out) {
+  SliceState& state = slices_[slice];
+  state.pull = protocol::Pull{slice, clock, floor, 0};
+  state.timer = timer_from(now);
+  out.send(owner(slice), *state.pull);
+}
+
+// Hands weights to the step that is being computed, if they may serve it.
+void WorkerClient::deliver(SliceId slice, protocol::Weights weights, Outbox& out) {
+  const StepGrant& step = open_.rbegin()->second.grant;
+  if (weights.clock != step.clock || weights.floor < step.floor()) return;
+  SliceState& state = slices_[slice];
+  state.delivered = true;
+  state.used_version = weights.version;
+  protocol::TraceEvent event;
+  event.kind = protocol::TraceKind::kUse;
+  event.worker = self_.rank;
+  event.clock = step.clock;
+  event.bound = step.bound;
+  event.slice = slice;
+  event.version = weights.version;
+  event.floor = weights.floor;
+  out.trace(event);
+  orders_.push_back(SliceWeights{step.clock, slice, weights.version, std::move(weights.weights)});
+}
+
+void WorkerClient::on_weights(TimeNs now, protocol::Weights weights, Outbox& out) {
+  const SliceId slice = weights.slice;
+  if (slice >= slices_.size() || weights.snapshot != 0) return;
+  SliceState& state = slices_[slice];
+  if (!state.pull || state.pull->clock != weights.clock) return;  // an answer that came twice, or late
+  if (weights.weights.size() != routing_.slices[slice].elements() * sizeof(float)) return;
+  state.pull.reset();
+  if (weights.clock + 1 != next_step_) {  // for the step after the one that is computed
+    state.arrived = std::move(weights);
+    return;
+  }
+  if (state.delivered) return;
+  const Clock clock = weights.clock;
+  deliver(slice, std::move(weights), out);
+  if (!state.delivered) pull(now, slice, clock, open_.at(clock).grant.floor(), out);
+}
+
+// ---- gradients --------------------------------------------------------------------------------------
+
+void WorkerClient::report(TimeNs now, ComputeReport report, Outbox& out) {
+  if (enrollment_.over()) return;
+  if (auto* gradient = std::get_if<SliceGradient>(&report)) {
+    on_gradient(now, std::move(*gradient), out);
+  } else if (const auto* computed = std::get_if<StepComputed>(&report)) {
+    on_computed(now, *computed, out);
+  } else if (const auto* failed = std::get_if<ComputeFailed>(&report)) {
+    enrollment_.leave(failed->error, out);
+  }
+}
+
+void WorkerClient::on_gradient(TimeNs now, SliceGradient gradient, Outbox& out) {
+  OpenStep* step = find_step(gradient.clock);
+  RUBATO_CHECK(step != nullptr && gradient.slice < slices_.size(), "a gradient of clock {}", gradient.clock);
+  protocol::Push push{gradient.slice,
+                      gradient.clock,
+                      gradient.node,
+                      gradient.samples,
+                      slices_[gradient.slice].used_version,
+                      step->grant.rule_epoch,
+                      step->grant.rate,
+                      std::move(gradient.gradient)};
+  if (gradient.clock == settled_)
+    send_push(now, *step, std::move(push), out);
+  else
+    step->held.push_back(std::move(push));  // a worker has one unsettled clock
+}
+
+void WorkerClient::send_push(TimeNs now, OpenStep& step, protocol::Push push, Outbox& out) {
+  const SliceId slice = push.slice;
+  protocol::TraceEvent event;
+  event.kind = protocol::TraceKind::kPush;
+  event.worker = self_.rank;
+  event.clock = push.clock;
+  event.slice = slice;
+  event.level = push.node.level;
+  event.index = push.node.index;
+  event.samples = push.samples;
+  out.trace(event);
+  out.send(owner(slice), push);
+  step.pushes.emplace(PushKey{slice, push.node}, PendingPush{std::move(push), timer_from(now)});
+  // Behind its own push, the weights for the next step. Once only, if nodes are added later.
+  if (--step.unpushed.at(slice) > 0 || step.grant.last) return;
+  const Clock next = step.grant.clock + 1;
+  const SliceState& state = slices_[slice];
+  if ((state.pull && state.pull->clock == next) || (state.arrived && state.arrived->clock == next)) return;
+  StepGrant expected = step.grant;
+  expected.clock = next;
+  pull(now, slice, next, expected.floor(), out);
+}
+
+void WorkerClient::on_computed(TimeNs now, const StepComputed& computed, Outbox& out) {
+  OpenStep* step = find_step(computed.clock);
+  RUBATO_CHECK(step != nullptr && step->orders_open > 0, "step {} was computed and never ordered", computed.clock);
+  --step->orders_open;
+  step->tick.samples += computed.samples;
+  step->tick.correct += computed.correct;
+  step->tick.loss_sum += computed.loss_sum;
+  step->tick.wait_ns += computed.blocked_ns;
+  idle_since_ = now;
+  settle_if_complete(now, out);
+  begin_step_if_possible(now, out);
+}
+
+void WorkerClient::on_push_ack(TimeNs now, const protocol::PushAck& ack, Outbox& out) {
+  if (ack.fate == protocol::Fate::kFenced) {
+    enrollment_.leave({Cause::kEvicted, fmt::format("{} was taken out of the job", self_.name())}, out);
+    orders_.push_back(StopComputing{});
+    return;
+  }
+  OpenStep* step = find_step(ack.clock);
+  if (step == nullptr || step->pushes.erase({ack.slice, ack.node}) == 0) return;
+  if (ack.fate == protocol::Fate::kApplied) ++step->ages[ack.age];
+  if (ack.fate == protocol::Fate::kNonFinite || ack.fate == protocol::Fate::kDropped) ++step->tick.dropped;
+  settle_if_complete(now, out);
+  begin_step_if_possible(now, out);
+}
+
+void WorkerClient::settle_if_complete(TimeNs now, Outbox& out) {
+  while (OpenStep* step = find_step(settled_)) {
+    if (step->orders_open > 0 || !step->pushes.empty()) return;
+    step->tick.step_ns = static_cast<std::uint64_t>(now - step->began);
+    for (const auto& [age, count] : step->ages) step->tick.ages.push_back({age, count});
+    out.send(kSchedulerNode, step->tick);
+    if (unconfirmed_.empty()) tick_timer_ = timer_from(now);
+    unconfirmed_.emplace(step->tick.clock, std::move(step->tick));
+    last_done_ = step->grant.last;
+    open_.erase(settled_);
+    ++settled_;
+    if (OpenStep* next = find_step(settled_)) {
+      std::vector<protocol::Push> held = std::move(next->held);
+      for (protocol::Push& push : held) send_push(now, *next, std::move(push), out);
+    }
+  }
+}
+
+// ---- time -------------------------------------------------------------------------------------------
+
+// Whether a request is to be sent again now; the waits double, up to eight times the first.
+bool WorkerClient::due(TimeNs now, Timer& timer) const {
+  if (now - timer.sent < timer.wait) return false;
+  timer.sent = now;
+  timer.wait = std::min(timer.wait * 2, timing_.resend_after * 8);
+  return true;
+}
+
+void WorkerClient::resend(TimeNs now, Outbox& out) {
+  for (SliceState& state : slices_)
+    if (state.pull && due(now, state.timer)) out.send(owner(state.pull->slice), *state.pull);
+  for (auto& [clock, step] : open_)
+    for (auto& [key, pending] : step.pushes)
+      if (due(now, pending.timer)) out.send(owner(pending.push.slice), pending.push);
+  if (!unconfirmed_.empty() && due(now, tick_timer_))
+    for (const auto& [clock, tick] : unconfirmed_) out.send(kSchedulerNode, tick);
+}
+
+void WorkerClient::wake(TimeNs now, Outbox& out) {
+  if (enrollment_.over()) return;
+  if (now >= next_resend_) {
+    next_resend_ = now + timing_.resend_after / 4;
+    if (enrollment_.joined()) resend(now, out);
+  }
+  enrollment_.wake(now, heartbeat(now), out);
+  if (enrollment_.over()) orders_.push_back(StopComputing{});
+}
+
+protocol::Heartbeat WorkerClient::heartbeat(TimeNs now) const {
+  protocol::Heartbeat beat;
+  beat.waiting = waiting(now);
+  beat.refused_frames = refused_frames_;
+  return beat;
+}
+
+protocol::Waiting WorkerClient::waiting(TimeNs now) const {
+  const auto wait = [&](protocol::WaitKind kind, Clock clock, SliceId slice, TimeNs since) {
+    return protocol::Waiting{kind, clock, slice, static_cast<std::uint64_t>(now - since)};
+  };
+  if (last_done_) return {};
+  const bool computing = !open_.empty() && open_.rbegin()->second.orders_open > 0;
+  if (computing) {
+    const OpenStep& step = open_.rbegin()->second;
+    for (std::size_t slice = slices_.size(); slice-- > 0;)
+      if (!slices_[slice].delivered)
+        return wait(protocol::WaitKind::kWeights, step.grant.clock, static_cast<SliceId>(slice),
+                    std::max(step.began, slices_[slice].timer.since));
+    return {};
+  }
+  if (!open_.empty()) {
+    const OpenStep& step = open_.begin()->second;
+    if (!step.pushes.empty())
+      return wait(protocol::WaitKind::kAcknowledgement, step.grant.clock, step.pushes.begin()->first.first,
+                  idle_since_);
+  }
+  return wait(protocol::WaitKind::kGrant, next_step_ == kNoClock ? 0 : next_step_, 0, idle_since_);
+}
+
+}  // namespace rubato::worker
