@@ -75,6 +75,21 @@ class ArrivalFloors:
         pass
 
 
+class Aggregate:
+    """What one shard said of one slice's pushes of one clock."""
+
+    def __init__(self):
+        self.settles = []
+        self.covered = 0  # leaves
+        self.event = None  # the Apply
+        self.version_before = 0
+
+    def changes_weights(self):
+        """A gradient that is not finite spoils an aggregate, and one without samples has nothing to apply."""
+        fates = {settle.fate for settle in self.settles}
+        return APPLIED in fates and NON_FINITE not in fates
+
+
 class AggregateFloors:
     def __init__(self, run, setting):
         self.run = run
@@ -82,10 +97,7 @@ class AggregateFloors:
         self.start = None  # the clock of the first aggregate
         self.due = {}  # slice -> clock of its next aggregate
         self.versions = Counter()
-        self.contributors = defaultdict(list)  # (slice, clock) -> [Settle]
-        self.covered = Counter()  # (slice, clock) -> leaves
-        self.spoiled = set()  # (slice, clock) with a gradient that was not finite
-        self.applied = {}  # (slice, clock) -> (Apply, version before)
+        self.aggregates = defaultdict(Aggregate)  # by (slice, clock)
 
     def _due(self, slice_id):
         return self.due.setdefault(slice_id, self.start or 0)
@@ -103,27 +115,25 @@ class AggregateFloors:
             self.run.violate("leaves", f"settles step {event.clock} where {due} is due", event)
         if event.fate not in (APPLIED, NON_FINITE, EMPTY):
             self.run.violate("leaves", f"fate {event.fate} in a mode that waits for all", event)
-        key = (event.slice, event.clock)
-        self.contributors[key].append(event)
+        aggregate = self.aggregates[event.slice, event.clock]
+        aggregate.settles.append(event)
         leaves = span(event.level, event.index, self.setting.leaves)
         if leaves is not None:
-            self.covered[key] += leaves[1] - leaves[0]
-        if event.fate == NON_FINITE:
-            self.spoiled.add(key)
-        if key in self.spoiled and self.covered[key] >= self.setting.leaves:
+            aggregate.covered += leaves[1] - leaves[0]
+        if aggregate.covered >= self.setting.leaves and not aggregate.changes_weights():
             self.due[event.slice] = max(due, event.clock + 1)
 
     def apply(self, event):
-        key = (event.slice, event.clock)
+        aggregate = self.aggregates[event.slice, event.clock]
         due = self._due(event.slice)
-        if key in self.applied:
-            self.run.violate("leaves", "applied twice", self.applied[key][0], event)
-        elif event.clock != due and not (key in self.spoiled and event.clock == due - 1):
+        if aggregate.event is not None:
+            self.run.violate("leaves", "applied twice", aggregate.event, event)
+            return
+        if event.clock != due:
             self.run.violate("leaves", f"applies clock {event.clock} where {due} is due", event)
-        before = self.versions[event.slice]
-        if event.version not in (before, before + 1):
-            self.run.violate("version", f"says {event.version}, {before} were applied before", event)
-        self.applied.setdefault(key, (event, before))
+        aggregate.event, aggregate.version_before = event, self.versions[event.slice]
+        if event.version != aggregate.version_before + 1:
+            self.run.violate("version", f"says {event.version}, {aggregate.version_before} were applied before", event)
         self.versions[event.slice] = event.version
         self.due[event.slice] = max(due, event.clock + 1)
 
@@ -136,24 +146,19 @@ class AggregateFloors:
 
     def finish(self):
         """What can be said of an aggregate once the whole log is known."""
-        for key, (event, before) in self.applied.items():
-            settles = self.contributors.get(key, [])
-            whole = any(s.fate == APPLIED for s in settles) and key not in self.spoiled
-            if event.version == before and (whole or not settles):
-                self.run.violate("version", "an aggregate that changed nothing", event)
-            if not settles:
-                self.run.violate("leaves", "nothing was settled for it", event)
-        for key, settles in self.contributors.items():
-            self._check_contributors(key, settles)
+        for (slice_id, clock), aggregate in self.aggregates.items():
+            self._check(f"clock {clock} of slice {slice_id}", aggregate)
 
-    def _check_contributors(self, key, settles):
-        event = self.applied.get(key, (None,))[0]
-        if event is None and key not in self.spoiled:
-            self.run.violate("leaves", "settled, and its aggregate was never applied", *settles)
+    def _check(self, name, aggregate):
+        event, settles = aggregate.event, aggregate.settles
         lines = [*settles, event] if event else settles
-        fault = partition_fault([(s.level, s.index) for s in settles], self.setting.leaves)
+        if event is None and aggregate.changes_weights():
+            self.run.violate("leaves", f"{name}: settled as applied, and no line applies it", *lines)
+        if event is not None and not aggregate.changes_weights():
+            self.run.violate("leaves", f"{name}: applied, and no push says so", *lines)
+        fault = partition_fault([(settle.level, settle.index) for settle in settles], self.setting.leaves)
         if fault is not None:
-            self.run.violate("leaves", f"clock {key[1]} of slice {key[0]}: {fault}", *lines)
+            self.run.violate("leaves", f"{name}: {fault}", *lines)
         for settle in settles:
-            if event and settle.fate == APPLIED and settle.version != event.version:
-                self.run.violate("version", "the settled push and its aggregate differ", settle, event)
+            if event is not None and settle.fate == APPLIED and settle.version != event.version:
+                self.run.violate("version", "a push and its aggregate differ", settle, event)

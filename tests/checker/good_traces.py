@@ -44,10 +44,10 @@ def arrival(seed=1, die_at=None):
         used = {}
         for s in range(3):
             floor = min(marks[w][s] for w in clocks)
-            serve = dict(worker=worker, clock=clock, slice=s, version=versions[s], floor=floor)
-            trace.add(f"server-{s % 2}", "serve", **serve, snapshot=0)
             used[s] = versions[s]
-            trace.add(f"worker-{worker}", "use", worker=worker, clock=clock, bound=1, slice=s, version=used[s], floor=floor)
+            weights = dict(worker=worker, clock=clock, slice=s, version=used[s], floor=floor)
+            trace.add(f"server-{s % 2}", "serve", **weights, snapshot=0)
+            trace.add(f"worker-{worker}", "use", **weights, bound=1)
         yield
         for s in range(3):
             name = dict(worker=worker, clock=clock, slice=s, level=0, index=0)
