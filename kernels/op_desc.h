@@ -45,11 +45,12 @@ struct ConvolutionDesc {
 
 // Square window; rows and columns that fill no window are left out.
 struct PoolDesc {
-  enum class Kind : std::uint8_t { kMax, kAverage };
+  // kMaxRelu: the greatest of the window and 0. It is ReLU before the pool or after it, forward and
+  // backward alike, for the price of neither.
+  enum class Kind : std::uint8_t { kMax, kMaxRelu, kAverage };
   TensorShape input = {};
   Kind kind = Kind::kMax;
   std::int64_t window = 2, stride = 2;
-  Activation activation = Activation::kNone;
 };
 
 // Zeroes an element with probability `rate` and divides the others by 1 - rate. Whether an element lives

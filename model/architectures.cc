@@ -23,20 +23,20 @@ void add_hidden(LayerChain& chain, const std::vector<std::int64_t>& widths, Acti
 }
 
 void add_lenet(LayerChain& chain, Activation activation) {
-  const Pool pool = activation == Activation::kRelu ? Pool::kMax : Pool::kAverage;
-  chain.convolution("conv1", {.channels = 6, .kernel = 5, .padding = 2, .activation = activation});
+  const bool relu = activation == Activation::kRelu;  // then it is part of the pool
+  const Pool pool = relu ? Pool::kMaxRelu : Pool::kAverage;
+  const Activation before_pool = relu ? Activation::kNone : activation;
+  chain.convolution("conv1", {.channels = 6, .kernel = 5, .padding = 2, .activation = before_pool});
   chain.pool("pool1", {.kind = pool});
-  chain.convolution("conv2", {.channels = 16, .kernel = 5, .activation = activation});
+  chain.convolution("conv2", {.channels = 16, .kernel = 5, .activation = before_pool});
   chain.pool("pool2", {.kind = pool});
   add_hidden(chain, {120, 84}, activation);
 }
 
-// ReLU stands after the pool: it commutes with a maximum, forward and backward alike, and there reads a
-// quarter of the numbers.
 void add_cnn(LayerChain& chain, const ModelConfig& config) {
   for (std::size_t i = 0; i < config.channels.size(); ++i) {
     chain.convolution(fmt::format("conv{}", i + 1), {.channels = config.channels[i], .kernel = 3, .padding = 1});
-    chain.pool(fmt::format("pool{}", i + 1), {.kind = Pool::kMax, .activation = Activation::kRelu});
+    chain.pool(fmt::format("pool{}", i + 1), {.kind = Pool::kMaxRelu});
   }
   add_hidden(chain, {config.dense}, Activation::kRelu);
 }

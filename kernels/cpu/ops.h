@@ -10,6 +10,9 @@
 namespace rubato::kernels {
 
 std::unique_ptr<Op> make_op(const CpuContext& context, const DenseDesc& desc, const PlanHint& hint);
+std::unique_ptr<Op> make_op(const CpuContext& context, const ConvolutionDesc& desc, const PlanHint& hint);
+std::unique_ptr<Op> make_op(const CpuContext& context, const PoolDesc& desc, const PlanHint& hint);
+std::unique_ptr<Op> make_op(const CpuContext& context, const DropoutDesc& desc, const PlanHint& hint);
 std::unique_ptr<Loss> make_loss(const LossDesc& desc);
 
 }  // namespace rubato::kernels

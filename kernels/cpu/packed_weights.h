@@ -1,0 +1,55 @@
+// Weights in the layout that a primitive wants. Where that is the canonical one they are read, or
+// written, in place; elsewhere they are reordered: weights once a version, gradients once a call.
+//
+// Invariant: bind() comes before the others; the primitive bound must stay where it is.
+// Thread-safety: one owner.
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <span>
+
+#include "base/ids.h"
+#include "base/result.h"
+#include "kernels/cpu/primitive.h"
+
+namespace rubato::kernels {
+
+class PackedWeights {
+ public:
+  PackedWeights() = default;
+  // May throw dnnl::error.
+  PackedWeights(const CpuContext& context, const dnnl::memory::desc& canonical, const dnnl::memory::desc& wanted);
+
+  [[nodiscard]] std::size_t scratch_bytes() const { return scratch_bytes_; }
+  void bind(Primitive& user, void* scratch);
+  // Gives the user the values in its layout.
+  Status load(Primitive& user, const float* values, Version version);
+
+ private:
+  bool in_place_ = true;
+  std::size_t scratch_bytes_ = 0;
+  dnnl::memory packed_;
+  Primitive reorder_;
+  std::optional<Version> version_;  // of what `packed_` holds
+};
+
+class PackedGradient {
+ public:
+  PackedGradient() = default;
+  // May throw dnnl::error.
+  PackedGradient(const CpuContext& context, const dnnl::memory::desc& canonical, const dnnl::memory::desc& wanted);
+
+  [[nodiscard]] std::size_t scratch_bytes() const { return scratch_bytes_; }
+  void bind(Primitive& producer, void* scratch);
+  // Runs the producer and leaves its gradient in `gradient`, in canonical layout.
+  Status produce(Primitive& producer, float* gradient);
+
+ private:
+  bool in_place_ = true;
+  std::size_t scratch_bytes_ = 0;
+  dnnl::memory packed_;
+  Primitive reorder_;
+};
+
+}  // namespace rubato::kernels
