@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -174,12 +175,14 @@ Result<TensorFile> parse_safetensors(std::span<const std::byte> bytes, const std
 }
 
 Result<TensorFile> read_safetensors(const std::string& path) {
+  std::error_code failure;
+  const std::uintmax_t size = std::filesystem::file_size(path, failure);
+  if (failure) return Error{Cause::kData, fmt::format("{}: {}", path, failure.message())};
   std::ifstream file(path, std::ios::binary);
   if (!file) return Error{Cause::kData, fmt::format("{}: {}", path, std::strerror(errno))};
-  std::vector<char> bytes;
-  if (file.seekg(0, std::ios::end)) bytes.resize(static_cast<std::size_t>(file.tellg()));
-  if (!file.seekg(0) || !file.read(bytes.data(), static_cast<std::streamsize>(bytes.size()))) {
-    return Error{Cause::kData, fmt::format("{}: cannot read {} bytes", path, bytes.size())};
+  std::vector<char> bytes(size);
+  if (!file.read(bytes.data(), static_cast<std::streamsize>(size))) {
+    return Error{Cause::kData, fmt::format("{}: expected {} bytes, read {}", path, size, file.gcount())};
   }
   return parse_safetensors(std::as_bytes(std::span(bytes)), path);
 }

@@ -9,6 +9,7 @@
 #include <fstream>
 
 #include "base/job_schema.h"
+#include "tests/base/temp_directory.h"
 
 namespace rubato {
 namespace {
@@ -263,35 +264,23 @@ TEST(Job, ModesRoundTripAndAreStrict) {
   }
 }
 
-class JobFile : public testing::Test {
- protected:
-  JobFile() : directory_(std::filesystem::path(testing::TempDir()) / "rubato_job_file_test") {
-    std::filesystem::create_directories(directory_);
-  }
-  ~JobFile() override { std::filesystem::remove_all(directory_); }
-  std::string write(const std::string& text) const {
-    const auto path = directory_ / "job.toml";
-    std::ofstream(path) << text;
-    return path.string();
-  }
-  const std::filesystem::path directory_;
-};
-
-TEST_F(JobFile, MissingFilesAndDirectoriesSayWhatToDo) {
+TEST(JobFile, MissingFilesAndDirectoriesSayWhatToDo) {
+  const test::TempDirectory directory;
   EXPECT_EQ(error_of(load_job("/nowhere/job.toml")),
             "job file /nowhere/job.toml: No such file or directory; name a .toml file (jobs/ holds examples)");
-  EXPECT_THAT(error_of(load_job(directory_.string())), HasSubstr("is a directory"));
+  EXPECT_THAT(error_of(load_job(directory.path().string())), HasSubstr("is a directory"));
 }
 
-TEST_F(JobFile, DataPathsAreRelativeToTheFileAndTypedOnesToHere) {
-  const std::string path = write(
-      "[model]\nname = \"lenet5\"\n[data]\ntrain_inputs = \"../x\"\ntrain_labels = \"/y\"\n"
-      "test_inputs = \"z\"\ntest_labels = \"w\"\n");
+TEST(JobFile, DataPathsAreRelativeToTheFileAndTypedOnesToHere) {
+  const test::TempDirectory directory;
+  const std::string path = directory.file("job.toml");
+  std::ofstream(path) << "[model]\nname = \"lenet5\"\n[data]\ntrain_inputs = \"../x\"\ntrain_labels = \"/y\"\n"
+                         "test_inputs = \"z\"\ntest_labels = \"w\"\n";
   const auto job = load_job(path, {{"data.test_labels", "here"}});
   ASSERT_TRUE(job.ok()) << job.error().message;
-  EXPECT_EQ(job->data.train_inputs, (directory_.parent_path() / "x").lexically_normal());
+  EXPECT_EQ(job->data.train_inputs, directory.path().parent_path() / "x");
   EXPECT_EQ(job->data.train_labels, "/y");
-  EXPECT_EQ(job->data.test_inputs, directory_ / "z");
+  EXPECT_EQ(job->data.test_inputs, directory.path() / "z");
   EXPECT_EQ(job->data.test_labels, std::filesystem::current_path() / "here");
 }
 

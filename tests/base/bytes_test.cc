@@ -1,0 +1,39 @@
+#include "base/bytes.h"
+
+#include <gtest/gtest.h>
+
+#include <array>
+
+namespace rubato {
+namespace {
+
+TEST(Payload, CopiesShareOneOwner) {
+  Payload part;
+  {
+    const std::array<float, 4> values{1, 2, 3, 4};
+    const Payload whole = Payload::of_floats(values);
+    EXPECT_EQ(whole.size(), 16u);
+    part = whole.part(4, 8);
+    EXPECT_EQ(part.bytes().data(), whole.bytes().data() + 4);
+  }
+  ASSERT_EQ(part.floats().size(), 2u);  // the owner outlives `whole`
+  EXPECT_EQ(part.floats()[0], 2.0f);
+  EXPECT_EQ(part.floats()[1], 3.0f);
+}
+
+TEST(Payload, EmptyOnesArePayloadsToo) {
+  EXPECT_TRUE(Payload().empty());
+  EXPECT_TRUE(Payload().floats().empty());
+  EXPECT_TRUE(Payload::of({}).part(0, 0).empty());
+}
+
+TEST(PayloadDeathTest, PartsStayInside) {
+  const Payload payload = Payload::of(std::vector<std::byte>(8));
+  EXPECT_DEATH((void)payload.part(4, 5), "of 8 bytes");
+  EXPECT_DEATH((void)payload.part(9, 0), "of 8 bytes");
+  EXPECT_DEATH((void)payload.part(1, ~std::size_t{0}), "of 8 bytes");
+  EXPECT_DEATH((void)payload.part(0, 3).floats(), "3 bytes are no floats");
+}
+
+}  // namespace
+}  // namespace rubato

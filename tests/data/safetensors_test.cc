@@ -1,0 +1,161 @@
+#include "data/safetensors.h"
+
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <limits>
+#include <sstream>
+
+#include "tests/base/temp_directory.h"
+
+namespace rubato::data {
+namespace {
+
+using rubato::test::TempDirectory;
+using testing::HasSubstr;
+
+// A file of `header` (its length in front) and `values` zero bytes.
+std::string file_of(const std::string& header, std::size_t values) {
+  std::string bytes(8, '\0');
+  const std::uint64_t length = header.size();
+  std::memcpy(bytes.data(), &length, sizeof length);
+  return bytes + header + std::string(values, '\0');
+}
+
+Result<TensorFile> parse(const std::string& bytes) { return parse_safetensors(std::as_bytes(std::span(bytes)), "w"); }
+
+std::string error_of(const std::string& bytes) {
+  const auto file = parse(bytes);
+  if (file.ok()) return "(no error)";
+  EXPECT_EQ(file.error().cause, Cause::kData);
+  return file.error().message;
+}
+
+std::vector<TensorView> views(const std::vector<Tensor>& tensors) {
+  std::vector<TensorView> all;
+  for (const Tensor& tensor : tensors) all.push_back(tensor.view());
+  return all;
+}
+
+TEST(Safetensors, WritesTheBytesOfTheFormat) {
+  const TempDirectory directory;
+  const std::vector<Tensor> tensors{{"b", {2, 1}, {1.0f, -2.0f}}, {"a", {}, {0.5f}}};
+  ASSERT_TRUE(write_safetensors(directory.file("w"), views(tensors), {{"mode", "bsp"}}).ok());
+  std::ostringstream bytes;
+  bytes << std::ifstream(directory.file("w"), std::ios::binary).rdbuf();
+  std::string header = R"({"__metadata__":{"mode":"bsp"},"b":{"dtype":"F32","shape":[2,1],"data_offsets":[0,8]},)"
+                       R"("a":{"dtype":"F32","shape":[],"data_offsets":[8,12]}})";
+  header.resize((header.size() + 7) / 8 * 8, ' ');
+  EXPECT_EQ(bytes.str(), file_of(header, 0) + std::string("\x00\x00\x80\x3f\x00\x00\x00\xc0\x00\x00\x00\x3f", 12));
+}
+
+TEST(Safetensors, ReadsBackWhatItWroteBitForBit) {
+  const TempDirectory directory;
+  const float nan = std::numeric_limits<float>::quiet_NaN(), tiny = std::numeric_limits<float>::denorm_min();
+  const std::vector<Tensor> tensors{
+      {"z.weight", {2, 3}, {1, 2, 3, -0.0f, nan, tiny}}, {"a \"quoted\" \n ü", {1}, {7}}, {"none", {0, 5}, {}}};
+  ASSERT_TRUE(write_safetensors(directory.file("w"), views(tensors), {{"k", "v"}}).ok());
+  const auto file = read_safetensors(directory.file("w"));
+  ASSERT_TRUE(file.ok()) << file.error().message;
+  EXPECT_EQ(file->metadata, (Metadata{{"k", "v"}}));
+  ASSERT_EQ(file->tensors.size(), tensors.size());
+  for (std::size_t i = 0; i < tensors.size(); ++i) {
+    EXPECT_EQ(file->tensors[i].name, tensors[i].name);
+    EXPECT_EQ(file->tensors[i].shape, tensors[i].shape);
+    ASSERT_EQ(file->tensors[i].values.size(), tensors[i].values.size());
+    EXPECT_EQ(std::memcmp(file->tensors[i].values.data(), tensors[i].values.data(), tensors[i].values.size() * 4), 0);
+  }
+}
+
+TEST(Safetensors, AnEmptyFileIsAFile) {
+  EXPECT_TRUE(parse(file_of("{}", 0)).ok());
+  EXPECT_TRUE(parse(file_of("{}      ", 0)).ok());
+}
+
+struct Wrong {
+  const char* name;
+  std::string bytes;
+  const char* message;
+};
+
+class WrongSafetensors : public testing::TestWithParam<Wrong> {};
+
+TEST_P(WrongSafetensors, SaysWhatWasExpectedAndFound) {
+  EXPECT_THAT(error_of(GetParam().bytes), HasSubstr(GetParam().message));
+}
+
+std::string entry(const std::string& name, const std::string& shape, const std::string& offsets,
+                  const std::string& dtype = "F32") {
+  return fmt::format(R"("{}":{{"dtype":"{}","shape":{},"data_offsets":{}}})", name, dtype, shape, offsets);
+}
+
+std::string object(const std::string& entries) { return fmt::format("{{{}}}", entries); }
+
+INSTANTIATE_TEST_SUITE_P(
+    Table, WrongSafetensors,
+    testing::ValuesIn(std::vector<Wrong>{
+        {"empty", "", "expected the 8 bytes of a safetensors header length, found 0"},
+        {"long_header", file_of("{}", 0).substr(0, 9), "expected a header of 2 bytes, found 1 bytes"},
+        {"absurd_header", std::string(16, '\xff'), "expected a header of 18446744073709551615 bytes"},
+        {"no_json", file_of("hello", 0), "the header is no JSON object"},
+        {"list", file_of("[]", 0), "the header is no JSON object"},
+        {"cut_json", file_of("{\"a\":", 0), "the header is no JSON object"},
+        {"twice", file_of(object(entry("a", "[1]", "[0,4]") + "," + entry("a", "[1]", "[0,4]")), 4),
+         "the header has \"a\" twice"},
+        {"entry_is_number", file_of("{\"a\":1}", 0), "tensor a: expected an object"},
+        {"no_dtype", file_of("{\"a\":{}}", 0), "tensor a: expected dtype \"F32\", found none"},
+        {"bf16", file_of(object(entry("a", "[1]", "[0,2]", "BF16")), 2), "expected dtype \"F32\", found \"BF16\""},
+        {"shape_text", file_of(object(entry("a", "\"1\"", "[0,4]")), 4), "shape must be a list of whole numbers"},
+        {"shape_negative", file_of(object(entry("a", "[-1]", "[0,4]")), 4), "shape must be a list of whole"},
+        {"shape_fraction", file_of(object(entry("a", "[1.5]", "[0,4]")), 4), "shape must be a list of whole"},
+        {"one_offset", file_of(object(entry("a", "[1]", "[4]")), 4), "data_offsets must be two whole numbers"},
+        {"offsets_reversed", file_of(object(entry("a", "[1]", "[4,0]")), 4), "data_offsets 4 to 0 are not within"},
+        {"offsets_outside", file_of(object(entry("a", "[2]", "[0,8]")), 4), "not within the 4 bytes of values"},
+        {"too_few_values", file_of(object(entry("a", "[3]", "[0,8]")), 8), "shape does not fit its 8 bytes"},
+        {"half_a_float", file_of(object(entry("a", "[1]", "[0,5]")), 5), "shape does not fit its 5 bytes"},
+        {"overflowing_shape", file_of(object(entry("a", "[4294967296,4294967296,4]", "[0,0]")), 0),
+         "shape does not fit its 0 bytes"},
+        {"extent_beyond_64_bits", file_of(object(entry("a", "[0,18446744073709551615]", "[0,0]")), 0),
+         "shape does not fit"},
+        {"zero_with_values", file_of(object(entry("a", "[0]", "[0,4]")), 4), "shape does not fit its 4 bytes"},
+        {"hole", file_of(object(entry("a", "[1]", "[4,8]")), 8), "start at byte 4, expected 0: a hole or an overlap"},
+        {"overlap", file_of(object(entry("a", "[2]", "[0,8]") + "," + entry("b", "[2]", "[4,12]")), 12),
+         "tensor b: its values start at byte 4, expected 8"},
+        {"trailing", file_of(object(entry("a", "[1]", "[0,4]")), 5), "expected 4 bytes of values, found 5"},
+        {"metadata_number", file_of("{\"__metadata__\":{\"a\":1}}", 0), "__metadata__ must map text to text"},
+        {"metadata_list", file_of("{\"__metadata__\":[]}", 0), "__metadata__ must map text to text"},
+    }),
+    [](const auto& test) { return std::string(test.param.name); });
+
+TEST(Safetensors, EveryCutIsRefusedAndNoBitFlipCrashes) {
+  const std::string file = file_of(object(entry("a", "[2]", "[0,8]") + "," + entry("b", "[1]", "[8,12]")), 12);
+  ASSERT_EQ(error_of(file), "(no error)");
+  for (std::size_t length = 0; length < file.size(); ++length)
+    EXPECT_NE(error_of(file.substr(0, length)), "(no error)");
+  for (std::size_t bit = 0; bit < file.size() * 8; ++bit) {
+    std::string flipped = file;
+    flipped[bit / 8] ^= static_cast<char>(1 << bit % 8);
+    (void)error_of(flipped);
+  }
+}
+
+TEST(Safetensors, FilesThatCannotBeReadOrWritten) {
+  EXPECT_EQ(read_safetensors("/nowhere/w").error().message, "/nowhere/w: No such file or directory");
+  const TempDirectory directory;
+  EXPECT_FALSE(read_safetensors(directory.path().string()).ok());
+  EXPECT_EQ(write_safetensors("/nowhere/w", {}).error().cause, Cause::kStorage);
+}
+
+TEST(SafetensorsDeathTest, TensorsThatDoNotFitAreABug) {
+  const std::vector<Tensor> twice{{"a", {1}, {1}}, {"a", {1}, {1}}}, short_of{{"a", {2}, {1}}};
+  EXPECT_DEATH((void)write_safetensors("/tmp/w", views(twice)), "two tensors named a");
+  EXPECT_DEATH((void)write_safetensors("/tmp/w", views(short_of)), "a has 1 values");
+}
+
+}  // namespace
+}  // namespace rubato::data
