@@ -1,0 +1,50 @@
+"""Runs clang-tidy over the product's sources, as many at a time as there are processors.
+
+Usage: lint.py BUILD_DIR [SOURCE...]   (sources relative to the repository's root; without any, all)
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import rules
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def sources(build_dir: str) -> list[str]:
+    """What the build compiles as C++ in the folders of the table."""
+    commands = json.loads((Path(build_dir) / "compile_commands.json").read_text())
+    paths = {Path(command["file"]) for command in commands}
+    inside = [path.relative_to(ROOT) for path in paths if path.is_relative_to(ROOT) and path.suffix == ".cc"]
+    return sorted(str(path) for path in inside if path.parts[0] in rules.MAY_INCLUDE)
+
+
+def lint(build_dir: str, source: str) -> str:
+    """What clang-tidy has against one source; empty if nothing."""
+    result = subprocess.run(["clang-tidy", "-p", build_dir, "--quiet", source],
+                            cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return "" if result.returncode == 0 else result.stdout or result.stderr
+
+
+def main(build_dir: str, *asked: str) -> int:
+    if not shutil.which("clang-tidy"):
+        print("skipped: no clang-tidy here: scripts/setup.sh --test installs it")
+        return 77
+    chosen = list(asked) or sources(build_dir)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        complaints = [text for text in pool.map(lambda source: lint(build_dir, source), chosen) if text]
+    for text in complaints:
+        print(text)
+    print(f"lint: {len(complaints)} of {len(chosen)} sources")
+    return 1 if complaints else 0
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 2:
+        sys.exit(__doc__)
+    sys.exit(main(*sys.argv[1:]))
