@@ -1,0 +1,241 @@
+// How a slice settles pushes: the half of Slice that server/slice.h calls "settling".
+#include <algorithm>
+#include <span>
+
+#include "kernels/cpu/apply_rule.h"
+#include "server/slice.h"
+
+namespace rubato::server {
+
+using protocol::Envelope;
+using protocol::Fate;
+using protocol::Level;
+using protocol::Outbox;
+using protocol::Push;
+using protocol::PushAck;
+using protocol::TraceKind;
+
+namespace {
+
+bool is_empty(const Push& push) { return push.samples == 0 || push.gradient.empty(); }
+
+}  // namespace
+
+void Slice::push(const Envelope& envelope, const Push& push, Outbox& out) {
+  if (state_.apply == Mode::Apply::kAggregate) {
+    push_aggregate(envelope, push, out);
+  } else {
+    push_on_arrival(envelope, push, out);
+  }
+}
+
+// What is wrong with a push, if anything is.
+std::string Slice::complaint(const Push& push) const {
+  if (!is_empty(push) && push.gradient.size() != elements() * sizeof(float))
+    return fmt::format("a gradient of {} bytes for {}, which has {} elements", push.gradient.size(),
+                       protocol::describe_slice(spec_, state_.manifest), elements());
+  if (push.version > version())
+    return fmt::format("a push computed on version {} of {}, which is at version {}", push.version,
+                       protocol::describe_slice(spec_, state_.manifest), version());
+  return {};
+}
+
+// ---- on arrival -------------------------------------------------------------------------------------
+
+void Slice::push_on_arrival(const Envelope& envelope, const Push& push, Outbox& out) {
+  const std::uint32_t worker = envelope.from.rank;
+  const std::vector<Mark>& marks = current_->header.marks;
+  const auto mark = std::ranges::find(marks, worker, &Mark::worker);
+  const Clock last = mark == marks.end() ? kNoClock : mark->ack.clock;
+  if (push.clock <= last) {
+    count_repeat(envelope, push, out);
+    // A worker has one clock that is not settled everywhere, so nobody waits for an older answer.
+    if (push.clock == last) out.reply(envelope, mark->ack);
+    return;
+  }
+  // A step is taken only after the one before it was settled everywhere: a gap would be a floor that lies.
+  if (push.clock != std::max(last + 1, state_.members.active().at(worker).start_clock)) {
+    ++state_.early;
+    return;
+  }
+  if (const std::string why = complaint(push); !why.empty()) return state_.refuse(envelope, why, out);
+
+  PushAck ack{.slice = id_, .clock = push.clock, .node = push.node, .fate = Fate::kApplied};
+  if (is_empty(push)) {
+    ack.fate = Fate::kEmpty;
+  } else if (!kernels::cpu::all_finite(push.gradient.floats())) {
+    ack.fate = Fate::kNonFinite;
+    alarm(worker, push.clock, out);
+  }
+  ack.age = version() - push.version;
+  // The mark is written into the slot before that is published. A fate without an update has no new slot:
+  // its mark goes into the header of the current one.
+  SlotRef next = ack.fate == Fate::kApplied ? updated(push.gradient.floats(), 1.0 / push.samples, push.rate) : current_;
+  ack.version = next->header.version;
+  auto& next_marks = next->header.marks;
+  auto entry = std::ranges::lower_bound(next_marks, worker, {}, &Mark::worker);
+  if (entry == next_marks.end() || entry->worker != worker) entry = next_marks.insert(entry, {worker, {}});
+  entry->ack = ack;
+  entry->ack.floor = ack.floor = floor_of(next->header);
+  current_ = std::move(next);
+
+  count_settled(worker, ack, push.samples, out);
+  out.reply(envelope, ack);
+  serve_waiting(out);
+}
+
+// ---- aggregate --------------------------------------------------------------------------------------
+
+void Slice::push_aggregate(const Envelope& envelope, const Push& push, Outbox& out) {
+  if (!open_.sum.valid(push.node))
+    return state_.refuse(
+        envelope, fmt::format("leaves ({}, {}) of a batch of {}", push.node.level, push.node.index, state_.leaves),
+        out);
+  const Clock settled_clocks = current_->header.settled;
+  if (push.clock < settled_clocks) {
+    if (push.version > version()) return state_.refuse(envelope, complaint(push), out);
+    count_repeat(envelope, push, out);
+    if (push.clock == settled_clocks - 1) out.reply(envelope, ack_of_clock(push.node, push.version));
+    return;
+  }
+  if (push.clock > settled_clocks) {
+    ++state_.early;
+    return;
+  }
+  if (const std::string why = complaint(push); !why.empty()) return state_.refuse(envelope, why, out);
+  contribute(envelope, push, out);
+  if (open_.sum.complete()) settle_clock(out);
+}
+
+void Slice::contribute(const Envelope& envelope, const Push& push, Outbox& out) {
+  if (open_.contributions.empty()) {
+    open_.rate = push.rate;
+    open_.rule_epoch = push.rule_epoch;
+  }
+  if (push.rate != open_.rate || push.rule_epoch != open_.rule_epoch)
+    return state_.refuse(envelope,
+                         fmt::format("a push of clock {} at rate {} and rule epoch {}; the others of that clock are "
+                                     "at {} and {}",
+                                     push.clock, push.rate, push.rule_epoch, open_.rate, open_.rule_epoch),
+                         out);
+  switch (open_.sum.look(push.node)) {
+    case Aggregate::Added::kOverlapping:
+      return state_.refuse(envelope,
+                           fmt::format("leaves ({}, {}), of which some were pushed for clock {} already",
+                                       push.node.level, push.node.index, push.clock),
+                           out);
+    case Aggregate::Added::kRepeat:
+      count_repeat(envelope, push, out);
+      return await_answer(envelope, push, false);
+    case Aggregate::Added::kAdded:
+      break;
+  }
+  Payload gradient = is_empty(push) ? Payload() : push.gradient;
+  if (!gradient.empty()) {
+    open_.samples += push.samples;
+    if (!kernels::cpu::all_finite(gradient.floats())) {
+      open_.nonfinite = true;
+      gradient = {};
+      alarm(envelope.from.rank, push.clock, out);
+    }
+  }
+  open_.sum.add(push.node, std::move(gradient), state_.sums);
+  await_answer(envelope, push, true);
+}
+
+void Slice::await_answer(const Envelope& envelope, const Push& push, bool added) {
+  for (Contribution& contribution : open_.contributions) {
+    if (contribution.envelope.from != envelope.from || contribution.node != push.node) continue;
+    contribution.envelope = envelope;  // it may have come by a new connection
+    return;
+  }
+  open_.contributions.push_back({envelope, push.node, push.version, push.samples, added});
+}
+
+void Slice::settle_clock(Outbox& out) {
+  const Clock clock = current_->header.settled;
+  // Finite gradients may have an infinite sum. Whose fault that is nobody can say; the last one is named.
+  if (!open_.nonfinite && open_.sum.added_up() && !kernels::cpu::all_finite(open_.sum.sum())) {
+    open_.nonfinite = true;
+    alarm(open_.contributions.back().envelope.from.rank, clock, out);
+  }
+  const Fate fate = open_.nonfinite ? Fate::kNonFinite : open_.samples == 0 ? Fate::kEmpty : Fate::kApplied;
+  SlotRef next = fate == Fate::kApplied ? updated(open_.sum.sum(), 1.0 / static_cast<double>(open_.samples), open_.rate)
+                                        : current_;
+  next->header.settled = clock + 1;
+  next->header.fate = fate;
+  current_ = std::move(next);
+  open_.sum.clear(state_.sums);
+  const std::vector<Contribution> contributions = std::exchange(open_.contributions, {});
+  open_.samples = 0;
+  open_.nonfinite = false;
+
+  for (const Contribution& contribution : contributions) {
+    const PushAck ack = ack_of_clock(contribution.node, contribution.echoed);
+    if (contribution.added) count_settled(contribution.envelope.from.rank, ack, contribution.samples, out);
+    out.reply(contribution.envelope, ack);
+  }
+  if (fate == Fate::kApplied)
+    out.trace({.kind = TraceKind::kApply, .clock = clock, .slice = id_, .version = version()});
+  serve_waiting(out);
+}
+
+// The answer to every push of the clock settled last: the same whenever it is asked for, as no update
+// comes between.
+PushAck Slice::ack_of_clock(protocol::LeafNode node, Version echoed) const {
+  const SlotHeader& header = current_->header;
+  const Version before = header.fate == Fate::kApplied ? header.version - 1 : header.version;
+  return {.slice = id_,
+          .clock = header.settled - 1,
+          .node = node,
+          .fate = header.fate,
+          .version = header.version,
+          .age = before > echoed ? before - echoed : 0,
+          .floor = header.settled};
+}
+
+// ---- both -------------------------------------------------------------------------------------------
+
+// The slot that follows the current one, not yet published. The pieces of a slice share one rule.
+SlotRef Slice::updated(std::span<const float> gradient, double gradient_scale, double rate) {
+  SlotRef next = pool_->take();
+  next->header = current_->header;
+  next->header.version = version() + 1;
+  const kernels::UpdateScalars scalars = kernels::update_scalars(
+      state_.rule, state_.manifest[spec_.pieces.front().parameter], rate, gradient_scale, next->header.version);
+  kernels::cpu::apply_rule(state_.rule, scalars, std::as_const(*current_).view(), gradient, next->view());
+  return next;
+}
+
+void Slice::alarm(std::uint32_t worker, Clock clock, Outbox& out) {
+  ++state_.counters.nonfinite;
+  out.note(Level::kWarning, fmt::format("the gradient of {} from worker-{} at clock {} is not finite: dropped",
+                                        protocol::describe_slice(spec_, state_.manifest), worker, clock));
+  out.send(kSchedulerNode, protocol::Alarm{id_, worker, clock});
+}
+
+void Slice::count_repeat(const Envelope& envelope, const Push& push, Outbox& out) {
+  ++state_.counters.repeated;
+  out.trace({.kind = TraceKind::kRepeat,
+             .worker = envelope.from.rank,
+             .clock = push.clock,
+             .slice = id_,
+             .level = push.node.level,
+             .index = push.node.index});
+}
+
+void Slice::count_settled(std::uint32_t worker, const PushAck& ack, std::uint32_t samples, Outbox& out) {
+  ++state_.counters.pushes;
+  out.trace({.kind = TraceKind::kSettle,
+             .worker = worker,
+             .clock = ack.clock,
+             .slice = id_,
+             .level = ack.node.level,
+             .index = ack.node.index,
+             .samples = samples,
+             .version = ack.version,
+             .age = ack.age,
+             .fate = static_cast<std::uint32_t>(ack.fate)});
+}
+
+}  // namespace rubato::server

@@ -1,0 +1,150 @@
+#include "server/slice.h"
+
+#include <algorithm>
+#include <limits>
+#include <span>
+
+#include "kernels/initialize.h"
+
+namespace rubato::server {
+
+using protocol::Envelope;
+using protocol::Outbox;
+using protocol::Pull;
+using protocol::TraceKind;
+
+Slice::Slice(SliceId id, protocol::SliceSpec spec, std::shared_ptr<SlotPool> pool, ShardState& state)
+    : id_(id),
+      spec_(std::move(spec)),
+      pool_(std::move(pool)),
+      state_(state),
+      current_(pool_->take()),
+      open_(state.leaves) {
+  const kernels::SlotView view = current_->view();
+  std::size_t at = 0;
+  for (const protocol::Piece& piece : spec_.pieces) {
+    kernels::initialize(state_.manifest[piece.parameter], state_.seed, static_cast<std::int64_t>(piece.first),
+                        view.weights.subspan(at, piece.count));
+    at += piece.count;
+  }
+  for (std::span<float> plane : view.state) std::ranges::fill(plane, 0.0f);
+  current_->header = {};
+}
+
+// ---- floors -----------------------------------------------------------------------------------------
+
+Clock Slice::settled_of(std::uint32_t worker) const {
+  const SlotHeader& header = current_->header;
+  if (state_.apply == Mode::Apply::kAggregate) return header.settled - 1;
+  const auto mark = std::ranges::find(header.marks, worker, &Mark::worker);
+  return mark == header.marks.end() ? kNoClock : mark->ack.clock;
+}
+
+Clock Slice::floor_of(const SlotHeader& header) const {
+  if (state_.apply == Mode::Apply::kAggregate) return header.settled;
+  // Both lists are in order of ranks. Of workers that are gone the marks stay, for Sealed and for a floor
+  // when nobody is left.
+  const auto& active = state_.members.active();
+  Clock least = std::numeric_limits<Clock>::max(), highest = 0;
+  auto mark = header.marks.begin();
+  for (const auto& [rank, worker] : active) {
+    while (mark != header.marks.end() && mark->worker < rank) ++mark;
+    const bool marked = mark != header.marks.end() && mark->worker == rank;
+    least = std::min(least, std::max(worker.start_clock, marked ? mark->ack.clock + 1 : 0));
+  }
+  if (!active.empty()) return least;
+  for (const Mark& gone : header.marks) highest = std::max(highest, gone.ack.clock + 1);
+  return highest;
+}
+
+// With all workers gone nothing can come any more, and whoever waited for more gets what there is.
+bool Slice::reached(Clock clock) const { return state_.members.drained() || floor() >= clock; }
+
+// ---- pulls ------------------------------------------------------------------------------------------
+
+void Slice::pull(const Envelope& envelope, const Pull& pull, Outbox& out) {
+  if (pull.snapshot != 0) {
+    if (const Pinned* fixed = find_pinned(pull.snapshot)) return answer(envelope, pull, *fixed, out);
+    if (state_.find_snapshot(pull.snapshot) != nullptr) return park(envelope, pull, out);
+    return state_.refuse(envelope, fmt::format("a pull from snapshot {}, which is not held", pull.snapshot), out);
+  }
+  if (!reached(pull.floor)) return park(envelope, pull, out);
+  answer(envelope, pull, {0, current_, version(), floor()}, out);
+}
+
+void Slice::park(const Envelope& envelope, const Pull& pull, Outbox& out) {
+  for (Parked& parked : parked_) {
+    if (parked.envelope.from != envelope.from) continue;
+    if (pull.clock >= parked.pull.clock) parked = {envelope, pull};  // an older one came late
+    return;
+  }
+  if (parked_.size() >= kParkedMax) return state_.refuse(envelope, "too many pulls wait", out);
+  parked_.push_back({envelope, pull});
+}
+
+void Slice::answer(const Envelope& envelope, const Pull& pull, const Pinned& source, Outbox& out) const {
+  Payload weights = pinned(source.slot);
+  // Readers so slow that slots run short get a copy instead (server/slot.h).
+  if (pool_->crowded()) weights = Payload::copy_of(weights.bytes());
+  if (envelope.from.role == Role::kWorker || pull.snapshot != 0)
+    out.trace({.kind = TraceKind::kServe,
+               .worker = envelope.from.rank,
+               .clock = pull.clock,
+               .slice = id_,
+               .floor = source.floor,
+               .version = source.version,
+               .snapshot = pull.snapshot});
+  out.reply(envelope,
+            protocol::Weights{id_, pull.clock, source.version, source.floor, pull.snapshot, std::move(weights)});
+}
+
+void Slice::membership_changed(Outbox& out) {
+  std::erase_if(parked_, [&](const Parked& parked) {
+    const Envelope& from = parked.envelope;
+    return from.from.role == Role::kWorker &&
+           state_.members.admit(from.from.rank, from.incarnation) == Admission::kFenced;
+  });
+  serve_waiting(out);
+}
+
+void Slice::serve_waiting(Outbox& out) {
+  for (HeldSnapshot& snapshot : state_.snapshots) {
+    if (find_pinned(snapshot.id) == nullptr && reached(snapshot.clock)) pin(snapshot);
+  }
+  std::erase_if(parked_, [&](const Parked& parked) {
+    const Pull& pull = parked.pull;
+    if (pull.snapshot != 0) {
+      const Pinned* fixed = find_pinned(pull.snapshot);
+      if (fixed != nullptr) answer(parked.envelope, pull, *fixed, out);
+      return fixed != nullptr;
+    }
+    if (!reached(pull.floor)) return false;
+    answer(parked.envelope, pull, {0, current_, version(), floor()}, out);
+    return true;
+  });
+}
+
+// ---- snapshots --------------------------------------------------------------------------------------
+
+const Slice::Pinned* Slice::find_pinned(std::uint64_t snapshot) const {
+  const auto at = std::ranges::find(snapshots_, snapshot, &Pinned::id);
+  return at == snapshots_.end() ? nullptr : &*at;
+}
+
+void Slice::hold(HeldSnapshot& snapshot, Outbox& out) {
+  if (floor() > snapshot.clock) snapshot.exact = false;
+  serve_waiting(out);
+}
+
+void Slice::pin(HeldSnapshot& snapshot) {
+  snapshots_.push_back({snapshot.id, current_, version(), floor()});
+  if (state_.apply == Mode::Apply::kAggregate && floor() != snapshot.clock) snapshot.exact = false;
+  --snapshot.missing;
+}
+
+void Slice::release(std::uint64_t snapshot) {
+  std::erase_if(snapshots_, [&](const Pinned& held) { return held.id == snapshot; });
+  std::erase_if(parked_, [&](const Parked& parked) { return parked.pull.snapshot == snapshot; });
+}
+
+}  // namespace rubato::server

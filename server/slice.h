@@ -1,0 +1,120 @@
+// One slice of a shard: its current slot, what is settled of each worker, the open aggregate, the pulls
+// that wait, the snapshots that hold it.
+//
+// Settling (server/settle.cc). A push that may be settled fixes its fate, and, where it is applied, makes
+// the next version; its acknowledgement goes out at once and a repeat gets the same one again.
+//   on arrival  each push is one update; a worker's clocks come one after the other, and its mark
+//               remembers the last
+//   aggregate   the pushes of one clock are summed along the leaf tree; when the root is complete they
+//               are one update, and all are acknowledged. What a dead worker has pushed stays: the
+//               scheduler hands its leaves to others, and whatever comes twice is a repeat
+//
+// Reading (server/slice.cc). The floor is the least clock that is not settled for every active worker. It
+// decides which pulls are answered, and when a snapshot keeps the current slot. Answers do not copy: they
+// pin the slot.
+//
+// Thread-safety: belongs to one shard.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "server/shard_state.h"
+#include "server/slot.h"
+
+namespace rubato::server {
+
+// Pulls that wait on one slice; workers and evaluators have one each.
+inline constexpr std::size_t kParkedMax = 8192;
+
+class Slice {
+ public:
+  // Starts with the weights that follow from the job's seed. `state` outlives the slice.
+  Slice(SliceId id, protocol::SliceSpec spec, std::shared_ptr<SlotPool> pool, ShardState& state);
+
+  // The sender is admitted.
+  void push(const protocol::Envelope& envelope, const protocol::Push& push, protocol::Outbox& out);
+  // The sender is not fenced.
+  void pull(const protocol::Envelope& envelope, const protocol::Pull& pull, protocol::Outbox& out);
+
+  // The active workers are others than before: the floor may have moved.
+  void membership_changed(protocol::Outbox& out);
+
+  // `snapshot` was just entered into the shard's list. / It was just taken from it.
+  void hold(HeldSnapshot& snapshot, protocol::Outbox& out);
+  void release(std::uint64_t snapshot);
+
+  [[nodiscard]] Version version() const { return current_->header.version; }
+  [[nodiscard]] Clock floor() const { return floor_of(current_->header); }
+  [[nodiscard]] std::size_t elements() const { return current_->view().weights.size(); }
+
+  // The highest clock settled of this worker, or kNoClock. In aggregates: of everybody.
+  [[nodiscard]] Clock settled_of(std::uint32_t worker) const;
+
+ private:
+  struct Pinned {
+    std::uint64_t id = 0;
+    SlotRef slot;
+    Version version = 0;
+    std::int64_t floor = 0;
+  };
+  struct Parked {
+    protocol::Envelope envelope;
+    protocol::Pull pull;
+  };
+  // One push of the open clock: who waits for an answer, and whether these leaves were added for it (they
+  // were not if another worker's had come before).
+  struct Contribution {
+    protocol::Envelope envelope;
+    protocol::LeafNode node;
+    Version echoed = 0;
+    std::uint32_t samples = 0;
+    bool added = false;
+  };
+  // The aggregate of the lowest clock that is not settled.
+  struct OpenClock {
+    explicit OpenClock(std::uint32_t leaves) : sum(leaves) {}
+    Aggregate sum;
+    std::uint64_t samples = 0;
+    double rate = 0.0;  // of all pushes of the clock, as is the rule epoch
+    std::uint32_t rule_epoch = 0;
+    bool nonfinite = false;
+    std::vector<Contribution> contributions;
+  };
+
+  // ---- reading
+  [[nodiscard]] Clock floor_of(const SlotHeader& header) const;
+  [[nodiscard]] bool reached(Clock floor) const;
+  void serve_waiting(protocol::Outbox& out);
+  void park(const protocol::Envelope& envelope, const protocol::Pull& pull, protocol::Outbox& out);
+  void answer(const protocol::Envelope& envelope, const protocol::Pull& pull, const Pinned& source,
+              protocol::Outbox& out) const;
+  [[nodiscard]] const Pinned* find_pinned(std::uint64_t snapshot) const;
+  void pin(HeldSnapshot& snapshot);
+
+  // ---- settling
+  void push_on_arrival(const protocol::Envelope& envelope, const protocol::Push& push, protocol::Outbox& out);
+  void push_aggregate(const protocol::Envelope& envelope, const protocol::Push& push, protocol::Outbox& out);
+  void contribute(const protocol::Envelope& envelope, const protocol::Push& push, protocol::Outbox& out);
+  void settle_clock(protocol::Outbox& out);
+  void await_answer(const protocol::Envelope& envelope, const protocol::Push& push, bool added);
+  [[nodiscard]] protocol::PushAck ack_of_clock(protocol::LeafNode node, Version echoed) const;
+  [[nodiscard]] std::string complaint(const protocol::Push& push) const;
+  [[nodiscard]] SlotRef updated(std::span<const float> gradient, double gradient_scale, double rate);
+  void alarm(std::uint32_t worker, Clock clock, protocol::Outbox& out);
+  void count_repeat(const protocol::Envelope& envelope, const protocol::Push& push, protocol::Outbox& out);
+  void count_settled(std::uint32_t worker, const protocol::PushAck& ack, std::uint32_t samples, protocol::Outbox& out);
+
+  SliceId id_;
+  protocol::SliceSpec spec_;
+  std::shared_ptr<SlotPool> pool_;
+  ShardState& state_;
+
+  SlotRef current_;
+  OpenClock open_;
+  std::vector<Pinned> snapshots_;
+  std::vector<Parked> parked_;
+};
+
+}  // namespace rubato::server

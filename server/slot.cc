@@ -1,0 +1,76 @@
+#include "server/slot.h"
+
+#include <algorithm>
+#include <new>
+
+namespace rubato::server {
+namespace {
+
+// A cache line, and the width of an AVX-512 register.
+constexpr std::size_t kAlignment = 64;
+
+std::size_t padded(std::size_t elements) {
+  constexpr std::size_t kFloats = kAlignment / sizeof(float);
+  return (elements + kFloats - 1) / kFloats * kFloats;
+}
+
+}  // namespace
+
+void Slot::AlignedDelete::operator()(float* values) const { ::operator delete (values, std::align_val_t{kAlignment}); }
+
+Slot::Slot(std::size_t elements, std::size_t planes) {
+  RUBATO_CHECK(planes <= kernels::kStatePlanesMax, "{} state planes", planes);
+  const std::size_t stride = padded(elements), count = stride * (planes + 1);
+  values_.reset(static_cast<float*>(::operator new (count * sizeof(float), std::align_val_t{kAlignment})));
+  std::fill_n(values_.get(), count, 0.0f);
+  view_.weights = {values_.get(), elements};
+  for (std::size_t plane = 0; plane < planes; ++plane) {
+    view_.state[plane] = {values_.get() + (plane + 1) * stride, elements};
+  }
+}
+
+Result<std::shared_ptr<SlotPool>> SlotPool::create(Shape shape, Bounds bounds) {
+  try {
+    std::shared_ptr<SlotPool> pool(new SlotPool(shape, bounds));
+    std::vector<SlotRef> first;
+    for (std::size_t i = 0; i < bounds.slices + 1; ++i) first.push_back(pool->take());
+    return pool;
+  } catch (const std::bad_alloc&) {
+    return Error{Cause::kInternal, fmt::format("not enough memory for {} slices of {} elements with {} planes of "
+                                               "optimizer state: use more servers, on more machines",
+                                               bounds.slices, shape.elements, shape.planes)};
+  }
+}
+
+SlotRef SlotPool::take() {
+  Slot* slot = pop();
+  if (slot == nullptr) slot = grow();
+  in_use_.fetch_add(1, std::memory_order_relaxed);
+  return {slot, [pool = shared_from_this()](Slot* done) { pool->give_back(done); }};
+}
+
+Slot* SlotPool::grow() {
+  RUBATO_CHECK(slots_.size() < bounds_.slots_max(), "{} slots for {} slices, {} readers", slots_.size(), bounds_.slices,
+               bounds_.readers);
+  slots_.push_back(std::unique_ptr<Slot>(new Slot(shape_.elements, shape_.planes)));
+  return slots_.back().get();
+}
+
+void SlotPool::give_back(Slot* slot) {
+  slot->next_free_ = free_.load(std::memory_order_relaxed);
+  while (!free_.compare_exchange_weak(slot->next_free_, slot, std::memory_order_release, std::memory_order_relaxed)) {
+  }
+  // Only now: a slot that is not counted can be taken.
+  in_use_.fetch_sub(1, std::memory_order_relaxed);
+}
+
+Slot* SlotPool::pop() {
+  Slot* head = free_.load(std::memory_order_acquire);
+  while (head != nullptr && !free_.compare_exchange_weak(head, head->next_free_, std::memory_order_acquire)) {
+  }
+  return head;
+}
+
+Payload pinned(const SlotRef& slot) { return {slot, std::as_bytes(std::span<const float>(slot->view().weights))}; }
+
+}  // namespace rubato::server

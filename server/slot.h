@@ -1,0 +1,119 @@
+// Slots: where the weights of slices live.
+//
+// A slot holds one version of one slice: the weights, the planes of optimizer state beside them, and a
+// header with everything else that is true of that version. An update reads the slice's current slot,
+// writes a free one, and publishes it by swapping a pointer. So a version is whole or not there at all,
+// and whoever reads one keeps it for as long as it likes: holding a SlotRef, or a Payload made by
+// pinned(), keeps the slot out of the pool. Nothing that a recovery would need lives anywhere else, open
+// aggregates aside, and those are built again from pushes sent again.
+//
+// A pool hands out the slot that was given back last: the one most likely to be still in the cache, which
+// makes writing out of place cost the memory traffic of writing in place.
+//
+// Thread-safety: a pool and the slots that it hands out belong to the shard's thread. The last reference
+// to a slot may be dropped on any thread, also after the shard is gone (a transport drops a Payload once
+// it is sent); the bytes of a slot that others refer to never change.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/result.h"
+#include "kernels/rule_config.h"
+#include "protocol/messages.h"
+
+namespace rubato::server {
+
+// What a slice has settled of one worker, on arrival: the last clock, and the answer that a repeat of that
+// push gets again.
+struct Mark {
+  std::uint32_t worker = 0;
+  protocol::PushAck ack;
+};
+
+struct SlotHeader {
+  Version version = 0;                          // number of updates that led here: Adam's t as well
+  std::vector<Mark> marks;                      // on arrival: by rank
+  Clock settled = 0;                            // aggregate: clocks settled ...
+  protocol::Fate fate = protocol::Fate::kNone;  // ... and what became of the last of them
+};
+
+class SlotPool;
+
+class Slot {
+ public:
+  [[nodiscard]] kernels::SlotView view() { return view_; }
+  [[nodiscard]] kernels::ConstSlotView view() const { return view_; }
+
+  // Written by the shard alone. Readers of the weights do not look at it.
+  SlotHeader header;
+
+ private:
+  friend class SlotPool;
+  Slot(std::size_t elements, std::size_t planes);
+
+  struct AlignedDelete {
+    void operator()(float* values) const;
+  };
+  std::unique_ptr<float[], AlignedDelete> values_;
+  kernels::SlotView view_;
+  Slot* next_free_ = nullptr;
+};
+
+using SlotRef = std::shared_ptr<Slot>;
+
+// All slots for slices of one size.
+//
+// Bound: with S slices in the pool and R members that read, `pins_max` = S (R + 2). Below it, answers to
+// pulls may pin slots; from there on (`crowded`) they have to be copies. Every slot in use beyond pins_max
+// was taken after that, so no answer holds it: it is a slice's current one, held by a snapshot, or being
+// written. Hence there are never more than pins_max + S (snapshots + 1) + 1 slots, however slowly members
+// read, and an update always finds one.
+class SlotPool : public std::enable_shared_from_this<SlotPool> {
+ public:
+  struct Shape {
+    std::size_t elements = 0;
+    std::size_t planes = 0;  // of optimizer state
+  };
+  struct Bounds {
+    std::size_t slices = 0, readers = 0, snapshots = 0;
+    [[nodiscard]] std::size_t pins_max() const { return slices * (readers + 2); }
+    [[nodiscard]] std::size_t slots_max() const { return pins_max() + slices * (snapshots + 1) + 1; }
+  };
+
+  // Allocates what the slices need while nobody reads: one slot each, and one to write. Errors: kInternal,
+  // where there is not that much memory.
+  [[nodiscard]] static Result<std::shared_ptr<SlotPool>> create(Shape shape, Bounds bounds);
+
+  // The warmest free slot, with whatever was last written there. Throws std::bad_alloc where the pool has
+  // to grow and cannot.
+  [[nodiscard]] SlotRef take();
+
+  [[nodiscard]] bool crowded() const { return in_use_.load(std::memory_order_relaxed) >= bounds_.pins_max(); }
+  [[nodiscard]] std::size_t in_use() const { return in_use_.load(std::memory_order_relaxed); }
+  [[nodiscard]] std::size_t allocated() const { return slots_.size(); }
+  [[nodiscard]] const Bounds& bounds() const { return bounds_; }
+
+ private:
+  SlotPool(Shape shape, Bounds bounds) : shape_(shape), bounds_(bounds) {}
+  Slot* grow();
+  void give_back(Slot* slot);  // on any thread
+  Slot* pop();
+
+  Shape shape_;
+  Bounds bounds_;
+  std::vector<std::unique_ptr<Slot>> slots_;
+  // A stack that any thread pushes to and only the shard pops from: with a single popper the head cannot
+  // be taken and put back between pop's load and its exchange, so there is no ABA problem.
+  std::atomic<Slot*> free_ = nullptr;
+  std::atomic<std::size_t> in_use_ = 0;
+};
+
+// The weights of a slot, without a copy; the payload keeps the slot.
+[[nodiscard]] Payload pinned(const SlotRef& slot);
+
+}  // namespace rubato::server
