@@ -81,9 +81,7 @@ void EvaluatorClient::report(TimeNs /*now*/, ComputeReport report, Outbox& out) 
 void EvaluatorClient::wake(TimeNs now, Outbox& out) {
   if (enrollment_.over()) return;
   if (order_ && now >= next_pull_) pull_missing(now, out);
-  protocol::Heartbeat beat;
-  beat.refused_frames = refused_frames_;
-  enrollment_.wake(now, beat, out);
+  enrollment_.wake(now, {}, out);
   if (enrollment_.over()) orders_.push_back(StopComputing{});
 }
 

@@ -29,7 +29,6 @@ class EvaluatorClient final : public protocol::Core {
 
   [[nodiscard]] const protocol::RoutingTable& routing() const { return routing_; }
   [[nodiscard]] const protocol::Manifest& manifest() const { return manifest_; }
-  void set_refused_frames(std::uint64_t count) { refused_frames_ = count; }
 
  private:
   void on_evaluate(TimeNs now, const protocol::Evaluate& order, protocol::Outbox& out);
@@ -40,7 +39,6 @@ class EvaluatorClient final : public protocol::Core {
   protocol::Enrollment enrollment_;
   protocol::Manifest manifest_;
   protocol::RoutingTable routing_;
-  std::uint64_t refused_frames_ = 0;
 
   std::optional<protocol::Evaluate> order_;  // under way: being pulled, or computed
   std::vector<std::optional<Payload>> slices_;

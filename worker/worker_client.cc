@@ -296,7 +296,6 @@ void WorkerClient::wake(TimeNs now, Outbox& out) {
 protocol::Heartbeat WorkerClient::heartbeat(TimeNs now) const {
   protocol::Heartbeat beat;
   beat.waiting = waiting(now);
-  beat.refused_frames = refused_frames_;
   return beat;
 }
 

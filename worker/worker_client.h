@@ -40,7 +40,6 @@ class WorkerClient final : public protocol::Core {
 
   [[nodiscard]] const protocol::RoutingTable& routing() const { return routing_; }
   [[nodiscard]] const protocol::Manifest& manifest() const { return manifest_; }
-  void set_refused_frames(std::uint64_t count) { refused_frames_ = count; }
 
  private:
   // A request without an answer yet.
@@ -100,7 +99,6 @@ class WorkerClient final : public protocol::Core {
   protocol::Enrollment enrollment_;
   protocol::Manifest manifest_;
   protocol::RoutingTable routing_;
-  std::uint64_t refused_frames_ = 0;
 
   std::vector<SliceState> slices_;
   std::map<Clock, protocol::StepGrant> granted_;  // and not begun

@@ -1,0 +1,114 @@
+#include "protocol/node.h"
+
+#include <algorithm>
+
+namespace rubato::protocol {
+
+Node::Node(transport::Endpoint& endpoint, std::uint64_t job_id, Environment environment, NodeListener& listener,
+           bool tracing)
+    : endpoint_(endpoint),
+      job_id_(job_id),
+      environment_(std::move(environment)),
+      listener_(listener),
+      tracing_(tracing) {
+  endpoint_.on_frame([this](transport::PeerId peer, transport::Frame frame) { on_frame(peer, std::move(frame)); });
+}
+
+void Node::host(Core& core, std::function<void(TimeNs)> after) {
+  auto hosted = std::make_unique<Hosted>(Hosted{&core, std::move(after), {}, false});
+  hosted->out.tracing = tracing_;
+  hosted_.push_back(std::move(hosted));
+}
+
+Status Node::connect(NodeId peer, const std::string& address) {
+  RUBATO_ASSIGN(const transport::PeerId id, endpoint_.connect(address));
+  peers_[peer] = id;
+  return {};
+}
+
+void Node::start() {
+  for (auto& hosted : hosted_) call(*hosted, [&](TimeNs now, Outbox& out) { hosted->core->start(now, out); });
+}
+
+void Node::enter(Core& core, const std::function<void(TimeNs, Outbox&)>& function) {
+  for (auto& hosted : hosted_)
+    if (hosted->core == &core) call(*hosted, function);
+}
+
+void Node::wake() {
+  armed_ = kNever;
+  const TimeNs now = environment_.now();
+  for (auto& hosted : hosted_)
+    if (!hosted->ended && hosted->core->deadline() <= now)
+      call(*hosted, [&](TimeNs time, Outbox& out) { hosted->core->wake(time, out); });
+  arm();
+}
+
+void Node::on_frame(transport::PeerId peer, transport::Frame frame) {
+  Result<Decoded> decoded = decode(frame, job_id_);
+  if (!decoded.ok()) return refuse(peer, decoded.error().message);
+  for (auto& hosted : hosted_) {
+    if (hosted->core->identity().node != decoded->header.to) continue;
+    decoded->envelope.via = peer;
+    call(*hosted, [&](TimeNs now, Outbox& out) {
+      hosted->core->receive(now, decoded->envelope, std::move(decoded->body), out);
+    });
+    return;
+  }
+  refuse(peer, fmt::format("{} for {}, which is not here", type_name(decoded->header.type), decoded->header.to.name()));
+}
+
+void Node::refuse(transport::PeerId peer, const std::string& why) {
+  ++refused_;
+  if (complained_.insert(peer).second)
+    listener_.on_note(hosted_.front()->core->identity().node, Level::kWarning, "refused a frame: " + why);
+}
+
+void Node::call(Hosted& hosted, const std::function<void(TimeNs, Outbox&)>& function) {
+  if (hosted.ended) return;
+  const TimeNs now = environment_.now();
+  function(now, hosted.out);
+  flush(now, hosted);
+  if (hosted.after) hosted.after(now);
+  arm();
+}
+
+void Node::flush(TimeNs now, Hosted& hosted) {
+  Outbox& out = hosted.out;
+  const NodeId self = hosted.core->identity().node;
+  for (const auto& [node, via] : out.binds) peers_[node] = via;
+  for (const auto& [node, address] : out.connects)
+    if (Status status = connect(node, address); !status.ok())
+      listener_.on_note(self, Level::kError, status.error().message);
+  for (Outbox::Outgoing& outgoing : out.messages) send(hosted, std::move(outgoing));
+  for (const TraceEvent& event : out.traces) listener_.on_trace(now, self, event);
+  for (const Outbox::Note& note : out.notes) listener_.on_note(self, note.level, note.text);
+  out.clear();
+  if (out.end && !hosted.ended) {
+    hosted.ended = true;
+    listener_.on_end(self, out.end->exit_code, out.end->text);
+  }
+}
+
+void Node::send(const Hosted& hosted, Outbox::Outgoing outgoing) {
+  transport::PeerId peer = outgoing.via;
+  if (peer == 0) {
+    const auto found = peers_.find(outgoing.to);
+    if (found == peers_.end()) return;  // it left, or was never here; whoever waits for it has a deadline
+    peer = found->second;
+  }
+  // The driver alone knows what was refused on the way to its cores.
+  if (auto* beat = std::get_if<Heartbeat>(&outgoing.body)) beat->refused_frames = refused();
+  endpoint_.send(peer, encode({job_id_, hosted.core->identity(), outgoing.to, ++sequence_}, outgoing.body));
+}
+
+void Node::arm() {
+  TimeNs deadline = kNever;
+  for (const auto& hosted : hosted_)
+    if (!hosted->ended) deadline = std::min(deadline, hosted->core->deadline());
+  if (deadline == armed_) return;
+  armed_ = deadline;
+  environment_.arm(deadline);
+}
+
+}  // namespace rubato::protocol
