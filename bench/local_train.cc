@@ -5,13 +5,12 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
-#include <algorithm>
 #include <string>
 #include <vector>
 
 #include "base/rng.h"
-#include "base/time.h"
 #include "bench/local_trainer.h"
+#include "bench/stopwatch.h"
 #include "kernels/backend.h"
 #include "model/model.h"
 
@@ -54,14 +53,14 @@ Status run(const Options& options) {
     return {};
   };
   RUBATO_TRY(train(options.steps / 5 + 1));
-  double best = 0.0;
+  Stopwatch stopwatch;
   for (std::int64_t window = 0; window < options.windows; ++window) {
-    const TimeNs start = steady_now();
+    stopwatch.start();
     RUBATO_TRY(train(options.steps));
-    best = std::max(best, static_cast<double>(options.steps * options.batch) / seconds(steady_now() - start));
+    stopwatch.stop(options.steps * options.batch);
   }
-  fmt::print("local_train {} batch {}: {:.0f} samples/s ({}, best of {} windows of {} steps)\n", options.model,
-             options.batch, best, device->description(), options.windows, options.steps);
+  fmt::print("local_train {} batch {}: {} (best of {} windows of {} steps; {})\n", options.model, options.batch,
+             stopwatch.text(), options.windows, options.steps, device->description());
   return {};
 }
 
