@@ -45,5 +45,8 @@ scripts/setup.sh --test
 build_preset "$preset"
 say "testing${excluded[*]:+ (without ${excluded[*]})}"
 started=$SECONDS
-run_tests "$@" || die "tests failed after $((SECONDS - started)) s; their output is above and in $(build_dir "$preset")/Testing/Temporary/LastTest.log"
+run_tests "$@" || {
+  echo "tests failed after $((SECONDS - started)) s; see above, or $(build_dir "$preset")/Testing/Temporary/LastTest.log" >&2
+  exit 1
+}
 echo "all tests passed in $((SECONDS - started)) s"
