@@ -1,0 +1,181 @@
+// The sum along the leaf tree has the bits of the recursion that defines it, whatever the order in which
+// its parts come, however the leaves are grouped, and whichever of them are empty.
+#include "server/aggregate.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <optional>
+
+#include "base/rng.h"
+
+namespace rubato::server {
+namespace {
+
+using protocol::LeafNode;
+using Values = std::vector<float>;
+using Leaves = std::vector<std::optional<Values>>;
+
+constexpr std::size_t kElements = 3;
+
+// Magnitudes far apart, so that another order of additions gives other bits.
+Leaves random_leaves(std::uint32_t count, std::uint64_t seed) {
+  RandomStream random(stream_key(seed, "leaves"));
+  Leaves leaves(count);
+  for (auto& leaf : leaves) {
+    leaf.emplace(kElements);
+    for (float& value : *leaf) value = static_cast<float>(random.next_normal() * std::exp2(random.below(24)));
+  }
+  return leaves;
+}
+
+// The definition: a node is the sum of its two children; empty ones are skipped.
+std::optional<Values> reference(const Leaves& leaves, LeafNode node) {
+  if (node.first_leaf() >= leaves.size()) return std::nullopt;
+  if (node.level == 0) return leaves[node.index];
+  const auto child = [&](std::uint32_t side) {
+    return reference(leaves, {static_cast<std::uint8_t>(node.level - 1), 2 * node.index + side});
+  };
+  auto left = child(0), right = child(1);
+  if (!left || !right) return left ? left : right;
+  for (std::size_t i = 0; i < kElements; ++i) (*left)[i] += (*right)[i];
+  return left;
+}
+
+void expect_root(const Leaves& leaves, const std::vector<LeafNode>& arrivals, SumBuffers& buffers) {
+  Aggregate aggregate(static_cast<std::uint32_t>(leaves.size()));
+  for (const LeafNode& node : arrivals) {
+    ASSERT_FALSE(aggregate.complete());
+    ASSERT_EQ(aggregate.look(node), Aggregate::Added::kAdded);
+    const auto value = reference(leaves, node);
+    aggregate.add(node, value ? Payload::of_floats(*value) : Payload(), buffers);
+    ASSERT_EQ(aggregate.look(node), Aggregate::Added::kRepeat);
+  }
+  ASSERT_TRUE(aggregate.complete());
+  const auto expected = reference(leaves, protocol::root_of(static_cast<std::uint32_t>(leaves.size())));
+  const auto sum = aggregate.sum();
+  ASSERT_EQ(sum.empty(), !expected.has_value());
+  if (expected) {
+    ASSERT_EQ(std::memcmp(sum.data(), expected->data(), kElements * sizeof(float)), 0);
+  }
+  aggregate.clear(buffers);
+}
+
+std::vector<LeafNode> single_leaves(std::uint32_t count) {
+  std::vector<LeafNode> nodes;
+  for (std::uint32_t index = 0; index < count; ++index) nodes.push_back({0, index});
+  return nodes;
+}
+
+TEST(Aggregate, EveryOrderOfArrivalGivesTheBitsOfTheTree) {
+  SumBuffers buffers;
+  for (std::uint32_t count = 1; count <= 7; ++count) {
+    const Leaves leaves = random_leaves(count, count);
+    std::vector<LeafNode> order = single_leaves(count);
+    do {
+      expect_root(leaves, order, buffers);
+    } while (std::ranges::next_permutation(order).found);
+  }
+}
+
+TEST(Aggregate, ManyOrdersOfMoreLeaves) {
+  SumBuffers buffers;
+  RandomStream random(stream_key(1, "orders"));
+  for (std::uint32_t count : {8u, 9u, 13u, 64u, 100u}) {
+    const Leaves leaves = random_leaves(count, count);
+    std::vector<LeafNode> order = single_leaves(count);
+    for (int round = 0; round < 200; ++round) {
+      for (std::size_t i = order.size(); i > 1; --i) std::swap(order[i - 1], order[random.below(i)]);
+      expect_root(leaves, order, buffers);
+    }
+  }
+}
+
+TEST(Aggregate, AnyNumberOfWorkersGivesTheSameBits) {
+  SumBuffers buffers;
+  for (std::uint32_t count = 1; count <= 9; ++count) {
+    const Leaves leaves = random_leaves(count, 100 + count);
+    for (std::uint32_t workers = 1; workers <= count; ++workers) {
+      std::vector<LeafNode> order;
+      for (std::uint32_t position = 0; position < workers; ++position)
+        std::ranges::copy(protocol::nodes_of_worker(position, workers, count), std::back_inserter(order));
+      std::ranges::sort(order);
+      int rounds = 0;
+      do {
+        expect_root(leaves, order, buffers);
+      } while (++rounds < 1000 && std::ranges::next_permutation(order).found);
+    }
+  }
+}
+
+TEST(Aggregate, EmptyLeavesAreSkippedNotAdded) {
+  SumBuffers buffers;
+  for (std::uint32_t count = 1; count <= 6; ++count) {
+    for (std::uint32_t present = 0; present < 1u << count; ++present) {
+      Leaves leaves = random_leaves(count, 7);
+      // Adding a positive zero to it would change this one.
+      if (present & 1) leaves[0]->assign(kElements, -0.0f);
+      for (std::uint32_t leaf = 0; leaf < count; ++leaf) {
+        if ((present >> leaf & 1) == 0) leaves[leaf].reset();
+      }
+      std::vector<LeafNode> order = single_leaves(count);
+      expect_root(leaves, order, buffers);
+      std::ranges::reverse(order);
+      expect_root(leaves, order, buffers);
+    }
+  }
+}
+
+TEST(Aggregate, OneGradientIsNotCopied) {
+  SumBuffers buffers;
+  Aggregate aggregate(4);
+  const Payload gradient = Payload::of_floats(Values{1, 2, 3});
+  aggregate.add({1, 0}, {}, buffers);
+  aggregate.add({1, 1}, gradient, buffers);
+  ASSERT_TRUE(aggregate.complete());
+  EXPECT_FALSE(aggregate.added_up());
+  EXPECT_EQ(aggregate.sum().data(), gradient.floats().data());
+}
+
+// After every set of leaves, what every node of the tree looks like, against a set of leaves.
+TEST(Aggregate, KnowsRepeatsAndOverlaps) {
+  SumBuffers buffers;
+  for (std::uint32_t count = 1; count <= 7; ++count) {
+    const LeafNode root = protocol::root_of(count);
+    for (std::uint32_t present = 0; present < 1u << count; ++present) {
+      Aggregate aggregate(count);
+      for (std::uint32_t leaf = 0; leaf < count; ++leaf) {
+        if (present >> leaf & 1) aggregate.add({0, leaf}, {}, buffers);
+      }
+      for (std::uint8_t level = 0; level <= root.level; ++level) {
+        for (std::uint32_t index = 0; protocol::exists({level, index}, count); ++index) {
+          const LeafNode node{level, index};
+          std::uint32_t in = 0, all = 0;
+          for (std::uint64_t leaf = node.first_leaf(); leaf < protocol::end_leaf(node, count); ++leaf) {
+            ++all;
+            in += present >> leaf & 1;
+          }
+          const auto expected = in == 0     ? Aggregate::Added::kAdded
+                                : in == all ? Aggregate::Added::kRepeat
+                                            : Aggregate::Added::kOverlapping;
+          EXPECT_EQ(aggregate.look(node), expected)
+              << count << " leaves, set " << present << ", node " << int{level} << "," << index;
+        }
+      }
+    }
+  }
+}
+
+TEST(Aggregate, NodesOutsideTheTreeAreNotValid) {
+  const Aggregate aggregate(3);
+  for (LeafNode node : {LeafNode{0, 0}, LeafNode{0, 2}, LeafNode{1, 1}, LeafNode{2, 0}})
+    EXPECT_TRUE(aggregate.valid(node));
+  for (LeafNode node : {LeafNode{0, 3}, LeafNode{1, 2}, LeafNode{2, 1}, LeafNode{3, 0}, LeafNode{32, 0},
+                        LeafNode{255, 0}, LeafNode{0, ~0u}})
+    EXPECT_FALSE(aggregate.valid(node));
+}
+
+}  // namespace
+}  // namespace rubato::server

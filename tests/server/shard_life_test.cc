@@ -1,0 +1,236 @@
+// A shard's part in the job: joining, heartbeats, silence, the end; and whatever strangers send.
+#include <cmath>
+#include <limits>
+
+#include "base/rng.h"
+#include "kernels/initialize.h"
+#include "tests/server/shard_harness.h"
+
+namespace rubato::server {
+namespace {
+
+using protocol::Beat;
+using protocol::Finish;
+using protocol::Goodbye;
+using protocol::Heartbeat;
+using protocol::Ready;
+using protocol::Register;
+using protocol::Welcome;
+
+const protocol::Timing kTiming;
+
+Welcome welcome_of(protocol::Manifest manifest, std::vector<protocol::SliceSpec> slices) {
+  Welcome welcome;
+  welcome.incarnation = 3;
+  welcome.generation = 4;
+  welcome.manifest = std::move(manifest);
+  welcome.routing = {2, std::move(slices), {"here", "there"}};
+  welcome.active = workers(1);
+  return welcome;
+}
+
+TEST(ShardLife, RegistersUntilItIsWelcomedThenIsReadyUntilThatIsKnown) {
+  Shard shard(job_of("asp"));
+  EXPECT_EQ(shard.only<Register>().nonce, 42u);
+  EXPECT_EQ(shard.out.messages.front().to, kSchedulerNode);
+  for (int again = 1; again <= 3; ++again) {
+    EXPECT_EQ(shard.core.deadline(), again * kTiming.resend_after / 4);
+    shard.wake_at(shard.core.deadline());
+    EXPECT_EQ(shard.sent<Register>().size(), 1u);
+  }
+  const Welcome welcome = welcome_of({zeros("w", 6)}, {{0, {{0, 0, 3}}}, {1, {{0, 3, 3}}}});
+  shard.scheduler(welcome);
+  EXPECT_EQ(shard.sent<Ready>().size(), 1u);
+  const auto identity = shard.core.identity();
+  EXPECT_EQ(std::tuple(identity.node, identity.incarnation, identity.generation, identity.route),
+            std::tuple(server_node(0), 3u, 4u, 2u));
+  EXPECT_EQ(shard.traced(protocol::TraceKind::kActive).size(), 1u);
+  const auto counters = shard.core.counters();
+  EXPECT_EQ(std::tuple(counters.slices, counters.bytes), std::tuple(1u, 12u));
+
+  shard.scheduler(welcome);
+  EXPECT_EQ(shard.sent<Ready>().size(), 1u) << "its answer was lost";
+  EXPECT_EQ(shard.core.counters().slices, 1u);
+  shard.scheduler(Beat{false});
+  shard.wake_at(shard.core.deadline());
+  EXPECT_EQ(shard.sent<Ready>().size(), 1u);
+  EXPECT_EQ(shard.only<Heartbeat>().generation, 4u);
+  shard.scheduler(Beat{true});
+  shard.scheduler(Beat{false});
+  shard.wake_at(shard.now + kTiming.heartbeat);
+  EXPECT_TRUE(shard.sent<Ready>().empty());
+  EXPECT_EQ(shard.sent<Heartbeat>().size(), 1u);
+}
+
+TEST(ShardLife, InitialWeightsDoNotDependOnTheCut) {
+  ParameterSpec a = zeros("a", 100), b = zeros("b", 30);
+  a.initializer = {InitializerKind::kNormal, 0.1f};
+  b.initializer = {InitializerKind::kUniform, 0.2f};
+  std::vector<float> expected(130);
+  kernels::initialize(b, 7, 0, std::span(expected).first(30));
+  kernels::initialize(a, 7, 0, std::span(expected).subspan(30));
+  for (std::uint64_t cut : {1u, 17u, 64u, 99u}) {
+    Shard shard(job_of("asp"));
+    shard.welcome({a, b}, {{0, {{1, 0, 30}, {0, 0, cut}}}, {0, {{0, cut, 100 - cut}}}}, workers(1));
+    std::vector<float> weights = shard.weights(0);
+    const auto rest = shard.weights(1);
+    weights.insert(weights.end(), rest.begin(), rest.end());
+    EXPECT_EQ(weights, expected);
+  }
+}
+
+TEST(ShardLife, EndsWhenItIsNotWelcomedInTime) {
+  Shard shard(job_of("asp"));
+  while (!shard.out.end && shard.now < 5 * kTiming.start_timeout) shard.wake_at(shard.core.deadline());
+  ASSERT_TRUE(shard.out.end.has_value());
+  EXPECT_EQ(shard.now, 2 * kTiming.start_timeout);
+  EXPECT_EQ(shard.out.end->exit_code, static_cast<int>(Cause::kPeerLost));
+  EXPECT_NE(shard.out.end->text.find("has not let server-0 in for 60.0 s"), std::string::npos);
+  EXPECT_EQ(shard.core.deadline(), kNever);
+}
+
+TEST(ShardLife, EndsWhenTheSchedulerFallsSilent) {
+  Shard shard(job_of("asp"), 1, workers(1));
+  for (int i = 0; i < 20; ++i) {
+    shard.wake_at(shard.core.deadline());
+    shard.scheduler(Beat{true});
+  }
+  ASSERT_FALSE(shard.out.end.has_value());
+  const TimeNs heard = shard.now;
+  while (!shard.out.end && shard.now < heard + kSecond * 60) {
+    shard.receive(envelope_of(worker_node(0)), protocol::Pull{});  // others do not count
+    shard.wake_at(shard.core.deadline());
+  }
+  ASSERT_TRUE(shard.out.end.has_value());
+  EXPECT_EQ(shard.now, heard + kTiming.lost_after);
+  EXPECT_EQ(shard.out.end->exit_code, static_cast<int>(Cause::kPeerLost));
+  EXPECT_NE(shard.out.end->text.find("has not answered for 2.0 s"), std::string::npos);
+}
+
+TEST(ShardLife, FinishIsAnsweredAndEndsIt) {
+  for (const bool welcomed : {false, true}) {
+    Shard shard(job_of("asp"));
+    if (welcomed) shard.welcome({zeros("w", 1)}, {{0, {{0, 0, 1}}}}, workers(1));
+    shard.scheduler(Finish{6, "diverged"});
+    EXPECT_EQ(shard.only<Goodbye>().exit_code, 6);
+    ASSERT_TRUE(shard.out.end.has_value());
+    EXPECT_EQ(shard.out.end->exit_code, 6);
+    EXPECT_EQ(shard.out.end->text, "diverged");
+    shard.receive(envelope_of(worker_node(0)), push_of(0, {1}));
+    EXPECT_TRUE(shard.out.messages.empty());
+    EXPECT_EQ(shard.core.deadline(), kNever);
+  }
+}
+
+TEST(ShardLife, ARefusalEndsItOnlyBeforeItIsIn) {
+  Shard shard(job_of("asp"));
+  shard.scheduler(protocol::Refuse{Cause::kRefused, "another job"});
+  ASSERT_TRUE(shard.out.end.has_value());
+  EXPECT_EQ(shard.out.end->exit_code, 9);
+  EXPECT_EQ(shard.out.end->text, "another job");
+  Shard in(job_of("asp"), 1, workers(1));
+  in.scheduler(protocol::Refuse{Cause::kRefused, "late"});
+  EXPECT_FALSE(in.out.end.has_value());
+}
+
+TEST(ShardLife, AWelcomeThatMakesNoSenseIsRefused) {
+  ParameterSpec plain = zeros("w", 6), exempt = zeros("v", 6);
+  exempt.decay = false;
+  ParameterSpec none = zeros("w", 0);
+  constexpr std::uint64_t kHuge = std::numeric_limits<std::uint64_t>::max();
+  struct Case {
+    const char* name;
+    protocol::Manifest manifest;
+    std::vector<protocol::SliceSpec> slices;
+  };
+  const Case cases[] = {{"no pieces", {plain}, {{0, {}}}},
+                        {"a parameter that is not there", {plain}, {{0, {{1, 0, 1}}}}},
+                        {"beyond its end", {plain}, {{0, {{0, 3, 4}}}}},
+                        {"so long that it wraps", {plain}, {{0, {{0, 2, kHuge}}}}},
+                        {"so far that it wraps", {plain}, {{0, {{0, kHuge, 2}}}}},
+                        {"an empty piece", {plain}, {{0, {{0, 0, 0}}}}},
+                        {"two rules", {plain, exempt}, {{0, {{0, 0, 6}, {1, 0, 6}}}}},
+                        {"named twice", {plain, plain}, {{0, {{0, 0, 6}}}}},
+                        {"no elements", {none}, {}}};
+  for (const Case& c : cases) {
+    SCOPED_TRACE(c.name);
+    Shard shard(job_of("asp"));
+    shard.scheduler(welcome_of(c.manifest, c.slices));
+    EXPECT_EQ(shard.core.refused(), 1u);
+    EXPECT_TRUE(shard.out.messages.empty());
+    shard.scheduler(welcome_of({plain}, {{0, {{0, 0, 6}}}}));
+    EXPECT_EQ(shard.sent<Ready>().size(), 1u);
+  }
+}
+
+TEST(ShardLife, OnlyTheSchedulerIsHeardOnWhatIsItsBusiness) {
+  Shard shard(job_of("asp"), 1, workers(1));
+  const protocol::Body bodies[] = {protocol::Membership{9, {}}, protocol::Seal{0, 1}, Finish{0, ""},
+                                   protocol::Snapshot{1, 0}, protocol::SnapshotRelease{9}};
+  for (const protocol::Body& body : bodies) shard.receive(envelope_of(worker_node(0)), body);
+  EXPECT_EQ(shard.core.refused(), std::size(bodies));
+  EXPECT_FALSE(shard.out.end.has_value());
+  shard.receive(envelope_of(worker_node(0)), push_of(0, {1}));
+  EXPECT_EQ(shard.only<protocol::PushAck>().fate, protocol::Fate::kApplied);
+  shard.scheduler(protocol::Grant{});
+  EXPECT_EQ(shard.core.refused(), std::size(bodies) + 1);
+}
+
+// Messages with fields at random, of anyone, in any order: nothing but memory safety is asked for, and that
+// what is true of weights and floors stays true. (The end is left out: it would end the test as well.)
+class Strangers : public testing::TestWithParam<const char*> {};
+
+TEST_P(Strangers, DoNoHarm) {
+  for (std::uint64_t seed = 0; seed < 40; ++seed) {
+    Shard shard(job_of(GetParam(), 3));
+    shard.welcome({zeros("w", 8)}, {{0, {{0, 0, 4}}}, {1, {{0, 4, 2}}}, {0, {{0, 6, 2}}}}, workers(2));
+    RandomStream random(stream_key(seed, "strangers"));
+    const auto pick = [&](std::initializer_list<std::int64_t> values) {
+      return values.begin()[random.below(values.size())];
+    };
+    constexpr std::int64_t kMax = std::numeric_limits<std::int64_t>::max();
+    const auto number = [&] { return pick({0, 0, 1, 1, 2, 3, 4, 7, -1, kMax, -kMax, 1 << 20}); };
+    const auto active = [&] {
+      std::vector<protocol::ActiveWorker> list(random.below(4));
+      for (auto& worker : list)
+        worker = {static_cast<std::uint32_t>(random.below(3)), static_cast<Incarnation>(random.below(3)), number()};
+      return list;
+    };
+    std::vector<Payload> kept;
+    for (int step = 0; step < 2000; ++step) {
+      const auto id = static_cast<std::uint64_t>(number());
+      const auto small = static_cast<std::uint32_t>(number());
+      const NodeId from{static_cast<Role>(pick({0, 1, 2, 2, 2, 2, 3})), static_cast<std::uint32_t>(random.below(3))};
+      protocol::Push push = push_of(number(), std::vector<float>(random.below(6), 1.0f), id, small,
+                                    {static_cast<std::uint8_t>(small), static_cast<std::uint32_t>(number())}, 0.5,
+                                    static_cast<SliceId>(random.below(4)));
+      const protocol::Body bodies[] = {push,
+                                       push,
+                                       push,
+                                       protocol::Pull{static_cast<SliceId>(random.below(4)), number(), number(), id},
+                                       protocol::Membership{small, active()},
+                                       protocol::Seal{small, static_cast<Incarnation>(random.below(3))},
+                                       protocol::Snapshot{id, number()},
+                                       protocol::SnapshotRelease{id},
+                                       protocol::Weights{},
+                                       Welcome{},
+                                       Beat{}};
+      shard.receive(envelope_of(from, static_cast<Incarnation>(random.below(3))),
+                    bodies[random.below(std::size(bodies))]);
+      for (const auto& weights : shard.sent<protocol::Weights>()) kept.push_back(weights.weights);
+      shard.now += kMillisecond;
+      ASSERT_FALSE(shard.out.end.has_value());
+    }
+    const auto counters = shard.core.counters();
+    EXPECT_LE(counters.version_min, counters.version_max);
+    EXPECT_LE(counters.version_max, counters.pushes);
+    for (const Payload& weights : kept) {
+      for (float value : weights.floats()) EXPECT_LE(std::abs(value), 2000.0f);
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Modes, Strangers, testing::Values("bsp", "ssp:1", "asp"));
+
+}  // namespace
+}  // namespace rubato::server

@@ -1,0 +1,103 @@
+#include "server/slot.h"
+
+#include <gtest/gtest.h>
+
+#include <thread>
+
+namespace rubato::server {
+namespace {
+
+std::shared_ptr<SlotPool> pool_of(SlotPool::Bounds bounds, std::size_t elements = 5, std::size_t planes = 2) {
+  return SlotPool::create({elements, planes}, bounds).value();
+}
+
+TEST(SlotPool, LaysPlanesOutOnCacheLines) {
+  const SlotRef slot = pool_of({.slices = 1})->take();
+  const kernels::SlotView view = slot->view();
+  for (std::span<float> plane : {view.weights, view.state[0], view.state[1]}) {
+    EXPECT_EQ(plane.size(), 5u);
+    EXPECT_EQ(reinterpret_cast<std::uintptr_t>(plane.data()) % 64, 0u);
+  }
+  EXPECT_TRUE(pool_of({.slices = 1}, 5, 1)->take()->view().state[1].empty());
+}
+
+TEST(SlotPool, HandsOutTheSlotGivenBackLast) {
+  const auto pool = pool_of({.slices = 3, .readers = 2});
+  SlotRef a = pool->take(), b = pool->take(), c = pool->take();
+  const Slot* warm = b.get();
+  a.reset();
+  c.reset();
+  b.reset();
+  EXPECT_EQ(pool->take().get(), warm);
+  EXPECT_EQ(pool->take().get(), warm);
+  EXPECT_EQ(pool->in_use(), 0u);
+}
+
+TEST(SlotPool, APayloadKeepsItsSlotOutOfThePoolAndThePoolAlive) {
+  auto pool = pool_of({.slices = 1, .readers = 2});
+  SlotRef slot = pool->take();
+  const Slot* first = slot.get();
+  slot->view().weights[4] = 3.0f;
+  Payload payload = pinned(slot);
+  slot.reset();
+  EXPECT_NE(pool->take().get(), first);
+  EXPECT_EQ(payload.size(), 5 * sizeof(float));
+  pool.reset();
+  EXPECT_EQ(payload.floats()[4], 3.0f);
+}
+
+TEST(SlotPool, GrowsToItsBoundAndSaysWhenItIsCrowded) {
+  const SlotPool::Bounds bounds{.slices = 2, .readers = 1, .snapshots = 1};
+  EXPECT_EQ(bounds.pins_max(), 6u);
+  EXPECT_EQ(bounds.slots_max(), 11u);
+  const auto pool = pool_of(bounds);
+  EXPECT_EQ(pool->allocated(), 3u);
+  std::vector<SlotRef> held;
+  while (held.size() < bounds.slots_max()) {
+    EXPECT_EQ(pool->crowded(), held.size() >= bounds.pins_max());
+    held.push_back(pool->take());
+  }
+  EXPECT_EQ(pool->allocated(), bounds.slots_max());
+  EXPECT_DEATH((void)pool->take(), "11 slots for 2 slices");
+  held.pop_back();
+  EXPECT_NE(pool->take(), nullptr);
+}
+
+TEST(SlotPool, RefusesMoreThanThereIsMemory) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "sanitizers end the process on such a request";
+#endif
+  const auto pool = SlotPool::create({std::size_t{1} << 58, 0}, {.slices = 1});
+  ASSERT_FALSE(pool.ok());
+  EXPECT_NE(pool.error().message.find("not enough memory"), std::string::npos);
+}
+
+// What a transport does: the last reference to a slot goes on another thread, while the shard takes more.
+TEST(SlotPool, TakesSlotsBackFromOtherThreads) {
+  const auto pool = pool_of({.slices = 8, .readers = 6});
+  constexpr int kRounds = 2000;
+  for (int round = 0; round < kRounds / 16; ++round) {
+    std::vector<Payload> left, right;
+    for (int i = 0; i < 16; ++i) {
+      SlotRef slot = pool->take();
+      slot->view().weights[0] = static_cast<float>(i);
+      (i % 2 == 0 ? left : right).push_back(pinned(slot));
+    }
+    const auto drop = [](std::vector<Payload>& payloads, int first) {
+      for (const Payload& payload : payloads) {
+        EXPECT_EQ(payload.floats()[0], static_cast<float>(first));
+        first += 2;
+      }
+      payloads.clear();
+    };
+    std::thread a(drop, std::ref(left), 0), b(drop, std::ref(right), 1);
+    for (int i = 0; i < 16; ++i) pool->take()->view().weights[0] = -1.0f;
+    a.join();
+    b.join();
+  }
+  EXPECT_EQ(pool->in_use(), 0u);
+  EXPECT_LE(pool->allocated(), pool->bounds().slots_max());
+}
+
+}  // namespace
+}  // namespace rubato::server
