@@ -115,6 +115,8 @@ Status check_floats(const Header& h, const Payload& body, Content content) {
     return malformed(fmt::format("{} in a coding this program does not know", type_name(h.type)));
   if (body.size() % sizeof(float) != 0)
     return malformed(fmt::format("a payload of {} bytes is no float32", body.size()));
+  if (reinterpret_cast<std::uintptr_t>(body.bytes().data()) % alignof(float) != 0)
+    return malformed("a misaligned payload: floats are read where they lie");
   return {};
 }
 Status check_bare(const Header& h, const Payload& body) {

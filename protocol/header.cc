@@ -108,7 +108,7 @@ Result<Header> decode_header(std::span<const std::byte> bytes) {
       !at_most(header.from.role, Role::kEvaluator) || !at_most(header.to.role, Role::kEvaluator))
     return malformed("an enumeration out of range");
   if (header.length > kBodyBytesMax) return malformed(fmt::format("a payload of {} bytes", header.length));
-  if (header.node.level > 32) return malformed(fmt::format("leaf level {}", header.node.level));
+  if (!header.node.valid()) return malformed(fmt::format("leaf level {}", header.node.level));
   return header;
 }
 

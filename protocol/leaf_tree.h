@@ -26,6 +26,9 @@ struct LeafNode {
   std::uint8_t level = 0;
   std::uint32_t index = 0;
 
+  static constexpr std::uint8_t kLevelMax = 32;  // the root of 2^32 leaves
+  [[nodiscard]] bool valid() const { return level <= kLevelMax; }
+
   friend auto operator<=>(const LeafNode&, const LeafNode&) = default;
   template <typename A>
   void fields(A& a) {

@@ -9,13 +9,19 @@
 namespace rubato::protocol {
 
 Status check_manifest(const Manifest& manifest) {
+  constexpr std::int64_t kElementsMax = std::int64_t{1} << 40;
   std::set<std::string> names;
   for (const ParameterSpec& parameter : manifest) {
     if (!names.insert(parameter.name).second)
       return Error{Cause::kRefused, fmt::format("parameter \"{}\" is named twice in the manifest", parameter.name)};
-    for (std::int64_t extent : parameter.shape)
-      if (extent <= 0 || extent > (std::int64_t{1} << 40))
+    std::int64_t elements = 1;
+    for (std::int64_t extent : parameter.shape) {
+      if (extent <= 0)
         return Error{Cause::kRefused, fmt::format("parameter \"{}\" has an extent of {}", parameter.name, extent)};
+      if (extent > kElementsMax / elements)
+        return Error{Cause::kRefused, fmt::format("parameter \"{}\" has too many elements", parameter.name)};
+      elements *= extent;
+    }
   }
   return {};
 }
@@ -23,7 +29,8 @@ Status check_manifest(const Manifest& manifest) {
 std::string manifest_hash(const Manifest& manifest) {
   std::string text;
   for (const ParameterSpec& p : manifest) {
-    text += fmt::format("{}|{}|{}|{:a}|{}|{:a}\n", p.name, fmt::join(p.shape, ","),
+    // The length of the name, because a name may look like what follows it.
+    text += fmt::format("{}|{}|{}|{}|{:a}|{}|{:a}\n", p.name.size(), p.name, fmt::join(p.shape, ","),
                         static_cast<int>(p.initializer.kind), p.initializer.scale, p.decay, p.rate_scale);
   }
   return sha256_hex(text);

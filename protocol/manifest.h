@@ -61,7 +61,7 @@ struct RoutingTable {
   }
 };
 
-// Errors: kRefused where a parameter is named twice or has no elements.
+// Errors: kRefused where a parameter is named twice, or has no elements, or more than any machine holds.
 [[nodiscard]] Status check_manifest(const Manifest& manifest);
 
 // SHA-256, hex, over names, shapes, initializers and rule exceptions, in order.

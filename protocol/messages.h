@@ -22,6 +22,16 @@
 #include "protocol/leaf_tree.h"
 #include "protocol/manifest.h"
 
+namespace rubato {
+
+// Whether an enumeration that came over the wire is one of ours (protocol/wire.h).
+[[nodiscard]] constexpr bool known(InitializerKind kind) { return kind <= InitializerKind::kNormal; }
+[[nodiscard]] constexpr bool known(Cause cause) {
+  return (cause >= Cause::kInternal && cause <= Cause::kEvicted) || cause == Cause::kInterrupted;
+}
+
+}  // namespace rubato
+
 namespace rubato::protocol {
 
 // ---- data ------------------------------------------------------------------------------------------
@@ -129,6 +139,7 @@ struct Ready {
 // ---- staying ---------------------------------------------------------------------------------------
 
 enum class WaitKind : std::uint8_t { kNothing = 0, kGrant = 1, kWeights = 2, kAcknowledgement = 3 };
+[[nodiscard]] constexpr bool known(WaitKind kind) { return kind <= WaitKind::kAcknowledgement; }
 
 // What a member waits for right now, so that the scheduler can say who waits for whom.
 struct Waiting {

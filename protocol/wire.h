@@ -3,7 +3,8 @@
 // its bits, strings and vectors behind a 32-bit count.
 //
 // A Reader trusts nothing: it never reads past the end, bounds every count by the bytes that are left
-// (so that a hostile count allocates nothing), and is `good()` only if all bytes were used.
+// (so that a hostile count allocates nothing), and is `good()` only if all bytes were used. Each enum has
+// a function `known(value)` beside it, and a struct may have a member `valid()`: what they deny is no good.
 //
 // Thread-safety: each object belongs to one owner.
 #pragma once
@@ -100,6 +101,7 @@ class Reader {
       value = byte == 1;
     } else {
       raw(&value, sizeof(T));
+      if constexpr (std::is_enum_v<T>) good_ = good_ && known(value);
     }
   }
   void get(std::string& text) {
@@ -115,6 +117,7 @@ class Reader {
   template <Coded T>
   void get(T& value) {
     value.fields(*this);
+    if constexpr (requires { value.valid(); }) good_ = good_ && value.valid();
   }
 
   std::span<const std::byte> rest_;
