@@ -43,14 +43,14 @@ struct ConvolutionDesc {
   Activation activation = Activation::kNone;
 };
 
-// Square window; rows and columns that fill no window are left out.
+// Square window; rows and columns that fill no window are left out. ReLU before a max pool and after it
+// are the same, forward and backward; after it, it reads fewer numbers.
 struct PoolDesc {
-  // kMaxRelu: the greatest of the window and 0. It is ReLU before the pool or after it, forward and
-  // backward alike, for the price of neither.
-  enum class Kind : std::uint8_t { kMax, kMaxRelu, kAverage };
+  enum class Kind : std::uint8_t { kMax, kAverage };
   TensorShape input = {};
   Kind kind = Kind::kMax;
   std::int64_t window = 2, stride = 2;
+  Activation activation = Activation::kNone;
 };
 
 // Zeroes an element with probability `rate` and divides the others by 1 - rate. Whether an element lives

@@ -9,7 +9,6 @@ namespace rubato::model {
 namespace {
 
 using kernels::Activation;
-using Pool = kernels::PoolDesc::Kind;
 
 Result<Activation> parse_activation(const std::string& name) {
   if (name == "relu") return Activation::kRelu;
@@ -23,20 +22,21 @@ void add_hidden(LayerChain& chain, const std::vector<std::int64_t>& widths, Acti
 }
 
 void add_lenet(LayerChain& chain, Activation activation) {
-  const bool relu = activation == Activation::kRelu;  // then it is part of the pool
-  const Pool pool = relu ? Pool::kMaxRelu : Pool::kAverage;
-  const Activation before_pool = relu ? Activation::kNone : activation;
-  chain.convolution("conv1", {.channels = 6, .kernel = 5, .padding = 2, .activation = before_pool});
-  chain.pool("pool1", {.kind = pool});
-  chain.convolution("conv2", {.channels = 16, .kernel = 5, .activation = before_pool});
-  chain.pool("pool2", {.kind = pool});
+  using kernels::PoolDesc;
+  const bool relu = activation == Activation::kRelu;  // commutes with a maximum: after the pool it is cheaper
+  const Activation before = relu ? Activation::kNone : activation, after = relu ? activation : Activation::kNone;
+  const PoolDesc pool{.kind = relu ? PoolDesc::Kind::kMax : PoolDesc::Kind::kAverage, .activation = after};
+  chain.convolution("conv1", {.channels = 6, .kernel = 5, .padding = 2, .activation = before});
+  chain.pool("pool1", pool);
+  chain.convolution("conv2", {.channels = 16, .kernel = 5, .activation = before});
+  chain.pool("pool2", pool);
   add_hidden(chain, {120, 84}, activation);
 }
 
 void add_cnn(LayerChain& chain, const ModelConfig& config) {
   for (std::size_t i = 0; i < config.channels.size(); ++i) {
     chain.convolution(fmt::format("conv{}", i + 1), {.channels = config.channels[i], .kernel = 3, .padding = 1});
-    chain.pool(fmt::format("pool{}", i + 1), {.kind = Pool::kMaxRelu});
+    chain.pool(fmt::format("pool{}", i + 1), {.activation = Activation::kRelu});
   }
   add_hidden(chain, {config.dense}, Activation::kRelu);
 }

@@ -1,6 +1,6 @@
 // Convolutions: oneDNN on channels-last activations, weights in whatever layout it likes. Forcing a
 // blocked layout on few channels, or plain weights, falls to its reference code, a thousand times slower
-// (tests/kernels/backend_algorithms_test.cc forbids it).
+// (tests/model/algorithms_test.cc forbids it).
 #include <algorithm>
 
 #include "base/check.h"

@@ -1,4 +1,4 @@
-// The half of an Op that has no parameters and no activation of its own.
+// The half of an Op that has no parameters.
 #pragma once
 
 #include <cstddef>
@@ -12,18 +12,15 @@ namespace rubato::kernels {
 class ParameterlessOp : public Op {
  public:
   [[nodiscard]] const OpInfo& info() const final { return info_; }
-  void bind(const Ports& ports) final { ports_ = ports; }
   Status load(std::size_t index, std::span<const float>, Version) final {
     RUBATO_CHECK(false, "an operation without parameters was given parameter {}", index);
   }
-  Status begin_backward() final { return {}; }
   Status backward_weights(std::span<const std::span<float>>) final {
     RUBATO_CHECK(false, "an operation without parameters has no gradient");
   }
 
  protected:
   OpInfo info_;
-  Ports ports_;
 };
 
 }  // namespace rubato::kernels
