@@ -16,6 +16,7 @@ from . import progress_lines, text
 PLAIN_INTERVAL_S = 2.0
 PLAIN_INTERVAL_SHARE = 1 / 30
 
+BAR_WIDTH_MAX = 24
 ERASE_BELOW = "\x1b[J"
 DIM, PLAIN, BOLD = "\x1b[2m", "\x1b[0m", "\x1b[1m"
 
@@ -77,7 +78,8 @@ class Block(Quiet):
     def update(self, status: dict) -> None:
         size = shutil.get_terminal_size()
         workers = progress_lines.worker_lines(status, size.lines - 6)
-        head = f"{progress_lines.bar(status, *self._bar)}  {progress_lines.headline(status)}"
+        bar = progress_lines.bar(status, *self._bar, width=min(BAR_WIDTH_MAX, size.columns // 6))
+        head = f"{bar}  {progress_lines.headline(status)}"
         # Never the last column: a full line would wrap, and the block could not be redrawn in place.
         width = size.columns - 1
         self._lines = [self._style(BOLD, text.shortened(head, width))]

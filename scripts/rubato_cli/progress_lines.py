@@ -2,8 +2,6 @@
 
 from . import text
 
-BAR_WIDTH = 24
-
 
 def fraction_done(status: dict) -> float | None:
     done, total = status.get("samples_done"), status.get("samples_total")
@@ -35,9 +33,9 @@ def headline(status: dict) -> str:
     return ", ".join(part for part in parts if part != text.MISSING)
 
 
-def bar(status: dict, full: str, empty: str) -> str:
-    filled = round((fraction_done(status) or 0.0) * BAR_WIDTH)
-    return full * filled + empty * (BAR_WIDTH - filled)
+def bar(status: dict, full: str, empty: str, width: int) -> str:
+    filled = round((fraction_done(status) or 0.0) * width)
+    return full * filled + empty * (width - filled)
 
 
 def worker_lines(status: dict, lines_max: int) -> list[str]:
@@ -57,7 +55,7 @@ def _worker_line(worker: dict) -> str:
     return (
         f"{worker.get('node', text.MISSING):<10} clock {text.count(worker.get('clock')):>7}"
         f"  staleness {text.count(worker.get('staleness')):>2}"
-        f"  {text.rate(worker.get('samples_per_s')):>16}  {doing}"
+        f"  {text.count(worker.get('samples_per_s')):>6}/s  {doing}"
     )
 
 

@@ -1,6 +1,7 @@
 """The command `status`: how running jobs fare."""
 
 import json
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -11,6 +12,7 @@ from .run_dir import RunDir
 from .running_jobs import running_jobs
 from .scheduler_client import SchedulerClient, Unreachable
 from .status_view import job_lines, overview_lines
+from .text import shortened
 
 WATCH_INTERVAL_S = 1.0
 CURSOR_HOME = "\x1b[H"
@@ -30,14 +32,20 @@ def watch(look, show) -> int:
     in_place = sys.stdout.isatty()
     if in_place:
         print(ERASE_SCREEN, end="")
+    found = look()
     while True:
-        found = look()
         if in_place:
-            lines = show(found).splitlines()
+            width = shutil.get_terminal_size().columns
+            lines = [shortened(line, width) for line in show(found).splitlines()]
             print(CURSOR_HOME + "".join(line + "\x1b[K\n" for line in lines) + ERASE_BELOW, end="", flush=True)
         else:
             print(show(found), flush=True)
         time.sleep(WATCH_INTERVAL_S)
+        try:
+            found = look()
+        except Failure as failure:  # the end of the job is the end of watching it
+            print(failure)
+            return 0
 
 
 def one_job(run_dir: Path) -> dict:

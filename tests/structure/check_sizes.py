@@ -13,7 +13,7 @@ def check(tree: Tree) -> list[Problem]:
             continue
         length = len(file.lines)
         if length > rules.LINES_MAX:
-            problems.append(Problem(file.path, rules.LINES_MAX, f"{length} lines; split it (at most {rules.LINES_MAX})"))
+            problems.append(Problem(file.path, rules.LINES_MAX, f"{length} lines, at most {rules.LINES_MAX}: split it"))
         elif length > rules.LINES_WARN:
             print(f"warning: {file.path} has {length} lines; is there a reason?", file=sys.stderr)
     return problems

@@ -123,8 +123,8 @@ class DeadFiles(PlantedTree):
             self.plant(path)
         self.plant("base/used.h")
         self.plant("base/unused.h", '#include "base/used.h"')
-        self.assert_found(check_dead_files, "base/sed.cc:1: no CMakeLists.txt", "base/test_three.cc:1: no CMakeLists.txt",
-                          "base/unused.h:1: nobody includes")
+        self.assert_found(check_dead_files, "base/sed.cc:1: no CMakeLists.txt",
+                          "base/test_three.cc:1: no CMakeLists.txt", "base/unused.h:1: nobody includes")
 
 
 class Words(PlantedTree):
