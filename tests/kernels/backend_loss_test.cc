@@ -1,0 +1,141 @@
+// Losses on every device, against their definitions in float64 and finite differences of those. Scores
+// within [-4, 4] and at most 10 outputs: values of order 1 and gradients at most 8, each rounded to
+// float32 once from float64 or a few times in float32, so 1e-6 relative to 8 is enough.
+#include <algorithm>
+#include <cmath>
+
+#include "tests/kernels/backend_fixture.h"
+
+namespace rubato::kernels {
+namespace {
+
+using Kind = LossDesc::Kind;
+constexpr double kTolerance = 8e-6;
+
+// By the textbook, without a care for overflow. `t`: one-hot, 0 or 1, or given values.
+double definition(Kind kind, const std::vector<double>& s, const std::vector<double>& t) {
+  double loss = 0.0, sum = 0.0;
+  for (double score : s) sum += std::exp(score);
+  for (std::size_t c = 0; c < s.size(); ++c) {
+    const double p = 1.0 / (1.0 + std::exp(-s[c])), share = 1.0 / static_cast<double>(s.size());
+    if (kind == Kind::kCrossEntropy) loss -= t[c] * std::log(std::exp(s[c]) / sum);
+    if (kind == Kind::kBinaryCrossEntropy) loss -= share * (t[c] * std::log(p) + (1.0 - t[c]) * std::log(1.0 - p));
+    if (kind == Kind::kMeanSquaredError) loss += share * (s[c] - t[c]) * (s[c] - t[c]);
+  }
+  return loss;
+}
+
+struct Outcome {
+  LossResult result;
+  std::vector<float> gradient;
+  std::vector<std::int32_t> predictions;
+};
+
+class BackendLoss : public BackendTest {
+ protected:
+  Outcome run(const LossDesc& desc, const std::vector<float>& scores, const Targets& targets) {
+    const DeviceFloats device_scores(*device_, scores);
+    const DeviceFloats gradient(*device_, scores.size(), std::nanf(""));
+    auto loss = device_->plan_loss(desc).value();
+    loss->bind(device_scores.data(), gradient.data());
+    Outcome outcome;
+    outcome.predictions.resize(static_cast<std::size_t>(desc.samples));
+    outcome.result = loss->run(targets, outcome.predictions).value();
+    outcome.gradient = gradient.values();
+    return outcome;
+  }
+};
+INSTANTIATE_TEST_SUITE_P(Devices, BackendLoss, kDevices, device_test_name);
+
+void check(const LossDesc& desc, const std::vector<float>& scores, const std::vector<double>& targets,
+           const Outcome& outcome) {
+  const auto outputs = static_cast<std::size_t>(desc.outputs);
+  double total = 0.0;
+  for (std::size_t i = 0; i < static_cast<std::size_t>(desc.samples); ++i) {
+    std::vector<double> s(scores.begin() + i * outputs, scores.begin() + (i + 1) * outputs);
+    const std::vector<double> t(targets.begin() + i * outputs, targets.begin() + (i + 1) * outputs);
+    total += definition(desc.kind, s, t);
+    for (std::size_t c = 0; c < outputs; ++c) {
+      constexpr double h = 1e-6;
+      const double kept = s[c];
+      s[c] = kept + h;
+      const double above = definition(desc.kind, s, t);
+      s[c] = kept - h;
+      const double below = definition(desc.kind, s, t);
+      s[c] = kept;
+      EXPECT_NEAR(outcome.gradient[i * outputs + c], (above - below) / (2 * h), kTolerance) << i << ", " << c;
+    }
+  }
+  EXPECT_NEAR(outcome.result.loss_sum, total, kTolerance * static_cast<double>(desc.samples));
+}
+
+std::vector<float> random_scores(std::size_t count) {
+  std::vector<float> scores = random_floats(count, "scores");
+  for (float& score : scores) score *= 4.0f;
+  return scores;
+}
+
+TEST_P(BackendLoss, AgreesWithItsDefinitionOnLabels) {
+  for (const Kind kind : {Kind::kCrossEntropy, Kind::kBinaryCrossEntropy, Kind::kMeanSquaredError}) {
+    for (const auto& [samples, outputs] : {std::pair{1, 2}, {7, 3}, {33, 10}}) {
+      SCOPED_TRACE(testing::Message() << "kind " << static_cast<int>(kind) << ", " << samples << " x " << outputs);
+      const std::vector<float> scores = random_scores(static_cast<std::size_t>(samples * outputs));
+      std::vector<std::int32_t> labels;
+      std::vector<double> one_hot(scores.size(), 0.0);
+      for (int i = 0; i < samples; ++i) {
+        labels.push_back(i % outputs);
+        one_hot[static_cast<std::size_t>(i * outputs + i % outputs)] = 1.0;
+      }
+      const LossDesc desc{kind, samples, outputs};
+      const Outcome outcome = run(desc, scores, {labels, {}});
+      check(desc, scores, one_hot, outcome);
+      std::int64_t correct = 0;
+      for (int i = 0; i < samples; ++i) {
+        const auto first = scores.begin() + i * outputs;
+        const auto best = std::max_element(first, first + outputs) - first;
+        EXPECT_EQ(outcome.predictions[static_cast<std::size_t>(i)], best);
+        correct += best == labels[static_cast<std::size_t>(i)] ? 1 : 0;
+      }
+      EXPECT_EQ(outcome.result.correct, correct);
+    }
+  }
+}
+
+TEST_P(BackendLoss, TakesValuesAsTargets) {
+  for (const Kind kind : {Kind::kBinaryCrossEntropy, Kind::kMeanSquaredError}) {
+    const LossDesc desc{kind, 5, 3};
+    const std::vector<float> scores = random_scores(15);
+    std::vector<float> values = random_floats(15, "targets");
+    for (float& value : values) value = 0.5f + 0.5f * value;
+    check(desc, scores, {values.begin(), values.end()}, run(desc, scores, {{}, values}));
+  }
+}
+
+TEST_P(BackendLoss, OneOutputSaysYesOrNo) {
+  const LossDesc desc{Kind::kBinaryCrossEntropy, 4, 1};
+  const std::vector<float> scores = {2.0f, -1.0f, 0.0f, 3.0f};
+  const std::vector<std::int32_t> labels = {1, 0, 1, 0};
+  const Outcome outcome = run(desc, scores, {labels, {}});
+  check(desc, scores, {1.0, 0.0, 1.0, 0.0}, outcome);
+  EXPECT_EQ(outcome.predictions, (std::vector<std::int32_t>{1, 0, 0, 1}));
+  EXPECT_EQ(outcome.result.correct, 2);
+}
+
+TEST_P(BackendLoss, HugeScoresStayFinite) {
+  const std::vector<float> scores = {1e4f, -1e4f, 0.0f, -3e38f, 3e38f, 0.0f};
+  const std::vector<std::int32_t> labels = {1, 1};
+  for (const Kind kind : {Kind::kCrossEntropy, Kind::kBinaryCrossEntropy}) {
+    const Outcome outcome = run({kind, 2, 3}, scores, {labels, {}});
+    EXPECT_TRUE(std::isfinite(outcome.result.loss_sum)) << static_cast<int>(kind);
+    for (float gradient : outcome.gradient) EXPECT_LE(std::abs(gradient), 1.0f);
+  }
+}
+
+TEST_P(BackendLoss, OfEqualScoresTheFirstIsPredicted) {
+  const std::vector<float> scores = {1.0f, 2.0f, 2.0f};
+  const std::vector<std::int32_t> labels = {2};
+  EXPECT_EQ(run({Kind::kCrossEntropy, 1, 3}, scores, {labels, {}}).predictions[0], 1);
+}
+
+}  // namespace
+}  // namespace rubato::kernels

@@ -1,0 +1,279 @@
+// The contract of every operation with a gradient, on every device: outputs against the float64
+// reference, gradients against finite differences of it, over ragged shapes.
+//
+// Tolerances. A sum of n products in float32, in any order, is within n eps S of the true one, where S is
+// the sum of the terms' absolute values (Higham, "Accuracy and stability of numerical algorithms", 3.1)
+// and eps = 2^-24. n and S are exact: from the shape, and from the reference on absolute values.
+// Activations have slope at most 1 and are computed to a few eps of 1 (kActivation). Backward computes
+// the slope from the output: 1 - y^2 and y (1 - y) move by at most 2 e when y is off by e, ReLU's not at
+// all; so an output's error e adds 2 e S to a gradient. Finite differences in float64 with step h = 1e-5
+// add h^2 S to a derivative, and 2^-53 / h times the value differentiated (below 2000): 1e-7 covers both.
+#include <gmock/gmock.h>
+
+#include "tests/kernels/backend_fixture.h"
+#include "tests/kernels/backend_reference.h"
+
+namespace rubato::kernels {
+namespace {
+
+using reference::Doubles;
+
+constexpr double kEps = 0x1p-24;
+constexpr double kActivation = 16 * kEps;
+
+struct Case {
+  std::string name;
+  OpDesc desc;
+};
+
+// One operation with random tensors, planned and run; and the same in the reference.
+struct Planned {
+  Planned(Device& device, const OpDesc& desc, const PlanHint& hint, float fill = -7.0f);
+  void forward(Version version = 1);
+  void backward();
+
+  [[nodiscard]] std::vector<std::span<float>> gradient_spans() {
+    std::vector<std::span<float>> spans;
+    for (auto& gradient : gradients) spans.emplace_back(gradient);
+    return spans;
+  }
+
+  std::unique_ptr<Op> op;
+  std::vector<std::vector<float>> parameters, gradients;
+  std::vector<float> x, r;  // input, and the gradient of the output
+  DeviceFloats input, output, output_gradient, input_gradient;
+  Buffer saved, scratch;
+};
+
+std::size_t count(const TensorShape& shape) { return static_cast<std::size_t>(shape.elements()); }
+
+Planned::Planned(Device& device, const OpDesc& desc, const PlanHint& hint, float fill)
+    : x(random_floats(count(input_shape(desc)), "input")),
+      r(random_floats(count(output_shape(desc)), "output gradient")),
+      input(device, x),
+      output(device, r.size(), fill),
+      output_gradient(device, r),
+      input_gradient(device, x.size(), fill) {
+  op = device.plan(desc, hint).value();
+  for (const auto& shape : parameter_shapes(desc)) {
+    std::size_t elements = 1;
+    for (std::int64_t extent : shape) elements *= static_cast<std::size_t>(extent);
+    parameters.push_back(random_floats(elements, parameters.empty() ? "weights" : "bias"));
+    gradients.emplace_back(elements, fill);
+  }
+  saved = device.allocate(op->info().saved_bytes).value();
+  scratch = device.allocate(op->info().scratch_bytes).value();
+  op->bind({input.data(), output.data(), output_gradient.data(), input_gradient.data(), saved.data(), scratch.data()});
+}
+
+void Planned::forward(Version version) {
+  for (std::size_t i = 0; i < parameters.size(); ++i) ASSERT_TRUE(op->load(i, parameters[i], version).ok());
+  ASSERT_TRUE(op->forward({}).ok());
+}
+
+void Planned::backward() {
+  ASSERT_TRUE(op->begin_backward().ok());
+  if (!parameters.empty()) {
+    ASSERT_TRUE(op->backward_weights(gradient_spans()).ok());
+  }
+  ASSERT_TRUE(op->backward_data().ok());
+}
+
+// The same operation in float64.
+struct Reference {
+  Reference(const OpDesc& op_desc, const Planned& run) : desc(op_desc), r(reference::widen(run.r)) {
+    values[0] = reference::widen(run.x);
+    for (std::size_t i = 0; i < run.parameters.size(); ++i) values[i + 1] = reference::widen(run.parameters[i]);
+  }
+
+  [[nodiscard]] Doubles outputs() const {
+    Doubles y = reference::linear(desc, values[0], values[1], values[2]);
+    for (double& value : y) value = reference::activate(value, reference::activation_of(desc));
+    return y;
+  }
+  // For each output the sum of the absolute values of its terms.
+  [[nodiscard]] Doubles output_scales() const {
+    return reference::linear(desc, reference::absolute(values[0]), reference::absolute(values[1]),
+                             reference::absolute(values[2]));
+  }
+  // d(r . outputs) / d(values[which][index]).
+  [[nodiscard]] double slope(std::size_t which, std::size_t index) {
+    constexpr double h = 1e-5;
+    const double kept = values[which][index];
+    values[which][index] = kept + h;
+    const double above = reference::dot(r, outputs());
+    values[which][index] = kept - h;
+    const double below = reference::dot(r, outputs());
+    values[which][index] = kept;
+    return (above - below) / (2.0 * h);
+  }
+  // The same for absolute values and no activation: the sum of the absolute values of the slope's terms.
+  // Exact up to rounding, since dense layers and convolutions are linear in each argument.
+  [[nodiscard]] double slope_scale(std::size_t which, std::size_t index) const {
+    Doubles a[3] = {reference::absolute(values[0]), reference::absolute(values[1]), reference::absolute(values[2])};
+    const Doubles weight = reference::absolute(r);
+    const double before = reference::dot(weight, reference::linear(desc, a[0], a[1], a[2]));
+    a[which][index] += 1.0;
+    return reference::dot(weight, reference::linear(desc, a[0], a[1], a[2])) - before;
+  }
+
+  OpDesc desc;
+  Doubles values[3];  // input, weights, bias
+  Doubles r;
+};
+
+// Products in the longest sum of each kind, with the bias as one of them.
+struct Terms {
+  double output = 1, input_gradient = 1, parameter_gradient = 1;
+};
+
+Terms terms(const OpDesc& desc) {
+  const TensorShape in = input_shape(desc), out = output_shape(desc);
+  std::int64_t output = 1, input_gradient = 1;
+  if (const auto* pool = std::get_if<PoolDesc>(&desc)) {
+    output = input_gradient = pool->window * pool->window;
+  } else if (const auto* convolution = std::get_if<ConvolutionDesc>(&desc)) {
+    const std::int64_t window = convolution->kernel * convolution->kernel;
+    output = window * in.channels + 1;
+    input_gradient = window * convolution->channels;
+  } else {
+    output = in.elements_per_sample() + 1;
+    input_gradient = out.channels;
+  }
+  return {static_cast<double>(output), static_cast<double>(input_gradient),
+          static_cast<double>(out.samples * out.height * out.width)};
+}
+
+// Of many elements some, the same ones every time: finite differences are slow.
+std::vector<std::size_t> some_of(std::size_t size) {
+  constexpr std::size_t most = 120;
+  std::vector<std::size_t> indices;
+  RandomStream random(stream_key(2, "some_of"));
+  for (std::size_t i = 0; i < std::min(size, most); ++i) indices.push_back(size <= most ? i : random.below(size));
+  return indices;
+}
+
+void check_outputs(const OpDesc& desc, const Planned& run, const Reference& expected) {
+  const Doubles want = expected.outputs(), scale = expected.output_scales();
+  const std::vector<float> got = run.output.values();
+  for (std::size_t i = 0; i < got.size(); ++i) {
+    ASSERT_NEAR(got[i], want[i], terms(desc).output * kEps * scale[i] + kActivation) << "output " << i;
+  }
+}
+
+// The error of an activation's slope that comes from the error of an output.
+double slope_error(const OpDesc& desc, const Reference& expected) {
+  const Activation activation = reference::activation_of(desc);
+  if (activation == Activation::kNone || activation == Activation::kRelu) return 0.0;
+  const Doubles scales = expected.output_scales();
+  return 2.0 * (terms(desc).output * kEps * *std::max_element(scales.begin(), scales.end()) + kActivation);
+}
+
+void check_gradient(const OpDesc& desc, Reference& expected, std::size_t which, const std::vector<float>& got) {
+  const double n = which == 0 ? terms(desc).input_gradient : terms(desc).parameter_gradient;
+  const double relative = n * kEps + slope_error(desc, expected);
+  for (const std::size_t i : some_of(got.size())) {
+    // A pool's terms are at most 1 each: random output gradients, slopes of at most 1.
+    const double scale = std::holds_alternative<PoolDesc>(desc) ? n : expected.slope_scale(which, i);
+    ASSERT_NEAR(got[i], expected.slope(which, i), relative * scale + 1e-7) << "value " << which << ", element " << i;
+  }
+}
+
+std::vector<Case> cases() {
+  using A = Activation;
+  std::vector<Case> all;
+  const auto dense = [&](TensorShape in, std::int64_t units, A a) {
+    all.push_back({"dense " + std::to_string(all.size()), DenseDesc{in, units, a}});
+  };
+  dense({1, 1, 1, 1}, 1, A::kNone);
+  dense({5, 1, 1, 7}, 3, A::kRelu);
+  dense({33, 3, 3, 5}, 17, A::kTanh);
+  dense({16, 1, 1, 64}, 10, A::kSigmoid);
+  dense({3, 7, 7, 2}, 33, A::kRelu);
+  const auto convolution = [&](TensorShape in, std::int64_t channels, std::int64_t kernel, std::int64_t stride,
+                               std::int64_t padding, A a) {
+    all.push_back(
+        {"convolution " + std::to_string(all.size()), ConvolutionDesc{in, channels, kernel, stride, padding, a}});
+  };
+  convolution({1, 5, 5, 1}, 1, 3, 1, 0, A::kNone);
+  convolution({2, 9, 7, 1}, 6, 5, 1, 2, A::kRelu);
+  convolution({3, 6, 6, 6}, 16, 5, 1, 0, A::kTanh);
+  convolution({2, 7, 5, 3}, 5, 3, 2, 1, A::kSigmoid);
+  convolution({2, 6, 6, 16}, 32, 3, 1, 1, A::kRelu);
+  convolution({1, 5, 5, 17}, 33, 3, 1, 1, A::kNone);
+  convolution({5, 4, 4, 8}, 4, 1, 1, 0, A::kRelu);
+  const auto pool = [&](TensorShape in, PoolDesc::Kind kind, std::int64_t window, std::int64_t stride, A a) {
+    all.push_back({"pool " + std::to_string(all.size()), PoolDesc{in, kind, window, stride, a}});
+  };
+  pool({3, 4, 4, 1}, PoolDesc::Kind::kMax, 2, 2, A::kNone);
+  pool({2, 7, 5, 6}, PoolDesc::Kind::kMax, 2, 2, A::kRelu);
+  pool({2, 7, 7, 19}, PoolDesc::Kind::kMax, 3, 2, A::kTanh);
+  pool({3, 6, 6, 16}, PoolDesc::Kind::kAverage, 2, 2, A::kNone);
+  pool({2, 7, 5, 5}, PoolDesc::Kind::kAverage, 3, 1, A::kRelu);
+  return all;
+}
+
+class BackendOps : public BackendTest {};
+INSTANTIATE_TEST_SUITE_P(Devices, BackendOps, kDevices, device_test_name);
+
+TEST_P(BackendOps, OutputsAndGradientsAgreeWithTheReference) {
+  for (const Case& c : cases()) {
+    SCOPED_TRACE(c.name);
+    Planned run(*device_, c.desc, {});
+    Reference expected(c.desc, run);
+    run.forward();
+    check_outputs(c.desc, run, expected);
+    run.backward();
+    check_gradient(c.desc, expected, 0, run.input_gradient.values());
+    for (std::size_t i = 0; i < run.gradients.size(); ++i) check_gradient(c.desc, expected, i + 1, run.gradients[i]);
+    if (HasFatalFailure()) return;
+  }
+}
+
+TEST_P(BackendOps, EvaluationComputesWhatTrainingDoes) {
+  for (const Case& c : cases()) {
+    SCOPED_TRACE(c.name);
+    Planned run(*device_, c.desc, {.training = false, .input_gradient = false});
+    EXPECT_EQ(run.op->info().saved_bytes, 0u);
+    run.forward();
+    check_outputs(c.desc, run, Reference(c.desc, run));
+    if (HasFatalFailure()) return;
+  }
+}
+
+// Whatever lay in the buffers, and whatever was computed before: backward overwrites, bits repeat.
+TEST_P(BackendOps, BitsDoNotDependOnHistory) {
+  for (const Case& c : cases()) {
+    SCOPED_TRACE(c.name);
+    Planned first(*device_, c.desc, {}), second(*device_, c.desc, {}, std::nanf(""));
+    first.forward();
+    first.backward();
+    // Another input and other weights go through the second before.
+    const std::vector<float> other = random_floats(second.x.size(), "other input");
+    const auto weights = second.parameters;
+    ASSERT_TRUE(device_->copy_in(second.input.data(), other).ok());
+    for (auto& parameter : second.parameters) parameter = random_floats(parameter.size(), "other weights");
+    second.forward(1);
+    second.backward();
+    ASSERT_TRUE(device_->copy_in(second.input.data(), second.x).ok());
+    ASSERT_TRUE(device_->copy_in(second.output_gradient.data(), second.r).ok());
+    second.parameters = weights;
+    second.forward(2);
+    second.backward();
+    EXPECT_EQ(first.output.values(), second.output.values());
+    EXPECT_EQ(first.input_gradient.values(), second.input_gradient.values());
+    EXPECT_EQ(first.gradients, second.gradients);
+  }
+}
+
+TEST_P(BackendOps, TreeAddAdds) {
+  std::vector<float> dst = random_floats(1037, "dst");
+  const std::vector<float> src = random_floats(1037, "src");
+  std::vector<float> want(dst.size());
+  for (std::size_t i = 0; i < want.size(); ++i) want[i] = dst[i] + src[i];
+  device_->tree_add(dst, src);
+  EXPECT_EQ(dst, want);
+}
+
+}  // namespace
+}  // namespace rubato::kernels

@@ -1,0 +1,117 @@
+// The operations again, in float64, in the plainest loops: what backends are held against. Written from
+// the definitions in kernels/op_desc.h, without a look at any backend. Gradients are not written at
+// all: tests take finite differences of these.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <vector>
+
+#include "kernels/op_desc.h"
+
+namespace rubato::kernels::reference {
+
+using Doubles = std::vector<double>;
+
+inline Doubles widen(const std::vector<float>& values) { return {values.begin(), values.end()}; }
+
+inline double activate(double x, Activation activation) {
+  switch (activation) {
+    case Activation::kRelu:
+      return std::max(x, 0.0);
+    case Activation::kTanh:
+      return std::tanh(x);
+    case Activation::kSigmoid:
+      return 1.0 / (1.0 + std::exp(-x));
+    case Activation::kNone:
+      break;
+  }
+  return x;
+}
+
+inline Activation activation_of(const OpDesc& desc) {
+  struct Visitor {
+    Activation operator()(const DenseDesc& d) const { return d.activation; }
+    Activation operator()(const ConvolutionDesc& d) const { return d.activation; }
+    Activation operator()(const PoolDesc& d) const { return d.activation; }
+    Activation operator()(const DropoutDesc&) const { return Activation::kNone; }
+  };
+  return std::visit(Visitor{}, desc);
+}
+
+// Before the activation. All indices are NHWC.
+inline Doubles linear(const DenseDesc& d, const Doubles& x, const Doubles& w, const Doubles& b) {
+  const std::int64_t inputs = d.input.elements_per_sample();
+  Doubles y;
+  for (std::int64_t n = 0; n < d.input.samples; ++n) {
+    for (std::int64_t o = 0; o < d.units; ++o) {
+      double sum = b[o];
+      for (std::int64_t i = 0; i < inputs; ++i) sum += x[n * inputs + i] * w[o * inputs + i];
+      y.push_back(sum);
+    }
+  }
+  return y;
+}
+
+inline Doubles linear(const ConvolutionDesc& d, const Doubles& x, const Doubles& w, const Doubles& b) {
+  const TensorShape in = d.input, out = output_shape(d);
+  Doubles y(out.elements());
+  for (std::int64_t at = 0; at < out.elements(); ++at) {
+    const std::int64_t o = at % out.channels, column = at / out.channels % out.width,
+                       row = at / out.channels / out.width % out.height, n = at / out.elements_per_sample();
+    y[at] = b[o];
+    for (std::int64_t r = 0; r < d.kernel; ++r) {
+      for (std::int64_t s = 0; s < d.kernel; ++s) {
+        const std::int64_t h = row * d.stride + r - d.padding, v = column * d.stride + s - d.padding;
+        if (h < 0 || h >= in.height || v < 0 || v >= in.width) continue;
+        for (std::int64_t c = 0; c < in.channels; ++c) {
+          y[at] += x[((n * in.height + h) * in.width + v) * in.channels + c] *
+                   w[((o * d.kernel + r) * d.kernel + s) * in.channels + c];
+        }
+      }
+    }
+  }
+  return y;
+}
+
+inline Doubles linear(const PoolDesc& d, const Doubles& x, const Doubles&, const Doubles&) {
+  const TensorShape in = d.input, out = output_shape(d);
+  const bool max = d.kind == PoolDesc::Kind::kMax;
+  Doubles y(out.elements());
+  for (std::int64_t at = 0; at < out.elements(); ++at) {
+    const std::int64_t c = at % out.channels, column = at / out.channels % out.width,
+                       row = at / out.channels / out.width % out.height, n = at / out.elements_per_sample();
+    double result = max ? -std::numeric_limits<double>::infinity() : 0.0;
+    for (std::int64_t r = 0; r < d.window; ++r) {
+      for (std::int64_t s = 0; s < d.window; ++s) {
+        const std::int64_t h = row * d.stride + r, v = column * d.stride + s;
+        const double value = x[((n * in.height + h) * in.width + v) * in.channels + c];
+        result = max ? std::max(result, value) : result + value / static_cast<double>(d.window * d.window);
+      }
+    }
+    y[at] = result;
+  }
+  return y;
+}
+
+inline Doubles linear(const OpDesc& desc, const Doubles& x, const Doubles& w, const Doubles& b) {
+  if (const auto* dense = std::get_if<DenseDesc>(&desc)) return linear(*dense, x, w, b);
+  if (const auto* convolution = std::get_if<ConvolutionDesc>(&desc)) return linear(*convolution, x, w, b);
+  return linear(std::get<PoolDesc>(desc), x, w, b);
+}
+
+inline Doubles absolute(Doubles values) {
+  for (double& value : values) value = std::abs(value);
+  return values;
+}
+
+inline double dot(const Doubles& a, const Doubles& b) {
+  double sum = 0.0;
+  for (std::size_t i = 0; i < a.size(); ++i) sum += a[i] * b[i];
+  return sum;
+}
+
+}  // namespace rubato::kernels::reference
