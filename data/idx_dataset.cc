@@ -3,21 +3,25 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 
 #include "base/hash.h"
 
 namespace rubato::data {
 namespace {
 
+// Takes its numbers by value: as members they might alias `out`, and the loop would not be a vector loop.
+void normalize(std::span<const std::uint8_t> values, float scale, float shift, float* out) {
+  for (std::size_t i = 0; i < values.size(); ++i) out[i] = static_cast<float>(values[i]) * scale + shift;
+}
+
 class IdxDataset : public Dataset {
  public:
   IdxDataset(SampleShape shape, IdxFile inputs, IdxFile labels, const DataConfig& config)
-      : shape_(shape), inputs_(std::move(inputs.values)), labels_(std::move(labels.values)) {
-    for (std::size_t value = 0; value < normalized_.size(); ++value) {
-      const double fraction = static_cast<double>(value) / 255.0;
-      normalized_[value] = static_cast<float>((fraction - config.mean) / config.stddev);
-    }
+      : shape_(shape),
+        scale_(static_cast<float>(1.0 / (255.0 * config.stddev))),
+        shift_(static_cast<float>(-config.mean / config.stddev)),
+        inputs_(std::move(inputs.values)),
+        labels_(std::move(labels.values)) {
     Sha256 hash;
     const std::string kind = fmt::format("idx {} {}", extents_text(inputs.extents), config.classes);
     hash.update(std::as_bytes(std::span(kind)));
@@ -41,16 +45,16 @@ class IdxDataset : public Dataset {
     float* out = batch.inputs.data();
     for (std::size_t i = 0; i < ids.size(); ++i) {
       RUBATO_CHECK(ids[i] < size(), "sample {} of {}", ids[i], size());
-      const auto sample = std::span(inputs_).subspan(ids[i] * width, width);
-      out = std::ranges::transform(sample, out, [&](std::uint8_t value) { return normalized_[value]; }).out;
+      normalize(std::span(inputs_).subspan(ids[i] * width, width), scale_, shift_, out);
+      out += width;
       batch.labels[i] = labels_[ids[i]];
     }
   }
 
  private:
-  SampleShape shape_;
+  const SampleShape shape_;
+  const float scale_, shift_;
   std::vector<std::uint8_t> inputs_, labels_;
-  std::array<float, 256> normalized_;  // of each byte, rounded once
   std::string fingerprint_;
 };
 

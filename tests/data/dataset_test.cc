@@ -15,6 +15,8 @@ using test::idx_bytes;
 using test::write_bytes;
 using testing::ElementsAre;
 using testing::EndsWith;
+using testing::FloatNear;
+using testing::Pointwise;
 
 class IdxDatasetTest : public testing::Test {
  protected:
@@ -52,7 +54,7 @@ TEST_F(IdxDatasetTest, GathersNormalizedSamplesInTheOrderAskedFor) {
   BatchBuffer batch;
   dataset->gather(std::vector<std::uint64_t>{1, 0, 1}, batch);
   EXPECT_EQ(batch.count, 3);
-  EXPECT_THAT(batch.inputs, ElementsAre(-0.1f, 0.3f, -0.5f, 1.5f, -0.1f, 0.3f));
+  EXPECT_THAT(batch.inputs, Pointwise(FloatNear(1e-6f), {-0.1f, 0.3f, -0.5f, 1.5f, -0.1f, 0.3f}));
   EXPECT_THAT(batch.labels, ElementsAre(0, 2, 0));
   EXPECT_THAT(batch.sample_ids, ElementsAre(1, 0, 1));
   EXPECT_TRUE(batch.targets.empty());

@@ -4,7 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <cmath>
+#include <algorithm>
+#include <bit>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -67,8 +68,8 @@ TEST(Safetensors, ReadsBackWhatItWroteBitForBit) {
   for (std::size_t i = 0; i < tensors.size(); ++i) {
     EXPECT_EQ(file->tensors[i].name, tensors[i].name);
     EXPECT_EQ(file->tensors[i].shape, tensors[i].shape);
-    ASSERT_EQ(file->tensors[i].values.size(), tensors[i].values.size());
-    EXPECT_EQ(std::memcmp(file->tensors[i].values.data(), tensors[i].values.data(), tensors[i].values.size() * 4), 0);
+    const auto bits = [](float value) { return std::bit_cast<std::uint32_t>(value); };
+    EXPECT_TRUE(std::ranges::equal(file->tensors[i].values, tensors[i].values, {}, bits, bits));
   }
 }
 
