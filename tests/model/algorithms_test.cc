@@ -1,0 +1,59 @@
+// No operation of our networks may fall to a library's reference code, which is up to a thousand times
+// slower and gives no other sign. An allow-list for each operation, since not every slow path calls
+// itself "ref".
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "model/architectures.h"
+#include "tests/model/model_fixture.h"
+
+namespace rubato::model {
+namespace {
+
+std::vector<std::string> allowed(const kernels::OpDesc& desc) {
+  struct Visitor {
+    using Names = std::vector<std::string>;
+    Names operator()(const kernels::DenseDesc&) const { return {"x64:gemm:jit", "brgemm"}; }
+    Names operator()(const kernels::ConvolutionDesc&) const { return {"brgconv:", "jit:", "jit_1x1:", "x64:gemm:jit"}; }
+    Names operator()(const kernels::PoolDesc&) const { return {"jit:"}; }
+    Names operator()(const kernels::DropoutDesc&) const { return {"philox", "mask"}; }
+  };
+  return std::visit(Visitor{}, desc);
+}
+
+std::vector<ModelConfig> networks() {
+  ModelConfig mlp, lenet, lenet_tanh, cnn;
+  mlp.hidden = {1024, 1024};
+  mlp.dropout = 0.2;
+  lenet.name = lenet_tanh.name = "lenet5";
+  lenet_tanh.activation = "tanh";
+  cnn.name = "cnn";
+  cnn.channels = {32, 64};
+  return {mlp, lenet, lenet_tanh, cnn};
+}
+
+TEST(Algorithms, AreOnTheAllowList) {
+  auto device = kernels::open_device("cpu", 1).value();
+  for (const ModelConfig& config : networks()) {
+    const std::vector<Layer> layers = build_layers(config, {28, 28, 1}, 10, 1).value();
+    for (const std::int64_t samples : {1, 3, 16, 64, 128, 500}) {
+      for (const Layer& layer : layers) {
+        const auto op = device->plan(kernels::with_samples(layer.op, samples), {}).value();
+        const auto names = allowed(layer.op);
+        for (const kernels::Algorithm& algorithm : op->info().algorithms) {
+          const bool known = std::any_of(names.begin(), names.end(), [&](const std::string& name) {
+            return algorithm.implementation.starts_with(name);
+          });
+          EXPECT_TRUE(known) << config.name << " " << layer.name << ", " << samples << " samples, " << algorithm.call
+                             << ": " << algorithm.implementation;
+        }
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace rubato::model

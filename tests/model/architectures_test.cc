@@ -1,0 +1,110 @@
+// Which parameters each network has, under which names, and which configurations make no network.
+#include "model/architectures.h"
+
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+
+#include <cmath>
+
+#include "tests/model/model_fixture.h"
+
+namespace rubato::model {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+class Architectures : public ModelTest {
+ protected:
+  std::vector<ParameterSpec> parameters(const ModelConfig& config, const InputShape& shape, std::int64_t classes = 10) {
+    const auto model = make_model(config, shape, classes, *device_, 1, 1).value();
+    return {model->parameters().begin(), model->parameters().end()};
+  }
+  std::string refusal(const ModelConfig& config, const InputShape& shape) {
+    const auto model = try_make(config, shape);
+    EXPECT_FALSE(model.ok());
+    EXPECT_EQ(model.error().cause, Cause::kUsage);
+    return model.error().message;
+  }
+  static std::vector<std::string> shapes(const std::vector<ParameterSpec>& specs) {
+    std::vector<std::string> lines;
+    for (const ParameterSpec& spec : specs) {
+      std::string line = spec.name;
+      for (std::int64_t extent : spec.shape) line += fmt::format(" {}", extent);
+      lines.push_back(line);
+    }
+    return lines;
+  }
+  static std::int64_t total(const std::vector<ParameterSpec>& specs) {
+    std::int64_t sum = 0;
+    for (const ParameterSpec& spec : specs) sum += spec.elements();
+    return sum;
+  }
+};
+
+TEST_F(Architectures, Cnn) {
+  ModelConfig config;
+  config.name = "cnn";
+  config.channels = {32, 64};
+  const auto specs = parameters(config, {28, 28, 1});
+  EXPECT_THAT(shapes(specs),
+              ElementsAre("conv1.weight 32 3 3 1", "conv1.bias 32", "conv2.weight 64 3 3 32", "conv2.bias 64",
+                          "fc1.weight 128 3136", "fc1.bias 128", "fc2.weight 10 128", "fc2.bias 10"));
+  EXPECT_EQ(total(specs), 421'642);
+}
+
+TEST_F(Architectures, Lenet5) {
+  ModelConfig config;
+  config.name = "lenet5";
+  const auto specs = parameters(config, {28, 28, 1});
+  EXPECT_THAT(shapes(specs), ElementsAre("conv1.weight 6 5 5 1", "conv1.bias 6", "conv2.weight 16 5 5 6",
+                                         "conv2.bias 16", "fc1.weight 120 400", "fc1.bias 120", "fc2.weight 84 120",
+                                         "fc2.bias 84", "fc3.weight 10 84", "fc3.bias 10"));
+  EXPECT_EQ(total(specs), 61'706);
+}
+
+TEST_F(Architectures, MlpAndLogistic) {
+  ModelConfig config;
+  config.hidden = {1024, 1024};
+  EXPECT_THAT(shapes(parameters(config, {28, 28, 1})),
+              ElementsAre("fc1.weight 1024 784", "fc1.bias 1024", "fc2.weight 1024 1024", "fc2.bias 1024",
+                          "fc3.weight 10 1024", "fc3.bias 10"));
+  config.name = "logistic";
+  EXPECT_THAT(shapes(parameters(config, {28, 28, 1})), ElementsAre("fc.weight 10 784", "fc.bias 10"));
+  config.loss = "binary_cross_entropy";
+  EXPECT_THAT(shapes(parameters(config, {1, 1, 3}, 2)), ElementsAre("fc.weight 1 3", "fc.bias 1"));
+}
+
+TEST_F(Architectures, WeightsStartAsInPyTorch) {
+  ModelConfig config;
+  config.name = "cnn";
+  config.channels = {32, 64};
+  const auto specs = parameters(config, {28, 28, 1});
+  const double fan_in[] = {9, 9, 288, 288, 3136, 3136, 128, 128};
+  for (std::size_t i = 0; i < specs.size(); ++i) {
+    EXPECT_EQ(specs[i].initializer.kind, InitializerKind::kUniform);
+    EXPECT_FLOAT_EQ(specs[i].initializer.scale, static_cast<float>(1.0 / std::sqrt(fan_in[i]))) << specs[i].name;
+  }
+}
+
+TEST_F(Architectures, MistakesAreNamed) {
+  ModelConfig config;
+  config.name = "resnet";
+  EXPECT_THAT(refusal(config, {28, 28, 1}), HasSubstr("quadratic, logistic, mlp, lenet5 or cnn"));
+  config.name = "lenet5";
+  EXPECT_THAT(refusal(config, {6, 6, 1}), HasSubstr("layer conv2"));
+  config.activation = "gelu";
+  EXPECT_THAT(refusal(config, {28, 28, 1}), HasSubstr("relu, tanh or sigmoid"));
+  config = {};
+  config.hidden = {0};
+  EXPECT_THAT(refusal(config, {28, 28, 1}), HasSubstr("layer fc1"));
+  config.hidden = {8};
+  config.dropout = 1.0;
+  EXPECT_THAT(refusal(config, {28, 28, 1}), HasSubstr("model.dropout"));
+  config.dropout = 0.0;
+  config.loss = "hinge";
+  EXPECT_THAT(refusal(config, {28, 28, 1}), HasSubstr("cross_entropy, binary_cross_entropy or mse"));
+}
+
+}  // namespace
+}  // namespace rubato::model

@@ -1,0 +1,149 @@
+// The loss and the gradients of whole networks, against the float64 reference of the operations
+// (tests/kernels/backend_reference.h) put in a chain, and finite differences of it.
+//
+// Tolerance. To first order the relative errors of the layers add: each result is a sum of n products,
+// within n eps (eps = 2^-24) of its terms' absolute values. Those exceed the result by a factor that
+// depends on the values; 16 is assumed for it, and forward and backward each pass every layer once.
+// Finite differences with h = 1e-5 in float64 add 1e-8.
+#include <algorithm>
+#include <cmath>
+
+#include "model/architectures.h"
+#include "tests/kernels/backend_reference.h"
+#include "tests/model/model_fixture.h"
+
+namespace rubato::model {
+namespace {
+
+namespace reference = kernels::reference;
+using Doubles = reference::Doubles;
+using kernels::LossDesc;
+
+double loss_of(LossDesc::Kind kind, const double* scores, std::size_t outputs, std::size_t label) {
+  double loss = 0.0, sum = 0.0;
+  for (std::size_t c = 0; c < outputs; ++c) sum += std::exp(scores[c]);
+  for (std::size_t c = 0; c < outputs; ++c) {
+    const double t = c == label ? 1.0 : 0.0, p = 1.0 / (1.0 + std::exp(-scores[c]));
+    const double share = 1.0 / static_cast<double>(outputs);
+    if (kind == LossDesc::Kind::kCrossEntropy) loss -= t * std::log(std::exp(scores[c]) / sum);
+    if (kind == LossDesc::Kind::kBinaryCrossEntropy) loss -= share * std::log(t == 1.0 ? p : 1.0 - p);
+    if (kind == LossDesc::Kind::kMeanSquaredError) loss += share * (scores[c] - t) * (scores[c] - t);
+  }
+  return loss;
+}
+
+struct ReferenceNetwork {
+  std::vector<Layer> layers;
+  LossDesc::Kind kind;
+  std::vector<Doubles> parameters;
+
+  [[nodiscard]] Doubles scores(const OwnedBatch& batch) const {
+    Doubles x = reference::widen(batch.inputs);
+    std::size_t parameter = 0;
+    for (const Layer& layer : layers) {
+      const auto op = kernels::with_samples(layer.op, static_cast<std::int64_t>(batch.labels.size()));
+      const bool has_parameters = !kernels::parameter_shapes(op).empty();
+      const Doubles weights = has_parameters ? parameters[parameter++] : Doubles{};
+      const Doubles bias = has_parameters ? parameters[parameter++] : Doubles{};
+      x = reference::linear(op, x, weights, bias);
+      for (double& value : x) value = reference::activate(value, reference::activation_of(op));
+    }
+    return x;
+  }
+  [[nodiscard]] double loss(const OwnedBatch& batch) const {
+    const Doubles s = scores(batch);
+    const std::size_t outputs = s.size() / batch.labels.size();
+    double sum = 0.0;
+    for (std::size_t i = 0; i < batch.labels.size(); ++i) {
+      sum += loss_of(kind, s.data() + i * outputs, outputs, static_cast<std::size_t>(batch.labels[i]));
+    }
+    return sum;
+  }
+  [[nodiscard]] double slope(const OwnedBatch& batch, std::size_t parameter, std::size_t index) {
+    constexpr double h = 1e-5;
+    double& value = parameters[parameter][index];
+    const double kept = value;
+    value = kept + h;
+    const double above = loss(batch);
+    value = kept - h;
+    const double below = loss(batch);
+    value = kept;
+    return (above - below) / (2.0 * h);
+  }
+  // Products in all sums that lie between an input and the loss.
+  [[nodiscard]] double terms() const {
+    double sum = 0.0;
+    for (const Layer& layer : layers) {
+      const auto shapes = kernels::parameter_shapes(layer.op);
+      for (const auto& shape : shapes) {
+        double product = 1.0;
+        for (std::size_t axis = 1; axis < shape.size(); ++axis) product *= static_cast<double>(shape[axis]);
+        sum += product;
+      }
+    }
+    return sum;
+  }
+};
+
+class GradientTest : public ModelTest {};
+
+TEST_F(GradientTest, LossAndGradientsAreTheReferences) {
+  for (const SmallModel& small : small_models()) {
+    if (small.config.dropout > 0.0) continue;  // the reference draws no masks
+    SCOPED_TRACE(small.title);
+    const auto model = make(small);
+    Store store(*model);
+    const OwnedBatch batch(3, small.shape);
+    const auto stats = model->train_leaf(batch.view(), store, store);
+    ASSERT_TRUE(stats.ok()) << stats.error().message;
+
+    const auto kind = parse_loss(small.config.loss).value();
+    ReferenceNetwork expected{build_layers(small.config, small.shape, model->outputs(), 5).value(), kind, {}};
+    for (const auto& values : store.values) expected.parameters.push_back(reference::widen(values));
+    const double relative = 2.0 * 16.0 * expected.terms() * 0x1p-24;
+    EXPECT_NEAR(stats.value().loss_sum, expected.loss(batch), relative * 3.0);
+    EXPECT_EQ(stats.value().samples, 3);
+
+    for (std::size_t p = 0; p < store.values.size(); ++p) {
+      const auto& gradient = store.gradients[p];
+      float greatest = 0.0f;
+      for (float g : gradient) greatest = std::max(greatest, std::abs(g));
+      RandomStream random(stream_key(4, "element", p));
+      for (int draw = 0; draw < 6; ++draw) {
+        const std::size_t i = random.below(gradient.size());
+        EXPECT_NEAR(gradient[i], expected.slope(batch, p, i), relative * static_cast<double>(greatest) + 1e-8)
+            << model->parameters()[p].name << "[" << i << "]";
+      }
+    }
+  }
+}
+
+TEST_F(GradientTest, EvaluationGivesTheSameLossAndTheScores) {
+  for (const SmallModel& small : small_models()) {
+    SCOPED_TRACE(small.title);
+    const auto model = make(small);
+    Store store(*model);
+    const OwnedBatch batch(5, small.shape);
+    const auto kind = parse_loss(small.config.loss).value();
+    ModelConfig without_dropout = small.config;
+    without_dropout.dropout = 0.0;
+    ReferenceNetwork expected{build_layers(without_dropout, small.shape, model->outputs(), 5).value(), kind, {}};
+    for (const auto& values : store.values) expected.parameters.push_back(reference::widen(values));
+
+    const auto evaluation = model->evaluate(batch.view(), store);
+    ASSERT_TRUE(evaluation.ok()) << evaluation.error().message;
+    const double tolerance = 2.0 * 16.0 * expected.terms() * 0x1p-24;
+    EXPECT_NEAR(evaluation.value().loss_sum, expected.loss(batch), 5.0 * tolerance);
+    const Doubles scores = expected.scores(batch);
+    ASSERT_EQ(evaluation.value().outputs.size(), scores.size());
+    std::int64_t correct = 0;
+    for (std::size_t i = 0; i < scores.size(); ++i) EXPECT_NEAR(evaluation.value().outputs[i], scores[i], tolerance);
+    for (std::size_t i = 0; i < batch.labels.size(); ++i) {
+      correct += evaluation.value().predictions[i] == batch.labels[i] ? 1 : 0;
+    }
+    EXPECT_EQ(evaluation.value().correct, correct);
+  }
+}
+
+}  // namespace
+}  // namespace rubato::model

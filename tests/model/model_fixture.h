@@ -1,0 +1,126 @@
+// What the tests of models share: weights and gradients in plain vectors, with a record of who was
+// called for what; random batches; a small configuration of each network.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/rng.h"
+#include "kernels/backend.h"
+#include "kernels/initialize.h"
+#include "model/model.h"
+
+namespace rubato::model {
+
+inline constexpr std::int32_t kClasses = 4;
+
+class Store final : public WeightSource, public GradientSink {
+ public:
+  explicit Store(const Model& model, std::uint64_t seed = 1) {
+    for (const ParameterSpec& spec : model.parameters()) {
+      values.emplace_back(static_cast<std::size_t>(spec.elements()));
+      kernels::initialize(spec, seed, 0, values.back());
+      gradients.emplace_back(values.back().size(), -7.0f);
+    }
+  }
+
+  std::span<const float> weights(std::size_t parameter) override {
+    calls.push_back("weights " + std::to_string(parameter));
+    if (parameter == withheld) return {};
+    return values[parameter];
+  }
+  Version version(std::size_t) override { return version_number; }
+  std::span<float> gradient_buffer(std::size_t parameter) override {
+    calls.push_back("buffer " + std::to_string(parameter));
+    return gradients[parameter];
+  }
+  void ready(std::size_t parameter) override { calls.push_back("ready " + std::to_string(parameter)); }
+
+  std::vector<std::vector<float>> values, gradients;
+  std::vector<std::string> calls;
+  Version version_number = 1;
+  std::size_t withheld = static_cast<std::size_t>(-1);
+};
+
+// Owns what a Batch refers to.
+struct OwnedBatch {
+  OwnedBatch(std::size_t samples, const InputShape& shape, std::uint64_t first_id = 0) {
+    for (std::uint64_t id = first_id; id < first_id + samples; ++id) {
+      RandomStream random(stream_key(3, "sample", id));
+      for (std::int64_t i = 0; i < shape.elements(); ++i) {
+        inputs.push_back(static_cast<float>(2.0 * random.next_unit() - 1.0));
+      }
+      labels.push_back(static_cast<std::int32_t>(random.below(kClasses)));
+      ids.push_back(id);
+    }
+  }
+  [[nodiscard]] Batch view(std::uint64_t epoch = 0) const {
+    return {.inputs = inputs, .labels = labels, .targets = {}, .sample_ids = ids, .epoch = epoch};
+  }
+
+  std::vector<float> inputs;
+  std::vector<std::int32_t> labels;
+  std::vector<std::uint64_t> ids;
+};
+
+struct SmallModel {
+  std::string title;
+  ModelConfig config;
+  InputShape shape;
+};
+
+inline std::vector<SmallModel> small_models() {
+  std::vector<SmallModel> models;
+  const auto add = [&](std::string title, const InputShape& shape) -> ModelConfig& {
+    models.push_back({std::move(title), {}, shape});
+    return models.back().config;
+  };
+  add("logistic", {5, 4, 1}).name = "logistic";
+  for (const char* activation : {"relu", "tanh", "sigmoid"}) {
+    ModelConfig& mlp = add(std::string("mlp ") + activation, {1, 1, 13});
+    mlp.hidden = {11, 7};
+    mlp.activation = activation;
+    ModelConfig& lenet = add(std::string("lenet5 ") + activation, {28, 28, 1});
+    lenet.name = "lenet5";
+    lenet.activation = activation;
+  }
+  ModelConfig& cnn = add("cnn", {13, 12, 3});
+  cnn.name = "cnn";
+  cnn.channels = {4, 17};
+  cnn.dense = 16;
+  ModelConfig& mse = add("mlp mse", {1, 1, 9});
+  mse.hidden = {6};
+  mse.loss = "mse";
+  ModelConfig& binary = add("mlp binary_cross_entropy", {1, 1, 9});
+  binary.hidden = {6};
+  binary.loss = "binary_cross_entropy";
+  ModelConfig& dropout = add("mlp dropout", {1, 1, 9});
+  dropout.hidden = {32};
+  dropout.dropout = 0.4;
+  return models;
+}
+
+class ModelTest : public testing::Test {
+ protected:
+  static constexpr std::int64_t kSamplesMax = 32;
+
+  [[nodiscard]] Result<std::unique_ptr<Model>> try_make(const ModelConfig& config, const InputShape& shape) {
+    return make_model(config, shape, kClasses, *device_, kSamplesMax, 5);
+  }
+  [[nodiscard]] std::unique_ptr<Model> make(const SmallModel& small) {
+    auto made = try_make(small.config, small.shape);
+    EXPECT_TRUE(made.ok()) << small.title;
+    return std::move(made).value();
+  }
+
+  std::unique_ptr<kernels::Device> device_ = kernels::open_device("cpu", 1).value();
+};
+
+}  // namespace rubato::model

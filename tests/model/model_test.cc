@@ -1,0 +1,147 @@
+// What a Model promises the training loop: who is called when, that bits repeat, that leaves add up,
+// that a bad batch is refused in words.
+#include "model/model.h"
+
+#include <gmock/gmock.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "tests/model/model_fixture.h"
+
+namespace rubato::model {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+class ModelContract : public ModelTest {
+ protected:
+  // The sum of the gradients of consecutive leaves of these sizes.
+  std::vector<std::vector<float>> gradient_of(Model& model, const SmallModel& small, std::vector<std::size_t> sizes) {
+    Store store(model);
+    std::vector<std::vector<float>> sum;
+    std::uint64_t first = 0;
+    for (const std::size_t size : sizes) {
+      const OwnedBatch leaf(size, small.shape, first);
+      EXPECT_TRUE(model.train_leaf(leaf.view(2), store, store).ok());
+      if (sum.empty()) {
+        sum = store.gradients;
+      } else {
+        for (std::size_t p = 0; p < sum.size(); ++p) device_->tree_add(sum[p], store.gradients[p]);
+      }
+      first += size;
+    }
+    return sum;
+  }
+};
+
+TEST_F(ModelContract, WeightsAreAskedForwardAndGradientsGivenBackward) {
+  ModelConfig config;
+  config.hidden = {5};
+  const auto model = try_make(config, {1, 1, 3}).value();
+  EXPECT_THAT(model->backward_order(), ElementsAre(3, 2, 1, 0));
+  Store store(*model);
+  const OwnedBatch batch(2, {1, 1, 3});
+  ASSERT_TRUE(model->train_leaf(batch.view(), store, store).ok());
+  EXPECT_THAT(store.calls, ElementsAre("weights 0", "weights 1", "weights 2", "weights 3", "buffer 3", "buffer 2",
+                                       "ready 3", "ready 2", "buffer 1", "buffer 0", "ready 1", "ready 0"));
+}
+
+TEST_F(ModelContract, BitsDoNotDependOnHistory) {
+  for (const SmallModel& small : small_models()) {
+    SCOPED_TRACE(small.title);
+    const auto fresh = make(small), used = make(small);
+    const auto first = gradient_of(*fresh, small, {7});
+    gradient_of(*used, small, {3, 1, 8, 2, 5});  // more sizes than plans are kept
+    Store other(*used, 99);
+    other.version_number = 2;
+    const OwnedBatch batch(6, small.shape, 50);
+    ASSERT_TRUE(used->evaluate(batch.view(), other).ok());
+    ASSERT_TRUE(used->train_leaf(OwnedBatch(7, small.shape, 60).view(), other, other).ok());
+    EXPECT_EQ(gradient_of(*used, small, {7}), first);
+  }
+}
+
+// Above all with dropout: the mask of a sample does not depend on the leaf it is in. The sums differ
+// only by their order: 7 samples and every layer's terms, a few hundred roundings of eps = 2^-24.
+TEST_F(ModelContract, LeavesAddUp) {
+  for (const SmallModel& small : small_models()) {
+    SCOPED_TRACE(small.title);
+    const auto model = make(small);
+    const auto whole = gradient_of(*model, small, {7}), parts = gradient_of(*model, small, {3, 1, 3});
+    for (std::size_t p = 0; p < whole.size(); ++p) {
+      float greatest = 0.0f;
+      for (float g : whole[p]) greatest = std::max(greatest, std::abs(g));
+      for (std::size_t i = 0; i < whole[p].size(); ++i) {
+        ASSERT_NEAR(whole[p][i], parts[p][i], 300 * 0x1p-24 * static_cast<double>(greatest)) << "parameter " << p;
+      }
+    }
+  }
+}
+
+TEST_F(ModelContract, DropoutChangesWithTheEpochAndNotInEvaluation) {
+  ModelConfig config;
+  config.hidden = {32};
+  config.dropout = 0.5;
+  const InputShape shape{1, 1, 9};
+  const auto model = try_make(config, shape).value();
+  Store store(*model);
+  const OwnedBatch batch(4, shape);
+  const double first = model->train_leaf(batch.view(1), store, store).value().loss_sum;
+  EXPECT_EQ(model->train_leaf(batch.view(1), store, store).value().loss_sum, first);
+  EXPECT_NE(model->train_leaf(batch.view(2), store, store).value().loss_sum, first);
+  const double evaluated = model->evaluate(batch.view(1), store).value().loss_sum;
+  EXPECT_EQ(model->evaluate(batch.view(2), store).value().loss_sum, evaluated);
+}
+
+TEST_F(ModelContract, ANewVersionIsRead) {
+  for (const SmallModel& small : small_models()) {
+    SCOPED_TRACE(small.title);
+    const auto model = make(small);
+    Store store(*model);
+    const OwnedBatch batch(4, small.shape);
+    const double before = model->train_leaf(batch.view(), store, store).value().loss_sum;
+    for (float& w : store.values[0]) w = -w;
+    ++store.version_number;
+    EXPECT_NE(model->train_leaf(batch.view(), store, store).value().loss_sum, before);
+  }
+}
+
+TEST_F(ModelContract, WeightsThatDoNotComeEndTheStep) {
+  const SmallModel small = small_models().front();
+  const auto model = make(small);
+  Store store(*model);
+  store.withheld = 1;
+  const auto stats = model->train_leaf(OwnedBatch(2, small.shape).view(), store, store);
+  ASSERT_FALSE(stats.ok());
+  EXPECT_EQ(stats.error().cause, Cause::kInterrupted);
+  EXPECT_THAT(stats.error().message, HasSubstr("fc.bias"));
+}
+
+TEST_F(ModelContract, BadBatchesAreRefused) {
+  const SmallModel small = small_models().back();  // with dropout
+  const auto model = make(small);
+  Store store(*model);
+  const auto message = [&](const Batch& batch) {
+    const auto stats = model->train_leaf(batch, store, store);
+    EXPECT_FALSE(stats.ok());
+    EXPECT_EQ(stats.error().cause, Cause::kData);
+    return stats.error().message;
+  };
+  OwnedBatch batch(3, small.shape);
+  Batch view = batch.view();
+  view.inputs = view.inputs.first(view.inputs.size() - 1);
+  EXPECT_THAT(message(view), HasSubstr("26 input numbers for 3 samples of 9"));
+  view = batch.view();
+  view.sample_ids = {};
+  EXPECT_THAT(message(view), HasSubstr("0 sample ids for 3"));
+  EXPECT_THAT(message(OwnedBatch(33, small.shape).view()), HasSubstr("1 to 32"));
+  EXPECT_THAT(message({}), HasSubstr("0 samples"));
+  batch.labels[2] = kClasses;
+  EXPECT_THAT(message(batch.view()), HasSubstr("label 4 of sample 2"));
+  EXPECT_TRUE(store.calls.empty());
+}
+
+}  // namespace
+}  // namespace rubato::model
