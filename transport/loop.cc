@@ -62,8 +62,8 @@ Loop::Loop() : impl_(std::make_unique<Impl>()) {}
 Loop::~Loop() = default;
 
 void Loop::run() {
-  impl_->context.restart();
   impl_->context.run();
+  impl_->context.restart();
 }
 
 void Loop::stop() { impl_->context.stop(); }
@@ -140,7 +140,8 @@ Timer::Timer(Loop& loop, Loop::Handler handler)
 
 Timer::~Timer() {
   state_->deadline = kNever;  // a wake that is already queued finds nothing to do
-  state_->timer.cancel();
+  error_code ignored;
+  state_->timer.cancel(ignored);
 }
 
 void Timer::arm(TimeNs deadline) {

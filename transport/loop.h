@@ -33,7 +33,7 @@ class Loop {
 
   // Returns after stop(). May be called again, and then goes on with what was posted since.
   void run();
-  // run() returns after the handler that is running now, if any.
+  // run() returns after the handler that is running now; the next run() at once, if none is under way.
   void stop();
   // Runs `handler` on the loop's thread, after the present handler, in the order posted.
   void post(Handler handler);

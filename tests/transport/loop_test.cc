@@ -49,6 +49,13 @@ TEST(Loop, GoesOnAfterItWasStopped) {
   }
 }
 
+TEST(Loop, DoesNotRunIfItWasStoppedBefore) {
+  Loop loop;
+  loop.post([] { FAIL(); });
+  loop.stop();
+  loop.run();
+}
+
 TEST(Loop, CatchesSignals) {
   Loop loop;
   std::vector<int> caught;

@@ -4,7 +4,8 @@
 // libzmq reports ACCEPTED, HANDSHAKE_SUCCEEDED and DISCONNECTED, but not which connection succeeded,
 // and some failures show as nothing but a DISCONNECTED. So a refusal is counted when a connection ends
 // while more have been accepted than have succeeded, and taken back if that other one succeeds after
-// all: never too low, and exact whenever no handshake is under way.
+// all: never too low, and exact whenever no handshake is under way. (With several I/O threads the events
+// of one connection may come in the wrong order, and the count be off by one then.)
 //
 // Thread-safety: the loop's thread.
 #pragma once
