@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "base/partition.h"
 
 namespace rubato::scheduler {
 namespace {
@@ -58,8 +59,8 @@ protocol::BatchRange DataPlan::share(const EpochPlan& plan, std::uint32_t rank) 
   const auto found = std::find(plan.workers.begin(), plan.workers.end(), rank);
   if (found == plan.workers.end()) return {plan.epoch, 0, 0};  // it joined later
   const auto position = static_cast<std::uint64_t>(found - plan.workers.begin());
-  const auto cut = [&](std::uint64_t at) { return at * samples_ / plan.workers.size(); };
-  return {plan.epoch, cut(position), cut(position + 1) - cut(position)};
+  const Part part = rubato::share(samples_, plan.workers.size(), position);
+  return {plan.epoch, part.first, part.count};
 }
 
 protocol::BatchRange DataPlan::batch(std::uint32_t rank, Clock clock) const {

@@ -1,0 +1,114 @@
+#include "protocol/process.h"
+
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "base/log.h"
+#include "transport/allocator.h"
+#include "transport/zmq/zmq_endpoint.h"
+
+namespace rubato::protocol {
+
+std::string SchedulerAddress::text() const { return fmt::format("{}#{:016x}", address, job_id); }
+
+Result<SchedulerAddress> parse_scheduler_address(const std::string& text) {
+  const std::size_t at = text.rfind('#');
+  SchedulerAddress parsed;
+  char* end = nullptr;
+  if (at != std::string::npos) {
+    parsed.address = text.substr(0, at);
+    parsed.job_id = std::strtoull(text.c_str() + at + 1, &end, 16);
+  }
+  if (at == std::string::npos || at == 0 || text.size() - at != 17 || *end != '\0')
+    return Error{Cause::kUsage,
+                 fmt::format("\"{}\" is no scheduler address: expected ADDRESS#JOB as in the \"endpoint\" "
+                             "of the run directory's scheduler.json",
+                             text)};
+  return parsed;
+}
+
+std::string listen_address(const Job& job, std::uint64_t job_id, NodeId node) {
+  if (job.cluster.transport == "tcp")
+    return fmt::format("tcp://{}:{}", job.cluster.bind, node.role == Role::kScheduler ? job.cluster.scheduler_port : 0);
+  // A name in Linux's abstract namespace: no file, so nothing is left behind, whoever is killed.
+  return fmt::format("ipc://@rubato-{:016x}-{}", job_id, node.name());
+}
+
+Result<std::unique_ptr<Process>> Process::open(const ProcessOptions& options) {
+  transport::tune_allocator();
+  std::unique_ptr<Process> process(new Process(options));
+  RUBATO_ASSIGN(process->endpoint_, transport::make_zmq_endpoint(process->loop_));
+  if (options.trace) {
+    const std::string dir = options.run_dir + "/trace";
+    ::mkdir(dir.c_str(), 0777);  // others make it too; opening the file tells
+    const std::string path = dir + "/" + options.node.name() + ".jsonl";
+    process->trace_.reset(std::fopen(path.c_str(), "w"));
+    if (!process->trace_) return Error{Cause::kStorage, fmt::format("cannot write {}: {}", path, std::strerror(errno))};
+  }
+  Process* self = process.get();
+  process->timer_.emplace(process->loop_, [self] { self->node_->wake(); });
+  const Environment environment{[] { return steady_now(); }, [self](TimeNs at) { self->timer_->arm(at); }};
+  process->node_ = std::make_unique<Node>(*process->endpoint_, options.job_id, environment, *process, options.trace);
+  RUBATO_TRY(process->loop_.on_signal([self](int number) {
+    if (self->interrupt_)
+      self->interrupt_();
+    else
+      self->end(static_cast<int>(Cause::kInterrupted), number == 2 ? "interrupted" : "told to stop by SIGTERM");
+  }));
+  if (options.lifeline >= 0)
+    RUBATO_TRY(process->loop_.on_hangup(options.lifeline, [self] {
+      self->end(static_cast<int>(Cause::kPeerLost), "the launcher is gone, so this process ends too");
+    }));
+  return process;
+}
+
+Process::~Process() = default;
+
+int Process::run() {
+  node_->start();
+  if (!exit_code_) loop_.run();
+  return exit_code_.value_or(static_cast<int>(Cause::kInternal));
+}
+
+void Process::end(int exit_code, const std::string& text) {
+  if (exit_code_) return;
+  exit_code_ = exit_code;
+  if (exit_code != 0 && !text.empty()) log::error("{}", text);
+  loop_.stop();
+}
+
+void Process::on_trace(TimeNs now, NodeId node, const TraceEvent& event) {
+  if (!trace_) return;
+  const std::string line = trace_line(now, node, event);
+  std::fprintf(trace_.get(), "%s\n", line.c_str());
+  std::fflush(trace_.get());  // a killed process loses nothing that others have seen
+}
+
+void Process::on_note(NodeId /*node*/, Level level, const std::string& text) {
+  switch (level) {
+    case Level::kDebug:
+      log::debug("{}", text);
+      break;
+    case Level::kInfo:
+      log::info("{}", text);
+      break;
+    case Level::kWarning:
+      log::warn("{}", text);
+      break;
+    case Level::kError:
+      log::error("{}", text);
+      break;
+  }
+}
+
+void Process::on_end(NodeId /*node*/, int exit_code, const std::string& text) {
+  if (before_end_ && before_end_()) {
+    if (!exit_code_ && exit_code != 0) log::debug("ending with code {}: {}", exit_code, text);
+    return;
+  }
+  end(exit_code, text);
+}
+
+}  // namespace rubato::protocol

@@ -1,0 +1,80 @@
+// What every Rubato program does around its cores: one loop thread, one ZeroMQ endpoint, a Node, traces
+// and notes written down, and an end when a core ends, the launcher dies, or somebody says SIGTERM.
+//
+// Thread-safety: run() and everything else on the main thread; loop().post() from any.
+#pragma once
+
+#include <cstdint>
+#include <cstdio>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "base/job.h"
+#include "protocol/node.h"
+#include "transport/loop.h"
+
+namespace rubato::protocol {
+
+// "ADDRESS#JOB": where the scheduler listens, and the 16 hex digits of the job's id, which every frame
+// carries. One word on a command line.
+struct SchedulerAddress {
+  std::string address;
+  std::uint64_t job_id = 0;
+  [[nodiscard]] std::string text() const;
+};
+[[nodiscard]] Result<SchedulerAddress> parse_scheduler_address(const std::string& text);
+
+// Where a member listens, before the system has picked a port.
+[[nodiscard]] std::string listen_address(const Job& job, std::uint64_t job_id, NodeId node);
+
+struct ProcessOptions {
+  NodeId node;  // names log and trace; the first of several cores
+  std::uint64_t job_id = 0;
+  std::string run_dir;
+  bool trace = false;
+  int lifeline = -1;  // a pipe whose other end only the launcher holds
+};
+
+class Process final : public NodeListener {
+ public:
+  // Errors: kNetwork, kStorage, kUsage.
+  [[nodiscard]] static Result<std::unique_ptr<Process>> open(const ProcessOptions& options);
+  ~Process() override;
+
+  [[nodiscard]] transport::Loop& loop() { return loop_; }
+  [[nodiscard]] transport::Endpoint& endpoint() { return *endpoint_; }
+  [[nodiscard]] Node& node() { return *node_; }
+
+  // Called for SIGINT and SIGTERM instead of ending with kInterrupted.
+  void on_interrupt(std::function<void()> handler) { interrupt_ = std::move(handler); }
+  // A core ended: called before the loop stops. True keeps it running; end() stops it later.
+  void before_end(std::function<bool()> handler) { before_end_ = std::move(handler); }
+  void end(int exit_code, const std::string& text);
+
+  // Starts the cores and runs until the end. Returns the exit code.
+  [[nodiscard]] int run();
+
+ private:
+  explicit Process(const ProcessOptions& options) : options_(options) {}
+  void on_trace(TimeNs now, NodeId node, const TraceEvent& event) override;
+  void on_note(NodeId node, Level level, const std::string& text) override;
+  void on_end(NodeId node, int exit_code, const std::string& text) override;
+
+  struct CloseFile {
+    void operator()(std::FILE* file) const { std::fclose(file); }
+  };
+
+  const ProcessOptions options_;
+  transport::Loop loop_;
+  std::unique_ptr<transport::Endpoint> endpoint_;
+  std::optional<transport::Timer> timer_;
+  std::unique_ptr<Node> node_;
+  std::unique_ptr<std::FILE, CloseFile> trace_;
+  std::function<void()> interrupt_;
+  std::function<bool()> before_end_;
+  std::optional<int> exit_code_;
+};
+
+}  // namespace rubato::protocol

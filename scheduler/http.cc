@@ -1,0 +1,160 @@
+#include "scheduler/http.h"
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/beast/core.hpp>
+#include <boost/beast/http.hpp>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+namespace rubato::scheduler {
+namespace {
+
+namespace asio = boost::asio;
+namespace beast = boost::beast;
+namespace http = beast::http;
+using Tcp = asio::ip::tcp;
+using Request = http::request<http::string_body>;
+using Response = http::response<http::string_body>;
+
+constexpr std::size_t kRequestBytesMax = 64 << 10;
+constexpr auto kRequestTimeout = std::chrono::seconds(5);
+
+Response answer(const Request& request, http::status status, const std::string& body) {
+  Response response(status, request.version());
+  response.set(http::field::content_type, "application/json");
+  response.keep_alive(false);
+  response.body() = body + "\n";
+  response.prepare_payload();
+  return response;
+}
+
+std::string error_json(const std::string& text) { return nlohmann::json{{"error", text}}.dump(); }
+
+}  // namespace
+
+Result<NodeId> parse_node(const std::string& name) {
+  for (Role role : {Role::kServer, Role::kWorker, Role::kEvaluator}) {
+    const std::string prefix = std::string(role_name(role)) + "-";
+    if (name.rfind(prefix, 0) != 0) continue;
+    const std::string digits = name.substr(prefix.size());
+    if (digits.empty() || digits.size() > 9 || digits.find_first_not_of("0123456789") != std::string::npos) break;
+    return NodeId{role, static_cast<std::uint32_t>(std::stoul(digits))};
+  }
+  return Error{Cause::kUsage, fmt::format("\"{}\" is no member: expected server-N, worker-N or evaluator-N", name)};
+}
+
+class HttpServer::Impl : public std::enable_shared_from_this<HttpServer::Impl> {
+ public:
+  Impl(asio::io_context& context, std::string token, HttpHandlers handlers)
+      : context_(context), acceptor_(context), token_(std::move(token)), handlers_(std::move(handlers)) {}
+
+  Status listen(const std::string& address, std::uint16_t port) {
+    beast::error_code error;
+    const auto ip = asio::ip::make_address(address, error);
+    if (error) return Error{Cause::kNetwork, fmt::format("\"{}\" is no IP address to listen on", address)};
+    const Tcp::endpoint endpoint(ip, port);
+    acceptor_.open(endpoint.protocol(), error);
+    if (!error) acceptor_.set_option(asio::socket_base::reuse_address(true), error);
+    if (!error) acceptor_.bind(endpoint, error);
+    if (!error) acceptor_.listen(asio::socket_base::max_listen_connections, error);
+    if (error)
+      return Error{Cause::kNetwork, fmt::format("cannot listen for HTTP on {}:{}: {}; set cluster.http_port to another "
+                                                "port, or to 0",
+                                                address, port, error.message())};
+    accept();
+    return {};
+  }
+  void close() {
+    closed_ = true;
+    beast::error_code ignored;
+    acceptor_.close(ignored);
+  }
+
+  std::string url() const {
+    const Tcp::endpoint endpoint = acceptor_.local_endpoint();
+    return fmt::format("http://{}:{}", endpoint.address().to_string(), endpoint.port());
+  }
+  std::uint64_t refused() const { return refused_; }
+
+ private:
+  // One connection: one request, one answer.
+  struct Session : std::enable_shared_from_this<Session> {
+    Session(Tcp::socket socket, std::shared_ptr<Impl> server) : stream(std::move(socket)), server(std::move(server)) {
+      parser.body_limit(kRequestBytesMax);
+      parser.header_limit(kRequestBytesMax);
+    }
+    void start() {
+      stream.expires_after(kRequestTimeout);
+      http::async_read(stream, buffer, parser, [self = shared_from_this()](beast::error_code error, std::size_t) {
+        if (error) {
+          if (error != http::error::end_of_stream) ++self->server->refused_;
+          return;
+        }
+        self->response = self->server->handle(self->parser.get());
+        http::async_write(self->stream, self->response, [self](beast::error_code, std::size_t) {
+          beast::error_code ignored;
+          self->stream.socket().shutdown(Tcp::socket::shutdown_send, ignored);
+        });
+      });
+    }
+    beast::tcp_stream stream;
+    std::shared_ptr<Impl> server;
+    beast::flat_buffer buffer{kRequestBytesMax};
+    http::request_parser<http::string_body> parser;
+    Response response;
+  };
+
+  void accept() {
+    acceptor_.async_accept([self = shared_from_this()](beast::error_code error, Tcp::socket socket) {
+      if (self->closed_) return;
+      if (!error) std::make_shared<Session>(std::move(socket), self)->start();
+      self->accept();
+    });
+  }
+
+  Response handle(const Request& request) {
+    if (request["X-Rubato-Token"] != token_)
+      return answer(request, http::status::forbidden, error_json("the header X-Rubato-Token is not this job's"));
+    if (request.target() == "/status" && request.method() == http::verb::get)
+      return answer(request, http::status::ok, handlers_.status());
+    if (request.target() == "/drain" && request.method() == http::verb::post) {
+      handlers_.drain();
+      return answer(request, http::status::ok, "{}");
+    }
+    if (request.target() == "/exited" && request.method() == http::verb::post) return exited(request);
+    return answer(request, http::status::not_found, error_json("known: GET /status, POST /exited, POST /drain"));
+  }
+
+  Response exited(const Request& request) {
+    const auto body = nlohmann::json::parse(request.body(), nullptr, false);
+    if (!body.is_object() || !body.contains("node") || !body["node"].is_string() || !body.contains("exit_code") ||
+        !body["exit_code"].is_number_integer())
+      return answer(request, http::status::bad_request,
+                    error_json(R"(expected {"node": "worker-1", "exit_code": -9})"));
+    const Result<NodeId> node = parse_node(body["node"]);
+    if (!node.ok()) return answer(request, http::status::bad_request, error_json(node.error().message));
+    handlers_.exited(*node, body["exit_code"]);
+    return answer(request, http::status::ok, "{}");
+  }
+
+  asio::io_context& context_;
+  Tcp::acceptor acceptor_;
+  const std::string token_;
+  HttpHandlers handlers_;
+  std::uint64_t refused_ = 0;
+  bool closed_ = false;
+};
+
+Result<std::unique_ptr<HttpServer>> HttpServer::listen(transport::Loop& loop, const std::string& address,
+                                                       std::uint16_t port, std::string token, HttpHandlers handlers) {
+  auto impl = std::make_shared<Impl>(loop.io_context(), std::move(token), std::move(handlers));
+  RUBATO_TRY(impl->listen(address, port));
+  return std::unique_ptr<HttpServer>(new HttpServer(std::move(impl)));
+}
+
+HttpServer::~HttpServer() { impl_->close(); }
+std::string HttpServer::url() const { return impl_->url(); }
+std::uint64_t HttpServer::refused() const { return impl_->refused(); }
+
+}  // namespace rubato::scheduler

@@ -1,0 +1,51 @@
+// The scheduler's HTTP: what people and the launcher ask and tell a running job.
+//
+//   GET  /status            the JSON of docs/status.md
+//   POST /exited            {"node": "worker-1", "exit_code": -9}: that member's process has ended
+//   POST /drain             finish what was granted, write the weights, end
+//
+// Every request carries the job's token in X-Rubato-Token; without it the answer is 403. Bytes that are no
+// HTTP, or more than 64 KiB of it, close the connection and are counted.
+//
+// Over Boost.Beast, on the loop's thread: handlers may touch the scheduler's core.
+// Thread-safety: the loop's thread.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "base/ids.h"
+#include "base/result.h"
+#include "transport/loop.h"
+
+namespace rubato::scheduler {
+
+struct HttpHandlers {
+  std::function<std::string()> status;
+  std::function<void(NodeId, int)> exited;
+  std::function<void()> drain;
+};
+
+class HttpServer {
+ public:
+  // Port 0: picked by the system. Errors: kNetwork.
+  [[nodiscard]] static Result<std::unique_ptr<HttpServer>> listen(transport::Loop& loop, const std::string& address,
+                                                                  std::uint16_t port, std::string token,
+                                                                  HttpHandlers handlers);
+  ~HttpServer();
+
+  [[nodiscard]] std::string url() const;
+  [[nodiscard]] std::uint64_t refused() const;
+
+ private:
+  class Impl;
+  explicit HttpServer(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}
+  std::shared_ptr<Impl> impl_;
+};
+
+// "worker-1" -> its NodeId. Errors: kUsage.
+[[nodiscard]] Result<NodeId> parse_node(const std::string& name);
+
+}  // namespace rubato::scheduler

@@ -1,0 +1,65 @@
+#include "scheduler/run_files.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+
+#include "base/atomic_file.h"
+
+namespace rubato::scheduler {
+namespace {
+
+Error cannot_write(const std::string& path) {
+  return {Cause::kStorage, fmt::format("cannot write {}: {}", path, std::strerror(errno))};
+}
+
+Status write_text(const std::string& path, const std::string& text) {
+  return write_file(path, std::as_bytes(std::span(text)));
+}
+
+}  // namespace
+
+Result<std::string> running_jobs_dir() {
+  const char* runtime = std::getenv("XDG_RUNTIME_DIR");  // where the user's programs meet; no setting of ours
+  const std::string dir = runtime != nullptr && *runtime != '\0' ? std::string(runtime) + "/rubato"
+                                                                 : fmt::format("/tmp/rubato-{}", ::getuid());
+  if (::mkdir(dir.c_str(), 0700) != 0 && errno != EEXIST) return cannot_write(dir);
+  struct stat info {};
+  if (::lstat(dir.c_str(), &info) != 0 || !S_ISDIR(info.st_mode) || info.st_uid != ::getuid())
+    return Error{Cause::kStorage, fmt::format("{} is not a directory of this user", dir)};
+  return dir;
+}
+
+Result<RunFiles> RunFiles::open(const std::string& run_dir) {
+  RunFiles files(run_dir);
+  const std::string path = run_dir + "/metrics.jsonl";
+  files.metrics_.reset(std::fopen(path.c_str(), "w"));
+  if (!files.metrics_) return cannot_write(path);
+  return files;
+}
+
+RunFiles::~RunFiles() {
+  if (!entry_.empty()) ::unlink(entry_.c_str());
+}
+
+Status RunFiles::announce(const nlohmann::ordered_json& contact) {
+  RUBATO_TRY(write_text(run_dir_ + "/scheduler.json", contact.dump(2) + "\n"));
+  RUBATO_ASSIGN(const std::string dir, running_jobs_dir());
+  const std::string entry = dir + "/" + contact.at("job_id").get<std::string>() + ".json";
+  RUBATO_TRY(write_text(entry, contact.dump(2) + "\n"));
+  entry_ = entry;
+  return {};
+}
+
+Status RunFiles::write(const nlohmann::ordered_json& line) {
+  const std::string text = line.dump() + "\n";
+  // Flushed at once: people follow this file, and a full disk should be heard of now.
+  if (std::fwrite(text.data(), 1, text.size(), metrics_.get()) != text.size() || std::fflush(metrics_.get()) != 0)
+    return cannot_write(run_dir_ + "/metrics.jsonl");
+  return {};
+}
+
+}  // namespace rubato::scheduler

@@ -1,0 +1,53 @@
+#include "worker/evaluation.h"
+
+#include <nlohmann/json.hpp>
+
+#include "base/atomic_file.h"
+#include "base/hash.h"
+#include "data/permutation.h"
+#include "data/safetensors.h"
+#include "model/metrics.h"
+
+namespace rubato::worker {
+
+Status evaluate_on(model::Model& model, const data::Dataset& test, const Job& job, model::WeightSource& weights,
+                   const std::string& run_dir, protocol::EvaluationDone& done) {
+  model::ConfusionMatrix confusion(static_cast<std::size_t>(std::max<std::int64_t>(job.data.classes, 1)));
+  data::EpochOrder order(data::EpochOrder::Kind::kInOrder, job.train.seed, test.size());
+  data::BatchBuffer buffer;
+  double loss_sum = 0.0;
+  const auto batch_size = static_cast<std::uint64_t>(job.evaluation.batch);
+  for (std::uint64_t first = 0; first < test.size(); first += batch_size) {
+    const std::uint64_t count = std::min(batch_size, test.size() - first);
+    test.gather(order.of(0).subspan(first, count), buffer);
+    const model::Batch batch{buffer.inputs, buffer.labels, buffer.targets, buffer.sample_ids, 0};
+    RUBATO_ASSIGN(const model::Evaluation result, model.evaluate(batch, weights));
+    loss_sum += result.loss_sum;
+    if (!buffer.labels.empty() && !result.predictions.empty()) confusion.add(buffer.labels, result.predictions);
+  }
+  done.evaluated = true;
+  done.loss = loss_sum / static_cast<double>(std::max<std::uint64_t>(test.size(), 1));
+  if (confusion.total() == 0) return {};  // a model that predicts no classes
+  const model::ClassificationReport report = model::make_report(confusion);
+  done.accuracy = report.accuracy;
+  done.precision_macro = report.macro.precision;
+  done.recall_macro = report.macro.recall;
+  done.f1_macro = report.macro.f1;
+  done.details_json = model::to_json(report).dump();
+  const std::string table_text = model::to_table(report);
+  return write_file(run_dir + "/evaluation.txt", std::as_bytes(std::span(table_text)));
+}
+
+Result<std::string> write_weights(const protocol::Manifest& manifest, const WeightTable& table,
+                                  const std::string& run_dir) {
+  Sha256 hash;
+  std::vector<data::TensorView> tensors;
+  for (std::size_t p = 0; p < manifest.size(); ++p) {
+    hash.update(std::as_bytes(table.parameter(p)));
+    tensors.push_back({manifest[p].name, manifest[p].shape, table.parameter(p)});
+  }
+  RUBATO_TRY(data::write_safetensors(run_dir + "/final.safetensors", tensors, {{"format", "pt"}}));
+  return hash.hex();
+}
+
+}  // namespace rubato::worker

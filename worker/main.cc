@@ -1,0 +1,97 @@
+// rubato-worker: one worker, or, with --evaluator, the member that reads fixed snapshots.
+//
+// Two threads: the main thread runs the loop, the sockets and the client (a core); the compute thread
+// runs the trainer. They meet in one bounded queue of orders, and in the loop's post() for reports.
+#include <CLI/CLI.hpp>
+#include <thread>
+
+#include "base/bounded_queue.h"
+#include "base/log.h"
+#include "protocol/member_options.h"
+#include "worker/evaluator_client.h"
+#include "worker/trainer.h"
+#include "worker/worker_client.h"
+
+namespace rubato::worker {
+namespace {
+
+using protocol::Outbox;
+
+// Orders in the queue at most: a step, each slice's weights once, and a few.
+constexpr std::size_t kOrdersMax = 1 << 16;
+
+template <typename Client>
+int run(Client& client, protocol::Process& process, Trainer& trainer) {
+  BoundedQueue<ComputeOrder> orders(kOrdersMax);
+  bool routed = false;
+  process.node().host(client, [&](TimeNs /*now*/) {
+    if (!routed && !client.routing().slices.empty()) {
+      trainer.set_routing(client.routing());  // before the first order is queued: the queue orders it
+      routed = true;
+    }
+    for (ComputeOrder& order : client.take_orders())
+      RUBATO_CHECK(orders.try_push(std::move(order)), "more than {} orders wait", kOrdersMax);
+  });
+  std::thread compute([&] {
+    trainer.run([&] { return orders.pop(); },
+                [&](ComputeReport report) {
+                  auto shared = std::make_shared<ComputeReport>(std::move(report));
+                  process.loop().post([&, shared] {
+                    process.node().enter(client,
+                                         [&](TimeNs now, Outbox& out) { client.report(now, std::move(*shared), out); });
+                  });
+                });
+  });
+  const int exit_code = process.run();
+  orders.close();
+  compute.join();
+  return exit_code;
+}
+
+Result<int> start(const protocol::MemberOptions& options, bool evaluator) {
+  const NodeId self = evaluator ? evaluator_node(options.rank) : worker_node(options.rank);
+  log::open(self.name(), options.log_level);
+  RUBATO_ASSIGN(const Job job, load_job(options.job_file));
+  RUBATO_ASSIGN(const auto scheduler, protocol::parse_scheduler_address(options.scheduler));
+  RUBATO_ASSIGN(auto process,
+                protocol::Process::open({self, scheduler.job_id, options.run_dir, job.debug.trace, options.lifeline}));
+  RUBATO_ASSIGN(auto trainer, Trainer::open(job, self, options.run_dir));
+  log::debug("computing on {}", trainer->device_description());
+  RUBATO_TRY(process->node().connect(kSchedulerNode, scheduler.address));
+
+  protocol::Register details = protocol::registration(job);
+  details.manifest = trainer->manifest();
+  details.data_fingerprint = trainer->data_fingerprint();
+  details.train_samples = trainer->train_samples();
+  if (evaluator) {
+    EvaluatorClient client(self, std::move(details), protocol::timing_of(job));
+    return run(client, *process, *trainer);
+  }
+  if (job.optimizer.clip_norm > 0.0 && self.rank == 0)
+    log::info("optimizer.clip_norm needs whole gradients: layers are pushed after backward, not during it");
+  WorkerClient client(self, std::move(details), protocol::timing_of(job));
+  return run(client, *process, *trainer);
+}
+
+}  // namespace
+}  // namespace rubato::worker
+
+int main(int argc, char** argv) {
+  CLI::App app(
+      "A Rubato worker: pulls weights, computes gradients on its share of the data, pushes them.\n"
+      "scripts/rubato starts workers by itself; by hand, on another host of the same job:\n"
+      "  rubato-worker --job RUN/job.toml --run-dir RUN --scheduler tcp://10.0.0.1:4100#9f3ac2... --rank 1");
+  rubato::protocol::MemberOptions options;
+  bool evaluator = false;
+  rubato::protocol::add_member_options(app, options);
+  app.add_flag("--evaluator", evaluator, "evaluate fixed snapshots and write the final weights, instead of training");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : static_cast<int>(rubato::Cause::kUsage);
+  }
+  const rubato::Result<int> exit_code = rubato::worker::start(options, evaluator);
+  if (exit_code.ok()) return *exit_code;
+  rubato::log::error("{}", exit_code.error().message);
+  return exit_code.error().exit_code();
+}

@@ -1,0 +1,62 @@
+// Computes a worker's part of one step: for each of its nodes of the leaf tree, leaf by leaf, the sum of
+// the gradients, handed on slice by slice as soon as backward has produced it.
+//
+// Leaves are summed along the tree of protocol/leaf_tree.h, always the two children of a node, so that
+// the sum has the same bits whoever computed which leaves. Only the last leaf's backward can finish a
+// node, so only there do slices leave early; a node of one leaf (every node, on arrival) is always early.
+// Clipping by global norm needs the whole gradient of a leaf first, and turns that off.
+//
+// Thread-safety: belongs to the compute thread.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <optional>
+#include <vector>
+
+#include "base/job.h"
+#include "data/loader.h"
+#include "model/model.h"
+#include "worker/arena.h"
+#include "worker/compute_port.h"
+#include "worker/slice_layout.h"
+
+namespace rubato::worker {
+
+class StepRunner {
+ public:
+  using Report = std::function<void(ComputeReport)>;
+
+  // `rank` only decides whether faults that a job injects are this worker's.
+  StepRunner(const Job& job, std::uint32_t rank, model::Model& model, data::Loader& loader, const SliceLayout& layout);
+
+  // Hands each SliceGradient to `report`, and returns the figures of the step. Errors: those of the
+  // model and of the data.
+  [[nodiscard]] Result<StepComputed> run(const ComputeStep& order, model::WeightSource& weights, const Report& report);
+
+ private:
+  class Sink;
+
+  struct Node {
+    protocol::LeafNode node;
+    Clock clock = 0;
+    std::uint64_t samples = 0;  // of all its leaves
+  };
+
+  [[nodiscard]] Status run_node(const ComputeStep& order, protocol::LeafNode node, model::WeightSource& weights,
+                                const Report& report, StepComputed& computed);
+  void clip(Arena& gradient, std::uint64_t samples) const;
+  void add(Arena& into, const Arena& from) const;
+  void report_slice(const ArenaRef& gradient, const Node& node, SliceId slice, const Report& report) const;
+
+  const std::uint32_t rank_;
+  const double clip_norm_;
+  const std::int64_t nonfinite_at_;
+  model::Model& model_;
+  data::Loader& loader_;
+  const SliceLayout& layout_;
+  ArenaPool arenas_;
+  data::BatchBuffer batch_;
+};
+
+}  // namespace rubato::worker

@@ -1,0 +1,129 @@
+#include "worker/trainer.h"
+
+#include <algorithm>
+#include <thread>
+
+#include "base/partition.h"
+#include "base/time.h"
+#include "worker/evaluation.h"
+
+namespace rubato::worker {
+
+Trainer::~Trainer() = default;
+
+Result<std::unique_ptr<Trainer>> Trainer::open(const Job& job, NodeId self, const std::string& run_dir) {
+  std::unique_ptr<Trainer> trainer(new Trainer(job, self, run_dir));
+  RUBATO_ASSIGN(trainer->device_, kernels::open_device(job.worker.device, static_cast<int>(job.worker.threads)));
+  RUBATO_ASSIGN(trainer->train_, data::open_dataset(job, data::Split::kTrain));
+  const bool evaluates = self.role == Role::kEvaluator;
+  if (evaluates && job.evaluation.enabled) {
+    RUBATO_ASSIGN(trainer->test_, data::open_dataset(job, data::Split::kTest));
+  }
+  const data::SampleShape shape = trainer->train_->shape();
+  const bool aggregate = parse_mode(job.consistency.mode).value().apply == Mode::Apply::kAggregate;
+  const auto batch = static_cast<std::uint64_t>(job.train.batch);
+  const auto leaf = static_cast<std::int64_t>(
+      share(batch, aggregate ? static_cast<std::uint64_t>(job.train.micro_batches) : 1, 0).count);
+  RUBATO_ASSIGN(trainer->model_,
+                model::make_model(job.model, {shape.height, shape.width, shape.channels}, job.data.classes,
+                                  *trainer->device_, evaluates ? job.evaluation.batch : leaf, job.train.seed));
+  trainer->loader_ =
+      std::make_unique<data::Loader>(*trainer->train_, data::EpochOrder::Kind::kShuffled, job.train.seed);
+  return trainer;
+}
+
+protocol::Manifest Trainer::manifest() const {
+  const auto parameters = model_->parameters();
+  return {parameters.begin(), parameters.end()};
+}
+
+void Trainer::set_routing(const protocol::RoutingTable& routing) {
+  layout_.emplace(manifest(), routing);
+  table_.emplace(*layout_);
+  runner_ = std::make_unique<StepRunner>(job_, self_.rank, *model_, *loader_, *layout_);
+}
+
+std::optional<ComputeOrder> Trainer::take_order() {
+  if (put_aside_.empty()) return (*next_order_)();
+  ComputeOrder order = std::move(put_aside_.front());
+  put_aside_.pop_front();
+  return order;
+}
+
+void Trainer::run(const NextOrder& next_order, const Report& report) {
+  next_order_ = &next_order;
+  device_->enter();
+  while (std::optional<ComputeOrder> order = take_order()) {
+    if (auto* weights = std::get_if<SliceWeights>(&*order)) {
+      table_->take(*weights);
+    } else if (const auto* step = std::get_if<ComputeStep>(&*order)) {
+      Result<StepComputed> computed = run_step(*step, report);
+      if (computed.ok())
+        report(*computed);
+      else if (computed.error().cause == Cause::kInterrupted)
+        break;
+      else
+        report(ComputeFailed{computed.error()});
+    } else if (const auto* evaluation = std::get_if<EvaluateWeights>(&*order)) {
+      Result<protocol::EvaluationDone> done = evaluate(*evaluation);
+      if (done.ok())
+        report(Evaluated{*done});
+      else
+        report(ComputeFailed{done.error()});
+    } else {
+      break;
+    }
+  }
+  next_order_ = nullptr;
+}
+
+Result<StepComputed> Trainer::run_step(const ComputeStep& order, const Report& report) {
+  clock_ = order.step.clock;
+  blocked_ns_ = 0;
+  if (order.next.count > 0) {
+    // What the reader should have ready: the leaves of this worker's nodes in the batch that comes next.
+    for (const protocol::LeafNode& node : order.step.nodes)
+      for (std::uint64_t leaf = node.first_leaf(); leaf < protocol::end_leaf(node, order.step.leaves); ++leaf) {
+        const Part part = leaf_of_batch({order.next.first, order.next.count}, order.step.leaves, leaf);
+        if (part.count > 0) loader_->hint({order.next.epoch, part.first, part.count});
+      }
+  }
+  if (self_.rank == 0 && job_.debug.slow_worker_ms > 0.0)
+    std::this_thread::sleep_for(std::chrono::duration<double, std::milli>(job_.debug.slow_worker_ms));
+  RUBATO_ASSIGN(StepComputed computed, runner_->run(order, *this, report));
+  computed.blocked_ns = blocked_ns_;
+  return computed;
+}
+
+// Waits until the parameter is there for the step at hand. What else comes meanwhile is put aside.
+std::span<const float> Trainer::weights(std::size_t parameter) {
+  while (!table_->has(parameter, clock_)) {
+    const TimeNs began = steady_now();
+    std::optional<ComputeOrder> order = (*next_order_)();
+    blocked_ns_ += static_cast<std::uint64_t>(steady_now() - began);
+    if (!order || std::holds_alternative<StopComputing>(*order)) {
+      put_aside_.emplace_front(StopComputing{});
+      return {};
+    }
+    if (const auto* slice = std::get_if<SliceWeights>(&*order))
+      table_->take(*slice);
+    else
+      put_aside_.push_back(std::move(*order));
+  }
+  return table_->parameter(parameter);
+}
+
+Result<protocol::EvaluationDone> Trainer::evaluate(const EvaluateWeights& order) {
+  for (SliceId slice = 0; slice < order.slices.size(); ++slice)
+    table_->take({order.order.clock, slice, 0, order.slices[slice]});
+  clock_ = order.order.clock;
+  protocol::EvaluationDone done;
+  done.snapshot = order.order.snapshot;
+  if (test_) RUBATO_TRY(evaluate_on(*model_, *test_, job_, *this, run_dir_, done));
+  if (order.order.final) {
+    RUBATO_ASSIGN(done.weights_sha256, write_weights(manifest(), *table_, run_dir_));
+  }
+  return done;
+}
+
+}  // namespace rubato::worker

@@ -1,0 +1,73 @@
+// The compute side of a worker: takes orders, and reports gradients and evaluations. It knows models and
+// data, and of the protocol only what compute_port.h says.
+//
+// In a process it runs on the compute thread, where `next_order` waits; the simulator calls it when all
+// orders that it will ask for are there.
+//
+// Thread-safety: belongs to the thread that calls run().
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "base/job.h"
+#include "data/dataset.h"
+#include "data/loader.h"
+#include "kernels/backend.h"
+#include "model/model.h"
+#include "worker/step_runner.h"
+#include "worker/weight_table.h"
+
+namespace rubato::worker {
+
+class Trainer : private model::WeightSource {
+ public:
+  using NextOrder = std::function<std::optional<ComputeOrder>()>;  // nothing: stop
+  using Report = StepRunner::Report;
+
+  // Opens device, data and model. Errors: kDevice, kData, kUsage, with what to do.
+  [[nodiscard]] static Result<std::unique_ptr<Trainer>> open(const Job& job, NodeId self, const std::string& run_dir);
+  ~Trainer() override;
+
+  // For the registration.
+  [[nodiscard]] protocol::Manifest manifest() const;
+  [[nodiscard]] const std::string& data_fingerprint() const { return train_->fingerprint(); }
+  [[nodiscard]] std::uint64_t train_samples() const { return train_->size(); }
+  [[nodiscard]] std::string device_description() const { return device_->description(); }
+
+  // After the Welcome, before the first order.
+  void set_routing(const protocol::RoutingTable& routing);
+
+  // Carries out orders until there are no more, or StopComputing. Errors are reported too.
+  void run(const NextOrder& next_order, const Report& report);
+
+ private:
+  Trainer(const Job& job, NodeId self, std::string run_dir) : job_(job), self_(self), run_dir_(std::move(run_dir)) {}
+
+  std::span<const float> weights(std::size_t parameter) override;
+  Version version(std::size_t parameter) override { return table_->changes(parameter); }
+  [[nodiscard]] Result<StepComputed> run_step(const ComputeStep& order, const Report& report);
+  [[nodiscard]] Result<protocol::EvaluationDone> evaluate(const EvaluateWeights& order);
+  [[nodiscard]] std::optional<ComputeOrder> take_order();
+
+  const Job job_;
+  const NodeId self_;
+  const std::string run_dir_;
+  std::unique_ptr<kernels::Device> device_;
+  std::unique_ptr<data::Dataset> train_, test_;
+  std::unique_ptr<model::Model> model_;
+  std::unique_ptr<data::Loader> loader_;
+  std::optional<SliceLayout> layout_;
+  std::optional<WeightTable> table_;
+  std::unique_ptr<StepRunner> runner_;
+
+  const NextOrder* next_order_ = nullptr;  // while run() is running
+  std::deque<ComputeOrder> put_aside_;     // came while a step waited for weights
+  Clock clock_ = 0;                        // of the step that is computed
+  std::uint64_t blocked_ns_ = 0;
+};
+
+}  // namespace rubato::worker

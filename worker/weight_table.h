@@ -1,0 +1,54 @@
+// The weights that the current step reads, filled slice by slice as they come.
+//
+// Thread-safety: one owner.
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "worker/arena.h"
+#include "worker/compute_port.h"
+#include "worker/slice_layout.h"
+
+namespace rubato::worker {
+
+class WeightTable {
+ public:
+  explicit WeightTable(const SliceLayout& layout)
+      : layout_(layout), arena_(layout.floats()), clock_(layout.slices(), kNoClock), changes_(layout.slices(), 0) {}
+
+  void take(const SliceWeights& weights) {
+    const auto [first, count] = layout_.slice(weights.slice);
+    const std::span<const float> values = weights.weights.floats();
+    RUBATO_CHECK(values.size() == count, "slice {}: {} floats, expected {}", weights.slice, values.size(), count);
+    std::copy(values.begin(), values.end(), arena_.part(first, count).begin());
+    clock_[weights.slice] = weights.clock;
+    changes_[weights.slice] = ++change_;
+  }
+
+  // Whether all of a parameter is there for the step of this clock.
+  [[nodiscard]] bool has(std::size_t parameter, Clock clock) const {
+    for (SliceId slice : layout_.slices_of(parameter))
+      if (clock_[slice] != clock) return false;
+    return true;
+  }
+  [[nodiscard]] std::span<const float> parameter(std::size_t parameter) const {
+    const auto [first, count] = layout_.parameter(parameter);
+    return arena_.part(first, count);
+  }
+  // A number that is new whenever the parameter was written.
+  [[nodiscard]] std::uint64_t changes(std::size_t parameter) const {
+    std::uint64_t newest = 0;
+    for (SliceId slice : layout_.slices_of(parameter)) newest = std::max(newest, changes_[slice]);
+    return newest;
+  }
+
+ private:
+  const SliceLayout& layout_;
+  Arena arena_;
+  std::vector<Clock> clock_;
+  std::vector<std::uint64_t> changes_;
+  std::uint64_t change_ = 0;
+};
+
+}  // namespace rubato::worker
