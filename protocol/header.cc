@@ -13,8 +13,8 @@ static_assert(std::endian::native == std::endian::little, "the wire is little-en
 constexpr std::size_t kChecksumOffset = 184;
 constexpr std::uint64_t kChecksumSeed = kMagic;
 
-// Visits every field at its offset. One list for writing and reading, so that they cannot disagree.
-// Bytes 2..3 of the version word's neighbour and 176..183 are reserved and zero.
+// Visits every field at its offset (docs/wire.md). One list for writing and reading, so that they cannot
+// disagree. Reserved bytes are written as zeros and not looked at.
 template <typename Visitor, typename H>
 void visit_fields(Visitor&& at, H& h) {
   at(8, h.type);
