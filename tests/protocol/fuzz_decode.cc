@@ -1,5 +1,5 @@
-// libFuzzer target for decode(): cmake -DCMAKE_CXX_COMPILER=clang++ -DRUBATO_FUZZ=ON, then
-// bin/protocol_fuzz_decode -max_len=4096.
+// libFuzzer target for decode(). Configure with -DCMAKE_CXX_COMPILER=clang++-14 -DRUBATO_FUZZ=ON
+// -DRUBATO_SANITIZE=address,undefined,fuzzer-no-link; run bin/protocol_fuzz_decode -max_len=4096.
 //
 // The input is a header's first bytes and a body. What would only stop a fuzzer (magic, version, job,
 // lengths, checksums) is put right, so that it gets to the fields.
