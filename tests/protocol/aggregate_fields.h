@@ -4,6 +4,7 @@
 // Works for aggregates of at most 12 members without base classes or arrays.
 #pragma once
 
+#include <algorithm>
 #include <string>
 #include <tuple>
 #include <type_traits>

@@ -2,8 +2,9 @@
 
 #include <gmock/gmock.h>
 
-#include <bit>
 #include <fstream>
+#include <limits>
+#include <set>
 #include <sstream>
 
 #include "tests/protocol/frames.h"

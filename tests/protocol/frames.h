@@ -2,7 +2,7 @@
 // spoil one without its checksums giving it away.
 #pragma once
 
-#include <array>
+#include <algorithm>
 #include <cstring>
 #include <string>
 #include <utility>
