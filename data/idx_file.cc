@@ -84,7 +84,7 @@ Result<std::vector<std::int64_t>> read_header(Bytes& bytes) {
   if (magic[2] != 0x08) {
     return bytes.error(fmt::format("expected idx values of type 08, unsigned bytes, found type {:02x}", magic[2]));
   }
-  std::vector<std::uint8_t> raw(4u * magic[3]);
+  std::vector<std::uint8_t> raw(std::size_t{4} * magic[3]);
   RUBATO_ASSIGN(const std::size_t raw_got, bytes.read(raw));
   if (raw_got < raw.size()) {
     return bytes.error(
