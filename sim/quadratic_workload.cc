@@ -1,0 +1,169 @@
+#include "sim/quadratic_workload.h"
+
+#include <fmt/format.h>
+
+#include <limits>
+#include <numeric>
+#include <optional>
+#include <utility>
+
+#include "base/partition.h"
+#include "data/permutation.h"
+#include "data/synthetic_dataset.h"
+
+namespace rubato::sim {
+
+using protocol::LeafNode;
+using worker::ComputeOrder;
+using worker::ComputeReport;
+
+namespace {
+
+class QuadraticComputer final : public Computer {
+ public:
+  QuadraticComputer(const QuadraticWorkload& workload, NodeId self)
+      : workload_(workload),
+        self_(self),
+        order_(data::EpochOrder::Kind::kShuffled, workload.job().train.seed, workload.train_samples()) {}
+
+  void set_routing(const protocol::RoutingTable& routing) override {
+    routing_ = routing;
+    weights_.resize(routing.slices.size());
+  }
+
+  std::vector<ComputeReport> compute(std::vector<ComputeOrder> orders) override {
+    if (auto* evaluation = std::get_if<worker::EvaluateWeights>(&orders.front())) {
+      weights_ = std::move(evaluation->slices);
+      return {worker::Evaluated{evaluate(evaluation->order)}};
+    }
+    for (std::size_t i = 1; i < orders.size(); ++i) {
+      auto& weights = std::get<worker::SliceWeights>(orders[i]);
+      weights_[weights.slice] = std::move(weights.weights);
+    }
+    return step(std::get<worker::ComputeStep>(orders.front()).step);
+  }
+
+ private:
+  using Sum = std::optional<std::vector<float>>;  // nothing: there were no samples
+
+  std::vector<ComputeReport> step(const protocol::StepGrant& grant) {
+    std::vector<ComputeReport> reports;
+    worker::StepComputed computed;
+    computed.clock = grant.clock;
+    for (const LeafNode node : grant.nodes) {
+      const std::vector<std::uint64_t> samples = samples_of(grant, node);
+      for (SliceId slice = 0; slice < weights_.size(); ++slice) {
+        Sum sum = sum_of(grant, node, slice);
+        if (sum && spoilt(grant.clock, slice)) sum->front() = std::numeric_limits<float>::quiet_NaN();
+        reports.push_back(worker::SliceGradient{grant.clock, slice, node, static_cast<std::uint32_t>(samples.size()),
+                                                sum ? Payload::of_floats(*sum) : Payload()});
+      }
+      computed.samples += samples.size();
+      for (const std::uint64_t sample : samples) computed.loss_sum += loss(sample);
+    }
+    reports.emplace_back(computed);
+    return reports;
+  }
+
+  std::vector<std::uint64_t> samples_of(const protocol::StepGrant& grant, LeafNode node) {
+    std::vector<std::uint64_t> samples;
+    const std::span<const std::uint64_t> ids = order_.of(grant.batch.epoch);
+    for (std::uint64_t leaf = node.first_leaf(); leaf < protocol::end_leaf(node, grant.leaves); ++leaf) {
+      const Part part = leaf_of_batch({grant.batch.first, grant.batch.count}, grant.leaves, leaf);
+      for (std::uint64_t at = part.first; at < part.first + part.count; ++at) samples.push_back(ids[at]);
+    }
+    return samples;
+  }
+
+  Sum sum_of(const protocol::StepGrant& grant, LeafNode node, SliceId slice) {
+    if (node.level == 0) return leaf_sum(grant, node, slice);
+    const LeafNode left{static_cast<std::uint8_t>(node.level - 1), node.index * 2}, right = left.sibling();
+    Sum sum = sum_of(grant, left, slice);
+    if (!protocol::exists(right, grant.leaves)) return sum;
+    Sum other = sum_of(grant, right, slice);
+    if (!sum || !other) return sum ? sum : other;
+    for (std::size_t i = 0; i < sum->size(); ++i) (*sum)[i] += (*other)[i];
+    return sum;
+  }
+
+  Sum leaf_sum(const protocol::StepGrant& grant, LeafNode leaf, SliceId slice) {
+    const std::vector<std::uint64_t> samples = samples_of(grant, leaf);
+    if (samples.empty()) return std::nullopt;
+    std::vector<float> gradient;
+    std::span<const float> w = weights_[slice].floats();
+    for (const protocol::Piece& piece : routing_.slices[slice].pieces) {
+      const std::size_t first = workload_.first_element(piece.parameter) + piece.first;
+      for (std::size_t i = 0; i < piece.count; ++i) {
+        double sum = 0.0;
+        for (const std::uint64_t sample : samples)
+          sum += static_cast<double>(w[i]) - static_cast<double>(workload_.target(sample)[first + i]);
+        gradient.push_back(static_cast<float>(sum));
+      }
+      w = w.subspan(piece.count);
+    }
+    return gradient;
+  }
+
+  double loss(std::uint64_t sample) const {
+    double twice = 0.0;
+    for (std::size_t slice = 0; slice < weights_.size(); ++slice) {
+      std::span<const float> w = weights_[slice].floats();
+      for (const protocol::Piece& piece : routing_.slices[slice].pieces) {
+        const std::size_t first = workload_.first_element(piece.parameter) + piece.first;
+        for (std::size_t i = 0; i < piece.count; ++i) {
+          const double distance = static_cast<double>(w[i]) - static_cast<double>(workload_.target(sample)[first + i]);
+          twice += distance * distance;
+        }
+        w = w.subspan(piece.count);
+      }
+    }
+    return twice / 2.0;
+  }
+
+  // On the training samples: there are no others.
+  protocol::EvaluationDone evaluate(const protocol::Evaluate& order) const {
+    protocol::EvaluationDone done;
+    done.snapshot = order.snapshot;
+    done.evaluated = true;
+    for (std::uint64_t sample = 0; sample < workload_.train_samples(); ++sample) done.loss += loss(sample);
+    done.loss /= static_cast<double>(workload_.train_samples());
+    return done;
+  }
+
+  [[nodiscard]] bool spoilt(Clock clock, SliceId slice) const {
+    return self_ == worker_node(0) && clock == workload_.job().debug.nonfinite_at && slice == 0;
+  }
+
+  const QuadraticWorkload& workload_;
+  const NodeId self_;
+  data::EpochOrder order_;
+  protocol::RoutingTable routing_;
+  std::vector<Payload> weights_;
+};
+
+}  // namespace
+
+QuadraticWorkload::QuadraticWorkload(const Job& job, std::uint32_t parameters)
+    : job_(job), size_(static_cast<std::size_t>(job.model.size)) {
+  for (std::uint32_t index = 0; index < parameters; ++index) {
+    const Part part = share(size_, parameters, index);
+    first_element_.push_back(part.first);
+    manifest_.push_back({.name = parameters == 1 ? "w" : fmt::format("w{}", index),
+                         .shape = {static_cast<std::int64_t>(part.count)},
+                         .initializer = {InitializerKind::kUniform, 1.0f}});
+  }
+  const auto dataset = data::make_synthetic_dataset(job, data::Split::kTrain);
+  samples_ = dataset->size();
+  fingerprint_ = dataset->fingerprint();
+  std::vector<std::uint64_t> ids(samples_);
+  std::iota(ids.begin(), ids.end(), std::uint64_t{0});
+  data::BatchBuffer batch;
+  dataset->gather(ids, batch);
+  targets_ = std::move(batch.targets);
+}
+
+std::unique_ptr<Computer> QuadraticWorkload::make_computer(NodeId member) {
+  return std::make_unique<QuadraticComputer>(*this, member);
+}
+
+}  // namespace rubato::sim

@@ -1,0 +1,251 @@
+// Simulated jobs in which nothing goes wrong.
+#include "tests/sim/sim_fixture.h"
+
+namespace rubato::sim {
+namespace {
+
+using testing::ElementsAre;
+using testing::SizeIs;
+
+// ---- bsp: the same bits however the work is spread --------------------------------------------------
+
+TEST(Bsp, GivesTheSameBitsForAnyClusterAndSliceSize) {
+  for (const std::int64_t workers : {1, 2, 4}) {
+    for (const std::int64_t servers : {1, 2, 3}) {
+      for (const std::int64_t slice_bytes : {64, 1 << 20}) {
+        SCOPED_TRACE(fmt::format("{} workers, {} servers, slices of {}", workers, servers, slice_bytes));
+        const Job job = quadratic_job("bsp", {workers, servers, slice_bytes});
+        QuadraticWorkload workload(job, 3);
+        const Ran ran = run_sim(job, workload);
+        expect_success(ran);
+        EXPECT_EQ(ran.result.final_weights, bsp_weights(job, workload).back());
+      }
+    }
+  }
+}
+
+TEST(Bsp, SumsAnyNumberOfLeavesAlongTheSameTree) {
+  for (const std::int64_t leaves : {1, 2, 3, 4, 5, 6, 7}) {
+    for (const std::int64_t workers : {1, 2, 3}) {
+      if (workers > leaves) continue;
+      SCOPED_TRACE(fmt::format("{} leaves, {} workers", leaves, workers));
+      Job job = quadratic_job("bsp", {workers, 2});
+      job.train.micro_batches = leaves;
+      QuadraticWorkload workload(job);
+      const Ran ran = run_sim(job, workload);
+      expect_success(ran);
+      EXPECT_EQ(ran.result.final_weights, bsp_weights(job, workload).back());
+      expect_promises_kept(job, ran);
+    }
+  }
+}
+
+TEST(Bsp, LastBatchOfAnEpochMayHaveFewerSamplesThanWorkers) {
+  Job job = quadratic_job("bsp", {4, 2});
+  job.data.samples = 38;  // 12, 12, 12, 2
+  QuadraticWorkload workload(job);
+  const Ran ran = run_sim(job, workload);
+  expect_success(ran);
+  EXPECT_EQ(ran.result.final_weights, bsp_weights(job, workload).back());
+  expect_promises_kept(job, ran);
+}
+
+TEST(Bsp, EndsAfterStepsInTheMiddleOfAnEpoch) {
+  for (const std::int64_t steps : {1, 3, 4, 5, 11}) {
+    SCOPED_TRACE(fmt::format("{} steps", steps));
+    Job job = quadratic_job("bsp", {2, 2});
+    job.train.steps = steps;
+    QuadraticWorkload workload(job);
+    const Ran ran = run_sim(job, workload);
+    expect_success(ran);
+    const auto weights = bsp_weights(job, workload);
+    EXPECT_EQ(weights.size(), static_cast<std::size_t>(steps) + 1);
+    EXPECT_EQ(ran.result.final_weights, weights.back());
+    expect_promises_kept(job, ran);
+  }
+}
+
+TEST(Bsp, EveryRuleKeepsItsStateWithTheSlice) {
+  for (const char* rule : {"sgd", "momentum", "nesterov", "adam", "adamw"}) {
+    SCOPED_TRACE(rule);
+    Job job = quadratic_job("bsp", {2, 2});
+    job.optimizer.name = rule;
+    job.optimizer.weight_decay = 0.01;
+    QuadraticWorkload workload(job);
+    const Ran ran = run_sim(job, workload);
+    expect_success(ran);
+    EXPECT_EQ(ran.result.final_weights, bsp_weights(job, workload).back());
+  }
+}
+
+TEST(Bsp, SnapshotsAreTheExactStateOfTheirClock) {
+  Job job = quadratic_job("bsp", {2, 3});
+  job.train.epochs = 4;
+  QuadraticWorkload workload(job);
+  SimOptions options;
+  options.compute.evaluation = 500 * kMillisecond;  // far longer than an epoch: nobody waits for it
+  const Ran ran = run_sim(job, workload, options);
+  expect_success(ran);
+  const auto weights = bsp_weights(job, workload);
+  ASSERT_THAT(ran.result.snapshots, SizeIs(4));
+  for (std::size_t epoch = 0; epoch < 4; ++epoch) {
+    const ReadSnapshot& snapshot = ran.result.snapshots[epoch];
+    EXPECT_EQ(snapshot.epoch, epoch);
+    EXPECT_EQ(snapshot.clock, static_cast<Clock>(epoch + 1) * 4);
+    EXPECT_EQ(snapshot.final, epoch == 3);
+    EXPECT_EQ(snapshot.weights, weights[static_cast<std::size_t>(snapshot.clock)]);
+  }
+  EXPECT_THAT(ran.metrics("evaluation"), SizeIs(3));
+  EXPECT_THAT(ran.metrics("final"), SizeIs(1));
+  expect_promises_kept(job, ran);
+}
+
+TEST(Bsp, WithoutEvaluationOnlyTheFinalSnapshotIsRead) {
+  Job job = quadratic_job("bsp");
+  job.evaluation.enabled = false;
+  QuadraticWorkload workload(job);
+  const Ran ran = run_sim(job, workload);
+  expect_success(ran);
+  EXPECT_THAT(ran.result.snapshots, SizeIs(1));
+  EXPECT_EQ(ran.result.final_weights, bsp_weights(job, workload).back());
+}
+
+// ---- on arrival -------------------------------------------------------------------------------------
+
+class OnArrival : public testing::TestWithParam<const char*> {};
+INSTANTIATE_TEST_SUITE_P(Modes, OnArrival, testing::Values("ssp:0", "ssp:1", "ssp:3", "asp"),
+                         [](const auto& parameter) { return "Mode" + std::to_string(parameter.index); });
+
+TEST_P(OnArrival, ComesNearTheOptimumAndConsumesEverySample) {
+  Job job = quadratic_job(GetParam(), {3, 2});
+  job.train.epochs = 12;
+  job.optimizer.name = "sgd";
+  QuadraticWorkload workload(job);
+  SimOptions options;
+  options.compute.step = transport::Delay::lognormal(10 * kMillisecond, 0.5);
+  options.compute.factors = {3.0};
+  const Ran ran = run_sim(job, workload, options);
+  expect_success(ran);
+  EXPECT_LT(distance(ran.result.final_weights, optimum(workload)), 0.25f);
+  const auto final = ran.metrics("final");
+  ASSERT_THAT(final, SizeIs(1));
+  EXPECT_EQ(final[0]["samples"], 12 * 40);
+  EXPECT_EQ(final[0]["samples_dropped"], 0);
+  EXPECT_THAT(ran.result.snapshots, SizeIs(12));
+  const Mode mode = parse_mode(GetParam()).value();
+  if (mode.bound != Mode::kUnbounded) {
+    EXPECT_LE(final[0]["staleness_max"], mode.bound);
+  }
+  expect_promises_kept(job, ran);
+}
+
+TEST_P(OnArrival, OneWorkerIsPlainDescent) {
+  Job job = quadratic_job(GetParam(), {1, 2});
+  QuadraticWorkload workload(job);
+  const Ran ran = run_sim(job, workload);
+  expect_success(ran);
+  expect_promises_kept(job, ran);
+}
+
+TEST_P(OnArrival, WhoHasNoSamplesLeftTakesEmptySteps) {
+  Job job = quadratic_job(GetParam(), {3, 1});
+  job.data.samples = 7;
+  job.train.batch = 2;  // shares of 2, 2, 3: 1, 1, 2 steps
+  QuadraticWorkload workload(job);
+  const Ran ran = run_sim(job, workload);
+  expect_success(ran);
+  EXPECT_EQ(ran.metrics("final").at(0)["samples"], 14);
+  expect_promises_kept(job, ran);
+}
+
+TEST_P(OnArrival, MoreWorkersThanSamples) {
+  Job job = quadratic_job(GetParam(), {5, 1});
+  job.data.samples = 3;
+  const Ran ran = run_sim(job);
+  expect_success(ran);
+  EXPECT_EQ(ran.metrics("final").at(0)["samples"], 6);
+  expect_promises_kept(job, ran);
+}
+
+TEST_P(OnArrival, EndsAfterSteps) {
+  Job job = quadratic_job(GetParam(), {3, 2});
+  job.train.steps = 5;
+  const Ran ran = run_sim(job);
+  expect_success(ran);
+  for (const auto& line : ran.metrics("final")) EXPECT_EQ(line["clock"], 5);
+  expect_promises_kept(job, ran);
+}
+
+TEST_P(OnArrival, OneServerProcessMayHoldSeveralShards) {
+  Job job = quadratic_job(GetParam(), {2, 2});
+  job.cluster.shard_threads = 2;
+  const Ran ran = run_sim(job);
+  expect_success(ran);
+  EXPECT_THAT(ran.result.shards, SizeIs(4));
+  expect_promises_kept(job, ran);
+}
+
+// ---- draining ---------------------------------------------------------------------------------------
+
+class Draining : public testing::TestWithParam<const char*> {};
+INSTANTIATE_TEST_SUITE_P(Modes, Draining, testing::Values("bsp", "ssp:0", "ssp:2", "asp"),
+                         [](const auto& parameter) { return "Mode" + std::to_string(parameter.index); });
+
+TEST_P(Draining, EndsCleanlyWhateverTheMoment) {
+  Job job = quadratic_job(GetParam(), {3, 2});
+  job.train.epochs = 20;
+  QuadraticWorkload workload(job);
+  const auto reference = bsp_weights(job, workload);
+  for (TimeNs at = 2 * kMillisecond; at < 200 * kMillisecond; at += 13 * kMillisecond) {
+    SCOPED_TRACE(fmt::format("drained at {} ms", at / kMillisecond));
+    SimOptions options;
+    options.compute.factors = {1.0, 2.5};
+    options.faults = {{at, Fault::Kind::kDrain, "scheduler", "", 0}};
+    const Ran ran = run_sim(job, workload, options);
+    EXPECT_TRUE(ran.result.over) << ran.result.unfinished;
+    EXPECT_EQ(ran.result.exit_code, 130) << ran.result.text;
+    EXPECT_EQ(ran.exits_with(0), ran.result.ends.size() - 1);
+    const auto final = ran.metrics("final");
+    ASSERT_THAT(final, SizeIs(1));
+    ASSERT_FALSE(ran.result.snapshots.empty());
+    EXPECT_TRUE(ran.result.snapshots.back().final);
+    if (job.consistency.mode == "bsp") {
+      EXPECT_EQ(ran.result.final_weights, reference[final[0]["clock"].get<std::size_t>()]);
+    }
+    expect_promises_kept(job, ran);
+  }
+}
+
+// ---- the simulation itself --------------------------------------------------------------------------
+
+TEST(Sim, SameSeedGivesTheSameBytes) {
+  for (const char* mode : {"bsp", "ssp:2", "asp"}) {
+    SCOPED_TRACE(mode);
+    const Job job = quadratic_job(mode, {3, 2});
+    SimOptions options;
+    options.compute.step = transport::Delay::lognormal(5 * kMillisecond, 1.0);
+    options.link.delay = transport::Delay::exponential(20 * kMicrosecond, 200 * kMicrosecond);
+    options.link.loss = 0.05;
+    const Ran one = run_sim(job, options), same = run_sim(job, options);
+    EXPECT_EQ(one.trace, same.trace);
+    EXPECT_EQ(one.result.metrics, same.result.metrics);
+    options.seed = 2;
+    EXPECT_NE(one.trace, run_sim(job, options).trace);
+  }
+}
+
+TEST(Sim, TwoHundredWorkers) {
+  Job job = quadratic_job("asp", {200, 2});
+  job.data.samples = 2000;
+  job.train.steps = 4;
+  job.train.batch = 2;
+  SimOptions options;
+  options.compute.step = transport::Delay::lognormal(10 * kMillisecond, 0.3);
+  const Ran ran = run_sim(job, options);
+  expect_success(ran);
+  EXPECT_EQ(ran.metrics("final").at(0)["samples"], 200 * 4 * 2);
+  expect_promises_kept(job, ran);
+}
+
+}  // namespace
+}  // namespace rubato::sim
