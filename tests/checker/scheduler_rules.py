@@ -32,7 +32,7 @@ def check_schedule(run, setting):
         if event.worker >= setting.workers:
             run.violate("range", f"a worker of {setting.workers}", event)
         steps[type(event)](run, setting, schedule, event)
-    if not schedule.grants:
+    if not schedule.grants and setting.complete:
         run.violate("line", "the scheduler's log grants nothing: there is nothing to check")
     return schedule
 
