@@ -22,6 +22,7 @@ bool is_empty(const Push& push) { return push.samples == 0 || push.gradient.empt
 }  // namespace
 
 void Slice::push(const Envelope& envelope, const Push& push, Outbox& out) {
+  if (push.clock < 0) return state_.refuse(envelope, fmt::format("a push of clock {}", push.clock), out);
   if (state_.apply == Mode::Apply::kAggregate) {
     push_aggregate(envelope, push, out);
   } else {

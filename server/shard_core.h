@@ -26,6 +26,10 @@ class ShardCore final : public protocol::Core {
   // known. `timing` is the job's.
   ShardCore(NodeId self, const Job& job, protocol::Register registration, protocol::Timing timing);
 
+  // Slices refer to what their shard keeps for all of them.
+  ShardCore(const ShardCore&) = delete;
+  ShardCore& operator=(const ShardCore&) = delete;
+
   [[nodiscard]] protocol::Identity identity() const override;
   void start(TimeNs now, protocol::Outbox& out) override;
   void receive(TimeNs now, const protocol::Envelope& envelope, protocol::Body body, protocol::Outbox& out) override;

@@ -148,6 +148,7 @@ TEST(Bsp, WhatMakesNoSenseIsCountedAndDropped) {
                         {"in another rule epoch", other_epoch},
                         {"overlapping", push_of(0, {1, 1}, 0, 1, {1, 0})},
                         {"of the wrong size", push_of(0, {1}, 0, 1, {0, 1})},
+                        {"of a clock before the first", push_of(-1, {1, 1}, 0, 1, {0, 1})},
                         {"of a version to come", push_of(0, {1, 1}, 1, 1, {0, 1})}};
   for (const Case& c : cases) {
     SCOPED_TRACE(c.name);

@@ -110,6 +110,7 @@ TEST(OnArrival, WhatMakesNoSenseIsCountedAndDropped) {
   };
   const Case cases[] = {{"too short", worker_node(0), push_of(0, {1})},
                         {"too long", worker_node(0), push_of(0, {1, 2, 3})},
+                        {"a clock before the first", worker_node(0), push_of(-1, {1, 1})},
                         {"a version to come", worker_node(0), push_of(0, {1, 1}, 1)},
                         {"another's slice", worker_node(0), push_of(0, {1, 1}, 0, 1, {}, 1.0, 1)},
                         {"a slice nobody has", worker_node(0), push_of(0, {1, 1}, 0, 1, {}, 1.0, ~0u)},

@@ -53,8 +53,13 @@ class Shard {
   }
 
   // One parameter "w" of zeros, one slice of it.
-  Shard(const Job& job, std::int64_t elements, std::vector<protocol::ActiveWorker> active) : Shard(job) {
-    welcome({zeros("w", elements)}, {{0, {{0, 0, static_cast<std::uint64_t>(elements)}}}}, std::move(active));
+  Shard(const Job& job, std::int64_t elements, std::vector<protocol::ActiveWorker> active)
+      : Shard(job, {zeros("w", elements)}, {{0, {{0, 0, static_cast<std::uint64_t>(elements)}}}}, std::move(active)) {}
+
+  Shard(const Job& job, protocol::Manifest manifest, std::vector<protocol::SliceSpec> slices,
+        std::vector<protocol::ActiveWorker> active)
+      : Shard(job) {
+    welcome(std::move(manifest), std::move(slices), std::move(active));
   }
 
   static protocol::Register registration() {

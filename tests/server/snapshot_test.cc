@@ -11,13 +11,9 @@ using protocol::SnapshotRelease;
 using protocol::SnapshotTaken;
 using protocol::Weights;
 
-constexpr std::int64_t kElements = 2;
-
-// Two slices of one element each.
+// One parameter in two slices of one element each.
 Shard shard_of(const std::string& mode, std::uint32_t count) {
-  Shard shard(job_of(mode, count));
-  shard.welcome({zeros("w", kElements)}, {{0, {{0, 0, 1}}}, {0, {{0, 1, 1}}}}, workers(count));
-  return shard;
+  return Shard(job_of(mode, count), {zeros("w", 2)}, {{0, {{0, 0, 1}}}, {0, {{0, 1, 1}}}}, workers(count));
 }
 
 void push(Shard& shard, SliceId slice, Clock clock, std::uint32_t rank = 0) {
