@@ -31,8 +31,8 @@ def _fault(tree: Tree, file: File, include: Include) -> str | None:
 
 def _folder_fault(file: File, include: Include) -> str | None:
     allowed = set(rules.MAY_INCLUDE[file.folder])
-    if fnmatch(file.path, rules.MAIN):
-        allowed |= rules.MAIN_MAY_ALSO_INCLUDE
+    if file.matches(rules.WIRING):
+        allowed |= rules.WIRING_MAY_ALSO_INCLUDE
     target = include.header.split("/")[0]
     if target in allowed:
         return None

@@ -14,9 +14,11 @@ MAY_INCLUDE = {
     "sim":       {"sim", "scheduler", "server", "worker", "protocol", "transport", "model", "data", "kernels", "base"},
 }
 
-# A main puts its row together, so it may also choose a transport.
+# A main puts its row together, so it may also choose a transport; the scheduler's HTTP runs in its loop.
 MAIN = "*main.cc"
-MAIN_MAY_ALSO_INCLUDE = {"transport"}
+SCHEDULER_HTTP = "scheduler/http*"
+WIRING = [MAIN, SCHEDULER_HTTP]
+WIRING_MAY_ALSO_INCLUDE = {"transport"}
 
 # Inside a row: the kinds of transport and of device do not know each other.
 STRANGERS = [
@@ -31,7 +33,7 @@ LIBRARIES = {
     "oneDNN": (["dnnl*", "oneapi/dnnl/*"], ["kernels/cpu/*"]),
     "CUDA, cuBLAS, cuDNN": (["cuda*", "cublas*", "cudnn*", "curand*", "nccl*", "thrust/*", "cub/*"],
                             ["kernels/cuda/*"]),
-    "Boost": (["boost/*"], ["transport/*", "scheduler/*http*", MAIN]),
+    "Boost": (["boost/*"], ["transport/*", *WIRING]),
     "toml++": (["toml*"], ["base/*"]),
 }
 
@@ -39,9 +41,9 @@ LIBRARIES = {
 FREE_FOLDERS = {"tests", "bench"}
 
 # The pure cores: no thread, lock, system clock, randomness or environment, not even through a header of
-# ours. All of a role is its core but what gives it a process: mains, HTTP, threads.
+# ours. All of a role is its core but what gives it a process: mains, HTTP, threads, files.
 CORES = ["scheduler/*", "server/*", "worker/*client*", "worker/*core*", "protocol/core*"]
-NOT_CORES = [MAIN, "*/*http*", "*/*thread*", "*/*process*"]
+NOT_CORES = [*WIRING, "*/*thread*", "*/*process*", "scheduler/run_files*"]
 FORBIDDEN_HEADERS_IN_CORES = {
     "mutex", "shared_mutex", "thread", "condition_variable", "future", "random", "pthread.h", "omp.h",
 }
