@@ -39,7 +39,7 @@ void Node::wake() {
   armed_ = kNever;
   const TimeNs now = environment_.now();
   for (auto& hosted : hosted_)
-    if (!hosted->ended && hosted->core->deadline() <= now)
+    if (hosted->core->deadline() <= now)
       call(*hosted, [&](TimeNs time, Outbox& out) { hosted->core->wake(time, out); });
   arm();
 }
@@ -65,7 +65,6 @@ void Node::refuse(transport::PeerId peer, const std::string& why) {
 }
 
 void Node::call(Hosted& hosted, const std::function<void(TimeNs, Outbox&)>& function) {
-  if (hosted.ended) return;
   const TimeNs now = environment_.now();
   function(now, hosted.out);
   flush(now, hosted);
@@ -105,7 +104,7 @@ void Node::send(const Hosted& hosted, Outbox::Outgoing outgoing) {
 void Node::arm() {
   TimeNs deadline = kNever;
   for (const auto& hosted : hosted_)
-    if (!hosted->ended) deadline = std::min(deadline, hosted->core->deadline());
+    deadline = std::min(deadline, hosted->core->deadline());
   if (deadline == armed_) return;
   armed_ = deadline;
   environment_.arm(deadline);

@@ -35,7 +35,8 @@ class NodeListener {
   virtual ~NodeListener() = default;
   virtual void on_trace(TimeNs now, NodeId node, const TraceEvent& event) = 0;
   virtual void on_note(NodeId node, Level level, const std::string& text) = 0;
-  // The core has nothing left to do, once what was sent before is out.
+  // The core has nothing left to do, once what was sent before is out. Said once. The node goes on calling
+  // the core for as long as its owner keeps it: a scheduler still answers those who come late.
   virtual void on_end(NodeId node, int exit_code, const std::string& text) = 0;
 };
 

@@ -80,7 +80,7 @@ class HttpServer::Impl : public std::enable_shared_from_this<HttpServer::Impl> {
  private:
   // One connection: one request, one answer.
   struct Session : std::enable_shared_from_this<Session> {
-    Session(Tcp::socket socket, std::shared_ptr<Impl> server) : stream(std::move(socket)), server(std::move(server)) {
+    Session(Tcp::socket socket, std::shared_ptr<Impl> owner) : stream(std::move(socket)), server(std::move(owner)) {
       parser.body_limit(kRequestBytesMax);
       parser.header_limit(kRequestBytesMax);
     }

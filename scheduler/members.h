@@ -34,7 +34,8 @@ struct WorkerRecord {
   double samples_per_s = 0.0;
   std::uint64_t age_sum = 0, age_count = 0;
   std::uint64_t wait_ns = 0, total_ns = 0;
-  TimeNs moved = 0;     // last tick, or first grant
+  TimeNs ticked = 0;    // the last time, or the beginning of training
+  TimeNs moved = 0;     // when it last had reason to get on: a tick, or a grant
   bool warned = false;  // of not moving
 };
 

@@ -44,7 +44,7 @@ class SchedulerCore final : public protocol::Core {
   void start(TimeNs now, protocol::Outbox& out) override;
   void receive(TimeNs now, const protocol::Envelope& envelope, protocol::Body body, protocol::Outbox& out) override;
   void wake(TimeNs now, protocol::Outbox& out) override;
-  [[nodiscard]] TimeNs deadline() const override { return next_sweep_; }
+  [[nodiscard]] TimeNs deadline() const override { return phase_ == Phase::kOver ? kNever : next_sweep_; }
 
   // A member's process ended; the launcher says so at once. `code` as a shell gives it: negative for a
   // signal.

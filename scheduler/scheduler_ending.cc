@@ -1,5 +1,6 @@
 // Evaluation, the dead, and the end of the job.
 #include <algorithm>
+#include <cmath>
 
 #include "scheduler/scheduler_core.h"
 
@@ -47,7 +48,7 @@ void SchedulerCore::on_evaluation_done(TimeNs now, const protocol::EvaluationDon
   line["clock"] = done.clock;
   line["train_loss"] = total_.train_loss();
   const auto figure = [&](double value) {
-    return message.evaluated ? nlohmann::ordered_json(value) : nlohmann::ordered_json();
+    return message.evaluated && std::isfinite(value) ? nlohmann::ordered_json(value) : nlohmann::ordered_json();
   };
   line["test_loss"] = figure(message.loss);
   line["test_accuracy"] = figure(message.accuracy);
@@ -83,8 +84,8 @@ void SchedulerCore::on_evaluation_done(TimeNs now, const protocol::EvaluationDon
   metrics_.push_back(std::move(line));
   if (message.evaluated)
     say(now, Level::kInfo,
-        fmt::format("after epoch {}: test loss {:.4f}, accuracy {:.4f}", done.epoch + 1, message.loss,
-                    message.accuracy),
+        fmt::format("after epoch {}: test loss {:.4f}{}", done.epoch + 1, message.loss,
+                    std::isfinite(message.accuracy) ? fmt::format(", accuracy {:.4f}", message.accuracy) : ""),
         out);
   snapshots_->done(message.snapshot);
   to_servers(protocol::SnapshotRelease{message.snapshot}, out);

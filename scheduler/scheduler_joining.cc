@@ -68,7 +68,7 @@ void SchedulerCore::on_register(TimeNs now, const protocol::Envelope& from, cons
     return;
   }
   if (phase_ == Phase::kOver) {
-    out.reply(from, protocol::Refuse{Cause::kRefused, "the job is over"});
+    out.reply(from, protocol::Refuse{Cause::kRefused, "the job is over: " + end_text_});
     return;
   }
   std::optional<Error> error = objection(from.from, message);
@@ -187,7 +187,8 @@ void SchedulerCore::begin_training(TimeNs now, Outbox& out) {
     event.clock = clock;
     out.trace(event);
     blocked_.emplace(clock, rank);
-    members_.at(worker_node(rank)).work.moved = now;
+    WorkerRecord& work = members_.at(worker_node(rank)).work;
+    work.ticked = work.moved = now;
   }
   grant_all(now, out);
 }

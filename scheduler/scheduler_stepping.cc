@@ -53,20 +53,20 @@ void SchedulerCore::on_tick(TimeNs now, Member& member, const protocol::Tick& ti
     epoch->second.account.settle(tick, now);
   throughput_.add(tick.samples, now);
   WorkerRecord& work = member.work;
-  const double step_ns = static_cast<double>(now - work.moved);
+  const auto since_last = static_cast<std::uint64_t>(std::max<TimeNs>(now - work.ticked, 1));
   work.samples += tick.samples;
-  work.total_ns += static_cast<std::uint64_t>(now - work.moved);
-  work.wait_ns += tick.wait_ns;
-  blend(work.step_ns, step_ns);
+  work.total_ns += since_last;
+  work.wait_ns += std::min(tick.wait_ns, since_last);
+  blend(work.step_ns, static_cast<double>(tick.step_ns));
   if (tick.samples > 0) {
     blend(work.loss, tick.loss_sum / static_cast<double>(tick.samples));
-    blend(work.samples_per_s, static_cast<double>(tick.samples) / std::max(step_ns * 1e-9, 1e-9));
+    blend(work.samples_per_s, static_cast<double>(tick.samples) / (static_cast<double>(since_last) * 1e-9));
   }
   for (const protocol::AgeCount& entry : tick.ages) {
     work.age_sum += entry.age * entry.count;
     work.age_count += entry.count;
   }
-  work.moved = now;
+  work.ticked = work.moved = now;
   work.warned = false;
   if (step.last) member.state = MemberState::kDone;
 

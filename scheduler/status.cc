@@ -1,5 +1,6 @@
 // What GET /status says; docs/status.md describes the fields.
 #include <algorithm>
+#include <cmath>
 
 #include "scheduler/scheduler_core.h"
 
@@ -123,7 +124,8 @@ Json SchedulerCore::status(TimeNs now) const {
     if (member.work.samples > 0) loss += member.work.loss, ++with_loss;
   json["train_loss"] = with_loss > 0 ? Json(loss / static_cast<double>(with_loss)) : Json();
   json["test_loss"] = last_evaluation_.evaluated ? Json(last_evaluation_.loss) : Json();
-  json["test_accuracy"] = last_evaluation_.evaluated ? Json(last_evaluation_.accuracy) : Json();
+  json["test_accuracy"] =
+      last_evaluation_.evaluated && std::isfinite(last_evaluation_.accuracy) ? Json(last_evaluation_.accuracy) : Json();
   json["clock_min"] = clocks_.empty() ? Json() : Json(clocks_.min());
   json["clock_max"] = clocks_.empty() ? Json() : Json(clocks_.max());
   json["workers"] = Json::array();

@@ -1,5 +1,6 @@
 #include "worker/evaluation.h"
 
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "base/atomic_file.h"
@@ -7,6 +8,7 @@
 #include "data/permutation.h"
 #include "data/safetensors.h"
 #include "model/metrics.h"
+#include "worker/step_runner.h"
 
 namespace rubato::worker {
 
@@ -20,14 +22,16 @@ Status evaluate_on(model::Model& model, const data::Dataset& test, const Job& jo
   for (std::uint64_t first = 0; first < test.size(); first += batch_size) {
     const std::uint64_t count = std::min(batch_size, test.size() - first);
     test.gather(order.of(0).subspan(first, count), buffer);
-    const model::Batch batch{buffer.inputs, buffer.labels, buffer.targets, buffer.sample_ids, 0};
-    RUBATO_ASSIGN(const model::Evaluation result, model.evaluate(batch, weights));
+    RUBATO_ASSIGN(const model::Evaluation result, model.evaluate(model_batch(buffer, 0), weights));
     loss_sum += result.loss_sum;
     if (!buffer.labels.empty() && !result.predictions.empty()) confusion.add(buffer.labels, result.predictions);
   }
   done.evaluated = true;
   done.loss = loss_sum / static_cast<double>(std::max<std::uint64_t>(test.size(), 1));
-  if (confusion.total() == 0) return {};  // a model that predicts no classes
+  if (confusion.total() == 0) {  // a model that predicts no classes has no such figures
+    done.accuracy = done.precision_macro = done.recall_macro = done.f1_macro = std::nan("");
+    return {};
+  }
   const model::ClassificationReport report = model::make_report(confusion);
   done.accuracy = report.accuracy;
   done.precision_macro = report.macro.precision;

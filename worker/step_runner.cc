@@ -81,6 +81,11 @@ class StepRunner::Sink final : public model::GradientSink {
   std::vector<std::size_t> missing_;  // pieces of each slice
 };
 
+model::Batch model_batch(const data::BatchBuffer& buffer, std::uint64_t epoch) {
+  const std::vector<float>& inputs = buffer.inputs.empty() ? buffer.targets : buffer.inputs;
+  return {inputs, buffer.labels, buffer.targets, buffer.sample_ids, epoch};
+}
+
 StepRunner::StepRunner(const Job& job, std::uint32_t rank, model::Model& model, data::Loader& loader,
                        const SliceLayout& layout)
     : rank_(rank),
@@ -124,7 +129,7 @@ Status StepRunner::run_node(const ComputeStep& order, LeafNode top, model::Weigh
     const bool early = completes && clip_norm_ == 0.0;
     const WayUp way = way_up({0, static_cast<std::uint32_t>(leaf)}, top.level, step.leaves, step.batch, waiting);
     RUBATO_TRY(loader_.gather({step.batch.epoch, part.first, part.count}, batch_));
-    const model::Batch batch{batch_.inputs, batch_.labels, batch_.targets, batch_.sample_ids, step.batch.epoch};
+    const model::Batch batch = model_batch(batch_, step.batch.epoch);
 
     ArenaRef gradient = arenas_.take();
     Sink sink(*this, gradient, node, way, waiting, early ? &report : nullptr);

@@ -23,6 +23,9 @@
 
 namespace rubato::worker {
 
+// A batch as the model reads it. Samples without an input are points, and the points are the input.
+[[nodiscard]] model::Batch model_batch(const data::BatchBuffer& buffer, std::uint64_t epoch);
+
 class StepRunner {
  public:
   using Report = std::function<void(ComputeReport)>;

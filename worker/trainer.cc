@@ -19,7 +19,9 @@ Result<std::unique_ptr<Trainer>> Trainer::open(const Job& job, NodeId self, cons
   if (evaluates && job.evaluation.enabled) {
     RUBATO_ASSIGN(trainer->test_, data::open_dataset(job, data::Split::kTest));
   }
-  const data::SampleShape shape = trainer->train_->shape();
+  // Samples without an input are points: what the model reads is their target.
+  data::SampleShape shape = trainer->train_->shape();
+  if (shape.floats() == 0) shape = {1, 1, trainer->train_->target_floats()};
   const bool aggregate = parse_mode(job.consistency.mode).value().apply == Mode::Apply::kAggregate;
   const auto batch = static_cast<std::uint64_t>(job.train.batch);
   const auto leaf = static_cast<std::int64_t>(
