@@ -40,9 +40,13 @@ void Enrollment::ready(TimeNs now, Outbox& out) {
 
 void Enrollment::wake(TimeNs now, const Heartbeat& beat, Outbox& out) {
   if (over_ || now < next_) return;
+  // Whoever wakes so late was stopped, and what was said to it meanwhile is still to be heard: the silence
+  // is its own.
+  if (now - next_ > timing_.lost_after / 2) heard_ = now;
   next_ = now + timing_.heartbeat;
-  // While it is gathering, the scheduler answers nobody; it may wait for others until start_timeout.
-  const TimeNs patience = joined() ? timing_.lost_after : timing_.start_timeout + timing_.lost_after;
+  // The scheduler answers nobody while it waits for members to come, and then for servers to be ready; each
+  // may take it start_timeout.
+  const TimeNs patience = joined() ? timing_.lost_after : 2 * timing_.start_timeout + timing_.lost_after;
   if (now - heard_ > patience) {
     end(static_cast<int>(Cause::kPeerLost),
         fmt::format("the scheduler has not answered for {:.1f} s; its process may "

@@ -11,7 +11,7 @@ Node::Node(transport::Endpoint& endpoint, std::uint64_t job_id, Environment envi
       environment_(std::move(environment)),
       listener_(listener),
       tracing_(tracing) {
-  endpoint_.on_frame([this](transport::PeerId peer, transport::Frame frame) { on_frame(peer, std::move(frame)); });
+  endpoint_.on_frame([this](transport::PeerId peer, transport::Frame frame) { on_frame(peer, frame); });
 }
 
 void Node::host(Core& core, std::function<void(TimeNs)> after) {
@@ -44,7 +44,7 @@ void Node::wake() {
   arm();
 }
 
-void Node::on_frame(transport::PeerId peer, transport::Frame frame) {
+void Node::on_frame(transport::PeerId peer, const transport::Frame& frame) {
   Result<Decoded> decoded = decode(frame, job_id_);
   if (!decoded.ok()) return refuse(peer, decoded.error().message);
   for (auto& hosted : hosted_) {
@@ -103,8 +103,7 @@ void Node::send(const Hosted& hosted, Outbox::Outgoing outgoing) {
 
 void Node::arm() {
   TimeNs deadline = kNever;
-  for (const auto& hosted : hosted_)
-    deadline = std::min(deadline, hosted->core->deadline());
+  for (const auto& hosted : hosted_) deadline = std::min(deadline, hosted->core->deadline());
   if (deadline == armed_) return;
   armed_ = deadline;
   environment_.arm(deadline);

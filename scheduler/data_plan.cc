@@ -86,11 +86,12 @@ std::uint64_t DataPlan::samples_before(Clock clock) const {
   return at / epoch_clocks * samples_ + at % epoch_clocks * batch_;
 }
 
-std::uint64_t DataPlan::share_from(std::uint32_t rank, Clock clock) const {
-  const EpochPlan& plan = planned(clock);
-  const protocol::BatchRange whole = share(plan, rank);
-  const std::uint64_t skipped = static_cast<std::uint64_t>(clock - plan.first) * batch_;
-  return skipped < whole.count ? whole.count - skipped : 0;
+std::uint64_t DataPlan::samples_from(std::uint32_t rank, Clock clock) const {
+  RUBATO_CHECK(!aggregate_);
+  std::uint64_t samples = 0;
+  for (const EpochPlan& plan : plans_)
+    for (Clock step = std::max(clock, plan.first); step < plan.end; ++step) samples += batch(rank, step).count;
+  return samples;
 }
 
 void DataPlan::forget_before(Clock clock) {

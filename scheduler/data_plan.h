@@ -47,8 +47,8 @@ class DataPlan {
   [[nodiscard]] std::uint64_t epoch_samples() const { return samples_; }
   // Samples of all clocks before `clock`, aggregate only: there it is the same in every run.
   [[nodiscard]] std::uint64_t samples_before(Clock clock) const;
-  // Samples of `rank`'s share of an epoch that lie at or behind step `clock`.
-  [[nodiscard]] std::uint64_t share_from(std::uint32_t rank, Clock clock) const;
+  // Samples of `rank`'s steps from `clock` on, in all epochs planned so far; on arrival only.
+  [[nodiscard]] std::uint64_t samples_from(std::uint32_t rank, Clock clock) const;
 
   // Plans of epochs that end at or before `clock` are no longer needed.
   void forget_before(Clock clock);

@@ -17,7 +17,7 @@ SchedulerCore::SchedulerCore(const Job& job, protocol::Timing timing)
 protocol::Identity SchedulerCore::identity() const { return {kSchedulerNode, 1, generation_, routing_.route}; }
 
 void SchedulerCore::start(TimeNs now, Outbox& /*out*/) {
-  started_ = now;
+  started_ = phase_since_ = now;
   next_sweep_ = now + timing_.heartbeat;
 }
 
@@ -36,6 +36,13 @@ void SchedulerCore::receive(TimeNs now, const protocol::Envelope& envelope, prot
   }
   out.bind(envelope);
   member->heard = now;
+  if (phase_ == Phase::kOver) {
+    if (std::holds_alternative<protocol::Goodbye>(body))
+      member->state = MemberState::kDone;
+    else
+      out.send(member->node, finish_);  // what was said before was lost, or is on the way
+    return;
+  }
   const std::uint32_t rank = envelope.from.rank;
   const bool from_server = envelope.from.role == Role::kServer;
   if (std::holds_alternative<protocol::Ready>(body)) {
@@ -45,7 +52,7 @@ void SchedulerCore::receive(TimeNs now, const protocol::Envelope& envelope, prot
   } else if (const auto* tick = std::get_if<protocol::Tick>(&body); tick && envelope.from.role == Role::kWorker) {
     on_tick(now, *member, *tick, out);
   } else if (const auto* sealed = std::get_if<protocol::Sealed>(&body); sealed && from_server) {
-    on_sealed(now, rank, *sealed);
+    on_sealed(now, rank, *sealed, out);
   } else if (const auto* taken = std::get_if<protocol::SnapshotTaken>(&body); taken && from_server) {
     on_snapshot_taken(now, rank, *taken, out);
   } else if (const auto* alarm = std::get_if<protocol::Alarm>(&body); alarm && from_server) {
@@ -54,10 +61,7 @@ void SchedulerCore::receive(TimeNs now, const protocol::Envelope& envelope, prot
              done && envelope.from.role == Role::kEvaluator) {
     on_evaluation_done(now, *done, out);
   } else if (const auto* goodbye = std::get_if<protocol::Goodbye>(&body)) {
-    if (phase_ != Phase::kOver || goodbye->exit_code != 0)
-      member_gone(now, *member, MemberState::kLost, goodbye->text, goodbye->exit_code, out);
-    else
-      member->state = MemberState::kDone;
+    member_gone(now, *member, MemberState::kLost, goodbye->text, goodbye->exit_code, out);
   }
   // Anything else is no message for a scheduler; the codec has checked its form, and it changes nothing.
 }
@@ -74,8 +78,11 @@ void SchedulerCore::on_heartbeat(TimeNs now, Member& member, const protocol::Hea
   const bool counts = member.node.role == Role::kWorker && clocks_.contains(member.node.rank);
   out.send(member.node,
            protocol::Beat{member.state != MemberState::kJoining, counts ? clocks_.clock(member.node.rank) : 0});
-  // A worker that waits for a grant which it was given: the message was lost.
-  if (counts && beat.waiting.kind == protocol::WaitKind::kGrant) send_grants(member, out);
+  // A worker that waits and does not compute: perhaps it waits for a grant that was given and lost, or,
+  // in bsp, for leaves of a dead worker that it was asked to take over, and never heard of.
+  const bool idle =
+      beat.waiting.kind == protocol::WaitKind::kGrant || beat.waiting.kind == protocol::WaitKind::kAcknowledgement;
+  if (counts && idle) send_grants(member, out);
   if (member.node.role != Role::kServer || !snapshots_) return;
   if (beat.generation < generation_) out.send(member.node, membership());
   const bool gate_was_shut = !snapshots_->known_to_all(clocks_.empty() ? 0 : clocks_.max() + 1);

@@ -63,6 +63,12 @@ class SchedulerCore final : public protocol::Core {
   void set_refused_frames(std::uint64_t count) { refused_frames_ = count; }
 
  private:
+  struct DeadWorker {
+    protocol::Seal seal;
+    std::map<Clock, protocol::StepGrant> open;         // granted and not ticked
+    std::map<std::uint32_t, protocol::Sealed> sealed;  // by shard
+  };
+
   // scheduler_joining.cc: from the first registration to the first grant
   void on_register(TimeNs now, const protocol::Envelope& from, const protocol::Register& message,
                    protocol::Outbox& out);
@@ -88,16 +94,23 @@ class SchedulerCore final : public protocol::Core {
   void on_snapshot_taken(TimeNs now, std::uint32_t shard, const protocol::SnapshotTaken& message,
                          protocol::Outbox& out);
   void on_evaluation_done(TimeNs now, const protocol::EvaluationDone& message, protocol::Outbox& out);
-  void on_sealed(TimeNs now, std::uint32_t shard, const protocol::Sealed& message);
+  void on_sealed(TimeNs now, std::uint32_t shard, const protocol::Sealed& message, protocol::Outbox& out);
+  void account_for(TimeNs now, std::uint32_t rank, const DeadWorker& dead);
   void on_alarm(TimeNs now, const protocol::Alarm& alarm, protocol::Outbox& out);
   void evaluate_next(TimeNs now, protocol::Outbox& out);
   void finish_if_settled(TimeNs now, protocol::Outbox& out);
   void worker_gone(TimeNs now, Member& worker, MemberState state, const std::string& why, protocol::Outbox& out);
   void member_gone(TimeNs now, Member& member, MemberState state, const std::string& why, int code,
                    protocol::Outbox& out);
-  void hand_over_leaves(Member& dead, protocol::Outbox& out);
+  void hand_over_leaves(Member& dead, Clock clock, protocol::Outbox& out);
   void sweep(TimeNs now, protocol::Outbox& out);
+  void check_start(TimeNs now, protocol::Outbox& out);
+  void check_silence(TimeNs now, protocol::Outbox& out);
+  void check_evaluator(TimeNs now, protocol::Outbox& out);
+  void repeat_unanswered(TimeNs now, protocol::Outbox& out);
+  void release_snapshots(protocol::Outbox& out);
   void check_progress(TimeNs now, Member& worker, protocol::Outbox& out);
+  void enter_phase(Phase phase, TimeNs now);
   void end_job(TimeNs now, int code, const std::string& text, protocol::Outbox& out);
 
   // scheduler_core.cc
@@ -123,8 +136,8 @@ class SchedulerCore final : public protocol::Core {
 
   Phase phase_ = Phase::kGathering;
   int exit_code_ = 0;
-  std::string end_text_;
-  TimeNs started_ = 0, training_since_ = 0, next_sweep_ = 0, ended_ = 0;
+  protocol::Finish finish_;  // said to all at the end
+  TimeNs started_ = 0, phase_since_ = 0, training_since_ = 0, next_sweep_ = 0;
   std::uint32_t generation_ = 0;
   std::uint64_t refused_frames_ = 0;
 
@@ -152,11 +165,6 @@ class SchedulerCore final : public protocol::Core {
   Account total_;
   std::uint64_t epochs_closed_ = 0;
   std::uint64_t samples_dropped_ = 0, torn_steps_ = 0, nonfinite_ = 0;
-  struct DeadWorker {
-    protocol::Seal seal;
-    protocol::StepGrant open;  // the step it was at
-    std::map<std::uint32_t, protocol::Sealed> sealed;
-  };
   std::map<std::uint32_t, DeadWorker> dead_;
   Throughput throughput_;
   protocol::EvaluationDone last_evaluation_;

@@ -88,11 +88,16 @@ void SchedulerCore::on_evaluation_done(TimeNs now, const protocol::EvaluationDon
                     std::isfinite(message.accuracy) ? fmt::format(", accuracy {:.4f}", message.accuracy) : ""),
         out);
   snapshots_->done(message.snapshot);
-  to_servers(protocol::SnapshotRelease{message.snapshot}, out);
+  release_snapshots(out);
   if (final)
     end_job(now, 0, "the job is done", out);
   else
     evaluate_next(now, out);
+}
+
+// Shards hold only so many, and those that were cancelled count: they make room for the final one.
+void SchedulerCore::release_snapshots(Outbox& out) {
+  if (snapshots_->released() > 0) to_servers(protocol::SnapshotRelease{snapshots_->released()}, out);
 }
 
 // ---- the dead ---------------------------------------------------------------------------------------
@@ -134,9 +139,12 @@ void SchedulerCore::member_gone(TimeNs now, Member& member, MemberState state, c
 
 void SchedulerCore::worker_gone(TimeNs now, Member& worker, MemberState state, const std::string& why, Outbox& out) {
   const std::uint32_t rank = worker.node.rank;
-  const bool was_done = worker.state == MemberState::kDone;
   worker.state = state;
   if (!clocks_.contains(rank)) return;
+  if (phase_ == Phase::kFinishing) {  // it had done its part
+    say(now, Level::kWarning, fmt::format("{} {}; all of its steps were settled", worker.node.name(), why), out);
+    return;
+  }
   const Clock clock = clocks_.clock(rank);
   protocol::TraceEvent event;
   event.kind = protocol::TraceKind::kInactive;
@@ -145,13 +153,9 @@ void SchedulerCore::worker_gone(TimeNs now, Member& worker, MemberState state, c
   out.trace(event);
 
   ++generation_;
-  DeadWorker dead{{rank, worker.incarnation}, {}, {}};
-  if (!worker.work.granted.empty()) dead.open = worker.work.granted.begin()->second;
-  if (mode_.apply == Mode::Apply::kOnArrival && !was_done && phase_ != Phase::kGathering) {
-    const std::uint64_t rest = data_->epoch_of(clock, active_ranks()) != nullptr ? data_->share_from(rank, clock) : 0;
-    const std::uint64_t open = dead.open.batch.count;
-    samples_dropped_ += rest - std::min(rest, open);  // the open step's fate comes with Sealed
-  }
+  DeadWorker dead{{rank, worker.incarnation}, worker.work.granted, {}};
+  // What becomes of the open steps comes with Sealed; what it would have been granted next is lost.
+  if (mode_.apply == Mode::Apply::kOnArrival) samples_dropped_ += data_->samples_from(rank, worker.work.next_grant);
   clocks_.remove(rank);
   blocked_.erase({worker.work.next_grant, rank});
   to_servers(dead.seal, out);
@@ -173,7 +177,7 @@ void SchedulerCore::worker_gone(TimeNs now, Member& worker, MemberState state, c
       fmt::format("{} {} at clock {}; {} of {} workers go on", worker.node.name(), why, clock, clocks_.size(),
                   job_.cluster.workers),
       out);
-  if (mode_.apply == Mode::Apply::kAggregate) hand_over_leaves(worker, out);
+  if (mode_.apply == Mode::Apply::kAggregate) hand_over_leaves(worker, clock, out);
   close_epochs(now);
   grant_all(now, out);
   finish_if_settled(now, out);
@@ -181,13 +185,13 @@ void SchedulerCore::worker_gone(TimeNs now, Member& worker, MemberState state, c
 
 // bsp: the survivors compute what the dead worker owed to the open clock. The nodes keep their names, so
 // that a shard which has some of them already takes the rest alone (docs/protocol.md, rule 8).
-void SchedulerCore::hand_over_leaves(Member& dead, Outbox& out) {
+void SchedulerCore::hand_over_leaves(Member& dead, Clock clock, Outbox& out) {
   const auto owed = leaves_of_.find(dead.node.rank);
   if (owed == leaves_of_.end()) return;
   const std::vector<protocol::LeafNode> nodes = std::move(owed->second);
   leaves_of_.erase(owed);
   // Somebody settled the open clock: then every leaf of it was applied, the dead worker's too.
-  if (clocks_.max() > leaves_clock_) return;
+  if (clock > leaves_clock_ || clocks_.max() > leaves_clock_) return;
   const auto ranks = active_ranks();
   std::set<std::uint32_t> changed;
   for (std::size_t i = 0; i < nodes.size(); ++i) {
@@ -202,34 +206,44 @@ void SchedulerCore::hand_over_leaves(Member& dead, Outbox& out) {
   for (std::uint32_t rank : changed) send_grants(members_.at(worker_node(rank)), out);
 }
 
-void SchedulerCore::on_sealed(TimeNs now, std::uint32_t shard, const protocol::Sealed& message) {
+void SchedulerCore::on_sealed(TimeNs now, std::uint32_t shard, const protocol::Sealed& message, Outbox& out) {
   const auto found = dead_.find(message.rank);
   if (found == dead_.end() || found->second.seal.incarnation != message.incarnation) return;
-  DeadWorker& dead = found->second;
-  dead.sealed[shard] = message;
-  if (dead.sealed.size() < routing_.shards()) return;
-  // The step that it was at: consumed where every slice settled it, dropped where none did, torn else.
-  std::uint64_t settled = 0, slices = 0;
-  for (const auto& [rank, sealed] : dead.sealed) {
-    slices += sealed.slices;
-    if (dead.open.batch.count > 0 && sealed.highest == dead.open.clock) settled += sealed.settled;
-  }
-  if (mode_.apply == Mode::Apply::kOnArrival && dead.open.batch.count > 0) {
+  found->second.sealed[shard] = message;
+  if (found->second.sealed.size() < routing_.shards()) return;
+  if (mode_.apply == Mode::Apply::kOnArrival) account_for(now, message.rank, found->second);
+  dead_.erase(found);
+  finish_if_settled(now, out);
+}
+
+// What became of the steps that a dead worker had in hand: consumed where every slice settled its push,
+// dropped where none did, torn else. A worker pushes nothing of a step before the step before it is settled
+// everywhere, so whatever is settled of a later one proves the earlier.
+void SchedulerCore::account_for(TimeNs now, std::uint32_t rank, const DeadWorker& dead) {
+  for (const auto& [clock, step] : dead.open) {
+    if (step.batch.count == 0) continue;
+    std::uint64_t settled = 0, slices = 0;
+    bool proven = false;
+    for (const auto& [shard, sealed] : dead.sealed) {
+      slices += sealed.slices;
+      if (sealed.highest == clock) settled += sealed.settled;
+      proven |= sealed.highest > clock;
+    }
+    if (proven) settled = slices;
     if (settled == slices) {
-      total_.samples += dead.open.batch.count;
+      total_.samples += step.batch.count;
     } else {
-      samples_dropped_ += dead.open.batch.count;
+      samples_dropped_ += step.batch.count;
       if (settled > 0) ++torn_steps_;
     }
     auto line = metric(now, "worker_sealed");
-    line["worker"] = worker_node(message.rank).name();
-    line["clock"] = dead.open.clock;
+    line["worker"] = worker_node(rank).name();
+    line["clock"] = clock;
     line["slices_settled"] = settled;
     line["slices"] = slices;
     line["samples_dropped"] = samples_dropped_;
     metrics_.push_back(std::move(line));
   }
-  dead_.erase(found);
 }
 
 // ---- trouble ----------------------------------------------------------------------------------------
@@ -252,20 +266,26 @@ void SchedulerCore::on_alarm(TimeNs now, const protocol::Alarm& alarm, Outbox& o
     say(now, Level::kWarning, text + "; it was dropped", out);
 }
 
-// Called several times a second: who is silent, who does not move, what must be said again.
+// Called several times a second: who is missing, who is silent, who does not move, what must be said again.
 void SchedulerCore::sweep(TimeNs now, Outbox& out) {
-  if (phase_ == Phase::kOver) return;
-  if (phase_ == Phase::kGathering || phase_ == Phase::kInitializing) {
-    advance_start(now, out);
-    if (phase_ != Phase::kTraining && now - started_ >= timing_.start_timeout) {
-      const std::vector<std::string> names = missing();
-      if (!names.empty())
-        end_job(now, static_cast<int>(Cause::kPeerLost),
-                fmt::format("after {:.1f} s these members have not come: {}", elapsed_s(now), fmt::join(names, ", ")),
-                out);
-    }
-    if (phase_ == Phase::kInitializing || phase_ == Phase::kGathering) return;
-  }
+  if (phase_ == Phase::kGathering || phase_ == Phase::kInitializing) check_start(now, out);
+  if (phase_ == Phase::kGathering || phase_ == Phase::kInitializing) return;
+  check_silence(now, out);
+  each(Role::kWorker, [&](Member& worker) { check_progress(now, worker, out); });
+  if (phase_ == Phase::kFinishing) check_evaluator(now, out);
+  if (phase_ != Phase::kOver) repeat_unanswered(now, out);
+}
+
+void SchedulerCore::check_start(TimeNs now, Outbox& out) {
+  advance_start(now, out);
+  if (phase_ == Phase::kTraining || now - phase_since_ < timing_.start_timeout) return;
+  const std::vector<std::string> names = missing();
+  if (names.empty()) return;
+  end_job(now, static_cast<int>(Cause::kPeerLost),
+          fmt::format("after {:.1f} s these members have not come: {}", elapsed_s(now), fmt::join(names, ", ")), out);
+}
+
+void SchedulerCore::check_silence(TimeNs now, Outbox& out) {
   std::vector<NodeId> silent;
   for (const auto& [node, member] : members_)
     if (!is_gone(member.state) && now - member.heard > timing_.lost_after) silent.push_back(node);
@@ -277,8 +297,20 @@ void SchedulerCore::sweep(TimeNs now, Outbox& out) {
     member_gone(now, member, MemberState::kEvicted,
                 fmt::format("has been silent for {:.1f} s (stopped, or cut off)", seconds(now - member.heard)), 0, out);
   }
-  each(Role::kWorker, [&](Member& worker) { check_progress(now, worker, out); });
-  if (phase_ == Phase::kOver || !snapshots_) return;
+}
+
+// Somebody has to read the final snapshot.
+void SchedulerCore::check_evaluator(TimeNs now, Outbox& out) {
+  const Member* evaluator = find(evaluator_node(0));
+  const TimeNs waited = now - std::max(evaluator->heard, phase_since_);
+  if (evaluator->state == MemberState::kReady || waited < timing_.start_timeout) return;
+  end_job(now, static_cast<int>(Cause::kPeerLost),
+          fmt::format("{} is gone and has not come back for {:.1f} s: nobody reads the final weights",
+                      evaluator->node.name(), seconds(waited)),
+          out);
+}
+
+void SchedulerCore::repeat_unanswered(TimeNs now, Outbox& out) {
   for (SnapshotEntry& entry : snapshots_->entries()) {
     if (now - entry.announced < timing_.resend_after) continue;
     entry.announced = now;
@@ -286,14 +318,15 @@ void SchedulerCore::sweep(TimeNs now, Outbox& out) {
       evaluate_next(now, out);
       continue;
     }
+    release_snapshots(out);
     each(Role::kServer, [&](Member& server) {
       if (entry.taken.count(server.node.rank) == 0) out.send(server.node, protocol::Snapshot{entry.id, entry.clock});
     });
   }
-  for (auto& [rank, dead] : dead_) {
-    const protocol::Seal seal = dead.seal;
+  for (const auto& entry : dead_) {
+    const DeadWorker& dead = entry.second;
     each(Role::kServer, [&](Member& server) {
-      if (dead.sealed.count(server.node.rank) == 0) out.send(server.node, seal);
+      if (dead.sealed.count(server.node.rank) == 0) out.send(server.node, dead.seal);
     });
   }
 }
@@ -328,7 +361,7 @@ void SchedulerCore::check_progress(TimeNs now, Member& worker, Outbox& out) {
 
 void SchedulerCore::drain(TimeNs now, Outbox& out) {
   if (phase_ == Phase::kTraining) {
-    phase_ = Phase::kDraining;
+    enter_phase(Phase::kDraining, now);
     say(now, Level::kInfo, "draining: what was granted is finished, then the weights are written", out);
     finish_if_settled(now, out);
   } else if (phase_ == Phase::kGathering || phase_ == Phase::kInitializing) {
@@ -339,6 +372,7 @@ void SchedulerCore::drain(TimeNs now, Outbox& out) {
 // All that was granted is settled, and nothing more will be: the final snapshot can be read.
 void SchedulerCore::finish_if_settled(TimeNs now, Outbox& out) {
   if (phase_ != Phase::kTraining && phase_ != Phase::kDraining) return;
+  if (!dead_.empty()) return;  // what became of their last steps is not known yet
   for (const auto& [rank, clock] : clocks_.clocks()) {
     const Member& worker = members_.at(worker_node(rank));
     if (!worker.work.granted.empty() || (phase_ == Phase::kTraining && worker.state != MemberState::kDone)) return;
@@ -349,20 +383,25 @@ void SchedulerCore::finish_if_settled(TimeNs now, Outbox& out) {
         !snapshots_->entries().back().final) {
       const std::uint64_t epoch = epochs_.empty() ? epochs_closed_ : epochs_.begin()->first;
       const SnapshotEntry& entry = snapshots_->announce(clocks_.min(), epoch, true, now);
+      release_snapshots(out);
       to_servers(protocol::Snapshot{entry.id, entry.clock}, out);
     }
     exit_code_ = static_cast<int>(Cause::kInterrupted);
   }
-  phase_ = Phase::kFinishing;
+  enter_phase(Phase::kFinishing, now);
   evaluate_next(now, out);
+}
+
+void SchedulerCore::enter_phase(Phase phase, TimeNs now) {
+  phase_ = phase;
+  phase_since_ = now;
 }
 
 void SchedulerCore::end_job(TimeNs now, int code, const std::string& text, Outbox& out) {
   if (phase_ == Phase::kOver) return;
-  phase_ = Phase::kOver;
-  ended_ = now;
+  enter_phase(Phase::kOver, now);
   if (code != 0) exit_code_ = code;
-  end_text_ = text;
+  finish_ = {code, text};
   say(now, code == 0 ? Level::kInfo : Level::kError, text, out);
   if (code != 0) {
     auto line = metric(now, "failed");
@@ -371,7 +410,7 @@ void SchedulerCore::end_job(TimeNs now, int code, const std::string& text, Outbo
     metrics_.push_back(std::move(line));
   }
   for (const auto& [node, member] : members_)
-    if (!is_gone(member.state)) out.send(node, protocol::Finish{code, text});
+    if (!is_gone(member.state)) out.send(node, finish_);
   out.finish(exit_code_, text);
 }
 

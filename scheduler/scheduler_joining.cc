@@ -68,7 +68,7 @@ void SchedulerCore::on_register(TimeNs now, const protocol::Envelope& from, cons
     return;
   }
   if (phase_ == Phase::kOver) {
-    out.reply(from, protocol::Refuse{Cause::kRefused, "the job is over: " + end_text_});
+    out.reply(from, protocol::Refuse{Cause::kRefused, "the job is over: " + finish_.text});
     return;
   }
   std::optional<Error> error = objection(from.from, message);
@@ -119,7 +119,7 @@ void SchedulerCore::welcome(Member& member, Outbox& out) {
 // Moves on from gathering, and then from initializing, as soon as everybody needed is there.
 void SchedulerCore::advance_start(TimeNs now, Outbox& out) {
   if (phase_ == Phase::kGathering) {
-    const bool late = now - started_ >= timing_.start_timeout;
+    const bool late = now - phase_since_ >= timing_.start_timeout;
     std::uint32_t workers = 0;
     each(Role::kWorker, [&](Member&) { ++workers; });
     const auto wanted = static_cast<std::uint32_t>(late && job_.cluster.min_workers > 0 ? job_.cluster.min_workers
@@ -128,7 +128,7 @@ void SchedulerCore::advance_start(TimeNs now, Outbox& out) {
       if (name.rfind("worker-", 0) != 0) return;
     if (workers < wanted) return;
 
-    phase_ = Phase::kInitializing;
+    enter_phase(Phase::kInitializing, now);
     const auto shards = static_cast<std::uint32_t>(job_.cluster.servers * job_.cluster.shard_threads);
     snapshots_.emplace(shards);
     routing_.route = 1;
@@ -162,7 +162,7 @@ void SchedulerCore::on_ready(TimeNs now, Member& member, Outbox& out) {
 }
 
 void SchedulerCore::begin_training(TimeNs now, Outbox& out) {
-  phase_ = Phase::kTraining;
+  enter_phase(Phase::kTraining, now);
   training_since_ = now;
   say(now, Level::kInfo,
       fmt::format("training starts: {} workers, {} shards, {}", clocks_.size(), routing_.shards(),

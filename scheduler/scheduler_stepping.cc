@@ -5,7 +5,6 @@
 
 namespace rubato::scheduler {
 
-using protocol::Level;
 using protocol::Outbox;
 using protocol::StepGrant;
 

@@ -70,6 +70,8 @@ class Snapshots {
     while (!entries_.empty() && entries_.back().clock > clock) entries_.pop_back();
     return entries_.size() != before;
   }
+  // Nobody will ask for this one and those before it.
+  [[nodiscard]] std::uint64_t released() const { return (entries_.empty() ? last_id_ + 1 : entries_.front().id) - 1; }
   [[nodiscard]] std::deque<SnapshotEntry>& entries() { return entries_; }
 
  private:

@@ -109,7 +109,7 @@ Json SchedulerCore::status(TimeNs now) const {
   json["state"] = phase_name(phase_, exit_code_);
   json["missing"] =
       phase_ == Phase::kGathering || phase_ == Phase::kInitializing ? missing() : std::vector<std::string>{};
-  json["elapsed_s"] = elapsed_s(phase_ == Phase::kOver ? ended_ : now);
+  json["elapsed_s"] = elapsed_s(phase_ == Phase::kOver ? phase_since_ : now);
   json["epoch"] = epochs_.empty() ? epochs_closed_ : epochs_.begin()->first + 1;
   json["epochs"] = job_.train.steps > 0 ? Json() : Json(job_.train.epochs);
   json["steps"] = job_.train.steps > 0 ? Json(job_.train.steps) : Json();

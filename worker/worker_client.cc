@@ -207,7 +207,8 @@ void WorkerClient::send_push(TimeNs now, OpenStep& step, protocol::Push push, Ou
   event.samples = push.samples;
   out.trace(event);
   out.send(owner(slice), push);
-  step.pushes.emplace(PushKey{slice, push.node}, PendingPush{std::move(push), timer_from(now)});
+  const PushKey key{slice, push.node};
+  step.pushes.emplace(key, PendingPush{std::move(push), timer_from(now)});
   // Behind its own push, the weights for the next step. Once only, if nodes are added later.
   if (--step.unpushed.at(slice) > 0 || step.grant.last) return;
   const Clock next = step.grant.clock + 1;
