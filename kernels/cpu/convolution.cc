@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "kernels/cpu/activation.h"
+#include "kernels/cpu/column_sums.h"
 #include "kernels/cpu/ops.h"
 #include "kernels/cpu/packed_weights.h"
 
@@ -60,6 +61,9 @@ class Convolution final : public Op {
   PackedWeights forward_weights_, backward_data_weights_;
   PackedGradient weights_gradient_;
   ActivationBackward activation_;
+  const int threads_;
+  const float* output_gradient_ = nullptr;
+  float* scratch_ = nullptr;
   const float* weights_ = nullptr;  // of this step
   Version weights_version_ = 0;
 };
@@ -68,7 +72,8 @@ Convolution::Convolution(const CpuContext& context, const ConvolutionDesc& desc,
     : weights_size_(static_cast<std::size_t>(desc.channels * desc.kernel * desc.kernel * desc.input.channels)),
       bias_size_(static_cast<std::size_t>(desc.channels)),
       training_(hint.training),
-      input_gradient_(hint.training && hint.input_gradient) {
+      input_gradient_(hint.training && hint.input_gradient),
+      threads_(context.threads) {
   info_.input = desc.input;
   info_.output = output_shape(desc);
   const ConvolutionTensors t(desc);
@@ -95,18 +100,18 @@ Convolution::Convolution(const CpuContext& context, const ConvolutionDesc& desc,
 void Convolution::plan_backward_weights(const CpuContext& context, const ConvolutionTensors& t,
                                         const ForwardPlan& forward) {
   const dnnl::convolution_backward_weights::primitive_desc plan(
-      {kAlgorithm, t.source, t.weights, t.bias, t.result, t.strides, t.padding, t.padding}, user_scratchpad(),
-      context.engine, forward);
+      {kAlgorithm, t.source, t.weights, t.result, t.strides, t.padding, t.padding}, user_scratchpad(), context.engine,
+      forward);
   note("backward_weights", plan.impl_info_str());
   backward_weights_ = Primitive(context, dnnl::convolution_backward_weights(plan),
                                 {{DNNL_ARG_SRC, t.source},
                                  {DNNL_ARG_DIFF_DST, t.result},
                                  {DNNL_ARG_DIFF_WEIGHTS, plan.diff_weights_desc()},
-                                 {DNNL_ARG_DIFF_BIAS, t.bias},
                                  {DNNL_ARG_SCRATCHPAD, plan.scratchpad_desc()}});
   weights_gradient_ = PackedGradient(context, t.canonical_weights, plan.diff_weights_desc());
   need_scratch(plan.scratchpad_desc().get_size());
   need_scratch(weights_gradient_.scratch_bytes());
+  need_scratch(column_sums_scratch_bytes(info_.output));
 }
 
 void Convolution::plan_backward_data(const CpuContext& context, const ConvolutionTensors& t,
@@ -136,6 +141,8 @@ void Convolution::bind(const Ports& ports) {
   backward_weights_.set(DNNL_ARG_DIFF_DST, ports.output_gradient);
   backward_weights_.set(DNNL_ARG_SCRATCHPAD, ports.scratch);
   weights_gradient_.bind(backward_weights_, ports.scratch);
+  output_gradient_ = ports.output_gradient;
+  scratch_ = static_cast<float*>(ports.scratch);
   if (!input_gradient_) return;
   backward_data_.set(DNNL_ARG_DIFF_DST, ports.output_gradient);
   backward_data_.set(DNNL_ARG_DIFF_SRC, ports.input_gradient);
@@ -158,7 +165,7 @@ Status Convolution::load(std::size_t index, std::span<const float> values, Versi
 Status Convolution::backward_weights(std::span<const std::span<float>> gradients) {
   RUBATO_CHECK(gradients.size() == 2 && gradients[0].size() == weights_size_ && gradients[1].size() == bias_size_,
                "gradient buffers of a convolution");
-  backward_weights_.set(DNNL_ARG_DIFF_BIAS, gradients[1].data());
+  column_sums(output_gradient_, info_.output, threads_, scratch_, gradients[1].data());
   return weights_gradient_.produce(backward_weights_, gradients[0].data());
 }
 
