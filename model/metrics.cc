@@ -101,7 +101,7 @@ std::int64_t ConfusionMatrix::total() const {
 }
 
 ClassificationReport make_report(const ConfusionMatrix& confusion) {
-  ClassificationReport report{.confusion = confusion};
+  ClassificationReport report{confusion, 0.0, {}, {}, {}, {}};
   std::int64_t hits = 0;
   for (std::size_t c = 0; c < confusion.classes(); ++c) {
     std::int64_t actual = 0, predicted = 0;
