@@ -266,6 +266,36 @@ TEST_P(BackendOps, BitsDoNotDependOnHistory) {
   }
 }
 
+// Weights are read, and gradients written, in slots of shared memory here and in vectors there.
+TEST_P(BackendOps, BitsDoNotDependOnAddresses) {
+  for (const Case& c : cases()) {
+    SCOPED_TRACE(c.name);
+    Planned aligned(*device_, c.desc, {}), shifted(*device_, c.desc, {});
+    aligned.forward();
+    aligned.backward();
+    std::vector<std::vector<float>> weights, gradients;
+    std::vector<std::span<float>> spans;
+    for (std::size_t i = 0; i < shifted.parameters.size(); ++i) {
+      weights.emplace_back(1, 0.0f).insert(weights.back().end(), shifted.parameters[i].begin(),
+                                           shifted.parameters[i].end());
+      ASSERT_TRUE(shifted.op->load(i, std::span(weights.back()).subspan(1), 1).ok());
+      gradients.emplace_back(weights.back().size(), 0.0f);
+    }
+    for (auto& gradient : gradients) spans.push_back(std::span(gradient).subspan(1));
+    ASSERT_TRUE(shifted.op->forward({}).ok());
+    ASSERT_TRUE(shifted.op->begin_backward().ok());
+    if (!spans.empty()) {
+      ASSERT_TRUE(shifted.op->backward_weights(spans).ok());
+    }
+    ASSERT_TRUE(shifted.op->backward_data().ok());
+    EXPECT_EQ(aligned.output.values(), shifted.output.values());
+    EXPECT_EQ(aligned.input_gradient.values(), shifted.input_gradient.values());
+    for (std::size_t i = 0; i < spans.size(); ++i) {
+      EXPECT_TRUE(std::equal(spans[i].begin(), spans[i].end(), aligned.gradients[i].begin()));
+    }
+  }
+}
+
 TEST_P(BackendOps, TreeAddAdds) {
   std::vector<float> dst = random_floats(1037, "dst");
   const std::vector<float> src = random_floats(1037, "src");
