@@ -84,6 +84,9 @@ TimeNs ShardCore::deadline() const { return phase_ == Phase::kEnded ? kNever : s
 
 void ShardCore::wake(TimeNs now, Outbox& out) {
   if (phase_ == Phase::kEnded) return;
+  // Whoever wakes so late was stopped, and what was said to it meanwhile is still to be heard: the silence
+  // is its own.
+  if (phase_ == Phase::kServing && now - next_send_ > timing_.lost_after / 2) give_up_ = now + timing_.lost_after;
   if (now >= give_up_) {
     const int code = static_cast<int>(Cause::kPeerLost);
     if (phase_ == Phase::kJoining)

@@ -13,6 +13,8 @@ constexpr std::uint64_t kJobId = 0x5349'4D4A'4F42;
 // The launcher's: to see that a child is gone, and to start another evaluator.
 constexpr TimeNs kNotice = kMillisecond;
 constexpr TimeNs kRestart = 50 * kMillisecond;
+// After the end of a job the scheduler answers latecomers for so long, as its program does.
+constexpr TimeNs kGoodbye = 500 * kMillisecond;
 constexpr int kSigkill = 9;
 
 }  // namespace
@@ -154,11 +156,12 @@ void SimJob::connect_and_start(Member& member) {
 SimResult SimJob::run(TimeNs max_time) {
   faults_left_ = options_.faults.size();
   for (const Fault& fault : options_.faults)
-    network_.schedule(fault.at, [this, &fault] {
-      --faults_left_;
+    if (fault.at == 0)
       happen(fault);
-    });
-  for (const auto& member : members_) connect_and_start(*member);
+    else
+      network_.schedule(fault.at, [this, &fault] { happen(fault); });
+  for (const auto& member : members_)
+    if (member->process->alive()) connect_and_start(*member);
   while (!all_over() && network_.next_event() <= max_time && network_.step()) {
   }
 
@@ -192,6 +195,7 @@ SimJob::Member* SimJob::find(const std::string& host) {
 }
 
 void SimJob::happen(const Fault& fault) {
+  --faults_left_;
   Member* member = find(fault.host);
   RUBATO_CHECK(member != nullptr, "no host \"{}\"", fault.host);
   if (!member->process->alive()) return;
@@ -228,7 +232,7 @@ void SimJob::exited(Member& member, int code) {
     for (const NodeId node : member.nodes)
       enter_scheduler([&](TimeNs now, Outbox& out) { scheduler_->member_exited(now, node, code, out); });
   });
-  if (member.nodes.front().role == Role::kEvaluator && code != 0)
+  if (member.nodes.front().role == Role::kEvaluator && code < 0)
     network_.schedule(network_.now() + kRestart, [this] {
       if (!members_.front()->process->alive()) return;
       add_evaluator();
@@ -253,7 +257,8 @@ void SimJob::on_end(NodeId node, int exit_code, const std::string& text) {
     if (member->exit_code == 0) member->exit_code = exit_code;
     if (++member->ended < member->nodes.size()) continue;
     // Not now: its node is still at work.
-    member->process->at(network_.now(), [this, &member = *member] { exited(member, member.exit_code); });
+    const TimeNs end = network_.now() + (node == kSchedulerNode ? kGoodbye : 0);
+    member->process->at(end, [this, &member = *member] { exited(member, member.exit_code); });
   }
 }
 

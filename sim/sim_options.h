@@ -35,7 +35,7 @@ struct Fault {
     kCut,     // nothing passes between `host` and `other` until `end`
     kDrain    // as a first Ctrl-C
   };
-  TimeNs at = 0;
+  TimeNs at = 0;  // 0: before anybody starts
   Kind kind = Kind::kKill;
   std::string host;
   std::string other;

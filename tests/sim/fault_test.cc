@@ -1,0 +1,268 @@
+// Simulated jobs in which the network misbehaves and members die: what is promised to the others.
+#include "tests/sim/sim_fixture.h"
+
+namespace rubato::sim {
+namespace {
+
+using testing::HasSubstr;
+using testing::SizeIs;
+
+constexpr const char* kModes[] = {"bsp", "ssp:0", "ssp:2", "asp"};
+constexpr int kPeerLost = static_cast<int>(Cause::kPeerLost), kEvicted = static_cast<int>(Cause::kEvicted);
+
+class Faults : public testing::TestWithParam<const char*> {
+ protected:
+  Faults() : job_(quadratic_job(GetParam(), {3, 2})) { job_.train.epochs = 4; }
+
+  // What holds of every job that ends well, whatever has happened to some of its workers.
+  void expect_finished(const Ran& ran) {
+    EXPECT_TRUE(ran.result.over) << ran.result.unfinished;
+    EXPECT_EQ(ran.result.exit_code, 0) << ran.result.text;
+    const auto final = ran.metrics("final");
+    ASSERT_THAT(final, SizeIs(1));
+    if (job_.consistency.mode == "bsp") {
+      EXPECT_EQ(ran.result.final_weights, bsp_weights(job_, QuadraticWorkload(job_)).back());
+    } else {
+      EXPECT_EQ(final[0]["samples"].get<std::int64_t>() + final[0]["samples_dropped"].get<std::int64_t>(),
+                job_.data.samples * job_.train.epochs);
+    }
+    expect_promises_kept(job_, ran);
+  }
+
+  Job job_;
+};
+INSTANTIATE_TEST_SUITE_P(Modes, Faults, testing::ValuesIn(kModes),
+                         [](const auto& parameter) { return "Mode" + std::to_string(parameter.index); });
+
+bool noted(const Ran& ran, const std::string& text) {
+  return std::ranges::any_of(ran.result.notes,
+                             [&](const SimNote& note) { return note.text.find(text) != std::string::npos; });
+}
+
+// ---- the network ------------------------------------------------------------------------------------
+
+TEST_P(Faults, LossDuplicationAndReorderingChangeNothing) {
+  for (const double loss : {0.0, 0.05, 0.2}) {
+    for (std::uint64_t seed = 1; seed <= 4; ++seed) {
+      SCOPED_TRACE(fmt::format("loss {}, seed {}", loss, seed));
+      SimOptions options;
+      options.seed = seed;
+      options.link.loss = loss;
+      options.link.duplication = 0.1;
+      options.link.reordering = 0.2;
+      options.link.held_up = transport::Delay::exponential(0, 5 * kMillisecond);
+      options.timing.lost_after = 2 * kSecond;
+      const Ran ran = run_sim(job_, options);
+      expect_success(ran);
+      expect_finished(ran);
+    }
+  }
+}
+
+TEST_P(Faults, SlowNetworkWithALongTail) {
+  SimOptions options;
+  options.link.delay = transport::Delay::lognormal(2 * kMillisecond, 1.2);
+  options.compute.step = transport::Delay::lognormal(kMillisecond, 1.0);
+  const Ran ran = run_sim(job_, options);
+  expect_success(ran);
+  expect_finished(ran);
+}
+
+TEST_P(Faults, ACutThatHealsIsWaitedOut) {
+  for (const char* other : {"scheduler", "server-1"}) {
+    for (const TimeNs at : {15 * kMillisecond, 42 * kMillisecond}) {
+      SCOPED_TRACE(fmt::format("from {} at {} ms", other, at / kMillisecond));
+      SimOptions options;
+      options.faults = {{at, Fault::Kind::kCut, "worker-1", other, at + 300 * kMillisecond}};
+      const Ran ran = run_sim(job_, options);
+      expect_success(ran);
+      expect_finished(ran);
+    }
+  }
+}
+
+// ---- deaths -----------------------------------------------------------------------------------------
+
+TEST_P(Faults, KilledWorkerIsNamedAndTheOthersGoOn) {
+  for (const bool launcher : {true, false}) {
+    for (TimeNs at = 10 * kMillisecond; at < 130 * kMillisecond; at += 7 * kMillisecond) {
+      SCOPED_TRACE(fmt::format("{} launcher, at {} ms", launcher ? "with" : "without", at / kMillisecond));
+      SimOptions options;
+      options.launcher = launcher;
+      options.faults = {{at, Fault::Kind::kKill, "worker-1", "", 0}};
+      const Ran ran = run_sim(job_, options);
+      expect_finished(ran);
+      const auto lost = ran.metrics("worker_lost");
+      if (!lost.empty()) {
+        EXPECT_EQ(lost[0]["worker"], "worker-1");
+        EXPECT_TRUE(noted(ran, "worker-1 "));
+      }
+      EXPECT_EQ(ran.exits_with(0), ran.result.ends.size());
+    }
+  }
+}
+
+TEST_P(Faults, TwoWorkersMayDie) {
+  for (TimeNs second = 12 * kMillisecond; second < 80 * kMillisecond; second += 5 * kMillisecond) {
+    SCOPED_TRACE(fmt::format("the second at {} ms", second / kMillisecond));
+    SimOptions options;
+    options.faults = {{22 * kMillisecond, Fault::Kind::kKill, "worker-0", "", 0},
+                      {second, Fault::Kind::kKill, "worker-2", "", 0}};
+    expect_finished(run_sim(job_, options));
+  }
+}
+
+TEST_P(Faults, WithoutWorkersTheJobEnds) {
+  SimOptions options;
+  for (const char* worker : {"worker-0", "worker-1", "worker-2"})
+    options.faults.push_back({25 * kMillisecond, Fault::Kind::kKill, worker, "", 0});
+  const Ran ran = run_sim(job_, options);
+  EXPECT_TRUE(ran.result.over) << ran.result.unfinished;
+  EXPECT_EQ(ran.result.exit_code, kPeerLost);
+  EXPECT_THAT(ran.result.text, HasSubstr("no worker is left"));
+  EXPECT_EQ(ran.exits_with(kPeerLost), ran.result.ends.size());
+}
+
+TEST_P(Faults, KilledServerEndsTheJobForAll) {
+  for (const bool launcher : {true, false}) {
+    SimOptions options;
+    options.launcher = launcher;
+    options.faults = {{25 * kMillisecond, Fault::Kind::kKill, "server-1", "", 0}};
+    const Ran ran = run_sim(job_, options);
+    EXPECT_TRUE(ran.result.over) << ran.result.unfinished;
+    EXPECT_THAT(ran.result.ends, SizeIs(6));  // all but the dead
+    for (const auto& [node, end] : ran.result.ends) {
+      EXPECT_EQ(end.exit_code, kPeerLost) << node.name();
+      EXPECT_THAT(end.text, HasSubstr("server-1")) << node.name();
+      EXPECT_LT(end.at, (launcher ? 1 : 2) * kSecond) << node.name();
+    }
+  }
+}
+
+TEST_P(Faults, KilledSchedulerEndsTheJobForAll) {
+  SimOptions options;
+  options.faults = {{25 * kMillisecond, Fault::Kind::kKill, "scheduler", "", 0}};
+  const Ran ran = run_sim(job_, options);
+  EXPECT_TRUE(ran.result.over);
+  EXPECT_THAT(ran.result.ends, SizeIs(6));
+  for (const auto& [node, end] : ran.result.ends) {
+    EXPECT_EQ(end.exit_code, kPeerLost) << node.name();
+    EXPECT_THAT(end.text, HasSubstr("the scheduler has not answered")) << node.name();
+    EXPECT_LT(end.at, kSecond) << node.name();
+  }
+}
+
+TEST_P(Faults, KilledEvaluatorIsStartedAgain) {
+  job_.train.epochs = 6;
+  for (TimeNs at = 10 * kMillisecond; at < 200 * kMillisecond; at += 19 * kMillisecond) {
+    SCOPED_TRACE(fmt::format("at {} ms", at / kMillisecond));
+    SimOptions options;
+    options.faults = {{at, Fault::Kind::kKill, "evaluator-0", "", 0}};
+    options.compute.evaluation = 20 * kMillisecond;
+    const Ran ran = run_sim(job_, options);
+    expect_success(ran);
+    expect_finished(ran);
+    EXPECT_THAT(ran.metrics("evaluation"), SizeIs(5));
+  }
+}
+
+TEST_P(Faults, WithoutAnEvaluatorTheEndIsNotWaitedForForEver) {
+  SimOptions options;
+  options.launcher = false;  // nobody starts it again
+  options.faults = {{25 * kMillisecond, Fault::Kind::kKill, "evaluator-0", "", 0}};
+  const Ran ran = run_sim(job_, options);
+  EXPECT_TRUE(ran.result.over) << ran.result.unfinished;
+  EXPECT_EQ(ran.result.exit_code, kPeerLost);
+  EXPECT_THAT(ran.result.text, HasSubstr("evaluator-0"));
+}
+
+// ---- the stopped ------------------------------------------------------------------------------------
+
+TEST_P(Faults, StoppedWorkerIsNamedAndEvictedAndTheOthersGoOn) {
+  for (const bool comes_back : {false, true}) {
+    SCOPED_TRACE(comes_back ? "and comes back" : "for good");
+    job_.train.epochs = comes_back ? 300 : 4;  // long enough to see it come back
+    SimOptions options;
+    options.faults = {{25 * kMillisecond, Fault::Kind::kPause, "worker-1", "", 0}};
+    if (comes_back) options.faults.push_back({1500 * kMillisecond, Fault::Kind::kResume, "worker-1", "", 0});
+    const Ran ran = run_sim(job_, options);
+    expect_finished(ran);
+    ASSERT_THAT(ran.metrics("worker_lost"), SizeIs(1));
+    EXPECT_EQ(ran.metrics("worker_lost")[0]["worker"], "worker-1");
+    EXPECT_LT(ran.metrics("worker_lost")[0]["time_s"].get<double>(), 0.7);
+    const auto end = ran.result.ends.find(worker_node(1));
+    ASSERT_EQ(end != ran.result.ends.end(), comes_back);
+    if (comes_back) {
+      EXPECT_EQ(end->second.exit_code, kEvicted) << end->second.text;
+    }
+    EXPECT_EQ(ran.exits_with(0), 6u);
+  }
+}
+
+TEST_P(Faults, AShortStopIsForgiven) {
+  SimOptions options;
+  options.faults = {{25 * kMillisecond, Fault::Kind::kPause, "worker-1", "", 0},
+                    {325 * kMillisecond, Fault::Kind::kResume, "worker-1", "", 0}};
+  const Ran ran = run_sim(job_, options);
+  expect_success(ran);
+  expect_finished(ran);
+}
+
+TEST_P(Faults, WorkerThatComputesForEverIsNamedAndEvicted) {
+  SimOptions options;
+  options.compute.factors = {1.0, 1e6};  // hours
+  const Ran ran = run_sim(job_, options);
+  expect_finished(ran);
+  EXPECT_TRUE(noted(ran, "worker-1 has computed step 0"));
+  ASSERT_THAT(ran.metrics("worker_lost"), SizeIs(1));
+  EXPECT_EQ(ran.result.ends.at(worker_node(1)).exit_code, kEvicted);
+}
+
+// ---- gradients that are not finite ------------------------------------------------------------------
+
+TEST_P(Faults, NonFiniteGradientIsDroppedAndCounted) {
+  job_.debug.nonfinite_at = 2;
+  const Ran ran = run_sim(job_);
+  expect_success(ran);
+  ASSERT_THAT(ran.metrics("final"), SizeIs(1));
+  EXPECT_EQ(ran.metrics("final")[0]["nonfinite"], 1);
+  EXPECT_EQ(ran.metrics("nonfinite").at(0)["worker"], "worker-0");
+  EXPECT_LT(distance(ran.result.final_weights, optimum(QuadraticWorkload(job_))), 2.0f);
+  expect_promises_kept(job_, ran);
+}
+
+TEST_P(Faults, NonFiniteGradientStopsTheJobThatSaysSo) {
+  job_.debug.nonfinite_at = 2;
+  job_.consistency.nonfinite = "stop";
+  const Ran ran = run_sim(job_);
+  EXPECT_TRUE(ran.result.over);
+  EXPECT_EQ(ran.result.exit_code, static_cast<int>(Cause::kDiverged));
+  EXPECT_THAT(ran.result.text, HasSubstr("worker-0 computed at clock 2"));
+  for (const auto& [node, end] : ran.result.ends) EXPECT_EQ(end.exit_code, ran.result.exit_code) << node.name();
+}
+
+// ---- coming together --------------------------------------------------------------------------------
+
+TEST_P(Faults, WhoDoesNotComeIsNamed) {
+  SimOptions options;
+  options.launcher = false;
+  options.faults = {{0, Fault::Kind::kKill, "worker-2", "", 0}};
+  const Ran ran = run_sim(job_, options);
+  EXPECT_TRUE(ran.result.over);
+  EXPECT_EQ(ran.result.exit_code, kPeerLost);
+  EXPECT_THAT(ran.result.text, HasSubstr("have not come: worker-2"));
+  EXPECT_EQ(ran.exits_with(kPeerLost), 6u);
+}
+
+TEST_P(Faults, WithEnoughWorkersTheJobStartsWithoutTheLate) {
+  job_.cluster.min_workers = 2;
+  SimOptions options;
+  options.launcher = false;
+  options.faults = {{0, Fault::Kind::kKill, "worker-2", "", 0}};
+  const Ran ran = run_sim(job_, options);
+  expect_success(ran);
+  expect_finished(ran);
+}
+
+}  // namespace
+}  // namespace rubato::sim
