@@ -1,10 +1,12 @@
 // rubato-server: one server process. It hosts `cluster.shard_threads` shards, each a core of its own,
-// behind one endpoint; a frame's header says which shard it is for.
+// behind one endpoint; a frame's header says which shard it is for. A single shard runs on the loop's
+// thread, which saves two hand-overs a message; several run on a thread each.
 #include <CLI/CLI.hpp>
 #include <memory>
 #include <vector>
 
 #include "base/log.h"
+#include "protocol/core_thread.h"
 #include "protocol/member_options.h"
 #include "server/shard_core.h"
 
@@ -22,10 +24,13 @@ Result<int> start(const protocol::MemberOptions& options) {
   protocol::Register details = protocol::registration(job);
   RUBATO_ASSIGN(details.address, process->endpoint().listen(protocol::listen_address(job, scheduler.job_id, first)));
   RUBATO_TRY(process->node().connect(kSchedulerNode, scheduler.address));
-  std::vector<std::unique_ptr<ShardCore>> cores;
+  std::vector<std::unique_ptr<protocol::Core>> cores;
   for (std::uint32_t shard = 0; shard < shards; ++shard) {
-    cores.push_back(
-        std::make_unique<ShardCore>(server_node(first.rank + shard), job, details, protocol::timing_of(job)));
+    std::unique_ptr<protocol::Core> core =
+        std::make_unique<ShardCore>(server_node(first.rank + shard), job, details, protocol::timing_of(job));
+    if (shards > 1)
+      core = std::make_unique<protocol::CoreThread>(std::move(core), process->loop(), process->node(), job.debug.trace);
+    cores.push_back(std::move(core));
     process->node().host(*cores.back());
   }
   return process->run();

@@ -1,0 +1,60 @@
+// A core on a thread of its own, hosted by a Node as if it were on the node's: messages go to it through a
+// bounded queue, and what it puts into its Outbox comes back through the loop. A server process with
+// several shards gives each one such a thread; the core inside never knows.
+//
+// Invariants: calls reach the core in the order made; its outputs reach the node in the order made. A
+// full queue holds up the loop, so that a slow shard slows its senders instead of growing.
+// Thread-safety: everything on the loop's thread. The core is touched by its own thread alone.
+#pragma once
+
+#include <memory>
+#include <thread>
+#include <variant>
+
+#include "base/bounded_queue.h"
+#include "protocol/core.h"
+#include "protocol/node.h"
+#include "transport/loop.h"
+
+namespace rubato::protocol {
+
+class CoreThread final : public Core {
+ public:
+  // `loop` and `node` outlive this, and the loop has stopped when this is destroyed.
+  CoreThread(std::unique_ptr<Core> core, transport::Loop& loop, Node& node, bool tracing);
+  ~CoreThread() override;
+
+  // As of the last call that came back; the node's name never changes.
+  [[nodiscard]] Identity identity() const override { return identity_; }
+  [[nodiscard]] TimeNs deadline() const override { return deadline_; }
+  void start(TimeNs now, Outbox& out) override;
+  void receive(TimeNs now, const Envelope& envelope, Body body, Outbox& out) override;
+  void wake(TimeNs now, Outbox& out) override;
+
+ private:
+  struct Start {};
+  struct Wake {};
+  struct Receive {
+    Envelope envelope;
+    Body body;
+  };
+  struct Task {
+    TimeNs now = 0;
+    std::variant<Start, Wake, Receive> what;
+  };
+  static constexpr std::size_t kTasksMax = 1 << 14;
+
+  void run(bool tracing);
+  void come_back(Outbox out, Identity identity, TimeNs deadline);
+
+  const std::unique_ptr<Core> core_;
+  transport::Loop& loop_;
+  Node& node_;
+  Identity identity_;
+  TimeNs deadline_ = kNever;
+  std::uint64_t under_way_ = 0;  // tasks that have not come back
+  BoundedQueue<Task> tasks_{kTasksMax};
+  std::thread thread_;
+};
+
+}  // namespace rubato::protocol
