@@ -1,0 +1,139 @@
+#include "tests/sim/scenario.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/rng.h"
+
+namespace rubato::sim {
+namespace {
+
+using transport::Delay;
+
+constexpr const char* kModes[] = {"bsp", "ssp:0", "ssp:1", "ssp:2", "ssp:3", "ssp:4", "asp"};
+
+class Maker {
+ public:
+  explicit Maker(std::uint64_t seed) : seed_(seed), random_(stream_key(seed, "scenario")) {}
+
+  Scenario make() {
+    make_job();
+    make_network();
+    make_speeds();
+    make_fault();
+    return std::move(scenario_);
+  }
+
+ private:
+  bool happens(double probability) { return random_.next_unit() < probability; }
+  std::int64_t between(std::int64_t least, std::int64_t most) {
+    return least + static_cast<std::int64_t>(random_.below(static_cast<std::uint64_t>(most - least + 1)));
+  }
+  double up_to(double most) { return most * random_.next_unit(); }
+
+  void make_job() {
+    const std::size_t index = seed_ % std::size(kModes);
+    const bool wide = seed_ / std::size(kModes) % 2 == 0;  // slices of 16 weights, or one of all
+    const bool aggregate = index == 0;
+    Job& job = scenario_.job;
+    job.model.name = "quadratic";
+    job.model.size = 48;
+    job.data.kind = "synthetic";
+    job.data.samples = between(8, 40);
+    job.optimizer.name = happens(0.5) ? "momentum" : "adam";
+    job.optimizer.rate = 0.05;
+    job.consistency.mode = kModes[index];
+    job.cluster.servers = between(1, 3);
+    job.cluster.workers = between(1, 4);
+    job.cluster.slice_bytes = wide ? 64 : 1 << 10;
+    job.train.epochs = between(1, 6);
+    job.train.micro_batches = wide ? 4 : 5;
+    job.train.batch = aggregate ? between(5, 12) : between(2, 5);
+    job.train.seed = seed_;
+    const std::size_t slices = wide ? 3 : 1;
+    const std::int64_t leaves = aggregate ? job.train.micro_batches : 1;
+    scenario_.group = fmt::format("{}-{}-slices", job.consistency.mode, slices);
+    std::ranges::replace(scenario_.group, ':', '-');
+    scenario_.setting = {{"mode", job.consistency.mode},
+                         {"bound", parse_mode(job.consistency.mode).value().bound},
+                         {"aggregate", aggregate},
+                         {"workers", 4},
+                         {"slices", slices},
+                         {"leaves", leaves}};
+    scenario_.what =
+        fmt::format("{}, {} workers, {} servers", job.consistency.mode, job.cluster.workers, job.cluster.servers);
+  }
+
+  void make_network() {
+    scenario_.options.seed = seed_;
+    transport::LinkModel& link = scenario_.options.link;
+    switch (random_.below(3)) {
+      case 0:
+        link.delay = Delay::constant(between(10, 500) * kMicrosecond);
+        break;
+      case 1:
+        link.delay = Delay::exponential(20 * kMicrosecond, between(50, 2000) * kMicrosecond);
+        break;
+      default:
+        link.delay = Delay::lognormal(between(50, 500) * kMicrosecond, 1.0);
+    }
+    link.held_up = Delay::exponential(0, between(1, 20) * kMillisecond);
+    if (happens(0.6)) link.loss = up_to(0.1);
+    if (happens(0.5)) link.duplication = up_to(0.1);
+    if (happens(0.5)) link.reordering = up_to(0.2);
+    scenario_.what +=
+        fmt::format(", loss {:.2f}, twice {:.2f}, reordered {:.2f}", link.loss, link.duplication, link.reordering);
+  }
+
+  void make_speeds() {
+    ComputeTime& compute = scenario_.options.compute;
+    compute.step = Delay::lognormal(between(1, 10) * kMillisecond, 0.5);
+    compute.evaluation = between(1, 30) * kMillisecond;
+    if (happens(0.3)) compute.factors = {1.0 + up_to(9.0)};
+  }
+
+  void make_fault() {
+    scenario_.options.launcher = happens(0.7);
+    const TimeNs at = between(1, 150) * kMillisecond;
+    auto& faults = scenario_.options.faults;
+    const double kind = random_.next_unit();
+    if (kind < 0.05) {
+      scenario_.drained = true;
+      scenario_.what += fmt::format(", drained at {} ms", at / kMillisecond);
+      faults.push_back({at, Fault::Kind::kDrain, "scheduler", "", 0});
+      return;
+    }
+    if (kind > 0.75 || scenario_.job.cluster.workers == 1) return;
+    const std::string worker = fmt::format("worker-{}", between(0, scenario_.job.cluster.workers - 1));
+    if (kind < 0.55) {
+      scenario_.victim = worker;
+      scenario_.what += fmt::format(", {} killed at {} ms", worker, at / kMillisecond);
+      faults.push_back({at, Fault::Kind::kKill, worker, "", 0});
+    } else if (kind < 0.65) {
+      const TimeNs until = at + between(50, 1500) * kMillisecond;
+      scenario_.victim = worker;
+      scenario_.what +=
+          fmt::format(", {} stopped at {} ms until {} ms", worker, at / kMillisecond, until / kMillisecond);
+      faults.push_back({at, Fault::Kind::kPause, worker, "", 0});
+      faults.push_back({until, Fault::Kind::kResume, worker, "", 0});
+    } else {
+      const std::string other = happens(0.5) ? "scheduler" : "server-0";
+      const TimeNs until = at + between(50, 1500) * kMillisecond;
+      scenario_.victim = worker;
+      scenario_.what += fmt::format(", {} cut off from {} at {} ms until {} ms", worker, other, at / kMillisecond,
+                                    until / kMillisecond);
+      faults.push_back({at, Fault::Kind::kCut, worker, other, until});
+    }
+  }
+
+  const std::uint64_t seed_;
+  RandomStream random_;
+  Scenario scenario_;
+};
+
+}  // namespace
+
+Scenario make_scenario(std::uint64_t seed) { return Maker(seed).make(); }
+
+}  // namespace rubato::sim

@@ -1,0 +1,120 @@
+// Many small simulated jobs with whatever a seed brings: mode, cluster, network, speeds, deaths, stops, cuts
+// and drains. Each run is checked here against what its job promises; traces are left in files that
+// seeds.py gives to the checker.
+//
+//   sim_seeds --first S --count N --out DIR    runs seeds S to S + N - 1
+//
+// DIR gets GROUP.run.json and GROUP.trace.jsonl, a group being all runs that the checker has to know the same
+// of. Exit code 1 if a run broke a promise; it is named, with the command that runs it alone.
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <fstream>
+#include <map>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "sim/sim_job.h"
+#include "tests/sim/reference.h"
+#include "tests/sim/scenario.h"
+
+namespace rubato::sim {
+namespace {
+
+// What a run broke, if anything.
+std::optional<std::string> broken(const Scenario& scenario, const QuadraticWorkload& workload,
+                                  const SimResult& result) {
+  if (!result.over) return fmt::format("not over after {} virtual s: {}", seconds(result.time), result.unfinished);
+  std::optional<nlohmann::json> final;
+  bool started = false;
+  for (const std::string& line : result.metrics) {
+    auto json = nlohmann::json::parse(line);
+    started |= json["event"] == "start";
+    if (json["event"] == "final") final = std::move(json);
+  }
+  if (!started) {  // whoever dies while the job gathers ends it
+    const bool interrupted = scenario.drained && result.exit_code == static_cast<int>(Cause::kInterrupted);
+    if (scenario.victim.empty() ? interrupted : result.exit_code != 0) return std::nullopt;
+    return fmt::format("ended with code {} before training: {}", result.exit_code, result.text);
+  }
+  const int expected = scenario.drained && result.exit_code != 0 ? static_cast<int>(Cause::kInterrupted) : 0;
+  if (result.exit_code != expected) return fmt::format("ended with code {}: {}", result.exit_code, result.text);
+  for (const auto& [node, end] : result.ends)
+    if (node != kSchedulerNode && node.name() != scenario.victim && end.exit_code != 0)
+      return fmt::format("{} ended with code {}: {}", node.name(), end.exit_code, end.text);
+  if (!final) return "no final line";
+
+  const auto clock = (*final)["clock"].get<std::size_t>();
+  const auto samples = (*final)["samples"].get<std::int64_t>(),
+             dropped = (*final)["samples_dropped"].get<std::int64_t>();
+  const auto dealt = scenario.job.train.epochs * scenario.job.data.samples;
+  if (scenario.job.consistency.mode == "bsp") {
+    if (result.final_weights != bsp_weights(scenario.job, workload).at(clock))
+      return fmt::format("the final weights are not those of clock {}", clock);
+  } else if (expected == 0 && samples + dropped != dealt) {
+    return fmt::format("{} samples consumed, {} dropped, {} dealt", samples, dropped, dealt);
+  }
+  return std::nullopt;
+}
+
+class Groups {
+ public:
+  explicit Groups(std::string folder) : folder_(std::move(folder)) {}
+
+  void write(const Scenario& scenario, const std::vector<std::string>& trace) {
+    auto& file = files_[scenario.group];
+    if (!file) {
+      std::ofstream(fmt::format("{}/{}.run.json", folder_, scenario.group)) << scenario.setting;
+      file = std::make_unique<std::ofstream>(fmt::format("{}/{}.trace.jsonl", folder_, scenario.group));
+    }
+    for (const std::string& line : trace) *file << line << '\n';
+  }
+
+ private:
+  std::string folder_;
+  std::map<std::string, std::unique_ptr<std::ofstream>> files_;
+};
+
+int run_seeds(std::uint64_t first, std::uint64_t count, const std::string& folder) {
+  Groups groups(folder);
+  std::uint64_t bad = 0;
+  for (std::uint64_t seed = first; seed < first + count; ++seed) {
+    Scenario scenario = make_scenario(seed);
+    std::vector<std::string> trace;
+    bool granted = false;
+    scenario.options.trace = [&](const std::string& line) {
+      trace.push_back(fmt::format(R"({{"seed":{},{})", seed, std::string_view(line).substr(1)));
+      granted = granted || line.find(R"("grant")") != std::string::npos;
+    };
+    QuadraticWorkload workload(scenario.job);
+    SimJob sim(scenario.job, scenario.options, workload);
+    const SimResult result = sim.run(600 * kSecond);
+    if (granted) groups.write(scenario, trace);  // of a job that never began there is nothing to check
+    const auto fault = broken(scenario, workload, result);
+    if (!fault) continue;
+    ++bad;
+    fmt::print("seed {} ({}): {}\n    alone: sim_seeds --first {} --count 1 --out DIR\n", seed, scenario.what, *fault,
+               seed);
+    if (count == 1)
+      for (const SimNote& note : result.notes)
+        fmt::print("    {:.4f} {}: {}\n", seconds(note.at), note.node.name(), note.text);
+  }
+  fmt::print("{} seeds, {} of them bad\n", count, bad);
+  return bad == 0 ? 0 : 1;
+}
+
+}  // namespace
+}  // namespace rubato::sim
+
+int main(int argc, char** argv) {
+  CLI::App app("Many small simulated jobs with whatever a seed brings.");
+  std::uint64_t first = 1, count = 1;
+  std::string folder;
+  app.add_option("--first", first, "the first seed");
+  app.add_option("--count", count, "how many seeds");
+  app.add_option("--out", folder, "a folder for traces")->required();
+  CLI11_PARSE(app, argc, argv);
+  return rubato::sim::run_seeds(first, count, folder);
+}
