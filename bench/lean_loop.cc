@@ -119,7 +119,7 @@ Tensor LeanLoop::convolution(const Tensor& in, memory::dim channels, bool input_
   constexpr auto direct = dnnl::algorithm::convolution_direct;
   const memory::desc canonical(kernel, kF32, Tag::ohwi);
   const Parameter w = parameter(canonical), b = parameter(bias);
-  const Tensor out{tensor(result), tensor(result)};
+  Tensor out{tensor(result), tensor(result)};
 
   const dnnl::convolution_forward::primitive_desc forward({kForward, direct, source, any, bias, result, one, one, one},
                                                           with_relu(true), engine_);
@@ -156,7 +156,7 @@ Tensor LeanLoop::max_pool(const Tensor& in) {
   const auto source = in.values.get_desc();
   const memory::dims extent = source.dims(), two{2, 2}, none{0, 0};
   const memory::desc result({extent[0], extent[1], extent[2] / 2, extent[3] / 2}, kF32, Tag::nhwc);
-  const Tensor out{tensor(result), tensor(result)};
+  Tensor out{tensor(result), tensor(result)};
   constexpr auto max = dnnl::algorithm::pooling_max;
   const dnnl::pooling_forward::primitive_desc forward({kForward, max, source, result, two, two, none, none}, engine_);
   const dnnl::pooling_backward::primitive_desc backward({max, source, result, two, two, none, none}, engine_, forward);
@@ -179,7 +179,7 @@ Tensor LeanLoop::dense(const Tensor& in, memory::dim units, bool relu) {
   const memory flat(source, engine_, in.values.get_data_handle());
   const memory flat_gradient(source, engine_, in.gradient.get_data_handle());
   const Parameter w = parameter(kernel), b = parameter(bias);
-  const Tensor out{tensor(result), tensor(result)};
+  Tensor out{tensor(result), tensor(result)};
 
   const dnnl::inner_product_forward::primitive_desc forward({kForward, source, kernel, bias, result}, with_relu(relu),
                                                             engine_);

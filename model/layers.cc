@@ -51,7 +51,7 @@ void LayerChain::dropout(double rate, std::uint64_t seed) {
   append("dropout", kernels::DropoutDesc{shape_, rate, seed, static_cast<std::uint32_t>(layers_.size())});
 }
 
-void LayerChain::append(const std::string& name, kernels::OpDesc op) {
+void LayerChain::append(const std::string& name, const kernels::OpDesc& op) {
   if (!status_.ok()) return;
   const kernels::TensorShape output = kernels::output_shape(op);
   if (output.height < 1 || output.width < 1 || output.channels < 1) {
@@ -63,7 +63,7 @@ void LayerChain::append(const std::string& name, kernels::OpDesc op) {
     return;
   }
   shape_ = output;
-  layers_.push_back({name, std::move(op)});
+  layers_.push_back({name, op});
 }
 
 Result<std::vector<Layer>> LayerChain::finish() && {

@@ -40,7 +40,7 @@ class LayerChain {
   [[nodiscard]] Result<std::vector<Layer>> finish() &&;
 
  private:
-  void append(const std::string& name, kernels::OpDesc op);
+  void append(const std::string& name, const kernels::OpDesc& op);
 
   kernels::TensorShape shape_;
   std::vector<Layer> layers_;
