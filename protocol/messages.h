@@ -301,13 +301,15 @@ struct Snapshot {
   }
 };
 
-// Server -> scheduler: every slice of this shard is kept. `exact`: each at its first moment.
+// Server -> scheduler: every slice of this shard is kept. `exact`: each at its first moment. `shard`: its
+// counters now, so that the last snapshot's figures are those of the whole job.
 struct SnapshotTaken {
   std::uint64_t id = 0;
   bool exact = true;
+  ShardCounters shard;
   template <typename A>
   void fields(A& a) {
-    a(id, exact);
+    a(id, exact, shard);
   }
 };
 

@@ -14,6 +14,7 @@ using protocol::Outbox;
 void SchedulerCore::on_snapshot_taken(TimeNs now, std::uint32_t shard, const protocol::SnapshotTaken& message,
                                       Outbox& out) {
   if (!snapshots_) return;
+  members_.at(server_node(shard)).beat.shard = message.shard;
   if (snapshots_->find(message.id) == nullptr) {  // its release was lost
     out.send(server_node(shard), protocol::SnapshotRelease{message.id});
     return;

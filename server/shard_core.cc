@@ -303,7 +303,7 @@ void ShardCore::report_snapshots(bool again, Outbox& out) {
   for (HeldSnapshot& snapshot : state_.snapshots) {
     if (snapshot.missing > 0 || (snapshot.reported && !again)) continue;
     snapshot.reported = true;
-    out.send(kSchedulerNode, protocol::SnapshotTaken{snapshot.id, snapshot.exact});
+    out.send(kSchedulerNode, protocol::SnapshotTaken{snapshot.id, snapshot.exact, counters()});
   }
 }
 
