@@ -12,15 +12,15 @@ class Job:
     servers: int
     workers: int
     mode: str
-    evaluated: bool
 
     @property
     def members(self) -> list[str]:
-        """Everybody but the scheduler, in the order in which they are started."""
+        """Everybody but the scheduler, in the order in which they are started. The evaluator is always one of
+        them: where nothing is evaluated it still writes the final weights."""
         return (
             [f"server-{rank}" for rank in range(self.servers)]
             + [f"worker-{rank}" for rank in range(self.workers)]
-            + (["evaluator-0"] if self.evaluated else [])
+            + ["evaluator-0"]
         )
 
     @staticmethod
@@ -31,7 +31,6 @@ class Job:
                 servers=int(tables["cluster"]["servers"]),
                 workers=int(tables["cluster"]["workers"]),
                 mode=str(tables["consistency"]["mode"]),
-                evaluated=bool(tables["evaluation"]["enabled"]),
             )
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise Failure(f"cannot read the resolved job {path}: {error!r}", 1) from error

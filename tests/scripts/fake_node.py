@@ -51,7 +51,6 @@ def resolve(found):
     tables = {
         "cluster": {"servers": 1, "workers": 1},
         "consistency": {"mode": "bsp"},
-        "evaluation": {"enabled": False},
         "train": {},
         "fake": {},
     }

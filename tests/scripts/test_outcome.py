@@ -8,7 +8,7 @@ from launcher_case import LauncherCase
 
 class Success(LauncherCase):
     def test_shows_evaluation_and_where_things_are(self):
-        result = self.train("--servers", 2, "--workers", 2, "--set", "evaluation.enabled=true")
+        result = self.train("--servers", 2, "--workers", 2)
         self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
         for words in ("accuracy  0.9123", "finished in", "4,321 samples/s", "test accuracy 91.23%",
                       "final.safetensors", "epoch 1: test accuracy 87.65%"):
@@ -82,7 +82,7 @@ class Failures(LauncherCase):
         self.assertIn("the scheduler does not end the job", result.stdout)
 
     def test_an_evaluator_that_died_is_started_again(self):
-        result = self.train("--set", "evaluation.enabled=true", evaluator_0_exit=-11, duration_s=1.5)
+        result = self.train(evaluator_0_exit=-11, duration_s=1.5)
         self.assertEqual(result.returncode, 0)
         self.assertIn("evaluator-0 was killed by SIGSEGV; starting it again", result.stdout)
 
