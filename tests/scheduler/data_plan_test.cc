@@ -1,0 +1,136 @@
+// Which samples are dealt to whom.
+#include "scheduler/data_plan.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <map>
+#include <numeric>
+
+namespace rubato::scheduler {
+namespace {
+
+using testing::Each;
+
+TrainConfig train_of(std::int64_t batch, std::int64_t epochs, std::int64_t steps = 0, std::int64_t leaves = 4) {
+  TrainConfig train;
+  train.batch = batch;
+  train.epochs = epochs;
+  train.steps = steps;
+  train.micro_batches = leaves;
+  return train;
+}
+
+std::vector<std::uint32_t> ranks(std::uint32_t count) {
+  std::vector<std::uint32_t> all(count);
+  std::iota(all.begin(), all.end(), 0u);
+  return all;
+}
+
+TEST(DataPlan, OnArrivalEverySampleOfAnEpochIsDealtOnce) {
+  for (const std::uint64_t samples : {1, 2, 7, 40, 41}) {
+    for (const std::uint32_t workers : {1u, 2u, 3u, 5u}) {
+      for (const std::int64_t batch : {1, 3, 8, 100}) {
+        SCOPED_TRACE(fmt::format("{} samples, {} workers, batches of {}", samples, workers, batch));
+        DataPlan data(train_of(batch, 2), Mode::Apply::kOnArrival, samples);
+        EXPECT_EQ(data.leaves(), 1u);
+        Clock clock = 0;
+        for (std::uint64_t epoch = 0; epoch < 2; ++epoch) {
+          const EpochPlan* plan = data.epoch_of(clock, ranks(workers));
+          ASSERT_NE(plan, nullptr);
+          ASSERT_EQ(plan->epoch, epoch);
+          std::vector<int> dealt(samples, 0);
+          std::vector<std::uint64_t> share(workers, 0);
+          const Clock end = plan->end;
+          for (; clock < end; ++clock) {
+            for (std::uint32_t rank = 0; rank < workers; ++rank) {
+              const protocol::BatchRange range = data.batch(rank, clock);
+              EXPECT_EQ(range.epoch, epoch);
+              EXPECT_LE(range.count, static_cast<std::uint64_t>(batch));
+              share[rank] += range.count;
+              for (std::uint64_t at = range.first; at < range.first + range.count; ++at) ++dealt.at(at);
+            }
+          }
+          EXPECT_THAT(dealt, Each(1));
+          EXPECT_LE(*std::ranges::max_element(share) - *std::ranges::min_element(share), 1u);
+        }
+        ASSERT_TRUE(data.end().has_value());
+        EXPECT_EQ(*data.end(), clock);
+        EXPECT_EQ(data.epoch_of(clock, ranks(workers)), nullptr);
+        EXPECT_EQ(data.total_samples(workers), 2 * samples);
+      }
+    }
+  }
+}
+
+TEST(DataPlan, AnEpochIsDealtToThoseWhoAreThereWhenItIsReached) {
+  DataPlan data(train_of(5, 3), Mode::Apply::kOnArrival, 20);
+  ASSERT_NE(data.epoch_of(0, {0, 1}), nullptr);
+  EXPECT_EQ(data.epoch_of(0, {1})->workers, ranks(2)) << "a plan never changes";
+  const EpochPlan* second = data.epoch_of(2, {1});
+  EXPECT_EQ(second->first, 2);
+  EXPECT_EQ(second->end, 6);
+  EXPECT_EQ(data.batch(0, 2).count, 0u) << "who is not in the plan has no samples";
+  EXPECT_EQ(data.batch(1, 5), (protocol::BatchRange{1, 15, 5}));
+}
+
+TEST(DataPlan, AggregatesTakeTheSameBatchWhoeverComputesIt) {
+  DataPlan data(train_of(12, 2), Mode::Apply::kAggregate, 40);
+  EXPECT_EQ(data.leaves(), 4u);
+  ASSERT_NE(data.epoch_of(0, ranks(3)), nullptr);
+  ASSERT_NE(data.epoch_of(4, ranks(3)), nullptr);
+  EXPECT_EQ(data.batch(0, 1), (protocol::BatchRange{0, 12, 12}));
+  EXPECT_EQ(data.batch(2, 1), data.batch(0, 1));
+  EXPECT_EQ(data.batch(0, 3), (protocol::BatchRange{0, 36, 4}));
+  EXPECT_EQ(data.batch(0, 4), (protocol::BatchRange{1, 0, 12}));
+  EXPECT_EQ(data.end(), 8);
+  EXPECT_EQ(data.samples_before(0), 0u);
+  EXPECT_EQ(data.samples_before(3), 36u);
+  EXPECT_EQ(data.samples_before(4), 40u);
+  EXPECT_EQ(data.samples_before(8), 80u);
+}
+
+TEST(DataPlan, StepsEndTheJobWhateverTheEpochsAre) {
+  for (const auto apply : {Mode::Apply::kAggregate, Mode::Apply::kOnArrival}) {
+    for (const Clock steps : {1, 3, 4, 5, 9}) {
+      DataPlan data(train_of(10, 1, steps), apply, 40);
+      std::uint64_t samples = 0;
+      for (Clock clock = 0; clock < steps; ++clock) {
+        ASSERT_NE(data.epoch_of(clock, {0}), nullptr) << "clock " << clock << " of " << steps;
+        samples += data.batch(0, clock).count;
+      }
+      EXPECT_EQ(data.end(), steps);
+      EXPECT_EQ(data.epoch_of(steps, {0}), nullptr);
+      EXPECT_EQ(data.total_samples(1), samples);
+    }
+  }
+}
+
+TEST(DataPlan, WhatIsLeftForAWorkerIsWhatItsStepsWouldTake) {
+  DataPlan data(train_of(3, 3), Mode::Apply::kOnArrival, 20);
+  const auto workers = ranks(3);
+  const Clock second = data.epoch_of(0, workers)->end;
+  EXPECT_EQ(data.samples_from(0, 0), 7u);
+  EXPECT_EQ(data.samples_from(2, 0), 6u);
+  EXPECT_EQ(data.samples_from(0, 1), 4u);
+  ASSERT_NE(data.epoch_of(second, workers), nullptr);
+  EXPECT_EQ(data.samples_from(0, 1), 4u + 7u) << "of every epoch that is planned";
+  EXPECT_EQ(data.samples_from(0, second), 7u);
+  EXPECT_EQ(data.samples_from(0, 2 * second), 0u);
+
+  DataPlan cut(train_of(3, 1, 2), Mode::Apply::kOnArrival, 40);
+  ASSERT_NE(cut.epoch_of(0, {0}), nullptr);
+  EXPECT_EQ(cut.samples_from(0, 0), 6u) << "behind the job's last step nothing was dealt";
+}
+
+TEST(DataPlan, ForgetsWhatIsBehindEverybody) {
+  DataPlan data(train_of(10, 3), Mode::Apply::kOnArrival, 10);
+  for (Clock clock = 0; clock < 3; ++clock) ASSERT_NE(data.epoch_of(clock, {0}), nullptr);
+  data.forget_before(2);
+  EXPECT_EQ(data.batch(0, 2), (protocol::BatchRange{2, 0, 10}));
+  data.forget_before(3);
+  EXPECT_EQ(data.epoch_of(3, {0}), nullptr);
+}
+
+}  // namespace
+}  // namespace rubato::scheduler

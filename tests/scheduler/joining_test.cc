@@ -1,0 +1,185 @@
+// Who is let into a job, who is not, and what a job says that waits for members.
+#include "tests/scheduler/scheduler_harness.h"
+
+namespace rubato::scheduler {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::Not;
+using testing::Optional;
+using testing::SizeIs;
+
+TEST(Joining, EverybodyComesServersGetReadyThenTheOthersThenTrainingBegins) {
+  Scheduler scheduler(job_of("ssp:1"));
+  for (const NodeId node : scheduler.members()) {
+    EXPECT_EQ(scheduler.core.phase(), Phase::kGathering);
+    scheduler.enroll(node);
+  }
+  EXPECT_EQ(scheduler.core.phase(), Phase::kInitializing);
+  const auto welcomes = scheduler.sent<protocol::Welcome>(server_node(0));
+  ASSERT_THAT(welcomes, SizeIs(1));
+  EXPECT_EQ(welcomes[0].active, (std::vector<protocol::ActiveWorker>{{0, 1, 0}, {1, 1, 0}}));
+  EXPECT_THAT(welcomes[0].routing.addresses, ElementsAre("at server-0"));
+  EXPECT_THAT(scheduler.sent<protocol::Welcome>(worker_node(0)), IsEmpty()) << "there are no weights yet";
+
+  scheduler.receive(server_node(0), protocol::Ready{});
+  for (const NodeId node : {worker_node(0), worker_node(1), evaluator_node(0)})
+    EXPECT_THAT(scheduler.sent<protocol::Welcome>(node), SizeIs(1)) << node.name();
+  scheduler.receive(worker_node(0), protocol::Ready{});
+  scheduler.receive(worker_node(1), protocol::Ready{});
+  EXPECT_EQ(scheduler.core.phase(), Phase::kInitializing);
+  scheduler.receive(evaluator_node(0), protocol::Ready{});
+  EXPECT_EQ(scheduler.core.phase(), Phase::kTraining);
+  EXPECT_THAT(scheduler.granted(), ElementsAre(std::pair(0u, 0), std::pair(0u, 1), std::pair(1u, 0), std::pair(1u, 1)));
+}
+
+TEST(Joining, RegistrationsAndReadyMayBeSaidAgain) {
+  Scheduler scheduler(job_of("asp"));
+  for (const NodeId node : scheduler.members()) {
+    scheduler.enroll(node);
+    scheduler.enroll(node);
+    EXPECT_EQ(scheduler.refusal(node), std::nullopt);
+  }
+  scheduler.enroll(server_node(0));
+  EXPECT_THAT(scheduler.sent<protocol::Welcome>(server_node(0)), SizeIs(1)) << "the Welcome was lost";
+  scheduler.receive(server_node(0), protocol::Ready{});
+  scheduler.receive(server_node(0), protocol::Ready{});
+  EXPECT_THAT(scheduler.sent<protocol::Beat>(server_node(0)), SizeIs(1));
+}
+
+// ---- objections -------------------------------------------------------------------------------------
+
+TEST(Joining, AnotherJobIsRefused) {
+  Scheduler scheduler(job_of("bsp"));
+  auto message = scheduler.registration(server_node(0));
+  message.job_hash = "0123456789abcdef";
+  scheduler.receive(server_node(0), message, 0);
+  EXPECT_THAT(scheduler.refusal(server_node(0)), Optional(HasSubstr("runs another job file (hash 0123456789ab")));
+}
+
+TEST(Joining, OtherDataOrAnotherModelIsRefused) {
+  Scheduler scheduler(job_of("bsp"));
+  scheduler.enroll(worker_node(0));
+  auto message = scheduler.registration(worker_node(1));
+  message.data_fingerprint = "other data";
+  scheduler.receive(worker_node(1), message, 0);
+  EXPECT_THAT(scheduler.refusal(worker_node(1)), Optional(HasSubstr("other training data")));
+
+  message = scheduler.registration(worker_node(1));
+  message.manifest[0].shape = {33};
+  scheduler.receive(worker_node(1), message, 0);
+  EXPECT_THAT(scheduler.refusal(worker_node(1)), Optional(HasSubstr("another model")));
+
+  message = scheduler.registration(worker_node(1));
+  message.manifest.push_back(message.manifest[0]);
+  scheduler.receive(worker_node(1), message, 0);
+  EXPECT_THAT(scheduler.refusal(worker_node(1)), Optional(HasSubstr("named twice")));
+
+  scheduler.enroll(worker_node(1));
+  EXPECT_EQ(scheduler.refusal(worker_node(1)), std::nullopt) << "a refusal is no verdict on the rank";
+}
+
+TEST(Joining, WhoIsNotPartOfTheJobIsRefused) {
+  Scheduler scheduler(job_of("bsp", 2, 1));
+  for (const NodeId node : {worker_node(2), server_node(1), evaluator_node(1)}) {
+    scheduler.enroll(node);
+    EXPECT_THAT(scheduler.refusal(node), Optional(HasSubstr(node.name() + " is not part of this job"))) << node.name();
+  }
+}
+
+TEST(Joining, ARankIsInTheJobOnce) {
+  Scheduler scheduler(job_of("bsp"));
+  scheduler.enroll(worker_node(0));
+  auto message = scheduler.registration(worker_node(0));
+  message.nonce = 999;
+  scheduler.receive(worker_node(0), message, 0);
+  EXPECT_THAT(scheduler.refusal(worker_node(0)),
+              Optional(HasSubstr("worker-0 is in the job already, as process 4000 on here")));
+}
+
+TEST(Joining, WhoComesAfterTheBeginningIsRefused) {
+  Job job = job_of("asp", 2);
+  job.cluster.min_workers = 1;
+  Scheduler scheduler(job);
+  for (const NodeId node : {server_node(0), worker_node(0), evaluator_node(0)}) scheduler.enroll(node);
+  scheduler.wake_at(scheduler.now + scheduler.timing.start_timeout);
+  ASSERT_EQ(scheduler.core.phase(), Phase::kInitializing);
+  scheduler.enroll(worker_node(1));
+  EXPECT_THAT(scheduler.refusal(worker_node(1)), Optional(HasSubstr("worker-1 comes too late")));
+}
+
+TEST(Joining, ADeadWorkerDoesNotComeBackAndAnEvaluatorDoes) {
+  Scheduler scheduler(job_of("asp"));
+  scheduler.begin();
+  for (const NodeId node : {worker_node(0), evaluator_node(0)}) {
+    scheduler.out.clear();
+    scheduler.core.member_exited(scheduler.now, node, -9, scheduler.out);
+    auto message = scheduler.registration(node);
+    message.nonce = 999;
+    scheduler.receive(node, message, 0);
+  }
+  EXPECT_THAT(scheduler.sent<protocol::Welcome>(evaluator_node(0)), SizeIs(1));
+  EXPECT_EQ(scheduler.sent<protocol::Welcome>(evaluator_node(0)).front().incarnation, 2u);
+  auto message = scheduler.registration(worker_node(0));
+  message.nonce = 999;
+  scheduler.receive(worker_node(0), message, 0);
+  EXPECT_THAT(scheduler.refusal(worker_node(0)), Optional(HasSubstr("left this job")));
+}
+
+TEST(Joining, ALifeThatIsOverHearsSo) {
+  Scheduler scheduler(job_of("asp"));
+  scheduler.begin();
+  scheduler.receive(worker_node(0), protocol::Heartbeat{}, 7);
+  const auto finish = scheduler.sent<protocol::Finish>(worker_node(0));
+  ASSERT_THAT(finish, SizeIs(1));
+  EXPECT_EQ(finish[0].exit_code, static_cast<int>(Cause::kEvicted));
+}
+
+// ---- waiting ----------------------------------------------------------------------------------------
+
+TEST(Joining, TheMissingAreNamed) {
+  Scheduler scheduler(job_of("bsp", 3, 2));
+  for (const NodeId node : {server_node(0), worker_node(0), worker_node(2)}) scheduler.enroll(node);
+  const auto status = scheduler.core.status(scheduler.now);
+  EXPECT_EQ(status["state"], "starting");
+  EXPECT_THAT(status["missing"], ElementsAre("server-1", "worker-1", "evaluator-0"));
+  const TimeNs begun = scheduler.now;
+  scheduler.wake_at(begun + scheduler.timing.start_timeout - 1);
+  EXPECT_EQ(scheduler.out.end, std::nullopt);
+  scheduler.wake_at(begun + 2 * scheduler.timing.start_timeout);
+  ASSERT_TRUE(scheduler.out.end.has_value());
+  EXPECT_EQ(scheduler.out.end->exit_code, static_cast<int>(Cause::kPeerLost));
+  EXPECT_THAT(scheduler.out.end->text, HasSubstr("have not come: server-1, worker-1, evaluator-0"));
+  EXPECT_THAT(scheduler.sent<protocol::Finish>(worker_node(2)), SizeIs(1)) << "those who came hear of it";
+}
+
+TEST(Joining, WhoCameAndNeverGotReadyIsNamedAfterTimeOfItsOwn) {
+  Scheduler scheduler(job_of("bsp", 2));
+  for (const NodeId node : scheduler.members()) {
+    scheduler.wake_at(scheduler.now + scheduler.timing.start_timeout / 8);
+    scheduler.enroll(node);
+  }
+  ASSERT_EQ(scheduler.core.phase(), Phase::kInitializing);
+  const TimeNs begun = scheduler.now;
+  scheduler.wake_at(begun + scheduler.timing.start_timeout / 2);
+  EXPECT_EQ(scheduler.out.end, std::nullopt);
+  scheduler.wake_at(begun + 2 * scheduler.timing.start_timeout);
+  ASSERT_TRUE(scheduler.out.end.has_value());
+  EXPECT_THAT(scheduler.out.end->text, HasSubstr("server-0"));
+  EXPECT_THAT(scheduler.out.end->text, Not(HasSubstr("worker-0"))) << "it was not asked yet";
+}
+
+TEST(Joining, DeathBeforeTrainingEndsTheJob) {
+  Scheduler scheduler(job_of("bsp", 2));
+  scheduler.enroll(worker_node(0));
+  scheduler.out.clear();
+  scheduler.core.member_exited(scheduler.now, worker_node(0), 3, scheduler.out);
+  ASSERT_TRUE(scheduler.out.end.has_value());
+  EXPECT_EQ(scheduler.out.end->exit_code, 3);
+  EXPECT_THAT(scheduler.out.end->text, HasSubstr("worker-0 exited with code 3"));
+}
+
+}  // namespace
+}  // namespace rubato::scheduler

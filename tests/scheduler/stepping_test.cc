@@ -1,0 +1,254 @@
+// Ticks and grants by hand: what repeats do, what the dead leave, what `status` says of who waits for whom.
+#include "tests/scheduler/scheduler_harness.h"
+
+namespace rubato::scheduler {
+namespace {
+
+using protocol::WaitKind;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::SizeIs;
+using testing::UnorderedElementsAre;
+
+using Granted = std::pair<std::uint32_t, Clock>;
+
+TEST(Stepping, BspGoesOnWhenAllHaveTicked) {
+  Scheduler scheduler(job_of("bsp", 3));
+  scheduler.begin();
+  scheduler.tick(0, 0);
+  scheduler.tick(2, 0);
+  EXPECT_THAT(scheduler.granted(), IsEmpty());
+  scheduler.tick(1, 0);
+  EXPECT_THAT(scheduler.granted(), ElementsAre(Granted{0, 1}, Granted{1, 1}, Granted{2, 1}));
+}
+
+TEST(Stepping, SspHoldsWhoIsTooFarAhead) {
+  Scheduler scheduler(job_of("ssp:2"));
+  scheduler.begin();
+  scheduler.tick(0, 0);
+  EXPECT_THAT(scheduler.granted(), ElementsAre(Granted{0, 2}));
+  scheduler.tick(0, 1);
+  scheduler.tick(0, 2);
+  EXPECT_THAT(scheduler.granted(), IsEmpty());
+  scheduler.tick(1, 0);
+  EXPECT_THAT(scheduler.granted(), UnorderedElementsAre(Granted{0, 3}, Granted{1, 2}));
+}
+
+TEST(Stepping, ARepeatedTickBringsTheGrantsAgainAndChangesNothing) {
+  Scheduler scheduler(job_of("asp"));
+  scheduler.begin();
+  scheduler.tick(0, 0);
+  const auto first = scheduler.sent<protocol::Grant>(worker_node(0));
+  scheduler.tick(0, 0);
+  EXPECT_THAT(scheduler.granted(), IsEmpty());
+  const auto again = scheduler.sent<protocol::Grant>(worker_node(0));
+  ASSERT_THAT(first, SizeIs(1));
+  ASSERT_THAT(again, SizeIs(1));
+  EXPECT_EQ(first[0].clock, 1);
+  EXPECT_EQ(again[0].clock, 1);
+  ASSERT_EQ(first[0].steps.size(), again[0].steps.size());
+  for (std::size_t i = 0; i < again[0].steps.size(); ++i) EXPECT_EQ(first[0].steps[i].clock, again[0].steps[i].clock);
+  EXPECT_EQ(scheduler.core.status(scheduler.now)["samples_done"], 10);
+}
+
+TEST(Stepping, ATickWhosePredecessorWasLostWaitsForIt) {
+  Scheduler scheduler(job_of("asp"));
+  scheduler.begin();
+  scheduler.tick(0, 1);
+  EXPECT_EQ(scheduler.core.status(scheduler.now)["samples_done"], 0);
+  scheduler.tick(0, 0);
+  scheduler.tick(0, 1);
+  EXPECT_EQ(scheduler.core.status(scheduler.now)["samples_done"], 20);
+}
+
+// ---- the dead ---------------------------------------------------------------------------------------
+
+protocol::Sealed sealed(Clock highest, std::uint32_t settled, std::uint32_t slices) {
+  protocol::Sealed message;
+  message.rank = 1;
+  message.incarnation = 1;
+  message.highest = highest;
+  message.settled = settled;
+  message.slices = slices;
+  return message;
+}
+
+struct Fates {
+  std::int64_t dropped, torn;
+};
+
+// worker-1 dies with steps 0 and 1 of 10 samples each in hand, in an epoch of 50 samples for it; 30 were never granted.
+// Returns what is counted once both shards have sealed it.
+Fates after_death(const protocol::Sealed& one, const protocol::Sealed& other) {
+  Job job = job_of("asp", 2, 2);
+  job.train.steps = 5;
+  Scheduler scheduler(job);
+  scheduler.begin();
+  scheduler.core.member_exited(scheduler.now, worker_node(1), -9, scheduler.out);
+  for (Clock clock = 0; clock < 5; ++clock) scheduler.tick(0, clock);
+  EXPECT_EQ(scheduler.core.phase(), Phase::kTraining) << "the dead worker's last steps are not accounted for";
+  scheduler.receive(server_node(0), one);
+  scheduler.receive(server_node(1), other);
+  EXPECT_EQ(scheduler.core.phase(), Phase::kFinishing);
+  for (std::uint32_t shard = 0; shard < 2; ++shard)
+    scheduler.receive(server_node(shard), protocol::SnapshotTaken{.id = 1});
+  protocol::EvaluationDone done;
+  done.snapshot = 1;
+  scheduler.receive(evaluator_node(0), done);
+  for (const auto& line : scheduler.core.take_metrics()) {
+    if (line["event"] != "final") continue;
+    EXPECT_EQ(line["samples"].get<std::int64_t>() + line["samples_dropped"].get<std::int64_t>(), 100);
+    return {line["samples_dropped"], line["torn_steps"]};
+  }
+  ADD_FAILURE() << "no final line";
+  return {-1, -1};
+}
+
+TEST(Death, WhatTheDeadWorkerHadInHandIsAccountedForByTheSeals) {
+  const auto expect = [](const Fates& fates, std::int64_t dropped, std::int64_t torn) {
+    EXPECT_EQ(fates.dropped, dropped);
+    EXPECT_EQ(fates.torn, torn);
+  };
+  expect(after_death(sealed(kNoClock, 0, 1), sealed(kNoClock, 0, 2)), 50, 0);
+  expect(after_death(sealed(0, 1, 1), sealed(kNoClock, 0, 2)), 50, 1);
+  expect(after_death(sealed(0, 1, 1), sealed(0, 1, 2)), 50, 1);
+  expect(after_death(sealed(0, 1, 1), sealed(0, 2, 2)), 40, 0);
+  expect(after_death(sealed(1, 1, 1), sealed(0, 2, 2)), 40, 1);
+  expect(after_death(sealed(1, 1, 1), sealed(1, 2, 2)), 30, 0);
+}
+
+TEST(Death, SurvivorsAreGivenTheLeavesOfAnOpenClock) {
+  Scheduler scheduler(job_of("bsp", 2));
+  scheduler.begin();
+  scheduler.out.clear();
+  scheduler.core.member_exited(scheduler.now, worker_node(1), -9, scheduler.out);
+  const auto grants = scheduler.sent<protocol::Grant>(worker_node(0));
+  ASSERT_THAT(grants, SizeIs(1));
+  EXPECT_THAT(grants[0].steps.at(0).nodes, ElementsAre(protocol::LeafNode{1, 0}, protocol::LeafNode{1, 1}));
+  EXPECT_THAT(scheduler.sent<protocol::Seal>(server_node(0)), SizeIs(1));
+  EXPECT_THAT(scheduler.sent<protocol::Membership>(server_node(0)), SizeIs(1));
+
+  scheduler.beat(worker_node(0), {WaitKind::kAcknowledgement, 0, 0, 0});
+  EXPECT_THAT(scheduler.sent<protocol::Grant>(worker_node(0)), SizeIs(1)) << "the grant was lost";
+}
+
+TEST(Death, LeavesOfAClockThatWasSettledAreNotComputedAgain) {
+  Scheduler scheduler(job_of("bsp", 2));
+  scheduler.begin();
+  scheduler.tick(1, 0);
+  scheduler.out.clear();
+  scheduler.core.member_exited(scheduler.now, worker_node(1), -9, scheduler.out);
+  EXPECT_THAT(scheduler.sent<protocol::Grant>(worker_node(0)), IsEmpty());
+}
+
+// ---- the end ----------------------------------------------------------------------------------------
+
+TEST(Ending, FinishIsSaidAgainToWhoStillSpeaks) {
+  Scheduler scheduler(job_of("asp"));
+  scheduler.begin();
+  scheduler.out.clear();
+  scheduler.core.member_exited(scheduler.now, server_node(0), -9, scheduler.out);
+  EXPECT_THAT(scheduler.sent<protocol::Finish>(worker_node(0)), SizeIs(1));
+  scheduler.beat(worker_node(0));
+  const auto again = scheduler.sent<protocol::Finish>(worker_node(0));
+  ASSERT_THAT(again, SizeIs(1));
+  EXPECT_THAT(again[0].text, HasSubstr("server-0 was killed by signal 9"));
+  scheduler.receive(worker_node(0), protocol::Goodbye{0, ""});
+  EXPECT_THAT(scheduler.out.messages, IsEmpty());
+}
+
+TEST(Ending, AWorkerThatDiesAfterItsLastStepFailsNothing) {
+  Job job = job_of("asp", 1);
+  job.train.steps = 1;
+  Scheduler scheduler(job);
+  scheduler.begin();
+  scheduler.tick(0, 0);
+  ASSERT_EQ(scheduler.core.phase(), Phase::kFinishing);
+  scheduler.core.member_exited(scheduler.now, worker_node(0), -9, scheduler.out);
+  EXPECT_EQ(scheduler.core.phase(), Phase::kFinishing);
+}
+
+TEST(Ending, SnapshotsThatADrainCancelsMakeRoomForTheFinalOne) {
+  Job job = job_of("asp", 2);
+  job.train.steps = 0;
+  job.train.epochs = 100;
+  job.train.batch = 50;  // an epoch is one clock
+  job.evaluation.enabled = true;
+  Scheduler scheduler(job);
+  scheduler.begin();
+  for (Clock clock = 0; clock < 20; ++clock) scheduler.tick(0, clock, 50);
+  scheduler.core.drain(scheduler.now, scheduler.out);
+  for (Clock clock = 20; clock < 22; ++clock) scheduler.tick(0, clock, 50);
+  scheduler.tick(1, 0, 50);
+  scheduler.tick(1, 1, 50);
+  ASSERT_EQ(scheduler.core.phase(), Phase::kFinishing);
+  // Of epochs 1 and 2 the snapshots are still to be read, later ones will never be due.
+  const auto final = scheduler.sent<protocol::Snapshot>(server_node(0));
+  ASSERT_THAT(final, SizeIs(1));
+  EXPECT_EQ(final[0].clock, 2);
+  for (const std::uint64_t id : {1u, 2u}) {
+    scheduler.receive(server_node(0), protocol::SnapshotTaken{.id = id});
+    protocol::EvaluationDone done;
+    done.snapshot = id;
+    scheduler.receive(evaluator_node(0), done);
+  }
+  const auto released = scheduler.sent<protocol::SnapshotRelease>(server_node(0));
+  ASSERT_THAT(released, SizeIs(1));
+  EXPECT_EQ(released[0].id, final[0].id - 1);
+}
+
+// ---- status -----------------------------------------------------------------------------------------
+
+TEST(Status, SaysWhoWaitsForWhomAndForHowLong) {
+  Scheduler scheduler(job_of("ssp:0", 3));
+  scheduler.begin();
+  scheduler.tick(0, 0);
+  scheduler.tick(2, 0);
+  scheduler.beat(worker_node(0), {WaitKind::kGrant, 1, 0, static_cast<std::uint64_t>(2 * kSecond)});
+  scheduler.beat(worker_node(1));
+  scheduler.beat(worker_node(2), {WaitKind::kWeights, 1, 0, static_cast<std::uint64_t>(kSecond)});
+  const auto status = scheduler.core.status(scheduler.now + kSecond);
+  EXPECT_EQ(status["state"], "training");
+  EXPECT_EQ(status["mode"], "ssp:0");
+  EXPECT_EQ(status["bound"], 0);
+  EXPECT_EQ(status["clock_min"], 0);
+  EXPECT_EQ(status["clock_max"], 1);
+  const auto& workers = status["workers"];
+  ASSERT_EQ(workers.size(), 3u);
+  EXPECT_EQ(workers[0]["state"], "waiting");
+  EXPECT_EQ(workers[0]["clock"], 1);
+  EXPECT_EQ(workers[0]["lead"], 1);
+  EXPECT_EQ(workers[0]["waiting_for"]["what"], "grant");
+  EXPECT_EQ(workers[0]["waiting_for"]["clock"], 1);
+  EXPECT_THAT(workers[0]["waiting_for"]["of"], ElementsAre("worker-1"));
+  EXPECT_NEAR(workers[0]["waiting_for"]["since_s"].get<double>(), 3.0, 1e-9);
+  EXPECT_EQ(workers[1]["state"], "computing");
+  EXPECT_TRUE(workers[1]["waiting_for"].is_null());
+  EXPECT_EQ(workers[2]["waiting_for"]["what"], "weights");
+  EXPECT_THAT(workers[2]["waiting_for"]["of"], ElementsAre("worker-1")) << "a pull waits until it has pushed";
+  EXPECT_EQ(workers[2]["waiting_for"]["slice"], 0);
+}
+
+TEST(Status, WhereAllWaitItIsTheShardsTurn) {
+  Scheduler scheduler(job_of("bsp", 2));
+  scheduler.begin();
+  for (std::uint32_t rank = 0; rank < 2; ++rank)
+    scheduler.beat(worker_node(rank), {WaitKind::kAcknowledgement, 0, 0, static_cast<std::uint64_t>(kSecond)});
+  const auto status = scheduler.core.status(scheduler.now);
+  for (const auto& worker : status["workers"]) EXPECT_THAT(worker["waiting_for"]["of"], ElementsAre("server-0"));
+}
+
+TEST(Status, TheLostAndTheEvictedAreThereWithTheReason) {
+  Scheduler scheduler(job_of("asp", 3));
+  scheduler.begin();
+  scheduler.core.member_exited(scheduler.now, worker_node(1), -9, scheduler.out);
+  const auto status = scheduler.core.status(scheduler.now);
+  EXPECT_EQ(status["workers"][1]["state"], "lost");
+  EXPECT_THAT(status["events"].back()["text"].get<std::string>(),
+              HasSubstr("worker-1 was killed by signal 9 at clock 0; 2 of 3 workers go on"));
+  EXPECT_EQ(status["events"].back()["level"], "warning");
+}
+
+}  // namespace
+}  // namespace rubato::scheduler
