@@ -1,0 +1,60 @@
+"""Rubato's random numbers, written a second time from base/rng.h: initial weights and the order of samples.
+
+Philox4x32-10 is a pure function of (key, counter), so numpy computes whole streams at once.
+"""
+
+import numpy
+
+WORD, LONG = numpy.uint32, 1 << 64
+
+
+def stream_key(seed, purpose, index=0):
+    """FNV-1a over the name, mixed with seed and index by splitmix64's finalizer."""
+    key = 0xCBF29CE484222325
+    for character in purpose.encode():
+        key = (key ^ character) * 0x100000001B3 % LONG
+    key ^= seed * 0x9E3779B97F4A7C15 % LONG
+    key = (key + index * 0xD1B54A32D192ED03) % LONG
+    key = (key ^ key >> 30) * 0xBF58476D1CE4E5B9 % LONG
+    key = (key ^ key >> 27) * 0x94D049BB133111EB % LONG
+    return key ^ key >> 31
+
+
+def words(key, count):
+    """The first `count` 32-bit words of a stream."""
+    counter = numpy.arange((count + 3) // 4, dtype=numpy.uint64)
+    low, high, zero = counter & 0xFFFFFFFF, counter >> 32, numpy.zeros_like(counter)
+    block = [low, high, zero, zero]
+    key0, key1 = key & 0xFFFFFFFF, key >> 32
+    for _ in range(10):
+        first, second = block[0] * 0xD2511F53, block[2] * 0xCD9E8D57
+        block = [second >> 32 ^ block[1] ^ key0, second & 0xFFFFFFFF, first >> 32 ^ block[3] ^ key1, first & 0xFFFFFFFF]
+        key0, key1 = (key0 + 0x9E3779B9) & 0xFFFFFFFF, (key1 + 0xBB67AE85) & 0xFFFFFFFF
+    return numpy.stack(block, axis=1).reshape(-1)[:count].astype(WORD)
+
+
+def permutation(seed, epoch, size):
+    """The order of an epoch's samples (data/permutation.h): Fisher and Yates, bounded numbers by Lemire."""
+    spare = size // 100 + 64  # numbers are rejected, but seldom: fewer than one in 2**32 / size
+    stream = iter(words(stream_key(seed, "permutation", epoch), size + spare).tolist())
+    order = list(range(size))
+    for last in range(size, 1, -1):
+        product = next(stream) * last
+        while product & 0xFFFFFFFF < (-last & 0xFFFFFFFF) % last:
+            product = next(stream) * last
+        other = product >> 32
+        order[last - 1], order[other] = order[other], order[last - 1]
+    return numpy.array(order)
+
+
+def initial_weights(seed, name, shape):
+    """A parameter before the first step: uniform in +-1 / sqrt(fan-in) (kernels/initialize.h).
+
+    `shape` is that of the layer's weight, in Rubato's layout; a bias takes its first axis and its scale.
+    """
+    scale = numpy.float32(1 / numpy.sqrt(numpy.prod(shape[1:])))
+    if name.endswith(".bias"):
+        shape = shape[:1]
+    numbers = words(stream_key(seed, "initialize:" + name), int(numpy.prod(shape)))
+    unit = (numbers >> 8).astype(numpy.float32) * numpy.float32(2.0**-24)
+    return (scale * (2 * unit - 1)).reshape(shape)

@@ -1,0 +1,113 @@
+"""Fifty steps of plain SGD in bsp: Rubato's weights are about as close to exact arithmetic as PyTorch's.
+
+    steps_test.py BUILD_DIR
+
+From the same initial weights over the same batches a network is trained by Rubato (two workers, two servers),
+by PyTorch in float32 and by PyTorch in float64. How far float32 ends from float64 is what rounding does to
+this network; Rubato may be at most three times as far. Initial weights and the order of samples are computed
+anew here (philox.py), so they are compared as well.
+
+Where rounding carries a value over the kink of a ReLU or changes the winner of a max pool, a run ends much
+further away than rounding alone brings it, and whether that happens is chance. So float32 is trained a few
+times, with the samples of each batch in other orders, and the furthest counts; and networks without kinks,
+where nothing hides behind such a leap, are compared too.
+"""
+
+import sys
+
+try:
+    import numpy
+    import torch
+except ImportError:
+    print("skipped: no PyTorch for this Python; scripts/setup.sh --parity installs it")
+    sys.exit(77)
+
+import tomllib
+
+from networks import Network, from_rubato_layout, to_rubato_layout
+from philox import initial_weights, permutation
+from rubato_runs import ROOT, read_weights, run, temporary_folder
+from samples import read_samples
+from torch.nn import functional
+
+STEPS, RATE, TIMES_MAX, ORDERS = 50, 0.02, 3.0, 4
+CASES = [("fashion_cnn", []), ("fashion_lenet", ["model.activation=tanh"]), ("fashion_mlp", ["model.activation=tanh"])]
+SETTINGS = ["consistency.mode=bsp", f"train.steps={STEPS}", "optimizer.name=sgd", f"optimizer.rate={RATE}",
+            "optimizer.schedule.name=constant", "optimizer.schedule.warmup_epochs=0", "model.dropout=0",
+            "cluster.servers=2", "cluster.workers=2"]
+
+
+def start_of(job):
+    """The network with the weights that Rubato starts from, in float32."""
+    network = Network(job["model"], 28, job["data"]["classes"])
+    weights = network.state_dict()
+    for name in weights:
+        layer_shape = to_rubato_layout(weights[name.split(".")[0] + ".weight"]).shape
+        start = initial_weights(job["train"]["seed"], name, layer_shape)
+        weights[name] = from_rubato_layout(torch.from_numpy(start))
+    network.load_state_dict(weights)
+    return network
+
+
+def train(job, precision, shuffle=0):
+    """Weights after the steps, as by_name gives them; `shuffle` numbers orders of the samples inside a batch."""
+    inputs, labels = map(torch.from_numpy, read_samples(job["data"], "train"))
+    batch, order = job["train"]["batch"], torch.from_numpy(permutation(job["train"]["seed"], 0, len(labels)))
+    network = start_of(job).to(precision)
+    optimizer = torch.optim.SGD(network.parameters(), lr=RATE)
+    for step in range(STEPS):
+        samples = order[step * batch : (step + 1) * batch]
+        if shuffle:
+            samples = samples[numpy.random.default_rng([shuffle, step]).permutation(batch)]
+        optimizer.zero_grad()
+        functional.cross_entropy(network(inputs[samples].to(precision)), labels[samples]).backward()
+        optimizer.step()
+    return by_name(network)
+
+
+def by_name(network):
+    """Weights in Rubato's layout and float64."""
+    return {name: to_rubato_layout(value).double().numpy() for name, value in network.state_dict().items()}
+
+
+def distance(weights, exact, names):
+    return numpy.sqrt(sum(float(((weights[name] - exact[name]) ** 2).sum()) for name in names))
+
+
+def check_golden_order():
+    """Of tests/data/permutation_test.cc."""
+    assert permutation(1, 0, 10).tolist() == [4, 3, 7, 5, 2, 1, 0, 9, 6, 8]
+    assert permutation(7, 3, 60000)[:6].tolist() == [59527, 44246, 5397, 54350, 34715, 1509]
+
+
+def compare(job_name, settings, build_dir):
+    """Prints the distances of one case's trainings; returns whether Rubato's is within the limit."""
+    with temporary_folder() as folder:
+        run(ROOT / "jobs" / f"{job_name}.toml", build_dir, f"{folder}/run", SETTINGS + settings)
+        with open(f"{folder}/run/job.toml", "rb") as file:
+            job = tomllib.load(file)
+        rubato = read_weights(f"{folder}/run")
+    start, exact = by_name(start_of(job)), train(job, torch.float64)
+    rounded = [train(job, torch.float32, shuffle) for shuffle in range(ORDERS)]
+    print(f"{job_name} {' '.join(settings)}: distance to float64 after {STEPS} steps")
+    print(f"{'':>14} {'way made':>10} {'float32':>10} {'rubato':>10} {'times':>6}")
+    for name, names in [*((name, [name]) for name in exact), ("all", list(exact))]:
+        way, ours = distance(start, exact, names), distance(rubato, exact, names)
+        reference = max(distance(weights, exact, names) for weights in rounded)
+        print(f"{name:>14} {way:10.3e} {reference:10.3e} {ours:10.3e} {ours / reference:6.2f}")
+    if ours <= TIMES_MAX * reference:  # of all weights together
+        return True
+    print(f"{job_name}: {ours / reference:.2f} times as far from float64 as PyTorch's float32, limit {TIMES_MAX:g}")
+    return False
+
+
+def main(build_dir):
+    torch.set_num_threads(1)
+    check_golden_order()
+    return 0 if all([compare(job, settings, build_dir) for job, settings in CASES]) else 1
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
+    sys.exit(main(sys.argv[1]))

@@ -1,0 +1,83 @@
+"""One training of a job's network in PyTorch, from PyTorch's own initial weights and in an order of its own.
+
+    torch_training.py JOB.toml SEED
+
+JOB.toml is a resolved job. An update takes train.batch samples: in bsp that is the global batch, on arrival
+it is one push, so all modes are held against the same training. Prints one JSON object.
+"""
+
+import json
+import math
+import sys
+import time
+import tomllib
+
+import numpy
+import torch
+from networks import Network
+from samples import read_samples
+from torch.nn import functional
+
+
+def make_optimizer(optimizer, parameters):
+    settings = {"lr": optimizer["rate"], "weight_decay": optimizer["weight_decay"]}
+    if optimizer["name"] in ("adam", "adamw"):
+        make = torch.optim.Adam if optimizer["name"] == "adam" else torch.optim.AdamW
+        return make(parameters, betas=(optimizer["beta1"], optimizer["beta2"]), eps=optimizer["epsilon"], **settings)
+    if optimizer["name"] != "sgd":
+        settings |= {"momentum": optimizer["momentum"], "nesterov": optimizer["name"] == "nesterov"}
+    return torch.optim.SGD(parameters, **settings)
+
+
+def rate_at(optimizer, samples, batch, epoch_samples, total_samples):
+    """The learning rate after so many samples (scheduler/learning_rate.h)."""
+    schedule, rate = optimizer["schedule"], optimizer["rate"]
+    if schedule["name"] == "step":
+        rate *= schedule["step_factor"] ** math.floor(samples / epoch_samples / schedule["step_epochs"])
+    elif schedule["name"] == "cosine":
+        final = schedule["final_fraction"]
+        rate *= final + (1 - final) * (1 + math.cos(math.pi * min(1, samples / total_samples))) / 2
+    if schedule["warmup_epochs"] > 0:
+        rate *= min(1, (samples + batch) / (schedule["warmup_epochs"] * epoch_samples))
+    return rate
+
+
+def train(job, seed):
+    torch.manual_seed(seed)
+    inputs, labels = map(torch.from_numpy, read_samples(job["data"], "train"))
+    network = Network(job["model"], inputs.shape[-1], job["data"]["classes"])
+    optimizer = make_optimizer(job["optimizer"], network.parameters())
+    batch, size, epochs = job["train"]["batch"], len(labels), job["train"]["epochs"]
+    for epoch in range(epochs):
+        order = torch.from_numpy(numpy.random.default_rng([seed, epoch]).permutation(size))
+        for first in range(0, size, batch):
+            rate = rate_at(job["optimizer"], epoch * size + first, batch, size, epochs * size)
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            samples = order[first : first + batch]
+            optimizer.zero_grad()
+            functional.cross_entropy(network(inputs[samples]), labels[samples]).backward()
+            optimizer.step()
+    return network
+
+
+def accuracy(network, job):
+    inputs, labels = map(torch.from_numpy, read_samples(job["data"], "test"))
+    network.eval()
+    with torch.no_grad():
+        correct = sum(int((network(x).argmax(1) == y).sum()) for x, y in zip(inputs.split(500), labels.split(500)))
+    return correct / len(labels)
+
+
+def main(job_file, seed):
+    with open(job_file, "rb") as file:
+        job = tomllib.load(file)
+    started = time.monotonic()
+    network = train(job, int(seed))
+    print(json.dumps({"accuracy": accuracy(network, job), "seconds": time.monotonic() - started}))
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        sys.exit(__doc__)
+    main(*sys.argv[1:])
