@@ -1,0 +1,58 @@
+"""bsp in the simulator and in real processes: the same job gives the same weights, bit for bit.
+
+Usage: test_equals_processes.py BUILD_DIR
+"""
+
+import json
+import pathlib
+import subprocess
+import sys
+import tempfile
+import unittest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BUILD = None
+
+
+def settings(job_file, workers, servers):
+    return ["consistency.mode=bsp", "train.steps=3", f"cluster.workers={workers}", f"cluster.servers={servers}",
+            "evaluation.enabled=false"]
+
+
+def simulated(job_file, directory, workers, servers):
+    command = [BUILD / "bin/sim_train", ROOT / "jobs" / job_file, directory, *settings(job_file, workers, servers)]
+    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=100).stdout.strip()
+
+
+def real(job_file, directory, workers, servers):
+    run = pathlib.Path(directory) / "run"
+    command = [ROOT / "scripts/rubato", "train", ROOT / "jobs" / job_file, "--build-dir", BUILD, "--run-dir", run]
+    for setting in settings(job_file, workers, servers):
+        command += ["--set", setting]
+    subprocess.run(command, check=True, capture_output=True, text=True, timeout=100)
+    last = (run / "metrics.jsonl").read_text().splitlines()[-1]
+    return json.loads(last)["weights_sha256"]
+
+
+class EqualsProcesses(unittest.TestCase):
+    def check(self, job_file, workers, servers):
+        with tempfile.TemporaryDirectory() as directory:
+            self.assertEqual(simulated(job_file, directory, workers, servers),
+                             real(job_file, directory, workers, servers))
+
+    def test_lenet_on_two_workers(self):
+        self.check("fashion_lenet.toml", workers=2, servers=2)
+
+    def test_quadratic_on_four_workers(self):
+        self.check("quadratic.toml", workers=4, servers=3)
+
+    def test_the_simulator_does_not_care_how_many_workers(self):
+        with tempfile.TemporaryDirectory() as directory:
+            hashes = {simulated("fashion_lenet.toml", directory, workers, servers)
+                      for workers, servers in [(1, 1), (2, 3), (4, 2)]}
+        self.assertEqual(len(hashes), 1)
+
+
+if __name__ == "__main__":
+    BUILD = pathlib.Path(sys.argv.pop(1)).resolve()
+    unittest.main()
