@@ -62,6 +62,12 @@ TEST(Stepping, ATickWhosePredecessorWasLostWaitsForIt) {
   EXPECT_EQ(scheduler.core.status(scheduler.now)["samples_done"], 20);
 }
 
+protocol::SnapshotTaken taken(std::uint64_t id) {
+  protocol::SnapshotTaken message;
+  message.id = id;
+  return message;
+}
+
 // ---- the dead ---------------------------------------------------------------------------------------
 
 protocol::Sealed sealed(Clock highest, std::uint32_t settled, std::uint32_t slices) {
@@ -91,8 +97,7 @@ Fates after_death(const protocol::Sealed& one, const protocol::Sealed& other) {
   scheduler.receive(server_node(0), one);
   scheduler.receive(server_node(1), other);
   EXPECT_EQ(scheduler.core.phase(), Phase::kFinishing);
-  for (std::uint32_t shard = 0; shard < 2; ++shard)
-    scheduler.receive(server_node(shard), protocol::SnapshotTaken{.id = 1});
+  for (std::uint32_t shard = 0; shard < 2; ++shard) scheduler.receive(server_node(shard), taken(1));
   protocol::EvaluationDone done;
   done.snapshot = 1;
   scheduler.receive(evaluator_node(0), done);
@@ -188,7 +193,7 @@ TEST(Ending, SnapshotsThatADrainCancelsMakeRoomForTheFinalOne) {
   ASSERT_THAT(final, SizeIs(1));
   EXPECT_EQ(final[0].clock, 2);
   for (const std::uint64_t id : {1u, 2u}) {
-    scheduler.receive(server_node(0), protocol::SnapshotTaken{.id = id});
+    scheduler.receive(server_node(0), taken(id));
     protocol::EvaluationDone done;
     done.snapshot = id;
     scheduler.receive(evaluator_node(0), done);
