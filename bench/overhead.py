@@ -1,0 +1,228 @@
+#!/usr/bin/env python3
+"""What servers, sockets and clocks cost: a worker under the real processes against one process without servers.
+
+Usage: bench/overhead.py [--job fashion_cnn] [--cores 0] [--mode MODE] [--transport ipc|tcp] [--rounds 5]
+
+Each round trains the same network three times on the same cores, one after another:
+  lean_loop    bare oneDNN primitives, no layer of Rubato (cnn only)
+  local_train  the model of this repository in one process
+  processes    scheduler, server, worker and an idle evaluator, over real data, as the launcher starts them
+A ratio is taken within a round, where the machine is as busy for one as for the other; shown are the medians.
+By the CPU means samples per CPU second of all processes together: on one core the same as by the wall while
+the machine is otherwise idle, and still of use when it is not.
+Exit code: 0 within the limits, 1 not (by the wall), 2 something failed.
+"""
+
+import argparse
+import json
+import os
+import re
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "scripts"))
+from rubato_cli.scheduler_client import SchedulerClient, Unreachable  # noqa: E402
+from rubato_cli.tables import table  # noqa: E402
+
+# Of what a ratio divides: who, by whom, and the least that is allowed.
+LIMITS = [("processes", "local_train", 0.75), ("local_train", "lean_loop", 0.90)]
+WARM_UP_S = 1.0
+START_TIMEOUT_S = 30.0
+TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+
+
+class Failure(Exception):
+    pass
+
+
+def parse(words):
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--job", default="fashion_cnn", help="a name in jobs/, or a file (default: %(default)s)")
+    parser.add_argument("--cores", default="0", help="as taskset takes them (default: %(default)s)")
+    parser.add_argument("--mode", help="bsp, ssp:S or asp (default: the job's)")
+    parser.add_argument("--transport", choices=["ipc", "tcp"], help="default: the job's")
+    parser.add_argument("--batch", type=int, default=64, help="default: %(default)s")
+    parser.add_argument("--threads", type=int, default=1, help="compute threads (default: %(default)s)")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="any key of the job file")
+    parser.add_argument("--rounds", type=int, default=5, help="default: %(default)s")
+    parser.add_argument("--seconds", type=float, default=3.0, help="of each measurement (default: %(default)s)")
+    parser.add_argument("--build-dir", type=Path, default=ROOT / "build", help="where Rubato was built")
+    parser.add_argument("--json", metavar="FILE", help="also write all figures there")
+    return parser.parse_args(words)
+
+
+def settings_of(options):
+    """The --set of the measured job: one server, one worker, no end and no evaluation in sight."""
+    chosen = {"consistency.mode": options.mode, "cluster.transport": options.transport, "cluster.servers": 1,
+              "cluster.workers": 1, "train.batch": options.batch, "train.micro_batches": 1, "train.epochs": 100000,
+              "evaluation.every_epochs": 100000, "worker.threads": options.threads}
+    settings = [f"{key}={value}" for key, value in chosen.items() if value is not None] + options.set
+    return [word for setting in settings for word in ("--set", setting)]
+
+
+def job_file(options):
+    return Path(options.job) if options.job.endswith(".toml") else ROOT / "jobs" / f"{options.job}.toml"
+
+
+def pinned(options, *words):
+    return ["taskset", "-c", options.cores, *map(str, words)]
+
+
+def figures(samples, wall_s, cpu_s):
+    return {"samples_per_s": samples / wall_s, "samples_per_cpu_s": samples / cpu_s}
+
+
+# ---- programs that measure themselves
+
+
+def run_program(options, program, *words):
+    """lean_loop and local_train: a window of so many steps, long enough."""
+    words = [*words, "--batch", options.batch, "--threads", options.threads, "--windows", 1]
+
+    def window(steps):
+        command = pinned(options, options.build_dir / "bin" / program, *words, "--steps", steps)
+        environment = dict(os.environ, OMP_WAIT_POLICY="passive")
+        result = subprocess.run(command, capture_output=True, text=True, env=environment)
+        found = re.search(r"([\d.]+) samples/s, ([\d.]+) per CPU second", result.stdout)
+        if not found:
+            raise Failure(f"{' '.join(command)}: {result.stderr.strip() or result.stdout.strip()}")
+        return {"samples_per_s": float(found[1]), "samples_per_cpu_s": float(found[2])}
+
+    per_second = window(20)["samples_per_s"] / options.batch
+    return window(max(20, round(per_second * options.seconds)))
+
+
+# ---- the job
+
+
+def run_processes(options):
+    with tempfile.TemporaryDirectory(prefix="rubato-overhead-") as folder:
+        command = pinned(options, ROOT / "scripts" / "rubato", "train", job_file(options), "--no-progress",
+                         "--build-dir", options.build_dir, "--run-dir", f"{folder}/run", *settings_of(options))
+        launcher = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        try:
+            return measure_job(options, launcher, Path(folder) / "run" / "scheduler.json")
+        finally:
+            for _ in range(2):  # the second one kills the job
+                launcher.send_signal(signal.SIGINT)
+                time.sleep(0.3)
+            launcher.communicate()
+
+
+def measure_job(options, launcher, address):
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while True:
+        if launcher.poll() is not None:
+            raise Failure(f"the job ended: {launcher.stdout.read().strip()}")
+        if time.monotonic() > deadline:
+            raise Failure(f"the job does not train after {START_TIMEOUT_S:.0f} s")
+        try:
+            if address.exists() and SchedulerClient.read(address).status()["samples_done"] > 0:
+                break
+        except Unreachable:
+            pass  # it is only starting
+        time.sleep(0.1)
+    client = SchedulerClient.read(address)
+    time.sleep(WARM_UP_S)
+    before = look(client, launcher.pid)
+    time.sleep(options.seconds)
+    after = look(client, launcher.pid)
+    cpu_s = {node: after["cpu_s"][node] - before["cpu_s"][node] for node in after["cpu_s"]}
+    samples = after["samples"] - before["samples"]
+    result = figures(samples, after["at"] - before["at"], sum(cpu_s.values()))
+    return result | {"cpu_us_per_sample": {node: 1e6 * value / samples for node, value in cpu_s.items()}}
+
+
+def look(client, launcher_pid):
+    """The job at one moment: samples settled, CPU seconds of each process."""
+    status = client.status()
+    members = [*status["workers"], *status["servers"], status["evaluator"]]
+    pids = {"launcher": launcher_pid, "scheduler": client.pid} | {member["node"]: member["pid"] for member in members}
+    return {"at": time.monotonic(), "samples": status["samples_done"],
+            "cpu_s": {node: cpu_seconds(pid) for node, pid in pids.items()}}
+
+
+def cpu_seconds(pid):
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS_PER_S
+
+
+# ---- all of it
+
+
+def resolved_model(options):
+    with tempfile.TemporaryDirectory(prefix="rubato-overhead-") as folder:
+        command = [options.build_dir / "bin" / "rubato-scheduler", "--resolve", job_file(options), "--run-dir", folder]
+        result = subprocess.run([*command, *settings_of(options)], capture_output=True, text=True)
+        if result.returncode != 0:
+            raise Failure(result.stderr.strip())
+        return tomllib.loads((Path(folder) / "job.toml").read_text())["model"]["name"]
+
+
+def measure(options):
+    """For each round, the figures by name."""
+    model = resolved_model(options)
+    rounds = []
+    for number in range(options.rounds):
+        found = {"lean_loop": run_program(options, "lean_loop")} if model == "cnn" else {}
+        found["local_train"] = run_program(options, "local_train", model)
+        found["processes"] = run_processes(options)
+        rounds.append(found)
+        rates = ", ".join(f"{name} {of['samples_per_s']:,.0f}" for name, of in found.items())
+        print(f"round {number + 1}: samples/s: {rates}", file=sys.stderr, flush=True)
+    return rounds
+
+
+def median(rounds, name, key):
+    return statistics.median(found[name][key] for found in rounds)
+
+
+def median_ratio(rounds, name, by, key):
+    return statistics.median(found[name][key] / found[by][key] for found in rounds)
+
+
+def report(options, rounds):
+    """Prints the tables; returns the ratios and whether all are within their limits."""
+    print(f"{options.job}, batch {options.batch}, cores {options.cores}, medians of {options.rounds} rounds")
+    rows = [[name, f"{median(rounds, name, 'samples_per_s'):.0f}",
+             f"{1e6 / median(rounds, name, 'samples_per_cpu_s'):.1f}"] for name in rounds[0]]
+    print("\n".join(table(["", "samples/s", "CPU us/sample"], rows)))
+    parts = {node: statistics.median(found["processes"]["cpu_us_per_sample"][node] for found in rounds)
+             for node in rounds[0]["processes"]["cpu_us_per_sample"]}
+    print("  of processes: " + ", ".join(f"{node} {value:.1f}" for node, value in parts.items()) + "\n")
+
+    ratios = []
+    for name, by, limit in LIMITS:
+        if by not in rounds[0]:
+            continue
+        wall, cpu = (median_ratio(rounds, name, by, key) for key in ("samples_per_s", "samples_per_cpu_s"))
+        ratios.append({"ratio": f"{name} / {by}", "wall": wall, "cpu": cpu, "limit": limit, "within": wall >= limit})
+    rows = [[ratio["ratio"], f"{ratio['wall']:.3f}", f"{ratio['cpu']:.3f}", f"{ratio['limit']:.2f}",
+             "ok" if ratio["within"] else "TOO LOW"] for ratio in ratios]
+    print("\n".join(table(["ratio", "by the wall", "by the CPU", "at least", ""], rows)))
+    return ratios
+
+
+def main(words):
+    options = parse(words)
+    try:
+        rounds = measure(options)
+    except Failure as failure:
+        print(f"overhead: {failure}", file=sys.stderr)
+        return 2
+    ratios = report(options, rounds)
+    if options.json:
+        Path(options.json).write_text(json.dumps({"options": vars(options) | {"build_dir": str(options.build_dir)},
+                                                  "rounds": rounds, "ratios": ratios}, indent=2) + "\n")
+    return 0 if all(ratio["within"] for ratio in ratios) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
