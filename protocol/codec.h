@@ -17,7 +17,7 @@ struct Stamp {
   Identity from;
   NodeId to;
   std::uint64_t sequence = 0;
-  bool checksum_payload = true;  // off in shared memory, where bytes do not travel
+  bool checksum_payload = true;  // off between processes of one host, where bytes do not travel
 };
 
 struct Decoded {

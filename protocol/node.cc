@@ -5,18 +5,18 @@
 namespace rubato::protocol {
 
 Node::Node(transport::Endpoint& endpoint, std::uint64_t job_id, Environment environment, NodeListener& listener,
-           bool tracing)
+           NodeOptions options)
     : endpoint_(endpoint),
       job_id_(job_id),
       environment_(std::move(environment)),
       listener_(listener),
-      tracing_(tracing) {
+      options_(options) {
   endpoint_.on_frame([this](transport::PeerId peer, transport::Frame frame) { on_frame(peer, frame); });
 }
 
 void Node::host(Core& core, std::function<void(TimeNs)> after) {
   auto hosted = std::make_unique<Hosted>(Hosted{&core, std::move(after), {}, false});
-  hosted->out.tracing = tracing_;
+  hosted->out.tracing = options_.tracing;
   hosted_.push_back(std::move(hosted));
 }
 
@@ -98,7 +98,8 @@ void Node::send(const Hosted& hosted, Outbox::Outgoing outgoing) {
   }
   // The driver alone knows what was refused on the way to its cores.
   if (auto* beat = std::get_if<Heartbeat>(&outgoing.body)) beat->refused_frames = refused();
-  endpoint_.send(peer, encode({job_id_, hosted.core->identity(), outgoing.to, ++sequence_}, outgoing.body));
+  const Stamp stamp{job_id_, hosted.core->identity(), outgoing.to, ++sequence_, options_.checksum_bodies};
+  endpoint_.send(peer, encode(stamp, outgoing.body));
 }
 
 void Node::arm() {

@@ -29,6 +29,11 @@ struct Environment {
   std::function<void(TimeNs)> arm;
 };
 
+struct NodeOptions {
+  bool tracing = false;
+  bool checksum_bodies = true;  // of the frames it sends; headers always have one
+};
+
 // What a node's owner wants to hear.
 class NodeListener {
  public:
@@ -44,7 +49,7 @@ class Node {
  public:
   // `endpoint` and `listener` outlive the node.
   Node(transport::Endpoint& endpoint, std::uint64_t job_id, Environment environment, NodeListener& listener,
-       bool tracing = false);
+       NodeOptions options = {});
 
   // Adds a core, which outlives the node. `after` is called after every call into it.
   void host(Core& core, std::function<void(TimeNs)> after = {});
@@ -77,7 +82,7 @@ class Node {
   const std::uint64_t job_id_;
   const Environment environment_;
   NodeListener& listener_;
-  const bool tracing_;
+  const NodeOptions options_;
   std::vector<std::unique_ptr<Hosted>> hosted_;
   std::map<NodeId, transport::PeerId> peers_;
   std::uint64_t sequence_ = 0, refused_ = 0;

@@ -36,11 +36,11 @@ std::string listen_address(const Job& job, std::uint64_t job_id, NodeId node) {
   return fmt::format("ipc://@rubato-{:016x}-{}", job_id, node.name());
 }
 
-Result<std::unique_ptr<Process>> Process::open(const ProcessOptions& options) {
+Result<std::unique_ptr<Process>> Process::open(const Job& job, const ProcessOptions& options) {
   transport::tune_allocator();
   std::unique_ptr<Process> process(new Process(options));
   RUBATO_ASSIGN(process->endpoint_, transport::make_zmq_endpoint(process->loop_));
-  if (options.trace) {
+  if (job.debug.trace) {
     const std::string dir = options.run_dir + "/trace";
     ::mkdir(dir.c_str(), 0777);  // others make it too; opening the file tells
     const std::string path = dir + "/" + options.node.name() + ".jsonl";
@@ -50,7 +50,9 @@ Result<std::unique_ptr<Process>> Process::open(const ProcessOptions& options) {
   Process* self = process.get();
   process->timer_.emplace(process->loop_, [self] { self->node_->wake(); });
   const Environment environment{[] { return steady_now(); }, [self](TimeNs at) { self->timer_->arm(at); }};
-  process->node_ = std::make_unique<Node>(*process->endpoint_, options.job_id, environment, *process, options.trace);
+  // Between processes of one host bytes are copied by the kernel, not carried over a wire.
+  const NodeOptions node_options{.tracing = job.debug.trace, .checksum_bodies = job.cluster.transport != "ipc"};
+  process->node_ = std::make_unique<Node>(*process->endpoint_, options.job_id, environment, *process, node_options);
   RUBATO_TRY(process->loop_.on_signal([self](int number) {
     if (self->interrupt_)
       self->interrupt_();

@@ -33,14 +33,13 @@ struct ProcessOptions {
   NodeId node;  // names log and trace; the first of several cores
   std::uint64_t job_id = 0;
   std::string run_dir;
-  bool trace = false;
   int lifeline = -1;  // a pipe whose other end only the launcher holds
 };
 
 class Process final : public NodeListener {
  public:
   // Errors: kNetwork, kStorage, kUsage.
-  [[nodiscard]] static Result<std::unique_ptr<Process>> open(const ProcessOptions& options);
+  [[nodiscard]] static Result<std::unique_ptr<Process>> open(const Job& job, const ProcessOptions& options);
   ~Process() override;
 
   [[nodiscard]] transport::Loop& loop() { return loop_; }

@@ -66,8 +66,8 @@ class Scheduler {
       : job_(job), options_(options), job_id_(random_u64()), core_(job, protocol::timing_of(job)) {}
 
   Status open() {
-    RUBATO_ASSIGN(process_, protocol::Process::open(
-                                {kSchedulerNode, job_id_, options_.run_dir, job_.debug.trace, options_.lifeline}));
+    RUBATO_ASSIGN(process_,
+                  protocol::Process::open(job_, {kSchedulerNode, job_id_, options_.run_dir, options_.lifeline}));
     RUBATO_ASSIGN(RunFiles files, RunFiles::open(options_.run_dir));
     files_.emplace(std::move(files));
     RUBATO_ASSIGN(const std::string address,

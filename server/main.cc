@@ -20,7 +20,7 @@ Result<int> start(const protocol::MemberOptions& options) {
   const auto shards = static_cast<std::uint32_t>(job.cluster.shard_threads);
   const NodeId first = server_node(options.rank * shards);
   RUBATO_ASSIGN(auto process,
-                protocol::Process::open({first, scheduler.job_id, options.run_dir, job.debug.trace, options.lifeline}));
+                protocol::Process::open(job, {first, scheduler.job_id, options.run_dir, options.lifeline}));
   protocol::Register details = protocol::registration(job);
   RUBATO_ASSIGN(details.address, process->endpoint().listen(protocol::listen_address(job, scheduler.job_id, first)));
   RUBATO_TRY(process->node().connect(kSchedulerNode, scheduler.address));

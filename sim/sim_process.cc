@@ -10,7 +10,8 @@ SimProcess::SimProcess(transport::SimNetwork& network, std::string host, std::ui
                        protocol::NodeListener& listener, bool tracing)
     : network_(network), host_(std::move(host)), endpoint_(network.endpoint(host_)) {
   const protocol::Environment environment{[this] { return network_.now(); }, [this](TimeNs time) { arm(time); }};
-  node_ = std::make_unique<protocol::Node>(*endpoint_, job_id, environment, listener, tracing);
+  node_ = std::make_unique<protocol::Node>(*endpoint_, job_id, environment, listener,
+                                           protocol::NodeOptions{.tracing = tracing});
   const auto listening = endpoint_->listen(address(host_));
   RUBATO_CHECK(listening.ok(), "{}", listening.error().message);
 }

@@ -54,7 +54,7 @@ Result<int> start(const protocol::MemberOptions& options, bool evaluator) {
   RUBATO_ASSIGN(const Job job, load_job(options.job_file));
   RUBATO_ASSIGN(const auto scheduler, protocol::parse_scheduler_address(options.scheduler));
   RUBATO_ASSIGN(auto process,
-                protocol::Process::open({self, scheduler.job_id, options.run_dir, job.debug.trace, options.lifeline}));
+                protocol::Process::open(job, {self, scheduler.job_id, options.run_dir, options.lifeline}));
   RUBATO_ASSIGN(auto trainer, Trainer::open(job, self, options.run_dir));
   log::debug("computing on {}", trainer->device_description());
   RUBATO_TRY(process->node().connect(kSchedulerNode, scheduler.address));
