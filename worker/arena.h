@@ -5,6 +5,7 @@
 // Thread-safety: a pool belongs to one thread; Payloads of its arenas may be dropped on any.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <memory>
 #include <new>

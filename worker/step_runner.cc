@@ -11,39 +11,30 @@ namespace {
 
 using protocol::LeafNode;
 
-// The sums that wait for their right sibling, by level.
-using Waiting = std::map<std::uint8_t, ArenaRef>;
-
 void add_floats(std::span<float> into, std::span<const float> from) {
   for (std::size_t i = 0; i < into.size(); ++i) into[i] += from[i];
 }
 
-// Whether any leaf of a node has samples.
-bool has_samples(LeafNode node, std::uint32_t leaves, const protocol::BatchRange& batch) {
-  if (!protocol::exists(node, leaves)) return false;
-  // Longer leaves come first (base/partition.h), so the first leaf tells.
-  return leaf_of_batch({batch.first, batch.count}, leaves, node.first_leaf()).count > 0;
+Part leaf_part(const protocol::StepGrant& step, std::uint64_t leaf) {
+  return leaf_of_batch({step.batch.first, step.batch.count}, step.leaves, leaf);
 }
 
-// Where the sum that is complete at `leaf` goes: the waiting left siblings to add, on the way up, and the
-// level at which it waits for a right sibling, or `top` where it is complete.
-struct WayUp {
-  std::vector<std::uint8_t> add;  // levels
-  std::uint8_t stops = 0;
-};
-WayUp way_up(LeafNode leaf, std::uint8_t top, std::uint32_t leaves, const protocol::BatchRange& batch,
-             const Waiting& waiting) {
-  WayUp way;
-  while (leaf.level < top) {
-    if (leaf.index % 2 == 1) {
-      if (waiting.count(leaf.level) != 0) way.add.push_back(leaf.level);
-    } else if (has_samples(leaf.sibling(), leaves, batch)) {
+// Longer leaves come first (base/partition.h), so the first leaf of a node tells.
+bool has_samples(const protocol::StepGrant& step, LeafNode node) {
+  return protocol::exists(node, step.leaves) && leaf_part(step, node.first_leaf()).count > 0;
+}
+
+// How many sums of left siblings the gradient of `leaf` completes, on its way up to `top`. They are the last
+// ones put aside: whoever is completed later stands higher in the tree.
+std::size_t siblings_completed(const protocol::StepGrant& step, LeafNode leaf, LeafNode top) {
+  std::size_t count = 0;
+  for (; leaf.level < top.level; leaf = leaf.parent()) {
+    if (leaf.index % 2 == 1)
+      ++count;
+    else if (has_samples(step, leaf.sibling()))
       break;
-    }
-    leaf = leaf.parent();
   }
-  way.stops = leaf.level;
-  return way;
+  return count;
 }
 
 }  // namespace
@@ -51,34 +42,27 @@ WayUp way_up(LeafNode leaf, std::uint8_t top, std::uint32_t leaves, const protoc
 // Gives the model its buffers, and, in the leaf that completes a node, sends slices on their way.
 class StepRunner::Sink final : public model::GradientSink {
  public:
-  Sink(const StepRunner& runner, ArenaRef arena, const Node& node, const WayUp& way, const Waiting& waiting,
-       const Report* report)
-      : runner_(runner), arena_(std::move(arena)), node_(node), way_(way), waiting_(waiting), report_(report) {
-    for (std::size_t slice = 0; slice < runner.layout_.slices(); ++slice)
-      missing_.push_back(runner.layout_.pieces(slice));
-  }
+  // Without a report it only keeps the gradient.
+  Sink(StepRunner& runner, const ArenaRef& gradient, const Node& node, std::size_t siblings, const Report* report)
+      : runner_(runner), gradient_(gradient), node_(node), siblings_(siblings), report_(report) {}
 
   std::span<float> gradient_buffer(std::size_t parameter) override {
     const auto [first, count] = runner_.layout_.parameter(parameter);
-    return arena_->part(first, count);
+    return gradient_->part(first, count);
   }
   void ready(std::size_t parameter) override {
     if (report_ == nullptr) return;
-    const auto [first, count] = runner_.layout_.parameter(parameter);
-    for (std::uint8_t level : way_.add)
-      add_floats(arena_->part(first, count), std::as_const(*waiting_.at(level)).part(first, count));
+    runner_.add_siblings(*gradient_, siblings_, runner_.layout_.parameter(parameter));
     for (SliceId slice : runner_.layout_.slices_of(parameter))
-      if (--missing_[slice] == 0) runner_.report_slice(arena_, node_, slice, *report_);
+      if (--runner_.missing_[slice] == 0) runner_.report_slice(gradient_, node_, slice, *report_);
   }
 
  private:
-  const StepRunner& runner_;
-  ArenaRef arena_;
+  StepRunner& runner_;
+  const ArenaRef& gradient_;
   const Node& node_;
-  const WayUp& way_;
-  const Waiting& waiting_;
+  const std::size_t siblings_;
   const Report* report_;
-  std::vector<std::size_t> missing_;  // pieces of each slice
 };
 
 model::Batch model_batch(const data::BatchBuffer& buffer, std::uint64_t epoch) {
@@ -99,63 +83,70 @@ StepRunner::StepRunner(const Job& job, std::uint32_t rank, model::Model& model, 
 Result<StepComputed> StepRunner::run(const ComputeStep& order, model::WeightSource& weights, const Report& report) {
   StepComputed computed;
   computed.clock = order.step.clock;
-  for (const LeafNode& node : order.step.nodes) RUBATO_TRY(run_node(order, node, weights, report, computed));
+  for (const LeafNode& node : order.step.nodes) RUBATO_TRY(run_node(order.step, node, weights, report, computed));
   return computed;
 }
 
-Status StepRunner::run_node(const ComputeStep& order, LeafNode top, model::WeightSource& weights, const Report& report,
-                            StepComputed& computed) {
-  const protocol::StepGrant& step = order.step;
-  const auto leaf_part = [&](std::uint64_t leaf) {
-    return leaf_of_batch({step.batch.first, step.batch.count}, step.leaves, leaf);
-  };
+Status StepRunner::run_node(const protocol::StepGrant& step, LeafNode top, model::WeightSource& weights,
+                            const Report& report, StepComputed& computed) {
   Node node{top, step.clock, 0};
   std::uint64_t last_leaf = 0;
   for (std::uint64_t leaf = top.first_leaf(); leaf < protocol::end_leaf(top, step.leaves); ++leaf) {
-    node.samples += leaf_part(leaf).count;
-    if (leaf_part(leaf).count > 0) last_leaf = leaf;
+    const std::uint64_t samples = leaf_part(step, leaf).count;
+    node.samples += samples;
+    if (samples > 0) last_leaf = leaf;
   }
-  if (node.samples == 0) {
-    for (std::size_t slice = 0; slice < layout_.slices(); ++slice)
-      report(SliceGradient{step.clock, static_cast<SliceId>(slice), top, 0, {}});
-    return {};
-  }
+  if (node.samples == 0) return run_empty_node(node, weights, report);
 
-  Waiting waiting;
+  siblings_.clear();  // what the node before, or an error in it, has left
   for (std::uint64_t leaf = top.first_leaf(); leaf <= last_leaf; ++leaf) {
-    const Part part = leaf_part(leaf);
-    if (part.count == 0) continue;
+    const Part part = leaf_part(step, leaf);
     const bool completes = leaf == last_leaf;
     const bool early = completes && clip_norm_ == 0.0;
-    const WayUp way = way_up({0, static_cast<std::uint32_t>(leaf)}, top.level, step.leaves, step.batch, waiting);
+    const std::size_t siblings = siblings_completed(step, {0, static_cast<std::uint32_t>(leaf)}, top);
     RUBATO_TRY(loader_.gather({step.batch.epoch, part.first, part.count}, batch_));
-    const model::Batch batch = model_batch(batch_, step.batch.epoch);
 
     ArenaRef gradient = arenas_.take();
-    Sink sink(*this, gradient, node, way, waiting, early ? &report : nullptr);
-    RUBATO_ASSIGN(const model::LeafStats stats, model_.train_leaf(batch, weights, sink));
+    if (early) count_pieces();
+    Sink sink(*this, gradient, node, siblings, early ? &report : nullptr);
+    RUBATO_ASSIGN(const model::LeafStats stats,
+                  model_.train_leaf(model_batch(batch_, step.batch.epoch), weights, sink));
     computed.loss_sum += stats.loss_sum;
     computed.samples += static_cast<std::uint64_t>(stats.samples);
     computed.correct += static_cast<std::uint64_t>(stats.correct);
     if (early) continue;
 
     if (clip_norm_ > 0.0) clip(*gradient, part.count);
-    for (std::uint8_t level : way.add) {
-      add(*gradient, *waiting.at(level));
-      waiting.erase(level);
-    }
+    add_siblings(*gradient, siblings, {0, layout_.floats()});
+    siblings_.resize(siblings_.size() - siblings);
     if (completes) {
-      for (std::size_t slice = 0; slice < layout_.slices(); ++slice)
-        report_slice(gradient, node, static_cast<SliceId>(slice), report);
+      for (SliceId slice = 0; slice < layout_.slices(); ++slice) report_slice(gradient, node, slice, report);
     } else {
-      waiting[way.stops] = std::move(gradient);
+      siblings_.push_back(std::move(gradient));
     }
   }
   return {};
 }
 
-void StepRunner::add(Arena& into, const Arena& from) const {
-  add_floats(into.part(0, layout_.floats()), from.part(0, layout_.floats()));
+// The weights are waited for all the same: leaves of a worker that dies may be added to this step, and once
+// its slices are pushed the servers need keep these weights for nobody (docs/protocol.md, rule 8).
+Status StepRunner::run_empty_node(const Node& node, model::WeightSource& weights, const Report& report) const {
+  for (std::size_t parameter = 0; parameter < layout_.parameters(); ++parameter)
+    if (weights.weights(parameter).empty())
+      return Error{Cause::kInterrupted, "the weights of an empty step did not come"};
+  for (SliceId slice = 0; slice < layout_.slices(); ++slice) report(SliceGradient{node.clock, slice, node.node, 0, {}});
+  return {};
+}
+
+void StepRunner::count_pieces() {
+  missing_.resize(layout_.slices());
+  for (std::size_t slice = 0; slice < layout_.slices(); ++slice) missing_[slice] = layout_.pieces(slice);
+}
+
+// Adds the last `count` sums that were put aside, the lowest in the tree first.
+void StepRunner::add_siblings(Arena& gradient, std::size_t count, SliceLayout::Range range) const {
+  for (std::size_t i = siblings_.size(); i > siblings_.size() - count; --i)
+    add_floats(gradient.part(range.first, range.count), siblings_[i - 1]->part(range.first, range.count));
 }
 
 // Scales the gradient so that the norm of its mean over the samples is at most clip_norm (Pascanu et al.,

@@ -10,8 +10,6 @@
 #pragma once
 
 #include <functional>
-#include <map>
-#include <optional>
 #include <vector>
 
 #include "base/job.h"
@@ -46,10 +44,12 @@ class StepRunner {
     std::uint64_t samples = 0;  // of all its leaves
   };
 
-  [[nodiscard]] Status run_node(const ComputeStep& order, protocol::LeafNode node, model::WeightSource& weights,
+  [[nodiscard]] Status run_node(const protocol::StepGrant& step, protocol::LeafNode top, model::WeightSource& weights,
                                 const Report& report, StepComputed& computed);
+  [[nodiscard]] Status run_empty_node(const Node& node, model::WeightSource& weights, const Report& report) const;
   void clip(Arena& gradient, std::uint64_t samples) const;
-  void add(Arena& into, const Arena& from) const;
+  void count_pieces();
+  void add_siblings(Arena& gradient, std::size_t count, SliceLayout::Range range) const;
   void report_slice(const ArenaRef& gradient, const Node& node, SliceId slice, const Report& report) const;
 
   const std::uint32_t rank_;
@@ -59,7 +59,10 @@ class StepRunner {
   data::Loader& loader_;
   const SliceLayout& layout_;
   ArenaPool arenas_;
+  // Kept for their storage from step to step.
   data::BatchBuffer batch_;
+  std::vector<ArenaRef> siblings_;    // sums that wait for that of their right sibling, the lowest last
+  std::vector<std::size_t> missing_;  // of each slice, pieces that are not ready yet
 };
 
 }  // namespace rubato::worker
