@@ -20,7 +20,7 @@ packages=(
 for argument in "$@"; do
   case "$argument" in
     --test) packages+=(clang-format clang-tidy) ;;
-    --parity) packages+=(python3-torch) ;;
+    --parity) packages+=(python3-torch libopenblas0-openmp) ;; # without a fast BLAS it takes hours
     -h | --help) usage && exit 0 ;;
     *) die "unknown argument $argument (try --help)" ;;
   esac
