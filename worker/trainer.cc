@@ -103,10 +103,7 @@ std::span<const float> Trainer::weights(std::size_t parameter) {
     const TimeNs began = steady_now();
     std::optional<ComputeOrder> order = (*next_order_)();
     blocked_ns_ += static_cast<std::uint64_t>(steady_now() - began);
-    if (!order || std::holds_alternative<StopComputing>(*order)) {
-      put_aside_.emplace_front(StopComputing{});
-      return {};
-    }
+    if (!order || std::holds_alternative<StopComputing>(*order)) return {};  // the step, and run(), end
     if (const auto* slice = std::get_if<SliceWeights>(&*order))
       table_->take(*slice);
     else

@@ -1,0 +1,226 @@
+// What an evaluator computes, and the files that it writes.
+#include "worker/evaluation.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <numeric>
+#include <sstream>
+
+#include "base/hash.h"
+#include "base/rng.h"
+#include "data/safetensors.h"
+#include "tests/base/temp_directory.h"
+#include "tests/data/idx_files.h"
+#include "worker/trainer.h"
+
+namespace rubato::worker {
+namespace {
+
+using data::test::idx_bytes;
+using data::test::write_bytes;
+using testing::HasSubstr;
+
+constexpr std::uint32_t kHeight = 2, kWidth = 3, kTestSamples = 11;
+
+// Three classes of random images, in idx files.
+Job mlp_job(const test::TempDirectory& directory) {
+  Job job;
+  job.model.hidden = {8};
+  job.data.classes = 3;
+  job.evaluation.batch = 4;  // the last of three batches is short
+  RandomStream random(stream_key(4, "images"));
+  const auto write = [&](const std::string& name, std::uint32_t samples, std::string& inputs, std::string& labels) {
+    std::string pixels, classes;
+    for (std::uint32_t i = 0; i < samples; ++i) {
+      for (std::uint32_t pixel = 0; pixel < kHeight * kWidth; ++pixel) pixels += static_cast<char>(random.below(256));
+      classes += static_cast<char>(i % 3);
+    }
+    inputs = directory.file(name + "-inputs");
+    labels = directory.file(name + "-labels");
+    write_bytes(inputs, idx_bytes({samples, kHeight, kWidth}, pixels));
+    write_bytes(labels, idx_bytes({samples}, classes));
+  };
+  write("train", 12, job.data.train_inputs, job.data.train_labels);
+  write("test", kTestSamples, job.data.test_inputs, job.data.test_labels);
+  return job;
+}
+
+Job quadratic_job() {
+  Job job;
+  job.model.name = "quadratic";
+  job.model.size = 40;
+  job.data.kind = "synthetic";
+  job.data.samples = 32;
+  return job;
+}
+
+class EvaluatorTest : public testing::Test {
+ protected:
+  void open(const Job& job) {
+    job_ = job;
+    trainer_ = Trainer::open(job, evaluator_node(0), directory_.path().string()).value();
+    routing_ = {1, protocol::cut_slices(trainer_->manifest(), 64, 2), {"a", "b"}};
+    trainer_->set_routing(routing_);
+    RandomStream random(stream_key(6, "weights"));
+    for (const ParameterSpec& spec : trainer_->manifest()) {
+      weights_.emplace_back(static_cast<std::size_t>(spec.elements()));
+      for (float& value : weights_.back()) value = unit_float(random.next_u32()) - 0.5f;
+    }
+  }
+
+  [[nodiscard]] EvaluateWeights order(bool final, std::uint64_t snapshot = 3) const {
+    EvaluateWeights order{{snapshot, 0, 17, final}, {}};
+    for (const protocol::SliceSpec& slice : routing_.slices) {
+      std::vector<float> values;
+      for (const protocol::Piece& piece : slice.pieces) {
+        const auto first = weights_[piece.parameter].begin() + static_cast<std::ptrdiff_t>(piece.first);
+        values.insert(values.end(), first, first + static_cast<std::ptrdiff_t>(piece.count));
+      }
+      order.slices.push_back(Payload::of_floats(values));
+    }
+    return order;
+  }
+
+  ComputeReport evaluate(const EvaluateWeights& order) {
+    std::vector<ComputeReport> reports;
+    std::optional<ComputeOrder> next = order;
+    trainer_->run([&] { return std::exchange(next, std::nullopt); },
+                  [&](ComputeReport report) { reports.push_back(std::move(report)); });
+    EXPECT_EQ(reports.size(), 1u);
+    return reports.empty() ? ComputeFailed{} : reports.front();
+  }
+  protocol::EvaluationDone done(const EvaluateWeights& order) {
+    const ComputeReport report = evaluate(order);
+    if (const auto* failed = std::get_if<ComputeFailed>(&report)) ADD_FAILURE() << failed->error.message;
+    return std::holds_alternative<Evaluated>(report) ? std::get<Evaluated>(report).done : protocol::EvaluationDone{};
+  }
+
+  [[nodiscard]] std::string path(const std::string& name) const { return directory_.file(name); }
+  [[nodiscard]] std::string text(const std::string& name) const {
+    std::stringstream text;
+    text << std::ifstream(path(name)).rdbuf();
+    return text.str();
+  }
+
+  test::TempDirectory directory_;
+  Job job_;
+  std::unique_ptr<Trainer> trainer_;
+  protocol::RoutingTable routing_;
+  std::vector<std::vector<float>> weights_;
+};
+
+TEST_F(EvaluatorTest, FiguresOfTheWholeTestSet) {
+  open(mlp_job(directory_));
+  const protocol::EvaluationDone result = done(order(false));
+  EXPECT_EQ(result.snapshot, 3u);
+  EXPECT_TRUE(result.evaluated);
+  EXPECT_TRUE(result.weights_sha256.empty());
+  EXPECT_GT(result.loss, 0.0);
+
+  const auto details = nlohmann::json::parse(result.details_json);
+  EXPECT_EQ(details["samples"], kTestSamples);
+  EXPECT_EQ(details["accuracy"], result.accuracy);
+  EXPECT_EQ(details["macro"]["precision"], result.precision_macro);
+  EXPECT_EQ(details["macro"]["recall"], result.recall_macro);
+  EXPECT_EQ(details["macro"]["f1"], result.f1_macro);
+  std::int64_t right = 0;
+  for (std::size_t c = 0; c < 3; ++c) right += details["confusion"][c][c].get<std::int64_t>();
+  EXPECT_DOUBLE_EQ(result.accuracy, static_cast<double>(right) / kTestSamples);
+  EXPECT_THAT(text("evaluation.txt"), HasSubstr("accuracy"));
+}
+
+// However the test set is cut into batches.
+TEST_F(EvaluatorTest, TheBatchSizeChangesNoFigure) {
+  Job job = mlp_job(directory_);
+  open(job);
+  const protocol::EvaluationDone small = done(order(false));
+  job.evaluation.batch = 500;
+  weights_.clear();
+  open(job);
+  const protocol::EvaluationDone large = done(order(false));
+  EXPECT_NEAR(small.loss, large.loss, 1e-6);
+  EXPECT_EQ(small.details_json, large.details_json);
+}
+
+TEST_F(EvaluatorTest, TheFinalOneWritesTheWeightsAndTheirHash) {
+  open(mlp_job(directory_));
+  EXPECT_TRUE(done(order(false)).weights_sha256.empty());
+  EXPECT_FALSE(std::filesystem::exists(path("final.safetensors")));
+
+  const protocol::EvaluationDone result = done(order(true, 4));
+  const auto file = data::read_safetensors(path("final.safetensors"));
+  ASSERT_TRUE(file.ok()) << file.error().message;
+  Sha256 hash;
+  ASSERT_EQ(file->tensors.size(), weights_.size());
+  for (std::size_t p = 0; p < weights_.size(); ++p) {
+    EXPECT_EQ(file->tensors[p].name, trainer_->manifest()[p].name);
+    EXPECT_EQ(file->tensors[p].shape, trainer_->manifest()[p].shape);
+    EXPECT_EQ(file->tensors[p].values, weights_[p]);
+    hash.update(std::as_bytes(std::span(weights_[p])));
+  }
+  EXPECT_EQ(result.weights_sha256, hash.hex());
+  EXPECT_EQ(file->metadata.at("format"), "pt");
+}
+
+TEST_F(EvaluatorTest, AModelThatPredictsNothingHasALossAlone) {
+  open(quadratic_job());
+  const protocol::EvaluationDone result = done(order(true));
+  EXPECT_TRUE(result.evaluated);
+  const auto test_set = data::open_dataset(job_, data::Split::kTest).value();
+  std::vector<std::uint64_t> ids(test_set->size());
+  std::iota(ids.begin(), ids.end(), std::uint64_t{0});
+  data::BatchBuffer batch;
+  test_set->gather(ids, batch);
+  double loss = 0.0;
+  for (std::size_t i = 0; i < batch.targets.size(); ++i)
+    loss += 0.5 * std::pow(static_cast<double>(weights_[0][i % 40]) - batch.targets[i], 2.0);
+  EXPECT_NEAR(result.loss, loss / static_cast<double>(test_set->size()), 1e-9);
+  EXPECT_TRUE(std::isnan(result.accuracy) && std::isnan(result.f1_macro));
+  EXPECT_TRUE(result.details_json.empty());
+  EXPECT_FALSE(std::filesystem::exists(path("evaluation.txt")));
+  EXPECT_EQ(result.weights_sha256, sha256_hex(std::as_bytes(std::span(weights_[0]))));
+}
+
+TEST_F(EvaluatorTest, WithoutATestSetTheWeightsAreWritten) {
+  Job job = mlp_job(directory_);
+  job.evaluation.enabled = false;
+  job.data.test_inputs = job.data.test_labels = "/nowhere";
+  open(job);
+  const protocol::EvaluationDone result = done(order(true));
+  EXPECT_FALSE(result.evaluated);
+  EXPECT_EQ(result.weights_sha256.size(), 64u);
+  EXPECT_TRUE(std::filesystem::exists(path("final.safetensors")));
+}
+
+TEST_F(EvaluatorTest, EachSnapshotIsReadWithItsOwnWeights) {
+  open(mlp_job(directory_));
+  const double before = done(order(false, 1)).loss;
+  for (auto& parameter : weights_)
+    for (float& value : parameter) value *= 3.0f;
+  const double after = done(order(false, 2)).loss;
+  EXPECT_NE(before, after);
+  for (auto& parameter : weights_)
+    for (float& value : parameter) value /= 3.0f;
+  EXPECT_NEAR(done(order(false, 3)).loss, before, 1e-6);
+}
+
+TEST_F(EvaluatorTest, AFileThatCannotBeWrittenIsSaid) {
+  open(mlp_job(directory_));
+  for (const char* name : {"evaluation.txt", "final.safetensors"}) {
+    std::filesystem::create_directory(path(name));
+    const ComputeReport report = evaluate(order(true));
+    ASSERT_TRUE(std::holds_alternative<ComputeFailed>(report)) << name;
+    EXPECT_EQ(std::get<ComputeFailed>(report).error.cause, Cause::kStorage);
+    EXPECT_THAT(std::get<ComputeFailed>(report).error.message, HasSubstr(path(name)));
+    std::filesystem::remove(path(name));
+  }
+  EXPECT_EQ(done(order(true)).weights_sha256.size(), 64u);
+}
+
+}  // namespace
+}  // namespace rubato::worker
