@@ -6,7 +6,7 @@ has ended, shows what the logs and the scheduler say, and obeys Ctrl-C.
 
 import time
 
-from .failure import ExitCode, describe_end, exit_code_of
+from .failure import ExitCode, describe_end
 from .log_file import LogLine
 from .metrics import MetricsFile
 from .processes import Child, Processes
@@ -26,7 +26,6 @@ TERMINATE_GRACE_S = 1.0
 SCHEDULER_GRACE_S = 8.0
 # An evaluator is not part of the training, so it may die and be started again, but not for ever.
 EVALUATOR_STARTS_MAX = 4
-REPEATING = {ExitCode.USAGE, ExitCode.DATA, ExitCode.DEVICE, ExitCode.STORAGE, ExitCode.REFUSED}
 
 
 class Supervisor:
@@ -49,6 +48,7 @@ class Supervisor:
         self._draining = False
         self._evaluator_starts = 1
         self._lost: str | None = None  # the server that the job cannot go on without
+        self._errors_shown: set[str] = set()
         self._deadline: float | None = None  # for the scheduler to end
         self._next_status = 0.0
 
@@ -88,7 +88,11 @@ class Supervisor:
 
     def _tell_failure(self, child: Child) -> None:
         how = f"{child.node} {describe_end(child.return_code)}"
-        if child.role == "server":
+        if child.return_code == ExitCode.PEER_LOST:
+            # It says that somebody else is lost; so does the scheduler, and better.
+            if child.role == "server":
+                self._start_deadline()
+        elif child.role == "server":
             self._progress.say(f"{how}; the job cannot go on without it, stopping")
             self._lost = self._lost or child.node
             self._start_deadline()
@@ -103,7 +107,9 @@ class Supervisor:
         return (
             self._evaluator_starts < EVALUATOR_STARTS_MAX
             and self._stop.count == 0
-            and exit_code_of(child.return_code) not in REPEATING
+            and self._lost is None
+            # Killed or crashed. One that says why it ends would end the same way again, or because the job does.
+            and (child.return_code < 0 or child.return_code == ExitCode.INTERNAL)
         )
 
     def _start_deadline(self) -> None:
@@ -150,7 +156,12 @@ class Supervisor:
                 self._progress.say(f"{line.level}: {line.node}: {line.text}")
 
     def _is_news(self, line: LogLine) -> bool:
-        """Once a server or the scheduler is gone, the others' complaints about it are left to their logs."""
+        """An error that ends the job is logged by all whom the scheduler tells of it, and shown once. And once a
+        server or the scheduler is gone, the others' complaints about it are left to their logs."""
+        if line.is_error:
+            if line.text in self._errors_shown:
+                return False
+            self._errors_shown.add(line.text)
         over = self._lost or self._has_ended("scheduler")
         return not over or line.node in ("scheduler", self._lost)
 
