@@ -1,0 +1,27 @@
+"""The checker of tests/checker on a run that was traced (debug.trace = true)."""
+
+import json
+import subprocess
+import sys
+import tomllib
+
+from run import ROOT, Run
+
+CHECKER = ROOT / "tests" / "checker" / "check_trace.py"
+
+
+def check(run: Run, complete: bool = True) -> subprocess.CompletedProcess:
+    """`complete`: the job came to its end, and was not cut off."""
+    job = tomllib.loads((run.run_dir / "job.toml").read_text())
+    start = next(line for line in run.metrics() if line["event"] == "start")
+    mode = job["consistency"]["mode"]
+    described = {"mode": mode, "bound": bound(mode), "aggregate": mode == "bsp", "workers": job["cluster"]["workers"],
+                 "slices": start["slices"], "leaves": job["train"]["micro_batches"], "complete": complete}
+    description = run.run_dir / "run.json"
+    description.write_text(json.dumps(described))
+    return subprocess.run([sys.executable, CHECKER, description, run.run_dir / "trace"], capture_output=True, text=True)
+
+
+def bound(mode: str) -> int:
+    name, _, steps = mode.partition(":")
+    return int(steps) if name == "ssp" else {"bsp": 0, "asp": -1}[name]
