@@ -273,7 +273,7 @@ void ShardCore::on(const Envelope& envelope, const protocol::Pull& pull, Outbox&
 
 // ---- snapshots --------------------------------------------------------------------------------------
 
-void ShardCore::on(TimeNs /*now*/, const Envelope& envelope, const protocol::Snapshot& message, Outbox& out) {
+void ShardCore::on(TimeNs now, const Envelope& envelope, const protocol::Snapshot& message, Outbox& out) {
   // Said again, or late. Where it is held whole, every heartbeat says so.
   if (message.id <= released_snapshot_ || state_.find_snapshot(message.id) != nullptr) return;
   if (state_.snapshots.size() >= kSnapshotsMax) return state_.refuse(envelope, "too many snapshots are held", out);
@@ -283,7 +283,7 @@ void ShardCore::on(TimeNs /*now*/, const Envelope& envelope, const protocol::Sna
   for (const auto& slice : slices_) {
     if (slice != nullptr) slice->hold(snapshot, out);
   }
-  report_snapshots(false, out);
+  beat(now, out);  // in bsp, the grant of the step that leads to it waits for this word
 }
 
 void ShardCore::on(TimeNs /*now*/, const Envelope& /*envelope*/, const protocol::SnapshotRelease& message,

@@ -4,6 +4,7 @@
 namespace rubato::server {
 namespace {
 
+using protocol::Heartbeat;
 using protocol::Pull;
 using protocol::PushAck;
 using protocol::Snapshot;
@@ -139,7 +140,17 @@ TEST(Snapshots, HasABoundAndTakesTheNextOnceOneIsReleased) {
   EXPECT_TRUE(shard.sent<SnapshotTaken>().empty());
   shard.scheduler(SnapshotRelease{1});
   shard.scheduler(Snapshot{kSnapshotsMax + 1, 0});
-  EXPECT_EQ(shard.sent<SnapshotTaken>().size(), 1u);
+  EXPECT_EQ(shard.sent<SnapshotTaken>().back().id, kSnapshotsMax + 1);
+}
+
+// The scheduler holds grants back until it has this word; the next heartbeat would be late.
+TEST(Snapshots, AreConfirmedAtOnce) {
+  Shard shard = shard_of("bsp", 1);
+  (void)shard.sent<Heartbeat>();
+  shard.scheduler(Snapshot{1, 5});
+  const auto beats = shard.sent<Heartbeat>();
+  ASSERT_EQ(beats.size(), 1u);
+  EXPECT_EQ(beats[0].snapshot, 1u);
 }
 
 // All snapshots of many versions, each also kept by a reader, and readers that never let go.
