@@ -46,8 +46,8 @@ class SchedulerCore final : public protocol::Core {
   void wake(TimeNs now, protocol::Outbox& out) override;
   [[nodiscard]] TimeNs deadline() const override { return phase_ == Phase::kOver ? kNever : next_sweep_; }
 
-  // A member's process ended; the launcher says so at once. `code` as a shell gives it: negative for a
-  // signal.
+  // A member's process ended; the launcher says so at once. `node`: the process, so a server by its
+  // process's rank. `code`: negative for a signal.
   void member_exited(TimeNs now, NodeId node, int code, protocol::Outbox& out);
   // The first Ctrl-C.
   void drain(TimeNs now, protocol::Outbox& out);
@@ -85,8 +85,9 @@ class SchedulerCore final : public protocol::Core {
   void grant_all(TimeNs now, protocol::Outbox& out);
   void grant(TimeNs now, Member& worker, protocol::Outbox& out);
   [[nodiscard]] std::optional<protocol::StepGrant> make_grant(TimeNs now, const Member& worker, protocol::Outbox& out);
+  void announce_snapshots(TimeNs now, protocol::Outbox& out);
   void announce_snapshot(TimeNs now, const EpochPlan& plan, protocol::Outbox& out);
-  void close_epochs(TimeNs now);
+  void close_epochs(TimeNs now, protocol::Outbox& out);
   void send_grants(const Member& worker, protocol::Outbox& out) const;
   [[nodiscard]] std::vector<std::uint32_t> active_ranks() const;
 
@@ -160,10 +161,12 @@ class SchedulerCore final : public protocol::Core {
   struct EpochAccount {
     EpochPlan plan;
     Account account;
+    bool announced = false;  // the snapshot at its end, or that there is none
   };
   std::map<std::uint64_t, EpochAccount> epochs_;  // open ones
   Account total_;
   std::uint64_t epochs_closed_ = 0;
+  double closed_train_loss_ = 0.0;  // of the epoch closed last
   std::uint64_t samples_dropped_ = 0, torn_steps_ = 0, nonfinite_ = 0;
   std::map<std::uint32_t, DeadWorker> dead_;
   Throughput throughput_;

@@ -47,7 +47,7 @@ void SchedulerCore::on_evaluation_done(TimeNs now, const protocol::EvaluationDon
   auto line = metric(now, final ? "final" : "evaluation");
   line["epoch"] = done.epoch + 1;
   line["clock"] = done.clock;
-  line["train_loss"] = total_.train_loss();
+  line["train_loss"] = epochs_closed_ > 0 ? closed_train_loss_ : total_.train_loss();
   const auto figure = [&](double value) {
     return message.evaluated && std::isfinite(value) ? nlohmann::ordered_json(value) : nlohmann::ordered_json();
   };
@@ -104,6 +104,8 @@ void SchedulerCore::release_snapshots(Outbox& out) {
 // ---- the dead ---------------------------------------------------------------------------------------
 
 void SchedulerCore::member_exited(TimeNs now, NodeId node, int code, Outbox& out) {
+  // A server is known by its process's rank; its first shard stands for all of them.
+  if (node.role == Role::kServer) node.rank *= static_cast<std::uint32_t>(job_.cluster.shard_threads);
   Member* member = find(node);
   const std::string how =
       code < 0 ? fmt::format("was killed by signal {}", -code) : fmt::format("exited with code {}", code);
@@ -179,7 +181,7 @@ void SchedulerCore::worker_gone(TimeNs now, Member& worker, MemberState state, c
                   job_.cluster.workers),
       out);
   if (mode_.apply == Mode::Apply::kAggregate) hand_over_leaves(worker, clock, out);
-  close_epochs(now);
+  close_epochs(now, out);
   grant_all(now, out);
   finish_if_settled(now, out);
 }

@@ -1,10 +1,12 @@
 // Ticks and grants: the loop that the whole job turns around.
 #include <algorithm>
+#include <utility>
 
 #include "scheduler/scheduler_core.h"
 
 namespace rubato::scheduler {
 
+using protocol::Level;
 using protocol::Outbox;
 using protocol::StepGrant;
 
@@ -70,7 +72,7 @@ void SchedulerCore::on_tick(TimeNs now, Member& member, const protocol::Tick& ti
   if (step.last) member.state = MemberState::kDone;
 
   if (clocks_.min() > min_before) {
-    close_epochs(now);
+    close_epochs(now, out);
     grant_all(now, out);
   } else {
     grant(now, member, out);
@@ -132,7 +134,7 @@ std::optional<StepGrant> SchedulerCore::make_grant(TimeNs now, const Member& wor
   if (plan == nullptr) return std::nullopt;
   if (epochs_.count(plan->epoch) == 0 && plan->epoch >= epochs_closed_) {
     epochs_[plan->epoch].plan = *plan;
-    announce_snapshot(now, *plan, out);
+    announce_snapshots(now, out);
   }
   const bool aggregate = mode_.apply == Mode::Apply::kAggregate;
   // In bsp the state of a clock exists only until the next is applied: shards must know beforehand.
@@ -176,19 +178,37 @@ void SchedulerCore::send_grants(const Member& worker, Outbox& out) const {
   out.send(worker.node, std::move(message));
 }
 
-// When an epoch is first reached, the snapshot at its end is announced, if one is due there.
+// The snapshot at an epoch's end is announced when the slowest worker reaches the epoch: early enough,
+// since the shards' floors follow the slowest, and however far ahead the others are.
+void SchedulerCore::announce_snapshots(TimeNs now, Outbox& out) {
+  for (auto& [epoch, entry] : epochs_) {
+    if (entry.plan.first > clocks_.min()) return;
+    if (!std::exchange(entry.announced, true)) announce_snapshot(now, entry.plan, out);
+  }
+}
+
 void SchedulerCore::announce_snapshot(TimeNs now, const EpochPlan& plan, Outbox& out) {
   const bool final = data_->end() && plan.end == *data_->end();
   const auto every = static_cast<std::uint64_t>(std::max<std::int64_t>(job_.evaluation.every_epochs, 1));
   const bool due = job_.evaluation.enabled && (plan.epoch + 1) % every == 0;
   if (!final && !due) return;
+  if (!final && snapshots_->full()) {
+    // Shards hold a bounded number of snapshots; an evaluator that is slower than the epochs leaves some out.
+    say(now, Level::kInfo, fmt::format("epoch {} is not evaluated: the evaluator is behind", plan.epoch + 1), out);
+    auto line = metric(now, "evaluation_skipped");
+    line["epoch"] = plan.epoch + 1;
+    line["clock"] = plan.end;
+    metrics_.push_back(std::move(line));
+    return;
+  }
   const SnapshotEntry& entry = snapshots_->announce(plan.end, plan.epoch, final, now);
   to_servers(protocol::Snapshot{entry.id, entry.clock}, out);
 }
 
 // Epochs whose last clock everybody has settled.
-void SchedulerCore::close_epochs(TimeNs now) {
+void SchedulerCore::close_epochs(TimeNs now, Outbox& out) {
   const Clock min = clocks_.min();
+  announce_snapshots(now, out);
   while (!epochs_.empty() && epochs_.begin()->second.plan.end <= min) {
     const auto& [epoch, entry] = *epochs_.begin();
     const Account& account = entry.account;
@@ -223,6 +243,7 @@ void SchedulerCore::close_epochs(TimeNs now) {
       metrics_.push_back(std::move(worker));
     }
     epochs_closed_ = epoch + 1;
+    closed_train_loss_ = account.train_loss();
     epochs_.erase(epochs_.begin());
     data_->forget_before(min);
   }

@@ -4,6 +4,9 @@
 // A snapshot is announced before the clock at which it is due can be reached, so that in bsp it is the
 // exact state of that clock: `known_to_all` is the gate that the scheduler holds grants behind.
 //
+// A shard holds at most eight snapshots (server/shard_state.h). The ledger stays below that, with room for
+// the final one: else newer snapshots could take the places that older ones wait for, for ever.
+//
 // Invariants: ids grow with the clock at which they are due; at most one is being evaluated.
 // Thread-safety: one owner.
 #pragma once
@@ -35,6 +38,8 @@ class Snapshots {
     entries_.push_back({++last_id_, clock, epoch, final, false, {}, {}, now});
     return entries_.back();
   }
+  // No other but the final one should be announced now.
+  [[nodiscard]] bool full() const { return entries_.size() >= kPendingMax; }
   void known(std::uint32_t shard, std::uint64_t id) {
     for (SnapshotEntry& entry : entries_)
       if (entry.id <= id) entry.known.insert(shard);
@@ -75,6 +80,8 @@ class Snapshots {
   [[nodiscard]] std::deque<SnapshotEntry>& entries() { return entries_; }
 
  private:
+  static constexpr std::size_t kPendingMax = 6;
+
   std::uint32_t shards_;
   std::uint64_t last_id_ = 0;
   std::deque<SnapshotEntry> entries_;

@@ -229,8 +229,9 @@ void SimJob::exited(Member& member, int code) {
   member.process->kill();
   if (!options_.launcher) return;
   network_.schedule(network_.now() + kNotice, [this, &member, code] {
-    for (const NodeId node : member.nodes)
-      enter_scheduler([&](TimeNs now, Outbox& out) { scheduler_->member_exited(now, node, code, out); });
+    NodeId process = member.nodes.front();
+    if (process.role == Role::kServer) process.rank /= static_cast<std::uint32_t>(member.nodes.size());
+    enter_scheduler([&](TimeNs now, Outbox& out) { scheduler_->member_exited(now, process, code, out); });
   });
   if (member.nodes.front().role == Role::kEvaluator && code < 0)
     network_.schedule(network_.now() + kRestart, [this] {

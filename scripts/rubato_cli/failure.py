@@ -15,6 +15,7 @@ class ExitCode(IntEnum):
     DEVICE = 7
     STORAGE = 8
     REFUSED = 9
+    MALFORMED = 10
     EVICTED = 11
     INTERRUPTED = 130
 

@@ -112,6 +112,16 @@ TEST_P(Faults, TwoWorkersMayDie) {
   }
 }
 
+TEST_P(Faults, ASurvivorMayBeCutOffJustThen) {
+  for (TimeNs at = 10 * kMillisecond; at < 60 * kMillisecond; at += 3 * kMillisecond) {
+    SCOPED_TRACE(fmt::format("at {} ms", at / kMillisecond));
+    SimOptions options;
+    options.faults = {{at, Fault::Kind::kKill, "worker-1", "", 0},
+                      {at, Fault::Kind::kCut, "worker-0", "scheduler", at + 100 * kMillisecond}};
+    expect_finished(run_sim(job_, options));
+  }
+}
+
 TEST_P(Faults, WithoutWorkersTheJobEnds) {
   SimOptions options;
   for (const char* worker : {"worker-0", "worker-1", "worker-2"})

@@ -139,6 +139,20 @@ TEST_P(OnArrival, ComesNearTheOptimumAndConsumesEverySample) {
   expect_promises_kept(job, ran);
 }
 
+TEST_P(OnArrival, EvaluatorSlowerThanTheEpochsLeavesSomeOut) {
+  Job job = quadratic_job(GetParam(), {3, 2});
+  job.train.epochs = 60;
+  QuadraticWorkload workload(job);
+  SimOptions options;
+  options.compute.evaluation = 200 * kMillisecond;  // an epoch takes 30 ms
+  const Ran ran = run_sim(job, workload, options);
+  expect_success(ran);
+  EXPECT_THAT(ran.metrics("final"), SizeIs(1));
+  const std::size_t evaluated = ran.metrics("evaluation").size(), skipped = ran.metrics("evaluation_skipped").size();
+  EXPECT_GT(skipped, 0u);
+  EXPECT_EQ(evaluated + skipped + 1, 60u);
+}
+
 TEST_P(OnArrival, OneWorkerIsPlainDescent) {
   Job job = quadratic_job(GetParam(), {1, 2});
   QuadraticWorkload workload(job);
