@@ -90,7 +90,7 @@ int run_seeds(std::uint64_t first, std::uint64_t count, const std::string& folde
     };
     QuadraticWorkload workload(scenario.job);
     SimJob sim(scenario.job, scenario.options, workload);
-    const SimResult result = sim.run(600 * kSecond);
+    const SimResult result = sim.run(60 * kSecond);
     if (granted) groups.write(scenario, trace);  // of a job that never began there is nothing to check
     const auto fault = broken(scenario, workload, result);
     if (!fault) continue;
