@@ -91,28 +91,30 @@ class SchedulerCore final : public protocol::Core {
   void send_grants(const Member& worker, protocol::Outbox& out) const;
   [[nodiscard]] std::vector<std::uint32_t> active_ranks() const;
 
-  // scheduler_ending.cc: evaluation, the dead, and the end
+  // scheduler_ending.cc: fixed snapshots, their evaluation, and the end of the job
   void on_snapshot_taken(TimeNs now, std::uint32_t shard, const protocol::SnapshotTaken& message,
                          protocol::Outbox& out);
   void on_evaluation_done(TimeNs now, const protocol::EvaluationDone& message, protocol::Outbox& out);
+  void evaluate_next(TimeNs now, protocol::Outbox& out);
+  void release_snapshots(protocol::Outbox& out);
+  void finish_if_settled(TimeNs now, protocol::Outbox& out);
+  void enter_phase(Phase phase, TimeNs now);
+  void end_job(TimeNs now, int code, const std::string& text, protocol::Outbox& out);
+
+  // scheduler_losses.cc: members that die, fall silent or do not get on
+  void member_gone(TimeNs now, Member& member, MemberState state, const std::string& why, int code,
+                   protocol::Outbox& out);
+  void worker_gone(TimeNs now, Member& worker, MemberState state, const std::string& why, protocol::Outbox& out);
+  void hand_over_leaves(Member& dead, Clock clock, protocol::Outbox& out);
   void on_sealed(TimeNs now, std::uint32_t shard, const protocol::Sealed& message, protocol::Outbox& out);
   void account_for(TimeNs now, std::uint32_t rank, const DeadWorker& dead);
   void on_alarm(TimeNs now, const protocol::Alarm& alarm, protocol::Outbox& out);
-  void evaluate_next(TimeNs now, protocol::Outbox& out);
-  void finish_if_settled(TimeNs now, protocol::Outbox& out);
-  void worker_gone(TimeNs now, Member& worker, MemberState state, const std::string& why, protocol::Outbox& out);
-  void member_gone(TimeNs now, Member& member, MemberState state, const std::string& why, int code,
-                   protocol::Outbox& out);
-  void hand_over_leaves(Member& dead, Clock clock, protocol::Outbox& out);
   void sweep(TimeNs now, protocol::Outbox& out);
   void check_start(TimeNs now, protocol::Outbox& out);
   void check_silence(TimeNs now, protocol::Outbox& out);
   void check_evaluator(TimeNs now, protocol::Outbox& out);
-  void repeat_unanswered(TimeNs now, protocol::Outbox& out);
-  void release_snapshots(protocol::Outbox& out);
   void check_progress(TimeNs now, Member& worker, protocol::Outbox& out);
-  void enter_phase(Phase phase, TimeNs now);
-  void end_job(TimeNs now, int code, const std::string& text, protocol::Outbox& out);
+  void repeat_unanswered(TimeNs now, protocol::Outbox& out);
 
   // scheduler_core.cc
   void on_heartbeat(TimeNs now, Member& member, const protocol::Heartbeat& beat, protocol::Outbox& out);

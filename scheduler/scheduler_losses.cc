@@ -1,0 +1,270 @@
+// Members that die, fall silent or do not get on, and gradients that are not finite.
+#include <algorithm>
+
+#include "scheduler/scheduler_core.h"
+
+namespace rubato::scheduler {
+
+using protocol::Level;
+using protocol::Outbox;
+
+// ---- the dead ---------------------------------------------------------------------------------------
+
+void SchedulerCore::member_exited(TimeNs now, NodeId node, int code, Outbox& out) {
+  // A server is known by its process's rank; its first shard stands for all of them.
+  if (node.role == Role::kServer) node.rank *= static_cast<std::uint32_t>(job_.cluster.shard_threads);
+  Member* member = find(node);
+  const std::string how =
+      code < 0 ? fmt::format("was killed by signal {}", -code) : fmt::format("exited with code {}", code);
+  if (phase_ == Phase::kOver) return;
+  if (member == nullptr) {
+    if (phase_ == Phase::kGathering)
+      end_job(now, code > 0 ? code : static_cast<int>(Cause::kPeerLost),
+              fmt::format("{} {} before it joined", node.name(), how), out);
+    return;
+  }
+  if (is_gone(member->state)) return;
+  member_gone(now, *member, MemberState::kLost, how, code, out);
+}
+
+void SchedulerCore::member_gone(TimeNs now, Member& member, MemberState state, const std::string& why, int code,
+                                Outbox& out) {
+  if (is_gone(member.state) || phase_ == Phase::kOver) return;
+  const std::string text = fmt::format("{} {}", member.node.name(), why);
+  const int exit_code = code > 0 ? code : static_cast<int>(Cause::kPeerLost);
+  if (member.node.role == Role::kServer) {
+    member.state = state;
+    end_job(now, exit_code, text + ": its part of the model is lost, so the job ends", out);
+  } else if (member.node.role == Role::kEvaluator) {
+    member.state = state;
+    if (SnapshotEntry* entry = snapshots_ ? snapshots_->evaluating() : nullptr) entry->evaluating = false;
+    say(now, Level::kWarning, text + "; training goes on, evaluation waits for another one", out);
+  } else if (phase_ == Phase::kGathering || phase_ == Phase::kInitializing) {
+    member.state = state;
+    end_job(now, exit_code, text + " before training began", out);
+  } else {
+    worker_gone(now, member, state, why, out);
+  }
+}
+
+void SchedulerCore::worker_gone(TimeNs now, Member& worker, MemberState state, const std::string& why, Outbox& out) {
+  const std::uint32_t rank = worker.node.rank;
+  worker.state = state;
+  if (!clocks_.contains(rank)) return;
+  if (phase_ == Phase::kFinishing) {  // it had done its part
+    say(now, Level::kWarning, fmt::format("{} {}; all of its steps were settled", worker.node.name(), why), out);
+    return;
+  }
+  const Clock clock = clocks_.clock(rank);
+  protocol::TraceEvent event;
+  event.kind = protocol::TraceKind::kInactive;
+  event.worker = rank;
+  event.clock = clock;
+  out.trace(event);
+
+  ++generation_;
+  DeadWorker dead{{rank, worker.incarnation}, worker.work.granted, {}};
+  // What becomes of the open steps comes with Sealed; what it would have been granted next is lost.
+  if (mode_.apply == Mode::Apply::kOnArrival) samples_dropped_ += data_->samples_from(rank, worker.work.next_grant);
+  clocks_.remove(rank);
+  blocked_.erase({worker.work.next_grant, rank});
+  to_servers(dead.seal, out);
+  dead_[rank] = std::move(dead);
+  to_servers(membership(), out);
+
+  auto line = metric(now, "worker_lost");
+  line["worker"] = worker.node.name();
+  line["clock"] = clock;
+  line["reason"] = why;
+  line["samples_dropped"] = samples_dropped_;
+  metrics_.push_back(std::move(line));
+  if (clocks_.empty()) {
+    end_job(now, static_cast<int>(Cause::kPeerLost), fmt::format("{} {}; no worker is left", worker.node.name(), why),
+            out);
+    return;
+  }
+  say(now, Level::kWarning,
+      fmt::format("{} {} at clock {}; {} of {} workers go on", worker.node.name(), why, clock, clocks_.size(),
+                  job_.cluster.workers),
+      out);
+  if (mode_.apply == Mode::Apply::kAggregate) hand_over_leaves(worker, clock, out);
+  close_epochs(now, out);
+  grant_all(now, out);
+  finish_if_settled(now, out);
+}
+
+// bsp: the survivors compute what the dead worker owed to the open clock. The nodes keep their names, so
+// that a shard which has some of them already takes the rest alone (docs/protocol.md, rule 8).
+void SchedulerCore::hand_over_leaves(Member& dead, Clock clock, Outbox& out) {
+  const auto owed = leaves_of_.find(dead.node.rank);
+  if (owed == leaves_of_.end()) return;
+  const std::vector<protocol::LeafNode> nodes = std::move(owed->second);
+  leaves_of_.erase(owed);
+  // Somebody settled the open clock: then every leaf of it was applied, the dead worker's too.
+  if (clock > leaves_clock_ || clocks_.max() > leaves_clock_) return;
+  const auto ranks = active_ranks();
+  std::set<std::uint32_t> changed;
+  for (std::size_t i = 0; i < nodes.size(); ++i) {
+    const std::uint32_t rank = ranks[i % ranks.size()];
+    leaves_of_[rank].push_back(nodes[i]);
+    Member& survivor = members_.at(worker_node(rank));
+    const auto step = survivor.work.granted.find(leaves_clock_);
+    if (step == survivor.work.granted.end()) continue;
+    step->second.nodes.push_back(nodes[i]);
+    changed.insert(rank);
+  }
+  for (std::uint32_t rank : changed) send_grants(members_.at(worker_node(rank)), out);
+}
+
+void SchedulerCore::on_sealed(TimeNs now, std::uint32_t shard, const protocol::Sealed& message, Outbox& out) {
+  const auto found = dead_.find(message.rank);
+  if (found == dead_.end() || found->second.seal.incarnation != message.incarnation) return;
+  found->second.sealed[shard] = message;
+  if (found->second.sealed.size() < routing_.shards()) return;
+  if (mode_.apply == Mode::Apply::kOnArrival) account_for(now, message.rank, found->second);
+  dead_.erase(found);
+  finish_if_settled(now, out);
+}
+
+// What became of the steps that a dead worker had in hand: consumed where every slice settled its push,
+// dropped where none did, torn else. A worker pushes nothing of a step before the step before it is settled
+// everywhere, so whatever is settled of a later one proves the earlier.
+void SchedulerCore::account_for(TimeNs now, std::uint32_t rank, const DeadWorker& dead) {
+  for (const auto& [clock, step] : dead.open) {
+    if (step.batch.count == 0) continue;
+    std::uint64_t settled = 0, slices = 0;
+    bool proven = false;
+    for (const auto& [shard, sealed] : dead.sealed) {
+      slices += sealed.slices;
+      if (sealed.highest == clock) settled += sealed.settled;
+      proven |= sealed.highest > clock;
+    }
+    if (proven) settled = slices;
+    if (settled == slices) {
+      total_.samples += step.batch.count;
+    } else {
+      samples_dropped_ += step.batch.count;
+      if (settled > 0) ++torn_steps_;
+    }
+    auto line = metric(now, "worker_sealed");
+    line["worker"] = worker_node(rank).name();
+    line["clock"] = clock;
+    line["slices_settled"] = settled;
+    line["slices"] = slices;
+    line["samples_dropped"] = samples_dropped_;
+    metrics_.push_back(std::move(line));
+  }
+}
+
+// ---- trouble ----------------------------------------------------------------------------------------
+
+void SchedulerCore::on_alarm(TimeNs now, const protocol::Alarm& alarm, Outbox& out) {
+  if (phase_ == Phase::kOver) return;
+  ++nonfinite_;
+  const std::string what =
+      alarm.slice < routing_.slices.size() ? protocol::describe_slice(routing_.slices[alarm.slice], manifest_) : "?";
+  auto line = metric(now, "nonfinite");
+  line["worker"] = worker_node(alarm.worker).name();
+  line["clock"] = alarm.clock;
+  line["parameter"] = what;
+  metrics_.push_back(std::move(line));
+  const std::string text = fmt::format("the gradient of {} that worker-{} computed at clock {} is not finite", what,
+                                       alarm.worker, alarm.clock);
+  if (job_.consistency.nonfinite == "stop")
+    end_job(now, static_cast<int>(Cause::kDiverged), text + " (a smaller learning rate, or clipping, may help)", out);
+  else
+    say(now, Level::kWarning, text + "; it was dropped", out);
+}
+
+// Called several times a second: who is missing, who is silent, who does not move, what must be said again.
+void SchedulerCore::sweep(TimeNs now, Outbox& out) {
+  if (phase_ == Phase::kGathering || phase_ == Phase::kInitializing) check_start(now, out);
+  if (phase_ == Phase::kGathering || phase_ == Phase::kInitializing) return;
+  check_silence(now, out);
+  each(Role::kWorker, [&](Member& worker) { check_progress(now, worker, out); });
+  if (phase_ == Phase::kFinishing) check_evaluator(now, out);
+  if (phase_ != Phase::kOver) repeat_unanswered(now, out);
+}
+
+void SchedulerCore::check_start(TimeNs now, Outbox& out) {
+  advance_start(now, out);
+  if (phase_ == Phase::kTraining || now - phase_since_ < timing_.start_timeout) return;
+  const std::vector<std::string> names = missing();
+  if (names.empty()) return;
+  end_job(now, static_cast<int>(Cause::kPeerLost),
+          fmt::format("after {:.1f} s these members have not come: {}", elapsed_s(now), fmt::join(names, ", ")), out);
+}
+
+void SchedulerCore::check_silence(TimeNs now, Outbox& out) {
+  std::vector<NodeId> silent;
+  for (const auto& [node, member] : members_)
+    if (!is_gone(member.state) && now - member.heard > timing_.lost_after) silent.push_back(node);
+  for (NodeId node : silent) {
+    if (phase_ == Phase::kOver) return;
+    Member& member = members_.at(node);
+    out.send(node,
+             protocol::Finish{static_cast<int>(Cause::kEvicted), "the scheduler lost contact and went on without it"});
+    member_gone(now, member, MemberState::kEvicted,
+                fmt::format("has been silent for {:.1f} s (stopped, or cut off)", seconds(now - member.heard)), 0, out);
+  }
+}
+
+// Somebody has to read the final snapshot.
+void SchedulerCore::check_evaluator(TimeNs now, Outbox& out) {
+  const Member* evaluator = find(evaluator_node(0));
+  const TimeNs waited = now - std::max(evaluator->heard, phase_since_);
+  if (evaluator->state == MemberState::kReady || waited < timing_.start_timeout) return;
+  end_job(now, static_cast<int>(Cause::kPeerLost),
+          fmt::format("{} is gone and has not come back for {:.1f} s: nobody reads the final weights",
+                      evaluator->node.name(), seconds(waited)),
+          out);
+}
+
+void SchedulerCore::repeat_unanswered(TimeNs now, Outbox& out) {
+  for (SnapshotEntry& entry : snapshots_->entries()) {
+    if (now - entry.announced < timing_.resend_after) continue;
+    entry.announced = now;
+    if (entry.evaluating) {
+      evaluate_next(now, out);
+      continue;
+    }
+    release_snapshots(out);
+    each(Role::kServer, [&](Member& server) {
+      if (entry.taken.count(server.node.rank) == 0) out.send(server.node, protocol::Snapshot{entry.id, entry.clock});
+    });
+  }
+  for (const auto& entry : dead_) {
+    const DeadWorker& dead = entry.second;
+    each(Role::kServer, [&](Member& server) {
+      if (dead.sealed.count(server.node.rank) == 0) out.send(server.node, dead.seal);
+    });
+  }
+}
+
+// A worker that computes, waits for nobody, and does not get on, is named, and then evicted.
+void SchedulerCore::check_progress(TimeNs now, Member& worker, Outbox& out) {
+  WorkerRecord& work = worker.work;
+  if (phase_ == Phase::kOver || is_gone(worker.state) || work.granted.empty()) return;
+  if (worker.beat.waiting.kind != protocol::WaitKind::kNothing) {
+    work.moved = std::max(work.moved, now - static_cast<TimeNs>(work.step_ns));
+    return;
+  }
+  // Twenty times its usual step, if that is longer: a slow machine is no dead one.
+  const TimeNs limit = std::max(timing_.evict_after, static_cast<TimeNs>(20.0 * work.step_ns));
+  const TimeNs still = now - work.moved;
+  if (still > limit / 2 && !work.warned) {
+    work.warned = true;
+    say(now, Level::kWarning,
+        fmt::format("{} has computed step {} for {:.1f} s; it will be evicted at {:.1f} s", worker.node.name(),
+                    work.granted.begin()->first, seconds(still), seconds(limit)),
+        out);
+  }
+  if (still > limit) {
+    out.send(worker.node, protocol::Finish{static_cast<int>(Cause::kEvicted), "it did not get on with its step"});
+    worker_gone(now, worker, MemberState::kEvicted,
+                fmt::format("did not get on with step {} for {:.1f} s", work.granted.begin()->first, seconds(still)),
+                out);
+  }
+}
+
+}  // namespace rubato::scheduler
