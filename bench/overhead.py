@@ -9,8 +9,10 @@ Each round trains the same network three times on the same cores, one after anot
   processes    scheduler, server, worker and an idle evaluator, over real data, as the launcher starts them
 A ratio is taken within a round, where the machine is as busy for one as for the other; shown are the medians.
 By the CPU means samples per CPU second of all processes together: on one core the same as by the wall while
-the machine is otherwise idle, and still of use when it is not.
-Exit code: 0 within the limits, 1 not (by the wall), 2 something failed.
+the machine is otherwise idle. Where it is not, the wall flatters whoever has more processes to be scheduled, and
+the limits are held against the CPU.
+What is asked of the processes is asked of fashion_cnn over ipc at batch 64; of others there are figures only.
+Exit code: 0 within the limits, 1 not, 2 something failed.
 """
 
 import argparse
@@ -31,8 +33,9 @@ sys.path.insert(0, str(ROOT / "scripts"))
 from rubato_cli.scheduler_client import SchedulerClient, Unreachable  # noqa: E402
 from rubato_cli.tables import table  # noqa: E402
 
-# Of what a ratio divides: who, by whom, and the least that is allowed.
-LIMITS = [("processes", "local_train", 0.75), ("local_train", "lean_loop", 0.90)]
+# Ratios: of whom, by whom, and the least that is asked.
+RATIOS = [("processes", "local_train", 0.75), ("local_train", "lean_loop", 0.90)]
+BUSY_SHARE = 0.9  # of a core: with less of it than that, local_train was not alone there
 WARM_UP_S = 1.0
 START_TIMEOUT_S = 30.0
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
@@ -188,8 +191,8 @@ def median_ratio(rounds, name, by, key):
     return statistics.median(found[name][key] / found[by][key] for found in rounds)
 
 
-def report(options, rounds):
-    """Prints the tables; returns the ratios and whether all are within their limits."""
+def print_figures(options, rounds):
+    """Prints the figures of each program."""
     print(f"{options.job}, batch {options.batch}, cores {options.cores}, medians of {options.rounds} rounds")
     rows = [[name, f"{median(rounds, name, 'samples_per_s'):.0f}",
              f"{1e6 / median(rounds, name, 'samples_per_cpu_s'):.1f}"] for name in rounds[0]]
@@ -198,14 +201,26 @@ def report(options, rounds):
              for node in rounds[0]["processes"]["cpu_us_per_sample"]}
     print("  of processes: " + ", ".join(f"{node} {value:.1f}" for node, value in parts.items()) + "\n")
 
+
+def report_ratios(options, rounds):
+    """Prints the ratios, and returns them, each with whether it is within its limit."""
+    limited = options.job == "fashion_cnn" and options.batch == 64 and options.transport != "tcp" and not options.set
+    shares = [found["local_train"]["samples_per_s"] / found["local_train"]["samples_per_cpu_s"] for found in rounds]
+    share = statistics.median(shares) / options.threads
+    decides = "wall" if share >= BUSY_SHARE else "cpu"
+    if decides == "cpu":
+        print(f"This machine is busy: local_train had {100 * share:.0f}% of its core. Only the CPU column counts.")
     ratios = []
-    for name, by, limit in LIMITS:
+    for name, by, limit in RATIOS:
         if by not in rounds[0]:
             continue
-        wall, cpu = (median_ratio(rounds, name, by, key) for key in ("samples_per_s", "samples_per_cpu_s"))
-        ratios.append({"ratio": f"{name} / {by}", "wall": wall, "cpu": cpu, "limit": limit, "within": wall >= limit})
-    rows = [[ratio["ratio"], f"{ratio['wall']:.3f}", f"{ratio['cpu']:.3f}", f"{ratio['limit']:.2f}",
-             "ok" if ratio["within"] else "TOO LOW"] for ratio in ratios]
+        found = {"ratio": f"{name} / {by}", "limit": limit if limited else None,
+                 "wall": median_ratio(rounds, name, by, "samples_per_s"),
+                 "cpu": median_ratio(rounds, name, by, "samples_per_cpu_s")}
+        ratios.append(found | {"within": found[decides] >= limit or not limited})
+    rows = [[ratio["ratio"], f"{ratio['wall']:.3f}", f"{ratio['cpu']:.3f}",
+             "-" if ratio["limit"] is None else f"{ratio['limit']:.2f}", "" if ratio["within"] else "TOO LOW"]
+            for ratio in ratios]
     print("\n".join(table(["ratio", "by the wall", "by the CPU", "at least", ""], rows)))
     return ratios
 
@@ -217,7 +232,8 @@ def main(words):
     except Failure as failure:
         print(f"overhead: {failure}", file=sys.stderr)
         return 2
-    ratios = report(options, rounds)
+    print_figures(options, rounds)
+    ratios = report_ratios(options, rounds)
     if options.json:
         Path(options.json).write_text(json.dumps({"options": vars(options) | {"build_dir": str(options.build_dir)},
                                                   "rounds": rounds, "ratios": ratios}, indent=2) + "\n")
