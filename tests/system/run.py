@@ -1,12 +1,13 @@
 """One job as the user runs it: the real launcher, the real programs, in a run directory of its own."""
 
+import http.client
 import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
 ROOT = Path(__file__).resolve().parents[2]
 LAUNCHER = ROOT / "scripts" / "rubato"
@@ -77,9 +78,17 @@ class Run:
         return json.loads(path.read_text())
 
     def status(self) -> dict:
-        command = [sys.executable, LAUNCHER, "status", self.run_dir, "--json"]
-        result = subprocess.run(command, capture_output=True, text=True)
-        return json.loads(result.stdout) if result.returncode == 0 else {}
+        """What the scheduler says of the job; empty once it is gone."""
+        address = self.address()
+        url = urlsplit(address["http"])
+        connection = http.client.HTTPConnection(url.hostname, url.port, timeout=PATIENCE_S)
+        try:
+            connection.request("GET", "/status", headers={"X-Rubato-Token": address["token"]})
+            return json.loads(connection.getresponse().read())
+        except (OSError, http.client.HTTPException):
+            return {}
+        finally:
+            connection.close()
 
     def worker(self, node: str) -> dict:
         """What the status says of one worker; an empty one as long as it says nothing."""

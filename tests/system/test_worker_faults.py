@@ -1,0 +1,138 @@
+"""Workers that die, stop, stand still, or compute nonsense: named, and the others go on."""
+
+import signal
+import time
+import unittest
+
+import tracing
+from system_case import SystemCase, main
+
+NAMED_WITHIN_S = 1.0
+# Worker 0 sleeps a little in every step: a job of some seconds that leaves the processors alone.
+PACE = {"train__steps": 300, "debug__slow_worker_ms": 5}
+
+
+class Killed(SystemCase):
+    def kill_one(self, mode, **settings):
+        """Worker 1 of 3 is killed in mid-job; returns the run when it has ended well."""
+        run = self.start("quadratic", "--mode", mode, "--workers", 3, debug__trace=True, **settings)
+        run.wait_for_clock("worker-1", 20)
+        run.kill("worker-1")
+        run.wait_for_output("worker-1 was killed by SIGKILL", NAMED_WITHIN_S)
+        self.assert_ends(run, 0)
+        self.assertIn("warning: worker-1 was killed by SIGKILL", run.output)
+        self.assertRegex(run.output, r"warning: scheduler: worker-1 .*; 2 of 3 workers go on")
+        lost = [line for line in run.metrics() if line["event"] == "worker_lost"]
+        self.assertEqual([line["worker"] for line in lost], ["worker-1"])
+        self.assertGreaterEqual(lost[0]["clock"], 20)
+        return run
+
+    def assert_promises_kept(self, run):
+        result = tracing.check(run)
+        self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
+
+    def test_bsp_loses_not_a_bit(self):
+        whole = self.train("quadratic", "--mode", "bsp", "--workers", 3, **PACE).final()
+        run = self.kill_one("bsp", **PACE)
+        self.assertEqual(run.final()["weights_sha256"], whole["weights_sha256"])
+        self.assertEqual(run.final()["samples"], whole["samples"])
+        self.assert_promises_kept(run)
+
+    def test_ssp(self):
+        run = self.kill_one("ssp:2", **PACE)
+        self.assertEqual(run.final()["clock"], PACE["train__steps"])
+        self.assert_promises_kept(run)
+
+    def test_asp(self):
+        """Nobody waits for the slow one, so the job is as long as worker 1's many steps, were it not killed."""
+        run = self.kill_one("asp", train__steps=3000)
+        self.assert_promises_kept(run)
+
+    def test_the_last_worker(self):
+        run = self.start("quadratic", "--workers", 1, **PACE)
+        run.wait_for_clock("worker-0", 20)
+        run.kill("worker-0")
+        self.assert_one_error(run, 5, "worker-0 was killed by SIGKILL")
+
+    def test_all_but_one_after_each_other(self):
+        run = self.start("quadratic", "--workers", 4, "--mode", "bsp", **PACE)
+        for rank in (1, 2, 3):
+            run.wait_for_clock("worker-0", 40 * rank)
+            run.kill(f"worker-{rank}")
+        self.assert_ends(run, 0)
+        whole = self.train("quadratic", "--workers", 1, "--mode", "bsp", **PACE)
+        self.assertEqual(run.final()["weights_sha256"], whole.final()["weights_sha256"])
+
+
+class Stopped(SystemCase):
+    def test_is_named_and_evicted_and_ends_when_it_wakes(self):
+        for mode in ("bsp", "ssp:2"):
+            with self.subTest(mode):
+                run = self.start("quadratic", "--mode", mode, train__steps=700, debug__slow_worker_ms=5,
+                                 cluster__lost_after_s=1.0)
+                run.wait_for_clock("worker-1", 20)
+                run.kill("worker-1", signal.SIGSTOP)
+                run.wait_for_output("worker-1 has been silent for")
+                clock = run.worker("worker-0")["clock"]
+                run.wait_for_clock("worker-0", clock + 50)
+                self.assertEqual(run.worker("worker-1")["state"], "evicted")
+                run.kill("worker-1", signal.SIGCONT)
+                run.wait_for_output("worker-1 ended with exit code 11 (evicted)", 5.0)
+                self.assert_ends(run, 0)
+
+    def test_for_a_moment_only(self):
+        run = self.start("quadratic", "--mode", "ssp:2", cluster__lost_after_s=2.0, **PACE)
+        run.wait_for_clock("worker-1", 20)
+        run.kill("worker-1", signal.SIGSTOP)
+        time.sleep(0.5)
+        run.kill("worker-1", signal.SIGCONT)
+        self.assert_ends(run, 0)
+        self.assertNotIn("warning", run.output)
+
+    def test_one_that_never_wakes(self):
+        """It cannot obey, so the launcher ends it with the job."""
+        run = self.start("quadratic", "--mode", "ssp:2", cluster__lost_after_s=1.0, **PACE)
+        run.wait_for_clock("worker-1", 20)
+        run.kill("worker-1", signal.SIGSTOP)
+        self.assert_ends(run, 0)
+        self.assertIn("worker-1 has been silent for", run.output)
+
+
+class StandsStill(SystemCase):
+    def test_is_named_and_then_evicted(self):
+        run = self.start("quadratic", "--mode", "ssp:2", train__steps=200, debug__slow_worker_ms=5000,
+                         consistency__evict_after_s=1.0)
+        run.wait_for_output("worker-0 has computed step 0 for")
+        self.assertIn("it will be evicted at 1.0 s", run.output)
+        run.wait_for_output("worker-0 did not get on with step 0")
+        self.assert_ends(run, 0)
+        self.assertIn("1 of 2 workers go on", run.output)
+        self.assertEqual(run.final()["clock"], 200)
+
+    def test_a_slow_one_is_none_of_these(self):
+        """20 times its usual step, if that is longer than evict_after_s."""
+        run = self.train("quadratic", "--mode", "ssp:2", train__steps=15, debug__slow_worker_ms=150,
+                         consistency__evict_after_s=0.5)
+        self.assertNotIn("evicted", run.output)
+
+
+class NotFinite(SystemCase):
+    def test_skip_drops_it_and_counts(self):
+        for mode in ("bsp", "ssp:2", "asp"):
+            with self.subTest(mode):
+                run = self.train("quadratic", "--mode", mode, debug__nonfinite_at=5, consistency__nonfinite="skip")
+                self.assertGreaterEqual(run.final()["nonfinite"], 1)
+                self.assertIsNotNone(run.final()["test_loss"])
+                line = next(line for line in run.metrics() if line["event"] == "nonfinite")
+                self.assertEqual((line["worker"], line["clock"]), ("worker-0", 5))
+                self.assertRegex(run.output, r"warning: .*gradient of w.* clock 5 is not finite; it was dropped")
+
+    def test_stop_ends_the_job(self):
+        for mode in ("bsp", "asp"):
+            with self.subTest(mode):
+                run = self.start("quadratic", "--mode", mode, debug__nonfinite_at=5, consistency__nonfinite="stop")
+                self.assert_one_error(run, 6, "gradient of w", "worker-0", "clock 5")
+
+
+if __name__ == "__main__":
+    main()
