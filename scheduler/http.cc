@@ -5,7 +5,7 @@
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
 #include <nlohmann/json.hpp>
-#include <optional>
+#include <sstream>
 
 namespace rubato::scheduler {
 namespace {
@@ -72,8 +72,9 @@ class HttpServer::Impl : public std::enable_shared_from_this<HttpServer::Impl> {
   }
 
   std::string url() const {
-    const Tcp::endpoint endpoint = acceptor_.local_endpoint();
-    return fmt::format("http://{}:{}", endpoint.address().to_string(), endpoint.port());
+    std::ostringstream text;
+    text << "http://" << acceptor_.local_endpoint();  // which puts brackets around an IPv6 address
+    return text.str();
   }
   std::uint64_t refused() const { return refused_; }
 
