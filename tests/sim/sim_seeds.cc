@@ -51,8 +51,12 @@ std::optional<std::string> broken(const Scenario& scenario, const QuadraticWorkl
              dropped = (*final)["samples_dropped"].get<std::int64_t>();
   const auto dealt = scenario.job.train.epochs * scenario.job.data.samples;
   if (scenario.job.consistency.mode == "bsp") {
-    if (result.final_weights != bsp_weights(scenario.job, workload).at(clock))
+    const auto weights = bsp_weights(scenario.job, workload);
+    if (result.final_weights != weights.at(clock))
       return fmt::format("the final weights are not those of clock {}", clock);
+    for (const ReadSnapshot& snapshot : result.snapshots)
+      if (snapshot.weights != weights.at(static_cast<std::size_t>(snapshot.clock)))
+        return fmt::format("the snapshot of clock {} is of another one", snapshot.clock);
   } else if (expected == 0 && samples + dropped != dealt) {
     return fmt::format("{} samples consumed, {} dropped, {} dealt", samples, dropped, dealt);
   }
