@@ -26,12 +26,12 @@ def success_lines(run_dir: RunDir, supervisor: Supervisor, elapsed_s: float) -> 
     return lines
 
 
-def failure_line(run_dir: RunDir, verdict: Verdict, last_words: str) -> str:
+def failure_line(run_dir: RunDir, verdict: Verdict) -> str:
     """One line: who, how, the last thing it said, and where the logs are."""
     blamed = verdict.blamed
     cause = "the job failed" if blamed is None else f"{blamed.node} {describe_end(blamed.return_code)}"
-    if last_words:
-        cause += f": {last_words}"
+    if blamed and blamed.last_words:
+        cause += f": {blamed.last_words}"
     return f"{cause} (logs in {run_dir.logs})"
 
 

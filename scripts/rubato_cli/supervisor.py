@@ -76,7 +76,7 @@ class Supervisor:
     def _note_end(self, child: Child) -> None:
         self._show_log(child)  # its last words come before the news of its end
         code = child.return_code
-        self._ends.append(End(child.node, code))
+        self._ends.append(End(child.node, code, child.log.last_words))
         if child.role != "scheduler":
             self._unsent.append(lambda: self._client.tell_exited(child.node, code))
         if self._has_ended("scheduler"):

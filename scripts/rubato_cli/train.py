@@ -55,7 +55,7 @@ def run(processes: Processes, run_dir: RunDir, stop: StopRequests, wanted_progre
         return 0
     if verdict.code == ExitCode.INTERRUPTED:
         raise Failure(f"interrupted; what there is, is in {run_dir.path}", verdict.code)
-    raise Failure(failure_line(run_dir, verdict, last_words(processes, verdict)), verdict.code)
+    raise Failure(failure_line(run_dir, verdict), verdict.code)
 
 
 def resolve(programs: Programs, arguments, run_dir: RunDir, stop: StopRequests) -> None:
@@ -107,11 +107,6 @@ def sentence(lines: list[str]) -> str:
         return ""
     line = parse(lines[-1])
     return line.text if line else lines[-1]
-
-
-def last_words(processes: Processes, verdict) -> str:
-    logs = [child.log for child in processes.children if verdict.blamed and child.node == verdict.blamed.node]
-    return logs[-1].last_words if logs else ""
 
 
 def plural(number: int, noun: str) -> str:
