@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Runs many seeds of simulated jobs (sim_seeds.cc), as many at a time as there are processors, and proves from
-their traces that each kept its promises (tests/checker).
+"""Usage: seeds.py SIM_SEEDS CHECK_TRACE COUNT [FIRST]
 
-    seeds.py SIM_SEEDS CHECK_TRACE COUNT [FIRST]
+Runs many seeds of simulated jobs (sim_seeds.cc), as many at a time as there are processors, and proves from
+their traces that each kept its promises (tests/checker).
 
 Exit code: 0 all hold, 1 a seed broke a promise (it is named, with how to run it alone).
 """
