@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Proves from its trace that a run kept Rubato's promises, or names the lines that show that it did not.
 
-    check_trace.py RUN.json TRACE...
+Usage: check_trace.py RUN.json TRACE...
 
 RUN.json describes the run: {"mode": "ssp:3", "bound": 3, "aggregate": false, "workers": 2, "slices": 9,
 "leaves": 4}; bound -1 is none. "complete": false says that the job was cut off, so that steps without a tick

@@ -1,5 +1,8 @@
 #!/usr/bin/env python3
-"""Good traces pass; for each rule, traces spoiled against it are caught, and the rule is named."""
+"""Good traces pass; for each rule, traces spoiled against it are caught, and the rule is named.
+
+Usage: check_trace_test.py [UNITTEST_ARGUMENT...]
+"""
 
 import contextlib
 import copy
