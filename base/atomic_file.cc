@@ -19,9 +19,10 @@ Error failure(const std::string& path, const char* action) {
 
 }  // namespace
 
-Result<AtomicFile> AtomicFile::create(const std::string& path) {
+Result<AtomicFile> AtomicFile::create(const std::string& path, Readers readers) {
   AtomicFile file(path, -1);
-  file.descriptor_ = ::open(file.partial().c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+  const mode_t mode = readers == Readers::kOwner ? 0600 : 0644;
+  file.descriptor_ = ::open(file.partial().c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
   if (file.descriptor_ < 0) return failure(path, "create");
   return file;
 }
@@ -60,8 +61,8 @@ Status AtomicFile::commit() {
   return {};
 }
 
-Status write_file(const std::string& path, std::span<const std::byte> bytes) {
-  RUBATO_ASSIGN(AtomicFile file, AtomicFile::create(path));
+Status write_file(const std::string& path, std::span<const std::byte> bytes, Readers readers) {
+  RUBATO_ASSIGN(AtomicFile file, AtomicFile::create(path, readers));
   RUBATO_TRY(file.write(bytes));
   return file.commit();
 }

@@ -15,10 +15,12 @@
 
 namespace rubato {
 
+enum class Readers { kEveryone, kOwner };  // as far as the umask lets them; kOwner is for secrets
+
 class AtomicFile {
  public:
   // Errors: kStorage, here and below, saying which file, what the system said, and that PATH is as it was.
-  [[nodiscard]] static Result<AtomicFile> create(const std::string& path);
+  [[nodiscard]] static Result<AtomicFile> create(const std::string& path, Readers readers = Readers::kEveryone);
   ~AtomicFile();
   AtomicFile(AtomicFile&& other) noexcept;
   AtomicFile& operator=(AtomicFile&&) = delete;
@@ -35,6 +37,7 @@ class AtomicFile {
 };
 
 // The whole of it in one call.
-[[nodiscard]] Status write_file(const std::string& path, std::span<const std::byte> bytes);
+[[nodiscard]] Status write_file(const std::string& path, std::span<const std::byte> bytes,
+                                Readers readers = Readers::kEveryone);
 
 }  // namespace rubato

@@ -16,8 +16,10 @@ Error cannot_write(const std::string& path) {
   return {Cause::kStorage, fmt::format("cannot write {}: {}", path, std::strerror(errno))};
 }
 
-Status write_text(const std::string& path, const std::string& text) {
-  return write_file(path, std::as_bytes(std::span(text)));
+// With the token in it: whoever reads this may end the job.
+Status write_contact(const std::string& path, const nlohmann::ordered_json& contact) {
+  const std::string text = contact.dump(2) + "\n";
+  return write_file(path, std::as_bytes(std::span(text)), Readers::kOwner);
 }
 
 }  // namespace
@@ -46,10 +48,10 @@ RunFiles::~RunFiles() {
 }
 
 Status RunFiles::announce(const nlohmann::ordered_json& contact) {
-  RUBATO_TRY(write_text(run_dir_ + "/scheduler.json", contact.dump(2) + "\n"));
+  RUBATO_TRY(write_contact(run_dir_ + "/scheduler.json", contact));
   RUBATO_ASSIGN(const std::string dir, running_jobs_dir());
   const std::string entry = dir + "/" + contact.at("job_id").get<std::string>() + ".json";
-  RUBATO_TRY(write_text(entry, contact.dump(2) + "\n"));
+  RUBATO_TRY(write_contact(entry, contact));
   entry_ = entry;
   return {};
 }

@@ -56,6 +56,13 @@ TEST_F(RunFilesTest, TheListIsTheUsersAlone) {
   EXPECT_EQ(info.st_mode & 0777, 0700u);
 }
 
+TEST_F(RunFilesTest, TheTokenIsTheUsersAlone) {
+  ASSERT_TRUE(open().value().announce(contact_).ok());
+  struct stat info {};
+  ASSERT_EQ(::stat(run_.file("scheduler.json").c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 0777, 0600u);
+}
+
 TEST_F(RunFilesTest, MovingKeepsTheEntry) {
   std::optional<RunFiles> moved;
   {
