@@ -1,5 +1,6 @@
 """One job as the user runs it: the real launcher, the real programs, in a run directory of its own."""
 
+import contextlib
 import http.client
 import json
 import os
@@ -17,20 +18,20 @@ POLL_S = 0.02
 
 
 class Run:
-    """A launcher in the background. What it prints goes to a file beside the run directory."""
+    """A launcher in the background. What it prints goes to a file."""
 
-    def __init__(self, command, run_dir: Path, environment):
+    def __init__(self, command, run_dir: Path, output: Path, environment):
         self.run_dir = run_dir
-        self._out = run_dir.with_suffix(".out")
-        with open(self._out, "wb") as out:
-            self.launcher = subprocess.Popen(command, cwd=run_dir.parent, env=environment, stdin=subprocess.DEVNULL,
+        self._output = output
+        with open(output, "wb") as out:
+            self.launcher = subprocess.Popen(command, cwd=output.parent, env=environment, stdin=subprocess.DEVNULL,
                                              stdout=out, stderr=out, start_new_session=True)
 
     # ---- what it leaves
 
     @property
     def output(self) -> str:
-        return self._out.read_text(errors="replace")
+        return self._output.read_text(errors="replace")
 
     @property
     def last_line(self) -> str:
@@ -126,11 +127,11 @@ class Run:
         if self.launcher.poll() is None:
             self.launcher.kill()
         self.launcher.wait()
-        for pid in self.pids().values():
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
+        while pids := self.pids():
+            for pid in pids.values():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            time.sleep(POLL_S)
 
 
 def processes():

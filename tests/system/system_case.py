@@ -34,7 +34,8 @@ class SystemCase(unittest.TestCase):
         run_dir = run_dir or self.folder / f"run-{self._runs}"
         path = job if isinstance(job, Path) else JOBS / f"{job}.toml"
         command = [*wrapped_in, sys.executable, LAUNCHER, "train", path, "--build-dir", self.build, "--run-dir", run_dir]
-        run = Run([*map(str, command), *map(str, words), *as_options(settings)], run_dir, self.environment)
+        run = Run([*map(str, command), *map(str, words), *as_options(settings)], run_dir,
+                  self.folder / f"run-{self._runs}.out", self.environment)
         self.addCleanup(run.bury)
         return run
 

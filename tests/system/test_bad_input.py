@@ -1,0 +1,168 @@
+"""What people get wrong: one clear line that names the cause, the right exit code, no hang, nothing left behind."""
+
+import gzip
+import os
+import shutil
+import socket
+import subprocess
+import unittest
+from pathlib import Path
+
+import images
+from system_case import SystemCase, main
+
+USAGE, DATA, NETWORK, DEVICE, STORAGE, REFUSED = 2, 3, 4, 7, 8, 9
+HAS_GPU = Path("/dev/nvidiactl").exists()
+
+
+class Job(SystemCase):
+    def test_an_unknown_key_names_the_nearest(self):
+        self.assert_one_error(self.start("quadratic", train__epoch=3), USAGE, "train.epoch", "epochs")
+
+    def test_a_wrong_type_and_a_wrong_range(self):
+        self.assert_one_error(self.start("quadratic", train__epochs="many"), USAGE, "train.epochs", "integer")
+        self.assert_one_error(self.start("quadratic", optimizer__rate=-1), USAGE, "optimizer.rate", "above 0")
+        self.assert_one_error(self.start("quadratic", "--mode", "ssp"), USAGE, "consistency.mode", "ssp:3")
+
+    def test_a_file_that_is_not_there(self):
+        self.assert_one_error(self.start(self.folder / "nothing.toml"), USAGE, "nothing.toml")
+
+    def test_a_file_that_is_no_toml(self):
+        path = self.folder / "broken.toml"
+        path.write_text("[train\nepochs = 3\n")
+        self.assert_one_error(self.start(path), USAGE, "broken.toml", "1")
+
+    def test_more_workers_than_leaves(self):
+        run = self.start("quadratic", "--mode", "bsp", "--workers", 5, train__micro_batches=4)
+        self.assert_one_error(run, USAGE, "micro_batches", "5")
+
+    @unittest.skipIf(HAS_GPU, "there is a GPU here")
+    def test_a_device_that_is_not_there(self):
+        self.assert_one_error(self.start("quadratic", worker__device="cuda:0"), DEVICE, "cuda:0")
+
+
+class Data(SystemCase):
+    def setUp(self):
+        super().setUp()
+        self.images = images.write(self.folder / "images", train=200, test=50)
+
+    def file(self, which) -> Path:
+        return Path(self.images[f"data__{which}"])
+
+    def assert_refused(self, *words):
+        self.assert_one_error(self.start("fashion_lenet", **self.images), DATA, *words)
+
+    def test_the_files_are_good(self):
+        self.train("fashion_lenet", train__epochs=1, **self.images)
+
+    def test_a_missing_file(self):
+        self.file("train_labels").unlink()
+        self.assert_refused(str(self.file("train_labels")))
+
+    def test_a_truncated_gz(self):
+        path = self.file("train_inputs")
+        path.write_bytes(path.read_bytes()[:-1000])
+        self.assert_refused(str(path), "cut off")
+
+    def test_a_damaged_gz(self):
+        path = self.file("train_inputs")
+        data = bytearray(path.read_bytes())
+        data[len(data) // 2] ^= 0xFF
+        path.write_bytes(data)
+        self.assert_refused(str(path))
+
+    def test_a_wrong_number_of_labels(self):
+        self.file("train_labels").write_bytes(gzip.compress(images.idx((199,), bytes(199))))
+        self.assert_refused(str(self.file("train_labels")), "199", "200")
+
+    def test_a_label_beyond_the_classes(self):
+        self.file("train_labels").write_bytes(gzip.compress(images.idx((200,), bytes([10] * 200))))
+        self.assert_refused(str(self.file("train_labels")), "10")
+
+    def test_test_files_count_as_well(self):
+        self.file("test_inputs").write_bytes(gzip.compress(b"no images at all"))
+        self.assert_refused(str(self.file("test_inputs")))
+
+
+class Ports(SystemCase):
+    def test_a_port_in_use(self):
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = taken.getsockname()[1]
+            run = self.start("quadratic", cluster__transport="tcp", cluster__scheduler_port=port)
+            self.assert_one_error(run, NETWORK, str(port), "in use")
+            run = self.start("quadratic", cluster__http_port=port)
+            self.assert_one_error(run, NETWORK, str(port), "cluster.http_port")
+
+    def test_an_address_that_is_not_ours(self):
+        self.assert_one_error(self.start("quadratic", cluster__transport="tcp", cluster__bind="192.0.2.1"), NETWORK,
+                              "192.0.2.1")
+
+
+class Disk(SystemCase):
+    def test_a_run_dir_under_a_file(self):
+        (self.folder / "file").write_text("")
+        self.assert_one_error(self.start("quadratic", run_dir=self.folder / "file" / "run"), STORAGE, "file")
+
+    @unittest.skipIf(os.geteuid() == 0, "root may write everywhere")
+    def test_a_run_dir_that_is_not_writable(self):
+        locked = self.folder / "locked"
+        locked.mkdir(mode=0o500)
+        self.assert_one_error(self.start("quadratic", run_dir=locked / "run"), STORAGE, str(locked))
+
+    def test_a_full_disk(self):
+        """The weights are 400 KB, the disk has 128. It is mounted for this job alone, in a name space of its own."""
+        if not may_mount():
+            self.skipTest("no file system may be mounted here")
+        disk = self.folder / "disk"
+        disk.mkdir()
+        script = f'mount -t tmpfs -o size=128k tmpfs {disk} && exec "$@"'
+        run = self.start("quadratic", run_dir=disk / "run", wrapped_in=("unshare", "-rm", "sh", "-c", script, "sh"),
+                         model__size=100_000, train__steps=3)
+        self.assert_one_error(run, STORAGE, "final.safetensors", "No space left on device")
+
+
+class Strangers(SystemCase):
+    """Programs that do not belong to the job that they try to join."""
+
+    def setUp(self):
+        super().setUp()
+        self.run = self.start("quadratic", train__steps=1000, debug__slow_worker_ms=5)
+        self.run.wait_for_clock("worker-1", 5)
+
+    def join(self, job: Path, *words):
+        command = [self.build / "bin" / "rubato-worker", "--job", job, "--run-dir", self.folder,
+                   "--scheduler", self.run.address()["endpoint"], *words]
+        return subprocess.run([str(word) for word in command], env=self.environment, text=True, capture_output=True,
+                              timeout=60)
+
+    def assert_refused(self, result, *words):
+        self.assertEqual(result.returncode, REFUSED, result.stderr)
+        self.assertEqual(len(result.stderr.splitlines()), 1, result.stderr)
+        for word in words:
+            self.assertIn(word, result.stderr)
+
+    def test_are_refused_and_the_job_goes_on(self):
+        other = self.folder / "other.toml"
+        other.write_text((self.run.run_dir / "job.toml").read_text().replace("seed = 1", "seed = 2"))
+        own = self.run.run_dir / "job.toml"
+        self.assert_refused(self.join(other, "--rank", 1), "another job file")
+        self.assert_refused(self.join(own, "--rank", 7), "worker-7 is not part of this job")
+        self.assert_refused(self.join(own, "--rank", 1), "worker-1 is in the job already")
+        self.run.launcher.terminate()
+        self.assert_ends(self.run, 130)
+
+    def test_an_address_of_no_job(self):
+        result = subprocess.run([self.build / "bin" / "rubato-worker", "--job", self.run.run_dir / "job.toml",
+                                 "--run-dir", self.folder, "--scheduler", "ipc://@nobody", "--rank", "1"],
+                                env=self.environment, text=True, capture_output=True, timeout=60)
+        self.assertEqual(result.returncode, USAGE, result.stderr)
+        self.assertIn("no scheduler address", result.stderr)
+
+
+def may_mount():
+    probe = ["unshare", "-rm", "mount", "-t", "tmpfs", "tmpfs", "/mnt"]
+    return shutil.which("unshare") is not None and subprocess.run(probe, capture_output=True).returncode == 0
+
+
+if __name__ == "__main__":
+    main()
