@@ -23,13 +23,14 @@ def folders() -> list[Path]:
 
 
 def running_jobs() -> list[RunningJob]:
-    """The oldest first. Files that a killed scheduler left behind are passed over."""
+    """The oldest first. Files that a killed scheduler left behind are removed."""
     found = []
     for folder in folders():
         for path in folder.glob("*.json"):
             try:
                 entry = json.loads(path.read_text())
-                if not process_exists(int(entry["pid"])):
+                if not process_exists(int(entry["pid"]), born_before=entry.get("started")):
+                    path.unlink(missing_ok=True)
                     continue
                 address = {"endpoint": "", "job_id": path.stem, **entry}
                 found.append((entry.get("started") or 0, RunningJob(Path(entry["run_dir"]), SchedulerClient(address))))

@@ -63,11 +63,16 @@ class SchedulerClient:
             connection.close()
 
 
-def process_exists(pid: int) -> bool:
+def process_exists(pid: int, born_before: float | None = None) -> bool:
+    """Whether this process lives; not another that was given its number after `born_before` (seconds since 1970)."""
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+        boot = next(line for line in Path("/proc/stat").read_text().splitlines() if line.startswith("btime "))
+    except OSError:
         return False
-    except PermissionError:
-        return True
-    return True
+    # Behind the name, which may hold anything in its brackets: field 3 is the state, field 22 the birth in ticks.
+    fields = stat.rpartition(")")[2].split()
+    if fields[0] in "ZX":
+        return False
+    born = int(boot.split()[1]) + int(fields[19]) / os.sysconf("SC_CLK_TCK")
+    return born_before is None or born < born_before + 2.0  # btime is rounded

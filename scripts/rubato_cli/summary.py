@@ -7,14 +7,14 @@ from .supervisor import Supervisor
 from .verdict import Verdict
 
 
-def success_lines(run_dir: RunDir, supervisor: Supervisor, elapsed_s: float) -> list[str]:
+def success_lines(run_dir: RunDir, supervisor: Supervisor, elapsed_s: float, how: str) -> list[str]:
     status, final = supervisor.last_status, supervisor.metrics.last
     lines = []
     try:
         lines += ["", run_dir.evaluation.read_text().rstrip("\n"), ""]
     except OSError:
         pass  # no evaluation was asked for, or none could be made
-    parts = [f"finished in {text.duration(elapsed_s)}"]
+    parts = [f"{how} in {text.duration(elapsed_s)}"]
     rate = final.get("samples_per_s") or status.get("samples_per_s")
     if rate is not None:
         parts.append(text.rate(rate))

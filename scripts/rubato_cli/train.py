@@ -49,9 +49,11 @@ def run(processes: Processes, run_dir: RunDir, stop: StopRequests, wanted_progre
     finally:
         progress.close()
 
-    if verdict.code == ExitCode.OK:
-        for line in success_lines(run_dir, supervisor, time.monotonic() - started):
+    drained = verdict.code == ExitCode.INTERRUPTED and run_dir.weights.exists()
+    if verdict.code == ExitCode.OK or drained:
+        for line in success_lines(run_dir, supervisor, time.monotonic() - started, "drained" if drained else "finished"):
             progress.say(line)
+    if verdict.code == ExitCode.OK:
         return 0
     if verdict.code == ExitCode.INTERRUPTED:
         raise Failure(f"interrupted; what there is, is in {run_dir.path}", verdict.code)
