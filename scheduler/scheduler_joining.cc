@@ -68,7 +68,9 @@ void SchedulerCore::on_register(TimeNs now, const protocol::Envelope& from, cons
     return;
   }
   if (phase_ == Phase::kOver) {
-    out.reply(from, protocol::Refuse{Cause::kRefused, "the job is over: " + finish_.text});
+    // Where it failed, nothing is wrong with those who come late: they only lost their job.
+    const Cause cause = finish_.exit_code == 0 ? Cause::kRefused : Cause::kPeerLost;
+    out.reply(from, protocol::Refuse{cause, "the job is over: " + finish_.text});
     return;
   }
   std::optional<Error> error = objection(from.from, message);
