@@ -188,10 +188,12 @@ TEST(Ending, SnapshotsThatADrainCancelsMakeRoomForTheFinalOne) {
   scheduler.tick(1, 0, 50);
   scheduler.tick(1, 1, 50);
   ASSERT_EQ(scheduler.core.phase(), Phase::kFinishing);
-  // Of epochs 1 and 2 the snapshots are still to be read, later ones will never be due.
-  const auto final = scheduler.sent<protocol::Snapshot>(server_node(0));
-  ASSERT_THAT(final, SizeIs(1));
-  EXPECT_EQ(final[0].clock, 2);
+  // Of epochs 1 and 2 the snapshots are still to be read; later ones will never be due, and the one of epoch 3
+  // was announced when the slow worker reached it.
+  const auto announced = scheduler.sent<protocol::Snapshot>(server_node(0));
+  ASSERT_FALSE(announced.empty());
+  const protocol::Snapshot& final = announced.back();
+  EXPECT_EQ(final.clock, 2);
   for (const std::uint64_t id : {1u, 2u}) {
     scheduler.receive(server_node(0), taken(id));
     protocol::EvaluationDone done;
@@ -200,7 +202,7 @@ TEST(Ending, SnapshotsThatADrainCancelsMakeRoomForTheFinalOne) {
   }
   const auto released = scheduler.sent<protocol::SnapshotRelease>(server_node(0));
   ASSERT_THAT(released, SizeIs(1));
-  EXPECT_EQ(released[0].id, final[0].id - 1);
+  EXPECT_EQ(released[0].id, final.id - 1);
 }
 
 // ---- status -----------------------------------------------------------------------------------------
