@@ -13,6 +13,7 @@
 namespace rubato::scheduler {
 namespace {
 
+using namespace std::string_literals;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
@@ -70,7 +71,7 @@ class HttpTest : public testing::Test {
   void SetUp() override {
     auto server = HttpServer::listen(
         loop_, "127.0.0.1", 0, "secret",
-        {[] { return std::string(R"({"phase": "training"})"); },
+        {[] { return R"({"phase": "training"})"s; },
          [this](NodeId node, int code) { exits_.emplace_back(node.name(), code); }, [this] { ++drains_; }});
     ASSERT_TRUE(server.ok()) << server.error().message;
     server_ = std::move(server).value();
@@ -160,13 +161,10 @@ TEST_F(HttpTest, TellsTheSchedulerOfEndsAndDrains) {
 TEST_F(HttpTest, AnEndThatSaysNothingIsABadRequest) {
   const std::string nested(60'000, '[');
   for (const std::string& body :
-       {std::string(), std::string("{"), std::string("[]"), std::string("null"), std::string("\"worker-1\""), nested,
-        std::string("{\"node\": \"worker-\xff\", \"exit_code\": 1}"), std::string(R"({"node": "worker-1"})"),
-        std::string(R"({"exit_code": 1})"), std::string(R"({"node": 1, "exit_code": 1})"),
-        std::string(R"({"node": "worker-1", "exit_code": "1"})"),
-        std::string(R"({"node": "worker-1", "exit_code": 1.5})"),
-        std::string(R"({"node": "scheduler", "exit_code": 1})"),
-        std::string(R"({"node": "worker-x", "exit_code": 1})")})
+       {""s, "{"s, "[]"s, "null"s, "\"worker-1\""s, nested, "{\"node\": \"worker-\xff\", \"exit_code\": 1}"s,
+        R"({"node": "worker-1"})"s, R"({"exit_code": 1})"s, R"({"node": 1, "exit_code": 1})"s,
+        R"({"node": "worker-1", "exit_code": "1"})"s, R"({"node": "worker-1", "exit_code": 1.5})"s,
+        R"({"node": "scheduler", "exit_code": 1})"s, R"({"node": "worker-x", "exit_code": 1})"s})
     EXPECT_EQ(ask("POST", "/exited", body).status, 400) << body.substr(0, 100);
   finish();
   EXPECT_THAT(exits_, IsEmpty());
@@ -177,8 +175,8 @@ TEST_F(HttpTest, AnEndThatSaysNothingIsABadRequest) {
 TEST_F(HttpTest, ForeignBytesAreCountedAndHarmless) {
   const std::vector<std::string> foreign{
       std::string(10'000, '\0'),
-      std::string("\xff\x00\x00\x00\x00\x00\x00\x00\x01\x7f\x03\x00NULL", 17),  // a greeting of ZeroMQ's
-      "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",                           // of TLS
+      "\xff\x00\x00\x00\x00\x00\x00\x00\x01\x7f\x03\x00NULL"s,  // a greeting of ZeroMQ's
+      "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"s,          // of TLS
       "SSH-2.0-OpenSSH_9.2\r\n",
       "GET /status\r\n\r\n",
       "GET /status HTTP/9.9\r\n\r\n",

@@ -147,6 +147,14 @@ TEST(Death, LeavesOfAClockThatWasSettledAreNotComputedAgain) {
   EXPECT_THAT(scheduler.sent<protocol::Grant>(worker_node(0)), IsEmpty());
 }
 
+TEST(Death, SamplesOfAClockThatOthersSettledAreCounted) {
+  Scheduler scheduler(job_of("bsp", 2));
+  scheduler.begin();
+  scheduler.tick(0, 0, 6);  // so every leaf of clock 0 was applied: 6 samples in its leaves, 4 in the other's
+  scheduler.core.member_exited(scheduler.now, worker_node(1), -9, scheduler.out);
+  EXPECT_EQ(scheduler.core.status(scheduler.now)["samples_done"], 10);
+}
+
 // ---- the end ----------------------------------------------------------------------------------------
 
 TEST(Ending, FinishIsSaidAgainToWhoStillSpeaks) {
