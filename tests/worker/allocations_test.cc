@@ -25,7 +25,7 @@ void expect_no_allocations(const ModelConfig& config, const data::SampleShape& s
   VectorWeights& weights = fixture.weights;
   weights.asked.reserve(10'000);
   std::uint64_t slices = 0;
-  const StepRunner::Report report = [&](ComputeReport computed) {
+  const StepRunner::Report report = [&](const ComputeReport& computed) {
     slices += std::holds_alternative<SliceGradient>(computed);
   };
   for (const std::uint32_t leaves : {1, 4}) {

@@ -79,6 +79,7 @@ TEST(ArenaPool, ReadersOnOtherThreadsAreNeverOverwritten) {
   BoundedQueue<Payload> queue(4);
   std::atomic<int> torn{0};
   std::vector<std::thread> readers;
+  readers.reserve(kReaders);
   for (int reader = 0; reader < kReaders; ++reader)
     readers.emplace_back([&] {
       Payload before;  // let go one later than it was read

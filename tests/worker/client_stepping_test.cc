@@ -5,7 +5,6 @@ namespace rubato::worker {
 namespace {
 
 using protocol::Fate;
-using protocol::LeafNode;
 using protocol::Pull;
 using protocol::Push;
 using protocol::StepGrant;

@@ -149,7 +149,7 @@ struct RunnerOptions {
 // A runner over a model of the test's.
 class Runner {
  public:
-  explicit Runner(model::Model& model_of_test, RunnerOptions options = {})
+  explicit Runner(model::Model& model_of_test, const RunnerOptions& options = {})
       : model(model_of_test),
         dataset(options.samples, options.shape),
         order(data::EpochOrder::Kind::kShuffled, 7, options.samples),

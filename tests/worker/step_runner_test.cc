@@ -75,7 +75,7 @@ void expect_reports(Runner& runner, const StepGrant& step, const ChangeLeaf& cha
 }
 
 // Batches of fewer samples than leaves, as many, and more, even and ragged.
-std::vector<std::uint64_t> batches_for(std::uint32_t leaves) {
+std::vector<std::uint64_t> batches_for(std::uint64_t leaves) {
   std::vector<std::uint64_t> sizes;
   for (std::uint64_t count = 0; count <= leaves; ++count) sizes.push_back(count);
   sizes.insert(sizes.end(), {leaves + 1, 2 * leaves - 1, 2 * leaves, 2 * leaves + 3});
@@ -260,6 +260,7 @@ TEST(StepRunner, AGradientThatSomebodyHasIsNotWrittenAgain) {
   ASSERT_TRUE(runner.run(step).ok());
   const std::vector<SliceGradient> kept = runner.reports;
   std::vector<std::vector<std::uint32_t>> bits;
+  bits.reserve(kept.size());
   for (const SliceGradient& report : kept) bits.push_back(bits_of(report.gradient.floats()));
   for (std::uint64_t first = 8; first < 40; first += 8) ASSERT_TRUE(runner.run(step_of(first, 8, 4, {{2, 0}})).ok());
   for (std::size_t i = 0; i < kept.size(); ++i) EXPECT_EQ(bits_of(kept[i].gradient.floats()), bits[i]);

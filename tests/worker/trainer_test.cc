@@ -89,6 +89,7 @@ std::string text_of(const ComputeReport& report) {
 
 std::vector<std::string> texts_of(const std::vector<ComputeReport>& reports) {
   std::vector<std::string> texts;
+  texts.reserve(reports.size());
   for (const ComputeReport& report : reports) texts.push_back(text_of(report));
   return texts;
 }
@@ -140,7 +141,7 @@ TEST(Trainer, ReportsEachSliceAndThenTheStep) {
     for (std::size_t i = 0; i < w.size(); ++i) {
       double sum = 0.0;
       for (std::size_t sample = 0; sample < 8; ++sample) {
-        const double distance = w[i] - batch.targets[sample * kSize + 16 * slice + i];
+        const double distance = w[i] - batch.targets[sample * kSize + std::size_t{16} * slice + i];
         sum += distance;
         loss += 0.5 * distance * distance;
       }
@@ -168,6 +169,7 @@ TEST(Trainer, WeightsAndAddedNodesMayComeInAnyOrder) {
     if (std::ranges::find(sequence, 0) > std::ranges::find(sequence, 1)) continue;
     Trained fresh;
     std::vector<ComputeOrder> shuffled;
+    shuffled.reserve(sequence.size());
     for (const std::size_t at : sequence) shuffled.push_back(orders[at]);
     EXPECT_EQ(texts_of(fresh.run(shuffled)), expected) << testing::PrintToString(sequence);
     ++sequences;
@@ -248,7 +250,7 @@ TEST(Trainer, SaysHowLongItWaitedForWeights) {
       [&](ComputeReport report) {
         if (const auto* computed = std::get_if<StepComputed>(&report)) blocked_ns = computed->blocked_ns;
       });
-  EXPECT_GE(blocked_ns, 3u * 2 * kMillisecond);
+  EXPECT_GE(blocked_ns, static_cast<std::uint64_t>(6 * kMillisecond));
 }
 
 }  // namespace
