@@ -121,6 +121,7 @@ class SchedulerCore final : public protocol::Core {
   void say(TimeNs now, protocol::Level level, const std::string& text, protocol::Outbox& out);
   void to_servers(const protocol::Body& body, protocol::Outbox& out);
   [[nodiscard]] protocol::Membership membership() const;
+  [[nodiscard]] std::uint64_t samples_settled() const;
   [[nodiscard]] Member* find(NodeId node);
   [[nodiscard]] nlohmann::ordered_json metric(TimeNs now, const std::string& event) const;
 

@@ -56,7 +56,8 @@ void SchedulerCore::on_evaluation_done(TimeNs now, const protocol::EvaluationDon
   line["precision_macro"] = figure(message.precision_macro);
   line["recall_macro"] = figure(message.recall_macro);
   line["f1_macro"] = figure(message.f1_macro);
-  line["samples_per_s"] = static_cast<double>(total_.samples) / std::max(seconds(total_.last - training_since_), 1e-9);
+  line["samples_per_s"] =
+      static_cast<double>(samples_settled()) / std::max(seconds(total_.last - training_since_), 1e-9);
   line["staleness_max"] = total_.staleness_max;
   line["age_mean"] = total_.ages.mean();
   line["age_p99"] = total_.ages.quantile(0.99);
@@ -69,7 +70,7 @@ void SchedulerCore::on_evaluation_done(TimeNs now, const protocol::EvaluationDon
       refused += member.beat.refused_frames;
     }
     line["train_s"] = seconds(total_.last - training_since_);
-    line["samples"] = total_.samples;
+    line["samples"] = samples_settled();
     line["samples_dropped"] = samples_dropped_;
     line["torn_steps"] = torn_steps_;
     line["nonfinite"] = nonfinite_;

@@ -1,7 +1,6 @@
 // Members that die, fall silent or do not get on, and gradients that are not finite.
 #include <algorithm>
 
-#include "base/partition.h"
 #include "scheduler/scheduler_core.h"
 
 namespace rubato::scheduler {
@@ -101,16 +100,8 @@ void SchedulerCore::hand_over_leaves(Member& dead, Clock clock, Outbox& out) {
   if (owed == leaves_of_.end()) return;
   const std::vector<protocol::LeafNode> nodes = std::move(owed->second);
   leaves_of_.erase(owed);
-  if (clock > leaves_clock_) return;
-  if (clocks_.max() > leaves_clock_) {
-    // Somebody settled the open clock: then every leaf of it was applied, the dead worker's too, and only
-    // its tick was lost.
-    const protocol::BatchRange batch = data_->batch(dead.node.rank, leaves_clock_);
-    for (const protocol::LeafNode& node : nodes)
-      for (std::uint64_t leaf = node.first_leaf(); leaf < protocol::end_leaf(node, data_->leaves()); ++leaf)
-        total_.samples += leaf_of_batch({batch.first, batch.count}, data_->leaves(), leaf).count;
-    return;
-  }
+  // Somebody settled the open clock: then every leaf of it was applied, the dead worker's too.
+  if (clock > leaves_clock_ || clocks_.max() > leaves_clock_) return;
   const auto ranks = active_ranks();
   std::set<std::uint32_t> changed;
   for (std::size_t i = 0; i < nodes.size(); ++i) {

@@ -147,7 +147,7 @@ std::optional<StepGrant> SchedulerCore::make_grant(TimeNs now, const Member& wor
   step.batch = data_->batch(rank, clock);
   step.leaves = data_->leaves();
   step.rule_epoch = 1;
-  step.rate = rate_->at(aggregate ? data_->samples_before(clock) : total_.samples + samples_dropped_);
+  step.rate = rate_->at(aggregate ? data_->samples_before(clock) : samples_settled() + samples_dropped_);
   step.last = data_->end() && clock + 1 == *data_->end();
   if (!aggregate) {
     step.nodes.push_back({0, 0});

@@ -113,11 +113,11 @@ Json SchedulerCore::status(TimeNs now) const {
   json["epoch"] = epochs_.empty() ? epochs_closed_ : epochs_.begin()->first + 1;
   json["epochs"] = job_.train.steps > 0 ? Json() : Json(job_.train.epochs);
   json["steps"] = job_.train.steps > 0 ? Json(job_.train.steps) : Json();
-  json["samples_done"] = total_.samples;
+  const std::uint64_t done = samples_settled();
+  json["samples_done"] = done;
   json["samples_total"] = total;
   json["samples_per_s"] = rate;
-  json["eta_s"] =
-      rate > 0.0 && total > total_.samples ? Json(static_cast<double>(total - total_.samples) / rate) : Json();
+  json["eta_s"] = rate > 0.0 && total > done ? Json(static_cast<double>(total - done) / rate) : Json();
   double loss = 0.0;
   std::size_t with_loss = 0;
   for (const auto& [node, member] : members_)

@@ -41,6 +41,7 @@ void EvaluatorClient::on_evaluate(TimeNs now, const protocol::Evaluate& order, O
     return;
   }
   if (order_ && order_->snapshot >= order.snapshot) return;
+  if (done_ && done_->snapshot > order.snapshot) return;  // a late repeat: that snapshot is released
   order_ = order;
   slices_.assign(routing_.slices.size(), std::nullopt);
   missing_ = slices_.size();
@@ -70,9 +71,10 @@ void EvaluatorClient::report(TimeNs /*now*/, ComputeReport report, Outbox& out) 
   if (enrollment_.over()) return;
   if (const auto* evaluated = std::get_if<Evaluated>(&report)) {
     done_ = evaluated->done;
+    out.send(kSchedulerNode, *done_);
+    if (order_ && order_->snapshot > done_->snapshot) return;  // a newer one is being pulled already
     order_.reset();
     slices_.clear();
-    out.send(kSchedulerNode, *done_);
   } else if (const auto* failed = std::get_if<ComputeFailed>(&report)) {
     enrollment_.leave(failed->error, out);
   }

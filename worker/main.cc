@@ -17,8 +17,9 @@ namespace {
 
 using protocol::Outbox;
 
-// Orders in the queue at most: a step, each slice's weights once, and a few.
-constexpr std::size_t kOrdersMax = 1 << 16;
+// Orders in the queue at most: a step or two, and each slice's weights once; a job that cuts its model into
+// more slices than this is beyond what one host holds. The queue grows with what is in it.
+constexpr std::size_t kOrdersMax = 1 << 24;
 
 template <typename Client>
 int run(Client& client, protocol::Process& process, Trainer& trainer) {
