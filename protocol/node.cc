@@ -11,7 +11,7 @@ Node::Node(transport::Endpoint& endpoint, std::uint64_t job_id, Environment envi
       environment_(std::move(environment)),
       listener_(listener),
       options_(options) {
-  endpoint_.on_frame([this](transport::PeerId peer, transport::Frame frame) { on_frame(peer, frame); });
+  endpoint_.on_frame([this](transport::PeerId peer, const transport::Frame& frame) { on_frame(peer, frame); });
 }
 
 void Node::host(Core& core, std::function<void(TimeNs)> after) {
