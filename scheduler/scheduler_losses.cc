@@ -38,7 +38,12 @@ void SchedulerCore::member_gone(TimeNs now, Member& member, MemberState state, c
   } else if (member.node.role == Role::kEvaluator) {
     member.state = state;
     if (SnapshotEntry* entry = snapshots_ ? snapshots_->evaluating() : nullptr) entry->evaluating = false;
-    say(now, Level::kWarning, text + "; training goes on, evaluation waits for another one", out);
+    // One that was killed or crashed is started again. One that says why it ends would end the same way again, and
+    // nobody else writes the final weights.
+    if (phase_ == Phase::kFinishing && code > 0 && code != static_cast<int>(Cause::kInternal))
+      end_job(now, exit_code, text + ": the final weights are not written", out);
+    else
+      say(now, Level::kWarning, text + "; training goes on, evaluation waits for another one", out);
   } else if (phase_ == Phase::kGathering || phase_ == Phase::kInitializing) {
     member.state = state;
     end_job(now, exit_code, text + " before training began", out);

@@ -186,6 +186,21 @@ TEST(Ending, AWorkerThatDiesAfterItsLastStepFailsNothing) {
   EXPECT_EQ(scheduler.core.phase(), Phase::kFinishing);
 }
 
+// A full disk, say. Killed or crashed ones are started again, so those are waited for.
+TEST(Ending, AnEvaluatorThatCannotWriteTheWeightsEndsTheJob) {
+  for (const int code : {-9, 1, 8}) {
+    Job job = job_of("asp", 1);
+    job.train.steps = 1;
+    Scheduler scheduler(job);
+    scheduler.begin();
+    scheduler.tick(0, 0);
+    ASSERT_EQ(scheduler.core.phase(), Phase::kFinishing);
+    scheduler.core.member_exited(scheduler.now, evaluator_node(0), code, scheduler.out);
+    EXPECT_EQ(scheduler.core.phase(), code == 8 ? Phase::kOver : Phase::kFinishing) << code;
+    EXPECT_EQ(scheduler.core.exit_code(), code == 8 ? 8 : 0);
+  }
+}
+
 TEST(Ending, SnapshotsThatADrainCancelsMakeRoomForTheFinalOne) {
   Job job = job_of("asp", 2);
   job.train.steps = 0;
