@@ -77,13 +77,27 @@ Json node_json(const Member& member) {
           {"state", state_name(member)}};
 }
 
+// What a worker waits for, and for how long, now. Its last word may be older than its last tick; the
+// scheduler knows by itself whether it owes it a grant.
+protocol::Waiting waiting_now(TimeNs now, const Member& member, const ClockTable& clocks) {
+  protocol::Waiting waiting = member.beat.waiting;
+  const WorkerRecord& work = member.work;
+  if (waiting.kind == protocol::WaitKind::kNothing || !clocks.contains(member.node.rank)) return {};
+  if (waiting.clock < clocks.clock(member.node.rank)) {
+    if (!work.granted.empty()) return {};
+    return {protocol::WaitKind::kGrant, work.next_grant, 0, static_cast<std::uint64_t>(now - work.ticked)};
+  }
+  waiting.for_ns += static_cast<std::uint64_t>(now - member.beat_at);
+  return waiting;
+}
+
 // Whom a worker waits for. A grant waits for the workers with the least clock; so does an
 // acknowledgement or a pull that a shard answers only when all have pushed. Among those, the ones that
 // compute hold up the others; where all of them wait, it is the shard's turn.
 Json waiting_json(TimeNs now, const Member& member, const std::map<NodeId, Member>& members, const ClockTable& clocks,
                   const protocol::RoutingTable& routing) {
-  const protocol::Waiting& waiting = member.beat.waiting;
-  if (waiting.kind == protocol::WaitKind::kNothing || !clocks.contains(member.node.rank)) return nullptr;
+  const protocol::Waiting waiting = waiting_now(now, member, clocks);
+  if (waiting.kind == protocol::WaitKind::kNothing) return nullptr;
   std::vector<std::string> of;
   for (const auto& [rank, clock] : clocks.clocks()) {
     const Member& other = members.at(worker_node(rank));
@@ -94,7 +108,7 @@ Json waiting_json(TimeNs now, const Member& member, const std::map<NodeId, Membe
   if (on_shard && of.empty()) of.push_back(server_node(routing.slices[waiting.slice].shard).name());
   Json json = {{"what", wait_name(waiting.kind)}, {"clock", waiting.clock}, {"of", of}};
   if (on_shard) json["slice"] = waiting.slice;
-  json["since_s"] = seconds(static_cast<TimeNs>(waiting.for_ns) + (now - member.beat_at));
+  json["since_s"] = seconds(static_cast<TimeNs>(waiting.for_ns));
   return json;
 }
 

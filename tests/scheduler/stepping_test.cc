@@ -264,6 +264,18 @@ TEST(Status, SaysWhoWaitsForWhomAndForHowLong) {
   EXPECT_EQ(workers[2]["waiting_for"]["slice"], 0);
 }
 
+TEST(Status, ATickSaysMoreThanTheWordBeforeIt) {
+  Scheduler scheduler(job_of("ssp:1", 2));
+  scheduler.begin();
+  scheduler.tick(0, 0);
+  scheduler.beat(worker_node(0), {WaitKind::kAcknowledgement, 1, 0, static_cast<std::uint64_t>(kSecond)});
+  scheduler.tick(0, 1);
+  const auto status = scheduler.core.status(scheduler.now + kSecond);
+  EXPECT_EQ(status["workers"][0]["waiting_for"]["what"], "grant");
+  EXPECT_EQ(status["workers"][0]["waiting_for"]["clock"], 2);
+  EXPECT_NEAR(status["workers"][0]["waiting_for"]["since_s"].get<double>(), 1.0, 1e-9);
+}
+
 TEST(Status, WhereAllWaitItIsTheShardsTurn) {
   Scheduler scheduler(job_of("bsp", 2));
   scheduler.begin();
