@@ -25,7 +25,22 @@ const char* phase_name(Phase phase, int exit_code) {
   return "unknown";
 }
 
-const char* state_name(const Member& member) {
+// What a worker waits for, and for how long, now. Its last word may be older than its last tick; the
+// scheduler knows by itself whether it owes it a grant.
+protocol::Waiting waiting_now(TimeNs now, const Member& member, const ClockTable& clocks) {
+  protocol::Waiting waiting = member.beat.waiting;
+  const WorkerRecord& work = member.work;
+  if (waiting.kind == protocol::WaitKind::kNothing || member.state == MemberState::kDone) return {};
+  if (!clocks.contains(member.node.rank)) return {};
+  if (waiting.clock < clocks.clock(member.node.rank)) {
+    if (!work.granted.empty()) return {};
+    return {protocol::WaitKind::kGrant, work.next_grant, 0, static_cast<std::uint64_t>(now - work.ticked)};
+  }
+  waiting.for_ns += static_cast<std::uint64_t>(now - member.beat_at);
+  return waiting;
+}
+
+const char* state_name(TimeNs now, const Member& member, const ClockTable& clocks) {
   switch (member.state) {
     case MemberState::kJoining:
       return "joining";
@@ -39,7 +54,7 @@ const char* state_name(const Member& member) {
       break;
   }
   if (member.node.role != Role::kWorker) return "ready";
-  return member.beat.waiting.kind == protocol::WaitKind::kNothing ? "computing" : "waiting";
+  return waiting_now(now, member, clocks).kind == protocol::WaitKind::kNothing ? "computing" : "waiting";
 }
 
 const char* wait_name(protocol::WaitKind kind) {
@@ -70,39 +85,27 @@ const char* level_name(protocol::Level level) {
   return "info";
 }
 
-Json node_json(const Member& member) {
+Json node_json(TimeNs now, const Member& member, const ClockTable& clocks) {
   return {{"node", member.node.name()},
           {"pid", member.registered.pid},
           {"host", member.registered.host},
-          {"state", state_name(member)}};
-}
-
-// What a worker waits for, and for how long, now. Its last word may be older than its last tick; the
-// scheduler knows by itself whether it owes it a grant.
-protocol::Waiting waiting_now(TimeNs now, const Member& member, const ClockTable& clocks) {
-  protocol::Waiting waiting = member.beat.waiting;
-  const WorkerRecord& work = member.work;
-  if (waiting.kind == protocol::WaitKind::kNothing || !clocks.contains(member.node.rank)) return {};
-  if (waiting.clock < clocks.clock(member.node.rank)) {
-    if (!work.granted.empty()) return {};
-    return {protocol::WaitKind::kGrant, work.next_grant, 0, static_cast<std::uint64_t>(now - work.ticked)};
-  }
-  waiting.for_ns += static_cast<std::uint64_t>(now - member.beat_at);
-  return waiting;
+          {"state", state_name(now, member, clocks)}};
 }
 
 // Whom a worker waits for. A grant waits for the workers with the least clock; so does an
 // acknowledgement or a pull that a shard answers only when all have pushed. Among those, the ones that
-// compute hold up the others; where all of them wait, it is the shard's turn.
-Json waiting_json(TimeNs now, const Member& member, const std::map<NodeId, Member>& members, const ClockTable& clocks,
-                  const protocol::RoutingTable& routing) {
+// compute hold up the others, and so do those that have said nothing for `silence`: they may be stopped,
+// whatever they said last. Where all of them wait, it is the shard's turn.
+Json waiting_json(TimeNs now, TimeNs silence, const Member& member, const std::map<NodeId, Member>& members,
+                  const ClockTable& clocks, const protocol::RoutingTable& routing) {
   const protocol::Waiting waiting = waiting_now(now, member, clocks);
   if (waiting.kind == protocol::WaitKind::kNothing) return nullptr;
   std::vector<std::string> of;
   for (const auto& [rank, clock] : clocks.clocks()) {
     const Member& other = members.at(worker_node(rank));
-    if (clock == clocks.min() && rank != member.node.rank && other.beat.waiting.kind == protocol::WaitKind::kNothing)
-      of.push_back(other.node.name());
+    if (clock != clocks.min() || rank == member.node.rank) continue;
+    const bool waits = waiting_now(now, other, clocks).kind != protocol::WaitKind::kNothing;
+    if (!waits || now - other.heard > silence) of.push_back(other.node.name());
   }
   const bool on_shard = waiting.kind != protocol::WaitKind::kGrant && waiting.slice < routing.slices.size();
   if (on_shard && of.empty()) of.push_back(server_node(routing.slices[waiting.slice].shard).name());
@@ -146,7 +149,7 @@ Json SchedulerCore::status(TimeNs now) const {
   json["servers"] = Json::array();
   json["evaluator"] = nullptr;
   for (const auto& [node, member] : members_) {
-    Json entry = node_json(member);
+    Json entry = node_json(now, member, clocks_);
     if (node.role == Role::kServer) {
       const protocol::ShardCounters& shard = member.beat.shard;
       entry["slices"] = shard.slices;
@@ -174,7 +177,7 @@ Json SchedulerCore::status(TimeNs now) const {
       entry["loss"] = work.samples > 0 ? Json(work.loss) : Json();
       entry["age_mean"] =
           work.age_count == 0 ? 0.0 : static_cast<double>(work.age_sum) / static_cast<double>(work.age_count);
-      entry["waiting_for"] = waiting_json(now, member, members_, clocks_, routing_);
+      entry["waiting_for"] = waiting_json(now, 3 * timing_.heartbeat, member, members_, clocks_, routing_);
       json["workers"].push_back(std::move(entry));
     }
   }

@@ -276,6 +276,17 @@ TEST(Status, ATickSaysMoreThanTheWordBeforeIt) {
   EXPECT_NEAR(status["workers"][0]["waiting_for"]["since_s"].get<double>(), 1.0, 1e-9);
 }
 
+TEST(Status, WhoIsSilentIsWaitedForWhateverItSaidLast) {
+  Scheduler scheduler(job_of("ssp:0", 2));
+  scheduler.begin();
+  scheduler.tick(0, 0);
+  scheduler.beat(worker_node(1), {WaitKind::kWeights, 0, 0, 0});
+  scheduler.now += kSecond;  // and then it was stopped
+  scheduler.beat(worker_node(0), {WaitKind::kGrant, 1, 0, static_cast<std::uint64_t>(kSecond)});
+  const auto status = scheduler.core.status(scheduler.now);
+  EXPECT_THAT(status["workers"][0]["waiting_for"]["of"], ElementsAre("worker-1"));
+}
+
 TEST(Status, WhereAllWaitItIsTheShardsTurn) {
   Scheduler scheduler(job_of("bsp", 2));
   scheduler.begin();
