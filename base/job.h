@@ -13,7 +13,6 @@
 
 #include <cstdint>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "base/result.h"
@@ -125,11 +124,16 @@ struct Job {
   friend bool operator==(const Job&, const Job&) = default;
 };
 
-// "consistency.mode" -> "ssp:3"; later ones win. Values are TOML values; a bare word is a string.
-using Overrides = std::vector<std::pair<std::string, std::string>>;
+// "consistency.mode" -> "ssp:3"; later ones win. Values are TOML values; a bare word is a string. `origin` is
+// what the person typed it behind, and what a message blames.
+struct Override {
+  std::string key, value, origin = "--set";
+  friend bool operator==(const Override&, const Override&) = default;
+};
+using Overrides = std::vector<Override>;
 
 // Splits "key=value". Errors: kUsage.
-[[nodiscard]] Result<std::pair<std::string, std::string>> parse_override(const std::string& text);
+[[nodiscard]] Result<Override> parse_override(const std::string& text);
 
 // Errors: kUsage, naming file, line, key and what is allowed; or that the file is not there.
 //

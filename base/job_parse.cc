@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <charconv>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -44,6 +45,13 @@ std::string equals_text(const toml::node& node) {
   std::ostringstream text;
   node.visit([&](const auto& value) { text << " = " << value; });
   return text.str();
+}
+
+// An integer that 64 bits do not hold; TOML has no word for it.
+bool is_too_large(const std::string& text) {
+  std::int64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  return error == std::errc::result_out_of_range && end == text.data() + text.size() && text.front() != '-';
 }
 
 // What is there where `slot` wants something else.
@@ -111,15 +119,19 @@ class Reader {
     return read_table(root, "");
   }
 
-  Status read_override(const std::string& path, const std::string& text) {
-    const std::string where = "--set";
+  Status read_override(const Override& override) {
+    const auto& [path, text, where] = override;
     const JobKey* key = find(path);
     if (key == nullptr) {
       if (tables_.contains(path)) {
-        return Error{Cause::kUsage, fmt::format("--set {}={}: this is a table; set one of its keys, as in {}=...", path,
-                                                text, some_key_of(path))};
+        return Error{Cause::kUsage, fmt::format("{} {}={}: this is a table; set one of its keys, as in {}=...", where,
+                                                path, text, some_key_of(path))};
       }
       return Error{Cause::kUsage, where + ": " + unknown("key", path)};
+    }
+    if (is_too_large(text) && !std::holds_alternative<std::string*>(key->slot)) {
+      return Error{Cause::kUsage, fmt::format("{}: {} = {}: too large: an integer is at most 9,223,372,036,854,775,807",
+                                              where, path, text)};
     }
     // Parsed as the value of a document, so that a value is written here as in the file; what TOML
     // does not know is a bare word.
@@ -133,9 +145,11 @@ class Reader {
     const toml::value<std::string> bare_word(text);
     const bool wants_text = std::holds_alternative<std::string*>(key->slot);
     if (node == nullptr || (wants_text && !node->is_string())) node = &bare_word;
+    overridden_.insert(path);
     return set(*key, *node, where);
   }
 
+  [[nodiscard]] bool overridden(const std::string& path) const { return overridden_.contains(path); }
   // Where a key was set: "job.toml:12", "--set", or the file alone for a default.
   [[nodiscard]] std::string where(std::string_view path) const {
     const auto found = set_at_.find(path);
@@ -218,13 +232,13 @@ class Reader {
   std::string origin_;
   std::vector<JobKey> keys_;
   std::vector<std::string> paths_;
-  std::set<std::string> tables_;
+  std::set<std::string> tables_, overridden_;
   std::map<std::string, std::string, std::less<>> set_at_;
 };
 
 Status read_all(Reader& reader, const std::string& text, const Overrides& overrides) {
   RUBATO_TRY(reader.read_file(text));
-  for (const auto& [key, value] : overrides) RUBATO_TRY(reader.read_override(key, value));
+  for (const Override& override : overrides) RUBATO_TRY(reader.read_override(override));
   return {};
 }
 
@@ -242,7 +256,7 @@ Result<std::string> read_text(const std::string& path) {
 
 }  // namespace
 
-Result<std::pair<std::string, std::string>> parse_override(const std::string& text) {
+Result<Override> parse_override(const std::string& text) {
   const std::size_t equals = text.find('=');
   if (equals == std::string::npos || equals == 0) {
     return Error{Cause::kUsage, fmt::format("--set {}: expected key=value, as in --set train.steps=5", text)};
@@ -253,7 +267,7 @@ Result<std::pair<std::string, std::string>> parse_override(const std::string& te
     while (!part.empty() && blank(part.back())) part.pop_back();
     return part;
   };
-  return std::pair(trimmed(text.substr(0, equals)), trimmed(text.substr(equals + 1)));
+  return Override{trimmed(text.substr(0, equals)), trimmed(text.substr(equals + 1))};
 }
 
 Result<Job> parse_job(const std::string& text, const std::string& origin, const Overrides& overrides) {
@@ -276,7 +290,7 @@ Result<Job> load_job(const std::string& path, const Overrides& overrides) {
     if (!key.is_path) continue;
     std::string& file = *std::get<std::string*>(key.slot);
     const std::filesystem::path base =
-        reader.where(key.path) == "--set" ? here : here / std::filesystem::path(path).parent_path();
+        reader.overridden(key.path) ? here : here / std::filesystem::path(path).parent_path();
     if (!file.empty()) file = (base / file).lexically_normal().string();
   }
   return job;

@@ -1,5 +1,7 @@
 #include "base/job_schema.h"
 
+#include <arpa/inet.h>
+
 namespace rubato {
 namespace {
 
@@ -18,8 +20,13 @@ Status check_mode(const std::string& text) {
   return {};
 }
 
-Status check_not_empty(const std::string& text) {
-  if (text.empty()) return Error{Cause::kUsage, "must not be empty"};
+// One address is listened on and told to the others: a wildcard tells them nothing, and a name may stand for several.
+Status check_bind(const std::string& text) {
+  in_addr address{};
+  if (::inet_pton(AF_INET, text.c_str(), &address) != 1)
+    return Error{Cause::kUsage, "must be an IPv4 address of this host, as in 10.0.0.1"};
+  if (address.s_addr == INADDR_ANY)
+    return Error{Cause::kUsage, "is a wildcard: give the address by which the others reach this host, as in 10.0.0.1"};
   return {};
 }
 
@@ -98,7 +105,8 @@ void add_cluster(std::vector<JobKey>& keys, ClusterConfig& c) {
        {"cluster.shard_threads", &c.shard_threads, between(1, 256), "shards of each server process"},
        {"cluster.slice_bytes", &c.slice_bytes, between(64, 1 << 28), "most bytes of a slice; a multiple of 4"},
        {"cluster.transport", &c.transport, one_of({"ipc", "tcp"}), "ipc stays on one host"},
-       unhashed({"cluster.bind", &c.bind, Form{"an address", check_not_empty}, "address to listen on"}),
+       unhashed({"cluster.bind", &c.bind, Form{"an IPv4 address, no wildcard", check_bind},
+                 "address of this host to listen on; the others are told it"}),
        unhashed({"cluster.scheduler_port", &c.scheduler_port, between(0, 65535), "tcp; 0 picks a free one"}),
        unhashed({"cluster.http_port", &c.http_port, between(0, 65535), "the scheduler's status; 0 picks a free one"}),
        unhashed({"cluster.start_timeout_s", &c.start_timeout_s, above(0), "to wait for members at the start"}),

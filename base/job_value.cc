@@ -111,6 +111,7 @@ Status check_allowed(const JobSlot& slot, const Allowed& allowed) {
   const auto number = [&](double value) -> Status {
     const auto* range = std::get_if<Range>(&allowed);
     if (range == nullptr || inside(*range, value)) return {};
+    if (!std::isfinite(value)) return Error{Cause::kUsage, fmt::format("must be finite, found {}", value)};
     return refusal(allowed);
   };
   return std::visit(Overload{[](const bool*) -> Status { return {}; },

@@ -5,6 +5,7 @@
 #include <CLI/CLI.hpp>
 #include <chrono>
 #include <filesystem>
+#include <map>
 #include <random>
 
 #include "base/atomic_file.h"
@@ -25,6 +26,7 @@ constexpr TimeNs kGoodbye = 500 * kMillisecond;
 struct Options {
   std::string job_file, resolve_file, run_dir, log_level = "info";
   std::vector<std::string> sets;
+  Overrides shorthands;  // the keys that have an option of their own
   int lifeline = -1;
   bool keys = false;
 };
@@ -34,19 +36,21 @@ std::uint64_t random_u64() {
   return static_cast<std::uint64_t>(random()) << 32 | random();
 }
 
-// Reads a job file, checks it, and writes every key of it to RUN/job.toml.
+// Reads a job file, checks it, says what a person should know of it, and writes every key of it to RUN/job.toml.
 Status resolve(const Options& options) {
   Overrides overrides;
   for (const std::string& text : options.sets) {
-    RUBATO_ASSIGN(auto pair, parse_override(text));
-    overrides.push_back(std::move(pair));
+    RUBATO_ASSIGN(Override override, parse_override(text));
+    overrides.push_back(std::move(override));
   }
+  overrides.insert(overrides.end(), options.shorthands.begin(), options.shorthands.end());
   RUBATO_ASSIGN(const Job job, load_job(options.resolve_file, overrides));
   std::error_code error;
   std::filesystem::create_directories(options.run_dir, error);
   if (error)
     return Error{Cause::kStorage,
                  fmt::format("cannot make the run directory {}: {}", options.run_dir, error.message())};
+  for (const std::string& note : job_notes(job)) fmt::print("{}\n", note);
   const std::string text = write_job(job);
   return write_file(options.run_dir + "/job.toml", std::as_bytes(std::span(text)));
 }
@@ -157,6 +161,16 @@ int main(int argc, char** argv) {
   rubato::scheduler::Options options;
   app.add_option("--resolve", options.resolve_file, "a job file to check and resolve");
   app.add_option("--set", options.sets, "key=value: overrides one key, e.g. train.steps=5")->allow_extra_args(false);
+  for (const auto& [option, key] : std::map<std::string, std::string>{{"--servers", "cluster.servers"},
+                                                                      {"--workers", "cluster.workers"},
+                                                                      {"--mode", "consistency.mode"},
+                                                                      {"--seed", "train.seed"}})
+    app.add_option_function<std::string>(
+        option,
+        [&options, option, key](const std::string& value) {
+          options.shorthands.push_back({key, value, option});
+        },
+        "the same as --set " + key + "=..., and wins over it");
   app.add_option("--job", options.job_file, "a resolved job file to run");
   app.add_option("--run-dir", options.run_dir, "where job.toml, metrics and weights go");
   app.add_option("--lifeline", options.lifeline, "a pipe's read end; this process ends when the other end closes");

@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "base/atomic_file.h"
+#include "base/log.h"
 
 namespace rubato::scheduler {
 namespace {
@@ -22,17 +23,28 @@ Status write_contact(const std::string& path, const nlohmann::ordered_json& cont
   return write_file(path, std::as_bytes(std::span(text)), Readers::kOwner);
 }
 
-}  // namespace
-
-Result<std::string> running_jobs_dir() {
-  const char* runtime = std::getenv("XDG_RUNTIME_DIR");  // where the user's programs meet; no setting of ours
-  const std::string dir = runtime != nullptr && *runtime != '\0' ? std::string(runtime) + "/rubato"
-                                                                 : fmt::format("/tmp/rubato-{}", ::getuid());
+// Makes `dir`, if it is not there, for this user alone.
+Status claim(const std::string& dir) {
   if (::mkdir(dir.c_str(), 0700) != 0 && errno != EEXIST) return cannot_write(dir);
   struct stat info {};
   if (::lstat(dir.c_str(), &info) != 0 || !S_ISDIR(info.st_mode) || info.st_uid != ::getuid())
     return Error{Cause::kStorage, fmt::format("{} is not a directory of this user", dir)};
-  return dir;
+  return {};
+}
+
+}  // namespace
+
+Result<std::string> running_jobs_dir() {
+  const std::string in_tmp = fmt::format("/tmp/rubato-{}", ::getuid());
+  const char* runtime = std::getenv("XDG_RUNTIME_DIR");  // where the user's programs meet; no setting of ours
+  if (runtime != nullptr && *runtime != '\0') {
+    const std::string dir = std::string(runtime) + "/rubato";
+    const Status status = claim(dir);
+    if (status.ok()) return dir;
+    log::warn("the job is listed in {}, for XDG_RUNTIME_DIR does not do: {}", in_tmp, status.error().message);
+  }
+  RUBATO_TRY(claim(in_tmp));
+  return in_tmp;
 }
 
 Result<RunFiles> RunFiles::open(const std::string& run_dir) {

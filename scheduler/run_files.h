@@ -14,7 +14,8 @@
 
 namespace rubato::scheduler {
 
-// $XDG_RUNTIME_DIR/rubato, or /tmp/rubato-UID: made, if it is not there, for this user alone.
+// $XDG_RUNTIME_DIR/rubato: made, if it is not there, for this user alone. Where there is no such variable, or it
+// names no folder that will do (which is said as a warning), /tmp/rubato-UID.
 [[nodiscard]] Result<std::string> running_jobs_dir();
 
 class RunFiles {

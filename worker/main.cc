@@ -68,8 +68,6 @@ Result<int> start(const protocol::MemberOptions& options, bool evaluator) {
     EvaluatorClient client(self, std::move(details), protocol::timing_of(job));
     return run(client, *process, *trainer);
   }
-  if (job.optimizer.clip_norm > 0.0 && self.rank == 0)
-    log::info("optimizer.clip_norm needs whole gradients: layers are pushed after backward, not during it");
   WorkerClient client(self, std::move(details), protocol::timing_of(job));
   return run(client, *process, *trainer);
 }

@@ -32,6 +32,12 @@ class Failure(Exception):
         self.code = int(code)
 
 
+def reason(error: Exception) -> str:
+    """Why a file or folder was refused, as people say it: `permission denied`, without number or class."""
+    words = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
+    return words[0].lower() + words[1:]
+
+
 CRASHES = {signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGSEGV}
 
 

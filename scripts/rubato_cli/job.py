@@ -37,13 +37,10 @@ class Job:
 
 
 def overrides(arguments) -> list[str]:
-    """The --set options that stand for the command line; the named flags come last and win."""
-    flags = {
-        "cluster.servers": arguments.servers,
-        "cluster.workers": arguments.workers,
-        "consistency.mode": arguments.mode,
-        "train.seed": arguments.seed,
-    }
-    settings = list(arguments.set)
-    settings += [f"{key}={value}" for key, value in flags.items() if value is not None]
-    return [word for setting in settings for word in ("--set", setting)]
+    """What was typed to change the job, for the scheduler's program: it checks all of it and blames the option."""
+    words = [word for setting in arguments.set for word in ("--set", setting)]
+    for option in ("servers", "workers", "mode", "seed"):
+        value = getattr(arguments, option)
+        if value is not None:
+            words.append(f"--{option}={value}")
+    return words

@@ -12,7 +12,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from .failure import ExitCode, Failure
+from .failure import ExitCode, Failure, reason
 from .log_file import LogFile
 from .run_dir import RunDir
 
@@ -134,7 +134,7 @@ class Processes:
         try:
             child = Child(node, command, LogFile(self._run_dir.log(node)), self._lifeline)
         except OSError as error:
-            raise Failure(f"cannot start {node}: {error}", ExitCode.INTERNAL) from error
+            raise Failure(f"cannot start {node}: {reason(error)}", ExitCode.INTERNAL) from error
         self.children.append(child)
         return child
 

@@ -3,7 +3,7 @@
 import time
 from pathlib import Path
 
-from .failure import ExitCode, Failure
+from .failure import ExitCode, Failure, reason
 
 
 class RunDir:
@@ -35,7 +35,8 @@ class RunDir:
         try:
             return _claim(Path(asked)) if asked else _claim_new(Path(job_file).stem)
         except OSError as error:
-            raise Failure(f"cannot make a run directory: {error}", ExitCode.STORAGE) from error
+            path = error.filename or asked or "runs/"
+            raise Failure(f"cannot make the run directory {path}: {reason(error)}", ExitCode.STORAGE) from error
 
 
 def _claim(path: Path) -> RunDir:

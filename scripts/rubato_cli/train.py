@@ -25,15 +25,17 @@ def train(arguments) -> int:
     with StopRequests() as stop:
         run_dir = RunDir.claim(arguments.run_dir, arguments.job)
         try:
-            resolve(programs, arguments, run_dir, stop)
+            notes = resolve(programs, arguments, run_dir, stop)
         except Failure:
             run_dir.give_up()
             raise
         with Processes(programs, run_dir) as processes:
-            return run(processes, run_dir, stop, wanted_progress=not arguments.no_progress)
+            return run(processes, run_dir, stop, notes, wanted_progress=not arguments.no_progress)
 
 
-def run(processes: Processes, run_dir: RunDir, stop: StopRequests, wanted_progress: bool) -> int:
+def run(
+    processes: Processes, run_dir: RunDir, stop: StopRequests, notes: list[str], wanted_progress: bool
+) -> int:
     started = time.monotonic()
     job = jobs.Job.load(run_dir.job)
     scheduler = processes.start_scheduler()
@@ -43,6 +45,8 @@ def run(processes: Processes, run_dir: RunDir, stop: StopRequests, wanted_progre
 
     progress = make_progress(wanted_progress)
     progress.say(f"{run_dir.path}: {job.mode}, {plural(job.servers, 'server')}, {plural(job.workers, 'worker')}")
+    for note in notes:
+        progress.say(f"note: {note}")
     supervisor = Supervisor(processes, client, progress, stop, run_dir)
     try:
         verdict = supervisor.run()
@@ -60,13 +64,14 @@ def run(processes: Processes, run_dir: RunDir, stop: StopRequests, wanted_progre
     raise Failure(failure_line(run_dir, verdict), verdict.code)
 
 
-def resolve(programs: Programs, arguments, run_dir: RunDir, stop: StopRequests) -> None:
-    """Has the scheduler's program check the job and write it, resolved, into the run directory."""
+def resolve(programs: Programs, arguments, run_dir: RunDir, stop: StopRequests) -> list[str]:
+    """Has the scheduler's program check the job and write it, resolved, into the run directory. Returns what it
+    thinks that a person should know of the job."""
     command = [programs["scheduler"], "--resolve", arguments.job, *jobs.overrides(arguments)]
     process = subprocess.Popen(
         [*command, "--run-dir", str(run_dir.path)],
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         start_new_session=True,
         env=child_environment(),
@@ -77,11 +82,13 @@ def resolve(programs: Programs, arguments, run_dir: RunDir, stop: StopRequests) 
             if stop.count or time.monotonic() > deadline:
                 process.kill()
             time.sleep(POLL_S)
+        notes = process.stdout.read().decode(errors="replace").splitlines()
         said = process.stderr.read().decode(errors="replace").strip().splitlines()
     stop.check()
     if process.returncode != 0:
         raise Failure(sentence(said) or f"the check of {arguments.job} {describe_end(process.returncode)}",
                       process.returncode if process.returncode > 0 else ExitCode.INTERNAL)
+    return notes
 
 
 def wait_for_address(processes: Processes, scheduler: Child, run_dir: RunDir, stop: StopRequests) -> SchedulerClient:

@@ -84,8 +84,8 @@ INSTANTIATE_TEST_SUITE_P(
         {"dotted_in_a_table", "model.hidden = 5", "job.toml:5: unknown table \"data.model\""},
         {"negative_rate", "[optimizer]\nrate = -1", "job.toml:6: optimizer.rate = -1: must be above 0"},
         {"zero_rate", "[optimizer]\nrate = 0", "job.toml:6: optimizer.rate = 0: must be above 0"},
-        {"infinite_rate", "[optimizer]\nrate = inf", "job.toml:6: optimizer.rate = inf: must be above 0"},
-        {"nan_mean", "mean = nan", "job.toml:5: data.mean = nan: must be finite"},
+        {"infinite_rate", "[optimizer]\nrate = inf", "job.toml:6: optimizer.rate = inf: must be finite, found inf"},
+        {"nan_mean", "mean = nan", "job.toml:5: data.mean = nan: must be finite, found nan"},
         {"momentum_one", "[optimizer]\nmomentum = 1.0",
          "job.toml:6: optimizer.momentum = 1.0: must be at least 0 and below 1"},
         {"port", "[cluster]\nhttp_port = 65536", "job.toml:6: cluster.http_port = 65536: must be 0 to 65,535"},
@@ -115,7 +115,13 @@ INSTANTIATE_TEST_SUITE_P(
          "job.toml:7: cluster.http_port = 80 is cluster.scheduler_port too: two things cannot listen on one port"},
         {"nothing_to_do", "[train]\nepochs = 0",
          "job.toml:6: train.epochs and train.steps are both 0: nothing to do; set one of them"},
-        {"empty_bind", "[cluster]\nbind = \"\"", "job.toml:6: cluster.bind = \"\": must not be empty"},
+        {"empty_bind", "[cluster]\nbind = \"\"",
+         "job.toml:6: cluster.bind = \"\": must be an IPv4 address of this host, as in 10.0.0.1"},
+        {"bind_to_a_name", "[cluster]\nbind = \"nowhere.invalid\"",
+         "job.toml:6: cluster.bind = \"nowhere.invalid\": must be an IPv4 address of this host, as in 10.0.0.1"},
+        {"bind_to_a_wildcard", "[cluster]\nbind = \"0.0.0.0\"",
+         "job.toml:6: cluster.bind = \"0.0.0.0\": is a wildcard: give the address by which the others reach this "
+         "host, as in 10.0.0.1"},
     }),
     [](const auto& test) { return std::string(test.param.name); });
 
@@ -148,7 +154,7 @@ TEST(Job, OverridesWinAndTheLastOneWinsMost) {
                              {{"train.steps", "5"},
                               {"train.steps", "6"},
                               {"consistency.mode", "ssp:3"},
-                              {"cluster.bind", "10"},
+                              {"data.train_inputs", "10"},
                               {"worker.device", "\"cuda:1\""},
                               {"model.hidden", "[3, 4]"},
                               {"optimizer.rate", "1"},
@@ -156,7 +162,7 @@ TEST(Job, OverridesWinAndTheLastOneWinsMost) {
   ASSERT_TRUE(job.ok()) << job.error().message;
   EXPECT_EQ(job->train.steps, 6);
   EXPECT_EQ(job->consistency.mode, "ssp:3");
-  EXPECT_EQ(job->cluster.bind, "10");
+  EXPECT_EQ(job->data.train_inputs, "10");
   EXPECT_EQ(job->worker.device, "cuda:1");
   EXPECT_EQ(job->model.hidden, (std::vector<std::int64_t>{3, 4}));
   EXPECT_EQ(job->optimizer.rate, 1.0);
@@ -173,6 +179,8 @@ TEST(Job, WrongOverridesSayThatTheyAreOverrides) {
   EXPECT_EQ(with("train.steps", "many"), "--set: train.steps = \"many\": expected an integer, found a string");
   EXPECT_EQ(with("train.steps", ""), "--set: train.steps = \"\": expected an integer, found a string");
   EXPECT_EQ(with("train.steps", "-5"), "--set: train.steps = -5: must be 0 to 1,000,000,000,000");
+  EXPECT_EQ(with("train.seed", "99999999999999999999"),
+            "--set: train.seed = 99999999999999999999: too large: an integer is at most 9,223,372,036,854,775,807");
   // A line break cannot smuggle in a second key.
   EXPECT_THAT(with("train.steps", "5\nother = 6"), HasSubstr("expected an integer, found a string"));
   EXPECT_EQ(with("cluster.workers", "5"),
@@ -180,10 +188,17 @@ TEST(Job, WrongOverridesSayThatTheyAreOverrides) {
             "train.micro_batches to 5 or more, or use fewer workers");
 }
 
+TEST(Job, WrongOverridesNameTheOptionThatWasTyped) {
+  EXPECT_EQ(error_of(parse_job(kQuadratic, "job.toml", {{"consistency.mode", "ssp", "--mode"}})),
+            "--mode: consistency.mode = \"ssp\": ssp needs its bound, as in ssp:3");
+  EXPECT_THAT(error_of(parse_job(kQuadratic, "job.toml", {{"cluster.workers", "8", "--workers"}})),
+              StartsWith("--workers: cluster.workers = 8 is more than train.micro_batches = 4"));
+}
+
 TEST(Job, OverridesAreSplitAtTheFirstEqualsSign) {
-  EXPECT_EQ(*parse_override("a.b=c=d"), std::pair(std::string("a.b"), std::string("c=d")));
-  EXPECT_EQ(*parse_override(" a.b = 5 "), std::pair(std::string("a.b"), std::string("5")));
-  EXPECT_EQ(*parse_override("a="), std::pair(std::string("a"), std::string()));
+  EXPECT_EQ(*parse_override("a.b=c=d"), (Override{"a.b", "c=d"}));
+  EXPECT_EQ(*parse_override(" a.b = 5 "), (Override{"a.b", "5"}));
+  EXPECT_EQ(*parse_override("a="), (Override{"a", ""}));
   for (const char* text : {"", "=", "=5", "train.steps"}) {
     EXPECT_EQ(parse_override(text).error().message,
               std::string("--set ") + text + ": expected key=value, as in --set train.steps=5");
@@ -238,7 +253,7 @@ TEST(Job, TheHashCoversWhatCanChangeAResult) {
   EXPECT_NE(hash_with([](Job& j) { j.optimizer.rate *= 2; }), job_hash(job));
   EXPECT_NE(hash_with([](Job& j) { j.worker.threads = 2; }), job_hash(job));
   EXPECT_NE(hash_with([](Job& j) { j.consistency.mode = "asp"; }), job_hash(job));
-  EXPECT_EQ(hash_with([](Job& j) { j.cluster.bind = "0.0.0.0"; }), job_hash(job));
+  EXPECT_EQ(hash_with([](Job& j) { j.cluster.bind = "10.0.0.1"; }), job_hash(job));
   EXPECT_EQ(hash_with([](Job& j) { j.cluster.http_port = 80; }), job_hash(job));
   EXPECT_EQ(hash_with([](Job& j) { j.cluster.lost_after_s = 9; }), job_hash(job));
   EXPECT_EQ(hash_with([](Job& j) { j.debug.trace = true; }), job_hash(job));

@@ -3,6 +3,7 @@
 What it pretends is told by the [fake] table of the job file, set with --set fake.KEY=VALUE:
   duration_s        how long the training takes
   job_exit          the job's exit code
+  note              what a person should know of the job
   silent            the scheduler never listens
   stuck             the scheduler does not end when a server is lost, nor when drained
   NODE_exit         that node, for instance worker_1, ends with this code (a negative one is a signal) ...
@@ -32,8 +33,9 @@ def options(words):
     """--key value and --flag, as a dict; --set may be repeated."""
     found = {"set": []}
     while words:
-        key = words.pop(0).removeprefix("--")
-        value = words.pop(0) if words and not words[0].startswith("--") else True
+        key, given, value = words.pop(0).removeprefix("--").partition("=")
+        if not given:
+            value = words.pop(0) if words and not words[0].startswith("--") else True
         if key == "set":
             found["set"].append(value)
         else:
@@ -60,7 +62,10 @@ def resolve(found):
     except OSError as error:
         log("scheduler", "error", str(error))
         return 2
-    for setting in found["set"]:
+    shorthands = {"servers": "cluster.servers", "workers": "cluster.workers", "mode": "consistency.mode",
+                  "seed": "train.seed"}
+    typed = [f"{key}={found[option]}" for option, key in shorthands.items() if option in found]
+    for setting in found["set"] + typed:
         key, value = setting.split("=", 1)
         table, name = key.split(".")
         if table not in tables:
@@ -72,6 +77,8 @@ def resolve(found):
         for name, table in tables.items()
     )
     (Path(found["run-dir"]) / "job.toml").write_text(text)
+    if tables["fake"].get("note"):
+        print(tables["fake"]["note"])
     return 0
 
 

@@ -25,6 +25,12 @@ class Progress(LauncherCase):
         self.assertIn("warning: worker-1", result.stdout)
         self.assertIn("finished in", result.stdout)
 
+    def test_notes_on_the_job_come_first(self):
+        for words in ((), ("--no-progress",)):
+            self.run_dir = self.folder / f"run{len(words)}"
+            lines = self.train(*words, note="early pushing is off").stdout.splitlines()
+            self.assertEqual(lines[1], "note: early pushing is off")
+
     def test_a_terminal_gets_a_bar_that_warnings_do_not_garble(self):
         screen = self.train_on_a_terminal("--workers", 2, worker_1_exit=3, worker_1_says="no such file", duration_s=2.0)
         self.assertIn("\x1b[J", screen)

@@ -13,8 +13,8 @@ namespace {
 Result<std::string> run(int argc, char** argv) {
   Overrides overrides;
   for (int i = 3; i < argc; ++i) {
-    RUBATO_ASSIGN(auto pair, parse_override(argv[i]));
-    overrides.push_back(std::move(pair));
+    RUBATO_ASSIGN(Override override, parse_override(argv[i]));
+    overrides.push_back(std::move(override));
   }
   RUBATO_ASSIGN(const Job job, load_job(argv[1], overrides));
   RUBATO_ASSIGN(auto workload, TrainerWorkload::open(job, argv[2]));

@@ -22,7 +22,13 @@ class Job(SystemCase):
     def test_a_wrong_type_and_a_wrong_range(self):
         self.assert_one_error(self.start("quadratic", train__epochs="many"), USAGE, "train.epochs", "integer")
         self.assert_one_error(self.start("quadratic", optimizer__rate=-1), USAGE, "optimizer.rate", "above 0")
-        self.assert_one_error(self.start("quadratic", "--mode", "ssp"), USAGE, "consistency.mode", "ssp:3")
+
+    def test_the_option_that_was_typed_is_blamed(self):
+        self.assert_one_error(self.start("quadratic", "--mode", "ssp"), USAGE, "--mode: consistency.mode", "ssp:3")
+        self.assert_one_error(self.start("quadratic", "--workers", "two"), USAGE, "--workers: ", "integer")
+        self.assert_one_error(self.start("quadratic", "--servers", "-1"), USAGE, "--servers: ", "1 to 4,096")
+        self.assert_one_error(self.start("quadratic", "--seed", 10**30), USAGE, "--seed: ", "too large: ")
+        self.assert_one_error(self.start("quadratic", train__seed=10**30), USAGE, "--set: ", "too large: ")
 
     def test_a_file_that_is_not_there(self):
         self.assert_one_error(self.start(self.folder / "nothing.toml"), USAGE, "nothing.toml")
@@ -93,6 +99,13 @@ class Ports(SystemCase):
             run = self.start("quadratic", cluster__http_port=port)
             self.assert_one_error(run, NETWORK, str(port), "cluster.http_port")
 
+    def test_a_wildcard_and_a_name(self):
+        for transport in ("ipc", "tcp"):
+            for bind, words in (("0.0.0.0", "wildcard"), ("nowhere.invalid", "must be an IPv4 address")):
+                with self.subTest(transport=transport, bind=bind):
+                    run = self.start("quadratic", cluster__transport=transport, cluster__bind=bind)
+                    self.assert_one_error(run, USAGE, "cluster.bind", bind, words)
+
     def test_an_address_that_is_not_ours(self):
         self.assert_one_error(self.start("quadratic", cluster__transport="tcp", cluster__bind="192.0.2.1"), NETWORK,
                               "192.0.2.1")
@@ -101,7 +114,8 @@ class Ports(SystemCase):
 class Disk(SystemCase):
     def test_a_run_dir_under_a_file(self):
         (self.folder / "file").write_text("")
-        self.assert_one_error(self.start("quadratic", run_dir=self.folder / "file" / "run"), STORAGE, "file")
+        run = self.start("quadratic", run_dir=self.folder / "file" / "run")
+        self.assert_one_error(run, STORAGE, f"cannot make the run directory {self.folder}/file", ": not a directory")
 
     @unittest.skipIf(os.geteuid() == 0, "root may write everywhere")
     def test_a_run_dir_that_is_not_writable(self):
