@@ -211,14 +211,16 @@ struct AgeCount {
 // Worker -> scheduler: step `clock` is settled by every shard.
 struct Tick {
   Clock clock = 0;
-  std::uint64_t step_ns = 0, wait_ns = 0;  // whole step; the part of it spent waiting
+  std::uint64_t step_ns = 0, wait_ns = 0;  // whole step; time with nothing to compute, from the step before on
+  std::uint64_t weights_ns = 0;            // the part of wait_ns in which weights were missing
+  std::uint64_t settling_ns = 0;           // from the end of computing to the last acknowledgement
   std::uint64_t samples = 0, correct = 0;
   double loss_sum = 0.0;
   std::uint32_t dropped = 0;  // pushes of slices that were settled without being applied
   std::vector<AgeCount> ages;
   template <typename A>
   void fields(A& a) {
-    a(clock, step_ns, wait_ns, samples, correct, loss_sum, dropped, ages);
+    a(clock, step_ns, wait_ns, weights_ns, settling_ns, samples, correct, loss_sum, dropped, ages);
   }
 };
 

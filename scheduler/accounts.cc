@@ -17,6 +17,7 @@ std::uint64_t AgeHistogram::quantile(double share) const {
 
 void Account::settle(const protocol::Tick& tick, TimeNs now) {
   samples += tick.samples;
+  steps += tick.samples > 0 ? 1 : 0;
   correct += tick.correct;
   loss_sum += tick.loss_sum;
   dropped_pushes += tick.dropped;

@@ -26,6 +26,7 @@ class AgeHistogram {
   // The least age that at least `share` of all pushes do not exceed.
   [[nodiscard]] std::uint64_t quantile(double share) const;
   [[nodiscard]] std::uint64_t total() const { return total_; }
+  [[nodiscard]] const std::map<std::uint64_t, std::uint64_t>& counts() const { return counts_; }
 
  private:
   std::map<std::uint64_t, std::uint64_t> counts_;
@@ -34,6 +35,7 @@ class AgeHistogram {
 
 struct Account {
   std::uint64_t samples = 0, correct = 0, pushes = 0, dropped_pushes = 0;
+  std::uint64_t steps = 0;  // that had samples
   double loss_sum = 0.0;
   std::int64_t staleness_max = 0;
   AgeHistogram ages;
@@ -41,6 +43,9 @@ struct Account {
 
   void settle(const protocol::Tick& tick, TimeNs now);
   [[nodiscard]] double train_loss() const { return samples == 0 ? 0.0 : loss_sum / static_cast<double>(samples); }
+  [[nodiscard]] double train_accuracy() const {
+    return samples == 0 ? 0.0 : static_cast<double>(correct) / static_cast<double>(samples);
+  }
 };
 
 // Samples a second over the last few seconds.

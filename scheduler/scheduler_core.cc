@@ -107,20 +107,9 @@ protocol::Membership SchedulerCore::membership() const {
   return message;
 }
 
-// In bsp a clock stands for its samples, whoever computed them: the ticks of the dead, and of leaves that
-// were settled before they were computed again, do not tell of all.
-std::uint64_t SchedulerCore::samples_settled() const {
-  const bool by_clock = mode_.apply == Mode::Apply::kAggregate && data_ && !clocks_.empty();
-  return by_clock ? data_->samples_before(clocks_.min()) : total_.samples;
-}
-
 Member* SchedulerCore::find(NodeId node) {
   const auto found = members_.find(node);
   return found == members_.end() ? nullptr : &found->second;
-}
-
-nlohmann::ordered_json SchedulerCore::metric(TimeNs now, const std::string& event) const {
-  return {{"event", event}, {"time_s", elapsed_s(now)}};
 }
 
 }  // namespace rubato::scheduler

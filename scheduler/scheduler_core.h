@@ -31,6 +31,7 @@
 #include "scheduler/members.h"
 #include "scheduler/policy.h"
 #include "scheduler/snapshots.h"
+#include "scheduler/wait_ledger.h"
 
 namespace rubato::scheduler {
 
@@ -82,7 +83,7 @@ class SchedulerCore final : public protocol::Core {
 
   // scheduler_stepping.cc: ticks and grants
   void on_tick(TimeNs now, Member& member, const protocol::Tick& tick, protocol::Outbox& out);
-  void grant_all(TimeNs now, protocol::Outbox& out);
+  void grant_all(TimeNs now, protocol::Outbox& out, std::optional<std::uint32_t> awaited = {});
   void grant(TimeNs now, Member& worker, protocol::Outbox& out);
   [[nodiscard]] std::optional<protocol::StepGrant> make_grant(TimeNs now, const Member& worker, protocol::Outbox& out);
   void announce_snapshots(TimeNs now, protocol::Outbox& out);
@@ -121,9 +122,24 @@ class SchedulerCore final : public protocol::Core {
   void say(TimeNs now, protocol::Level level, const std::string& text, protocol::Outbox& out);
   void to_servers(const protocol::Body& body, protocol::Outbox& out);
   [[nodiscard]] protocol::Membership membership() const;
-  [[nodiscard]] std::uint64_t samples_settled() const;
   [[nodiscard]] Member* find(NodeId node);
+
+  // scheduler_metrics.cc: lines of metrics.jsonl
+  struct EpochAccount {
+    EpochPlan plan;
+    Account account;
+    bool announced = false;  // the snapshot at its end, or that there is none
+  };
   [[nodiscard]] nlohmann::ordered_json metric(TimeNs now, const std::string& event) const;
+  [[nodiscard]] std::uint64_t samples_settled() const;
+  [[nodiscard]] std::uint64_t updates_applied() const;
+  void record_progress(TimeNs now, const protocol::Tick& tick, double rate);
+  void record_epoch(TimeNs now, const EpochAccount& entry);
+  void record_wait(TimeNs now, std::uint32_t waiting, std::uint32_t culprit, TimeNs from, TimeNs to);
+  void record_barrier(TimeNs now);
+  void record_evaluation(TimeNs now, const SnapshotEntry& entry, const protocol::EvaluationDone& done);
+  void add_totals(const protocol::EvaluationDone& done, nlohmann::ordered_json& line) const;
+  void add_workers(nlohmann::ordered_json& line) const;
 
   template <typename F>
   void each(Role role, F&& f) {
@@ -161,13 +177,11 @@ class SchedulerCore final : public protocol::Core {
   Clock leaves_clock_ = kNoClock;
   std::map<std::uint32_t, std::vector<protocol::LeafNode>> leaves_of_;
 
-  struct EpochAccount {
-    EpochPlan plan;
-    Account account;
-    bool announced = false;  // the snapshot at its end, or that there is none
-  };
   std::map<std::uint64_t, EpochAccount> epochs_;  // open ones
   Account total_;
+  Account progress_;  // since the last `progress` line
+  std::uint64_t progress_every_ = 0;
+  WaitLedger waits_;
   std::uint64_t epochs_closed_ = 0;
   double closed_train_loss_ = 0.0;  // of the epoch closed last
   std::uint64_t samples_dropped_ = 0, torn_steps_ = 0, nonfinite_ = 0;

@@ -44,46 +44,7 @@ void SchedulerCore::on_evaluation_done(TimeNs now, const protocol::EvaluationDon
   const SnapshotEntry done = *entry;
   last_evaluation_ = message;
   const bool final = done.final;
-  auto line = metric(now, final ? "final" : "evaluation");
-  line["epoch"] = done.epoch + 1;
-  line["clock"] = done.clock;
-  line["train_loss"] = epochs_closed_ > 0 ? closed_train_loss_ : total_.train_loss();
-  const auto figure = [&](double value) {
-    return message.evaluated && std::isfinite(value) ? nlohmann::ordered_json(value) : nlohmann::ordered_json();
-  };
-  line["test_loss"] = figure(message.loss);
-  line["test_accuracy"] = figure(message.accuracy);
-  line["precision_macro"] = figure(message.precision_macro);
-  line["recall_macro"] = figure(message.recall_macro);
-  line["f1_macro"] = figure(message.f1_macro);
-  line["samples_per_s"] =
-      static_cast<double>(samples_settled()) / std::max(seconds(total_.last - training_since_), 1e-9);
-  line["staleness_max"] = total_.staleness_max;
-  line["age_mean"] = total_.ages.mean();
-  line["age_p99"] = total_.ages.quantile(0.99);
-  if (final) {
-    protocol::ShardCounters sum;
-    std::uint64_t refused = refused_frames_;
-    for (const auto& [node, member] : members_) {
-      sum.pushes += member.beat.shard.pushes;
-      sum.repeated += member.beat.shard.repeated;
-      refused += member.beat.refused_frames;
-    }
-    line["train_s"] = seconds(total_.last - training_since_);
-    line["samples"] = samples_settled();
-    line["samples_dropped"] = samples_dropped_;
-    line["torn_steps"] = torn_steps_;
-    line["nonfinite"] = nonfinite_;
-    line["weights_sha256"] = message.weights_sha256;
-    line["pushes"] = sum.pushes;
-    line["pushes_repeated"] = sum.repeated;
-    line["refused_frames"] = refused;
-  }
-  if (!message.details_json.empty()) {
-    auto details = nlohmann::ordered_json::parse(message.details_json, nullptr, false);
-    if (!details.is_discarded()) line["details"] = std::move(details);
-  }
-  metrics_.push_back(std::move(line));
+  record_evaluation(now, done, message);
   if (message.evaluated)
     say(now, Level::kInfo,
         fmt::format("after epoch {}: test loss {:.4f}{}", done.epoch + 1, message.loss,
@@ -128,6 +89,7 @@ void SchedulerCore::finish_if_settled(TimeNs now, Outbox& out) {
         !snapshots_->entries().back().final) {
       const std::uint64_t epoch = epochs_.empty() ? epochs_closed_ : epochs_.begin()->first;
       const SnapshotEntry& entry = snapshots_->announce(clocks_.min(), epoch, true, now);
+      snapshots_->reach(clocks_.min(), {now, updates_applied(), samples_settled()});
       release_snapshots(out);
       to_servers(protocol::Snapshot{entry.id, entry.clock}, out);
     }

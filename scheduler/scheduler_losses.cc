@@ -94,7 +94,7 @@ void SchedulerCore::worker_gone(TimeNs now, Member& worker, MemberState state, c
       out);
   if (mode_.apply == Mode::Apply::kAggregate) hand_over_leaves(worker, clock, out);
   close_epochs(now, out);
-  grant_all(now, out);
+  grant_all(now, out, rank);
   finish_if_settled(now, out);
 }
 
@@ -147,6 +147,7 @@ void SchedulerCore::account_for(TimeNs now, std::uint32_t rank, const DeadWorker
     if (proven) settled = slices;
     if (settled == slices) {
       total_.samples += step.batch.count;
+      ++total_.steps;
     } else {
       samples_dropped_ += step.batch.count;
       if (settled > 0) ++torn_steps_;

@@ -52,12 +52,16 @@ void SchedulerCore::on_tick(TimeNs now, Member& member, const protocol::Tick& ti
   total_.settle(tick, now);
   if (const auto epoch = epochs_.find(step.batch.epoch); epoch != epochs_.end())
     epoch->second.account.settle(tick, now);
+  record_progress(now, tick, step.rate);
   throughput_.add(tick.samples, now);
   WorkerRecord& work = member.work;
   const auto since_last = static_cast<std::uint64_t>(std::max<TimeNs>(now - work.ticked, 1));
   work.samples += tick.samples;
+  ++work.steps;
   work.total_ns += since_last;
   work.wait_ns += std::min(tick.wait_ns, since_last);
+  work.weights_ns += std::min(tick.weights_ns, since_last);
+  work.computed = now - std::min(static_cast<TimeNs>(tick.settling_ns), now - work.ticked);
   blend(work.step_ns, static_cast<double>(tick.step_ns));
   if (tick.samples > 0) {
     blend(work.loss, tick.loss_sum / static_cast<double>(tick.samples));
@@ -72,16 +76,17 @@ void SchedulerCore::on_tick(TimeNs now, Member& member, const protocol::Tick& ti
   if (step.last) member.state = MemberState::kDone;
 
   if (clocks_.min() > min_before) {
+    if (mode_.apply == Mode::Apply::kAggregate) record_barrier(now);
     close_epochs(now, out);
-    grant_all(now, out);
+    grant_all(now, out, rank);
   } else {
     grant(now, member, out);
   }
   finish_if_settled(now, out);
 }
 
-// Looks at every worker that waits and could go on now.
-void SchedulerCore::grant_all(TimeNs now, Outbox& out) {
+// Looks at every worker that waits and could go on now, because `awaited` got on or is gone.
+void SchedulerCore::grant_all(TimeNs now, Outbox& out, std::optional<std::uint32_t> awaited) {
   if (phase_ != Phase::kTraining || clocks_.empty()) return;
   std::vector<std::uint32_t> ready;
   for (const auto& [step, rank] : blocked_) {
@@ -93,7 +98,13 @@ void SchedulerCore::grant_all(TimeNs now, Outbox& out) {
     }
     ready.push_back(rank);
   }
-  for (std::uint32_t rank : ready) grant(now, members_.at(worker_node(rank)), out);
+  for (std::uint32_t rank : ready) {
+    Member& worker = members_.at(worker_node(rank));
+    const bool idle = worker.work.granted.empty();
+    grant(now, worker, out);
+    const bool held = idle && !worker.work.granted.empty() && mode_.apply == Mode::Apply::kOnArrival;
+    if (held && awaited) record_wait(now, rank, *awaited, worker.work.ticked, now);
+  }
 }
 
 // Grants a worker whatever the policy allows it now, in one message.
@@ -209,41 +220,12 @@ void SchedulerCore::announce_snapshot(TimeNs now, const EpochPlan& plan, Outbox&
 void SchedulerCore::close_epochs(TimeNs now, Outbox& out) {
   const Clock min = clocks_.min();
   announce_snapshots(now, out);
+  snapshots_->reach(min, {now, updates_applied(), samples_settled()});
   while (!epochs_.empty() && epochs_.begin()->second.plan.end <= min) {
     const auto& [epoch, entry] = *epochs_.begin();
-    const Account& account = entry.account;
-    auto line = metric(now, "epoch");
-    line["epoch"] = epoch + 1;
-    line["clock"] = min;
-    line["train_loss"] = account.train_loss();
-    line["train_accuracy"] =
-        account.samples == 0 ? 0.0 : static_cast<double>(account.correct) / static_cast<double>(account.samples);
-    line["samples"] = account.samples;
-    line["samples_per_s"] =
-        static_cast<double>(account.samples) / std::max(seconds(account.last - account.first), 1e-9);
-    line["staleness_max"] = account.staleness_max;
-    line["age_mean"] = account.ages.mean();
-    line["age_p99"] = account.ages.quantile(0.99);
-    metrics_.push_back(std::move(line));
-    for (std::uint32_t rank : entry.plan.workers) {
-      const Member& member = members_.at(worker_node(rank));
-      auto worker = metric(now, "worker");
-      worker["epoch"] = epoch + 1;
-      worker["worker"] = member.node.name();
-      worker["clock"] = clocks_.contains(rank) ? clocks_.clock(rank) : member.work.next_grant;
-      worker["samples"] = member.work.samples;
-      worker["samples_per_s"] = member.work.samples_per_s;
-      worker["train_loss"] = member.work.loss;
-      worker["wait_share"] = member.work.total_ns == 0
-                                 ? 0.0
-                                 : static_cast<double>(member.work.wait_ns) / static_cast<double>(member.work.total_ns);
-      worker["age_mean"] = member.work.age_count == 0
-                               ? 0.0
-                               : static_cast<double>(member.work.age_sum) / static_cast<double>(member.work.age_count);
-      metrics_.push_back(std::move(worker));
-    }
+    record_epoch(now, entry);
     epochs_closed_ = epoch + 1;
-    closed_train_loss_ = account.train_loss();
+    closed_train_loss_ = entry.account.train_loss();
     epochs_.erase(epochs_.begin());
     data_->forget_before(min);
   }

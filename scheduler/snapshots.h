@@ -13,12 +13,19 @@
 
 #include <cstdint>
 #include <deque>
+#include <optional>
 #include <set>
 
 #include "base/ids.h"
 #include "base/time.h"
 
 namespace rubato::scheduler {
+
+// How far the job was when its slowest worker reached a snapshot's clock.
+struct Reached {
+  TimeNs at = 0;
+  std::uint64_t updates = 0, samples = 0;
+};
 
 struct SnapshotEntry {
   std::uint64_t id = 0;
@@ -28,6 +35,7 @@ struct SnapshotEntry {
   bool evaluating = false;
   std::set<std::uint32_t> known, taken;  // ranks of shards
   TimeNs announced = 0;                  // last time that it was said to the shards
+  std::optional<Reached> reached;
 };
 
 class Snapshots {
@@ -35,7 +43,7 @@ class Snapshots {
   explicit Snapshots(std::uint32_t shards) : shards_(shards) {}
 
   SnapshotEntry& announce(Clock clock, std::uint64_t epoch, bool final, TimeNs now) {
-    entries_.push_back({++last_id_, clock, epoch, final, false, {}, {}, now});
+    entries_.push_back({++last_id_, clock, epoch, final, false, {}, {}, now, {}});
     return entries_.back();
   }
   // No other but the final one should be announced now.
@@ -46,6 +54,11 @@ class Snapshots {
   }
   void taken(std::uint32_t shard, std::uint64_t id) {
     if (SnapshotEntry* entry = find(id)) entry->taken.insert(shard);
+  }
+  // The slowest worker is at `clock` now.
+  void reach(Clock clock, const Reached& now) {
+    for (SnapshotEntry& entry : entries_)
+      if (entry.clock <= clock && !entry.reached) entry.reached = now;
   }
   // Whether all shards know of every snapshot that is due at or before `clock`.
   [[nodiscard]] bool known_to_all(Clock clock) const {

@@ -227,7 +227,8 @@ void WorkerClient::on_computed(TimeNs now, const StepComputed& computed, Outbox&
   step->tick.correct += computed.correct;
   step->tick.loss_sum += computed.loss_sum;
   step->tick.wait_ns += computed.blocked_ns;
-  idle_since_ = now;
+  step->tick.weights_ns += computed.blocked_ns;
+  idle_since_ = step->computed = now;
   settle_if_complete(now, out);
   begin_step_if_possible(now, out);
 }
@@ -250,6 +251,7 @@ void WorkerClient::settle_if_complete(TimeNs now, Outbox& out) {
   while (OpenStep* step = find_step(settled_)) {
     if (step->orders_open > 0 || !step->pushes.empty()) return;
     step->tick.step_ns = static_cast<std::uint64_t>(now - step->began);
+    step->tick.settling_ns = static_cast<std::uint64_t>(now - step->computed);
     for (const auto& [age, count] : step->ages) step->tick.ages.push_back({age, count});
     out.send(kSchedulerNode, step->tick);
     if (unconfirmed_.empty()) tick_timer_ = timer_from(now);

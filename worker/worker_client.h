@@ -64,7 +64,7 @@ class WorkerClient final : public protocol::Core {
   // A step between its order and its tick.
   struct OpenStep {
     protocol::StepGrant grant;  // with all nodes ordered so far
-    TimeNs began = 0;
+    TimeNs began = 0, computed = 0;
     std::uint32_t orders_open = 0;
     std::map<PushKey, PendingPush> pushes;    // not acknowledged
     std::vector<protocol::Push> held;         // computed before the step before it was settled

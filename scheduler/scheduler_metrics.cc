@@ -1,0 +1,194 @@
+// What the scheduler writes into metrics.jsonl (docs/metrics.md has every field).
+#include <algorithm>
+#include <cmath>
+
+#include "scheduler/scheduler_core.h"
+
+namespace rubato::scheduler {
+
+using Json = nlohmann::ordered_json;
+
+namespace {
+
+// A job's loss is told so many times an epoch, and so many times in all where it has many epochs.
+constexpr std::uint64_t kProgressPerEpoch = 20, kProgressMax = 1000;
+
+double share(double part, double whole) { return whole == 0.0 ? 0.0 : part / whole; }
+
+double share(std::uint64_t part, std::uint64_t whole) {
+  return share(static_cast<double>(part), static_cast<double>(whole));
+}
+
+Json finite(double value) { return std::isfinite(value) ? Json(value) : Json(); }
+
+}  // namespace
+
+Json SchedulerCore::metric(TimeNs now, const std::string& event) const {
+  return {{"event", event}, {"time_s", elapsed_s(now)}};
+}
+
+// In bsp a clock stands for its samples, whoever computed them: the ticks of the dead, and of leaves that
+// were settled before they were computed again, do not tell of all.
+std::uint64_t SchedulerCore::samples_settled() const {
+  const bool by_clock = mode_.apply == Mode::Apply::kAggregate && data_ && !clocks_.empty();
+  return by_clock ? data_->samples_before(clocks_.min()) : total_.samples;
+}
+
+std::uint64_t SchedulerCore::updates_applied() const {
+  const bool by_clock = mode_.apply == Mode::Apply::kAggregate && !clocks_.empty();
+  return by_clock ? static_cast<std::uint64_t>(clocks_.min()) : total_.steps;
+}
+
+// ---- as training goes on ------------------------------------------------------------------------------
+
+void SchedulerCore::record_progress(TimeNs now, const protocol::Tick& tick, double rate) {
+  progress_.settle(tick, now);
+  if (progress_every_ == 0)
+    progress_every_ = std::max({data_->epoch_samples() / kProgressPerEpoch,
+                                data_->total_samples(clocks_.size()) / kProgressMax, std::uint64_t{1}});
+  if (progress_.samples < progress_every_) return;
+  Json line = metric(now, "progress");
+  line["updates"] = updates_applied();
+  line["samples_settled"] = samples_settled();
+  line["rate"] = rate;
+  line["train_loss"] = finite(progress_.train_loss());
+  line["train_accuracy"] = progress_.train_accuracy();
+  line["age_mean"] = progress_.ages.mean();
+  metrics_.push_back(std::move(line));
+  progress_ = {};
+}
+
+void SchedulerCore::record_epoch(TimeNs now, const EpochAccount& entry) {
+  const Account& account = entry.account;
+  Json line = metric(now, "epoch");
+  line["epoch"] = entry.plan.epoch + 1;
+  line["clock"] = clocks_.min();
+  line["updates"] = updates_applied();
+  line["samples_settled"] = samples_settled();
+  line["train_loss"] = account.train_loss();
+  line["train_accuracy"] = account.train_accuracy();
+  line["samples"] = account.samples;
+  line["samples_per_s"] = static_cast<double>(account.samples) / std::max(seconds(account.last - account.first), 1e-9);
+  line["staleness_max"] = account.staleness_max;
+  line["age_mean"] = account.ages.mean();
+  line["age_p99"] = account.ages.quantile(0.99);
+  metrics_.push_back(std::move(line));
+  for (std::uint32_t rank : entry.plan.workers) {
+    const Member& member = members_.at(worker_node(rank));
+    const WorkerRecord& work = member.work;
+    Json worker = metric(now, "worker");
+    worker["epoch"] = entry.plan.epoch + 1;
+    worker["worker"] = member.node.name();
+    worker["clock"] = clocks_.contains(rank) ? clocks_.clock(rank) : work.next_grant;
+    worker["samples"] = work.samples;
+    worker["samples_per_s"] = work.samples_per_s;
+    worker["train_loss"] = work.loss;
+    worker["wait_share"] = share(work.wait_ns, work.total_ns);
+    worker["age_mean"] = share(work.age_sum, work.age_count);
+    metrics_.push_back(std::move(worker));
+  }
+}
+
+// ---- who waited for whom ------------------------------------------------------------------------------
+
+void SchedulerCore::record_wait(TimeNs now, std::uint32_t waiting, std::uint32_t culprit, TimeNs from, TimeNs to) {
+  if (!waits_.add(waiting, culprit, from, to)) return;
+  Json line = metric(now, "wait");
+  line["worker"] = worker_node(waiting).name();
+  line["for"] = worker_node(culprit).name();
+  line["clock"] = clocks_.min();
+  line["from_s"] = elapsed_s(from);
+  line["to_s"] = elapsed_s(to);
+  metrics_.push_back(std::move(line));
+}
+
+// In an aggregate nobody's push is settled before the last one has come, so all tick together. Who came last
+// shows in when each was done computing.
+void SchedulerCore::record_barrier(TimeNs now) {
+  std::uint32_t last = clocks_.clocks().begin()->first;
+  const auto computed = [&](std::uint32_t rank) { return members_.at(worker_node(rank)).work.computed; };
+  for (const auto& [rank, clock] : clocks_.clocks())
+    if (computed(rank) > computed(last)) last = rank;
+  for (const auto& [rank, clock] : clocks_.clocks()) record_wait(now, rank, last, computed(rank), computed(last));
+}
+
+// ---- evaluations, and the end -------------------------------------------------------------------------
+
+void SchedulerCore::record_evaluation(TimeNs now, const SnapshotEntry& entry, const protocol::EvaluationDone& done) {
+  Json line = metric(now, entry.final ? "final" : "evaluation");
+  const Reached reached = entry.reached.value_or(Reached{now, updates_applied(), samples_settled()});
+  line["epoch"] = entry.epoch + 1;
+  line["clock"] = entry.clock;
+  line["reached_s"] = elapsed_s(reached.at);
+  line["updates"] = reached.updates;
+  line["samples_settled"] = reached.samples;
+  line["train_loss"] = finite(epochs_closed_ > 0 ? closed_train_loss_ : total_.train_loss());
+  const auto figure = [&](double value) { return done.evaluated ? finite(value) : Json(); };
+  line["test_loss"] = figure(done.loss);
+  line["test_accuracy"] = figure(done.accuracy);
+  line["precision_macro"] = figure(done.precision_macro);
+  line["recall_macro"] = figure(done.recall_macro);
+  line["f1_macro"] = figure(done.f1_macro);
+  line["samples_per_s"] =
+      static_cast<double>(samples_settled()) / std::max(seconds(total_.last - training_since_), 1e-9);
+  line["staleness_max"] = total_.staleness_max;
+  line["age_mean"] = total_.ages.mean();
+  line["age_p99"] = total_.ages.quantile(0.99);
+  if (entry.final) add_totals(done, line);
+  if (!done.details_json.empty()) {
+    Json details = Json::parse(done.details_json, nullptr, false);
+    if (!details.is_discarded()) line["details"] = std::move(details);
+  }
+  metrics_.push_back(std::move(line));
+}
+
+void SchedulerCore::add_totals(const protocol::EvaluationDone& done, Json& line) const {
+  protocol::ShardCounters sum;
+  std::uint64_t refused = refused_frames_, waited = 0, time = 0;
+  for (const auto& [node, member] : members_) {
+    sum.pushes += member.beat.shard.pushes;
+    sum.repeated += member.beat.shard.repeated;
+    refused += member.beat.refused_frames;
+    waited += member.work.wait_ns;
+    time += member.work.total_ns;
+  }
+  line["train_s"] = seconds(total_.last - training_since_);
+  line["samples"] = samples_settled();
+  line["samples_dropped"] = samples_dropped_;
+  line["torn_steps"] = torn_steps_;
+  line["nonfinite"] = nonfinite_;
+  line["weights_sha256"] = done.weights_sha256;
+  line["pushes"] = sum.pushes;
+  line["pushes_repeated"] = sum.repeated;
+  line["pushes_dropped"] = total_.dropped_pushes;
+  line["refused_frames"] = refused;
+  line["wait_share"] = share(waited, time);
+  line["ages"] = Json::array();
+  for (const auto& [age, count] : total_.ages.counts()) line["ages"].push_back({age, count});
+  add_workers(line);
+}
+
+void SchedulerCore::add_workers(Json& line) const {
+  line["workers"] = Json::array();
+  for (const auto& [node, member] : members_) {
+    if (node.role != Role::kWorker) continue;
+    const WorkerRecord& work = member.work;
+    const WaitLedger::Sums sums = waits_.of(node.rank);
+    line["workers"].push_back({{"worker", node.name()},
+                               {"samples", work.samples},
+                               {"steps", work.steps},
+                               {"time_s", seconds(static_cast<TimeNs>(work.total_ns))},
+                               {"wait_s", seconds(static_cast<TimeNs>(work.wait_ns))},
+                               {"wait_workers_s", seconds(sums.waited)},
+                               {"wait_weights_s", seconds(static_cast<TimeNs>(work.weights_ns))},
+                               {"held_up_s", seconds(sums.held_up)},
+                               {"age_mean", share(work.age_sum, work.age_count)}});
+  }
+  line["waits"] = Json::array();
+  for (const auto& [pair, time] : waits_.pairs())
+    line["waits"].push_back({worker_node(pair.first).name(), worker_node(pair.second).name(), seconds(time)});
+  line["waits_unlisted"] = waits_.unlisted();
+  line["waits_unlisted_s"] = seconds(waits_.unlisted_time());
+}
+
+}  // namespace rubato::scheduler

@@ -1,0 +1,199 @@
+// Lines of metrics.jsonl, and who waited for whom.
+#include "scheduler/wait_ledger.h"
+#include "tests/scheduler/scheduler_harness.h"
+
+namespace rubato::scheduler {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+std::vector<Json> lines_of(Scheduler& scheduler, const std::string& event) {
+  std::vector<Json> found;
+  for (Json& line : scheduler.core.take_metrics())
+    if (line["event"] == event) found.push_back(std::move(line));
+  return found;
+}
+
+// A step that worker has computed `settling` ago.
+void tick_at(Scheduler& scheduler, TimeNs time, std::uint32_t worker, Clock clock, TimeNs settling = 0) {
+  scheduler.now = time;
+  protocol::Tick tick;
+  tick.clock = clock;
+  tick.samples = 10;
+  tick.loss_sum = 20.0;
+  tick.step_ns = kMillisecond;
+  tick.settling_ns = static_cast<std::uint64_t>(settling);
+  tick.wait_ns = 3 * kMillisecond;
+  tick.weights_ns = kMillisecond;
+  tick.ages = {{static_cast<std::uint64_t>(worker), 1}};
+  scheduler.receive(worker_node(worker), tick);
+}
+
+// ---- the ledger ---------------------------------------------------------------------------------------
+
+TEST(WaitLedger, AddsUpPairsAndWorkers) {
+  WaitLedger waits;
+  EXPECT_TRUE(waits.add(0, 1, 0, kMillisecond));
+  EXPECT_FALSE(waits.add(0, 1, 0, kMillisecond - 1)) << "too short for a line";
+  EXPECT_FALSE(waits.add(1, 1, 0, kSecond)) << "nobody waits for himself";
+  EXPECT_FALSE(waits.add(2, 1, kSecond, kSecond)) << "no time at all";
+  ASSERT_EQ(waits.pairs().size(), 1u);
+  EXPECT_EQ(waits.pairs().at({0, 1}), 2 * kMillisecond - 1);
+  EXPECT_EQ(waits.of(0).waited, 2 * kMillisecond - 1);
+  EXPECT_EQ(waits.of(1).held_up, 2 * kMillisecond - 1);
+  EXPECT_EQ(waits.of(2).waited, 0);
+  EXPECT_EQ(waits.unlisted(), 1u);
+  EXPECT_EQ(waits.unlisted_time(), kMillisecond - 1);
+}
+
+TEST(WaitLedger, LinesAndPairsAreBoundedAndSumsAreNot) {
+  WaitLedger waits;
+  std::uint64_t lines = 0;
+  const std::uint32_t workers = WaitLedger::kPairsMax + 10;
+  for (std::uint32_t worker = 1; worker <= workers; ++worker) lines += waits.add(worker, 0, 0, kSecond) ? 1 : 0;
+  EXPECT_EQ(lines, WaitLedger::kLinesMax);
+  EXPECT_EQ(waits.unlisted(), workers - WaitLedger::kLinesMax);
+  EXPECT_EQ(waits.pairs().size(), WaitLedger::kPairsMax);
+  EXPECT_EQ(waits.of(0).held_up, workers * kSecond);
+  EXPECT_EQ(waits.of(workers).waited, kSecond);
+}
+
+// ---- waits --------------------------------------------------------------------------------------------
+
+TEST(Metrics, AtTheBoundAWorkerWaitsForTheOneThatRaisesTheLeastClock) {
+  Scheduler scheduler(job_of("ssp:1", 3));
+  scheduler.begin();
+  const TimeNs start = scheduler.now;
+  tick_at(scheduler, start + 10 * kMillisecond, 0, 0);
+  tick_at(scheduler, start + 20 * kMillisecond, 0, 1);  // at clock 2 now, and held
+  tick_at(scheduler, start + 25 * kMillisecond, 2, 0);
+  tick_at(scheduler, start + 60 * kMillisecond, 1, 0);  // the last to leave clock 0
+  const auto waits = lines_of(scheduler, "wait");
+  ASSERT_EQ(waits.size(), 1u);
+  EXPECT_EQ(waits[0]["worker"], "worker-0");
+  EXPECT_EQ(waits[0]["for"], "worker-1");
+  EXPECT_EQ(waits[0]["clock"], 1);
+  EXPECT_NEAR(waits[0]["from_s"].get<double>(), 0.020, 1e-9);
+  EXPECT_NEAR(waits[0]["to_s"].get<double>(), 0.060, 1e-9);
+}
+
+TEST(Metrics, WhoHasAStepInHandDoesNotWait) {
+  Scheduler scheduler(job_of("ssp:1", 2));
+  scheduler.begin();
+  tick_at(scheduler, scheduler.now + 10 * kMillisecond, 0, 0);
+  tick_at(scheduler, scheduler.now + 90 * kMillisecond, 1, 0);
+  EXPECT_TRUE(lines_of(scheduler, "wait").empty());
+}
+
+TEST(Metrics, WhatADeadWorkerHeldUpIsItsDoing) {
+  Scheduler scheduler(job_of("ssp:0", 2));
+  scheduler.begin();
+  tick_at(scheduler, scheduler.now + 10 * kMillisecond, 0, 0);
+  scheduler.now += 70 * kMillisecond;
+  scheduler.out.clear();
+  scheduler.core.member_exited(scheduler.now, worker_node(1), -9, scheduler.out);
+  const auto waits = lines_of(scheduler, "wait");
+  ASSERT_EQ(waits.size(), 1u);
+  EXPECT_EQ(waits[0]["for"], "worker-1");
+}
+
+// All ticks of a bsp clock come at once; who was done computing last shows in the ticks.
+TEST(Metrics, InBspOthersWaitForWhoComputesLongest) {
+  Scheduler scheduler(job_of("bsp", 3));
+  scheduler.begin();
+  const TimeNs end = scheduler.now + 100 * kMillisecond;
+  tick_at(scheduler, end, 0, 0, 60 * kMillisecond);
+  tick_at(scheduler, end, 1, 0, 5 * kMillisecond);
+  tick_at(scheduler, end, 2, 0, 30 * kMillisecond);
+  const auto waits = lines_of(scheduler, "wait");
+  ASSERT_EQ(waits.size(), 2u);
+  EXPECT_EQ(waits[0]["worker"], "worker-0");
+  EXPECT_EQ(waits[0]["for"], "worker-1");
+  EXPECT_NEAR(waits[0]["to_s"].get<double>() - waits[0]["from_s"].get<double>(), 0.055, 1e-9);
+  EXPECT_EQ(waits[1]["worker"], "worker-2");
+  EXPECT_NEAR(waits[1]["to_s"].get<double>() - waits[1]["from_s"].get<double>(), 0.025, 1e-9);
+}
+
+// ---- progress, evaluations, the end -------------------------------------------------------------------
+
+TEST(Metrics, ProgressIsToldTwentyTimesAnEpoch) {
+  Job job = job_of("asp", 1);
+  job.train.steps = 0;
+  job.train.epochs = 2;
+  job.train.batch = 5;
+  Scheduler scheduler(job);  // 100 samples an epoch
+  scheduler.begin();
+  for (Clock clock = 0; clock < 4; ++clock) tick_at(scheduler, scheduler.now + kMillisecond, 0, clock);
+  const auto lines = lines_of(scheduler, "progress");
+  ASSERT_EQ(lines.size(), 4u) << "each of these ticks tells of more than a twentieth";
+  EXPECT_EQ(lines[1]["updates"], 2);
+  EXPECT_EQ(lines[1]["samples_settled"], 20);
+  EXPECT_EQ(lines[1]["train_loss"], 2.0);
+  EXPECT_EQ(lines[1]["rate"], job.optimizer.rate);
+}
+
+// Plays a job of two workers and a few steps to its end; worker 1 is the slow one.
+Json final_line(const std::string& mode) {
+  Job job = job_of(mode);
+  job.train.steps = 4;
+  Scheduler scheduler(job);
+  scheduler.begin();
+  const TimeNs start = scheduler.now;
+  for (Clock clock = 0; clock < 4; ++clock) {
+    const TimeNs end = start + (clock + 1) * 100 * kMillisecond;
+    const bool together = mode == "bsp";
+    tick_at(scheduler, together ? end : end - 50 * kMillisecond, 0, clock, together ? 40 * kMillisecond : 0);
+    tick_at(scheduler, end, 1, clock);
+    protocol::Heartbeat beat;
+    beat.snapshot = 1;  // in bsp the last step waits until the shard knows of the snapshot behind it
+    scheduler.receive(server_node(0), beat);
+  }
+  protocol::SnapshotTaken taken;
+  taken.id = 1;
+  scheduler.receive(server_node(0), taken);
+  scheduler.now += kSecond;
+  protocol::EvaluationDone done;
+  done.snapshot = 1;
+  done.evaluated = true;
+  done.accuracy = 0.5;
+  scheduler.receive(evaluator_node(0), done);
+  const auto lines = lines_of(scheduler, "final");
+  return lines.empty() ? Json() : lines.front();
+}
+
+TEST(Metrics, FinalTellsWhenItsClockWasReachedAndHowFarTheJobWas) {
+  for (const std::string mode : {"bsp", "ssp:0", "asp"}) {
+    SCOPED_TRACE(mode);
+    const Json line = final_line(mode);
+    ASSERT_FALSE(line.is_null());
+    EXPECT_NEAR(line["reached_s"].get<double>(), 0.4, 1e-9) << "not when the evaluator was done";
+    EXPECT_NEAR(line["time_s"].get<double>(), 1.4, 1e-9);
+    EXPECT_EQ(line["updates"], mode == "bsp" ? 4 : 8) << "an aggregate is one update";
+    EXPECT_EQ(line["samples_settled"], mode == "bsp" ? 40 : 80);
+    EXPECT_EQ(line["samples_settled"], line["samples"]);
+  }
+}
+
+TEST(Metrics, FinalHasAgesWorkersAndTheMatrix) {
+  const Json line = final_line("ssp:0");
+  EXPECT_EQ(line["ages"], Json::parse("[[0, 4], [1, 4]]"));
+  ASSERT_EQ(line["workers"].size(), 2u);
+  const Json& fast = line["workers"][0];
+  EXPECT_EQ(fast["worker"], "worker-0");
+  EXPECT_EQ(fast["steps"], 4);
+  EXPECT_EQ(fast["samples"], 40);
+  EXPECT_NEAR(fast["wait_s"].get<double>(), 0.012, 1e-9);
+  EXPECT_NEAR(fast["wait_weights_s"].get<double>(), 0.004, 1e-9);
+  EXPECT_NEAR(fast["wait_workers_s"].get<double>(), 0.15, 1e-9) << "50 ms after each step but the last";
+  EXPECT_EQ(fast["held_up_s"], 0.0);
+  EXPECT_NEAR(line["workers"][1]["held_up_s"].get<double>(), 0.15, 1e-9);
+  ASSERT_EQ(line["waits"].size(), 1u);
+  EXPECT_EQ(line["waits"][0][0], "worker-0");
+  EXPECT_EQ(line["waits"][0][1], "worker-1");
+  EXPECT_NEAR(line["waits"][0][2].get<double>(), 0.15, 1e-9);
+  EXPECT_EQ(line["waits_unlisted"], 0);
+  EXPECT_NEAR(line["wait_share"].get<double>(), 0.024 / 0.75, 1e-6);
+}
+
+}  // namespace
+}  // namespace rubato::scheduler
