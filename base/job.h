@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "base/mode.h"
 #include "base/result.h"
 
 namespace rubato {
@@ -63,7 +64,7 @@ struct OptimizerConfig {
 };
 
 struct ConsistencyConfig {
-  std::string mode = "bsp";        // bsp | ssp:S | asp
+  std::string mode = "bsp";        // base/mode.h
   std::string nonfinite = "skip";  // skip | stop
   double evict_after_s = 10.0;     // a worker that lives and does not move for so long is evicted
   friend bool operator==(const ConsistencyConfig&, const ConsistencyConfig&) = default;
@@ -85,7 +86,7 @@ struct ClusterConfig {
 struct TrainConfig {
   std::int64_t epochs = 1;
   std::int64_t steps = 0;          // clocks per worker; 0: epochs decide
-  std::int64_t batch = 64;         // samples per update in bsp, per push on arrival
+  std::int64_t batch = 64;         // samples per update in bsp, per push in other modes
   std::int64_t micro_batches = 4;  // bsp: leaves of a batch
   std::uint64_t seed = 1;
   friend bool operator==(const TrainConfig&, const TrainConfig&) = default;
@@ -151,16 +152,5 @@ using Overrides = std::vector<Override>;
 
 // What a person should know of a valid job before it starts, a line each; often none.
 [[nodiscard]] std::vector<std::string> job_notes(const Job& job);
-
-// What a mode string stands for: bsp | ssp:S | asp, S from 0 to 1,000,000. ssp:0 is no bsp: it applies on
-// arrival.
-struct Mode {
-  enum class Apply : std::uint8_t { kAggregate = 0, kOnArrival = 1 } apply = Apply::kAggregate;
-  static constexpr std::int64_t kUnbounded = -1;
-  std::int64_t bound = 0;  // kUnbounded: none
-  friend bool operator==(const Mode&, const Mode&) = default;
-};
-[[nodiscard]] Result<Mode> parse_mode(const std::string& text);
-[[nodiscard]] std::string mode_name(const Mode& mode);
 
 }  // namespace rubato

@@ -1,26 +1,12 @@
-// What no key of a job can know alone, the syntax of modes and devices, and notes for people.
+// What no key of a job can know alone, the syntax of devices, and notes for people.
 #include <fmt/format.h>
-
-#include <algorithm>
-#include <charconv>
-#include <optional>
 
 #include "base/job.h"
 #include "base/job_schema.h"
+#include "base/whole_number.h"
 
 namespace rubato {
 namespace {
-
-constexpr std::int64_t kLargestBound = 1'000'000;
-
-// Digits alone: no sign, no space, nothing behind.
-std::optional<std::int64_t> whole_number(std::string_view text) {
-  std::int64_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  const bool digits = !text.empty() && text.front() != '-';
-  if (!digits || error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return value;
-}
 
 class Checker {
  public:
@@ -81,7 +67,25 @@ class Checker {
     if (train.epochs == 0 && train.steps == 0) {
       return wrong("train.epochs", "and train.steps are both 0: nothing to do; set one of them");
     }
-    if (job_.consistency.mode != "bsp") return {};
+    const Mode mode = parse_mode(job_.consistency.mode).value();
+    if (mode.kind == Mode::Kind::kBackup && mode.backups >= job_.cluster.workers) {
+      return wrong(
+          "consistency.mode",
+          "= \"{}\" leaves nobody to wait for: the number of backup workers must be below cluster.workers = {}",
+          job_.consistency.mode, job_.cluster.workers);
+    }
+    if (mode.kind == Mode::Kind::kSoftsync && mode.splits > job_.cluster.workers) {
+      return wrong("consistency.mode",
+                   "= \"{}\" asks for more updates than pushes: its number must be at most cluster.workers = {}",
+                   job_.consistency.mode, job_.cluster.workers);
+    }
+    if (mode.apply() == Mode::Apply::kCommitted)
+      return wrong("consistency.mode", "is one that comes with the next commit");
+    return mode.kind == Mode::Kind::kBsp ? check_leaves() : Status();
+  }
+
+  Status check_leaves() const {
+    const TrainConfig& train = job_.train;
     if (train.batch < train.micro_batches) {
       return wrong("train.batch",
                    "= {} is less than train.micro_batches = {}: in bsp a batch is cut into so many leaves; raise the "
@@ -125,23 +129,6 @@ Status check_device(const std::string& text) {
   const bool numbered = text.starts_with("cuda:") && whole_number(text.substr(5)).has_value();
   if (numbered || text == "auto" || text == "cpu" || text == "cuda") return {};
   return Error{Cause::kUsage, "must be auto, cpu, cuda or cuda:N"};
-}
-
-Result<Mode> parse_mode(const std::string& text) {
-  if (text == "bsp") return Mode{Mode::Apply::kAggregate, 0};
-  if (text == "asp") return Mode{Mode::Apply::kOnArrival, Mode::kUnbounded};
-  if (text == "ssp") return Error{Cause::kUsage, "ssp needs its bound, as in ssp:3"};
-  if (text.starts_with("ssp:")) {
-    const auto bound = whole_number(text.substr(4));
-    if (bound && *bound <= kLargestBound) return Mode{Mode::Apply::kOnArrival, *bound};
-    return Error{Cause::kUsage, "the bound of ssp must be a whole number, 0 to 1,000,000, as in ssp:3"};
-  }
-  return Error{Cause::kUsage, "must be bsp, ssp:S or asp, where S is the staleness bound, as in ssp:3"};
-}
-
-std::string mode_name(const Mode& mode) {
-  if (mode.apply == Mode::Apply::kAggregate) return "bsp";
-  return mode.bound == Mode::kUnbounded ? "asp" : fmt::format("ssp:{}", mode.bound);
 }
 
 std::vector<std::string> job_notes(const Job& job) {

@@ -88,12 +88,13 @@ void add_optimizer(std::vector<JobKey>& keys, OptimizerConfig& o) {
 }
 
 void add_consistency(std::vector<JobKey>& keys, ConsistencyConfig& c) {
-  keys.insert(keys.end(), {{"consistency.mode", &c.mode, Form{"bsp, ssp:S or asp", check_mode},
-                            "who may run ahead of whom: nobody, by S clocks, without bound"},
-                           {"consistency.nonfinite", &c.nonfinite, one_of({"skip", "stop"}),
-                            "on a gradient that is not finite: drop and count it, or end the job"},
-                           {"consistency.evict_after_s", &c.evict_after_s, above(0),
-                            "a worker that lives and does not move for so long is evicted"}});
+  keys.insert(keys.end(),
+              {{"consistency.mode", &c.mode, Form{"bsp, backup:B, softsync:N, ssp:S, dssp:LO..HI or asp", check_mode},
+                "who may run ahead of whom, and how pushes become updates"},
+               {"consistency.nonfinite", &c.nonfinite, one_of({"skip", "stop"}),
+                "on a gradient that is not finite: drop and count it, or end the job"},
+               {"consistency.evict_after_s", &c.evict_after_s, above(0),
+                "a worker that lives and does not move for so long is evicted"}});
 }
 
 void add_cluster(std::vector<JobKey>& keys, ClusterConfig& c) {
@@ -122,7 +123,7 @@ void add_rest(std::vector<JobKey>& keys, Job& job) {
       keys.end(),
       {{"train.epochs", &t.epochs, between(0, 1'000'000), "passes over the data"},
        {"train.steps", &t.steps, between(0, 1e12), "clocks of each worker; 0 leaves it to epochs"},
-       {"train.batch", &t.batch, between(1, 1 << 24), "samples of an update in bsp, of a push on arrival"},
+       {"train.batch", &t.batch, between(1, 1 << 24), "samples of an update in bsp, of a push in other modes"},
        {"train.micro_batches", &t.micro_batches, between(1, 4096), "bsp: leaves that a batch is cut into"},
        {"train.seed", &t.seed, at_least(0), "of weights, order and dropout"},
        {"worker.device", &w.device, Form{"auto, cpu, cuda or cuda:N", check_device},

@@ -49,7 +49,7 @@ def parse(words):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--job", default="fashion_cnn", help="a name in jobs/, or a file (default: %(default)s)")
     parser.add_argument("--cores", default="0", help="as taskset takes them (default: %(default)s)")
-    parser.add_argument("--mode", help="bsp, ssp:S or asp (default: the job's)")
+    parser.add_argument("--mode", help="as consistency.mode (default: the job's)")
     parser.add_argument("--transport", choices=["ipc", "tcp"], help="default: the job's")
     parser.add_argument("--batch", type=int, default=64, help="default: %(default)s")
     parser.add_argument("--threads", type=int, default=1, help="compute threads (default: %(default)s)")

@@ -2,19 +2,19 @@
 
 #include <algorithm>
 
+#include "scheduler/dssp_policy.h"
+
 namespace rubato::scheduler {
 namespace {
 
-// A worker has at most the step after its current one in hand: enough to hide the way from tick to
-// grant, and little enough that a change of mode takes hold soon (docs/protocol.md, rule 16).
-constexpr Clock kGrantAhead = 1;
-
-// Bulk-synchronous parallel (Valiant 1990): everybody takes step c on the weights of clock c.
+// Bulk-synchronous parallel (Valiant, "A bridging model for parallel computation", CACM 1990): everybody
+// takes step c on the weights of clock c.
 class BspPolicy final : public Policy {
  public:
-  Clock highest_grant(Clock own, Clock min) const override { return own == min ? own : own - 1; }
-  std::int64_t bound() const override { return 0; }
-  Mode::Apply apply() const override { return Mode::Apply::kAggregate; }
+  Clock highest_grant(std::uint32_t /*worker*/, Clock own, Clock min) const override {
+    return own == min ? own : own - 1;
+  }
+  std::int64_t bound(std::uint32_t /*worker*/, Clock /*step*/, Clock /*min*/) const override { return 0; }
 };
 
 // Stale-synchronous parallel (Ho et al., "More effective distributed ML via a stale synchronous
@@ -22,9 +22,10 @@ class BspPolicy final : public Policy {
 class SspPolicy final : public Policy {
  public:
   explicit SspPolicy(std::int64_t bound) : bound_(bound) {}
-  Clock highest_grant(Clock own, Clock min) const override { return std::min(min + bound_, own + kGrantAhead); }
-  std::int64_t bound() const override { return bound_; }
-  Mode::Apply apply() const override { return Mode::Apply::kOnArrival; }
+  Clock highest_grant(std::uint32_t /*worker*/, Clock own, Clock min) const override {
+    return std::min(min + bound_, own + kGrantAhead);
+  }
+  std::int64_t bound(std::uint32_t /*worker*/, Clock /*step*/, Clock /*min*/) const override { return bound_; }
 
  private:
   std::int64_t bound_;
@@ -33,17 +34,28 @@ class SspPolicy final : public Policy {
 // Asynchronous (Recht et al., "Hogwild!", NIPS 2011, between machines): no bound.
 class AspPolicy final : public Policy {
  public:
-  Clock highest_grant(Clock own, Clock /*min*/) const override { return own + kGrantAhead; }
-  std::int64_t bound() const override { return Mode::kUnbounded; }
-  Mode::Apply apply() const override { return Mode::Apply::kOnArrival; }
+  Clock highest_grant(std::uint32_t /*worker*/, Clock own, Clock /*min*/) const override { return own + kGrantAhead; }
+  std::int64_t bound(std::uint32_t /*worker*/, Clock /*step*/, Clock /*min*/) const override {
+    return Mode::kUnbounded;
+  }
 };
 
 }  // namespace
 
 std::unique_ptr<Policy> make_policy(const Mode& mode) {
-  if (mode.apply == Mode::Apply::kAggregate) return std::make_unique<BspPolicy>();
-  if (mode.bound == Mode::kUnbounded) return std::make_unique<AspPolicy>();
-  return std::make_unique<SspPolicy>(mode.bound);
+  switch (mode.kind) {
+    case Mode::Kind::kBsp:
+    case Mode::Kind::kBackup:  // a clock that is complete moves everybody on (scheduler/commits.h)
+      return std::make_unique<BspPolicy>();
+    case Mode::Kind::kSsp:
+      return std::make_unique<SspPolicy>(mode.bound);
+    case Mode::Kind::kDssp:
+      return std::make_unique<DsspPolicy>(mode.least, mode.bound);
+    case Mode::Kind::kSoftsync:
+    case Mode::Kind::kAsp:
+      break;
+  }
+  return std::make_unique<AspPolicy>();
 }
 
 }  // namespace rubato::scheduler

@@ -152,7 +152,7 @@ class SchedulerCore final : public protocol::Core {
   const protocol::Timing timing_;
   const std::string job_hash_;
   const Mode mode_;
-  const std::unique_ptr<Policy> policy_;
+  std::unique_ptr<Policy> policy_;
 
   Phase phase_ = Phase::kGathering;
   int exit_code_ = 0;

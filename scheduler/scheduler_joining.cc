@@ -101,7 +101,7 @@ void SchedulerCore::on_register(TimeNs now, const protocol::Envelope& from, cons
     manifest_ = message.manifest;
     manifest_hash_ = protocol::manifest_hash(manifest_);
     data_fingerprint_ = message.data_fingerprint;
-    data_.emplace(job_.train, mode_.apply, message.train_samples);
+    data_.emplace(job_.train, mode_.apply(), message.train_samples);
     rate_.emplace(job_.optimizer, message.train_samples,
                   data_->total_samples(static_cast<std::uint64_t>(job_.cluster.workers)),
                   static_cast<std::uint64_t>(job_.train.batch));
@@ -136,7 +136,10 @@ void SchedulerCore::advance_start(TimeNs now, Outbox& out) {
     routing_.route = 1;
     routing_.slices = protocol::cut_slices(manifest_, static_cast<std::uint64_t>(job_.cluster.slice_bytes), shards);
     each(Role::kServer, [&](Member& server) { routing_.addresses.push_back(server.registered.address); });
-    each(Role::kWorker, [&](Member& worker) { clocks_.add(worker.node.rank, 0); });
+    each(Role::kWorker, [&](Member& worker) {
+      clocks_.add(worker.node.rank, 0);
+      policy_->joined(worker.node.rank, 0);
+    });
     generation_ = 1;
     each(Role::kServer, [&](Member& server) { welcome(server, out); });
     say(now, Level::kInfo,

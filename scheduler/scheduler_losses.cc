@@ -70,8 +70,9 @@ void SchedulerCore::worker_gone(TimeNs now, Member& worker, MemberState state, c
   ++generation_;
   DeadWorker dead{{rank, worker.incarnation}, worker.work.granted, {}};
   // What becomes of the open steps comes with Sealed; what it would have been granted next is lost.
-  if (mode_.apply == Mode::Apply::kOnArrival) samples_dropped_ += data_->samples_from(rank, worker.work.next_grant);
+  if (mode_.apply() == Mode::Apply::kOnArrival) samples_dropped_ += data_->samples_from(rank, worker.work.next_grant);
   clocks_.remove(rank);
+  policy_->gone(rank);
   blocked_.erase({worker.work.next_grant, rank});
   to_servers(dead.seal, out);
   dead_[rank] = std::move(dead);
@@ -92,7 +93,7 @@ void SchedulerCore::worker_gone(TimeNs now, Member& worker, MemberState state, c
       fmt::format("{} {} at clock {}; {} of {} workers go on", worker.node.name(), why, clock, clocks_.size(),
                   job_.cluster.workers),
       out);
-  if (mode_.apply == Mode::Apply::kAggregate) hand_over_leaves(worker, clock, out);
+  if (mode_.apply() == Mode::Apply::kAggregate) hand_over_leaves(worker, clock, out);
   close_epochs(now, out);
   grant_all(now, out, rank);
   finish_if_settled(now, out);
@@ -126,7 +127,7 @@ void SchedulerCore::on_sealed(TimeNs now, std::uint32_t shard, const protocol::S
   if (found == dead_.end() || found->second.seal.incarnation != message.incarnation) return;
   found->second.sealed[shard] = message;
   if (found->second.sealed.size() < routing_.shards()) return;
-  if (mode_.apply == Mode::Apply::kOnArrival) account_for(now, message.rank, found->second);
+  if (mode_.apply() == Mode::Apply::kOnArrival) account_for(now, message.rank, found->second);
   dead_.erase(found);
   finish_if_settled(now, out);
 }

@@ -30,12 +30,12 @@ Json SchedulerCore::metric(TimeNs now, const std::string& event) const {
 // In bsp a clock stands for its samples, whoever computed them: the ticks of the dead, and of leaves that
 // were settled before they were computed again, do not tell of all.
 std::uint64_t SchedulerCore::samples_settled() const {
-  const bool by_clock = mode_.apply == Mode::Apply::kAggregate && data_ && !clocks_.empty();
+  const bool by_clock = mode_.apply() == Mode::Apply::kAggregate && data_ && !clocks_.empty();
   return by_clock ? data_->samples_before(clocks_.min()) : total_.samples;
 }
 
 std::uint64_t SchedulerCore::updates_applied() const {
-  const bool by_clock = mode_.apply == Mode::Apply::kAggregate && !clocks_.empty();
+  const bool by_clock = mode_.apply() == Mode::Apply::kAggregate && !clocks_.empty();
   return by_clock ? static_cast<std::uint64_t>(clocks_.min()) : total_.steps;
 }
 

@@ -48,6 +48,7 @@ void SchedulerCore::on_tick(TimeNs now, Member& member, const protocol::Tick& ti
   member.work.granted.erase(open);
   const Clock min_before = clocks_.min();
   clocks_.advance(rank);
+  policy_->ticked(rank, tick.clock, now);
 
   total_.settle(tick, now);
   if (const auto epoch = epochs_.find(step.batch.epoch); epoch != epochs_.end())
@@ -76,7 +77,7 @@ void SchedulerCore::on_tick(TimeNs now, Member& member, const protocol::Tick& ti
   if (step.last) member.state = MemberState::kDone;
 
   if (clocks_.min() > min_before) {
-    if (mode_.apply == Mode::Apply::kAggregate) record_barrier(now);
+    if (mode_.apply() == Mode::Apply::kAggregate) record_barrier(now);
     close_epochs(now, out);
     grant_all(now, out, rank);
   } else {
@@ -90,7 +91,7 @@ void SchedulerCore::grant_all(TimeNs now, Outbox& out, std::optional<std::uint32
   if (phase_ != Phase::kTraining || clocks_.empty()) return;
   std::vector<std::uint32_t> ready;
   for (const auto& [step, rank] : blocked_) {
-    if (step > policy_->highest_grant(clocks_.clock(rank), clocks_.min())) {
+    if (step > policy_->highest_grant(rank, clocks_.clock(rank), clocks_.min())) {
       // blocked_ is ordered by step; in a bounded mode nobody behind this one can go on either, but a
       // worker that has a step in hand may stand before one that has none.
       if (mode_.bound != Mode::kUnbounded && step > clocks_.min() + mode_.bound) break;
@@ -102,7 +103,7 @@ void SchedulerCore::grant_all(TimeNs now, Outbox& out, std::optional<std::uint32
     Member& worker = members_.at(worker_node(rank));
     const bool idle = worker.work.granted.empty();
     grant(now, worker, out);
-    const bool held = idle && !worker.work.granted.empty() && mode_.apply == Mode::Apply::kOnArrival;
+    const bool held = idle && !worker.work.granted.empty() && mode_.apply() == Mode::Apply::kOnArrival;
     if (held && awaited) record_wait(now, rank, *awaited, worker.work.ticked, now);
   }
 }
@@ -114,7 +115,7 @@ void SchedulerCore::grant(TimeNs now, Member& worker, Outbox& out) {
   WorkerRecord& work = worker.work;
   blocked_.erase({work.next_grant, rank});
   bool granted = false;
-  while (work.next_grant <= policy_->highest_grant(clocks_.clock(rank), clocks_.min())) {
+  while (work.next_grant <= policy_->highest_grant(rank, clocks_.clock(rank), clocks_.min())) {
     std::optional<StepGrant> step = make_grant(now, worker, out);
     if (!step) break;
     auto event = trace_of(protocol::TraceKind::kGrant, rank, step->clock);
@@ -147,14 +148,14 @@ std::optional<StepGrant> SchedulerCore::make_grant(TimeNs now, const Member& wor
     epochs_[plan->epoch].plan = *plan;
     announce_snapshots(now, out);
   }
-  const bool aggregate = mode_.apply == Mode::Apply::kAggregate;
+  const bool aggregate = mode_.apply() == Mode::Apply::kAggregate;
   // In bsp the state of a clock exists only until the next is applied: shards must know beforehand.
   if (aggregate && !snapshots_->known_to_all(clock + 1)) return std::nullopt;
 
   StepGrant step;
   step.clock = clock;
   step.min_clock = clocks_.min();
-  step.bound = policy_->bound();
+  step.bound = policy_->bound(rank, clock, step.min_clock);
   step.batch = data_->batch(rank, clock);
   step.leaves = data_->leaves();
   step.rule_epoch = 1;

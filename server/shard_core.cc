@@ -53,7 +53,7 @@ ShardCore::ShardCore(NodeId self, const Job& job, protocol::Register registratio
       timing_(timing),
       readers_(static_cast<std::size_t>(job.cluster.workers) + 1) {  // the evaluator reads too
   state_.rule = kernels::make_rule(job.optimizer).value();
-  state_.apply = parse_mode(job.consistency.mode).value().apply;
+  state_.apply = parse_mode(job.consistency.mode).value().apply();
   state_.leaves = static_cast<std::uint32_t>(job.train.micro_batches);
   state_.seed = job.train.seed;
 }

@@ -75,7 +75,9 @@ void Slice::pull(const Envelope& envelope, const Pull& pull, Outbox& out) {
 void Slice::park(const Envelope& envelope, const Pull& pull, Outbox& out) {
   for (Parked& parked : parked_) {
     if (parked.envelope.from != envelope.from) continue;
-    if (pull.clock >= parked.pull.clock) parked = {envelope, pull};  // an older one came late
+    // An older one may come late; of the same step, the one that asks for less was sent last.
+    if (pull.clock > parked.pull.clock || (pull.clock == parked.pull.clock && pull.floor <= parked.pull.floor))
+      parked = {envelope, pull};
     return;
   }
   if (parked_.size() >= kParkedMax) return state_.refuse(envelope, "too many pulls wait", out);

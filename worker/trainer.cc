@@ -22,7 +22,7 @@ Result<std::unique_ptr<Trainer>> Trainer::open(const Job& job, NodeId self, cons
   // Samples without an input are points: what the model reads is their target.
   data::SampleShape shape = trainer->train_->shape();
   if (shape.floats() == 0) shape = {1, 1, trainer->train_->target_floats()};
-  const bool aggregate = parse_mode(job.consistency.mode).value().apply == Mode::Apply::kAggregate;
+  const bool aggregate = parse_mode(job.consistency.mode).value().apply() == Mode::Apply::kAggregate;
   const auto batch = static_cast<std::uint64_t>(job.train.batch);
   const auto leaf = static_cast<std::int64_t>(
       share(batch, aggregate ? static_cast<std::uint64_t>(job.train.micro_batches) : 1, 0).count);

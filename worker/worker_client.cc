@@ -116,7 +116,11 @@ void WorkerClient::begin_step_if_possible(TimeNs now, Outbox& out) {
       state.arrived.reset();
       deliver(slice, std::move(weights), out);
     }
-    if (!state.delivered && !state.pull) pull(now, slice, step.grant.clock, step.grant.floor(), out);
+    // What was asked for ahead of the grant may be for another step, or wait for a floor that a bound
+    // which moves does not ask for any more.
+    const bool under_way =
+        state.pull && state.pull->clock == step.grant.clock && state.pull->floor <= step.grant.floor();
+    if (!state.delivered && !under_way) pull(now, slice, step.grant.clock, step.grant.floor(), out);
   }
 }
 

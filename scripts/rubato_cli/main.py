@@ -63,7 +63,8 @@ def parse(words: list[str]) -> argparse.Namespace:
     command.add_argument("job", metavar="JOB.toml", help="the job file; jobs/ has examples")
     command.add_argument("--servers", metavar="M", help="server processes (cluster.servers)")
     command.add_argument("--workers", metavar="N", help="worker processes (cluster.workers)")
-    command.add_argument("--mode", metavar="MODE", help="bsp, ssp:S or asp (consistency.mode)")
+    command.add_argument("--mode", metavar="MODE",
+                         help="bsp, backup:B, softsync:N, ssp:S, dssp:LO..HI or asp (consistency.mode)")
     command.add_argument("--seed", metavar="S", help="of weights and order of samples (train.seed)")
     command.add_argument("--set", action="append", default=[], metavar="KEY=VALUE",
                          help="any key of the job file, for instance train.steps=5; may be repeated")

@@ -4,7 +4,7 @@
 Usage: check_trace.py RUN.json TRACE...
 
 RUN.json describes the run: {"mode": "ssp:3", "bound": 3, "aggregate": false, "workers": 2, "slices": 9,
-"leaves": 4}; bound -1 is none. "complete": false says that the job was cut off, so that steps without a tick
+"leaves": 4}; bound -1 is none, and where it moves ("bound_low") it is the highest. "complete": false says that the job was cut off, so that steps without a tick
 may be unsettled. A TRACE is a file of trace lines or a folder with a *.jsonl for every member; lines with a
 "seed" are simulated runs, one after another, each checked for itself.
 
@@ -53,6 +53,7 @@ class Setting(NamedTuple):
     slices: int
     leaves: int
     complete: bool = True
+    bound_low: int | None = None  # of a bound that moves between this and `bound`
 
 
 def read_setting(path):

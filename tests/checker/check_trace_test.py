@@ -13,7 +13,7 @@ import tempfile
 import unittest
 
 import check_trace
-from good_traces import ARRIVAL, BSP, arrival, bsp
+from good_traces import ARRIVAL, BSP, DSSP, arrival, bsp
 
 
 def text_of(lines):
@@ -93,6 +93,16 @@ class GoodTraces(TraceTest):
         lines = [other(line, bound=-1) if "bound" in line else line for line in arrival()]
         self.passes(unbounded, {"all.jsonl": text_of(lines)})
 
+    def test_a_bound_that_moves(self):
+        """Each grant has its own, and so have the weights of its step."""
+        lines = arrival()
+        for event in ("grant", "use"):
+            for line in lines:
+                if line["event"] == event and (line["worker"], line["clock"]) == (0, 2):
+                    line["bound"] = 3
+        self.passes(DSSP, {"all.jsonl": text_of(lines)})
+        self.caught("staleness", ARRIVAL, {"all.jsonl": text_of(lines)})
+
     def test_a_worker_that_dies(self):
         for step in range(3):
             self.passes(ARRIVAL, members(arrival(die_at=step)))
@@ -153,6 +163,21 @@ class SpoiledTraces(TraceTest):
 
         self.spoiled("staleness", ARRIVAL, arrival(), wrong_minimum, wrong_bound, before_the_slowest_ticked)
         self.spoiled("staleness", ARRIVAL, arrival(), before_anybody_knew)
+
+    def test_staleness_under_a_bound_that_moves(self):
+        def above_the_highest(lines):
+            first(lines, event="grant", clock=2)["bound"] = 4
+
+        def below_the_lowest(lines):
+            first(lines, event="grant", clock=0)["bound"] = 0
+
+        def beyond_its_own(lines):
+            """Within the highest bound, and not within that of the grant."""
+            grant = first(lines, event="grant", worker=0, clock=2)
+            lines.remove(grant)
+            lines.insert(lines.index(first(lines, event="tick", worker=1, clock=0)), grant | {"min": 0})
+
+        self.spoiled("staleness", DSSP, arrival(), above_the_highest, below_the_lowest, beyond_its_own)
 
     def test_clock(self):
         def lost_tick(lines):

@@ -84,10 +84,11 @@ def _grant(run, setting, schedule, event):
     least = min(schedule.clocks.values())
     if least_said != least:
         run.violate("staleness", f"says that the least active clock is {least_said}, it is {least}", event)
-    if bound != setting.bound:
-        run.violate("staleness", f"under bound {bound}, the job's is {setting.bound}", event)
-    if setting.bound >= 0 and clock - least > setting.bound:
-        run.violate("staleness", f"{clock - least} at the grant, the bound is {setting.bound}", event)
+    lowest = setting.bound if setting.bound_low is None else setting.bound_low
+    if not lowest <= bound <= setting.bound:
+        run.violate("staleness", f"under bound {bound}, the job's is {lowest} to {setting.bound}", event)
+    if bound >= 0 and clock - least > bound:
+        run.violate("staleness", f"{clock - least} at the grant, its bound is {bound}", event)
     if clock != granted + 1:
         run.violate("grant", f"of step {clock}, the one before was {granted}", event)
     if clock > own + 1:

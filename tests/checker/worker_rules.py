@@ -54,8 +54,8 @@ class Joins:
             self.run.violate("grant", "weights used for a step that was not granted", event)
         elif bound != grant.bound:
             self.run.violate("grant", f"weights used under another bound than granted, {grant.bound}", event, grant)
-        if self.setting.bound >= 0 and floor < clock - self.setting.bound:
-            self.run.violate("floor", f"weights of floor {floor} for step {clock} under {self.setting.bound}", event)
+        if self.setting.bound >= 0 and floor < clock - bound:
+            self.run.violate("floor", f"weights of floor {floor} for step {clock} under {bound}", event)
         if (rank, slice_id, version, floor) not in self.shards.served:
             self.run.violate("served", "weights that no shard served to this worker", event)
         uses = self.worker.uses[clock, slice_id]

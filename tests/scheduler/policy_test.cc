@@ -89,30 +89,34 @@ TEST(ClockTable, WorkersMayComeLater) {
   EXPECT_EQ(table.max(), 7);
 }
 
+// ---- modes without memory ----------------------------------------------------------------------------
+
 // Whether a worker at clock `own` may have step `step` granted, from the definition of each mode.
 bool allowed(const Mode& mode, Clock own, Clock min, Clock step) {
-  if (mode.apply == Mode::Apply::kAggregate) return step <= own && own == min;
+  if (mode.kind == Mode::Kind::kBsp || mode.kind == Mode::Kind::kBackup) return step <= own && own == min;
   const bool within_bound = mode.bound == Mode::kUnbounded || step - min <= mode.bound;
   return step <= own + 1 && within_bound;
 }
 
 class Policies : public testing::TestWithParam<const char*> {};
-INSTANTIATE_TEST_SUITE_P(Modes, Policies, testing::Values("bsp", "ssp:0", "ssp:1", "ssp:2", "ssp:3", "ssp:9", "asp"),
+INSTANTIATE_TEST_SUITE_P(Modes, Policies,
+                         testing::Values("bsp", "backup:1", "softsync:2", "ssp:0", "ssp:1", "ssp:2", "ssp:3", "ssp:9",
+                                         "asp"),
                          [](const auto& parameter) { return "Mode" + std::to_string(parameter.index); });
 
 TEST_P(Policies, GrantExactlyWhatTheModeAllows) {
   const Mode mode = parse_mode(GetParam()).value();
   const auto policy = make_policy(mode);
-  EXPECT_EQ(policy->bound(), mode.bound);
-  EXPECT_EQ(policy->apply(), mode.apply);
   for (Clock min = 0; min <= kClocks; ++min) {
     for (Clock own = min; own <= kClocks; ++own) {
-      const Clock highest = policy->highest_grant(own, min);
-      for (Clock step = own; step <= own + 3; ++step)
+      const Clock highest = policy->highest_grant(0, own, min);
+      for (Clock step = own; step <= own + 3; ++step) {
         EXPECT_EQ(step <= highest, allowed(mode, own, min, step))
             << "own " << own << ", min " << min << ", step " << step;
-      EXPECT_GE(policy->highest_grant(own, std::min(own, min + 1)), highest) << "falls when the least clock rises";
-      EXPECT_GE(policy->highest_grant(own + 1, min), std::min(highest, own + 1) - 1);
+        EXPECT_EQ(policy->bound(0, step, min), mode.bound);
+      }
+      EXPECT_GE(policy->highest_grant(0, own, std::min(own, min + 1)), highest) << "falls when the least clock rises";
+      EXPECT_GE(policy->highest_grant(0, own + 1, min), std::min(highest, own + 1) - 1);
     }
   }
 }
@@ -126,7 +130,7 @@ struct Walk {
   void visit(const Clocks& clocks, Clocks next) {
     for (auto& [worker, step] : next) {
       const Clock own = clocks.at(worker), min = least(clocks);
-      for (; step < kClocks && step <= policy.highest_grant(own, min); ++step) {
+      for (; step < kClocks && step <= policy.highest_grant(worker, own, min); ++step) {
         ASSERT_TRUE(mode.bound == Mode::kUnbounded || step - min <= mode.bound);
         ASSERT_LE(step, own + 1);
       }

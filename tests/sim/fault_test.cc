@@ -7,7 +7,7 @@ namespace {
 using testing::HasSubstr;
 using testing::SizeIs;
 
-constexpr const char* kModes[] = {"bsp", "ssp:0", "ssp:2", "asp"};
+constexpr const char* kModes[] = {"bsp", "ssp:0", "ssp:2", "dssp:1..3", "asp"};
 constexpr int kPeerLost = static_cast<int>(Cause::kPeerLost), kEvicted = static_cast<int>(Cause::kEvicted);
 
 class Faults : public testing::TestWithParam<const char*> {

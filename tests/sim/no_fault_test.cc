@@ -113,7 +113,7 @@ TEST(Bsp, WithoutEvaluationOnlyTheFinalSnapshotIsRead) {
 // ---- on arrival -------------------------------------------------------------------------------------
 
 class OnArrival : public testing::TestWithParam<const char*> {};
-INSTANTIATE_TEST_SUITE_P(Modes, OnArrival, testing::Values("ssp:0", "ssp:1", "ssp:3", "asp"),
+INSTANTIATE_TEST_SUITE_P(Modes, OnArrival, testing::Values("ssp:0", "ssp:1", "ssp:3", "dssp:1..4", "asp"),
                          [](const auto& parameter) { return "Mode" + std::to_string(parameter.index); });
 
 TEST_P(OnArrival, ComesNearTheOptimumAndConsumesEverySample) {
@@ -199,10 +199,34 @@ TEST_P(OnArrival, OneServerProcessMayHoldSeveralShards) {
   expect_promises_kept(job, ran);
 }
 
+// A worker of three times the pace gets credit, and its bound moves; the others never do.
+TEST(Dssp, BoundMovesWithThePaceOfTheWorkers) {
+  Job job = quadratic_job("dssp:1..8", {3, 2});
+  job.train.steps = 60;
+  SimOptions options;
+  options.compute.factors = {3.0, 3.0, 1.0};
+  const Ran ran = run_sim(job, options);
+  expect_success(ran);
+  std::map<std::int64_t, int> bounds;
+  for (const std::string& text : ran.trace) {
+    const auto line = nlohmann::json::parse(text);
+    if (line["event"] != "grant") continue;
+    ++bounds[line["bound"].get<std::int64_t>()];
+    if (line["bound"] != 1) {
+      EXPECT_EQ(line["worker"], 2);
+    }
+  }
+  EXPECT_GT(bounds.size(), 1u);
+  EXPECT_GE(bounds.begin()->first, 1);
+  EXPECT_LE(bounds.rbegin()->first, 8);
+  EXPECT_GT(ran.metrics("final").at(0)["staleness_max"], 1);
+  expect_promises_kept(job, ran);
+}
+
 // ---- draining ---------------------------------------------------------------------------------------
 
 class Draining : public testing::TestWithParam<const char*> {};
-INSTANTIATE_TEST_SUITE_P(Modes, Draining, testing::Values("bsp", "ssp:0", "ssp:2", "asp"),
+INSTANTIATE_TEST_SUITE_P(Modes, Draining, testing::Values("bsp", "ssp:0", "ssp:2", "dssp:0..3", "asp"),
                          [](const auto& parameter) { return "Mode" + std::to_string(parameter.index); });
 
 TEST_P(Draining, EndsCleanlyWhateverTheMoment) {

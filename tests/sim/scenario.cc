@@ -5,13 +5,14 @@
 #include <algorithm>
 
 #include "base/rng.h"
+#include "tests/sim/trace_setting.h"
 
 namespace rubato::sim {
 namespace {
 
 using transport::Delay;
 
-constexpr const char* kModes[] = {"bsp", "ssp:0", "ssp:1", "ssp:2", "ssp:3", "ssp:4", "asp"};
+constexpr const char* kModes[] = {"bsp", "ssp:0", "ssp:1", "ssp:2", "ssp:3", "ssp:4", "asp", "dssp:0..3", "dssp:1..4"};
 
 class Maker {
  public:
@@ -52,15 +53,9 @@ class Maker {
     job.train.batch = aggregate ? between(5, 12) : between(2, 5);
     job.train.seed = seed_;
     const std::size_t slices = wide ? 3 : 1;
-    const std::int64_t leaves = aggregate ? job.train.micro_batches : 1;
     scenario_.group = fmt::format("{}-{}-slices", job.consistency.mode, slices);
     std::ranges::replace(scenario_.group, ':', '-');
-    scenario_.setting = {{"mode", job.consistency.mode},
-                         {"bound", parse_mode(job.consistency.mode).value().bound},
-                         {"aggregate", aggregate},
-                         {"workers", 4},
-                         {"slices", slices},
-                         {"leaves", leaves}};
+    scenario_.setting = trace_setting(job, 4, slices);
     scenario_.what =
         fmt::format("{}, {} workers, {} servers", job.consistency.mode, job.cluster.workers, job.cluster.servers);
   }

@@ -14,6 +14,7 @@
 #include "sim/quadratic_workload.h"
 #include "sim/sim_job.h"
 #include "tests/sim/reference.h"
+#include "tests/sim/trace_setting.h"
 
 namespace rubato::sim {
 
@@ -44,17 +45,6 @@ inline Job quadratic_job(const std::string& mode, Cluster cluster = {}) {
 }
 
 inline constexpr TimeNs kPatience = 300 * kSecond;  // virtual
-
-// What the checker wants to know of a run.
-inline nlohmann::json trace_setting(const Job& job, std::size_t slices) {
-  const Mode mode = parse_mode(job.consistency.mode).value();
-  return {{"mode", job.consistency.mode},
-          {"bound", mode.bound},
-          {"aggregate", mode.apply == Mode::Apply::kAggregate},
-          {"workers", job.cluster.workers},
-          {"slices", slices},
-          {"leaves", mode.apply == Mode::Apply::kAggregate ? job.train.micro_batches : 1}};
-}
 
 struct Ran {
   SimResult result;
@@ -101,7 +91,7 @@ inline void expect_promises_kept(const Job& job, const Ran& ran, bool complete =
   const std::filesystem::path folder = std::filesystem::path(testing::TempDir()) /
                                        fmt::format("{}.{}.{}", test->test_suite_name(), test->name(), getpid());
   std::filesystem::create_directories(folder);
-  nlohmann::json setting = trace_setting(job, ran.slices);
+  nlohmann::json setting = trace_setting(job, job.cluster.workers, ran.slices);
   setting["complete"] = complete;
   std::ofstream(folder / "run.json") << setting;
   {

@@ -15,7 +15,7 @@ class Promises(SystemCase):
         self.assertNotIn(" 0 pushes", result.stdout)
 
     def test_every_mode(self):
-        for mode in ("bsp", "ssp:0", "ssp:2", "asp"):
+        for mode in ("bsp", "ssp:0", "ssp:2", "dssp:1..4", "asp"):
             with self.subTest(mode):
                 self.assert_all_hold(self.train("quadratic", "--mode", mode, "--workers", 3, debug__trace=True))
 
@@ -27,6 +27,12 @@ class Promises(SystemCase):
                                  debug__slow_worker_ms=10)
                 self.assert_all_hold(run)
                 self.assertEqual(run.final()["staleness_max"], int(mode[-1]))
+
+    def test_a_bound_that_moves(self):
+        run = self.train("quadratic", "--mode", "dssp:1..6", "--workers", 3, train__steps=60, debug__trace=True,
+                         debug__slow_worker_ms=10)
+        self.assert_all_hold(run)
+        self.assertIn(run.final()["staleness_max"], range(1, 7))
 
     def test_a_network_over_tcp(self):
         found = images.write(self.folder / "images", train=400, test=50)

@@ -43,6 +43,11 @@ class Killed(SystemCase):
         self.assertEqual(run.final()["clock"], PACE["train__steps"])
         self.assert_promises_kept(run)
 
+    def test_dssp(self):
+        run = self.kill_one("dssp:1..4", **PACE)
+        self.assertEqual(run.final()["clock"], PACE["train__steps"])
+        self.assert_promises_kept(run)
+
     def test_asp(self):
         """Nobody waits for the slow one, so the job is as long as worker 1's many steps, were it not killed."""
         run = self.kill_one("asp", train__steps=3000)

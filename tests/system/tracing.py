@@ -15,13 +15,17 @@ def check(run: Run, complete: bool = True) -> subprocess.CompletedProcess:
     job = tomllib.loads((run.run_dir / "job.toml").read_text())
     start = next(line for line in run.metrics() if line["event"] == "start")
     mode = job["consistency"]["mode"]
-    described = {"mode": mode, "bound": bound(mode), "aggregate": mode == "bsp", "workers": job["cluster"]["workers"],
+    described = {"mode": mode, **bounds(mode), "aggregate": mode == "bsp", "workers": job["cluster"]["workers"],
                  "slices": start["slices"], "leaves": job["train"]["micro_batches"], "complete": complete}
     description = run.run_dir / "run.json"
     description.write_text(json.dumps(described))
     return subprocess.run([sys.executable, CHECKER, description, run.run_dir / "trace"], capture_output=True, text=True)
 
 
-def bound(mode: str) -> int:
-    name, _, steps = mode.partition(":")
-    return int(steps) if name == "ssp" else {"bsp": 0, "asp": -1}[name]
+def bounds(mode: str) -> dict:
+    """The bound that the checker is to know, and the lower one where it moves."""
+    name, _, numbers = mode.partition(":")
+    if name == "dssp":
+        low, _, high = numbers.partition("..")
+        return {"bound": int(high), "bound_low": int(low)}
+    return {"bound": int(numbers) if name == "ssp" else {"bsp": 0, "asp": -1}[name]}

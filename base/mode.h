@@ -1,0 +1,47 @@
+// What a mode string of a job stands for: who may run ahead of whom, and how pushes become updates.
+//
+//   bsp           all take step c on the weights of clock c; one update from the leaf tree's mean
+//   backup:B      the same, from the first N - B workers of a clock; what comes later is dropped
+//   softsync:N    no bound; an update from every floor(workers / N) pushes
+//   ssp:S         at most S steps ahead of the slowest; each push is an update
+//   dssp:LO..HI   the same, with a bound that moves between the two
+//   asp           no bound; each push is an update
+//
+// The papers and formulas stand with the policies (scheduler/policy.cc). ssp:0 is no bsp: it applies on
+// arrival. backup:0 is none either: it sums whole pushes, and deals the data out in shares.
+//
+// Thread-safety: plain values.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "base/result.h"
+
+namespace rubato {
+
+struct Mode {
+  enum class Kind : std::uint8_t { kBsp, kBackup, kSoftsync, kSsp, kDssp, kAsp };
+  enum class Apply : std::uint8_t {
+    kAggregate,  // one update a clock, from all leaves of its batch
+    kOnArrival,  // each push is an update
+    kCommitted   // one update from the pushes that the scheduler names
+  };
+  static constexpr std::int64_t kUnbounded = -1;
+
+  Kind kind = Kind::kBsp;
+  std::int64_t bound = 0;    // the largest staleness of a step; kUnbounded: none
+  std::int64_t least = 0;    // dssp: the bound without extra credit
+  std::int64_t backups = 0;  // backup: workers that nobody waits for
+  std::int64_t splits = 0;   // softsync: updates while every worker pushes once
+
+  [[nodiscard]] Apply apply() const;
+  friend bool operator==(const Mode&, const Mode&) = default;
+};
+
+// Errors: kUsage, with what is allowed.
+[[nodiscard]] Result<Mode> parse_mode(const std::string& text);
+// parse_mode(mode_name(m)) is m.
+[[nodiscard]] std::string mode_name(const Mode& mode);
+
+}  // namespace rubato

@@ -1,0 +1,21 @@
+// What the checker of tests/checker wants to know of a run.
+#pragma once
+
+#include <nlohmann/json.hpp>
+
+#include "base/job.h"
+
+namespace rubato::sim {
+
+// `workers`: at most so many.
+inline nlohmann::json trace_setting(const Job& job, std::int64_t workers, std::size_t slices) {
+  const Mode mode = parse_mode(job.consistency.mode).value();
+  const bool aggregate = mode.apply() == Mode::Apply::kAggregate;
+  nlohmann::json setting = {
+      {"mode", job.consistency.mode}, {"bound", mode.bound}, {"aggregate", aggregate},
+      {"workers", workers},           {"slices", slices},    {"leaves", aggregate ? job.train.micro_batches : 1}};
+  if (mode.kind == Mode::Kind::kDssp) setting["bound_low"] = mode.least;
+  return setting;
+}
+
+}  // namespace rubato::sim
