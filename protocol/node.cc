@@ -35,6 +35,10 @@ void Node::enter(Core& core, const std::function<void(TimeNs, Outbox&)>& functio
     if (hosted->core == &core) call(*hosted, function);
 }
 
+bool Node::joined() const {
+  return std::ranges::any_of(hosted_, [](const auto& hosted) { return hosted->core->identity().incarnation != 0; });
+}
+
 void Node::wake() {
   armed_ = kNever;
   const TimeNs now = environment_.now();

@@ -60,6 +60,9 @@ class Node {
   void enter(Core& core, const std::function<void(TimeNs, Outbox&)>& call);
   void wake();
 
+  // Whether a scheduler has let one of its cores into a job.
+  [[nodiscard]] bool joined() const;
+
   // Frames refused here and in the endpoint below.
   [[nodiscard]] std::uint64_t refused() const { return refused_ + endpoint_.counters().refused; }
 

@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 
 #include <cerrno>
+#include <csignal>
 #include <cstring>
 
 #include "base/log.h"
@@ -10,6 +11,12 @@
 #include "transport/zmq/zmq_endpoint.h"
 
 namespace rubato::protocol {
+namespace {
+
+// `timeout` signals a process and then its group: what comes so soon is the same signal.
+constexpr TimeNs kSameSignal = 100 * kMillisecond;
+
+}  // namespace
 
 std::string SchedulerAddress::text() const { return fmt::format("{}#{:016x}", address, job_id); }
 
@@ -53,14 +60,10 @@ Result<std::unique_ptr<Process>> Process::open(const Job& job, const ProcessOpti
   // Between processes of one host bytes are copied by the kernel, not carried over a wire.
   const NodeOptions node_options{.tracing = job.debug.trace, .checksum_bodies = job.cluster.transport != "ipc"};
   process->node_ = std::make_unique<Node>(*process->endpoint_, options.job_id, environment, *process, node_options);
-  RUBATO_TRY(process->loop_.on_signal([self](int number) {
-    if (self->interrupt_)
-      self->interrupt_();
-    else
-      self->end(static_cast<int>(Cause::kInterrupted), number == 2 ? "interrupted" : "told to stop by SIGTERM");
-  }));
+  RUBATO_TRY(process->loop_.on_signal([self](int number) { self->heed_signal(number); }));
   if (options.lifeline >= 0)
     RUBATO_TRY(process->loop_.on_hangup(options.lifeline, [self] {
+      if (self->orphaned_) return self->orphaned_();
       self->end(static_cast<int>(Cause::kPeerLost), "the launcher is gone, so this process ends too");
     }));
   return process;
@@ -79,6 +82,18 @@ void Process::end(int exit_code, const std::string& text) {
   exit_code_ = exit_code;
   if (exit_code != 0 && !text.empty()) log::error("{}", text);
   loop_.stop();
+}
+
+void Process::heed_signal(int number) {
+  const TimeNs now = steady_now();
+  const bool again = told_to_stop_.has_value();
+  if (again && now - *told_to_stop_ < kSameSignal) return;
+  told_to_stop_ = now;
+  if (stop_signal_) return stop_signal_(again);
+  const char* name = number == SIGINT ? "SIGINT" : "SIGTERM";
+  if (again || !node_->joined())
+    return end(static_cast<int>(Cause::kInterrupted), fmt::format("told to stop by {}", name));
+  log::warn("told to stop by {}: the scheduler decides when the job ends; a second signal ends this process", name);
 }
 
 void Process::on_trace(TimeNs now, NodeId node, const TraceEvent& event) {

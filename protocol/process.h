@@ -1,5 +1,8 @@
 // What every Rubato program does around its cores: one loop thread, one ZeroMQ endpoint, a Node, traces
-// and notes written down, and an end when a core ends, the launcher dies, or somebody says SIGTERM.
+// and notes written down, and an end when a core ends, the launcher dies, or somebody insists on it.
+//
+// SIGINT and SIGTERM: the first is a wish, which a member that is in a job leaves to its scheduler; the second
+// ends the process (docs/decisions/the-first-signal-is-a-wish.md).
 //
 // Thread-safety: run() and everything else on the main thread; loop().post() from any.
 #pragma once
@@ -46,8 +49,10 @@ class Process final : public NodeListener {
   [[nodiscard]] transport::Endpoint& endpoint() { return *endpoint_; }
   [[nodiscard]] Node& node() { return *node_; }
 
-  // Called for SIGINT and SIGTERM instead of ending with kInterrupted.
-  void on_interrupt(std::function<void()> handler) { interrupt_ = std::move(handler); }
+  // Called for SIGINT and SIGTERM instead of what a member does; `again`: it is not the first.
+  void on_stop_signal(std::function<void(bool again)> handler) { stop_signal_ = std::move(handler); }
+  // Called when the launcher is gone, instead of ending with kPeerLost.
+  void on_orphaned(std::function<void()> handler) { orphaned_ = std::move(handler); }
   // A core ended: called before the loop stops. True keeps it running; end() stops it later.
   void before_end(std::function<bool()> handler) { before_end_ = std::move(handler); }
   void end(int exit_code, const std::string& text);
@@ -57,6 +62,7 @@ class Process final : public NodeListener {
 
  private:
   explicit Process(const ProcessOptions& options) : options_(options) {}
+  void heed_signal(int number);
   void on_trace(TimeNs now, NodeId node, const TraceEvent& event) override;
   void on_note(NodeId node, Level level, const std::string& text) override;
   void on_end(NodeId node, int exit_code, const std::string& text) override;
@@ -71,7 +77,9 @@ class Process final : public NodeListener {
   std::optional<transport::Timer> timer_;
   std::unique_ptr<Node> node_;
   std::unique_ptr<std::FILE, CloseFile> trace_;
-  std::function<void()> interrupt_;
+  std::function<void(bool)> stop_signal_;
+  std::function<void()> orphaned_;
+  std::optional<TimeNs> told_to_stop_;
   std::function<bool()> before_end_;
   std::optional<int> exit_code_;
 };

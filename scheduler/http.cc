@@ -123,8 +123,13 @@ class HttpServer::Impl : public std::enable_shared_from_this<HttpServer::Impl> {
       handlers_.drain();
       return answer(request, http::status::ok, "{}");
     }
+    if (request.target() == "/abort" && request.method() == http::verb::post) {
+      handlers_.abort();
+      return answer(request, http::status::ok, "{}");
+    }
     if (request.target() == "/exited" && request.method() == http::verb::post) return exited(request);
-    return answer(request, http::status::not_found, error_json("known: GET /status, POST /exited, POST /drain"));
+    return answer(request, http::status::not_found,
+                  error_json("known: GET /status, POST /exited, POST /drain, POST /abort"));
   }
 
   Response exited(const Request& request) {

@@ -3,6 +3,7 @@
 //   GET  /status            the JSON of docs/status.md
 //   POST /exited            {"node": "worker-1", "exit_code": -9}: that member's process has ended
 //   POST /drain             finish what was granted, write the weights, end
+//   POST /abort             end now
 //
 // Every request carries the job's token in X-Rubato-Token; without it the answer is 403. Bytes that are no
 // HTTP, or more than 64 KiB of it, close the connection and are counted.
@@ -25,7 +26,7 @@ namespace rubato::scheduler {
 struct HttpHandlers {
   std::function<std::string()> status;
   std::function<void(NodeId, int)> exited;
-  std::function<void()> drain;
+  std::function<void()> drain, abort;
 };
 
 class HttpServer {

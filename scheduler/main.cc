@@ -22,6 +22,7 @@ using protocol::Outbox;
 
 // After the end of a job members get so long to say goodbye, and people to read the last status.
 constexpr TimeNs kGoodbye = 500 * kMillisecond;
+constexpr const char* kAborted = "told to stop a second time, so the job ends without its weights";
 
 struct Options {
   std::string job_file, resolve_file, run_dir, log_level = "info";
@@ -80,7 +81,13 @@ class Scheduler {
     RUBATO_ASSIGN(http_, HttpServer::listen(process_->loop(), job_.cluster.bind,
                                             static_cast<std::uint16_t>(job_.cluster.http_port), token, handlers()));
     process_->node().host(core_, [this](TimeNs) { after_call(); });
-    process_->on_interrupt([this] { enter([this](TimeNs now, Outbox& out) { core_.drain(now, out); }); });
+    process_->on_stop_signal([this](bool again) {
+      if (again)
+        abort(Cause::kInterrupted, kAborted);
+      else
+        drain();
+    });
+    process_->on_orphaned([this] { abort(Cause::kPeerLost, "the launcher is gone, so the job ends"); });
     process_->before_end([this] { return linger(); });
     const auto started = std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
     return files_->announce({{"endpoint", protocol::SchedulerAddress{address, job_id_}.text()},
@@ -102,7 +109,14 @@ class Scheduler {
             [this](NodeId node, int code) {
               enter([=, this](TimeNs now, Outbox& out) { core_.member_exited(now, node, code, out); });
             },
-            [this] { enter([this](TimeNs now, Outbox& out) { core_.drain(now, out); }); }};
+            [this] { drain(); }, [this] { abort(Cause::kInterrupted, kAborted); }};
+  }
+
+  void drain() {
+    enter([this](TimeNs now, Outbox& out) { core_.drain(now, out); });
+  }
+  void abort(Cause cause, const std::string& why) {
+    enter([&](TimeNs now, Outbox& out) { core_.abort(now, cause, why, out); });
   }
 
   void enter(const std::function<void(TimeNs, Outbox&)>& call) { process_->node().enter(core_, call); }

@@ -52,6 +52,8 @@ class SchedulerCore final : public protocol::Core {
   void member_exited(TimeNs now, NodeId node, int code, protocol::Outbox& out);
   // The first Ctrl-C.
   void drain(TimeNs now, protocol::Outbox& out);
+  // The job ends now, as it stands: the second Ctrl-C, or nobody is left to work for.
+  void abort(TimeNs now, Cause cause, const std::string& why, protocol::Outbox& out);
 
   // Lines for metrics.jsonl since the last call.
   [[nodiscard]] std::vector<nlohmann::ordered_json> take_metrics() { return std::exchange(metrics_, {}); }

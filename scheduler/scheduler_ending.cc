@@ -75,6 +75,10 @@ void SchedulerCore::drain(TimeNs now, Outbox& out) {
   }
 }
 
+void SchedulerCore::abort(TimeNs now, Cause cause, const std::string& why, Outbox& out) {
+  end_job(now, static_cast<int>(cause), why, out);
+}
+
 // All that was granted is settled, and nothing more will be: the final snapshot can be read.
 void SchedulerCore::finish_if_settled(TimeNs now, Outbox& out) {
   if (phase_ != Phase::kTraining && phase_ != Phase::kDraining) return;

@@ -59,7 +59,12 @@ def describe_end(return_code: int) -> str:
         except ValueError:
             name = f"signal {-return_code}"
         return f"was killed by {name}"
+    return f"ended with {describe_code(return_code)}"
+
+
+def describe_code(exit_code: int) -> str:
+    """`exit code 3 (data)`."""
     try:
-        return f"ended with exit code {return_code} ({ExitCode(return_code).words})"
+        return f"exit code {exit_code} ({ExitCode(exit_code).words})"
     except ValueError:
-        return f"ended with exit code {return_code}"
+        return f"exit code {exit_code}"

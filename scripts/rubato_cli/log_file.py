@@ -4,11 +4,12 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-LINE = re.compile(r"^\d\d:\d\d:\d\d\.\d{3} (?P<node>\S+) (?P<level>[a-z]+): (?P<text>.*)$")
+LINE = re.compile(r"^(?P<time>\d\d:\d\d:\d\d\.\d{3}) (?P<node>\S+) (?P<level>[a-z]+): (?P<text>.*)$")
 
 
 @dataclass(frozen=True)
 class LogLine:
+    time: str
     node: str
     level: str
     text: str
@@ -24,7 +25,7 @@ class LogLine:
 
 def parse(line: str) -> LogLine | None:
     match = LINE.match(line)
-    return LogLine(match["node"], match["level"], match["text"]) if match else None
+    return LogLine(match["time"], match["node"], match["level"], match["text"]) if match else None
 
 
 class LogFile:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from .failure import ExitCode, Failure, reason
 from .log_file import LogFile
+from .proc import process_state
 from .run_dir import RunDir
 
 
@@ -68,9 +69,13 @@ class Child:
         os.close(self._pidfd)
         return True
 
-    def send(self, number: signal.Signals) -> None:
+    def kill(self) -> None:
         if self.return_code is None:
-            signal.pidfd_send_signal(self._pidfd, number)
+            signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+
+    def is_stopped(self) -> bool:
+        """By SIGSTOP or a debugger: it does nothing, and obeys nobody, until somebody lets it go on."""
+        return self.return_code is None and process_state(self.pid) in ("T", "t")
 
 
 class Processes:
@@ -86,7 +91,7 @@ class Processes:
         return self
 
     def __exit__(self, *_) -> None:
-        self.end(grace_s=0.0)
+        self.kill()
         os.close(self._lifeline)
         os.close(self._lifeline_held)
 
@@ -111,20 +116,15 @@ class Processes:
     def running(self) -> list[Child]:
         return [child for child in self.children if child.return_code is None]
 
-    def end(self, grace_s: float) -> None:
-        """SIGTERM, and SIGKILL for those that have not ended after the grace."""
-        if grace_s > 0:
-            self._send(signal.SIGTERM)
-            deadline = time.monotonic() + grace_s
-            while self.running() and time.monotonic() < deadline:
-                self.wait(deadline - time.monotonic())
-        self._send(signal.SIGKILL)
+    def kill(self, grace_s: float = 0.0) -> None:
+        """All that have not ended after the grace."""
+        deadline = time.monotonic() + grace_s
+        while self.running() and time.monotonic() < deadline:
+            self.wait(deadline - time.monotonic())
+        for child in self.running():
+            child.kill()
         while self.running():
             self.wait(1.0)
-
-    def _send(self, number: signal.Signals) -> None:
-        for child in self.running():
-            child.send(number)
 
     def _start(self, node: str, arguments: list[str]) -> Child:
         role = node.split("-")[0]

@@ -4,6 +4,8 @@ from . import text
 
 
 def fraction_done(status: dict) -> float | None:
+    if status.get("state") == "finished":
+        return 1.0
     done, total = status.get("samples_done"), status.get("samples_total")
     if not total or done is None:
         return None
@@ -22,12 +24,13 @@ def headline(status: dict) -> str:
         parts.append(f"epoch {epoch}/{epochs}" if epochs else f"epoch {epoch}")
     if steps and status.get("clock_min") is not None:
         parts.append(f"step {status['clock_min']}/{steps}")
+    going_on = state in ("training", "draining")
     known = (
         ("samples_done", lambda _: text.percent(fraction_done(status))),
-        ("samples_per_s", text.rate),
+        ("samples_per_s", lambda value: text.rate(value) if going_on else text.MISSING),
         ("train_loss", lambda value: f"loss {value:.4f}"),
         ("test_accuracy", lambda value: f"accuracy {text.percent(value, 1)}"),
-        ("eta_s", lambda value: f"{text.duration(value)} left"),
+        ("eta_s", lambda value: f"{text.duration(value)} left" if state == "training" else text.MISSING),
     )
     parts += [words(status[field]) for field, words in known if status.get(field) is not None]
     return ", ".join(part for part in parts if part != text.MISSING)

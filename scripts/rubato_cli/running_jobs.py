@@ -5,7 +5,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from .scheduler_client import SchedulerClient, process_exists
+from .proc import process_exists
+from .scheduler_client import SchedulerClient
 
 
 @dataclass(frozen=True)

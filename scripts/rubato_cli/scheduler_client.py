@@ -2,11 +2,11 @@
 
 import http.client
 import json
-import os
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from .failure import Failure
+from .proc import process_exists
 
 # Loopback answers in milliseconds; a scheduler that does not is stuck or stopped.
 TIMEOUT_S = 1.0
@@ -44,6 +44,9 @@ class SchedulerClient:
     def drain(self) -> None:
         self._request("POST", "/drain", {})
 
+    def abort(self) -> None:
+        self._request("POST", "/abort", {})
+
     def _request(self, method: str, path: str, body: dict | None = None) -> dict:
         # Not urllib: it would send requests for 127.0.0.1 through the proxy of the environment.
         connection = http.client.HTTPConnection(self._host, self._port, timeout=TIMEOUT_S)
@@ -61,18 +64,3 @@ class SchedulerClient:
             raise Unreachable(f"the scheduler does not answer: {error}") from error
         finally:
             connection.close()
-
-
-def process_exists(pid: int, born_before: float | None = None) -> bool:
-    """Whether this process lives; not another that was given its number after `born_before` (seconds since 1970)."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-        boot = next(line for line in Path("/proc/stat").read_text().splitlines() if line.startswith("btime "))
-    except OSError:
-        return False
-    # Behind the name, which may hold anything in its brackets: field 3 is the state, field 22 the birth in ticks.
-    fields = stat.rpartition(")")[2].split()
-    if fields[0] in "ZX":
-        return False
-    born = int(boot.split()[1]) + int(fields[19]) / os.sysconf("SC_CLK_TCK")
-    return born_before is None or born < born_before + 2.0  # btime is rounded

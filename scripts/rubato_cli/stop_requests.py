@@ -1,9 +1,15 @@
-"""Ctrl-C, SIGTERM and SIGHUP (a closed terminal), counted: the first drains the job, the second kills it."""
+"""Ctrl-C, SIGTERM and SIGHUP (a closed terminal), counted: the first drains the job, the second kills it.
+
+`timeout` signals a process and then its group; a terminal that closes hangs up and terminates. What comes so soon
+is the same request.
+"""
 
 import signal
+import time
 
 from .failure import ExitCode, Failure
 
+SAME_REQUEST_S = 0.1
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -12,6 +18,7 @@ class StopRequests:
 
     def __init__(self):
         self.count = 0
+        self._last = float("-inf")
         self._previous = {}
 
     def __enter__(self) -> "StopRequests":
@@ -24,7 +31,10 @@ class StopRequests:
             signal.signal(number, handler)
 
     def _note(self, _number, _frame) -> None:
-        self.count += 1
+        now = time.monotonic()
+        if now - self._last > SAME_REQUEST_S:
+            self.count += 1
+        self._last = now
 
     def check(self) -> None:
         """For the time before there is a job to drain: gives up."""

@@ -1,7 +1,7 @@
 """The last words on a job: what came out, where it is, how long it took; or why it failed."""
 
 from . import text
-from .failure import describe_end
+from .failure import describe_code, describe_end
 from .run_dir import RunDir
 from .supervisor import Supervisor
 from .verdict import Verdict
@@ -27,12 +27,14 @@ def success_lines(run_dir: RunDir, supervisor: Supervisor, elapsed_s: float, how
 
 
 def failure_line(run_dir: RunDir, verdict: Verdict) -> str:
-    """One line: who, how, the last thing it said, and where the logs are."""
-    blamed = verdict.blamed
-    cause = "the job failed" if blamed is None else f"{blamed.node} {describe_end(blamed.return_code)}"
-    if blamed and blamed.last_words:
-        cause += f": {blamed.last_words}"
-    return f"{cause} (logs in {run_dir.logs})"
+    """One line: who, how, the last thing it said, and where the logs are. The scheduler speaks of others."""
+    blamed, logs = verdict.blamed, f"logs in {run_dir.logs}"
+    if blamed is None:
+        return f"the job failed ({logs})"
+    if blamed.node == "scheduler" and blamed.last_words and blamed.return_code > 0:
+        return f"{blamed.last_words} ({describe_code(blamed.return_code)}; {logs})"
+    words = f": {blamed.last_words}" if blamed.last_words else ""
+    return f"{blamed.node} {describe_end(blamed.return_code)}{words} ({logs})"
 
 
 def _where(run_dir: RunDir) -> list[str]:

@@ -7,21 +7,22 @@ has ended, shows what the logs and the scheduler say, and obeys Ctrl-C.
 import time
 
 from .failure import ExitCode, describe_end
-from .log_file import LogLine
 from .metrics import MetricsFile
+from .news import News
 from .processes import Child, Processes
 from .progress import Quiet
-from .progress_lines import epoch_line
 from .run_dir import RunDir
 from .scheduler_client import SchedulerClient, Unreachable
 from .stop_requests import StopRequests
+from .text import plural
 from .verdict import End, Verdict, decide
 
 TICK_S = 0.1
 STATUS_INTERVAL_S = 0.5
-# After the scheduler has ended the others end by themselves, or are ended.
+# After the scheduler has ended the others end by themselves, or are killed.
 MEMBERS_GRACE_S = 5.0
-TERMINATE_GRACE_S = 1.0
+# So long an aborted job may write down that it was.
+ABORT_GRACE_S = 1.0
 # A scheduler with nobody left, or without one of its servers, ends the job; one that does not is stuck.
 SCHEDULER_GRACE_S = 8.0
 # An evaluator is not part of the training, so it may die and be started again, but not for ever.
@@ -43,63 +44,69 @@ class Supervisor:
         self._client = client
         self._progress = progress
         self._stop = stop
+        self._news = News(processes, self.metrics, progress)
         self._ends: list[End] = []
+        self._killed: set[int] = set()  # by us: these ends blame nobody
+        self._consequences = 0  # processes that ended because the job had failed
         self._unsent: list = []  # requests the scheduler has not answered yet
         self._draining = False
         self._evaluator_starts = 1
-        self._lost: str | None = None  # the server that the job cannot go on without
-        self._errors_shown: set[str] = set()
         self._deadline: float | None = None  # for the scheduler to end
         self._next_status = 0.0
 
     def run(self) -> Verdict:
-        while not self._has_ended("scheduler"):
+        while self._scheduler.return_code is None:
             self._tick(TICK_S)
             self._send_unsent()
             self._show_status()
             if self._stop.count >= 2:
-                return self._kill()
+                return self._abort()
             if self._stop.count == 1 and not self._draining:
                 self._drain()
-            if self._deadline is not None and time.monotonic() > self._deadline:
-                self._progress.say("error: the scheduler does not end the job; ending it")
-                break
+            if self._deadline is not None:
+                self._mind_the_scheduler()
         return self._finish()
 
+    @property
+    def _scheduler(self) -> Child:
+        return self._processes.children[0]
+
     def _tick(self, timeout_s: float) -> None:
-        for child in self._processes.wait(timeout_s):
+        ended = self._processes.wait(timeout_s)
+        self._news.show()  # somebody's last words come before the news of its end, the cause before what follows
+        for child in ended:
             self._note_end(child)
-        self._show_logs()
 
     # ---- processes that end
 
     def _note_end(self, child: Child) -> None:
-        self._show_log(child)  # its last words come before the news of its end
         code = child.return_code
-        self._ends.append(End(child.node, code, child.log.last_words))
+        if child.pid not in self._killed or child.role == "scheduler":
+            self._ends.append(End(child.node, code, child.log.last_words))
         if child.role != "scheduler":
             self._unsent.append(lambda: self._client.tell_exited(child.node, code))
-        if self._has_ended("scheduler"):
-            return
-        if code != 0:
+        if code != 0 and (child.role == "scheduler" or self._scheduler.return_code is None):
             self._tell_failure(child)
         if all(other.role == "scheduler" for other in self._processes.running()):
             self._start_deadline()
 
     def _tell_failure(self, child: Child) -> None:
         how = f"{child.node} {describe_end(child.return_code)}"
-        if child.return_code == ExitCode.PEER_LOST:
-            # It says that somebody else is lost; so does the scheduler, and better.
-            if child.role == "server":
-                self._start_deadline()
-        elif child.role == "server":
-            self._progress.say(f"{how}; the job cannot go on without it, stopping")
-            self._lost = self._lost or child.node
+        if child.role in ("scheduler", "server"):
             self._start_deadline()
-        elif child.role == "evaluator" and self._may_restart(child):
+        if child.role == "evaluator" and self._may_restart(child):
             self._progress.say(f"warning: {how}; starting it again")
             self._evaluator_starts += 1
             self._processes.start_member(child.node, self._client.endpoint)
+        elif child.pid in self._killed:
+            return  # said when it was
+        elif self._news.job_failed:
+            self._consequences += child.role != "scheduler"
+        elif child.return_code == ExitCode.PEER_LOST:
+            return  # It says that somebody else is lost; so does the scheduler, and better.
+        elif child.role in ("scheduler", "server"):
+            self._news.job_lost(child.node)
+            self._progress.say(f"{how}; the job cannot go on without it, stopping")
         else:
             self._progress.say(f"warning: {how}")
 
@@ -107,7 +114,8 @@ class Supervisor:
         return (
             self._evaluator_starts < EVALUATOR_STARTS_MAX
             and self._stop.count == 0
-            and self._lost is None
+            and not self._news.job_failed
+            and self._deadline is None
             # Killed or crashed. One that says why it ends would end the same way again, or because the job does.
             and (child.return_code < 0 or child.return_code == ExitCode.INTERNAL)
         )
@@ -116,13 +124,24 @@ class Supervisor:
         if self._deadline is None:
             self._deadline = time.monotonic() + SCHEDULER_GRACE_S
 
-    def _has_ended(self, node: str) -> bool:
-        return any(end.node == node for end in self._ends)
+    def _mind_the_scheduler(self) -> None:
+        """It has nothing left to do but to end the job."""
+        if self._scheduler.is_stopped():
+            self._kill(self._scheduler, "is stopped")
+        elif time.monotonic() > self._deadline:
+            self._kill(self._scheduler, "does not end the job")
+
+    def _kill(self, child: Child, why: str) -> None:
+        if child.pid in self._killed:
+            return
+        self._killed.add(child.pid)
+        self._progress.say(f"warning: {child.node} {why}; killing it")
+        child.kill()
 
     # ---- talking to the scheduler
 
     def _send_unsent(self) -> None:
-        while self._unsent and not self._has_ended("scheduler"):
+        while self._unsent and self._scheduler.return_code is None:
             try:
                 self._unsent[0]()
             except Unreachable:
@@ -131,7 +150,7 @@ class Supervisor:
 
     def _show_status(self) -> None:
         now = time.monotonic()
-        if now < self._next_status or self._has_ended("scheduler"):
+        if now < self._next_status or self._scheduler.return_code is not None:
             return
         self._next_status = now + STATUS_INTERVAL_S
         try:
@@ -139,31 +158,16 @@ class Supervisor:
         except Unreachable:
             return
         self._progress.update(self.last_status)
+        self._kill_evicted()
 
-    # ---- showing
-
-    def _show_logs(self) -> None:
-        for child in self._processes.children:
-            self._show_log(child)
-        for record in self.metrics.new_records():
-            line = epoch_line(record)
-            if line:
-                self._progress.say(line)
-
-    def _show_log(self, child: Child) -> None:
-        for line in child.log.new_lines():
-            if line.is_notable and self._is_news(line):
-                self._progress.say(f"{line.level}: {line.node}: {line.text}")
-
-    def _is_news(self, line: LogLine) -> bool:
-        """An error that ends the job is logged by all whom the scheduler tells of it, and shown once. And once a
-        server or the scheduler is gone, the others' complaints about it are left to their logs."""
-        if line.is_error:
-            if line.text in self._errors_shown:
-                return False
-            self._errors_shown.add(line.text)
-        over = self._lost or self._has_ended("scheduler")
-        return not over or line.node in ("scheduler", self._lost)
+    def _kill_evicted(self) -> None:
+        """The job goes on without them, and they would hold it up at its end: what is stopped obeys nobody."""
+        status = self.last_status
+        members = [*status.get("workers", []), *status.get("servers", []), status.get("evaluator") or {}]
+        evicted = {member.get("pid") for member in members if member.get("state") == "evicted"}
+        for child in self._processes.running():
+            if child.pid in evicted:
+                self._kill(child, "was evicted")
 
     # ---- ending
 
@@ -175,15 +179,26 @@ class Supervisor:
         )
         self._unsent.append(self._client.drain)
 
-    def _kill(self) -> Verdict:
+    def _abort(self) -> Verdict:
         self._progress.say("killing the job")
-        self._processes.end(TERMINATE_GRACE_S)
+        try:
+            self._client.abort()  # so that metrics.jsonl says how it ended
+        except Unreachable:
+            pass
+        self._processes.kill(ABORT_GRACE_S)
         return Verdict(int(ExitCode.INTERRUPTED), None)
 
     def _finish(self) -> Verdict:
-        deadline = time.monotonic() + (MEMBERS_GRACE_S if self._has_ended("scheduler") else 0.0)
+        deadline = time.monotonic() + MEMBERS_GRACE_S
         while self._processes.running() and time.monotonic() < deadline and self._stop.count < 2:
+            for child in self._processes.running():
+                if child.is_stopped():
+                    self._kill(child, "is stopped")
             self._tick(TICK_S)
-        self._processes.end(TERMINATE_GRACE_S)  # these ends are ours, and blame nobody
-        self._show_logs()
+        for child in self._processes.running():
+            self._kill(child, "does not end")
+        self._processes.kill()
+        self._news.show()
+        if self._consequences:
+            self._progress.say(f"because of that, {plural(self._consequences, 'other process', 'es')} ended too")
         return decide(self._ends)

@@ -41,6 +41,10 @@ def duration(seconds) -> str:
     return f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02} h"
 
 
+def plural(number: int, noun: str, ending: str = "s") -> str:
+    return f"{number:,} {noun}" + ("" if number == 1 else ending)
+
+
 def names(nodes) -> str:
     return ", ".join(str(node) for node in nodes or [])
 

@@ -14,6 +14,7 @@ from .scheduler_client import SchedulerClient
 from .stop_requests import StopRequests
 from .summary import failure_line, success_lines
 from .supervisor import Supervisor
+from .text import plural
 
 POLL_S = 0.02
 RESOLVE_TIMEOUT_S = 30.0
@@ -116,7 +117,3 @@ def sentence(lines: list[str]) -> str:
         return ""
     line = parse(lines[-1])
     return line.text if line else lines[-1]
-
-
-def plural(number: int, noun: str) -> str:
-    return f"{number} {noun}" + ("" if number == 1 else "s")

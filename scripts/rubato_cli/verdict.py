@@ -10,7 +10,8 @@ SECONDARY = {int(ExitCode.OK), int(ExitCode.PEER_LOST), int(ExitCode.EVICTED)}
 
 @dataclass(frozen=True)
 class End:
-    """How one process ended; a negative return code is a signal. `last_words` is the last error it logged."""
+    """How one process ended; a negative return code is a signal. `last_words` is the last error it logged. Members that
+    the launcher killed are no part of it: their ends are its own."""
 
     node: str
     return_code: int
@@ -26,9 +27,8 @@ class Verdict:
 def decide(ends: list[End]) -> Verdict:
     """`ends` in the order in which they happened.
 
-    The scheduler's code counts: 0 also where a worker died and the others finished. Where all it can
-    say is that a peer was lost (or it was itself killed, or never ended), the first process that knows
-    more is the cause.
+    The scheduler's code counts: 0 also where a worker died and the others finished. Where all it can say is that a
+    peer was lost, that peer's own end may say more.
     """
     scheduler = next((end for end in ends if end.node == "scheduler"), None)
     code = exit_code_of(scheduler.return_code) if scheduler else int(ExitCode.PEER_LOST)
@@ -36,13 +36,22 @@ def decide(ends: list[End]) -> Verdict:
         return Verdict(code, None)
     if code not in SECONDARY:
         return Verdict(code, _first_to_know(ends, scheduler))
-    for end in ends:
-        if exit_code_of(end.return_code) not in SECONDARY:
-            return Verdict(exit_code_of(end.return_code), end)
-    # Everybody only lost somebody. A job outlives a worker, so a server that was killed comes first.
-    failed = [end for end in ends if end.return_code != 0]
-    killed_servers = [end for end in failed if end.return_code < 0 and end.node.startswith("server-")]
-    return Verdict(code, next(iter(killed_servers or failed), None))
+    blamed = _lost_peer(ends, scheduler)
+    return Verdict(exit_code_of(blamed.return_code) if blamed else code, blamed)
+
+
+def _lost_peer(ends: list[End], scheduler: End | None) -> End | None:
+    telling = [end for end in ends if end is not scheduler and end.return_code not in SECONDARY]
+    # A job outlives workers, but no server.
+    killed_server = next((end for end in telling if end.return_code < 0 and end.node.startswith("server-")), None)
+    words = scheduler.last_words if scheduler else ""
+    named = next((end for end in telling if words.startswith(f"{end.node} ")), None)
+    if killed_server or named:
+        return killed_server or named
+    # It was lost itself; or it names one that was silent, whose end came later and tells nothing.
+    if scheduler and (words or scheduler.return_code < 0):
+        return scheduler
+    return next(iter(telling), next((end for end in ends if end.return_code != 0), None))
 
 
 def _first_to_know(ends: list[End], scheduler: End) -> End:

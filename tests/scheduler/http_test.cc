@@ -69,10 +69,10 @@ struct Answer {
 class HttpTest : public testing::Test {
  protected:
   void SetUp() override {
-    auto server = HttpServer::listen(
-        loop_, "127.0.0.1", 0, "secret",
-        {[] { return R"({"phase": "training"})"s; },
-         [this](NodeId node, int code) { exits_.emplace_back(node.name(), code); }, [this] { ++drains_; }});
+    auto server = HttpServer::listen(loop_, "127.0.0.1", 0, "secret",
+                                     {[] { return R"({"phase": "training"})"s; },
+                                      [this](NodeId node, int code) { exits_.emplace_back(node.name(), code); },
+                                      [this] { ++drains_; }, [this] { ++aborts_; }});
     ASSERT_TRUE(server.ok()) << server.error().message;
     server_ = std::move(server).value();
     port_ = port_of(*server_);
@@ -113,7 +113,7 @@ class HttpTest : public testing::Test {
   std::uint16_t port_ = 0;
   std::thread thread_;
   std::vector<std::pair<std::string, int>> exits_;
-  int drains_ = 0;
+  int drains_ = 0, aborts_ = 0;
 };
 
 TEST_F(HttpTest, AnswersWithTheStatus) {
@@ -127,12 +127,12 @@ TEST_F(HttpTest, OnlyWithTheJobsToken) {
   for (const char* token : {"", "X-Rubato-Token: \r\n", "X-Rubato-Token: Secret\r\n", "X-Rubato-Token: secrets\r\n",
                             "Authorization: secret\r\n"}) {
     for (const char* target : {"/status", "/nothing"}) EXPECT_EQ(ask("GET", target, "", token).status, 403) << token;
-    EXPECT_EQ(ask("POST", "/drain", "", token).status, 403);
+    for (const char* target : {"/drain", "/abort"}) EXPECT_EQ(ask("POST", target, "", token).status, 403);
     EXPECT_EQ(ask("POST", "/exited", R"({"node": "worker-1", "exit_code": 1})", token).status, 403);
   }
   EXPECT_EQ(ask("GET", "/status", "", "x-rubato-TOKEN: secret\r\n").status, 200);
   finish();
-  EXPECT_EQ(drains_, 0);
+  EXPECT_EQ(drains_ + aborts_, 0);
   EXPECT_THAT(exits_, IsEmpty());
 }
 
@@ -144,18 +144,21 @@ TEST_F(HttpTest, WhatIsNotThereIsNotFound) {
   }
   EXPECT_EQ(ask("POST", "/status").status, 404);
   EXPECT_EQ(ask("GET", "/drain").status, 404);
+  EXPECT_EQ(ask("GET", "/abort").status, 404);
   EXPECT_EQ(ask("PUT", "/exited").status, 404);
   finish();
-  EXPECT_EQ(drains_, 0);
+  EXPECT_EQ(drains_ + aborts_, 0);
 }
 
 TEST_F(HttpTest, TellsTheSchedulerOfEndsAndDrains) {
   EXPECT_EQ(ask("POST", "/exited", R"({"node": "worker-1", "exit_code": -9})").status, 200);
   EXPECT_EQ(ask("POST", "/exited", R"({"exit_code": 0, "node": "evaluator-0", "more": [1]})").status, 200);
   EXPECT_EQ(ask("POST", "/drain").status, 200);
+  EXPECT_EQ(ask("POST", "/abort").status, 200);
   finish();
   EXPECT_THAT(exits_, ElementsAre(Pair("worker-1", -9), Pair("evaluator-0", 0)));
   EXPECT_EQ(drains_, 1);
+  EXPECT_EQ(aborts_, 1);
 }
 
 TEST_F(HttpTest, AnEndThatSaysNothingIsABadRequest) {

@@ -201,6 +201,23 @@ TEST(Ending, AnEvaluatorThatCannotWriteTheWeightsEndsTheJob) {
   }
 }
 
+TEST(Ending, AnAbortIsWrittenDownAndSaidToAll) {
+  Scheduler scheduler(job_of("ssp:2", 2));
+  scheduler.begin();
+  scheduler.core.drain(scheduler.now, scheduler.out);
+  (void)scheduler.core.take_metrics();
+  scheduler.out.clear();
+  for (int i = 0; i < 2; ++i)
+    scheduler.core.abort(scheduler.now, Cause::kInterrupted, "told to stop a second time", scheduler.out);
+  const auto lines = scheduler.core.take_metrics();
+  ASSERT_THAT(lines, SizeIs(1));
+  EXPECT_EQ(lines[0]["event"], "failed");
+  EXPECT_EQ(lines[0]["exit_code"], 130);
+  EXPECT_EQ(lines[0]["reason"], "told to stop a second time");
+  for (const NodeId node : scheduler.members())
+    EXPECT_EQ(scheduler.sent<protocol::Finish>(node).front().exit_code, 130);
+}
+
 TEST(Ending, SnapshotsThatADrainCancelsMakeRoomForTheFinalOne) {
   Job job = job_of("asp", 2);
   job.train.steps = 0;

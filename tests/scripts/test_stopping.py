@@ -31,13 +31,24 @@ class Stopping(LauncherCase):
         self.assertEqual(launcher.wait(), 0)
         self.assert_gone(pids)
 
+    def test_a_signal_that_comes_twice_at_once_is_one(self):
+        """`timeout` sends it to the process, and then to the process's group."""
+        launcher, pids = self.start_long_job()
+        for _ in range(3):
+            launcher.terminate()
+        self.assertEqual(launcher.wait(), 0)
+        self.assertIn("final.safetensors", self.output())
+        self.assert_gone(pids)
+
     def test_ctrl_c_twice_kills(self):
         launcher, pids = self.start_long_job(stuck=True, deaf=True)
         launcher.send_signal(signal.SIGINT)
         self.wait_until(lambda: "Ctrl-C again kills" in self.output(), "the answer to the first Ctrl-C")
+        time.sleep(0.2)
         launcher.send_signal(signal.SIGINT)
         self.assertEqual(launcher.wait(), 130)
         self.assertIn("rubato: error: interrupted", self.output())
+        self.assertIn("/abort", [request["path"] for request in self.requests()])
         self.assert_gone(pids, patience_s=0.5)
 
     def test_ctrl_c_before_anybody_listens(self):
@@ -58,6 +69,7 @@ class Stopping(LauncherCase):
         kill(pids[0], signal.SIGSTOP)
         launcher.send_signal(signal.SIGINT)
         self.wait_until(lambda: "Ctrl-C again kills" in self.output(), "the answer to the first Ctrl-C")
+        time.sleep(0.2)
         launcher.send_signal(signal.SIGINT)
         self.assertEqual(launcher.wait(), 130)
         self.assert_gone(pids)

@@ -68,6 +68,13 @@ class SystemCase(unittest.TestCase):
         for word in words:
             self.assertIn(word, errors[0])
 
+    def assert_cause_comes_first(self, run: Run, *words) -> None:
+        """The first thing said after the heading is the error itself, and nobody else is said to have failed."""
+        cause = next(line for line in run.output.splitlines() if line.startswith(("error: ", "warning: ")))
+        for word in words:
+            self.assertIn(word, cause, run.output)
+        self.assertNotIn("cannot go on without it", run.output)
+
     def assert_no_process_left(self):
         mark = str(self.folder)
         left = {pid: words for pid, words in processes() if any(mark in word for word in words)}

@@ -44,7 +44,9 @@ class Job(SystemCase):
 
     @unittest.skipIf(HAS_GPU, "there is a GPU here")
     def test_a_device_that_is_not_there(self):
-        self.assert_one_error(self.start("quadratic", worker__device="cuda:0"), DEVICE, "cuda:0")
+        run = self.start("quadratic", worker__device="cuda:0")
+        self.assert_one_error(run, DEVICE, "cuda:0")
+        self.assert_cause_comes_first(run, "cuda:0")
 
 
 class Data(SystemCase):
@@ -56,7 +58,9 @@ class Data(SystemCase):
         return Path(self.images[f"data__{which}"])
 
     def assert_refused(self, *words):
-        self.assert_one_error(self.start("fashion_lenet", **self.images), DATA, *words)
+        run = self.start("fashion_lenet", **self.images)
+        self.assert_one_error(run, DATA, *words)
+        self.assert_cause_comes_first(run, *words)
 
     def test_the_files_are_good(self):
         self.train("fashion_lenet", train__epochs=1, **self.images)

@@ -70,7 +70,7 @@ class Killed(SystemCase):
 
 
 class Stopped(SystemCase):
-    def test_is_named_and_evicted_and_ends_when_it_wakes(self):
+    def test_is_named_evicted_and_killed(self):
         for mode in ("bsp", "ssp:2"):
             with self.subTest(mode):
                 run = self.start("quadratic", "--mode", mode, train__steps=700, debug__slow_worker_ms=5,
@@ -81,9 +81,10 @@ class Stopped(SystemCase):
                 clock = run.worker("worker-0")["clock"]
                 run.wait_for_clock("worker-0", clock + 50)
                 self.assertEqual(run.worker("worker-1")["state"], "evicted")
-                run.kill("worker-1", signal.SIGCONT)
-                run.wait_for_output("worker-1 ended with exit code 11 (evicted)", 5.0)
+                self.assertIn("warning: worker-1 was evicted; killing it", run.output)
+                self.assertNotIn("worker-1", run.pids())
                 self.assert_ends(run, 0)
+                self.assertNotIn("SIGKILL", run.output)  # it was the launcher itself
 
     def test_for_a_moment_only(self):
         run = self.start("quadratic", "--mode", "ssp:2", cluster__lost_after_s=2.0, **PACE)
@@ -94,13 +95,25 @@ class Stopped(SystemCase):
         self.assert_ends(run, 0)
         self.assertNotIn("warning", run.output)
 
-    def test_one_that_never_wakes(self):
-        """It cannot obey, so the launcher ends it with the job."""
-        run = self.start("quadratic", "--mode", "ssp:2", cluster__lost_after_s=1.0, **PACE)
-        run.wait_for_clock("worker-1", 20)
+    def test_shortly_before_the_end(self):
+        """It cannot obey, so the launcher kills it with the job, and waits for nothing."""
+        run = self.start("quadratic", "--mode", "asp", train__steps=200, debug__slow_worker_ms=10,
+                         cluster__lost_after_s=60)
+        run.wait_for_clock("worker-0", 150)
+        run.wait_until(lambda: run.worker("worker-1")["state"] == "done", "worker-1 to be done")
         run.kill("worker-1", signal.SIGSTOP)
         self.assert_ends(run, 0)
-        self.assertIn("worker-1 has been silent for", run.output)
+        self.assertIn("warning: worker-1 is stopped; killing it", run.output)
+
+    def test_the_evaluator_is_replaced(self):
+        run = self.start("quadratic", "--mode", "ssp:2", train__steps=1000, debug__slow_worker_ms=5,
+                         cluster__lost_after_s=1.0)
+        run.wait_for_clock("worker-1", 20)
+        run.kill("evaluator-0", signal.SIGSTOP)
+        run.wait_for_output("warning: evaluator-0 was evicted; killing it")
+        run.wait_for_output("starting it again")
+        self.assert_ends(run, 0)
+        self.assertIsNotNone(run.final()["test_loss"])
 
 
 class StandsStill(SystemCase):

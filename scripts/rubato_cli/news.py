@@ -1,0 +1,45 @@
+"""What of the logs and of metrics.jsonl is worth a line on the screen, in the order in which it happened."""
+
+from .log_file import LogLine
+from .metrics import MetricsFile
+from .processes import Processes
+from .progress import Quiet
+from .progress_lines import epoch_line
+
+
+class News:
+    """Reads the logs of all processes as they grow. `job_failed` once the scheduler has said why the job ends."""
+
+    def __init__(self, processes: Processes, metrics: MetricsFile, progress: Quiet):
+        self.job_failed = False
+        self._processes = processes
+        self._metrics = metrics
+        self._progress = progress
+        self._lost: str | None = None
+        self._texts_shown: set[str] = set()
+
+    def job_lost(self, node: str) -> None:
+        """The job cannot go on without this process, and people know: what others say of that is left to their logs."""
+        self._lost = self._lost or node
+
+    def show(self) -> None:
+        # The scheduler's log last: whoever repeats its words has done so after them.
+        children = sorted(self._processes.children, key=lambda child: child.role == "scheduler")
+        lines = [line for child in children for line in child.log.new_lines() if line.is_notable]
+        for line in sorted(lines, key=lambda line: (line.time, line.node != "scheduler")):
+            if self._is_news(line):
+                self._progress.say(f"{line.level}: {line.node}: {line.text}")
+            self.job_failed |= line.is_error and line.node == "scheduler"
+        for record in self._metrics.new_records():
+            if line := epoch_line(record):
+                self._progress.say(line)
+
+    def _is_news(self, line: LogLine) -> bool:
+        """What the scheduler or a batch system tells all of them is logged by all, and shown once. When the job has
+        failed, only the cause is news."""
+        if line.text in self._texts_shown or (self.job_failed and line.node != "scheduler"):
+            return False
+        if self._lost and line.node != self._lost:
+            return False
+        self._texts_shown.add(line.text)
+        return True

@@ -1,0 +1,29 @@
+"""What Linux says of processes, in /proc."""
+
+import os
+from pathlib import Path
+
+
+def process_state(pid: int) -> str | None:
+    """The letter that `ps` shows: R and S live, T is stopped, Z has ended. None where there is no such process."""
+    fields = _fields(pid)
+    return fields[0] if fields else None
+
+
+def process_exists(pid: int, born_before: float | None = None) -> bool:
+    """Whether this process lives; not another that was given its number after `born_before` (seconds since 1970)."""
+    fields = _fields(pid)
+    if not fields or fields[0] in "ZX":
+        return False
+    boot = next(line for line in Path("/proc/stat").read_text().splitlines() if line.startswith("btime "))
+    born = int(boot.split()[1]) + int(fields[19]) / os.sysconf("SC_CLK_TCK")
+    return born_before is None or born < born_before + 2.0  # btime is rounded
+
+
+def _fields(pid: int) -> list[str]:
+    """The fields behind the name, which may hold anything in its brackets: the state is 3 in proc(5), the time of
+    birth, in ticks, 22."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return []

@@ -1,0 +1,65 @@
+"""Pure functions of the launcher: who is to blame, what a status looks like as a line."""
+
+import sys
+import unittest
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
+
+from rubato_cli.progress_lines import fraction_done, headline  # noqa: E402: after the path is set
+from rubato_cli.verdict import End, decide  # noqa: E402
+
+
+class Verdict(unittest.TestCase):
+    def assert_blames(self, code, node, *ends):
+        verdict = decide([End(*end) for end in ends])
+        self.assertEqual((verdict.code, verdict.blamed.node if verdict.blamed else None), (code, node))
+
+    def test_nobody_where_the_job_finished(self):
+        self.assert_blames(0, None, ("worker-1", -9), ("scheduler", 0))
+
+    def test_the_member_that_knows_the_reason(self):
+        self.assert_blames(3, "worker-0", ("worker-0", 3, "no such file"), ("server-0", 3, "worker-0 exited"),
+                           ("scheduler", 3, "worker-0 exited"))
+
+    def test_a_killed_server_and_not_those_who_miss_it(self):
+        self.assert_blames(5, "server-1", ("worker-0", 5, "gone"), ("server-1", -9),
+                           ("scheduler", 5, "server-2 was killed by signal 9: its part"))
+
+    def test_a_silent_server_is_named_by_the_scheduler(self):
+        words = "server-0 has been silent for 2.1 s"
+        self.assert_blames(5, "scheduler", ("evaluator-0", 5, words), ("scheduler", 5, words))
+
+    def test_an_older_loss_is_not_the_cause(self):
+        words = "server-0 has been silent for 2.1 s"
+        self.assert_blames(5, "scheduler", ("worker-1", -11), ("worker-2", 3, "no such file"), ("scheduler", 5, words))
+        self.assert_blames(5, "scheduler", ("worker-1", -9), ("scheduler", -9))
+
+    def test_the_last_worker(self):
+        self.assert_blames(3, "worker-0", ("worker-1", -9), ("worker-0", 3, "no such file"),
+                           ("scheduler", 5, "worker-0 exited with code 3; no worker is left"))
+
+    def test_a_scheduler_that_never_ended(self):
+        self.assert_blames(5, "server-0", ("server-0", 5, "the scheduler has not answered"))
+
+
+class Headline(unittest.TestCase):
+    STATUS = {"epoch": 2, "epochs": 5, "samples_done": 30, "samples_total": 100, "samples_per_s": 10.0, "eta_s": 7.0}
+
+    def line(self, state, **more):
+        return headline({**self.STATUS, "state": state, **more})
+
+    def test_tells_what_is_left_only_where_something_is(self):
+        self.assertEqual(self.line("training"), "epoch 2/5, 30%, 10 samples/s, 7.0 s left")
+        self.assertEqual(self.line("draining"), "draining, epoch 2/5, 30%, 10 samples/s")
+        for state in ("failed", "interrupted"):
+            self.assertEqual(self.line(state), f"{state}, epoch 2/5, 30%")
+
+    def test_a_finished_job_has_done_all(self):
+        """Also where samples were lost with a worker."""
+        self.assertEqual(self.line("finished"), "finished, epoch 2/5, 100%")
+        self.assertEqual(fraction_done({"state": "finished", "samples_done": 0, "samples_total": 0}), 1.0)
+
+
+if __name__ == "__main__":
+    unittest.main()
