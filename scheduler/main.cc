@@ -22,7 +22,7 @@ using protocol::Outbox;
 
 // After the end of a job members get so long to say goodbye, and people to read the last status.
 constexpr TimeNs kGoodbye = 500 * kMillisecond;
-constexpr const char* kAborted = "told to stop a second time, so the job ends without its weights";
+constexpr const char* kAborted = "told to stop a second time, so the job ends as it stands";
 
 struct Options {
   std::string job_file, resolve_file, run_dir, log_level = "info";

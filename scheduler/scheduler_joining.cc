@@ -1,6 +1,7 @@
 // From the first registration to the first grant.
 #include <algorithm>
 
+#include "base/counted.h"
 #include "scheduler/scheduler_core.h"
 
 namespace rubato::scheduler {
@@ -143,7 +144,9 @@ void SchedulerCore::advance_start(TimeNs now, Outbox& out) {
     generation_ = 1;
     each(Role::kServer, [&](Member& server) { welcome(server, out); });
     say(now, Level::kInfo,
-        fmt::format("{} parameters in {} slices on {} shards", manifest_.size(), routing_.slices.size(), shards), out);
+        fmt::format("{} in {} on {}", counted(manifest_.size(), "parameter"), counted(routing_.slices.size(), "slice"),
+                    counted(shards, "shard")),
+        out);
     return;
   }
   if (phase_ != Phase::kInitializing) return;
@@ -170,7 +173,7 @@ void SchedulerCore::begin_training(TimeNs now, Outbox& out) {
   enter_phase(Phase::kTraining, now);
   training_since_ = now;
   say(now, Level::kInfo,
-      fmt::format("training starts: {} workers, {} shards, {}", clocks_.size(), routing_.shards(),
+      fmt::format("training starts: {}, {}, {}", counted(clocks_.size(), "worker"), counted(routing_.shards(), "shard"),
                   job_.consistency.mode),
       out);
   auto line = metric(now, "start");

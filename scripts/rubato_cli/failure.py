@@ -59,12 +59,13 @@ def describe_end(return_code: int) -> str:
         except ValueError:
             name = f"signal {-return_code}"
         return f"was killed by {name}"
-    return f"ended with {describe_code(return_code)}"
+    words = code_words(return_code)
+    return f"ended with exit code {return_code}" + (f" ({words})" if words else "")
 
 
-def describe_code(exit_code: int) -> str:
-    """`exit code 3 (data)`."""
+def code_words(exit_code: int) -> str:
+    """`peer lost`; nothing for a code that is none of ours."""
     try:
-        return f"exit code {exit_code} ({ExitCode(exit_code).words})"
+        return ExitCode(exit_code).words
     except ValueError:
-        return f"exit code {exit_code}"
+        return ""

@@ -1,6 +1,8 @@
 """The command line: what may be typed, and how failures are told."""
 
 import argparse
+import difflib
+import re
 import sys
 from pathlib import Path
 
@@ -29,8 +31,9 @@ examples:
 
 Ctrl-C once ends the job in order, with evaluation and weights; twice kills it.
 
-exit codes: 0 ok (also where a worker died and the others finished), 1 internal, 2 usage or job file,
-  3 data, 4 network, 5 peer lost, 6 diverged, 7 device, 8 storage, 9 refused, 130 interrupted
+exit codes: 0 ok (also where a worker died and the others finished), 1 internal,
+  2 usage or job file, 3 data, 4 network, 5 peer lost, 6 diverged, 7 device,
+  8 storage, 9 refused, 130 interrupted
 """
 
 STATUS_EPILOG = """\
@@ -81,7 +84,27 @@ def parse(words: list[str]) -> argparse.Namespace:
     command.add_argument("--json", action="store_true", help="as JSON")
     command.add_argument("--watch", action="store_true", help="again every second, until Ctrl-C or the end")
     command.set_defaults(run=status)
-    return parser.parse_args(words)
+    if not words:
+        parser.print_help()
+        raise Failure("which command?", ExitCode.USAGE)
+    refuse_unknown_command(words[0], commands.choices)
+    arguments, unknown = parser.parse_known_args(words)
+    if unknown:
+        command = commands.choices[words[0]]
+        options = re.findall(r"--[a-z-]+", command.format_usage())
+        command.error(f"unknown argument {unknown[0]}{did_you_mean(unknown[0].split('=')[0], options)}")
+    return arguments
+
+
+def refuse_unknown_command(word: str, commands) -> None:
+    if not word.startswith("-") and word not in commands:
+        known = " and ".join(commands)
+        raise Failure(f'unknown command "{word}"{did_you_mean(word, commands)} (there are {known})', ExitCode.USAGE)
+
+
+def did_you_mean(word: str, known) -> str:
+    near = difflib.get_close_matches(word, known, 1)
+    return f"; did you mean {near[0]}?" if near else ""
 
 
 def main(words: list[str]) -> int:

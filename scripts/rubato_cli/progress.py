@@ -16,7 +16,7 @@ from . import progress_lines, text
 PLAIN_INTERVAL_S = 2.0
 PLAIN_INTERVAL_SHARE = 1 / 30
 
-BAR_WIDTH_MAX = 24
+BAR_WIDTH_MIN, BAR_WIDTH_MAX = 6, 24
 ERASE_BELOW = "\x1b[J"
 DIM, PLAIN, BOLD = "\x1b[2m", "\x1b[0m", "\x1b[1m"
 
@@ -69,8 +69,8 @@ class Block(Quiet):
 
     def __init__(self, out):
         super().__init__(out)
-        self._lines: list[str] = []
-        self._drawn = 0
+        self._lines: list[tuple[str, str]] = []
+        self._drawn: list[int] = []  # how long the lines on the screen are
         encoding = (getattr(out, "encoding", "") or "").lower()
         self._bar = ("━", "─") if encoding.startswith("utf") else ("#", "-")
         self._styled = "NO_COLOR" not in os.environ
@@ -78,12 +78,14 @@ class Block(Quiet):
     def update(self, status: dict) -> None:
         size = shutil.get_terminal_size()
         workers = progress_lines.worker_lines(status, size.lines - 6)
-        bar = progress_lines.bar(status, *self._bar, width=min(BAR_WIDTH_MAX, size.columns // 6))
-        head = f"{bar}  {progress_lines.headline(status)}"
         # Never the last column: a full line would wrap, and the block could not be redrawn in place.
         width = size.columns - 1
-        self._lines = [self._style(BOLD, text.shortened(head, width))]
-        self._lines += [self._style(DIM, text.shortened("  " + line, width)) for line in workers]
+        headline = progress_lines.headline(status)
+        bar_width = min(BAR_WIDTH_MAX, size.columns // 6, width - len(headline) - 2)
+        bar = progress_lines.bar(status, *self._bar, bar_width) + "  " if bar_width >= BAR_WIDTH_MIN else ""
+        head = bar + headline
+        self._lines = [(BOLD, text.shortened(head, width))]
+        self._lines += [(DIM, text.shortened("  " + line, width)) for line in workers]
         self._redraw("")
 
     def say(self, line: str) -> None:
@@ -94,9 +96,12 @@ class Block(Quiet):
         self._redraw("")
 
     def _redraw(self, above: str) -> None:
-        up = f"\x1b[{self._drawn}A\r" if self._drawn else "\r"
-        block = "".join(line + "\n" for line in self._lines)
-        self._drawn = len(self._lines)
+        # A terminal that has become narrower has wrapped them.
+        columns = shutil.get_terminal_size().columns
+        rows = sum(1 + max(0, length - 1) // columns for length in self._drawn)
+        up = f"\x1b[{rows}A\r" if rows else "\r"
+        block = "".join(self._style(style, line) + "\n" for style, line in self._lines)
+        self._drawn = [len(line) for _, line in self._lines]
         self._write(up + ERASE_BELOW + above + block)
 
     def _style(self, style: str, line: str) -> str:

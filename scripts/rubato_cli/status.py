@@ -6,13 +6,14 @@ import sys
 import time
 from pathlib import Path
 
-from .failure import ExitCode, Failure
+from .failure import ExitCode, Failure, code_words
+from .metrics import MetricsFile
 from .progress import ERASE_BELOW
 from .run_dir import RunDir
 from .running_jobs import running_jobs
 from .scheduler_client import SchedulerClient, Unreachable
 from .status_view import job_lines, overview_lines
-from .text import shortened
+from .text import percent, shortened
 
 WATCH_INTERVAL_S = 1.0
 CURSOR_HOME = "\x1b[H"
@@ -53,7 +54,7 @@ def one_job(run_dir: Path) -> dict:
     if not files.address.exists():
         raise Failure(f"{run_dir} is no run directory of a job (it has no {files.address.name})")
     client = SchedulerClient.read(files.address)
-    over = f"the job in {run_dir} is over; its scheduler (pid {client.pid}) has ended"
+    over = f"the job in {run_dir} is over: {how_it_ended(files)}"
     if not client.is_alive():
         raise Failure(over, ExitCode.PEER_LOST)
     try:
@@ -64,6 +65,19 @@ def one_job(run_dir: Path) -> dict:
     if client.job_id and found.get("job_id") not in (None, client.job_id):
         raise Failure(over, ExitCode.PEER_LOST)
     return found
+
+
+def how_it_ended(files: RunDir) -> str:
+    metrics = MetricsFile(files.metrics)
+    metrics.new_records()
+    last = metrics.last
+    if last.get("event") == "failed":
+        return f"{last.get('reason')} ({code_words(last.get('exit_code'))})"
+    if last.get("event") != "final":
+        return "its scheduler has gone without a word"
+    accuracy = last.get("test_accuracy")
+    figures = "" if accuracy is None else f"test accuracy {percent(accuracy, 2)}, "
+    return f"{figures}weights in {files.weights}"
 
 
 def all_jobs() -> list[dict]:

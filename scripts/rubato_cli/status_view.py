@@ -88,7 +88,7 @@ def _evaluator(status: dict) -> list[str]:
 
 
 def _events(status: dict) -> list[str]:
-    events = (status.get("events") or [])[-EVENTS_MAX:]
+    events = [event for event in status.get("events") or [] if event.get("level") != "debug"][-EVENTS_MAX:]
     return [
         f"{text.duration(event.get('time_s')):>10}  {event.get('level', 'info')}: {event.get('text', '')}"
         for event in events

@@ -1,7 +1,7 @@
 """The last words on a job: what came out, where it is, how long it took; or why it failed."""
 
 from . import text
-from .failure import describe_code, describe_end
+from .failure import code_words, describe_end
 from .run_dir import RunDir
 from .supervisor import Supervisor
 from .verdict import Verdict
@@ -32,7 +32,7 @@ def failure_line(run_dir: RunDir, verdict: Verdict) -> str:
     if blamed is None:
         return f"the job failed ({logs})"
     if blamed.node == "scheduler" and blamed.last_words and blamed.return_code > 0:
-        return f"{blamed.last_words} ({describe_code(blamed.return_code)}; {logs})"
+        return f"{blamed.last_words} ({code_words(blamed.return_code)}; {logs})"
     words = f": {blamed.last_words}" if blamed.last_words else ""
     return f"{blamed.node} {describe_end(blamed.return_code)}{words} ({logs})"
 

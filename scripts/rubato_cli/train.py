@@ -54,14 +54,16 @@ def run(
     finally:
         progress.close()
 
-    drained = verdict.code == ExitCode.INTERRUPTED and run_dir.weights.exists()
+    supervisor.metrics.new_records()
+    drained = verdict.code == ExitCode.INTERRUPTED and supervisor.metrics.last.get("event") == "final"
     if verdict.code == ExitCode.OK or drained:
         for line in success_lines(run_dir, supervisor, time.monotonic() - started, "drained" if drained else "finished"):
             progress.say(line)
     if verdict.code == ExitCode.OK:
         return 0
     if verdict.code == ExitCode.INTERRUPTED:
-        raise Failure(f"interrupted; what there is, is in {run_dir.path}", verdict.code)
+        what = f"the weights are in {run_dir.weights}" if drained else f"the job did not end in order, see {run_dir.path}"
+        raise Failure(f"interrupted; {what}", verdict.code)
     raise Failure(failure_line(run_dir, verdict), verdict.code)
 
 

@@ -106,7 +106,7 @@ class Status(LauncherCase):
     def test_what_is_no_running_job(self):
         self.assert_one_line_error(self.status(self.folder), 2, "no run directory")
         self.assertEqual(self.train().returncode, 0)
-        self.assert_one_line_error(self.status(self.run_dir), 5, "is over")
+        self.assert_one_line_error(self.status(self.run_dir), 5, "is over", "test accuracy 91.23%", "final.safetensors")
 
 
 if __name__ == "__main__":

@@ -107,7 +107,18 @@ class Refusals(LauncherCase):
         self.assert_one_line_error(self.train(), 2, "rubato-worker", "scripts/build.sh")
 
     def test_bad_usage(self):
-        self.assert_one_line_error(self.run_command(self.command("train")), 2, "JOB.toml", "--help")
+        for words, told in (
+            (["train"], ("JOB.toml", "--help")),
+            (["trian"], ('unknown command "trian"', "did you mean train?")),
+            (["train", self.job, "--wokers", 3], ("unknown argument --wokers", "did you mean --workers?")),
+            (["status", self.folder, "more"], ("unknown argument more", "rubato status --help")),
+        ):
+            self.assert_one_line_error(self.run_command(self.command(*words)), 2, *told)
+
+    def test_no_command_shows_the_help(self):
+        result = self.run_command(self.command())
+        self.assert_one_line_error(result, 2, "which command?")
+        self.assertIn("scripts/rubato status", result.stdout)
 
     def test_a_scheduler_that_ends_before_it_listens(self):
         result = self.train(silent=True, scheduler_exit=4, scheduler_says="port 80 is in use")

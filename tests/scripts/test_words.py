@@ -1,12 +1,16 @@
 """Pure functions of the launcher: who is to blame, what a status looks like as a line."""
 
+import os
+import re
 import sys
 import unittest
+import unittest.mock
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
 
-from rubato_cli.progress_lines import fraction_done, headline  # noqa: E402: after the path is set
+from rubato_cli.progress import Block  # noqa: E402: after the path is set
+from rubato_cli.progress_lines import fraction_done, headline  # noqa: E402
 from rubato_cli.verdict import End, decide  # noqa: E402
 
 
@@ -59,6 +63,54 @@ class Headline(unittest.TestCase):
         """Also where samples were lost with a worker."""
         self.assertEqual(self.line("finished"), "finished, epoch 2/5, 100%")
         self.assertEqual(fraction_done({"state": "finished", "samples_done": 0, "samples_total": 0}), 1.0)
+
+
+class Screen:
+    """What a terminal is told."""
+
+    encoding = "utf-8"
+
+    def __init__(self):
+        self.told = []
+
+    def write(self, data):
+        self.told.append(data)
+
+    def flush(self):
+        pass
+
+
+class Redrawing(unittest.TestCase):
+    STATUS = {**Headline.STATUS, "state": "training", "workers": [{"node": "worker-0", "clock": 1}]}
+
+    def setUp(self):
+        patch = unittest.mock.patch.dict("os.environ", LINES="30", NO_COLOR="1")
+        patch.start()
+        self.addCleanup(patch.stop)
+
+    def draw(self, block, columns):
+        os.environ["COLUMNS"] = str(columns)
+        block.update(self.STATUS)
+
+    def lines(self, screen):
+        return re.sub(r"\x1b\[\d*[A-Z]|\r", "", screen.told[-1]).splitlines()
+
+    def test_lines_that_a_narrower_terminal_has_wrapped_are_erased_whole(self):
+        screen = Screen()
+        block = Block(screen)
+        self.draw(block, 100)
+        longest = max(map(len, self.lines(screen)))
+        self.draw(block, 100)
+        self.assertTrue(screen.told[-1].startswith("\x1b[2A"), screen.told[-1])
+        self.draw(block, longest - 1)
+        self.assertRegex(screen.told[-1], r"^\x1b\[[34]A")
+
+    def test_the_bar_gives_way_to_the_words(self):
+        for columns in (50, 60, 70, 200):
+            screen = Screen()
+            self.draw(Block(screen), columns)
+            self.assertIn("7.0 s left", screen.told[-1], columns)
+            self.assertLess(max(map(len, self.lines(screen))), columns)
 
 
 if __name__ == "__main__":
