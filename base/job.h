@@ -4,7 +4,7 @@
 // out of range, with what is allowed. Every message is one line. write_job writes every key, so that a
 // resolved job file says all that a run depended on; its text is canonical, and parse_job(write_job(j))
 // is j. job_hash is the SHA-256 of all keys but those that cannot change a result: addresses, ports and
-// timeouts of [cluster], debug.trace, and where the data lies (its fingerprint says what it is).
+// timeouts of [cluster], debug.trace, train.record, and where the data lies (its fingerprint says what it is).
 //
 // The ranges and the help of each key are in base/job_schema.cc, the one table that all of this walks.
 //
@@ -89,6 +89,7 @@ struct TrainConfig {
   std::int64_t batch = 64;         // samples per update in bsp, per push in other modes
   std::int64_t micro_batches = 4;  // bsp: leaves of a batch
   std::uint64_t seed = 1;
+  bool record = false;  // write RUN/record/*.bin, for a replay
   friend bool operator==(const TrainConfig&, const TrainConfig&) = default;
 };
 

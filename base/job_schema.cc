@@ -126,6 +126,7 @@ void add_rest(std::vector<JobKey>& keys, Job& job) {
        {"train.batch", &t.batch, between(1, 1 << 24), "samples of an update in bsp, of a push in other modes"},
        {"train.micro_batches", &t.micro_batches, between(1, 4096), "bsp: leaves that a batch is cut into"},
        {"train.seed", &t.seed, at_least(0), "of weights, order and dropout"},
+       unhashed({"train.record", &t.record, Anything{}, "write RUN/record/*.bin, for rubato-sim --replay RUN"}),
        {"worker.device", &w.device, Form{"auto, cpu, cuda or cuda:N", check_device},
         "auto takes a GPU if there is one"},
        {"worker.threads", &w.threads, between(1, 1024), "compute threads; another number may round differently"},

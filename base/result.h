@@ -33,6 +33,7 @@ enum class Cause : int {
   kRefused = 9,       // the other side refused us: protocol version, job, hash, key
   kMalformed = 10,    // bytes that are no valid frame; counted, never fatal to the receiver
   kEvicted = 11,      // this worker was taken out of the job
+  kDiffers = 12,      // a replay came out otherwise than its run
   kInterrupted = 130  // Ctrl-C
 };
 

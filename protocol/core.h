@@ -9,10 +9,12 @@
 #pragma once
 
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "base/hash.h"
 #include "base/time.h"
 #include "protocol/messages.h"
 #include "protocol/trace.h"
@@ -56,6 +58,10 @@ class Outbox {
   void trace(const TraceEvent& event) {
     if (tracing) traces.push_back(event);
   }
+  // A short hash of what an event is about, for the record of a run; 0 where none is kept.
+  [[nodiscard]] std::uint32_t hash(std::span<const std::byte> bytes) const {
+    return hashing ? static_cast<std::uint32_t>(xxh3(bytes)) : 0;
+  }
   void note(Level level, std::string text) { notes.push_back({level, std::move(text)}); }
   // The member has nothing left to do: its process ends with this code once all is sent.
   void finish(int exit_code, std::string text) { end = End{exit_code, std::move(text)}; }
@@ -74,7 +80,7 @@ class Outbox {
   std::vector<TraceEvent> traces;
   std::vector<Note> notes;
   std::optional<End> end;
-  bool tracing = false;
+  bool tracing = false, hashing = false;
 };
 
 // How a core signs its messages.

@@ -2,10 +2,8 @@
 
 namespace rubato::protocol {
 
-CoreThread::CoreThread(std::unique_ptr<Core> core, transport::Loop& loop, Node& node, bool tracing)
-    : core_(std::move(core)), loop_(loop), node_(node), identity_(core_->identity()), thread_([this, tracing] {
-        run(tracing);
-      }) {}
+CoreThread::CoreThread(std::unique_ptr<Core> core, transport::Loop& loop, Node& node)
+    : core_(std::move(core)), loop_(loop), node_(node), identity_(core_->identity()), thread_([this] { run(); }) {}
 
 CoreThread::~CoreThread() {
   tasks_.close();
@@ -28,10 +26,11 @@ void CoreThread::wake(TimeNs now, Outbox& /*out*/) {
   tasks_.push({now, Wake{}});
 }
 
-void CoreThread::run(bool tracing) {
+void CoreThread::run() {
   while (std::optional<Task> task = tasks_.pop()) {
     Outbox out;
-    out.tracing = tracing;
+    out.tracing = node_.options().tracing;
+    out.hashing = node_.options().hashing;
     if (auto* received = std::get_if<Receive>(&task->what))
       core_->receive(task->now, received->envelope, std::move(received->body), out);
     else if (std::holds_alternative<Wake>(task->what))

@@ -21,7 +21,7 @@ namespace rubato::protocol {
 class CoreThread final : public Core {
  public:
   // `loop` and `node` outlive this, and the loop has stopped when this is destroyed.
-  CoreThread(std::unique_ptr<Core> core, transport::Loop& loop, Node& node, bool tracing);
+  CoreThread(std::unique_ptr<Core> core, transport::Loop& loop, Node& node);
   ~CoreThread() override;
 
   // As of the last call that came back; the node's name never changes.
@@ -44,7 +44,7 @@ class CoreThread final : public Core {
   };
   static constexpr std::size_t kTasksMax = 1 << 14;
 
-  void run(bool tracing);
+  void run();
   void come_back(Outbox out, Identity identity, TimeNs deadline);
 
   const std::unique_ptr<Core> core_;

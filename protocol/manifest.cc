@@ -5,6 +5,7 @@
 #include <set>
 
 #include "base/hash.h"
+#include "protocol/wire.h"
 
 namespace rubato::protocol {
 
@@ -92,6 +93,12 @@ std::vector<SliceSpec> cut_slices(const Manifest& manifest, std::uint64_t slice_
     *least += slices[index].elements();
   }
   return slices;
+}
+
+std::uint64_t placement_hash(const std::vector<SliceSpec>& slices) {
+  Writer coder;
+  coder(slices);
+  return xxh3(coder.take());
 }
 
 std::string describe_slice(const SliceSpec& slice, const Manifest& manifest) {

@@ -72,6 +72,9 @@ struct RoutingTable {
 [[nodiscard]] std::vector<SliceSpec> cut_slices(const Manifest& manifest, std::uint64_t slice_bytes,
                                                 std::uint32_t shards);
 
+// XXH3 of all of it: whether two members mean the same by a slice's id.
+[[nodiscard]] std::uint64_t placement_hash(const std::vector<SliceSpec>& slices);
+
 // "fc1.weight[0..262144)", with " and 3 more" where a slice holds several parameters: for messages.
 [[nodiscard]] std::string describe_slice(const SliceSpec& slice, const Manifest& manifest);
 

@@ -17,6 +17,7 @@ Node::Node(transport::Endpoint& endpoint, std::uint64_t job_id, Environment envi
 void Node::host(Core& core, std::function<void(TimeNs)> after) {
   auto hosted = std::make_unique<Hosted>(Hosted{&core, std::move(after), {}, false});
   hosted->out.tracing = options_.tracing;
+  hosted->out.hashing = options_.hashing;
   hosted_.push_back(std::move(hosted));
 }
 

@@ -30,7 +30,8 @@ struct Environment {
 };
 
 struct NodeOptions {
-  bool tracing = false;
+  bool tracing = false;         // NodeListener hears on_trace
+  bool hashing = false;         // traces hold hashes of gradients and weights
   bool checksum_bodies = true;  // of the frames it sends; headers always have one
 };
 
@@ -62,7 +63,7 @@ class Node {
 
   // Whether a scheduler has let one of its cores into a job.
   [[nodiscard]] bool joined() const;
-
+  [[nodiscard]] const NodeOptions& options() const { return options_; }
   // Frames refused here and in the endpoint below.
   [[nodiscard]] std::uint64_t refused() const { return refused_ + endpoint_.counters().refused; }
 

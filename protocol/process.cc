@@ -58,7 +58,9 @@ Result<std::unique_ptr<Process>> Process::open(const Job& job, const ProcessOpti
   process->timer_.emplace(process->loop_, [self] { self->node_->wake(); });
   const Environment environment{[] { return steady_now(); }, [self](TimeNs at) { self->timer_->arm(at); }};
   // Between processes of one host bytes are copied by the kernel, not carried over a wire.
-  const NodeOptions node_options{.tracing = job.debug.trace, .checksum_bodies = job.cluster.transport != "ipc"};
+  const NodeOptions node_options{.tracing = job.debug.trace || job.train.record,
+                                 .hashing = job.train.record,
+                                 .checksum_bodies = job.cluster.transport != "ipc"};
   process->node_ = std::make_unique<Node>(*process->endpoint_, options.job_id, environment, *process, node_options);
   RUBATO_TRY(process->loop_.on_signal([self](int number) { self->heed_signal(number); }));
   if (options.lifeline >= 0)
@@ -71,9 +73,21 @@ Result<std::unique_ptr<Process>> Process::open(const Job& job, const ProcessOpti
 
 Process::~Process() = default;
 
+Status Process::record(const std::vector<NodeId>& members, const RecordOrigin& origin) {
+  for (const NodeId member : members) {
+    RUBATO_ASSIGN(Recorder recorder, Recorder::create(options_.run_dir + "/record", member, origin));
+    recorders_.emplace(member, std::move(recorder));
+  }
+  return {};
+}
+
 int Process::run() {
   node_->start();
   if (!exit_code_) loop_.run();
+  Status flushed;
+  for (auto& [member, recorder] : recorders_)
+    if (flushed.ok()) flushed = recorder.flush();
+  if (!flushed.ok()) cannot_record(flushed.error());
   return exit_code_.value_or(static_cast<int>(Cause::kInternal));
 }
 
@@ -96,7 +110,16 @@ void Process::heed_signal(int number) {
   log::warn("told to stop by {}: the scheduler decides when the job ends; a second signal ends this process", name);
 }
 
+void Process::cannot_record(const Error& error) {
+  recorders_.clear();
+  if (exit_code_.value_or(0) != 0) return;
+  exit_code_.reset();  // should it have ended well, but for this
+  end(error.exit_code(), error.message);
+}
+
 void Process::on_trace(TimeNs now, NodeId node, const TraceEvent& event) {
+  if (const auto recorder = recorders_.find(node); recorder != recorders_.end())
+    if (const Status recorded = recorder->second.record(now, event); !recorded.ok()) cannot_record(recorded.error());
   if (!trace_) return;
   const std::string line = trace_line(now, node, event);
   std::fprintf(trace_.get(), "%s\n", line.c_str());

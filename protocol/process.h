@@ -1,5 +1,5 @@
-// What every Rubato program does around its cores: one loop thread, one ZeroMQ endpoint, a Node, traces
-// and notes written down, and an end when a core ends, the launcher dies, or somebody insists on it.
+// What every Rubato program does around its cores: one loop thread, one ZeroMQ endpoint, a Node, traces,
+// records and notes written down, and an end when a core ends, the launcher dies, or somebody insists on it.
 //
 // SIGINT and SIGTERM: the first is a wish, which a member that is in a job leaves to its scheduler; the second
 // ends the process (docs/decisions/the-first-signal-is-a-wish.md).
@@ -10,12 +10,15 @@
 #include <cstdint>
 #include <cstdio>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/job.h"
 #include "protocol/node.h"
+#include "protocol/recorder.h"
 #include "transport/loop.h"
 
 namespace rubato::protocol {
@@ -49,6 +52,10 @@ class Process final : public NodeListener {
   [[nodiscard]] transport::Endpoint& endpoint() { return *endpoint_; }
   [[nodiscard]] Node& node() { return *node_; }
 
+  // From now on these members, which are hosted here, keep their records in RUN/record. Before run().
+  // Errors: kStorage.
+  [[nodiscard]] Status record(const std::vector<NodeId>& members, const RecordOrigin& origin);
+
   // Called for SIGINT and SIGTERM instead of what a member does; `again`: it is not the first.
   void on_stop_signal(std::function<void(bool again)> handler) { stop_signal_ = std::move(handler); }
   // Called when the launcher is gone, instead of ending with kPeerLost.
@@ -63,6 +70,7 @@ class Process final : public NodeListener {
  private:
   explicit Process(const ProcessOptions& options) : options_(options) {}
   void heed_signal(int number);
+  void cannot_record(const Error& error);
   void on_trace(TimeNs now, NodeId node, const TraceEvent& event) override;
   void on_note(NodeId node, Level level, const std::string& text) override;
   void on_end(NodeId node, int exit_code, const std::string& text) override;
@@ -80,6 +88,7 @@ class Process final : public NodeListener {
   std::function<void(bool)> stop_signal_;
   std::function<void()> orphaned_;
   std::optional<TimeNs> told_to_stop_;
+  std::map<NodeId, Recorder> recorders_;
   std::function<bool()> before_end_;
   std::optional<int> exit_code_;
 };

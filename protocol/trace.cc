@@ -45,6 +45,14 @@ std::string trace_line(TimeNs now, NodeId node, const TraceEvent& e) {
       add(R"("serve","worker":{},"clock":{},"slice":{},"version":{},"floor":{},"snapshot":{})", e.worker, e.clock,
           e.slice, e.version, e.floor, e.snapshot);
       break;
+    case TraceKind::kPlaced:
+      add(R"("placed","slices":{},"placement":{})", e.slice, e.placement);
+      break;
+    case TraceKind::kBegin:
+      add(R"("begin","worker":{},"clock":{},"level":{},"index":{},"epoch":{},"first":{},"count":{},"leaves":{},"rate":{},"rule_epoch":{})",
+          e.worker, e.clock, e.level, e.index, e.batch.epoch, e.batch.first, e.batch.count, e.leaves, e.rate,
+          e.rule_epoch);
+      break;
   }
   return line + "}";
 }

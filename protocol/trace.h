@@ -1,14 +1,18 @@
-// What a core did, for the checker: enough to prove the promises of docs/protocol.md from outside,
-// with no code in common with the cores (tests/checker). Written as JSON lines where a job asks for it
-// (`debug.trace = true`); `order` of lines of one member is the order in which it did them.
+// What a core did. Written as JSON lines for the checker, where a job asks for it (`debug.trace = true`):
+// enough to prove the promises of docs/protocol.md from outside, with no code in common with the cores
+// (tests/checker). Kept in a compact form for a replay (`train.record = true`; protocol/record.h).
+// `order` of lines of one member is the order in which it did them.
 //
 //   member     event     fields
 //   scheduler  active    worker clock            from now on counted, starting at clock
 //   scheduler  inactive  worker clock            finished or dead, at that clock
 //   scheduler  tick      worker clock            step `clock` settled
 //   scheduler  grant     worker clock bound min  bound -1: none
+//   worker     placed    slices placement        it knows the slices, which have this hash
+//   worker     begin     worker clock level index epoch first count leaves rate rule_epoch   a node of a step
 //   worker     use       worker clock bound slice version floor
 //   worker     push      worker clock slice level index samples   (first sending only)
+//   shard      placed    slices placement
 //   shard      active    worker clock            as the scheduler's, when the shard learned it
 //   shard      inactive  worker
 //   shard      settle    worker clock slice level index fate version age samples
@@ -22,6 +26,7 @@
 
 #include "base/ids.h"
 #include "base/time.h"
+#include "protocol/messages.h"
 
 namespace rubato::protocol {
 
@@ -35,18 +40,25 @@ enum class TraceKind : std::uint8_t {
   kSettle,
   kApply,
   kRepeat,
-  kServe
+  kServe,
+  kPlaced,
+  kBegin
 };
 
 struct TraceEvent {
   TraceKind kind = TraceKind::kTick;
   std::uint32_t worker = 0;
   Clock clock = 0;
-  SliceId slice = 0;
+  SliceId slice = 0;  // of `placed`: how many there are
   std::uint32_t level = 0, index = 0, samples = 0;
   std::int64_t bound = 0, min = 0, floor = 0;
   std::uint64_t version = 0, age = 0, snapshot = 0;
   std::uint32_t fate = 0;
+  std::uint32_t gradient_hash = 0, weights_hash = 0;  // see Outbox::hash
+  std::uint64_t placement = 0;
+  BatchRange batch{};
+  std::uint32_t leaves = 0, rule_epoch = 0;
+  double rate = 0.0;
 };
 
 // One JSON object, without line end: {"t":..., "node":"server-0", "event":"settle", ...}.

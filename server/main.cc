@@ -24,12 +24,13 @@ Result<int> start(const protocol::MemberOptions& options) {
   protocol::Register details = protocol::registration(job);
   RUBATO_ASSIGN(details.address, process->endpoint().listen(protocol::listen_address(job, scheduler.job_id, first)));
   RUBATO_TRY(process->node().connect(kSchedulerNode, scheduler.address));
+  std::vector<NodeId> members;
+  for (std::uint32_t shard = 0; shard < shards; ++shard) members.push_back(server_node(first.rank + shard));
+  if (job.train.record) RUBATO_TRY(process->record(members, {.job_hash = job_hash(job)}));
   std::vector<std::unique_ptr<protocol::Core>> cores;
-  for (std::uint32_t shard = 0; shard < shards; ++shard) {
-    std::unique_ptr<protocol::Core> core =
-        std::make_unique<ShardCore>(server_node(first.rank + shard), job, details, protocol::timing_of(job));
-    if (shards > 1)
-      core = std::make_unique<protocol::CoreThread>(std::move(core), process->loop(), process->node(), job.debug.trace);
+  for (const NodeId member : members) {
+    std::unique_ptr<protocol::Core> core = std::make_unique<ShardCore>(member, job, details, protocol::timing_of(job));
+    if (shards > 1) core = std::make_unique<protocol::CoreThread>(std::move(core), process->loop(), process->node());
     cores.push_back(std::move(core));
     process->node().host(*cores.back());
   }

@@ -4,6 +4,7 @@
 
 #include "kernels/cpu/apply_rule.h"
 #include "server/slice.h"
+#include "server/update.h"
 
 namespace rubato::server {
 
@@ -71,7 +72,7 @@ void Slice::push_on_arrival(const Envelope& envelope, const Push& push, Outbox& 
   ack.age = version() - push.version;
   // The mark is written into the slot before that is published. A fate without an update has no new slot:
   // its mark goes into the header of the current one.
-  SlotRef next = ack.fate == Fate::kApplied ? updated(push.gradient.floats(), 1.0 / push.samples, push.rate) : current_;
+  SlotRef next = ack.fate == Fate::kApplied ? updated(push.gradient.floats(), push.samples, push.rate) : current_;
   ack.version = next->header.version;
   auto& next_marks = next->header.marks;
   auto entry = std::ranges::lower_bound(next_marks, worker, {}, &Mark::worker);
@@ -80,7 +81,7 @@ void Slice::push_on_arrival(const Envelope& envelope, const Push& push, Outbox& 
   entry->ack.floor = ack.floor = floor_of(next->header);
   current_ = std::move(next);
 
-  count_settled(worker, ack, push.samples, out);
+  count_settled(worker, ack, push.samples, out.hash(push.gradient.bytes()), out);
   out.reply(envelope, ack);
   serve_waiting(out);
 }
@@ -127,7 +128,7 @@ void Slice::contribute(const Envelope& envelope, const Push& push, Outbox& out) 
                            out);
     case Aggregate::Added::kRepeat:
       count_repeat(envelope, push, out);
-      return await_answer(envelope, push, false);
+      return await_answer(envelope, push, false, 0);
     case Aggregate::Added::kAdded:
       break;
   }
@@ -141,16 +142,16 @@ void Slice::contribute(const Envelope& envelope, const Push& push, Outbox& out) 
     }
   }
   open_.sum.add(push.node, std::move(gradient), state_.sums);
-  await_answer(envelope, push, true);
+  await_answer(envelope, push, true, out.hash(push.gradient.bytes()));
 }
 
-void Slice::await_answer(const Envelope& envelope, const Push& push, bool added) {
+void Slice::await_answer(const Envelope& envelope, const Push& push, bool added, std::uint32_t gradient_hash) {
   for (Contribution& contribution : open_.contributions) {
     if (contribution.envelope.from != envelope.from || contribution.node != push.node) continue;
     contribution.envelope = envelope;  // it may have come by a new connection
     return;
   }
-  open_.contributions.push_back({envelope, push.node, push.version, push.samples, added});
+  open_.contributions.push_back({envelope, push.node, push.version, push.samples, gradient_hash, added});
 }
 
 void Slice::settle_clock(Outbox& out) {
@@ -161,8 +162,7 @@ void Slice::settle_clock(Outbox& out) {
     alarm(open_.contributions.back().envelope.from.rank, clock, out);
   }
   const Fate fate = open_.nonfinite ? Fate::kNonFinite : open_.samples == 0 ? Fate::kEmpty : Fate::kApplied;
-  SlotRef next = fate == Fate::kApplied ? updated(open_.sum.sum(), 1.0 / static_cast<double>(open_.samples), open_.rate)
-                                        : current_;
+  SlotRef next = fate == Fate::kApplied ? updated(open_.sum.sum(), open_.samples, open_.rate) : current_;
   next->header.settled = clock + 1;
   next->header.fate = fate;
   current_ = std::move(next);
@@ -173,11 +173,16 @@ void Slice::settle_clock(Outbox& out) {
 
   for (const Contribution& contribution : contributions) {
     const PushAck ack = ack_of_clock(contribution.node, contribution.echoed);
-    if (contribution.added) count_settled(contribution.envelope.from.rank, ack, contribution.samples, out);
+    if (contribution.added)
+      count_settled(contribution.envelope.from.rank, ack, contribution.samples, contribution.gradient_hash, out);
     out.reply(contribution.envelope, ack);
   }
   if (fate == Fate::kApplied)
-    out.trace({.kind = TraceKind::kApply, .clock = clock, .slice = id_, .version = version()});
+    out.trace({.kind = TraceKind::kApply,
+               .clock = clock,
+               .slice = id_,
+               .version = version(),
+               .weights_hash = weights_hash(out)});
   serve_waiting(out);
 }
 
@@ -197,14 +202,13 @@ PushAck Slice::ack_of_clock(protocol::LeafNode node, Version echoed) const {
 
 // ---- both -------------------------------------------------------------------------------------------
 
-// The slot that follows the current one, not yet published. The pieces of a slice share one rule.
-SlotRef Slice::updated(std::span<const float> gradient, double gradient_scale, double rate) {
+// The slot that follows the current one, not yet published.
+SlotRef Slice::updated(std::span<const float> gradient, std::uint64_t samples, double rate) {
   SlotRef next = pool_->take();
   next->header = current_->header;
   next->header.version = version() + 1;
-  const kernels::UpdateScalars scalars = kernels::update_scalars(
-      state_.rule, state_.manifest[spec_.pieces.front().parameter], rate, gradient_scale, next->header.version);
-  kernels::cpu::apply_rule(state_.rule, scalars, std::as_const(*current_).view(), gradient, next->view());
+  apply_update(state_.rule, spec_, state_.manifest, {gradient, samples, rate, next->header.version},
+               std::as_const(*current_).view(), next->view());
   return next;
 }
 
@@ -225,18 +229,26 @@ void Slice::count_repeat(const Envelope& envelope, const Push& push, Outbox& out
              .index = push.node.index});
 }
 
-void Slice::count_settled(std::uint32_t worker, const PushAck& ack, std::uint32_t samples, Outbox& out) {
+void Slice::count_settled(std::uint32_t worker, const PushAck& ack, std::uint32_t samples, std::uint32_t gradient_hash,
+                          Outbox& out) {
   ++state_.counters.pushes;
-  out.trace({.kind = TraceKind::kSettle,
-             .worker = worker,
-             .clock = ack.clock,
-             .slice = id_,
-             .level = ack.node.level,
-             .index = ack.node.index,
-             .samples = samples,
-             .version = ack.version,
-             .age = ack.age,
-             .fate = static_cast<std::uint32_t>(ack.fate)});
+  out.trace(
+      {.kind = TraceKind::kSettle,
+       .worker = worker,
+       .clock = ack.clock,
+       .slice = id_,
+       .level = ack.node.level,
+       .index = ack.node.index,
+       .samples = samples,
+       .version = ack.version,
+       .age = ack.age,
+       .fate = static_cast<std::uint32_t>(ack.fate),
+       .gradient_hash = gradient_hash,
+       .weights_hash = ack.fate == Fate::kApplied && state_.apply == Mode::Apply::kOnArrival ? weights_hash(out) : 0});
+}
+
+std::uint32_t Slice::weights_hash(const Outbox& out) const {
+  return out.hash(std::as_bytes(std::as_const(*current_).view().weights));
 }
 
 }  // namespace rubato::server

@@ -172,6 +172,9 @@ void ShardCore::on(TimeNs now, const Envelope& envelope, const protocol::Welcome
   state_.manifest = welcome.manifest;
   if (const Status status = make_slices(welcome); !status.ok())
     return end(status.error().exit_code(), status.error().message, out);
+  out.trace({.kind = protocol::TraceKind::kPlaced,
+             .slice = static_cast<SliceId>(slices_.size()),
+             .placement = protocol::placement_hash(welcome.routing.slices)});
   state_.members.set_active(welcome.active, out);
   phase_ = Phase::kServing;
   give_up_ = now + timing_.lost_after;

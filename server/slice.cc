@@ -4,7 +4,7 @@
 #include <limits>
 #include <span>
 
-#include "kernels/initialize.h"
+#include "server/update.h"
 
 namespace rubato::server {
 
@@ -21,12 +21,7 @@ Slice::Slice(SliceId id, protocol::SliceSpec spec, std::shared_ptr<SlotPool> poo
       current_(pool_->take()),
       open_(state.leaves) {
   const kernels::SlotView view = current_->view();
-  std::size_t at = 0;
-  for (const protocol::Piece& piece : spec_.pieces) {
-    kernels::initialize(state_.manifest[piece.parameter], state_.seed, static_cast<std::int64_t>(piece.first),
-                        view.weights.subspan(at, piece.count));
-    at += piece.count;
-  }
+  initial_weights(spec_, state_.manifest, state_.seed, view.weights);
   for (std::span<float> plane : view.state) std::ranges::fill(plane, 0.0f);
   current_->header = {};
 }

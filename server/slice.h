@@ -70,6 +70,7 @@ class Slice {
     protocol::LeafNode node;
     Version echoed = 0;
     std::uint32_t samples = 0;
+    std::uint32_t gradient_hash = 0;
     bool added = false;
   };
   // The aggregate of the lowest clock that is not settled.
@@ -98,13 +99,16 @@ class Slice {
   void push_aggregate(const protocol::Envelope& envelope, const protocol::Push& push, protocol::Outbox& out);
   void contribute(const protocol::Envelope& envelope, const protocol::Push& push, protocol::Outbox& out);
   void settle_clock(protocol::Outbox& out);
-  void await_answer(const protocol::Envelope& envelope, const protocol::Push& push, bool added);
+  void await_answer(const protocol::Envelope& envelope, const protocol::Push& push, bool added,
+                    std::uint32_t gradient_hash);
   [[nodiscard]] protocol::PushAck ack_of_clock(protocol::LeafNode node, Version echoed) const;
   [[nodiscard]] std::string complaint(const protocol::Push& push) const;
-  [[nodiscard]] SlotRef updated(std::span<const float> gradient, double gradient_scale, double rate);
+  [[nodiscard]] SlotRef updated(std::span<const float> gradient, std::uint64_t samples, double rate);
   void alarm(std::uint32_t worker, Clock clock, protocol::Outbox& out);
   void count_repeat(const protocol::Envelope& envelope, const protocol::Push& push, protocol::Outbox& out);
-  void count_settled(std::uint32_t worker, const protocol::PushAck& ack, std::uint32_t samples, protocol::Outbox& out);
+  void count_settled(std::uint32_t worker, const protocol::PushAck& ack, std::uint32_t samples,
+                     std::uint32_t gradient_hash, protocol::Outbox& out);
+  [[nodiscard]] std::uint32_t weights_hash(const protocol::Outbox& out) const;
 
   SliceId id_;
   protocol::SliceSpec spec_;

@@ -38,8 +38,11 @@ SimJob::Member& SimJob::add_member(std::vector<NodeId> nodes) {
   const std::string host = nodes.front().name();
   member.nodes = std::move(nodes);
   member.random = RandomStream(stream_key(options_.seed, host + " compute", processes_++));
-  member.process = std::make_unique<SimProcess>(network_, host, kJobId, static_cast<NodeListener&>(*this),
-                                                options_.trace != nullptr);
+  member.process = std::make_unique<SimProcess>(
+      network_, host, kJobId, static_cast<NodeListener&>(*this),
+      protocol::NodeOptions{.tracing = options_.trace || recording(), .hashing = recording()});
+  if (recording())
+    for (const NodeId node : member.nodes) keep_record(node);
   return member;
 }
 
@@ -162,7 +165,7 @@ SimResult SimJob::run(TimeNs max_time) {
       network_.schedule(fault.at, [this, &fault] { happen(fault); });
   for (const auto& member : members_)
     if (member->process->alive()) connect_and_start(*member);
-  while (!all_over() && network_.next_event() <= max_time && network_.step()) {
+  while (!all_over() && recorded_.ok() && network_.next_event() <= max_time && network_.step()) {
   }
 
   result_.over = all_over();
@@ -178,6 +181,12 @@ SimResult SimJob::run(TimeNs max_time) {
     const auto first = std::ranges::min_element(result_.ends, {}, [](const auto& entry) { return entry.second.at; });
     result_.exit_code = first->second.exit_code;
     result_.text = first->second.text;
+  }
+  for (auto& [node, recorder] : recorders_)
+    if (recorded_.ok()) recorded_ = recorder.flush();
+  if (!recorded_.ok()) {
+    result_.exit_code = recorded_.error().exit_code();
+    result_.text = recorded_.error().message;
   }
   return std::move(result_);
 }
@@ -241,10 +250,27 @@ void SimJob::exited(Member& member, int code) {
     });
 }
 
+// Of those who have something to say in it.
+void SimJob::keep_record(NodeId node) {
+  if (node.role != Role::kServer && node.role != Role::kWorker) return;
+  protocol::RecordOrigin origin{.job_hash = job_hash(job_)};
+  if (node.role == Role::kWorker) {
+    origin.data_fingerprint = workload_.data_fingerprint();
+    origin.device = "simulated";
+  }
+  auto recorder = protocol::Recorder::create(options_.record_dir, node, std::move(origin));
+  if (recorder.ok())
+    recorders_.insert_or_assign(node, std::move(recorder).value());
+  else
+    recorded_ = recorder.error();
+}
+
 // ---- what nodes tell --------------------------------------------------------------------------------
 
 void SimJob::on_trace(TimeNs now, NodeId node, const protocol::TraceEvent& event) {
-  options_.trace(protocol::trace_line(now, node, event));
+  if (const auto recorder = recorders_.find(node); recorder != recorders_.end() && recorded_.ok())
+    recorded_ = recorder->second.record(now, event);
+  if (options_.trace) options_.trace(protocol::trace_line(now, node, event));
 }
 
 void SimJob::on_note(NodeId node, protocol::Level level, const std::string& text) {

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/job.h"
+#include "protocol/recorder.h"
 #include "scheduler/scheduler_core.h"
 #include "server/shard_core.h"
 #include "sim/computer.h"
@@ -64,10 +65,12 @@ class SimJob final : private protocol::NodeListener {
   void connect_and_start(Member& member);
   void happen(const Fault& fault);
   void exited(Member& member, int code);
+  [[nodiscard]] bool recording() const { return !options_.record_dir.empty(); }
   [[nodiscard]] bool all_over() const;
   [[nodiscard]] Member* find(const std::string& host);
   void enter_scheduler(const std::function<void(TimeNs, protocol::Outbox&)>& call);
 
+  void keep_record(NodeId node);
   void on_trace(TimeNs now, NodeId node, const protocol::TraceEvent& event) override;
   void on_note(NodeId node, protocol::Level level, const std::string& text) override;
   void on_end(NodeId node, int exit_code, const std::string& text) override;
@@ -79,6 +82,8 @@ class SimJob final : private protocol::NodeListener {
   std::uint64_t processes_ = 0;
   std::unique_ptr<scheduler::SchedulerCore> scheduler_;
   std::vector<std::unique_ptr<Member>> members_;  // the newest of a host last
+  std::map<NodeId, protocol::Recorder> recorders_;
+  Status recorded_;
   std::size_t faults_left_ = 0;
   SimResult result_;
 };

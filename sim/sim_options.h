@@ -55,7 +55,9 @@ struct SimOptions {
                           .resend_after = 20 * kMillisecond,
                           .start_timeout = 2 * kSecond,
                           .evict_after = 2 * kSecond};
-  // Gets every line of the trace (protocol/trace.h), without a line end. None: the cores do not trace.
+  // Members keep their records in this folder (protocol/record.h); empty: there are none.
+  std::string record_dir;
+  // Gets every line of the trace (protocol/trace.h), without a line end. None: nothing is written.
   std::function<void(const std::string&)> trace;
 };
 

@@ -7,11 +7,10 @@
 namespace rubato::sim {
 
 SimProcess::SimProcess(transport::SimNetwork& network, std::string host, std::uint64_t job_id,
-                       protocol::NodeListener& listener, bool tracing)
+                       protocol::NodeListener& listener, protocol::NodeOptions options)
     : network_(network), host_(std::move(host)), endpoint_(network.endpoint(host_)) {
   const protocol::Environment environment{[this] { return network_.now(); }, [this](TimeNs time) { arm(time); }};
-  node_ = std::make_unique<protocol::Node>(*endpoint_, job_id, environment, listener,
-                                           protocol::NodeOptions{.tracing = tracing});
+  node_ = std::make_unique<protocol::Node>(*endpoint_, job_id, environment, listener, options);
   const auto listening = endpoint_->listen(address(host_));
   RUBATO_CHECK(listening.ok(), "{}", listening.error().message);
 }

@@ -21,7 +21,7 @@ namespace rubato::sim {
 class SimProcess {
  public:
   SimProcess(transport::SimNetwork& network, std::string host, std::uint64_t job_id, protocol::NodeListener& listener,
-             bool tracing);
+             protocol::NodeOptions options);
   SimProcess(const SimProcess&) = delete;
   SimProcess& operator=(const SimProcess&) = delete;
 

@@ -22,6 +22,7 @@ class TrainerWorkload final : public Workload {
   [[nodiscard]] protocol::Manifest manifest() const override { return first_->manifest(); }
   [[nodiscard]] std::string data_fingerprint() const override { return first_->data_fingerprint(); }
   [[nodiscard]] std::uint64_t train_samples() const override { return first_->train_samples(); }
+  [[nodiscard]] std::string device_description() const { return first_->device_description(); }
   [[nodiscard]] std::unique_ptr<Computer> make_computer(NodeId member) override;
 
  private:

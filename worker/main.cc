@@ -68,6 +68,8 @@ Result<int> start(const protocol::MemberOptions& options, bool evaluator) {
     EvaluatorClient client(self, std::move(details), protocol::timing_of(job));
     return run(client, *process, *trainer);
   }
+  if (job.train.record)
+    RUBATO_TRY(process->record({self}, {job_hash(job), trainer->data_fingerprint(), trainer->device_description()}));
   WorkerClient client(self, std::move(details), protocol::timing_of(job));
   return run(client, *process, *trainer);
 }

@@ -43,6 +43,9 @@ void WorkerClient::on_welcome(TimeNs now, const protocol::Welcome& welcome, Outb
   manifest_ = welcome.manifest;
   routing_ = welcome.routing;
   slices_.resize(routing_.slices.size());
+  out.trace({.kind = protocol::TraceKind::kPlaced,
+             .slice = static_cast<SliceId>(slices_.size()),
+             .placement = protocol::placement_hash(routing_.slices)});
   for (std::uint32_t shard = 0; shard < routing_.shards(); ++shard)
     out.connect(server_node(shard), routing_.addresses[shard]);
   enrollment_.ready(now, out);
@@ -67,7 +70,7 @@ void WorkerClient::on_grant(TimeNs now, const protocol::Grant& grant, Outbox& ou
         pull(now, static_cast<SliceId>(slice), step.clock, step.floor(), out);
     }
     if (OpenStep* open = find_step(step.clock)) {
-      add_nodes(*open, step);
+      add_nodes(*open, step, out);
     } else if (step.clock >= next_step_) {
       granted_[step.clock] = step;
     }
@@ -77,7 +80,7 @@ void WorkerClient::on_grant(TimeNs now, const protocol::Grant& grant, Outbox& ou
 }
 
 // Nodes of a worker that died, for a step that this one is at: computed on the same weights.
-void WorkerClient::add_nodes(OpenStep& open, const StepGrant& grant) {
+void WorkerClient::add_nodes(OpenStep& open, const StepGrant& grant, Outbox& out) {
   StepGrant extra = grant;
   extra.nodes.clear();
   for (const protocol::LeafNode& node : grant.nodes)
@@ -87,7 +90,21 @@ void WorkerClient::add_nodes(OpenStep& open, const StepGrant& grant) {
   open.grant.nodes.insert(open.grant.nodes.end(), extra.nodes.begin(), extra.nodes.end());
   for (SliceId slice = 0; slice < slices_.size(); ++slice) open.unpushed[slice] += extra.nodes.size();
   ++open.orders_open;
+  trace_begin(extra, out);
   orders_.push_back(ComputeStep{std::move(extra), next_hint_, true});
+}
+
+void WorkerClient::trace_begin(const StepGrant& step, Outbox& out) const {
+  for (const protocol::LeafNode& node : step.nodes)
+    out.trace({.kind = protocol::TraceKind::kBegin,
+               .worker = self_.rank,
+               .clock = step.clock,
+               .level = node.level,
+               .index = node.index,
+               .batch = step.batch,
+               .leaves = step.leaves,
+               .rule_epoch = step.rule_epoch,
+               .rate = step.rate});
 }
 
 void WorkerClient::begin_step_if_possible(TimeNs now, Outbox& out) {
@@ -102,6 +119,7 @@ void WorkerClient::begin_step_if_possible(TimeNs now, Outbox& out) {
   step.orders_open = 1;
   step.tick.clock = next_step_;
   step.tick.wait_ns = static_cast<std::uint64_t>(now - idle_since_);
+  trace_begin(step.grant, out);
   orders_.push_back(ComputeStep{step.grant, next_hint_, false});
   ++next_step_;
   for (SliceId slice = 0; slice < slices_.size(); ++slice) {

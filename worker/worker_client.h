@@ -80,7 +80,8 @@ class WorkerClient final : public protocol::Core {
   void on_gradient(TimeNs now, SliceGradient gradient, protocol::Outbox& out);
   void on_computed(TimeNs now, const StepComputed& computed, protocol::Outbox& out);
   void begin_step_if_possible(TimeNs now, protocol::Outbox& out);
-  void add_nodes(OpenStep& step, const protocol::StepGrant& grant);
+  void add_nodes(OpenStep& step, const protocol::StepGrant& grant, protocol::Outbox& out);
+  void trace_begin(const protocol::StepGrant& step, protocol::Outbox& out) const;
   void deliver(SliceId slice, protocol::Weights weights, protocol::Outbox& out);
   void pull(TimeNs now, SliceId slice, Clock clock, std::int64_t floor, protocol::Outbox& out);
   void send_push(TimeNs now, OpenStep& step, protocol::Push push, protocol::Outbox& out);

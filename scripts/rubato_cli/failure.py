@@ -17,6 +17,7 @@ class ExitCode(IntEnum):
     REFUSED = 9
     MALFORMED = 10
     EVICTED = 11
+    DIFFERS = 12
     INTERRUPTED = 130
 
     @property

@@ -43,4 +43,6 @@ def overrides(arguments) -> list[str]:
         value = getattr(arguments, option)
         if value is not None:
             words.append(f"--{option}={value}")
+    if arguments.record:
+        words += ["--set", "train.record=true"]
     return words

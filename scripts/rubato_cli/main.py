@@ -69,6 +69,8 @@ def parse(words: list[str]) -> argparse.Namespace:
     command.add_argument("--mode", metavar="MODE",
                          help="bsp, backup:B, softsync:N, ssp:S, dssp:LO..HI or asp (consistency.mode)")
     command.add_argument("--seed", metavar="S", help="of weights and order of samples (train.seed)")
+    command.add_argument("--record", action="store_true", help="keep what a replay needs (train.record): "
+                                                               "rubato-sim --replay DIR repeats the run")
     command.add_argument("--set", action="append", default=[], metavar="KEY=VALUE",
                          help="any key of the job file, for instance train.steps=5; may be repeated")
     command.add_argument("--run-dir", metavar="DIR", help="new or empty; default: runs/NAME-DATE-TIME")

@@ -17,6 +17,7 @@ class RunDir:
         self.metrics = path / "metrics.jsonl"
         self.evaluation = path / "evaluation.txt"
         self.weights = path / "final.safetensors"
+        self.record = path / "record"
 
     def log(self, node: str) -> Path:
         return self.logs / f"{node}.log"

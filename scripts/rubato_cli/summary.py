@@ -22,8 +22,7 @@ def success_lines(run_dir: RunDir, supervisor: Supervisor, elapsed_s: float, how
     if accuracy is not None:
         parts.append(f"test accuracy {text.percent(accuracy, 2)}")
     lines.append(", ".join(parts))
-    lines += _where(run_dir)
-    return lines
+    return lines + _where(run_dir) + _record(run_dir, final.get("pushes"))
 
 
 def failure_line(run_dir: RunDir, verdict: Verdict) -> str:
@@ -44,3 +43,12 @@ def _where(run_dir: RunDir) -> list[str]:
     if run_dir.metrics.exists():
         lines.append(f"  metrics  {run_dir.metrics}")
     return lines
+
+
+def _record(run_dir: RunDir, pushes) -> list[str]:
+    """What a replay needs of this run, and what keeping it took."""
+    if not run_dir.record.is_dir():
+        return []
+    octets = sum(file.stat().st_size for file in run_dir.record.iterdir())
+    each = f", {octets / pushes:.1f} bytes a push" if pushes else ""
+    return [f"  record   {run_dir.record}, {text.size(octets)}{each}"]

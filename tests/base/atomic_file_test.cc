@@ -3,13 +3,12 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/resource.h>
 
-#include <csignal>
 #include <fstream>
 #include <sstream>
 #include <vector>
 
+#include "tests/base/file_size_limit.h"
 #include "tests/base/temp_directory.h"
 
 namespace rubato {
@@ -25,21 +24,6 @@ std::string read_text(const std::string& path) {
   text << std::ifstream(path).rdbuf();
   return text.str();
 }
-
-// No file of this process may grow beyond some bytes while one of these lives.
-class FileSizeLimit {
- public:
-  explicit FileSizeLimit(rlim_t bytes) {
-    std::signal(SIGXFSZ, SIG_IGN);
-    ::getrlimit(RLIMIT_FSIZE, &before_);
-    const rlimit limit{bytes, before_.rlim_max};
-    ::setrlimit(RLIMIT_FSIZE, &limit);
-  }
-  ~FileSizeLimit() { ::setrlimit(RLIMIT_FSIZE, &before_); }
-
- private:
-  rlimit before_{};
-};
 
 TEST(AtomicFile, AppearsOnCommit) {
   const test::TempDirectory directory;
@@ -73,7 +57,7 @@ TEST(AtomicFile, AFullDiskLeavesTheOldFile) {
   const std::string path = directory.file("f");
   ASSERT_TRUE(write_file(path, bytes_of("old")).ok());
   {
-    const FileSizeLimit limit(1000);
+    const test::FileSizeLimit limit(1000);
     const Status status = write_file(path, std::vector<std::byte>(5000));
     ASSERT_FALSE(status.ok());
     EXPECT_EQ(status.error().cause, Cause::kStorage);

@@ -192,7 +192,7 @@ class SpoiledTraces(TraceTest):
 
         def joins_below_the_least(lines):
             at = lines.index(first(lines, event="tick", worker=1, clock=1))
-            lines.insert(at + 1, other(lines[0], worker=1, clock=0))
+            lines.insert(at + 1, other(first(lines, event="active"), worker=1, clock=0))
 
         def shard_starts_it_again(lines):
             lines.append(other(first(lines, event="active", node="server-0")))
@@ -220,7 +220,11 @@ class SpoiledTraces(TraceTest):
             first(lines, event="use")["bound"] = 2
 
         self.spoiled("grant", ARRIVAL, arrival(), given_twice_not_the_same, skipped, two_ahead, to_nobody)
-        self.spoiled("grant", ARRIVAL, arrival(), another_bound_used)
+        def begun_without(lines):
+            at = lines.index(first(lines, event="begin", worker=0, clock=2))
+            lines.insert(at, lines[at] | {"clock": 9})
+
+        self.spoiled("grant", ARRIVAL, arrival(), another_bound_used, begun_without)
 
     def test_floor(self):
         def served_too_high(lines):
@@ -419,7 +423,13 @@ class SpoiledTraces(TraceTest):
         def anothers_log(lines):
             first(lines, event="push", worker=1)["node"] = "worker-0"
 
-        self.spoiled("range", ARRIVAL, arrival(), unknown_worker, unknown_slice, anothers_log)
+        def cut_into_more(lines):
+            first(lines, event="placed", node="server-1")["slices"] = 4
+
+        def cut_otherwise(lines):
+            first(lines, event="placed", node="worker-1")["placement"] += 1
+
+        self.spoiled("range", ARRIVAL, arrival(), unknown_worker, unknown_slice, anothers_log, cut_into_more, cut_otherwise)
 
 
 class Lines(TraceTest):

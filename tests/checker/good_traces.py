@@ -14,6 +14,14 @@ class Trace:
     def add(self, node, event, **fields):
         self.lines.append({"seed": self.seed, "t": len(self.lines) * 10, "node": node, "event": event, **fields})
 
+    def all_placed(self, shards, workers, slices):
+        for node in [f"server-{shard}" for shard in range(shards)] + [f"worker-{worker}" for worker in workers]:
+            self.add(node, "placed", slices=slices, placement=0x1234)
+
+    def begin(self, worker, clock, level=0, index=0, leaves=1):
+        self.add(f"worker-{worker}", "begin", worker=worker, clock=clock, level=level, index=index, epoch=0,
+                 first=8 * clock, count=8, leaves=leaves, rate=0.1, rule_epoch=1)
+
     def all_shards(self, shards, event, **fields):
         for shard in range(shards):
             self.add(f"server-{shard}", event, **fields)
@@ -33,6 +41,7 @@ def arrival(seed=1, die_at=None):
     marks = {w: [0] * 3 for w in (0, 1)}
     versions = [0] * 3
     clocks = {0: 0, 1: 0}
+    trace.all_placed(2, clocks, 3)
     for worker in (0, 1):
         trace.add("scheduler", "active", worker=worker, clock=0)
         trace.all_shards(2, "active", worker=worker, clock=0)
@@ -43,6 +52,7 @@ def arrival(seed=1, die_at=None):
     def step(worker, clock, dies=False):
         samples = 0 if (worker, clock) == (1, steps - 1) else 8
         used = {}
+        trace.begin(worker, clock)
         for s in range(3):
             floor = min(marks[w][s] for w in clocks)
             used[s] = versions[s]
@@ -106,6 +116,7 @@ def bsp(seed=1, die_at=None):
     """
     trace = Trace(seed)
     nodes = {0: [(0, 0)], 1: [(0, 1), (0, 2)]}
+    trace.all_placed(2, nodes, 2)
     for worker in nodes:
         trace.add("scheduler", "active", worker=worker, clock=0)
         trace.all_shards(2, "active", worker=worker, clock=0)
@@ -116,6 +127,8 @@ def bsp(seed=1, die_at=None):
     for clock in range(3):
         for worker in nodes:
             trace.add("scheduler", "grant", worker=worker, clock=clock, bound=0, min=clock)
+            for node in nodes[worker]:
+                trace.begin(worker, clock, *node, leaves=3)
             for s in range(2):
                 weights = dict(slice=s, version=clock, floor=clock)
                 trace.add(f"server-{s}", "serve", worker=worker, clock=clock, **weights, snapshot=0)
@@ -131,6 +144,8 @@ def bsp(seed=1, die_at=None):
             trace.all_shards(2, "inactive", worker=1, clock=0)
             lost = nodes.pop(1)
             trace.add("scheduler", "grant", worker=0, clock=clock, bound=0, min=clock)
+            for node in lost:
+                trace.begin(0, clock, *node, leaves=3)
             for s in range(2):
                 for node in lost:
                     push(0, clock, s, *node)

@@ -5,7 +5,7 @@ workers' logs (worker_rules.py).
 """
 
 from floors import AggregateFloors, ArrivalFloors
-from trace_lines import APPLIED, FENCED, Active, Apply, Inactive, Repeat, Serve, Settle
+from trace_lines import APPLIED, FENCED, Active, Apply, Inactive, Placed, Repeat, Serve, Settle
 
 
 class Shards:
@@ -34,6 +34,7 @@ class ShardRules:
 
     def follow(self, log):
         steps = {
+            Placed: lambda event: self.run.placed(event, self.setting.slices),
             Serve: self.serve,
             Settle: self.settle,
             Apply: self.apply,

@@ -42,6 +42,27 @@ class Grant(NamedTuple):
     min: int
 
 
+class Placed(NamedTuple):
+    node: str
+    t: int
+    slices: int
+    placement: int
+
+
+class Begin(NamedTuple):
+    node: str
+    t: int
+    worker: int
+    clock: int
+    level: int
+    index: int
+    epoch: int
+    first: int
+    count: int
+    leaves: int
+    rule_epoch: int
+
+
 class Use(NamedTuple):
     node: str
     t: int
@@ -112,8 +133,8 @@ APPLIED, ACCEPTED, DROPPED, NON_FINITE, EMPTY, FENCED = 1, 2, 3, 4, 5, 6
 
 EVENTS_OF_ROLE = {
     "scheduler": (Active, Inactive, Tick, Grant),
-    "server": (Active, Inactive, Settle, Apply, Repeat, Serve),
-    "worker": (Use, Push),
+    "server": (Placed, Active, Inactive, Settle, Apply, Repeat, Serve),
+    "worker": (Placed, Begin, Use, Push),
 }
 
 
@@ -157,6 +178,14 @@ class Run:
         self.truncated = set()  # nodes whose last line is torn: killed while writing it
         self.violations = []  # (rule, text, lines)
         self.notes = []
+        self.first_placed = None
+
+    def placed(self, event, slices):
+        """All members mean the same by a slice."""
+        self.first_placed = self.first_placed or event
+        if event.slices != slices or event.placement != self.first_placed.placement:
+            self.violate("range", f"slices are cut otherwise than for others, or are not {slices}", event,
+                         self.first_placed)
 
     def violate(self, rule, text, *events):
         self.violations.append((rule, text, [describe(event) for event in events]))

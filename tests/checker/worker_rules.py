@@ -3,7 +3,7 @@ enough, each push was settled exactly once, and a tick comes after that."""
 
 from collections import defaultdict
 
-from trace_lines import APPLIED, Push
+from trace_lines import APPLIED, Begin, Placed, Push
 
 
 class Worker:
@@ -35,8 +35,14 @@ class Joins:
 
     def follow(self, rank, log):
         for event in log:
+            if type(event) is Placed:
+                self.run.placed(event, self.setting.slices)
+                continue
             if event.worker != rank:
                 self.run.violate("range", f"a line of worker {event.worker} in another's log", event)
+            if type(event) is Begin:
+                self.begin(event)
+                continue
             if event.slice >= self.setting.slices:
                 self.run.violate("range", f"a slice of {self.setting.slices}", event)
             if type(event) is Push:
@@ -46,6 +52,10 @@ class Joins:
             if event.clock > self.worker.last_clock:
                 self.worker.last_clock = event.clock
         return self.worker
+
+    def begin(self, event):
+        if (event.worker, event.clock) not in self.schedule.grants:
+            self.run.violate("grant", "a step begun that was not granted", event)
 
     def use(self, event):
         node, t, rank, clock, bound, slice_id, version, floor = event

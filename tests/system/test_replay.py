@@ -1,0 +1,80 @@
+"""Real runs, recorded, and repeated without their network and clock: the same weights, bit for bit.
+
+The times at which workers came to take turns are those of this machine in this moment: no two runs are alike.
+"""
+
+import subprocess
+import unittest
+
+import images
+from system_case import SystemCase, main
+
+
+class Replay(SystemCase):
+    def replay(self, run):
+        return subprocess.run([self.build / "bin/sim_replay", run.run_dir], capture_output=True, text=True, timeout=100)
+
+    def assert_identical(self, run) -> str:
+        result = self.replay(run)
+        self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
+        self.assertIn(f"weights_sha256 {run.final()['weights_sha256']}", result.stdout)
+        replayed = run.run_dir / "replay" / "final.safetensors"
+        self.assertEqual(replayed.read_bytes(), (run.run_dir / "final.safetensors").read_bytes())
+        return result.stdout
+
+    def test_four_workers_without_a_bound(self):
+        run = self.train("quadratic", "--mode", "asp", "--workers", 4, "--record", train__steps=60)
+        said = self.assert_identical(run)
+        self.assertIn("240 steps, 960 pushes", said)
+        self.assertIn(f"record   {run.run_dir}/record, ", run.output)
+        self.assertIn(" bytes a push", run.output)
+
+    def test_every_mode(self):
+        for mode in ("bsp", "ssp:0", "ssp:2", "dssp:1..4"):
+            with self.subTest(mode):
+                self.assert_identical(self.train("quadratic", "--mode", mode, "--workers", 3, "--record"))
+
+    def test_a_network(self):
+        found = images.write(self.folder / "images", train=800, test=50)
+        for job, settings in (("fashion_mlp", {"optimizer__name": "adam", "train__batch": 20}),
+                              ("fashion_cnn", {"model__dropout": 0.3, "cluster__slice_bytes": 65536})):
+            with self.subTest(job):
+                run = self.train(job, "--mode", "asp", "--workers", 4, "--record", train__epochs=2, **settings, **found)
+                self.assert_identical(run)
+
+    def test_several_shards_and_compute_threads(self):
+        found = images.write(self.folder / "images", train=400, test=50)
+        run = self.train("fashion_lenet", "--mode", "asp", "--record", cluster__shard_threads=2, worker__threads=2,
+                         cluster__slice_bytes=16384, cluster__transport="tcp", **found)
+        self.assert_identical(run)
+
+    def test_a_worker_that_was_killed(self):
+        for mode in ("asp", "bsp"):
+            with self.subTest(mode):
+                run = self.start("quadratic", "--mode", mode, "--workers", 3, "--record", train__steps=300,
+                                 debug__slow_worker_ms=5)
+                run.wait_for_clock("worker-1", 20)
+                run.kill("worker-1")
+                self.assert_ends(run, 0)
+                self.assert_identical(run)
+
+    def test_a_gradient_that_was_not_finite(self):
+        self.assert_identical(self.train("quadratic", "--mode", "asp", "--record", debug__nonfinite_at=5))
+
+    def test_another_job(self):
+        run = self.train("quadratic", "--mode", "asp", "--workers", 4, "--record", train__steps=20)
+        job = run.run_dir / "job.toml"
+        job.write_text(job.read_text().replace("rate = 0.1", "rate = 0.2"))
+        result = self.replay(run)
+        self.assertEqual(result.returncode, 9, result.stdout + result.stderr)
+        self.assertIn("is of another job than the job.toml of its run", result.stderr)
+
+    def test_without_a_record(self):
+        run = self.train("quadratic", train__steps=3)
+        result = self.replay(run)
+        self.assertEqual(result.returncode, 3, result.stdout + result.stderr)
+        self.assertIn("was the job run with train.record = true?", result.stderr)
+        self.assertFalse((run.run_dir / "record").exists())
+
+if __name__ == "__main__":
+    main()
