@@ -43,6 +43,18 @@ bool same_rule(const ParameterSpec& a, const ParameterSpec& b) {
   return a.decay == b.decay && a.rate_scale == b.rate_scale;
 }
 
+constexpr std::uint64_t kLine = 16;  // elements of a cache line: cuts within a parameter fall on whole ones
+
+std::uint64_t ceil_div(std::uint64_t a, std::uint64_t b) { return (a + b - 1) / b; }
+
+// The most elements of a slice. A shard's equal share bounds it too, else a model smaller than a slice
+// would lie on one shard, whatever the others do.
+std::uint64_t slice_limit(const Manifest& manifest, std::uint64_t slice_bytes, std::uint32_t shards) {
+  std::uint64_t elements = 0;
+  for (const ParameterSpec& parameter : manifest) elements += static_cast<std::uint64_t>(parameter.elements());
+  return std::min(slice_bytes / sizeof(float), std::max(ceil_div(elements, shards), kLine));
+}
+
 // Slices in backward order, without owners. A parameter larger than `limit` elements is cut evenly; the
 // small ones are laid together with their neighbours while they fit.
 std::vector<SliceSpec> cut(const Manifest& manifest, std::uint64_t limit) {
@@ -63,9 +75,9 @@ std::vector<SliceSpec> cut(const Manifest& manifest, std::uint64_t limit) {
       open.pieces.push_back({index, 0, elements});
       continue;
     }
-    // Cuts fall on whole cache lines.
-    const std::uint64_t pieces = (elements + limit - 1) / limit;
-    const std::uint64_t step = ((elements + pieces - 1) / pieces + 15) / 16 * 16;
+    const std::uint64_t lines = ceil_div(elements, kLine);
+    const std::uint64_t pieces = ceil_div(lines, limit / kLine);
+    const std::uint64_t step = ceil_div(lines, pieces) * kLine;
     for (std::uint64_t first = 0; first < elements; first += step) {
       SliceSpec slice;
       slice.pieces.push_back({index, first, std::min(step, elements - first)});
@@ -80,7 +92,7 @@ std::vector<SliceSpec> cut(const Manifest& manifest, std::uint64_t limit) {
 
 std::vector<SliceSpec> cut_slices(const Manifest& manifest, std::uint64_t slice_bytes, std::uint32_t shards) {
   RUBATO_CHECK(shards > 0 && slice_bytes >= 64, "{} shards, {} bytes", shards, slice_bytes);
-  std::vector<SliceSpec> slices = cut(manifest, slice_bytes / sizeof(float));
+  std::vector<SliceSpec> slices = cut(manifest, slice_limit(manifest, slice_bytes, shards));
 
   std::vector<std::size_t> by_size(slices.size());
   std::iota(by_size.begin(), by_size.end(), std::size_t{0});

@@ -67,8 +67,9 @@ struct RoutingTable {
 // SHA-256, hex, over names, shapes, initializers and rule exceptions, in order.
 [[nodiscard]] std::string manifest_hash(const Manifest& manifest);
 
-// Cuts slices of about `slice_bytes` and places them on `shards` shards, balanced by bytes: the largest
-// slice first, each to the shard with the fewest bytes (Graham's LPT rule: at most 4/3 of the best).
+// Cuts slices of at most `slice_bytes`, and of about a shard's equal share of the model where that is less,
+// and places them on `shards` shards, balanced by bytes: the largest slice first, each to the shard with the
+// fewest bytes (Graham's LPT rule: at most 4/3 of the best).
 [[nodiscard]] std::vector<SliceSpec> cut_slices(const Manifest& manifest, std::uint64_t slice_bytes,
                                                 std::uint32_t shards);
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <map>
+#include <numeric>
 
 #include "base/rng.h"
 
@@ -49,8 +50,6 @@ Manifest random_manifest(std::uint64_t seed) {
   return manifest;
 }
 
-std::uint64_t rounded(std::uint64_t slice_bytes) { return (slice_bytes / sizeof(float) + 15) / 16 * 16; }
-
 // Slices in order of their ids walk through the model backwards, each parameter from its first element to
 // its last: so every element is in one piece, once.
 void expect_every_element_once(const Manifest& manifest, const std::vector<SliceSpec>& slices) {
@@ -88,7 +87,7 @@ void expect_rules_unmixed(const Manifest& manifest, const std::vector<SliceSpec>
 // parameters that fit.
 void expect_sizes(const Manifest& manifest, const std::vector<SliceSpec>& slices, std::uint64_t slice_bytes) {
   for (const SliceSpec& slice : slices) {
-    EXPECT_LE(slice.elements(), rounded(slice_bytes));
+    EXPECT_LE(slice.elements() * sizeof(float), slice_bytes);
     for (const Piece& piece : slice.pieces) {
       const auto whole = static_cast<std::uint64_t>(manifest[piece.parameter].elements());
       if (piece.count == whole) continue;
@@ -154,7 +153,8 @@ TEST(CutSlices, SmallestSlices) {
     for (const std::uint32_t shards : {1u, 2u, 5u}) expect_good_cut(lenet(), slice_bytes, shards);
 }
 
-TEST(CutSlices, BoundariesDoNotDependOnShards) {
+// As long as slices are smaller than a shard's share.
+TEST(CutSlices, BoundariesOfSmallSlicesDoNotDependOnShards) {
   const auto pieces = [](std::uint32_t shards) {
     std::vector<std::vector<Piece>> all;
     for (const SliceSpec& slice : cut_slices(lenet(), 16384, shards)) all.push_back(slice.pieces);
@@ -162,6 +162,21 @@ TEST(CutSlices, BoundariesDoNotDependOnShards) {
   };
   EXPECT_EQ(pieces(1), pieces(2));
   EXPECT_EQ(pieces(1), pieces(9));
+}
+
+TEST(CutSlices, AModelSmallerThanASliceIsSharedOut) {
+  for (const std::uint32_t shards : {2u, 3u, 4u}) {
+    const auto load = loads(cut_slices(lenet(), 1 << 20, shards), shards);
+    const double mean = static_cast<double>(std::accumulate(load.begin(), load.end(), std::uint64_t{0})) / shards;
+    EXPECT_LT(static_cast<double>(std::ranges::max(load)), 1.5 * mean) << shards;
+    EXPECT_GT(std::ranges::min(load), 0u) << shards;
+  }
+}
+
+TEST(CutSlices, NoSliceIsLessThanALineForTheSakeOfAShard) {
+  const auto slices = cut_slices({parameter("w", {4, 8})}, 1 << 20, 100);
+  ASSERT_EQ(slices.size(), 2u);
+  EXPECT_EQ(slices[0].elements(), 16u);
 }
 
 TEST(CutSlices, OneBigTensorIsSharedOut) {

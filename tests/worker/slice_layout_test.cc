@@ -22,8 +22,8 @@ ParameterSpec parameter(std::vector<std::int64_t> shape, bool decay = true, floa
   return spec;
 }
 
-RoutingTable routing_of(const Manifest& manifest, std::uint64_t slice_bytes) {
-  return {1, protocol::cut_slices(manifest, slice_bytes, 3), {"a", "b", "c"}};
+RoutingTable routing_of(const Manifest& manifest, std::uint64_t slice_bytes, std::uint32_t shards = 3) {
+  return {1, protocol::cut_slices(manifest, slice_bytes, shards), std::vector<std::string>(shards, "address")};
 }
 
 // Slices end to end, none before a multiple of 16 floats and none further away than it must be.
@@ -114,7 +114,7 @@ TEST(SliceLayout, HoldsItsPromisesForManifestsOfAnyShape) {
 
 TEST(SliceLayout, ParametersThatShareASliceLieSideBySideInBackwardOrder) {
   const Manifest manifest{parameter({20}), parameter({5})};
-  const SliceLayout layout(manifest, routing_of(manifest, 1024));
+  const SliceLayout layout(manifest, routing_of(manifest, 1024, 1));
   EXPECT_EQ(layout.slices(), 1u);
   EXPECT_EQ(layout.pieces(0), 2u);
   EXPECT_EQ(layout.parameter(1).first, 0u);
