@@ -12,7 +12,7 @@ bool Enrollment::receive(TimeNs now, const Envelope& envelope, const Body& body,
   if (envelope.from != kSchedulerNode || over_) return over_;
   heard_ = now;
   if (const auto* refuse = std::get_if<Refuse>(&body)) {
-    end(static_cast<int>(refuse->cause), refuse->text, out);
+    if (!joined()) end(static_cast<int>(refuse->cause), refuse->text, out);
   } else if (const auto* finish = std::get_if<Finish>(&body)) {
     out.send(kSchedulerNode, Goodbye{0, ""});
     end(finish->exit_code, finish->text, out);
@@ -25,7 +25,7 @@ bool Enrollment::receive(TimeNs now, const Envelope& envelope, const Body& body,
 }
 
 bool Enrollment::welcomed(const Welcome& welcome) {
-  if (joined()) return false;
+  if (joined() || welcome.incarnation == 0) return false;
   identity_.incarnation = welcome.incarnation;
   identity_.generation = welcome.generation;
   identity_.route = welcome.routing.route;
@@ -47,11 +47,14 @@ void Enrollment::wake(TimeNs now, const Heartbeat& beat, Outbox& out) {
   // The scheduler answers nobody while it waits for members to come, and then for servers to be ready; each
   // may take it start_timeout.
   const TimeNs patience = joined() ? timing_.lost_after : 2 * timing_.start_timeout + timing_.lost_after;
-  if (now - heard_ > patience) {
+  if (const TimeNs silence = now - heard_; silence > patience) {
     end(static_cast<int>(Cause::kPeerLost),
-        fmt::format("the scheduler has not answered for {:.1f} s; its process may "
-                    "have died",
-                    seconds(now - heard_)),
+        joined()
+            ? fmt::format("the scheduler has not answered for {:.1f} s: it is gone, or cannot be reached; {} stops",
+                          seconds(silence), self_.name())
+            : fmt::format("the scheduler has not let {} in for {:.1f} s: it is not there, or waits for members "
+                          "that do not come",
+                          self_.name(), seconds(silence)),
         out);
     return;
   }

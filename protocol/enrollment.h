@@ -6,6 +6,8 @@
 //   member    Heartbeat several times a second
 //   over      a Finish came, or the scheduler has been silent for too long
 //
+// A Refuse ends who has not joined; later it is a late answer to a repeat, and changes nothing.
+//
 // Invariants: nothing is sent after `over`; every wait ends at a deadline with a reason.
 // Thread-safety: one owner.
 #pragma once
@@ -24,7 +26,7 @@ class Enrollment {
   // Takes Refuse, Beat and Finish; returns whether it did. Call it with every message.
   bool receive(TimeNs now, const Envelope& envelope, const Body& body, Outbox& out);
 
-  // Takes a Welcome. False where it is a repeat.
+  // Takes a Welcome. False where it is a repeat, or none: incarnations begin at 1.
   bool welcomed(const Welcome& welcome);
   void ready(TimeNs now, Outbox& out);
 

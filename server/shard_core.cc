@@ -48,17 +48,14 @@ Status check_slice(const protocol::SliceSpec& slice, const protocol::Manifest& m
 }  // namespace
 
 ShardCore::ShardCore(NodeId self, const Job& job, protocol::Register registration, protocol::Timing timing)
-    : self_(self),
-      registration_(std::move(registration)),
-      timing_(timing),
-      readers_(static_cast<std::size_t>(job.cluster.workers) + 1) {  // the evaluator reads too
+    : rank_(self.rank),
+      readers_(static_cast<std::size_t>(job.cluster.workers) + 1),  // the evaluator reads too
+      enrollment_(self, std::move(registration), timing) {
   state_.rule = kernels::make_rule(job.optimizer).value();
   state_.apply = parse_mode(job.consistency.mode).value().apply();
   state_.leaves = static_cast<std::uint32_t>(job.train.micro_batches);
   state_.seed = job.train.seed;
 }
-
-protocol::Identity ShardCore::identity() const { return {self_, incarnation_, generation_, route_}; }
 
 protocol::ShardCounters ShardCore::counters() const {
   protocol::ShardCounters counters = state_.counters;
@@ -72,82 +69,31 @@ protocol::ShardCounters ShardCore::counters() const {
   return counters;
 }
 
-// ---- time -------------------------------------------------------------------------------------------
-
-void ShardCore::start(TimeNs now, Outbox& out) {
-  give_up_ = now + 2 * timing_.start_timeout;
-  next_send_ = now;
-  wake(now, out);
-}
-
-TimeNs ShardCore::deadline() const { return phase_ == Phase::kEnded ? kNever : std::min(next_send_, give_up_); }
+void ShardCore::start(TimeNs now, Outbox& out) { enrollment_.start(now, out); }
 
 void ShardCore::wake(TimeNs now, Outbox& out) {
-  if (phase_ == Phase::kEnded) return;
-  // Whoever wakes so late was stopped, and what was said to it meanwhile is still to be heard: the silence
-  // is its own.
-  if (phase_ == Phase::kServing && now - next_send_ > timing_.lost_after / 2) give_up_ = now + timing_.lost_after;
-  if (now >= give_up_) {
-    const int code = static_cast<int>(Cause::kPeerLost);
-    if (phase_ == Phase::kJoining)
-      return end(code,
-                 fmt::format("the scheduler has not let {} in for {:.1f} s: it is not there, or waits for members that "
-                             "do not come",
-                             self_.name(), seconds(2 * timing_.start_timeout)),
-                 out);
-    return end(code,
-               fmt::format("the scheduler has not answered for {:.1f} s: it is gone, or cannot be reached; {} stops",
-                           seconds(timing_.lost_after), self_.name()),
-               out);
-  }
-  if (now < next_send_) return;
-  if (phase_ == Phase::kServing) return beat(now, out);
-  out.send(kSchedulerNode, registration_);
-  next_send_ = now + timing_.resend_after / 4;
+  if (now < deadline()) return;
+  enrollment_.wake(now, heartbeat(), out);
+  if (!enrollment_.over()) report_snapshots(true, out);
 }
 
-void ShardCore::beat(TimeNs now, Outbox& out) {
-  if (!ready_known_) out.send(kSchedulerNode, protocol::Ready{});
-  out.send(kSchedulerNode, protocol::Heartbeat{.waiting = {},
-                                               .generation = generation_,
-                                               .snapshot = newest_snapshot_,
-                                               .refused_frames = state_.refused,
-                                               .shard = counters()});
-  report_snapshots(true, out);
-  next_send_ = now + timing_.heartbeat;
-}
-
-void ShardCore::end(int exit_code, std::string text, Outbox& out) {
-  phase_ = Phase::kEnded;
-  out.finish(exit_code, std::move(text));
+protocol::Heartbeat ShardCore::heartbeat() const {
+  return {.waiting = {},
+          .generation = identity().generation,
+          .snapshot = newest_snapshot_,
+          .refused_frames = state_.refused,
+          .shard = counters()};
 }
 
 // ---- messages ---------------------------------------------------------------------------------------
 
 void ShardCore::receive(TimeNs now, const Envelope& envelope, protocol::Body body, Outbox& out) {
-  if (phase_ == Phase::kEnded) return;
+  if (enrollment_.receive(now, envelope, body, out)) return;
   if (const auto* push = std::get_if<protocol::Push>(&body)) return on(envelope, *push, out);
   if (const auto* pull = std::get_if<protocol::Pull>(&body)) return on(envelope, *pull, out);
   if (envelope.from != kSchedulerNode) return state_.refuse(envelope, "only the scheduler may say that", out);
-  from_scheduler(now, envelope, body, out);
-}
-
-void ShardCore::from_scheduler(TimeNs now, const Envelope& envelope, const protocol::Body& body, Outbox& out) {
-  if (phase_ == Phase::kServing) give_up_ = now + timing_.lost_after;
-  if (const auto* refuse = std::get_if<protocol::Refuse>(&body)) {
-    if (phase_ == Phase::kJoining) end(static_cast<int>(refuse->cause), refuse->text, out);
-    return;
-  }
-  if (const auto* finish = std::get_if<protocol::Finish>(&body)) {
-    out.send(kSchedulerNode, protocol::Goodbye{finish->exit_code, finish->text});
-    return end(finish->exit_code, finish->text, out);
-  }
-  if (const auto* answer = std::get_if<protocol::Beat>(&body)) {
-    ready_known_ = ready_known_ || answer->ready_known;
-    return;
-  }
-  if (const auto* welcome = std::get_if<protocol::Welcome>(&body)) return on(now, envelope, *welcome, out);
-  if (phase_ == Phase::kJoining) return;  // sent to an earlier life, or overtook the Welcome: will be said again
+  // What was sent to an earlier life, or overtook the Welcome, will be said again.
+  if (!enrollment_.joined() && !std::holds_alternative<protocol::Welcome>(body)) return;
   std::visit(
       [&](const auto& message) {
         if constexpr (requires { on(now, envelope, message, out); }) {
@@ -160,25 +106,16 @@ void ShardCore::from_scheduler(TimeNs now, const Envelope& envelope, const proto
 }
 
 void ShardCore::on(TimeNs now, const Envelope& envelope, const protocol::Welcome& welcome, Outbox& out) {
-  if (phase_ == Phase::kServing) {  // said again because Ready was lost
-    if (!ready_known_) out.send(kSchedulerNode, protocol::Ready{});
-    return;
-  }
   if (const Status status = check_welcome(welcome); !status.ok())
     return state_.refuse(envelope, status.error().message, out);
-  incarnation_ = welcome.incarnation;
-  generation_ = welcome.generation;
-  route_ = welcome.routing.route;
+  if (!enrollment_.welcomed(welcome)) return;
   state_.manifest = welcome.manifest;
-  if (const Status status = make_slices(welcome); !status.ok())
-    return end(status.error().exit_code(), status.error().message, out);
+  if (const Status status = make_slices(welcome); !status.ok()) return enrollment_.leave(status.error(), out);
   out.trace({.kind = protocol::TraceKind::kPlaced,
              .slice = static_cast<SliceId>(slices_.size()),
              .placement = protocol::placement_hash(welcome.routing.slices)});
   state_.members.set_active(welcome.active, out);
-  phase_ = Phase::kServing;
-  give_up_ = now + timing_.lost_after;
-  beat(now, out);
+  enrollment_.ready(now, out);
 }
 
 Status ShardCore::check_welcome(const protocol::Welcome& welcome) const {
@@ -191,7 +128,7 @@ Status ShardCore::make_slices(const protocol::Welcome& welcome) {
   const std::vector<protocol::SliceSpec>& slices = welcome.routing.slices;
   std::map<std::size_t, std::size_t> count_of_size;
   for (const protocol::SliceSpec& spec : slices) {
-    if (spec.shard == self_.rank) ++count_of_size[spec.elements()];
+    if (spec.shard == rank_) ++count_of_size[spec.elements()];
   }
   std::map<std::size_t, std::shared_ptr<SlotPool>> pools;
   for (const auto& [elements, count] : count_of_size) {
@@ -201,7 +138,7 @@ Status ShardCore::make_slices(const protocol::Welcome& welcome) {
   }
   slices_.resize(slices.size());
   for (SliceId id = 0; id < slices.size(); ++id) {
-    if (slices[id].shard != self_.rank) continue;
+    if (slices[id].shard != rank_) continue;
     slices_[id] = std::make_unique<Slice>(id, slices[id], pools.at(slices[id].elements()), state_);
     ++owned_;
   }
@@ -211,10 +148,10 @@ Status ShardCore::make_slices(const protocol::Welcome& welcome) {
 Slice* ShardCore::own_slice(SliceId id) { return id < slices_.size() ? slices_[id].get() : nullptr; }
 
 void ShardCore::on(TimeNs /*now*/, const Envelope& envelope, const protocol::Membership& message, Outbox& out) {
-  if (message.generation <= generation_) return;
+  if (message.generation <= identity().generation) return;
   if (const Status status = check_active(message.active); !status.ok())
     return state_.refuse(envelope, status.error().message, out);
-  generation_ = message.generation;
+  enrollment_.set_generation(message.generation);
   state_.members.set_active(message.active, out);
   for (const auto& slice : slices_) {
     if (slice != nullptr) slice->membership_changed(out);
@@ -276,7 +213,7 @@ void ShardCore::on(const Envelope& envelope, const protocol::Pull& pull, Outbox&
 
 // ---- snapshots --------------------------------------------------------------------------------------
 
-void ShardCore::on(TimeNs now, const Envelope& envelope, const protocol::Snapshot& message, Outbox& out) {
+void ShardCore::on(TimeNs /*now*/, const Envelope& envelope, const protocol::Snapshot& message, Outbox& out) {
   // Said again, or late. Where it is held whole, every heartbeat says so.
   if (message.id <= released_snapshot_ || state_.find_snapshot(message.id) != nullptr) return;
   if (state_.snapshots.size() >= kSnapshotsMax) return state_.refuse(envelope, "too many snapshots are held", out);
@@ -286,7 +223,8 @@ void ShardCore::on(TimeNs now, const Envelope& envelope, const protocol::Snapsho
   for (const auto& slice : slices_) {
     if (slice != nullptr) slice->hold(snapshot, out);
   }
-  beat(now, out);  // in bsp, the grant of the step that leads to it waits for this word
+  out.send(kSchedulerNode, heartbeat());  // in bsp, the grant of the step that leads to it waits for this word
+  report_snapshots(false, out);
 }
 
 void ShardCore::on(TimeNs /*now*/, const Envelope& /*envelope*/, const protocol::SnapshotRelease& message,

@@ -1,9 +1,8 @@
 // One shard: the slices that one member of role server owns, and its part in the job, as a pure core.
 //
-// Its life: Register until Welcome; take the manifest and the routing table, make the slices and their
-// initial weights; Ready; then pushes, pulls, memberships, seals and snapshots in whatever order they
-// come, with a Heartbeat several times a second, until Finish. It ends by itself, with a clear text, where
-// it is not welcomed in time or the scheduler falls silent.
+// It comes and goes as every member (protocol/enrollment.h). Between Welcome and Ready it takes the manifest
+// and the routing table, and makes its slices with their initial weights; then come pushes, pulls,
+// memberships, seals and snapshots, in whatever order.
 //
 // Messages come from a network that may lose, repeat, delay and reorder them, and from peers that may be
 // strangers: whatever makes no sense here is counted and dropped.
@@ -16,6 +15,7 @@
 
 #include "base/job.h"
 #include "protocol/core.h"
+#include "protocol/enrollment.h"
 #include "server/slice.h"
 
 namespace rubato::server {
@@ -30,11 +30,11 @@ class ShardCore final : public protocol::Core {
   ShardCore(const ShardCore&) = delete;
   ShardCore& operator=(const ShardCore&) = delete;
 
-  [[nodiscard]] protocol::Identity identity() const override;
+  [[nodiscard]] protocol::Identity identity() const override { return enrollment_.identity(); }
   void start(TimeNs now, protocol::Outbox& out) override;
   void receive(TimeNs now, const protocol::Envelope& envelope, protocol::Body body, protocol::Outbox& out) override;
   void wake(TimeNs now, protocol::Outbox& out) override;
-  [[nodiscard]] TimeNs deadline() const override;
+  [[nodiscard]] TimeNs deadline() const override { return enrollment_.deadline(); }
 
   [[nodiscard]] protocol::ShardCounters counters() const;
   // Messages that made no sense here, and pushes that came before word of their worker or clock.
@@ -42,10 +42,6 @@ class ShardCore final : public protocol::Core {
   [[nodiscard]] std::uint64_t early() const { return state_.early; }
 
  private:
-  enum class Phase : std::uint8_t { kJoining, kServing, kEnded };
-
-  void from_scheduler(TimeNs now, const protocol::Envelope& envelope, const protocol::Body& body,
-                      protocol::Outbox& out);
   // The scheduler's messages.
   void on(TimeNs now, const protocol::Envelope& envelope, const protocol::Welcome& welcome, protocol::Outbox& out);
   void on(TimeNs now, const protocol::Envelope& envelope, const protocol::Membership& message, protocol::Outbox& out);
@@ -61,24 +57,16 @@ class ShardCore final : public protocol::Core {
   [[nodiscard]] Status make_slices(const protocol::Welcome& welcome);
   [[nodiscard]] Slice* own_slice(SliceId id);
   void report_snapshots(bool again, protocol::Outbox& out);
-  void beat(TimeNs now, protocol::Outbox& out);
-  void end(int exit_code, std::string text, protocol::Outbox& out);
+  [[nodiscard]] protocol::Heartbeat heartbeat() const;
 
-  NodeId self_;
-  protocol::Register registration_;
-  protocol::Timing timing_;
-  std::size_t readers_ = 0;  // as many as the job has, for the bound on slots
+  const std::uint32_t rank_;
+  const std::size_t readers_;  // as many as the job has, for the bound on slots
+  protocol::Enrollment enrollment_;
   ShardState state_;
 
-  Phase phase_ = Phase::kJoining;
-  Incarnation incarnation_ = 0;
-  std::uint32_t generation_ = 0, route_ = 0;
   std::vector<std::unique_ptr<Slice>> slices_;  // by slice id; those of other shards are null
   std::size_t owned_ = 0;
-  bool ready_known_ = false;
   std::uint64_t newest_snapshot_ = 0, released_snapshot_ = 0;
-  TimeNs next_send_ = 0;  // of Register, then of Heartbeat
-  TimeNs give_up_ = kNever;
 };
 
 }  // namespace rubato::server

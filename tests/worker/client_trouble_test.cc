@@ -287,6 +287,14 @@ TEST(WorkerEnding, ARefusalEndsItWithItsCause) {
   expect_over(worker, static_cast<int>(Cause::kData));
 }
 
+TEST(WorkerEnding, ARefusalThatComesAfterTheWelcomeIsNoEnd) {
+  Worker worker;
+  worker.up_to_acknowledgements();
+  worker.scheduler(protocol::Refuse{Cause::kRefused, "worker-1 is in the job already"});
+  EXPECT_FALSE(worker.out.end.has_value());
+  EXPECT_FALSE(worker.stopped_computing());
+}
+
 TEST(WorkerEnding, AFinishIsAnsweredByAGoodbye) {
   Worker worker;
   worker.up_to_acknowledgements();
