@@ -167,9 +167,9 @@ struct ShardCounters {
 // say again what was lost on the way.
 struct Heartbeat {
   Waiting waiting;
-  std::uint32_t generation = 0;  // newest Membership taken in
-  std::uint64_t snapshot = 0;    // newest Snapshot taken in
-  std::uint64_t refused_frames = 0;
+  std::uint32_t generation = 0;      // newest Membership taken in
+  std::uint64_t snapshot = 0;        // newest Snapshot taken in
+  std::uint64_t refused_frames = 0;  // messages refused by the member; by the first of a process, frames too
   ShardCounters shard;
   template <typename A>
   void fields(A& a) {

@@ -101,8 +101,9 @@ void Node::send(const Hosted& hosted, Outbox::Outgoing outgoing) {
     if (found == peers_.end()) return;  // it left, or was never here; whoever waits for it has a deadline
     peer = found->second;
   }
-  // The driver alone knows what was refused on the way to its cores.
-  if (auto* beat = std::get_if<Heartbeat>(&outgoing.body)) beat->refused_frames = refused();
+  // The driver alone knows what was refused on the way to its cores; the first of them says it for all.
+  auto* beat = std::get_if<Heartbeat>(&outgoing.body);
+  if (beat != nullptr && &hosted == hosted_.front().get()) beat->refused_frames += refused();
   const Stamp stamp{job_id_, hosted.core->identity(), outgoing.to, ++sequence_, options_.checksum_bodies};
   endpoint_.send(peer, encode(stamp, outgoing.body));
 }

@@ -5,7 +5,7 @@
 // A Node may host several cores (the shards of one server process); a frame says which one it is for.
 //
 // Frames that are not well-formed, of another job, or for nobody here are refused: counted, noted once
-// for each connection, and otherwise without effect.
+// for each connection, and otherwise without effect. The heartbeats of the first core report the count.
 //
 // Thread-safety: belongs to the thread of its endpoint.
 #pragma once
