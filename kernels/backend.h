@@ -168,7 +168,7 @@ class Device {
   virtual void tree_add(std::span<float> dst, std::span<const float> src) = 0;
 };
 
-// `name`: "auto", "cpu" or "cuda:N". `threads`: compute threads on the CPU. Errors: kUsage for another
+// `name`: "auto", "cpu", "cuda" or "cuda:N". `threads`: compute threads on the CPU. Errors: kUsage for another
 // name, kDevice where the device is not there. In kernels/open_device.cc (target rubato_devices).
 [[nodiscard]] Result<std::unique_ptr<Device>> open_device(const std::string& name, int threads);
 

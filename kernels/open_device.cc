@@ -1,6 +1,5 @@
 #include <fmt/format.h>
 
-#include <charconv>
 #include <filesystem>
 #include <string_view>
 
@@ -19,13 +18,12 @@ std::string gpus_found() {
   return fmt::format("this machine's NVIDIA driver shows {} GPU{}", count, count == 1 ? "" : "s");
 }
 
+// "cuda" is the first one.
 bool is_cuda_name(std::string_view name) {
-  constexpr std::string_view prefix = "cuda:";
-  if (!name.starts_with(prefix)) return false;
-  name.remove_prefix(prefix.size());
-  unsigned ordinal = 0;
-  const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), ordinal);
-  return error == std::errc{} && end == name.data() + name.size();
+  constexpr std::string_view kPrefix = "cuda:";
+  if (name == "cuda") return true;
+  if (!name.starts_with(kPrefix) || name.size() == kPrefix.size()) return false;
+  return name.find_first_not_of("0123456789", kPrefix.size()) == std::string_view::npos;
 }
 
 }  // namespace
@@ -37,7 +35,7 @@ Result<std::unique_ptr<Device>> open_device(const std::string& name, int threads
                                              "only, and {}: say worker.device = \"auto\" or \"cpu\"",
                                              name, gpus_found())};
   }
-  return Error{Cause::kUsage, fmt::format("unknown device \"{}\": auto, cpu and cuda:N (cuda:0) are known", name)};
+  return Error{Cause::kUsage, fmt::format("unknown device \"{}\": auto, cpu, cuda and cuda:N are known", name)};
 }
 
 }  // namespace rubato::kernels

@@ -44,9 +44,11 @@ class Job(SystemCase):
 
     @unittest.skipIf(HAS_GPU, "there is a GPU here")
     def test_a_device_that_is_not_there(self):
-        run = self.start("quadratic", worker__device="cuda:0")
-        self.assert_one_error(run, DEVICE, "cuda:0")
-        self.assert_cause_comes_first(run, "cuda:0")
+        for device in ("cuda", "cuda:0"):
+            with self.subTest(device):
+                run = self.start("quadratic", worker__device=device)
+                self.assert_one_error(run, DEVICE, f"\"{device}\"")
+                self.assert_cause_comes_first(run, f"\"{device}\"")
 
 
 class Data(SystemCase):
