@@ -2,6 +2,7 @@
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
 #include <nlohmann/json.hpp>
@@ -19,6 +20,7 @@ using Response = http::response<http::string_body>;
 
 constexpr std::size_t kRequestBytesMax = 64 << 10;
 constexpr auto kRequestTimeout = std::chrono::seconds(5);
+constexpr auto kAcceptRetry = std::chrono::milliseconds(100);
 
 Response answer(const Request& request, http::status status, const std::string& body) {
   Response response(status, request.version());
@@ -47,7 +49,7 @@ Result<NodeId> parse_node(const std::string& name) {
 class HttpServer::Impl : public std::enable_shared_from_this<HttpServer::Impl> {
  public:
   Impl(asio::io_context& context, std::string token, HttpHandlers handlers)
-      : context_(context), acceptor_(context), token_(std::move(token)), handlers_(std::move(handlers)) {}
+      : acceptor_(context), retry_(context), token_(std::move(token)), handlers_(std::move(handlers)) {}
 
   Status listen(const std::string& address, std::uint16_t port) {
     beast::error_code error;
@@ -69,6 +71,7 @@ class HttpServer::Impl : public std::enable_shared_from_this<HttpServer::Impl> {
     closed_ = true;
     beast::error_code ignored;
     acceptor_.close(ignored);
+    retry_.cancel();
   }
 
   std::string url() const {
@@ -109,8 +112,16 @@ class HttpServer::Impl : public std::enable_shared_from_this<HttpServer::Impl> {
   void accept() {
     acceptor_.async_accept([self = shared_from_this()](beast::error_code error, Tcp::socket socket) {
       if (self->closed_) return;
-      if (!error) std::make_shared<Session>(std::move(socket), self)->start();
+      if (error) return self->accept_later();
+      std::make_shared<Session>(std::move(socket), self)->start();
       self->accept();
+    });
+  }
+  // Out of descriptors, mostly: whoever wants in stays in the queue, and would be turned away again at once.
+  void accept_later() {
+    retry_.expires_after(kAcceptRetry);
+    retry_.async_wait([self = shared_from_this()](beast::error_code) {
+      if (!self->closed_) self->accept();
     });
   }
 
@@ -144,8 +155,8 @@ class HttpServer::Impl : public std::enable_shared_from_this<HttpServer::Impl> {
     return answer(request, http::status::ok, "{}");
   }
 
-  asio::io_context& context_;
   Tcp::acceptor acceptor_;
+  asio::steady_timer retry_;
   const std::string token_;
   HttpHandlers handlers_;
   std::uint64_t refused_ = 0;

@@ -4,9 +4,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <ctime>
 #include <nlohmann/json.hpp>
 #include <thread>
 
@@ -27,7 +29,11 @@ std::uint16_t port_of(const HttpServer& server) {
 // A client that may say anything.
 class Connection {
  public:
-  explicit Connection(std::uint16_t port) : socket_(::socket(AF_INET, SOCK_STREAM, 0)) {
+  // `before`: called when the socket is there, and not connected yet.
+  explicit Connection(
+      std::uint16_t port, const std::function<void()>& before = [] {})
+      : socket_(::socket(AF_INET, SOCK_STREAM, 0)) {
+    before();
     const timeval patience{10, 0};
     ::setsockopt(socket_, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
     sockaddr_in address{};
@@ -278,6 +284,21 @@ TEST(ParseNode, NamesOfMembersAlone) {
     EXPECT_EQ(parsed.error().cause, Cause::kUsage);
     EXPECT_THAT(parsed.error().message, HasSubstr(fmt::format("\"{}\"", name)));
   }
+}
+
+// Nobody can be let in, so the queue of connections stays readable: that is no reason to spin.
+TEST_F(HttpTest, WithoutDescriptorsItWaitsForThem) {
+  rlimit usual{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &usual), 0);
+  const rlimit none{3, usual.rlim_max};
+  Connection late(port_, [&] { ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0); });
+  const std::clock_t before = std::clock();
+  std::this_thread::sleep_for(std::chrono::milliseconds(500));
+  const double busy_s = static_cast<double>(std::clock() - before) / CLOCKS_PER_SEC;
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &usual), 0);
+  EXPECT_LT(busy_s, 0.2);
+  late.say("GET /status HTTP/1.1\r\nX-Rubato-Token: secret\r\n\r\n");
+  EXPECT_THAT(late.hear(), HasSubstr("200 OK"));
 }
 
 }  // namespace
