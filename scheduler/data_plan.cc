@@ -37,15 +37,26 @@ void DataPlan::plan_next(const std::vector<std::uint32_t>& active) {
   plan.epoch = plans_.empty() ? 0 : plans_.back().epoch + 1;
   plan.first = plans_.empty() ? 0 : plans_.back().end;
   plan.workers = active;
-  const std::uint64_t largest_share = aggregate_ ? samples_ : ceil_div(samples_, active.size());
-  plan.end = plan.first + static_cast<Clock>(ceil_div(largest_share, batch_));
+  plan.end = plan.first + static_cast<Clock>(epoch_clocks(active.size()));
   if (steps_ > 0) {
     plan.end = std::min(plan.end, steps_);
     if (plan.end == steps_) end_ = plan.end;
   } else if (plan.epoch + 1 == epochs_) {
     end_ = plan.end;
   }
+  planned_samples_ += samples_in(static_cast<std::uint64_t>(plan.end - plan.first), active.size());
   plans_.push_back(std::move(plan));
+}
+
+std::uint64_t DataPlan::epoch_clocks(std::uint64_t workers) const {
+  return ceil_div(aggregate_ ? samples_ : ceil_div(samples_, workers), batch_);
+}
+
+std::uint64_t DataPlan::samples_in(std::uint64_t clocks, std::uint64_t workers) const {
+  const std::uint64_t most = clocks * batch_;  // of each share
+  if (aggregate_) return std::min(samples_, most);
+  const std::uint64_t size = samples_ / workers, longer = samples_ % workers;
+  return longer * std::min(size + 1, most) + (workers - longer) * std::min(size, most);
 }
 
 const EpochPlan& DataPlan::planned(Clock clock) const {
@@ -71,19 +82,18 @@ protocol::BatchRange DataPlan::batch(std::uint32_t rank, Clock clock) const {
 }
 
 std::uint64_t DataPlan::total_samples(std::uint64_t workers) const {
-  if (steps_ == 0) return epochs_ * samples_;
-  const auto steps = static_cast<std::uint64_t>(steps_);
-  const std::uint64_t epoch_clocks = ceil_div(aggregate_ ? samples_ : ceil_div(samples_, workers), batch_);
-  // The short batch at an epoch's end makes a whole epoch smaller than its clocks times the batch.
-  const std::uint64_t rest = (steps % epoch_clocks) * batch_ * (aggregate_ ? 1 : workers);
-  return steps / epoch_clocks * samples_ + std::min(rest, samples_);
+  if (end_ || workers == 0) return planned_samples_;
+  if (steps_ == 0) return planned_samples_ + (epochs_ - (plans_.empty() ? 0 : plans_.back().epoch + 1)) * samples_;
+  const auto left = static_cast<std::uint64_t>(steps_ - (plans_.empty() ? 0 : plans_.back().end));
+  const std::uint64_t epoch = epoch_clocks(workers);
+  return planned_samples_ + left / epoch * samples_ + samples_in(left % epoch, workers);
 }
 
 std::uint64_t DataPlan::samples_before(Clock clock) const {
   RUBATO_CHECK(aggregate_);
-  const std::uint64_t epoch_clocks = ceil_div(samples_, batch_);
+  const std::uint64_t epoch = ceil_div(samples_, batch_);
   const auto at = static_cast<std::uint64_t>(clock);
-  return at / epoch_clocks * samples_ + at % epoch_clocks * batch_;
+  return at / epoch * samples_ + at % epoch * batch_;
 }
 
 std::uint64_t DataPlan::samples_from(std::uint32_t rank, Clock clock) const {

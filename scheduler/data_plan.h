@@ -42,7 +42,7 @@ class DataPlan {
   // One past the job's last clock, once the last epoch is planned.
   [[nodiscard]] std::optional<Clock> end() const { return end_; }
 
-  // Samples that the whole job will take, if nobody dies; `workers` at the start.
+  // Samples of the whole job: of the epochs planned, and of those to come if `workers` share them.
   [[nodiscard]] std::uint64_t total_samples(std::uint64_t workers) const;
   [[nodiscard]] std::uint64_t epoch_samples() const { return samples_; }
   // Samples of all clocks before `clock`, aggregate only: there it is the same in every run.
@@ -57,12 +57,16 @@ class DataPlan {
   [[nodiscard]] const EpochPlan& planned(Clock clock) const;
   [[nodiscard]] protocol::BatchRange share(const EpochPlan& plan, std::uint32_t rank) const;
   void plan_next(const std::vector<std::uint32_t>& active);
+  // Clocks of a whole epoch that `workers` share, and the samples of its first `clocks`.
+  [[nodiscard]] std::uint64_t epoch_clocks(std::uint64_t workers) const;
+  [[nodiscard]] std::uint64_t samples_in(std::uint64_t clocks, std::uint64_t workers) const;
 
   bool aggregate_;
   std::uint64_t samples_, batch_, epochs_;
   std::uint32_t micro_batches_;
   Clock steps_;  // 0: epochs decide
   std::vector<EpochPlan> plans_;
+  std::uint64_t planned_samples_ = 0;  // of all plans so far
   std::optional<Clock> end_;
 };
 

@@ -134,6 +134,7 @@ class SchedulerCore final : public protocol::Core {
   };
   [[nodiscard]] nlohmann::ordered_json metric(TimeNs now, const std::string& event) const;
   [[nodiscard]] std::uint64_t samples_settled() const;
+  [[nodiscard]] std::uint64_t samples_total() const;
   [[nodiscard]] std::uint64_t updates_applied() const;
   void record_progress(TimeNs now, const protocol::Tick& tick, double rate);
   void record_epoch(TimeNs now, const EpochAccount& entry);

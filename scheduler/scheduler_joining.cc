@@ -103,9 +103,6 @@ void SchedulerCore::on_register(TimeNs now, const protocol::Envelope& from, cons
     manifest_hash_ = protocol::manifest_hash(manifest_);
     data_fingerprint_ = message.data_fingerprint;
     data_.emplace(job_.train, mode_.apply(), message.train_samples);
-    rate_.emplace(job_.optimizer, message.train_samples,
-                  data_->total_samples(static_cast<std::uint64_t>(job_.cluster.workers)),
-                  static_cast<std::uint64_t>(job_.train.batch));
   }
   say(now, Level::kDebug, fmt::format("{} joined: process {} on {}", from.from.name(), message.pid, message.host), out);
   if (evaluator_returns) welcome(member, out);
@@ -141,6 +138,8 @@ void SchedulerCore::advance_start(TimeNs now, Outbox& out) {
       clocks_.add(worker.node.rank, 0);
       policy_->joined(worker.node.rank, 0);
     });
+    rate_.emplace(job_.optimizer, data_->epoch_samples(), samples_total(),
+                  static_cast<std::uint64_t>(job_.train.batch));
     generation_ = 1;
     each(Role::kServer, [&](Member& server) { welcome(server, out); });
     say(now, Level::kInfo,

@@ -34,6 +34,13 @@ std::uint64_t SchedulerCore::samples_settled() const {
   return by_clock ? data_->samples_before(clocks_.min()) : total_.samples;
 }
 
+// What can be settled in all: no longer what was lost with dead workers.
+std::uint64_t SchedulerCore::samples_total() const {
+  if (!data_) return 0;
+  const auto asked_for = static_cast<std::uint64_t>(job_.cluster.workers);
+  return data_->total_samples(phase_ == Phase::kGathering ? asked_for : clocks_.size()) - samples_dropped_;
+}
+
 std::uint64_t SchedulerCore::updates_applied() const {
   const bool by_clock = mode_.apply() == Mode::Apply::kAggregate && !clocks_.empty();
   return by_clock ? static_cast<std::uint64_t>(clocks_.min()) : total_.steps;

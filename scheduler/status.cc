@@ -119,7 +119,7 @@ Json waiting_json(TimeNs now, TimeNs silence, const Member& member, const std::m
 
 Json SchedulerCore::status(TimeNs now) const {
   Json json;
-  const std::uint64_t total = data_ ? data_->total_samples(static_cast<std::uint64_t>(job_.cluster.workers)) : 0;
+  const std::uint64_t total = samples_total();
   const double rate = throughput_.per_second(now);
   json["mode"] = job_.consistency.mode;
   json["bound"] = mode_.bound == Mode::kUnbounded ? Json() : Json(mode_.bound);

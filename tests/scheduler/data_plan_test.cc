@@ -106,6 +106,37 @@ TEST(DataPlan, StepsEndTheJobWhateverTheEpochsAre) {
   }
 }
 
+// The total is told beforehand, also where steps end the job in the middle of an epoch of unequal shares.
+TEST(DataPlan, TheTotalIsWhatAllStepsTakeTogether) {
+  for (const std::uint32_t workers : {1u, 2u, 3u, 7u}) {
+    for (const Clock steps : {1, 4, 5, 9, 23}) {
+      SCOPED_TRACE(fmt::format("{} workers, {} steps", workers, steps));
+      DataPlan data(train_of(3, 1, steps), Mode::Apply::kOnArrival, 40);
+      const std::uint64_t told = data.total_samples(workers);
+      std::uint64_t samples = 0;
+      for (Clock clock = 0; clock < steps; ++clock) {
+        ASSERT_NE(data.epoch_of(clock, ranks(workers)), nullptr);
+        EXPECT_EQ(data.total_samples(workers), told);
+        for (std::uint32_t rank = 0; rank < workers; ++rank) samples += data.batch(rank, clock).count;
+      }
+      EXPECT_EQ(told, samples);
+    }
+  }
+}
+
+TEST(DataPlan, TheTotalFollowsWhoSharesTheEpochsToCome) {
+  DataPlan steps(train_of(5, 1, 8), Mode::Apply::kOnArrival, 20);
+  EXPECT_EQ(steps.total_samples(2), 80u);
+  EXPECT_EQ(steps.total_samples(1), 40u);
+  ASSERT_NE(steps.epoch_of(0, ranks(2)), nullptr);
+  EXPECT_EQ(steps.total_samples(1), 20u + 30u) << "two clocks are planned for two";
+  EXPECT_EQ(steps.total_samples(0), 20u) << "nobody is left to take the rest";
+
+  DataPlan epochs(train_of(5, 3), Mode::Apply::kOnArrival, 20);
+  ASSERT_NE(epochs.epoch_of(0, ranks(2)), nullptr);
+  EXPECT_EQ(epochs.total_samples(1), 60u) << "later epochs are dealt anew";
+}
+
 TEST(DataPlan, WhatIsLeftForAWorkerIsWhatItsStepsWouldTake) {
   DataPlan data(train_of(3, 3), Mode::Apply::kOnArrival, 20);
   const auto workers = ranks(3);

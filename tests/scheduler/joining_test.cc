@@ -110,6 +110,20 @@ TEST(Joining, WhoComesAfterTheBeginningIsRefused) {
   EXPECT_THAT(scheduler.refusal(worker_node(1)), Optional(HasSubstr("worker-1 comes too late")));
 }
 
+TEST(Joining, TheTotalIsThatOfThoseWhoBegin) {
+  Job job = job_of("asp", 3);
+  job.cluster.min_workers = 2;
+  job.train.steps = 10;
+  Scheduler scheduler(job);
+  const std::vector<NodeId> nodes = {server_node(0), worker_node(0), worker_node(2), evaluator_node(0)};
+  for (const NodeId node : nodes) scheduler.enroll(node);
+  EXPECT_EQ(scheduler.core.status(scheduler.now)["samples_total"], 260);  // epochs of 4 clocks, and 2 clocks of 30
+  scheduler.wake_at(scheduler.now + scheduler.timing.start_timeout);
+  for (const NodeId node : nodes) scheduler.receive(node, protocol::Ready{});
+  ASSERT_EQ(scheduler.core.phase(), Phase::kTraining);
+  EXPECT_EQ(scheduler.core.status(scheduler.now)["samples_total"], 200);  // two epochs of 5 clocks
+}
+
 TEST(Joining, ADeadWorkerDoesNotComeBackAndAnEvaluatorDoes) {
   Scheduler scheduler(job_of("asp"));
   scheduler.begin();

@@ -123,6 +123,27 @@ TEST(Death, WhatTheDeadWorkerHadInHandIsAccountedForByTheSeals) {
   expect(after_death(sealed(1, 1, 1), sealed(1, 2, 2)), 30, 0);
 }
 
+// Progress gets to its end, whoever dies on the way.
+TEST(Death, WhatIsLostIsNoLongerPartOfTheTotal) {
+  Job job = job_of("asp", 2);
+  job.train.steps = 0;
+  job.train.epochs = 2;
+  Scheduler scheduler(job);
+  scheduler.begin();
+  const auto figure = [&](const char* name) { return scheduler.core.status(scheduler.now)[name].get<int>(); };
+  EXPECT_EQ(figure("samples_total"), 200);
+  scheduler.tick(1, 0);
+  // Of its 50 samples of this epoch 10 are settled, 20 are in hand and 20 were never granted.
+  scheduler.core.member_exited(scheduler.now, worker_node(1), -9, scheduler.out);
+  EXPECT_EQ(figure("samples_total"), 180);
+  scheduler.receive(server_node(0), sealed(1, 1, 1));
+  EXPECT_EQ(figure("samples_total"), 170);
+  for (Clock clock = 0; clock < 15; ++clock) scheduler.tick(0, clock);
+  EXPECT_EQ(scheduler.core.phase(), Phase::kFinishing);
+  EXPECT_EQ(figure("samples_done"), 170);
+  EXPECT_EQ(figure("samples_total"), 170);
+}
+
 TEST(Death, SurvivorsAreGivenTheLeavesOfAnOpenClock) {
   Scheduler scheduler(job_of("bsp", 2));
   scheduler.begin();
