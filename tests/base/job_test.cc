@@ -235,6 +235,17 @@ TEST(Job, WrittenJobsNameEveryKeyAndSoDoesTheHelp) {
   }
 }
 
+// docs/job_file.md has the help as its last block, so it can name no key too few or too many.
+TEST(Job, ThePageOnJobFilesHasTheKeysOfTheProgram) {
+  std::ifstream file(RUBATO_JOB_DOC);
+  const std::string page((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  const std::string fence = "```\n";
+  const std::size_t end = page.rfind(fence);
+  ASSERT_NE(end, std::string::npos) << RUBATO_JOB_DOC;
+  const std::size_t begin = page.rfind(fence, end - 1) + fence.size();
+  EXPECT_EQ(page.substr(begin, end - begin), describe_job_keys()) << "paste the output of rubato-scheduler --keys";
+}
+
 TEST(Job, DefaultsAreInTheirOwnRanges) {
   Job job;
   for (const JobKey& key : job_keys(job)) {
