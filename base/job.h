@@ -4,7 +4,8 @@
 // out of range, with what is allowed. Every message is one line. write_job writes every key, so that a
 // resolved job file says all that a run depended on; its text is canonical, and parse_job(write_job(j))
 // is j. job_hash is the SHA-256 of all keys but those that cannot change a result: addresses, ports and
-// timeouts of [cluster], debug.trace, train.record, and where the data lies (its fingerprint says what it is).
+// timeouts of [cluster], evaluation.timeout_s, debug.trace, train.record, and where the data lies (its
+// fingerprint says what it is).
 //
 // The ranges and the help of each key are in base/job_schema.cc, the one table that all of this walks.
 //
@@ -103,6 +104,7 @@ struct EvaluationConfig {
   bool enabled = true;
   std::int64_t every_epochs = 1;  // and always at the end
   std::int64_t batch = 500;
+  double timeout_s = 600.0;  // of the last one, at least: 20 times the longest before it, if that is longer
   friend bool operator==(const EvaluationConfig&, const EvaluationConfig&) = default;
 };
 

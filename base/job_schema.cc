@@ -133,6 +133,8 @@ void add_rest(std::vector<JobKey>& keys, Job& job) {
        {"evaluation.enabled", &e.enabled, Anything{}, "run an evaluator beside the workers"},
        {"evaluation.every_epochs", &e.every_epochs, between(1, 1'000'000), "and always at the end"},
        {"evaluation.batch", &e.batch, between(1, 1 << 24), "samples at a time"},
+       unhashed(
+           {"evaluation.timeout_s", &e.timeout_s, above(0), "the last one may take so long, or 20 of those before"}),
        unhashed({"debug.trace", &d.trace, Anything{}, "write RUN/trace/*.jsonl for the protocol checker"}),
        {"debug.nonfinite_at", &d.nonfinite_at, at_least(-1), "worker 0 spoils its gradient of this clock; -1 never"},
        {"debug.slow_worker_ms", &d.slow_worker_ms, at_least(0), "worker 0 sleeps so long in every step"}});

@@ -108,6 +108,7 @@ struct Timing {
   TimeNs resend_after = 2 * kSecond;    // an unanswered request is sent again; doubled up to 8 times this
   TimeNs start_timeout = 30 * kSecond;  // for members that do not come
   TimeNs evict_after = 10 * kSecond;    // a worker that lives and does not move
+  TimeNs evaluation = 600 * kSecond;    // an evaluator that lives, in the job's last evaluation
 };
 [[nodiscard]] Timing timing_of(const Job& job);
 

@@ -10,6 +10,7 @@ Timing timing_of(const Job& job) {
   timing.resend_after = timing.lost_after;
   timing.start_timeout = ns(job.cluster.start_timeout_s);
   timing.evict_after = ns(job.consistency.evict_after_s);
+  timing.evaluation = ns(job.evaluation.timeout_s);
   return timing;
 }
 

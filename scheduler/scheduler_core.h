@@ -191,6 +191,7 @@ class SchedulerCore final : public protocol::Core {
   std::map<std::uint32_t, DeadWorker> dead_;
   Throughput throughput_;
   protocol::EvaluationDone last_evaluation_;
+  TimeNs longest_evaluation_ = 0;
   std::vector<nlohmann::ordered_json> metrics_;
 
   struct Event {

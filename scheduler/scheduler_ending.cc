@@ -33,6 +33,7 @@ void SchedulerCore::evaluate_next(TimeNs now, Outbox& out) {
     if (entry == nullptr) return;
     if (entry->final && phase_ != Phase::kFinishing) return;  // its last ticks are still on the way
     entry->evaluating = true;
+    entry->began = now;
   }
   entry->announced = now;
   out.send(evaluator->node, protocol::Evaluate{entry->id, entry->epoch, entry->clock, entry->final});
@@ -42,6 +43,7 @@ void SchedulerCore::on_evaluation_done(TimeNs now, const protocol::EvaluationDon
   SnapshotEntry* entry = snapshots_ ? snapshots_->evaluating() : nullptr;
   if (entry == nullptr || entry->id != message.snapshot) return;
   const SnapshotEntry done = *entry;
+  longest_evaluation_ = std::max(longest_evaluation_, now - done.began);
   last_evaluation_ = message;
   const bool final = done.final;
   record_evaluation(now, done, message);

@@ -38,10 +38,9 @@ void SchedulerCore::member_gone(TimeNs now, Member& member, MemberState state, c
   } else if (member.node.role == Role::kEvaluator) {
     member.state = state;
     if (SnapshotEntry* entry = snapshots_ ? snapshots_->evaluating() : nullptr) entry->evaluating = false;
-    // One that was killed or crashed is started again. One that says why it ends would end the same way again, and
-    // nobody else writes the final weights.
+    // One that was killed or crashed is started again. One that says why it ends would end the same way again.
     if (phase_ == Phase::kFinishing && code > 0 && code != static_cast<int>(Cause::kInternal))
-      end_job(now, exit_code, text + ": the final weights are not written", out);
+      end_job(now, exit_code, text + ": the final weights are not written and evaluated", out);
     else
       say(now, Level::kWarning, text + "; training goes on, evaluation waits for another one", out);
   } else if (phase_ == Phase::kGathering || phase_ == Phase::kInitializing) {
@@ -216,11 +215,24 @@ void SchedulerCore::check_silence(TimeNs now, Outbox& out) {
   }
 }
 
-// Somebody has to read the final snapshot.
+// Somebody has to read the final snapshot, and to come to an end with it.
 void SchedulerCore::check_evaluator(TimeNs now, Outbox& out) {
   const Member* evaluator = find(evaluator_node(0));
+  if (evaluator->state == MemberState::kReady) {
+    const SnapshotEntry* entry = snapshots_->evaluating();
+    // Twenty times the longest so far, if that is longer: a large test set is no dead evaluator.
+    if (entry == nullptr || now - entry->began <= std::max(timing_.evaluation, 20 * longest_evaluation_)) return;
+    end_job(now, static_cast<int>(Cause::kPeerLost),
+            fmt::format("{} lives and has not ended the evaluation of epoch {} for {:.1f} s: {} "
+                        "(evaluation.timeout_s gives it longer)",
+                        evaluator->node.name(), entry->epoch + 1, seconds(now - entry->began),
+                        entry->final ? "the final weights were written before it, if it could read them"
+                                     : "the final weights are not written"),
+            out);
+    return;
+  }
   const TimeNs waited = now - std::max(evaluator->heard, phase_since_);
-  if (evaluator->state == MemberState::kReady || waited < timing_.start_timeout) return;
+  if (waited < timing_.start_timeout) return;
   end_job(now, static_cast<int>(Cause::kPeerLost),
           fmt::format("{} is gone and has not come back for {:.1f} s: nobody reads the final weights",
                       evaluator->node.name(), seconds(waited)),

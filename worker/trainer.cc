@@ -118,10 +118,11 @@ Result<protocol::EvaluationDone> Trainer::evaluate(const EvaluateWeights& order)
   clock_ = order.order.clock;
   protocol::EvaluationDone done;
   done.snapshot = order.order.snapshot;
-  if (test_) RUBATO_TRY(evaluate_on(*model_, *test_, job_, *this, run_dir_, done));
+  // Before the evaluation: the weights are there, whatever becomes of that.
   if (order.order.final) {
     RUBATO_ASSIGN(done.weights_sha256, write_weights(manifest(), *table_, run_dir_));
   }
+  if (test_) RUBATO_TRY(evaluate_on(*model_, *test_, job_, *this, run_dir_, done));
   return done;
 }
 

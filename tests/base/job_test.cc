@@ -267,6 +267,7 @@ TEST(Job, TheHashCoversWhatCanChangeAResult) {
   EXPECT_EQ(hash_with([](Job& j) { j.cluster.bind = "10.0.0.1"; }), job_hash(job));
   EXPECT_EQ(hash_with([](Job& j) { j.cluster.http_port = 80; }), job_hash(job));
   EXPECT_EQ(hash_with([](Job& j) { j.cluster.lost_after_s = 9; }), job_hash(job));
+  EXPECT_EQ(hash_with([](Job& j) { j.evaluation.timeout_s = 9; }), job_hash(job));
   EXPECT_EQ(hash_with([](Job& j) { j.debug.trace = true; }), job_hash(job));
   EXPECT_EQ(hash_with([](Job& j) { j.data.train_inputs = "/elsewhere"; }), job_hash(job));
 }

@@ -239,6 +239,58 @@ TEST(Ending, AnAbortIsWrittenDownAndSaidToAll) {
     EXPECT_EQ(scheduler.sent<protocol::Finish>(node).front().exit_code, 130);
 }
 
+// Everybody lives on, up to that time or the job's end.
+void live_until(Scheduler& scheduler, TimeNs end) {
+  while (scheduler.now < end && scheduler.core.phase() != Phase::kOver) {
+    scheduler.wake_at(scheduler.now + scheduler.timing.heartbeat);
+    if (scheduler.core.phase() == Phase::kOver) return;
+    for (const NodeId node : scheduler.members()) scheduler.beat(node);
+  }
+}
+
+TEST(Ending, AnEvaluatorThatLivesAndDoesNotEndItsEvaluationEndsTheJob) {
+  Job job = job_of("asp", 1);
+  job.train.steps = 1;
+  Scheduler scheduler(job);
+  scheduler.begin();
+  scheduler.tick(0, 0);
+  scheduler.receive(server_node(0), taken(1));
+  ASSERT_THAT(scheduler.sent<protocol::Evaluate>(evaluator_node(0)), SizeIs(1));
+  const TimeNs limit = scheduler.now + scheduler.timing.evaluation;
+  live_until(scheduler, limit);
+  EXPECT_EQ(scheduler.core.phase(), Phase::kFinishing);
+  live_until(scheduler, limit + 2 * scheduler.timing.heartbeat);
+  ASSERT_EQ(scheduler.core.phase(), Phase::kOver);
+  EXPECT_EQ(scheduler.core.exit_code(), static_cast<int>(Cause::kPeerLost));
+  ASSERT_TRUE(scheduler.out.end.has_value());
+  EXPECT_THAT(scheduler.out.end->text, HasSubstr("evaluator-0 lives and has not ended the evaluation of epoch 1"));
+  EXPECT_THAT(scheduler.out.end->text, HasSubstr("evaluation.timeout_s"));
+}
+
+TEST(Ending, AnEvaluatorThatWasSlowBeforeIsGivenTheTimeItTakes) {
+  Job job = job_of("asp", 1);
+  job.train.steps = 0;
+  job.train.epochs = 2;
+  job.train.batch = 100;  // an epoch is one clock
+  job.evaluation.enabled = true;
+  Scheduler scheduler(job);
+  scheduler.begin();
+  scheduler.tick(0, 0, 100);
+  scheduler.tick(0, 1, 100);
+  ASSERT_EQ(scheduler.core.phase(), Phase::kFinishing);
+  scheduler.receive(server_node(0), taken(1));
+  scheduler.receive(server_node(0), taken(2));
+  const TimeNs slow = scheduler.timing.evaluation / 2;
+  live_until(scheduler, scheduler.now + slow);
+  protocol::EvaluationDone done;
+  done.snapshot = 1;
+  scheduler.receive(evaluator_node(0), done);
+  live_until(scheduler, scheduler.now + 19 * slow);
+  EXPECT_EQ(scheduler.core.phase(), Phase::kFinishing);
+  live_until(scheduler, scheduler.now + 2 * slow);
+  EXPECT_EQ(scheduler.core.phase(), Phase::kOver);
+}
+
 TEST(Ending, SnapshotsThatADrainCancelsMakeRoomForTheFinalOne) {
   Job job = job_of("asp", 2);
   job.train.steps = 0;

@@ -211,7 +211,7 @@ TEST_F(EvaluatorTest, EachSnapshotIsReadWithItsOwnWeights) {
 
 TEST_F(EvaluatorTest, AFileThatCannotBeWrittenIsSaid) {
   open(mlp_job(directory_));
-  for (const char* name : {"evaluation.txt", "final.safetensors"}) {
+  for (const char* name : {"final.safetensors", "evaluation.txt"}) {
     std::filesystem::create_directory(path(name));
     const ComputeReport report = evaluate(order(true));
     ASSERT_TRUE(std::holds_alternative<ComputeFailed>(report)) << name;
@@ -219,6 +219,7 @@ TEST_F(EvaluatorTest, AFileThatCannotBeWrittenIsSaid) {
     EXPECT_THAT(std::get<ComputeFailed>(report).error.message, HasSubstr(path(name)));
     std::filesystem::remove(path(name));
   }
+  EXPECT_TRUE(std::filesystem::exists(path("final.safetensors"))) << "the weights do not wait for an evaluation";
   EXPECT_EQ(done(order(true)).weights_sha256.size(), 64u);
 }
 
