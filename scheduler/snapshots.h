@@ -36,7 +36,7 @@ struct SnapshotEntry {
   std::set<std::uint32_t> known, taken;  // ranks of shards
   TimeNs announced = 0;                  // last time that it was said to the shards
   std::optional<Reached> reached;
-  TimeNs began = 0;                      // to be evaluated
+  TimeNs began = 0;  // to be evaluated
 };
 
 class Snapshots {

@@ -35,7 +35,7 @@ class Maker {
 
   void make_job() {
     const std::size_t index = seed_ % std::size(kModes);
-    const bool wide = seed_ / std::size(kModes) % 2 == 0;  // slices of 16 weights, or one of all
+    const bool wide = seed_ / std::size(kModes) % 2 == 0;  // slices of 16 weights, or as large as they may be
     const bool aggregate = index == 0;
     Job& job = scenario_.job;
     job.model.name = "quadratic";
@@ -52,8 +52,8 @@ class Maker {
     job.train.micro_batches = wide ? 4 : 5;
     job.train.batch = aggregate ? between(5, 12) : between(2, 5);
     job.train.seed = seed_;
-    const std::size_t slices = wide ? 3 : 1;
-    scenario_.group = fmt::format("{}-{}-slices", job.consistency.mode, slices);
+    const std::size_t slices = wide || job.cluster.servers > 1 ? 3 : 1;  // cut for the servers, at 16 weights
+    scenario_.group = fmt::format("{}-{}-slices-{}-leaves", job.consistency.mode, slices, job.train.micro_batches);
     std::ranges::replace(scenario_.group, ':', '-');
     scenario_.setting = trace_setting(job, 4, slices);
     scenario_.what =
