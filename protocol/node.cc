@@ -84,9 +84,10 @@ void Node::flush(TimeNs now, Hosted& hosted) {
   for (const auto& [node, address] : out.connects)
     if (Status status = connect(node, address); !status.ok())
       listener_.on_note(self, Level::kError, status.error().message);
+  // First, so that in the logs a reason stands before what its messages make others say.
+  for (const Outbox::Note& note : out.notes) listener_.on_note(self, note.level, note.text);
   for (Outbox::Outgoing& outgoing : out.messages) send(hosted, std::move(outgoing));
   for (const TraceEvent& event : out.traces) listener_.on_trace(now, self, event);
-  for (const Outbox::Note& note : out.notes) listener_.on_note(self, note.level, note.text);
   out.clear();
   if (out.end && !hosted.ended) {
     hosted.ended = true;

@@ -20,6 +20,7 @@ const char* phase_name(Phase phase, int exit_code) {
     case Phase::kFinishing:
       return "draining";
     case Phase::kOver:
+      if (exit_code == static_cast<int>(Cause::kInterrupted)) return "interrupted";
       return exit_code == 0 ? "finished" : "failed";
   }
   return "unknown";

@@ -55,6 +55,8 @@ class Lines(Quiet):
         self._shown = None
 
     def update(self, status: dict) -> None:
+        if status.get("state") in ("failed", "interrupted"):
+            return  # why, is said by others; how far it had come, by the lines before
         age = time.monotonic() - self._started
         phase = (status.get("state"), status.get("epoch"), tuple(status.get("missing") or ()))
         if age < self._next and phase == self._shown:

@@ -20,7 +20,7 @@ def headline(status: dict) -> str:
         return "starting" + (f", waiting for {missing}" if missing else "")
     parts = [] if state == "training" else [state]
     epoch, epochs, steps = status.get("epoch"), status.get("epochs"), status.get("steps")
-    if epoch is not None:
+    if epoch:  # they count from 1
         parts.append(f"epoch {epoch}/{epochs}" if epochs else f"epoch {epoch}")
     if steps and status.get("clock_min") is not None:
         parts.append(f"step {status['clock_min']}/{steps}")

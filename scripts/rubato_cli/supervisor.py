@@ -173,10 +173,9 @@ class Supervisor:
 
     def _drain(self) -> None:
         self._draining = True
-        self._progress.say(
-            "stopping: the workers finish their steps, the weights are evaluated and written; "
-            "Ctrl-C again kills the job"
-        )
+        begun = self.last_status.get("state") != "starting"
+        order = "the workers finish their steps, the weights are evaluated and written" if begun else "nothing has begun"
+        self._progress.say(f"stopping: {order}; Ctrl-C again kills the job")
         self._unsent.append(self._client.drain)
 
     def _abort(self) -> Verdict:

@@ -234,6 +234,7 @@ TEST(Ending, AnAbortIsWrittenDownAndSaidToAll) {
   ASSERT_THAT(lines, SizeIs(1));
   EXPECT_EQ(lines[0]["event"], "failed");
   EXPECT_EQ(lines[0]["exit_code"], 130);
+  EXPECT_EQ(scheduler.core.status(scheduler.now)["state"], "interrupted");
   EXPECT_EQ(lines[0]["reason"], "told to stop a second time");
   for (const NodeId node : scheduler.members())
     EXPECT_EQ(scheduler.sent<protocol::Finish>(node).front().exit_code, 130);

@@ -81,8 +81,8 @@ class Stopped(SystemCase):
                 clock = run.worker("worker-0")["clock"]
                 run.wait_for_clock("worker-0", clock + 50)
                 self.assertEqual(run.worker("worker-1")["state"], "evicted")
-                self.assertIn("warning: worker-1 was evicted; killing it", run.output)
-                self.assertNotIn("worker-1", run.pids())
+                run.wait_for_output("warning: worker-1 was evicted; killing it")
+                run.wait_until(lambda: "worker-1" not in run.pids(), "its end")
                 self.assert_ends(run, 0)
                 self.assertNotIn("SIGKILL", run.output)  # it was the launcher itself
 
@@ -150,6 +150,7 @@ class NotFinite(SystemCase):
             with self.subTest(mode):
                 run = self.start("quadratic", "--mode", mode, debug__nonfinite_at=5, consistency__nonfinite="stop")
                 self.assert_one_error(run, 6, "gradient of w", "worker-0", "clock 5")
+                self.assert_cause_comes_first(run, "scheduler: the gradient of w")
 
 
 if __name__ == "__main__":
