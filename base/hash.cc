@@ -1,6 +1,8 @@
 #include "base/hash.h"
 
 #include <openssl/evp.h>
+// The code itself, compiled for this machine: with wide vectors it is three times as fast as the library's.
+#define XXH_INLINE_ALL
 #include <xxhash.h>
 
 #include <array>

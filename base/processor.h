@@ -1,11 +1,11 @@
-// What this machine computes with, in words that are equal wherever the same instructions run.
+// What this machine computes with.
 #pragma once
 
 #include <string>
 
 namespace rubato {
 
-// "Intel(R) Xeon(R) Processor @ 2.90GHz, avx512f": its name, and the widest vectors that it has.
-[[nodiscard]] std::string processor_description();
+// "AMD EPYC 9R14 96-Core Processor", as the system has it.
+[[nodiscard]] std::string processor_name();
 
 }  // namespace rubato

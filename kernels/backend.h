@@ -151,7 +151,7 @@ class Device {
  public:
   virtual ~Device() = default;
 
-  // For people: "cpu, 2 threads, oneDNN 2.6.3".
+  // For people: "cpu, 2 threads, oneDNN 2.6.3, avx512_core".
   [[nodiscard]] virtual std::string description() const = 0;
 
   // Makes the calling thread the one that uses the device. Cheap; call it when a step starts.

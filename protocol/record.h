@@ -42,7 +42,7 @@ struct RecordHeader {
   std::uint32_t slices = 0;      // of the whole job ...
   std::uint64_t placement = 0;   // ... and how they are cut and placed (protocol/manifest.h)
   std::string processor;         // base/processor.h
-  std::string device;            // of a worker: library, version, threads
+  std::string device;            // of a worker: threads, library, version, instructions
 
   [[nodiscard]] NodeId node() const { return {static_cast<Role>(role), rank}; }
   [[nodiscard]] bool valid() const { return role <= static_cast<std::uint8_t>(Role::kEvaluator); }

@@ -44,7 +44,7 @@ Status Recorder::record(TimeNs now, const TraceEvent& event) {
 Status Recorder::placed(const TraceEvent& event) {
   slices_ = event.slice;
   return writer_.begin({static_cast<std::uint8_t>(node_.role), node_.rank, origin_.job_hash, origin_.data_fingerprint,
-                        slices_, event.placement, processor_description(), origin_.device});
+                        slices_, event.placement, processor_name(), origin_.device});
 }
 
 // One node of a step. Those of a worker that died may come when the step is written already.

@@ -17,14 +17,38 @@ constexpr std::size_t kHugePage = std::size_t{2} << 20;
 
 void unmap(void* data, std::size_t bytes) { ::munmap(data, bytes); }
 
+// What oneDNN makes kernels of: as much as the processor has, unless ONEDNN_MAX_CPU_ISA says less.
+const char* instructions() {
+  switch (dnnl::get_effective_cpu_isa()) {
+    case dnnl::cpu_isa::sse41:
+      return "sse41";
+    case dnnl::cpu_isa::avx:
+      return "avx";
+    case dnnl::cpu_isa::avx2:
+      return "avx2";
+    case dnnl::cpu_isa::avx2_vnni:
+      return "avx2_vnni";
+    case dnnl::cpu_isa::avx512_core:
+      return "avx512_core";
+    case dnnl::cpu_isa::avx512_core_vnni:
+      return "avx512_core_vnni";
+    case dnnl::cpu_isa::avx512_core_bf16:
+      return "avx512_core_bf16";
+    case dnnl::cpu_isa::avx512_core_amx:
+      return "avx512_core_amx";
+    default:
+      return "other instructions";
+  }
+}
+
 class CpuDevice final : public Device {
  public:
   explicit CpuDevice(int threads) { context_.threads = threads; }
 
   [[nodiscard]] std::string description() const override {
     const dnnl_version_t* version = dnnl_version();
-    return fmt::format("cpu, {} thread{}, oneDNN {}.{}.{}", context_.threads, context_.threads == 1 ? "" : "s",
-                       version->major, version->minor, version->patch);
+    return fmt::format("cpu, {} thread{}, oneDNN {}.{}.{}, {}", context_.threads, context_.threads == 1 ? "" : "s",
+                       version->major, version->minor, version->patch, instructions());
   }
 
   // OpenMP's number of threads belongs to the thread that asks; oneDNN reads it when it plans and when

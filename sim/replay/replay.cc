@@ -110,7 +110,7 @@ class Judge {
         verdict.text += fmt::format("\n  final weights: {:.3g} apart at most; weights_sha256 {}, recorded {}",
                                     distance(weights, run_dir_ + "/final.safetensors"), hash, expected);
       verdict.text += fmt::format("\n  recorded on {}; {}\n  replayed on {}; {}", record_.processor, record_.device,
-                                  processor_description(), device);
+                                  processor_name(), device);
     }
     verdict.text += fmt::format("\n  weights  {}", weights);
     return verdict;

@@ -3,16 +3,21 @@
 The times at which workers came to take turns are those of this machine in this moment: no two runs are alike.
 """
 
+import os
+import signal
 import subprocess
 import unittest
 
 import images
 from system_case import SystemCase, main
 
+DIFFERS = 12
+
 
 class Replay(SystemCase):
-    def replay(self, run):
-        return subprocess.run([self.build / "bin/sim_replay", run.run_dir], capture_output=True, text=True, timeout=100)
+    def replay(self, run, **environment):
+        return subprocess.run([self.build / "bin/sim_replay", run.run_dir], env=os.environ | environment,
+                              capture_output=True, text=True, timeout=100)
 
     def assert_identical(self, run) -> str:
         result = self.replay(run)
@@ -58,8 +63,36 @@ class Replay(SystemCase):
                 self.assert_ends(run, 0)
                 self.assert_identical(run)
 
+    def test_a_run_that_was_drained(self):
+        run = self.start("quadratic", "--mode", "asp", "--workers", 3, "--record", train__steps=100_000)
+        run.wait_for_clock("worker-1", 20)
+        run.launcher.send_signal(signal.SIGINT)
+        self.assert_ends(run, 130)
+        self.assert_identical(run)
+
+    def test_a_run_that_came_to_no_end(self):
+        """What there is of its record is replayed, and there are no weights to compare with."""
+        run = self.start("quadratic", "--mode", "asp", "--workers", 3, "--record", train__steps=3000)
+        run.wait_for_clock("worker-1", 200)
+        run.kill("server-0")
+        self.assert_ends(run, 5)
+        result = self.replay(run)
+        self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
+        self.assertRegex(result.stdout, r"\nidentical so far: \d+ steps, .*; the run left no final weights")
+
     def test_a_gradient_that_was_not_finite(self):
         self.assert_identical(self.train("quadratic", "--mode", "asp", "--record", debug__nonfinite_at=5))
+
+    def test_what_differs_is_named(self):
+        """Kernels for lesser instructions add in another order."""
+        found = images.write(self.folder / "images", train=400, test=50)
+        run = self.train("fashion_mlp", "--mode", "asp", "--workers", 4, "--record", train__batch=20, **found)
+        result = self.replay(run, ONEDNN_MAX_CPU_ISA="SSE41")
+        self.assertEqual(result.returncode, DIFFERS, result.stdout + result.stderr)
+        self.assertRegex(result.stdout, r"\ndifferent: the gradient of worker-\d for slice \d+ \(fc.*, on server-\d\) at "
+                                        r"clock \d+ is not the one that it pushed\n")
+        self.assertRegex(result.stdout, r"\n  final weights: \d.* apart at most; weights_sha256 ")
+        self.assertRegex(result.stdout, r"\n  replayed on .*, sse41\n")
 
     def test_another_job(self):
         run = self.train("quadratic", "--mode", "asp", "--workers", 4, "--record", train__steps=20)
