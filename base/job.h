@@ -103,6 +103,7 @@ struct WorkerConfig {
 struct EvaluationConfig {
   bool enabled = true;
   std::int64_t every_epochs = 1;  // and always at the end
+  std::int64_t per_epoch = 1;     // of those epochs
   std::int64_t batch = 500;
   double timeout_s = 600.0;  // of the last one, at least: 20 times the longest before it, if that is longer
   friend bool operator==(const EvaluationConfig&, const EvaluationConfig&) = default;

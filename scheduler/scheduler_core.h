@@ -89,7 +89,7 @@ class SchedulerCore final : public protocol::Core {
   void grant(TimeNs now, Member& worker, protocol::Outbox& out);
   [[nodiscard]] std::optional<protocol::StepGrant> make_grant(TimeNs now, const Member& worker, protocol::Outbox& out);
   void announce_snapshots(TimeNs now, protocol::Outbox& out);
-  void announce_snapshot(TimeNs now, const EpochPlan& plan, protocol::Outbox& out);
+  void announce_snapshot(TimeNs now, const EpochPlan& plan, Clock clock, protocol::Outbox& out);
   void close_epochs(TimeNs now, protocol::Outbox& out);
   void send_grants(const Member& worker, protocol::Outbox& out) const;
   [[nodiscard]] std::vector<std::uint32_t> active_ranks() const;
@@ -130,7 +130,7 @@ class SchedulerCore final : public protocol::Core {
   struct EpochAccount {
     EpochPlan plan;
     Account account;
-    bool announced = false;  // the snapshot at its end, or that there is none
+    Clock announced = 0;  // of its evaluations, those that are, or that will not be
   };
   [[nodiscard]] nlohmann::ordered_json metric(TimeNs now, const std::string& event) const;
   [[nodiscard]] std::uint64_t samples_settled() const;

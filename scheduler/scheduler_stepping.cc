@@ -190,30 +190,37 @@ void SchedulerCore::send_grants(const Member& worker, Outbox& out) const {
   out.send(worker.node, std::move(message));
 }
 
-// The snapshot at an epoch's end is announced when the slowest worker reaches the epoch: early enough,
-// since the shards' floors follow the slowest, and however far ahead the others are.
+// A snapshot is announced when the slowest worker reaches the clock of the one before: early enough, since
+// the shards' floors follow the slowest, and however far ahead the others are.
 void SchedulerCore::announce_snapshots(TimeNs now, Outbox& out) {
+  const auto parts = static_cast<Clock>(std::max<std::int64_t>(job_.evaluation.per_epoch, 1));
   for (auto& [epoch, entry] : epochs_) {
-    if (entry.plan.first > clocks_.min()) return;
-    if (!std::exchange(entry.announced, true)) announce_snapshot(now, entry.plan, out);
+    const auto end_of = [&, &plan = entry.plan](Clock part) {
+      return plan.first + (plan.end - plan.first) * part / parts;
+    };
+    for (; entry.announced < parts && end_of(entry.announced) <= clocks_.min(); ++entry.announced)
+      if (end_of(entry.announced + 1) > end_of(entry.announced))  // else the epoch has fewer clocks than parts
+        announce_snapshot(now, entry.plan, end_of(entry.announced + 1), out);
+    if (entry.announced < parts) return;
   }
 }
 
-void SchedulerCore::announce_snapshot(TimeNs now, const EpochPlan& plan, Outbox& out) {
-  const bool final = data_->end() && plan.end == *data_->end();
+void SchedulerCore::announce_snapshot(TimeNs now, const EpochPlan& plan, Clock clock, Outbox& out) {
+  const bool final = data_->end() && clock == *data_->end();
   const auto every = static_cast<std::uint64_t>(std::max<std::int64_t>(job_.evaluation.every_epochs, 1));
   const bool due = job_.evaluation.enabled && (plan.epoch + 1) % every == 0;
   if (!final && !due) return;
   if (!final && snapshots_->full()) {
     // Shards hold a bounded number of snapshots; an evaluator that is slower than the epochs leaves some out.
-    say(now, Level::kInfo, fmt::format("epoch {} is not evaluated: the evaluator is behind", plan.epoch + 1), out);
+    say(now, Level::kInfo,
+        fmt::format("epoch {} is not evaluated at clock {}: the evaluator is behind", plan.epoch + 1, clock), out);
     auto line = metric(now, "evaluation_skipped");
     line["epoch"] = plan.epoch + 1;
-    line["clock"] = plan.end;
+    line["clock"] = clock;
     metrics_.push_back(std::move(line));
     return;
   }
-  const SnapshotEntry& entry = snapshots_->announce(plan.end, plan.epoch, final, now);
+  const SnapshotEntry& entry = snapshots_->announce(clock, plan.epoch, final, now);
   to_servers(protocol::Snapshot{entry.id, entry.clock}, out);
 }
 

@@ -195,5 +195,39 @@ TEST(Metrics, FinalHasAgesWorkersAndTheMatrix) {
   EXPECT_NEAR(line["wait_share"].get<double>(), 0.024 / 0.75, 1e-6);
 }
 
+// ---- evaluations in between ---------------------------------------------------------------------------
+
+// Clocks of the snapshots that shards were told of while one worker goes through its epochs of 5 clocks.
+std::vector<Clock> snapshots_of(std::int64_t per_epoch, std::int64_t every_epochs = 1) {
+  Job job = job_of("asp", 1);
+  job.train.steps = 0;
+  job.train.epochs = 2;
+  job.train.batch = 20;
+  job.evaluation = {.enabled = true, .every_epochs = every_epochs, .per_epoch = per_epoch};
+  Scheduler scheduler(job);
+  std::vector<Clock> found;
+  const auto collect = [&] {
+    for (const auto& message : scheduler.sent<protocol::Snapshot>(server_node(0))) found.push_back(message.clock);
+  };
+  scheduler.begin();
+  collect();
+  for (Clock clock = 0; clock < 10; ++clock) {
+    scheduler.tick(0, clock);
+    collect();
+  }
+  return found;
+}
+
+TEST(Evaluations, LieEvenlyInTheEpochsThatHaveThem) {
+  using testing::ElementsAre;
+  EXPECT_THAT(snapshots_of(1), ElementsAre(5, 10));
+  EXPECT_THAT(snapshots_of(2), ElementsAre(2, 5, 7, 10));
+  EXPECT_THAT(snapshots_of(2, 2), ElementsAre(7, 10));
+}
+
+TEST(Evaluations, AreNoMoreThanTheClocksOfAnEpoch) {
+  EXPECT_THAT(snapshots_of(1000), testing::ElementsAre(1, 2, 3, 4, 5, 6, 10)) << "the ledger is full at 6";
+}
+
 }  // namespace
 }  // namespace rubato::scheduler
