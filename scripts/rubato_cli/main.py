@@ -6,6 +6,8 @@ import re
 import sys
 from pathlib import Path
 
+from rubato_lab.commands import add_commands
+
 from .failure import ExitCode, Failure
 from .status import status
 from .train import train
@@ -16,6 +18,8 @@ EPILOG = """\
 examples:
   scripts/rubato train jobs/fashion_cnn.toml
   scripts/rubato status
+  scripts/rubato compare jobs/fashion_mlp.toml --modes bsp,ssp:4,asp --workers 8 --stragglers none,persistent:4x
+  scripts/rubato explain runs/fashion_cnn-20250101-120000
   scripts/rubato train --help
 """
 
@@ -86,6 +90,7 @@ def parse(words: list[str]) -> argparse.Namespace:
     command.add_argument("--json", action="store_true", help="as JSON")
     command.add_argument("--watch", action="store_true", help="again every second, until Ctrl-C or the end")
     command.set_defaults(run=status)
+    add_commands(commands, str(REPOSITORY / "build"))
     if not words:
         parser.print_help()
         raise Failure("which command?", ExitCode.USAGE)
@@ -100,7 +105,7 @@ def parse(words: list[str]) -> argparse.Namespace:
 
 def refuse_unknown_command(word: str, commands) -> None:
     if not word.startswith("-") and word not in commands:
-        known = " and ".join(commands)
+        known = ", ".join(commands)
         raise Failure(f'unknown command "{word}"{did_you_mean(word, commands)} (there are {known})', ExitCode.USAGE)
 
 

@@ -1,0 +1,100 @@
+"""The command `compare`: one job under several modes, bounds and kinds of stragglers; a table and a report."""
+
+import os
+import sys
+from pathlib import Path
+
+from rubato_cli import text
+from rubato_cli.failure import ExitCode, Failure
+from rubato_cli.stop_requests import StopRequests
+
+from . import comparison_table
+from .campaign import Campaign, Outcome
+from .comparison import Comparison
+from .files import write_whole
+from .grid import Grid, parse_grid_key, split_list
+from .grid_progress import GridProgress
+from .report import write_report
+from .run_cache import RunCache
+from .run_figures import job_value, read_job
+from .run_kind import Real, Simulated
+from .runs_csv import runs_csv
+from .tensorboard_export import write_tensorboard
+
+EVALUATIONS_PER_EPOCH = 4
+
+
+def compare(arguments) -> int:
+    grid = grid_of(arguments)
+    build_dir = Path(arguments.build_dir)
+    kind = Real(build_dir) if arguments.real else Simulated(build_dir)
+    folder = Path(arguments.out or Path("runs") / f"compare-{Path(arguments.job).stem}")
+    jobs = 1 if arguments.real else max(1, arguments.jobs or os.cpu_count() or 1)
+    progress = GridProgress()
+    with StopRequests() as stop:
+        campaign = Campaign(kind, Path(arguments.job), common_settings(arguments), RunCache(folder / "runs"), stop)
+        try:
+            outcomes = campaign.run(grid.cells(), jobs, arguments.fail_fast, progress)
+        finally:
+            progress.close()
+        comparison = Comparison(outcomes, arguments.target, arguments.real, has_a_core_each(outcomes, arguments.real))
+        for line in ["", *comparison_table.lines(comparison), ""]:
+            progress.say(line)
+        for line in write_outputs(comparison, folder, Path(arguments.job)):
+            progress.say(line)
+    failed = sum(bool(outcome.failure) for outcome in outcomes)
+    if failed:
+        raise Failure(f"{failed} of {len(outcomes)} runs failed; the same command tries them again", ExitCode.INTERNAL)
+    return 0
+
+
+def grid_of(arguments) -> Grid:
+    if arguments.seeds < 1:
+        raise Failure(f"--seeds must be at least 1 and is {arguments.seeds}")
+    keys = tuple(parse_grid_key(entry) for entry in arguments.grid)
+    if len({key for key, _ in keys}) < len(keys):
+        raise Failure("--grid: a key comes twice")
+    return Grid(split_list(arguments.modes, "--modes"), split_list(arguments.stragglers, "--stragglers"),
+                arguments.seeds, arguments.seed, keys)
+
+
+def common_settings(arguments) -> dict[str, str]:
+    """What all runs share; the named flags win over --set, as in `train`."""
+    settings = {}
+    for setting in arguments.set:
+        key, equals, value = setting.partition("=")
+        if not equals:
+            raise Failure(f"--set wants KEY=VALUE and was given {setting!r}")
+        settings[key] = value
+    for key, value in (("cluster.workers", arguments.workers), ("cluster.servers", arguments.servers)):
+        if value is not None:
+            settings[key] = str(value)
+    if not arguments.real:
+        # A curve wants points. Simulated evaluations cost no virtual time; real ones would take a processor.
+        settings.setdefault("evaluation.per_epoch", str(EVALUATIONS_PER_EPOCH))
+    return settings
+
+
+def has_a_core_each(outcomes: list[Outcome], is_real: bool) -> bool:
+    """Virtual time does not care for cores."""
+    done = next((outcome for outcome in outcomes if not outcome.failure), None)
+    if not is_real or done is None:
+        return True
+    job = read_job(done.run_dir)
+    return job_value(job, "cluster.workers", 1) + job_value(job, "cluster.servers", 1) <= (os.cpu_count() or 1)
+
+
+def write_outputs(comparison: Comparison, folder: Path, job: Path) -> list[str]:
+    """Everything but the runs; returns lines that say where it is."""
+    if not any(group.runs for group in comparison.groups):
+        raise Failure("every run failed, so there is nothing to report")
+    command = "scripts/rubato " + " ".join(sys.argv[1:])
+    report = write_report(comparison, folder, job, command)
+    write_whole(folder / "RUNS.csv", runs_csv(comparison))
+    events = write_tensorboard(comparison, folder / "tensorboard")
+    return [
+        f"  report       {report}",
+        f"  figures      {folder / 'figures'}",
+        f"  every run    {folder / 'RUNS.csv'}",
+        f"  tensorboard  {folder / 'tensorboard'} ({text.count(events)} runs; tensorboard --logdir ...)",
+    ]

@@ -1,0 +1,93 @@
+"""The comparison as a table: cells of words, for the terminal, for the page and for RUNS.csv."""
+
+from rubato_cli import text
+from rubato_cli.tables import table
+
+from . import ages
+from .comparison import Comparison, Group
+
+HEADINGS = ["stragglers", "mode", "time to target", "updates to target", "final {final}", "least..most", "age mean",
+            "age p99", "waited", "samples/s", "vs bsp"]
+
+
+def rows(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
+    """Headings and a row for each mode under each kind of stragglers, in the order asked for."""
+    headings = [heading.format(final="accuracy" if comparison.is_accuracy else "loss") for heading in HEADINGS]
+    found = [_row(comparison, group) for stragglers in comparison.stragglers for group in comparison.best(stragglers)]
+    keys = [key for key, _ in comparison.groups[0].point]
+    if keys:
+        headings[2:2] = keys
+        best = [group for stragglers in comparison.stragglers for group in comparison.best(stragglers)]
+        for row, group in zip(found, best):
+            row[2:2] = [value for _, value in group.point]
+    return headings, found
+
+
+def lines(comparison: Comparison) -> list[str]:
+    headings, found = rows(comparison)
+    said = table(headings, found) + [""] + notes(comparison)
+    for outcome in comparison.outcomes:
+        if outcome.failure:
+            said.append(f"failed: {outcome.cell.words}: {outcome.failure}")
+    return said
+
+
+def notes(comparison: Comparison) -> list[str]:
+    """What has to be known to read the table."""
+    said = []
+    if comparison.target:
+        said.append(f"target: {comparison.target.words} ({comparison.target.origin})")
+    else:
+        said.append("target: none, since no run was evaluated")
+    seeds = max(len(group.outcomes) for group in comparison.groups)
+    said.append(f"means over {text.plural(seeds, 'seed')}; time counts from the first grant; between two evaluations "
+                "the way is taken as straight")
+    said.append("an update is one change of the weights: in bsp by all workers' batch together, on arrival by one "
+                "worker's batch of that size")
+    if comparison.groups[0].point:
+        said.append("of the grid, the best point for each mode and kind of stragglers, by final "
+                    + ("accuracy" if comparison.is_accuracy else "loss"))
+    if not comparison.is_real:
+        said.append("simulated: time is virtual, gradients are real")
+    elif not comparison.comparable:
+        said.append("NOT COMPARABLE IN TIME (*): there are more workers and servers than processors")
+    return said
+
+
+def _row(comparison: Comparison, group: Group) -> list[str]:
+    start = [group.stragglers, group.mode]
+    if not group.runs:
+        return start + [f"failed ({len(group.failures)})"] + [text.MISSING] * (len(HEADINGS) - 3)
+    mark = "" if comparison.comparable else "*"
+    limit = " or less" if comparison.is_upper_limit(group) else ""
+    histogram = group.ages
+    spread = comparison.final_spread(group)
+    figure = (lambda value: text.percent(value, 2)) if comparison.is_accuracy else (lambda value: text.fixed(value, 4))
+    final = figure(comparison.final(group)) if spread else "diverged"
+    if spread and group.diverged:
+        final += f" ({group.diverged} diverged)"
+    return start + [
+        _to_target(comparison, group, mark + limit),
+        text.count(comparison.updates_to_target(group)) + limit,
+        final,
+        f"{figure(spread[0])}..{figure(spread[1])}" if spread else text.MISSING,
+        text.fixed(ages.mean(histogram), 1),
+        text.count(ages.quantile(histogram, 0.99)),
+        text.percent(group.wait_share),
+        text.count(group.samples_per_s) + mark,
+        _times(comparison.speed_up(group), mark),
+    ]
+
+
+def _to_target(comparison: Comparison, group: Group, mark: str) -> str:
+    if comparison.target is None:
+        return text.MISSING
+    there, seeds = comparison.seeds_there(group), len(group.outcomes)
+    if there == 0:
+        return "never"
+    said = text.duration(comparison.time_to_target(group)) + mark
+    return said if there == seeds else f"{said} ({there} of {seeds})"
+
+
+def _times(factor: float | None, mark: str) -> str:
+    return text.MISSING if factor is None else f"{factor:.2f}x{mark}"

@@ -1,0 +1,47 @@
+"""The command `explain`: what held a run back, with figures, and what to try."""
+
+import json
+from pathlib import Path
+
+from rubato_cli import text
+from rubato_cli.failure import Failure
+
+from . import ages
+from .findings import Finding, Run, find
+from .run_figures import RunFigures, read_job
+
+
+def explain(arguments) -> int:
+    run_dir = Path(arguments.run_dir)
+    if not run_dir.is_dir():
+        raise Failure(f"there is no run directory {run_dir}")
+    run = Run(RunFigures.read(run_dir), read_job(run_dir))
+    findings = find(run)
+    if arguments.json:
+        print(json.dumps([vars(finding) for finding in findings], indent=2))
+    else:
+        print("\n".join(lines(run_dir, run, findings)))
+    return 0
+
+
+def lines(run_dir: Path, run: Run, findings: list[Finding]) -> list[str]:
+    said = [f"{run_dir}: {_headline(run)}", ""]
+    for number, finding in enumerate(findings, 1):
+        said += [f"{number}. {finding.what}", f"   {finding.figures}", f"   try: {finding.advice}", ""]
+    if not findings:
+        said += ["nothing stands out", ""]
+    return said[:-1]
+
+
+def _headline(run: Run) -> str:
+    final, metrics = run.final, run.metrics
+    parts = [run.mode, f"{metrics.start.get('workers', '?')} workers"]
+    if final.get("test_accuracy") is not None:
+        parts.append(f"test accuracy {text.percent(final['test_accuracy'], 2)}")
+    if final.get("train_s") is not None:
+        parts.append(f"{text.duration(final['train_s'])} of training")
+    if metrics.ages:
+        parts.append(f"mean age {ages.mean(metrics.ages):.1f}")
+    if final.get("wait_share") is not None:
+        parts.append(f"{text.percent(final['wait_share'])} waited")
+    return ", ".join(parts)

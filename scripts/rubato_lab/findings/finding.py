@@ -1,0 +1,48 @@
+"""A finding, and the run that finders look at."""
+
+from dataclasses import dataclass
+
+from ..run_figures import RunFigures, job_value
+
+
+@dataclass(frozen=True)
+class Finding:
+    """`key` names the kind for programs; `what`, `figures` and `advice` are sentences."""
+
+    key: str
+    what: str
+    figures: str
+    advice: str
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run's metrics and its resolved job."""
+
+    metrics: RunFigures
+    job: dict
+
+    def setting(self, key: str, default=None):
+        return job_value(self.job, key, default)
+
+    @property
+    def mode(self) -> str:
+        return self.metrics.start.get("mode") or self.setting("consistency.mode", "")
+
+    @property
+    def kind(self) -> str:
+        """`ssp` of `ssp:4`."""
+        return self.mode.split(":")[0]
+
+    @property
+    def final(self) -> dict:
+        return self.metrics.final
+
+    @property
+    def worker_time_s(self) -> float:
+        return sum(worker["time_s"] for worker in self.metrics.workers)
+
+    def share_of_time(self, field: str) -> float:
+        """Of all workers' time, the part in one of the fields of `workers`."""
+        total = self.worker_time_s
+        return sum(worker[field] for worker in self.metrics.workers) / total if total else 0.0

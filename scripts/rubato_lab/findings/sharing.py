@@ -1,0 +1,31 @@
+"""Workers that trained on very different numbers of samples."""
+
+from rubato_cli import text
+
+from .finding import Finding, Run
+
+UNEVEN = 1.25
+
+
+def uneven(run: Run) -> list[Finding]:
+    workers = run.metrics.workers
+    if len(workers) < 2:
+        return []
+    most = max(workers, key=lambda worker: worker["samples"])
+    least = min(workers, key=lambda worker: worker["samples"])
+    if most["samples"] <= UNEVEN * max(1, least["samples"]):
+        return []
+    figures = (f"{most['worker']} had {text.count(most['samples'])}, {least['worker']} {text.count(least['samples'])}")
+    leaves = run.setting("train.micro_batches", 1)
+    if run.kind == "bsp" and leaves % len(workers) != 0:
+        advice = (f"train.micro_batches={leaves} does not divide among {len(workers)} workers, and everybody waits for who has "
+                  f"most: a power of two of workers, or more micro-batches")
+    elif run.setting("data.shards") == "leased":
+        advice = ("leases are sized by speed, so this shows how far speeds differ; if data differs from place to place, "
+                  "data.shards=static treats all of it alike")
+    else:
+        advice = "a worker was lost, or came late: see worker_lost in metrics.jsonl"
+    return [Finding("uneven", "workers had very different shares of the samples", figures, advice)]
+
+
+SHARING = [uneven]

@@ -1,0 +1,86 @@
+"""Ages above what rate and momentum bear, and bounds that do nothing.
+
+Two rules of thumb, both stated with what they rest on, for no single run can show what another rate would have done:
+
+- Gradients of mean age a act like momentum 1 - 1/(1 + a) that nobody asked for (Mitliagkas, Zhang, Hadjis, Re,
+  "Asynchrony begets momentum", Allerton 2016: with M workers, age M - 1, it is 1 - 1/M). An explicit momentum m lets a
+  gradient reach 1/(1 - m) times as far, its age 1 + a times; together they are a momentum of 1 - (1 - m)/(1 + a).
+  Beyond about 0.95 the iterates swing. Lowering m to 1 - (1 - m)(1 + a) gives back what was asked for, where that is
+  above 0.
+- A rate tuned without staleness should be divided by the age (Zhang, Gupta, Lian, Liu, "Staleness-aware async-SGD for
+  distributed deep learning", IJCAI 2016).
+"""
+
+from .. import ages
+from .finding import Finding, Run
+
+MOMENTUM_MAX = 0.95
+AGE_MIN = 1.0  # below one update of age, nothing is said
+AGE_PLAIN_SGD = 4.0  # without momentum of its own, a rule bears some
+TAIL_TIMES, TAIL_MIN = 8, 32
+
+MITLIAGKAS = "Mitliagkas et al. 2016"
+ZHANG = "Zhang et al. 2016"
+
+
+def too_old(run: Run) -> list[Finding]:
+    age = ages.mean(run.metrics.ages) or 0.0
+    rule, rate = run.setting("optimizer.name", "sgd"), run.setting("optimizer.rate", 0.0)
+    momentum = run.setting("optimizer.momentum", 0.0) if rule in ("momentum", "nesterov") else 0.0
+    if rule in ("adam", "adamw"):
+        momentum = run.setting("optimizer.beta1", 0.9)
+    implied = 1 - (1 - momentum) / (1 + age)
+    if age < AGE_MIN or (implied <= MOMENTUM_MAX if momentum else age < AGE_PLAIN_SGD):
+        return []
+    figures = (f"mean age {age:.1f} updates, the 99th percentile {ages.quantile(run.metrics.ages, 0.99)}; with "
+               f"{rule} at rate {rate:g}" + (f" and momentum {momentum:g}" if momentum else "")
+               + f" that acts like momentum {implied:.3f} ({MITLIAGKAS})")
+    advice = f"optimizer.rate={_round(rate / (1 + age))}: the rate over the age ({ZHANG})"
+    if rule in ("momentum", "nesterov"):
+        advice = f"optimizer.momentum={max(0.0, 1 - (1 - momentum) * (1 + age)):.2f}, or " + advice
+    return [Finding("age", "gradients were older than this rate and momentum bear", figures,
+                    advice + "; fewer workers, or bsp, make ages smaller")]
+
+
+def long_tail(run: Run) -> list[Finding]:
+    histogram = run.metrics.ages
+    median, late = ages.quantile(histogram, 0.5) or 0, ages.quantile(histogram, 0.99) or 0
+    if late < TAIL_MIN or late < TAIL_TIMES * max(1, median):
+        return []
+    return [Finding("age_tail", "a few gradients were very old",
+                    f"half of all pushes had an age of at most {median}, one in a hundred {late} or more, the oldest "
+                    f"{max(histogram)}",
+                    "a bound (consistency.mode=ssp:S), or a look at the worker whose age_mean is the largest: "
+                    f"{_oldest(run)}")]
+
+
+def loose_bound(run: Run) -> list[Finding]:
+    bound, reached = _bound(run.mode), run.final.get("staleness_max")
+    if bound is None or reached is None or reached >= bound:
+        return []
+    return [Finding("bound_never_binds", "the bound never held anybody back",
+                    f"{run.mode} allows a staleness of {bound}, and no step had more than {reached}",
+                    f"it ran as asp would; a bound of {max(0, reached - 1)} or less would do something")]
+
+
+def _bound(mode: str) -> int | None:
+    """The largest staleness that ssp:S or dssp:LO..HI allows; none for other modes, and none to speak of for 0."""
+    kind, _, numbers = mode.partition(":")
+    if kind not in ("ssp", "dssp"):
+        return None
+    try:
+        return int(numbers.rpartition("..")[2]) or None
+    except ValueError:
+        return None
+
+
+def _oldest(run: Run) -> str:
+    worker = max(run.metrics.workers, key=lambda entry: entry["age_mean"], default=None)
+    return f"{worker['worker']} with {worker['age_mean']:.1f}" if worker else "unknown"
+
+
+def _round(rate: float) -> str:
+    return f"{rate:.2g}"
+
+
+STALENESS = [too_old, long_tail, loose_bound]

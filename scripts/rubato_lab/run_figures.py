@@ -1,0 +1,123 @@
+"""What RUN/metrics.jsonl says of a run, in a form that can be compared (docs/metrics.md has the fields)."""
+
+import json
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rubato_cli.failure import ExitCode, Failure
+
+
+@dataclass(frozen=True)
+class Point:
+    """Somewhere in a run: seconds since training began, updates and samples so far, and a figure."""
+
+    time_s: float
+    updates: int
+    samples: int
+    value: float
+
+
+@dataclass(frozen=True)
+class Wait:
+    worker: str
+    culprit: str
+    from_s: float  # since training began
+    to_s: float
+
+
+@dataclass
+class RunFigures:
+    """`lines` are all of them, `final` the last of a job that ended in order, or empty."""
+
+    lines: list[dict]
+    start: dict = field(default_factory=dict)
+    final: dict = field(default_factory=dict)
+
+    @staticmethod
+    def read(run_dir: Path) -> "RunFigures":
+        path = run_dir / "metrics.jsonl"
+        try:
+            lines = [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
+        except OSError as error:
+            raise Failure(f"cannot read {path}: {error.strerror}", ExitCode.DATA) from error
+        except ValueError as error:
+            raise Failure(f"{path} has a line that is no JSON: {error}", ExitCode.DATA) from error
+        return RunFigures.of(lines)
+
+    @staticmethod
+    def of(lines: list[dict]) -> "RunFigures":
+        figures = RunFigures(lines)
+        figures.start = next(figures.all("start"), {})
+        figures.final = next(figures.all("final"), {})
+        return figures
+
+    def all(self, *events: str):
+        return (line for line in self.lines if line.get("event") in events)
+
+    def curve(self, name: str, *events: str) -> list[Point]:
+        """A figure in the order of these events. Where it is null, as after a divergence, there is no point."""
+        began = self.start.get("time_s", 0.0)
+        return [Point(line.get("reached_s", line["time_s"]) - began, line["updates"], line["samples_settled"], line[name])
+                for line in self.all(*events)
+                if line.get(name) is not None and "updates" in line]
+
+    @property
+    def accuracy(self) -> list[Point]:
+        return self.curve("test_accuracy", "evaluation", "final")
+
+    @property
+    def test_loss(self) -> list[Point]:
+        return self.curve("test_loss", "evaluation", "final")
+
+    @property
+    def train_loss(self) -> list[Point]:
+        return self.curve("train_loss", "progress")
+
+    @property
+    def ages(self) -> dict[int, int]:
+        return {age: count for age, count in self.final.get("ages", [])}
+
+    @property
+    def workers(self) -> list[dict]:
+        return self.final.get("workers", [])
+
+    @property
+    def worker_names(self) -> list[str]:
+        return [worker["worker"] for worker in self.workers]
+
+    @property
+    def waits(self) -> list[Wait]:
+        began = self.start.get("time_s", 0.0)
+        return [Wait(line["worker"], line["for"], line["from_s"] - began, line["to_s"] - began)
+                for line in self.all("wait")]
+
+    @property
+    def wait_matrix(self) -> dict[tuple[str, str], float]:
+        return {(waiting, culprit): seconds for waiting, culprit, seconds in self.final.get("waits", [])}
+
+    @property
+    def diverged(self) -> bool:
+        """An evaluated job whose loss is no number any more."""
+        asked = [line for line in self.all("evaluation", "final") if "test_loss" in line]
+        evaluated = any(line["test_loss"] is not None for line in asked)
+        lost = asked and asked[-1]["test_loss"] is None and (evaluated or self.final.get("nonfinite", 0) > 0)
+        return bool(lost) or any(line.get("train_loss", 0.0) is None for line in self.all("progress"))
+
+
+def read_job(run_dir: Path) -> dict:
+    """The resolved job."""
+    try:
+        return tomllib.loads((run_dir / "job.toml").read_text())
+    except (OSError, ValueError) as error:
+        raise Failure(f"cannot read {run_dir / 'job.toml'}: {error}", ExitCode.DATA) from error
+
+
+def job_value(job: dict, key: str, default=None):
+    """job_value(job, "optimizer.rate")"""
+    found = job
+    for part in key.split("."):
+        if not isinstance(found, dict) or part not in found:
+            return default
+        found = found[part]
+    return found

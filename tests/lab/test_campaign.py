@@ -1,0 +1,109 @@
+"""The grid: what is run, found again, refused, stopped. Usage: test_campaign.py [ARGUMENT of unittest...]"""
+
+import signal
+import subprocess
+import time
+import unittest
+
+from lab_case import PATIENCE_S, LabCase
+
+from rubato_cli.failure import Failure
+from rubato_lab.grid import Cell, Grid, parse_grid_key, split_list
+
+
+class GridOfRuns(unittest.TestCase):
+    def test_every_combination_seeds_last(self):
+        grid = Grid(("bsp", "asp"), ("none", "persistent:4x"), 2, 1, (("optimizer.rate", ("0.1", "0.2")),))
+        cells = grid.cells()
+        self.assertEqual(len(cells), 16)
+        self.assertEqual(len(set(cells)), 16)
+        self.assertEqual([cell.seed for cell in cells], [1] * 8 + [2] * 8)
+
+    def test_what_a_cell_sets(self):
+        cell = Cell("ssp:4", "lognormal:0.5", 3, (("optimizer.rate", "0.1"),))
+        self.assertEqual(cell.settings, {"consistency.mode": "ssp:4", "optimizer.rate": "0.1",
+                                         "worker.stragglers": "lognormal:0.5", "train.seed": "3"})
+        self.assertNotIn("worker.stragglers", Cell("bsp", "none", 1).settings)
+        self.assertEqual(cell.file_name, "ssp-4_lognormal-0.5_0.1_seed3")
+
+    def test_bad_lists_are_refused(self):
+        for text in ("bsp,,asp", "", "bsp,bsp"):
+            with self.assertRaises(Failure):
+                split_list(text, "--modes")
+        for text in ("optimizer.rate", "=1,2", "train.seed=1,2", "consistency.mode=bsp"):
+            with self.assertRaises(Failure):
+                parse_grid_key(text)
+
+
+class Campaigns(LabCase):
+    def test_a_second_invocation_makes_nothing_again(self):
+        self.compare("--modes", "bsp,asp", "--seeds", 2)
+        self.assertEqual(len(self.made()), 4)
+        again = self.compare("--modes", "bsp,asp", "--seeds", 2)
+        self.assertIn("4 of 4 runs are there already", again.stdout)
+        self.compare("--modes", "bsp,ssp:1,asp", "--seeds", 2)
+        self.assertEqual(len(self.made()), 6)
+        self.compare("--modes", "bsp", "--set", "optimizer.rate=0.3")
+        self.assertEqual(len(self.made()), 7, "another job is another run")
+
+    def test_other_programs_are_other_runs(self):
+        self.compare("--modes", "bsp")
+        path = self.build / "bin" / "rubato-sim"
+        path.write_text(path.read_text() + "# another build\n")
+        self.compare("--modes", "bsp")
+        self.assertEqual(len(self.made()), 2)
+
+    def test_a_failed_run_is_told_and_the_rest_goes_on(self):
+        done = self.compare("--modes", "bsp,asp", "--seeds", 2, "--set", "fake.fail_mode=asp", code=1)
+        self.assertIn("asp, seed 1: FAILED: it went wrong on purpose", done.stdout)
+        self.assertIn("failed: asp, seed 2: it went wrong on purpose", done.stdout)
+        self.assertRegex(done.stdout, r"none +asp +failed \(2\)")
+        self.assertRegex(done.stdout, r"none +bsp +\d")
+        self.assertIn("2 of 4 runs failed", done.stderr)
+        self.assertIn("it went wrong on purpose", (self.out / "report.html").read_text())
+        self.compare("--modes", "bsp,asp", "--seeds", 2, "--set", "fake.fail_mode=asp", code=1)
+        self.assertEqual(len(self.made()), 6, "what failed is tried again, what is done is not")
+
+    def test_fail_fast(self):
+        done = self.compare("--modes", "asp,bsp", "--jobs", 1, "--set", "fake.fail_mode=asp", "--fail-fast", code=1)
+        self.assertEqual(len(self.made()), 1)
+        self.assertIn("asp, seed 1 failed: it went wrong on purpose", done.stderr)
+
+    def test_a_mode_that_the_job_refuses_is_one_failed_row(self):
+        done = self.compare("--modes", "bsp,nonsense", code=1)
+        self.assertIn("nonsense, seed 1: FAILED: job.toml:1: consistency.mode", done.stdout)
+        done = self.compare("--modes", "nonsense", code=2)
+        self.assertIn("none of the 1 runs can be made: job.toml:1", done.stderr)
+
+    def test_bad_words_are_one_line(self):
+        for words in (["--modes", "bsp,,asp"], ["--modes", "bsp", "--seeds", 0], ["--modes", "bsp", "--set", "x"]):
+            done = self.compare(*words, code=2)
+            self.assertEqual(len(done.stderr.splitlines()), 1, done.stderr)
+
+    def test_ctrl_c_stops_cleanly_and_the_next_goes_on(self):
+        words = ("--modes", "bsp,asp", "--seeds", 3, "--jobs", 1, "--set", "fake.sleep_s=0.5")
+        process = subprocess.Popen(self.command(*words), cwd=self.folder, env=self.environment, text=True,
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
+        self.addCleanup(process.kill)
+        deadline = time.monotonic() + PATIENCE_S
+        while not list(self.out.glob("runs/*/done.json")) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=PATIENCE_S)
+        self.assertEqual(process.returncode, 130)
+        self.assertRegex(errors, r"^rubato: error: stopped with [1-5] of 6 runs done; the same command goes on from here\n$")
+        finished = len(list(self.out.glob("runs/*/done.json")))
+        self.assertEqual(len([path for path in self.out.glob("runs/*") if path.is_dir()]), finished, "nothing half done is left")
+        again = self.compare(*words)
+        self.assertIn(f"{finished} of 6 runs are there already", again.stdout)
+
+    def test_one_best_point_of_the_grid_for_each_mode(self):
+        done = self.compare("--modes", "bsp,asp", "--grid", "optimizer.rate=0.02,0.1,0.3")
+        self.assertEqual(len(self.made()), 6)
+        rows = [line.split() for line in done.stdout.splitlines() if line.startswith("none")]
+        self.assertEqual([row[2] for row in rows], ["0.1", "0.1"])
+        self.assertIn("optimizer.rate", done.stdout)
+
+
+if __name__ == "__main__":
+    unittest.main()

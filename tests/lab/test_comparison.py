@@ -1,0 +1,127 @@
+"""What is made of runs: targets, ages, means, the table, RUNS.csv. Usage: test_comparison.py [ARGUMENT of unittest...]"""
+
+import csv
+import io
+import unittest
+from pathlib import Path
+
+import made_metrics
+from lab_case import LabCase
+
+from rubato_lab import ages, comparison_table
+from rubato_lab.campaign import Outcome
+from rubato_lab.comparison import Comparison
+from rubato_lab.files import write_whole
+from rubato_lab.grid import Cell
+from rubato_lab.run_figures import RunFigures
+from rubato_lab.target import Target, default_target
+from rubato_lab.verdict_words import paragraph
+
+
+class Ages(unittest.TestCase):
+    def test_figures_of_a_histogram(self):
+        histogram = ages.merged([{0: 50, 2: 49}, {100: 1}])
+        self.assertEqual(ages.mean(histogram), 1.98)
+        self.assertEqual([ages.quantile(histogram, share) for share in (0.5, 0.51, 0.99, 1.0)], [0, 2, 2, 100])
+        self.assertIsNone(ages.mean({}))
+        self.assertIsNone(ages.quantile({}, 0.99))
+
+    def test_bins_hold_every_age_once(self):
+        for age_max in (0, 3, 7, 8, 63, 500):
+            bins = ages.bins(age_max)
+            covered = [age for low, high in bins for age in range(low, high + 1)]
+            self.assertEqual(covered, list(range(len(covered))))
+            self.assertGreaterEqual(covered[-1], age_max)
+        self.assertEqual(sum(count for _, _, count in ages.binned({0: 3, 9: 2, 70: 1}, ages.bins(70))), 6)
+
+
+class Targets(unittest.TestCase):
+    def test_reached_on_the_line_between_two_evaluations(self):
+        run = RunFigures.of(made_metrics.run_lines("bsp", seed=0, accuracies=(0.6, 0.8, 0.85)))
+        reached = Target(0.7, True, "").reached(run)
+        self.assertAlmostEqual(reached.time_s, 15.0)
+        self.assertEqual((reached.updates, reached.samples), (15, 1500))
+        self.assertIsNone(Target(0.9, True, "").reached(run))
+
+    def test_a_first_evaluation_that_meets_it_is_an_upper_limit(self):
+        run = RunFigures.of(made_metrics.run_lines("bsp", seed=0))
+        self.assertEqual(Target(0.5, True, "").reached(run).updates, 10)
+        self.assertTrue(Target(0.5, True, "").is_met_at_once(run))
+        self.assertFalse(Target(0.7, True, "").is_met_at_once(run))
+
+    def test_a_loss_comes_down_to_its_target(self):
+        run = RunFigures.of(made_metrics.run_lines("bsp", seed=0))
+        self.assertEqual(Target(0.3, False, "").reached(run).updates, 15)
+
+    def test_default(self):
+        self.assertAlmostEqual(default_target({"bsp": [0.8, 0.9], "asp": [0.95]}, True).value, 0.98 * 0.9)
+        self.assertAlmostEqual(default_target({"asp": [0.95]}, True).value, 0.98 * 0.95)
+        self.assertAlmostEqual(default_target({"bsp": [0.5, 0.49]}, False).value, 0.5)
+        self.assertIsNone(default_target({}, True))
+
+
+class Comparisons(LabCase):
+    def outcomes(self, *runs):
+        """(mode, stragglers, seed, lines or what failed)"""
+        found = []
+        for index, (mode, stragglers, seed, lines) in enumerate(runs):
+            run_dir = self.folder / f"run{index}"
+            if not isinstance(lines, str):
+                write_whole(run_dir / "metrics.jsonl", made_metrics.as_text(lines))
+            found.append(Outcome(Cell(mode, stragglers, seed), run_dir, lines if isinstance(lines, str) else ""))
+        return found
+
+    def comparison(self, *runs, target=0.7):
+        return Comparison(self.outcomes(*runs), target, is_real=False, comparable=True)
+
+    def test_means_and_speed_up(self):
+        made = made_metrics.run_lines
+        found = self.comparison(*[("bsp", "persistent:4x", seed, made("bsp", 4, seed, 4.0)) for seed in (0, 1)],
+                                *[("asp", "persistent:4x", seed, made("asp", 4, seed, 4.0)) for seed in (0, 1)])
+        bsp, asp = found.best("persistent:4x")
+        self.assertAlmostEqual(found.final(bsp), 0.8495)
+        self.assertEqual(found.final_spread(bsp), (0.85 - 0.001, 0.85))
+        self.assertAlmostEqual(found.speed_up(bsp), 1.0)
+        self.assertAlmostEqual(found.speed_up(asp), 16.0, places=6)
+        self.assertEqual(found.updates_to_target(asp), 15)
+        self.assertAlmostEqual(bsp.wait_share, 0.4)
+        self.assertAlmostEqual(bsp.wait_matrix()[("worker-1", "worker-0")], 0.4 * 120 * 1.005)
+        words = paragraph(found, "persistent:4x")
+        self.assertIn("With persistent:4x, asp was the first to reach accuracy 70.00%", words)
+        self.assertIn("16.00 times as fast as bsp", words)
+        self.assertIn("it won by its pace, and its updates were worth as much", words)
+
+    def test_no_speed_up_where_a_seed_never_gets_there(self):
+        made = made_metrics.run_lines
+        found = self.comparison(("bsp", "none", 0, made("bsp", seed=0)), ("asp", "none", 0, made("asp", seed=0)),
+                                ("bsp", "none", 1, made("bsp")), ("asp", "none", 1, made("asp", accuracies=(0.1,) * 3)))
+        self.assertIsNone(found.speed_up(found.best("none")[1]))
+        row = comparison_table.rows(found)[1][1]
+        self.assertIn("(1 of 2)", row[2])
+
+    def test_divergence_is_no_accuracy(self):
+        lines = made_metrics.run_lines("asp", test_loss=None, nonfinite=3)
+        found = self.comparison(("bsp", "none", 1, made_metrics.run_lines("bsp")), ("asp", "none", 1, lines))
+        self.assertEqual(comparison_table.rows(found)[1][1][4], "diverged")
+        self.assertIn("Of asp, 1 of 1 diverged.", paragraph(found, "none"))
+        self.assertIn("bsp was the first", paragraph(found, "none"))
+
+    def test_runs_csv_has_a_row_a_run(self):
+        found = self.comparison(("bsp", "none", 1, made_metrics.run_lines("bsp")), ("asp", "none", 1, "it broke"))
+        from rubato_lab.runs_csv import runs_csv
+        first, second = csv.DictReader(io.StringIO(runs_csv(found)))
+        self.assertEqual(float(first["test_accuracy"]), 0.849)
+        self.assertEqual((first["age_max"], first["updates"], first["failure"]), ("0", "30", ""))
+        self.assertEqual((second["mode"], second["failure"], second["test_accuracy"]), ("asp", "it broke", ""))
+
+    def test_an_evaluation_free_job_has_no_target(self):
+        lines = made_metrics.run_lines("asp", test_accuracy=None, test_loss=None)
+        lines = [line for line in lines if line["event"] != "evaluation"]
+        found = self.comparison(("asp", "none", 1, lines), target=None)
+        self.assertIsNone(found.target)
+        self.assertIn("no run was evaluated", " ".join(comparison_table.lines(found)))
+        self.assertIn("none can be timed", paragraph(found, "none"))
+
+
+if __name__ == "__main__":
+    unittest.main()
