@@ -55,6 +55,10 @@ template <>
 inline constexpr MessageType kTypeOf<Finish> = MessageType::kFinish;
 template <>
 inline constexpr MessageType kTypeOf<Goodbye> = MessageType::kGoodbye;
+template <>
+inline constexpr MessageType kTypeOf<Commit> = MessageType::kCommit;
+template <>
+inline constexpr MessageType kTypeOf<Committed> = MessageType::kCommitted;
 
 Error malformed(const std::string& text) { return {Cause::kMalformed, text}; }
 
@@ -232,6 +236,10 @@ const char* type_name(MessageType type) {
       return "finish";
     case MessageType::kGoodbye:
       return "goodbye";
+    case MessageType::kCommit:
+      return "commit";
+    case MessageType::kCommitted:
+      return "committed";
   }
   return "unknown";
 }

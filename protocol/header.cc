@@ -56,7 +56,7 @@ void visit_fields(Visitor&& at, H& h) {
 
 bool known(MessageType type) {
   const auto value = static_cast<int>(type);
-  return (value >= 1 && value <= 4) || (value >= 16 && value <= 34);
+  return (value >= 1 && value <= 4) || (value >= 16 && value <= 36);
 }
 
 template <typename E>

@@ -49,6 +49,8 @@ enum class MessageType : std::uint8_t {
   kAlarm = 32,
   kFinish = 33,
   kGoodbye = 34,
+  kCommit = 35,
+  kCommitted = 36,
 };
 
 // What a payload is. Control messages carry coded fields instead.

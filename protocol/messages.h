@@ -10,7 +10,10 @@
 // Thread-safety: plain values.
 #pragma once
 
+#include <algorithm>
+#include <cmath>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -55,7 +58,7 @@ struct PushAck {
   Clock clock = 0;
   LeafNode node;
   Fate fate = Fate::kNone;
-  Version version = 0;    // after the push was applied
+  Version version = 0;    // after the push was applied; none where it was accepted or dropped
   std::uint64_t age = 0;  // version at apply minus version echoed
   std::int64_t floor = 0;
 };
@@ -154,12 +157,12 @@ struct Waiting {
 };
 
 struct ShardCounters {
-  std::uint64_t pushes = 0, repeated = 0, fenced = 0, nonfinite = 0;
+  std::uint64_t pushes = 0, repeated = 0, dropped = 0, fenced = 0, nonfinite = 0;
   Version version_min = 0, version_max = 0;
   std::uint64_t slices = 0, bytes = 0;
   template <typename A>
   void fields(A& a) {
-    a(pushes, repeated, fenced, nonfinite, version_min, version_max, slices, bytes);
+    a(pushes, repeated, dropped, fenced, nonfinite, version_min, version_max, slices, bytes);
   }
 };
 
@@ -208,7 +211,17 @@ struct AgeCount {
   }
 };
 
-// Worker -> scheduler: step `clock` is settled by every shard.
+struct VersionCount {
+  Version version = 0;
+  std::uint64_t count = 0;
+  template <typename A>
+  void fields(A& a) {
+    a(version, count);
+  }
+};
+
+// Worker -> scheduler: step `clock` is settled by every shard. The age of a push that was accepted is known
+// when its update is committed; until then there is the version that it was computed on.
 struct Tick {
   Clock clock = 0;
   std::uint64_t step_ns = 0, wait_ns = 0;  // whole step; time with nothing to compute, from the step before on
@@ -216,11 +229,12 @@ struct Tick {
   std::uint64_t settling_ns = 0;           // from the end of computing to the last acknowledgement
   std::uint64_t samples = 0, correct = 0;
   double loss_sum = 0.0;
-  std::uint32_t dropped = 0;  // pushes of slices that were settled without being applied
-  std::vector<AgeCount> ages;
+  std::uint32_t dropped = 0;           // pushes of slices that were settled without being applied
+  std::vector<AgeCount> ages;          // of pushes that were applied
+  std::vector<VersionCount> versions;  // of pushes that were accepted
   template <typename A>
   void fields(A& a) {
-    a(clock, step_ns, wait_ns, weights_ns, settling_ns, samples, correct, loss_sum, dropped, ages);
+    a(clock, step_ns, wait_ns, weights_ns, settling_ns, samples, correct, loss_sum, dropped, ages, versions);
   }
 };
 
@@ -263,6 +277,50 @@ struct Grant {
   template <typename A>
   void fields(A& a) {
     a(clock, steps, next);
+  }
+};
+
+// ---- committed updates -----------------------------------------------------------------------------
+
+// The pushes of one worker's step, one in every slice.
+struct Contributor {
+  std::uint32_t rank = 0;
+  Clock clock = 0;
+  friend auto operator<=>(const Contributor&, const Contributor&) = default;
+  template <typename A>
+  void fields(A& a) {
+    a(rank, clock);
+  }
+};
+
+// Scheduler -> servers: the next update of every slice, from pushes that every shard has accepted. Applied
+// in the order of their numbers, once.
+struct Commit {
+  // So many may be on their way at once.
+  static constexpr std::uint64_t kAheadMax = 8;
+
+  std::uint64_t number = 0;               // from 1 on: the version that it makes of every slice
+  std::vector<Contributor> contributors;  // in the order in which their gradients are added up
+  double rate = 0.0;
+  Clock floor = 0;  // of every slice from then on: pushes of a clock below it come too late
+
+  // Nobody is named twice.
+  [[nodiscard]] bool valid() const {
+    const bool ascending = std::ranges::adjacent_find(contributors, std::greater_equal<>()) == contributors.end();
+    return ascending && std::isfinite(rate) && rate >= 0.0;
+  }
+  template <typename A>
+  void fields(A& a) {
+    a(number, contributors, rate, floor);
+  }
+};
+
+// Server -> scheduler: all commits up to this one are applied.
+struct Committed {
+  std::uint64_t number = 0;
+  template <typename A>
+  void fields(A& a) {
+    a(number);
   }
 };
 
@@ -381,6 +439,6 @@ struct Goodbye {
 
 using Body = std::variant<Push, PushAck, Pull, Weights, Register, Welcome, Refuse, Ready, Heartbeat, Beat, Membership,
                           Tick, Grant, Seal, Sealed, Snapshot, SnapshotTaken, SnapshotRelease, Evaluate, EvaluationDone,
-                          Alarm, Finish, Goodbye>;
+                          Alarm, Finish, Goodbye, Commit, Committed>;
 
 }  // namespace rubato::protocol

@@ -53,6 +53,19 @@ std::string trace_line(TimeNs now, NodeId node, const TraceEvent& e) {
           e.worker, e.clock, e.level, e.index, e.batch.epoch, e.batch.first, e.batch.count, e.leaves, e.rate,
           e.rule_epoch);
       break;
+    case TraceKind::kCommit:
+      add(R"("commit","number":{},"floor":{})", e.number, e.floor);
+      break;
+    case TraceKind::kContributor:
+      add(R"("contributor","number":{},"worker":{},"clock":{})", e.number, e.worker, e.clock);
+      break;
+    case TraceKind::kContribution:
+      add(R"("contribution","number":{},"worker":{},"clock":{},"slice":{},"age":{},"fate":{},"samples":{})", e.number,
+          e.worker, e.clock, e.slice, e.age, e.fate, e.samples);
+      break;
+    case TraceKind::kDrop:
+      add(R"("drop","worker":{},"clock":{},"slice":{})", e.worker, e.clock, e.slice);
+      break;
   }
   return line + "}";
 }

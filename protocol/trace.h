@@ -8,6 +8,8 @@
 //   scheduler  inactive  worker clock            finished or dead, at that clock
 //   scheduler  tick      worker clock            step `clock` settled
 //   scheduler  grant     worker clock bound min  bound -1: none
+//   scheduler  commit    number floor            an update, of the contributors that follow
+//   scheduler  contributor  number worker clock
 //   worker     placed    slices placement        it knows the slices, which have this hash
 //   worker     begin     worker clock level index epoch first count leaves rate rule_epoch   a node of a step
 //   worker     use       worker clock bound slice version floor
@@ -16,7 +18,9 @@
 //   shard      active    worker clock            as the scheduler's, when the shard learned it
 //   shard      inactive  worker
 //   shard      settle    worker clock slice level index fate version age samples
-//   shard      apply     clock slice version     an aggregate of that clock, bsp
+//   shard      apply     clock slice version     an aggregate of that clock, bsp; a commit, `clock` the floor then
+//   shard      contribution  number worker clock slice age fate samples   to the commit applied next
+//   shard      drop      worker clock slice      accepted, and too late for any commit
 //   shard      repeat    worker clock slice level index
 //   shard      serve     worker clock slice version floor snapshot
 #pragma once
@@ -42,7 +46,11 @@ enum class TraceKind : std::uint8_t {
   kRepeat,
   kServe,
   kPlaced,
-  kBegin
+  kBegin,
+  kCommit,
+  kContributor,
+  kContribution,
+  kDrop
 };
 
 struct TraceEvent {
@@ -59,6 +67,7 @@ struct TraceEvent {
   BatchRange batch{};
   std::uint32_t leaves = 0, rule_epoch = 0;
   double rate = 0.0;
+  std::uint64_t number = 0;  // of a commit
 };
 
 // One JSON object, without line end: {"t":..., "node":"server-0", "event":"settle", ...}.

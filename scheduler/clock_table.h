@@ -1,7 +1,7 @@
 // The clocks of the active workers and their minimum.
 //
 // Invariants: a worker's clock never goes back; min() is over the workers that are in the table now.
-// Cost: advance and remove O(log N), min O(1). (A map from clock to the number of workers there; with
+// Cost: advance, jump and remove O(log N), min O(1). (A map from clock to the number of workers there; with
 // N workers it has at most N entries, and in a bounded mode at most bound + 2.)
 // Thread-safety: one owner.
 #pragma once
@@ -27,10 +27,13 @@ class ClockTable {
     clocks_.erase(found);
   }
   // From clock c to c + 1.
-  void advance(std::uint32_t worker) {
+  void advance(std::uint32_t worker) { jump(worker, clock(worker) + 1); }
+  // To this clock, which is no earlier.
+  void jump(std::uint32_t worker, Clock to) {
     Clock& clock = at(worker);
+    RUBATO_CHECK(to >= clock, "worker-{} would go back from {} to {}", worker, clock, to);
     leave(clock);
-    ++count_at_[++clock];
+    ++count_at_[clock = to];
   }
 
   [[nodiscard]] bool contains(std::uint32_t worker) const { return clocks_.count(worker) != 0; }

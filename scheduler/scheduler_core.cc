@@ -53,6 +53,8 @@ void SchedulerCore::receive(TimeNs now, const protocol::Envelope& envelope, prot
     on_tick(now, *member, *tick, out);
   } else if (const auto* sealed = std::get_if<protocol::Sealed>(&body); sealed && from_server) {
     on_sealed(now, rank, *sealed, out);
+  } else if (const auto* committed = std::get_if<protocol::Committed>(&body); committed && from_server) {
+    on_committed(now, rank, *committed, out);
   } else if (const auto* taken = std::get_if<protocol::SnapshotTaken>(&body); taken && from_server) {
     on_snapshot_taken(now, rank, *taken, out);
   } else if (const auto* alarm = std::get_if<protocol::Alarm>(&body); alarm && from_server) {
@@ -76,8 +78,7 @@ void SchedulerCore::on_heartbeat(TimeNs now, Member& member, const protocol::Hea
   member.beat = beat;
   member.beat_at = now;
   const bool counts = member.node.role == Role::kWorker && clocks_.contains(member.node.rank);
-  out.send(member.node,
-           protocol::Beat{member.state != MemberState::kJoining, counts ? clocks_.clock(member.node.rank) : 0});
+  out.send(member.node, protocol::Beat{member.state != MemberState::kJoining, counts ? confirmed_clock(member) : 0});
   // A worker that waits and does not compute: perhaps it waits for a grant that was given and lost, or,
   // in bsp, for leaves of a dead worker that it was asked to take over, and never heard of.
   const bool idle =

@@ -26,6 +26,7 @@
 #include "protocol/core.h"
 #include "scheduler/accounts.h"
 #include "scheduler/clock_table.h"
+#include "scheduler/commits.h"
 #include "scheduler/data_plan.h"
 #include "scheduler/learning_rate.h"
 #include "scheduler/members.h"
@@ -85,6 +86,10 @@ class SchedulerCore final : public protocol::Core {
 
   // scheduler_stepping.cc: ticks and grants
   void on_tick(TimeNs now, Member& member, const protocol::Tick& tick, protocol::Outbox& out);
+  static void note_step(TimeNs now, WorkerRecord& work, const protocol::Tick& tick);
+  void settle_step(TimeNs now, WorkerRecord& work, const protocol::Tick& tick, std::uint64_t epoch, double rate);
+  [[nodiscard]] Clock settled_clock() const;
+  [[nodiscard]] Clock confirmed_clock(const Member& worker) const;
   void grant_all(TimeNs now, protocol::Outbox& out, std::optional<std::uint32_t> awaited = {});
   void grant(TimeNs now, Member& worker, protocol::Outbox& out);
   [[nodiscard]] std::optional<protocol::StepGrant> make_grant(TimeNs now, const Member& worker, protocol::Outbox& out);
@@ -93,6 +98,14 @@ class SchedulerCore final : public protocol::Core {
   void close_epochs(TimeNs now, protocol::Outbox& out);
   void send_grants(const Member& worker, protocol::Outbox& out) const;
   [[nodiscard]] std::vector<std::uint32_t> active_ranks() const;
+
+  // scheduler_committing.cc: updates from the steps that the scheduler names
+  void commit_if_complete(TimeNs now, protocol::Outbox& out);
+  void commit_rest(TimeNs now, protocol::Outbox& out);
+  void commit(TimeNs now, protocol::Outbox& out);
+  void overtake(Clock open);
+  void on_committed(TimeNs now, std::uint32_t shard, const protocol::Committed& message, protocol::Outbox& out);
+  void repeat_commits(TimeNs now, protocol::Outbox& out);
 
   // scheduler_ending.cc: fixed snapshots, their evaluation, and the end of the job
   void on_snapshot_taken(TimeNs now, std::uint32_t shard, const protocol::SnapshotTaken& message,
@@ -125,6 +138,11 @@ class SchedulerCore final : public protocol::Core {
   void to_servers(const protocol::Body& body, protocol::Outbox& out);
   [[nodiscard]] protocol::Membership membership() const;
   [[nodiscard]] Member* find(NodeId node);
+
+  // status.cc
+  [[nodiscard]] std::vector<std::string> culprits(TimeNs now, const Member& member,
+                                                  const protocol::Waiting& waiting) const;
+  [[nodiscard]] nlohmann::ordered_json waiting_for(TimeNs now, const Member& member) const;
 
   // scheduler_metrics.cc: lines of metrics.jsonl
   struct EpochAccount {
@@ -173,6 +191,7 @@ class SchedulerCore final : public protocol::Core {
   std::optional<DataPlan> data_;
   std::optional<LearningRate> rate_;
   std::optional<Snapshots> snapshots_;
+  std::optional<Commits> commits_;  // in modes whose updates are committed
   // Workers that wait for a grant, by the step they wait for. (Only those need a look when the least
   // clock rises, so a tick costs O(log N) a grant given.)
   std::set<std::pair<Clock, std::uint32_t>> blocked_;
@@ -187,6 +206,7 @@ class SchedulerCore final : public protocol::Core {
   WaitLedger waits_;
   std::uint64_t epochs_closed_ = 0;
   double closed_train_loss_ = 0.0;  // of the epoch closed last
+  std::uint64_t updates_ = 0;       // committed, with samples
   std::uint64_t samples_dropped_ = 0, torn_steps_ = 0, nonfinite_ = 0;
   std::map<std::uint32_t, DeadWorker> dead_;
   Throughput throughput_;

@@ -32,6 +32,7 @@ void SchedulerCore::evaluate_next(TimeNs now, Outbox& out) {
     entry = snapshots_->next();
     if (entry == nullptr) return;
     if (entry->final && phase_ != Phase::kFinishing) return;  // its last ticks are still on the way
+    if (entry->final && commits_ && !commits_->applied_by_all()) return;
     entry->evaluating = true;
     entry->began = now;
   }
@@ -89,6 +90,7 @@ void SchedulerCore::finish_if_settled(TimeNs now, Outbox& out) {
     const Member& worker = members_.at(worker_node(rank));
     if (!worker.work.granted.empty() || (phase_ == Phase::kTraining && worker.state != MemberState::kDone)) return;
   }
+  commit_rest(now, out);
   if (phase_ == Phase::kDraining) {
     // A job that ends early reads the state as it is: what is due later will never come.
     if (snapshots_->cancel_after(clocks_.min()) || snapshots_->entries().empty() ||

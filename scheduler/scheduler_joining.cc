@@ -134,9 +134,11 @@ void SchedulerCore::advance_start(TimeNs now, Outbox& out) {
     routing_.route = 1;
     routing_.slices = protocol::cut_slices(manifest_, static_cast<std::uint64_t>(job_.cluster.slice_bytes), shards);
     each(Role::kServer, [&](Member& server) { routing_.addresses.push_back(server.registered.address); });
+    if (mode_.apply() == Mode::Apply::kCommitted) commits_.emplace(mode_, shards);
     each(Role::kWorker, [&](Member& worker) {
       clocks_.add(worker.node.rank, 0);
       policy_->joined(worker.node.rank, 0);
+      if (commits_) commits_->joined(worker.node.rank, 0);
     });
     rate_.emplace(job_.optimizer, data_->epoch_samples(), samples_total(),
                   static_cast<std::uint64_t>(job_.train.batch));

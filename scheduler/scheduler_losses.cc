@@ -70,6 +70,10 @@ void SchedulerCore::worker_gone(TimeNs now, Member& worker, MemberState state, c
   DeadWorker dead{{rank, worker.incarnation}, worker.work.granted, {}};
   // What becomes of the open steps comes with Sealed; what it would have been granted next is lost.
   if (mode_.apply() == Mode::Apply::kOnArrival) samples_dropped_ += data_->samples_from(rank, worker.work.next_grant);
+  if (commits_) {  // what of it was accepted and is in no commit, too
+    samples_dropped_ += data_->samples_from(rank, commits_->done(rank));
+    commits_->gone(rank);
+  }
   clocks_.remove(rank);
   policy_->gone(rank);
   blocked_.erase({worker.work.next_grant, rank});
@@ -93,6 +97,7 @@ void SchedulerCore::worker_gone(TimeNs now, Member& worker, MemberState state, c
                   job_.cluster.workers),
       out);
   if (mode_.apply() == Mode::Apply::kAggregate) hand_over_leaves(worker, clock, out);
+  commit_if_complete(now, out);
   close_epochs(now, out);
   grant_all(now, out, rank);
   finish_if_settled(now, out);
@@ -252,6 +257,7 @@ void SchedulerCore::repeat_unanswered(TimeNs now, Outbox& out) {
       if (entry.taken.count(server.node.rank) == 0) out.send(server.node, protocol::Snapshot{entry.id, entry.clock});
     });
   }
+  repeat_commits(now, out);
   for (const auto& entry : dead_) {
     const DeadWorker& dead = entry.second;
     each(Role::kServer, [&](Member& server) {

@@ -42,6 +42,7 @@ std::uint64_t SchedulerCore::samples_total() const {
 }
 
 std::uint64_t SchedulerCore::updates_applied() const {
+  if (commits_) return updates_;
   const bool by_clock = mode_.apply() == Mode::Apply::kAggregate && !clocks_.empty();
   return by_clock ? static_cast<std::uint64_t>(clocks_.min()) : total_.steps;
 }
@@ -155,6 +156,7 @@ void SchedulerCore::add_totals(const protocol::EvaluationDone& done, Json& line)
   for (const auto& [node, member] : members_) {
     sum.pushes += member.beat.shard.pushes;
     sum.repeated += member.beat.shard.repeated;
+    sum.dropped += member.beat.shard.dropped;
     refused += member.beat.refused_frames;
     waited += member.work.wait_ns;
     time += member.work.total_ns;
@@ -167,7 +169,7 @@ void SchedulerCore::add_totals(const protocol::EvaluationDone& done, Json& line)
   line["weights_sha256"] = done.weights_sha256;
   line["pushes"] = sum.pushes;
   line["pushes_repeated"] = sum.repeated;
-  line["pushes_dropped"] = total_.dropped_pushes;
+  line["pushes_dropped"] = total_.dropped_pushes + sum.dropped;
   line["refused_frames"] = refused;
   line["wait_share"] = share(waited, time);
   line["ages"] = Json::array();

@@ -34,9 +34,9 @@ std::vector<std::uint32_t> SchedulerCore::active_ranks() const {
 void SchedulerCore::on_tick(TimeNs now, Member& member, const protocol::Tick& tick, Outbox& out) {
   const std::uint32_t rank = member.node.rank;
   if (!clocks_.contains(rank)) return;
-  const Clock own = clocks_.clock(rank);
-  const auto open = member.work.granted.find(tick.clock);
-  if (tick.clock != own || open == member.work.granted.end()) {
+  WorkerRecord& work = member.work;
+  const auto open = work.granted.begin();
+  if (open == work.granted.end() || open->first != tick.clock) {
     // A repeat, or a step whose predecessor's tick was lost; the worker says both again. The grants that
     // a repeat should have brought were lost, perhaps.
     send_grants(member, out);
@@ -44,20 +44,36 @@ void SchedulerCore::on_tick(TimeNs now, Member& member, const protocol::Tick& ti
   }
 
   out.trace(trace_of(protocol::TraceKind::kTick, rank, tick.clock));
-  const StepGrant step = open->second;
-  member.work.granted.erase(open);
-  const Clock min_before = clocks_.min();
-  clocks_.advance(rank);
-  policy_->ticked(rank, tick.clock, now);
+  const StepGrant step = std::move(open->second);
+  work.granted.erase(open);
+  note_step(now, work, tick);
+  const Clock settled_before = settled_clock();
+  const bool overtaken = tick.clock < clocks_.clock(rank);  // its clock was closed without it
+  if (!overtaken) {
+    clocks_.advance(rank);
+    policy_->ticked(rank, tick.clock, now);
+  }
+  if (clocks_.clock(rank) == data_->end()) member.state = MemberState::kDone;
+  if (!commits_) {
+    settle_step(now, work, tick, step.batch.epoch, step.rate);
+  } else if (!overtaken) {
+    commits_->accept({rank, tick, step.batch.epoch});
+    commit_if_complete(now, out);
+  }
 
-  total_.settle(tick, now);
-  if (const auto epoch = epochs_.find(step.batch.epoch); epoch != epochs_.end())
-    epoch->second.account.settle(tick, now);
-  record_progress(now, tick, step.rate);
-  throughput_.add(tick.samples, now);
-  WorkerRecord& work = member.work;
+  if (settled_clock() > settled_before) {
+    if (mode_.apply() == Mode::Apply::kAggregate) record_barrier(now);
+    close_epochs(now, out);
+    grant_all(now, out, rank);
+  } else {
+    grant(now, member, out);
+  }
+  finish_if_settled(now, out);
+}
+
+// What a tick says of its worker, whatever becomes of the step.
+void SchedulerCore::note_step(TimeNs now, WorkerRecord& work, const protocol::Tick& tick) {
   const auto since_last = static_cast<std::uint64_t>(std::max<TimeNs>(now - work.ticked, 1));
-  work.samples += tick.samples;
   ++work.steps;
   work.total_ns += since_last;
   work.wait_ns += std::min(tick.wait_ns, since_last);
@@ -68,22 +84,31 @@ void SchedulerCore::on_tick(TimeNs now, Member& member, const protocol::Tick& ti
     blend(work.loss, tick.loss_sum / static_cast<double>(tick.samples));
     blend(work.samples_per_s, static_cast<double>(tick.samples) / (static_cast<double>(since_last) * 1e-9));
   }
+  work.ticked = work.moved = now;
+  work.warned = false;
+}
+
+// A step whose pushes count: applied, or about to be.
+void SchedulerCore::settle_step(TimeNs now, WorkerRecord& work, const protocol::Tick& tick, std::uint64_t epoch,
+                                double rate) {
+  total_.settle(tick, now);
+  if (const auto found = epochs_.find(epoch); found != epochs_.end()) found->second.account.settle(tick, now);
+  record_progress(now, tick, rate);
+  throughput_.add(tick.samples, now);
+  work.samples += tick.samples;
   for (const protocol::AgeCount& entry : tick.ages) {
     work.age_sum += entry.age * entry.count;
     work.age_count += entry.count;
   }
-  work.ticked = work.moved = now;
-  work.warned = false;
-  if (step.last) member.state = MemberState::kDone;
+}
 
-  if (clocks_.min() > min_before) {
-    if (mode_.apply() == Mode::Apply::kAggregate) record_barrier(now);
-    close_epochs(now, out);
-    grant_all(now, out, rank);
-  } else {
-    grant(now, member, out);
-  }
-  finish_if_settled(now, out);
+// Everything below this clock is settled for good, and is in the weights or dropped.
+Clock SchedulerCore::settled_clock() const { return commits_ ? commits_->floor() : clocks_.min(); }
+
+// Ticks of the worker's steps before this one have arrived.
+Clock SchedulerCore::confirmed_clock(const Member& worker) const {
+  const Clock own = clocks_.clock(worker.node.rank);
+  return worker.work.granted.empty() ? own : std::min(own, worker.work.granted.begin()->first);
 }
 
 // Looks at every worker that waits and could go on now, because `awaited` got on or is gone.
@@ -103,7 +128,7 @@ void SchedulerCore::grant_all(TimeNs now, Outbox& out, std::optional<std::uint32
     Member& worker = members_.at(worker_node(rank));
     const bool idle = worker.work.granted.empty();
     grant(now, worker, out);
-    const bool held = idle && !worker.work.granted.empty() && mode_.apply() == Mode::Apply::kOnArrival;
+    const bool held = idle && !worker.work.granted.empty() && mode_.apply() != Mode::Apply::kAggregate;
     if (held && awaited) record_wait(now, rank, *awaited, worker.work.ticked, now);
   }
 }
@@ -113,6 +138,8 @@ void SchedulerCore::grant(TimeNs now, Member& worker, Outbox& out) {
   const std::uint32_t rank = worker.node.rank;
   if (phase_ != Phase::kTraining || !clocks_.contains(rank) || worker.state == MemberState::kDone) return;
   WorkerRecord& work = worker.work;
+  // Whoever was overtaken finishes the step in hand first, and then jumps.
+  if (confirmed_clock(worker) < clocks_.clock(rank)) return;
   blocked_.erase({work.next_grant, rank});
   bool granted = false;
   while (work.next_grant <= policy_->highest_grant(rank, clocks_.clock(rank), clocks_.min())) {
@@ -138,7 +165,8 @@ void SchedulerCore::grant(TimeNs now, Member& worker, Outbox& out) {
   if (granted) send_grants(worker, out);
 }
 
-// The worker's next step, or nothing where the job ends before it or a snapshot must be announced first.
+// The worker's next step, or nothing where the job ends before it, a snapshot must be announced first, or the
+// shards have too many commits to apply.
 std::optional<StepGrant> SchedulerCore::make_grant(TimeNs now, const Member& worker, Outbox& out) {
   const std::uint32_t rank = worker.node.rank;
   const Clock clock = worker.work.next_grant;
@@ -149,8 +177,10 @@ std::optional<StepGrant> SchedulerCore::make_grant(TimeNs now, const Member& wor
     announce_snapshots(now, out);
   }
   const bool aggregate = mode_.apply() == Mode::Apply::kAggregate;
-  // In bsp the state of a clock exists only until the next is applied: shards must know beforehand.
-  if (aggregate && !snapshots_->known_to_all(clock + 1)) return std::nullopt;
+  // In lockstep the state of a clock exists only until the next is applied: shards must know beforehand.
+  const bool lockstep = aggregate || mode_.kind == Mode::Kind::kBackup;
+  if (lockstep && !snapshots_->known_to_all(clock + 1)) return std::nullopt;
+  if (commits_ && commits_->crowded()) return std::nullopt;
 
   StepGrant step;
   step.clock = clock;
@@ -180,7 +210,7 @@ std::optional<StepGrant> SchedulerCore::make_grant(TimeNs now, const Member& wor
 void SchedulerCore::send_grants(const Member& worker, Outbox& out) const {
   if (worker.work.granted.empty()) return;
   protocol::Grant message;
-  message.clock = clocks_.clock(worker.node.rank);
+  message.clock = confirmed_clock(worker);
   for (const auto& [clock, step] : worker.work.granted) message.steps.push_back(step);
   const StepGrant& newest = message.steps.back();
   if (!newest.last) {
@@ -226,7 +256,7 @@ void SchedulerCore::announce_snapshot(TimeNs now, const EpochPlan& plan, Clock c
 
 // Epochs whose last clock everybody has settled.
 void SchedulerCore::close_epochs(TimeNs now, Outbox& out) {
-  const Clock min = clocks_.min();
+  const Clock min = settled_clock();
   announce_snapshots(now, out);
   snapshots_->reach(min, {now, updates_applied(), samples_settled()});
   while (!epochs_.empty() && epochs_.begin()->second.plan.end <= min) {

@@ -93,30 +93,38 @@ Json node_json(TimeNs now, const Member& member, const ClockTable& clocks) {
           {"state", state_name(now, member, clocks)}};
 }
 
-// Whom a worker waits for. A grant waits for the workers with the least clock; so does an
-// acknowledgement or a pull that a shard answers only when all have pushed. Among those, the ones that
-// compute hold up the others, and so do those that have said nothing for `silence`: they may be stopped,
-// whatever they said last. Where all of them wait, it is the shard's turn.
-Json waiting_json(TimeNs now, TimeNs silence, const Member& member, const std::map<NodeId, Member>& members,
-                  const ClockTable& clocks, const protocol::RoutingTable& routing) {
-  const protocol::Waiting waiting = waiting_now(now, member, clocks);
-  if (waiting.kind == protocol::WaitKind::kNothing) return nullptr;
+}  // namespace
+
+// Whom a worker waits for. A grant waits for the workers with the least clock; so does an acknowledgement or
+// a pull that a shard answers only when all have pushed. Among those, the ones that compute hold up the
+// others, and so do those that have said nothing for a while: they may be stopped, whatever they said last.
+// Where all of them wait, it is the shard's turn. Where updates are committed, a shard waits for no worker.
+std::vector<std::string> SchedulerCore::culprits(TimeNs now, const Member& member,
+                                                 const protocol::Waiting& waiting) const {
+  if (commits_ && commits_->crowded()) return {server_node(commits_->slowest()).name()};
+  const bool on_shard = waiting.kind != protocol::WaitKind::kGrant && waiting.slice < routing_.slices.size();
   std::vector<std::string> of;
-  for (const auto& [rank, clock] : clocks.clocks()) {
-    const Member& other = members.at(worker_node(rank));
-    if (clock != clocks.min() || rank == member.node.rank) continue;
-    const bool waits = waiting_now(now, other, clocks).kind != protocol::WaitKind::kNothing;
-    if (!waits || now - other.heard > silence) of.push_back(other.node.name());
+  if (!on_shard || !commits_) {
+    for (const auto& [rank, clock] : clocks_.clocks()) {
+      const Member& other = members_.at(worker_node(rank));
+      if (clock != clocks_.min() || rank == member.node.rank) continue;
+      const bool waits = waiting_now(now, other, clocks_).kind != protocol::WaitKind::kNothing;
+      if (!waits || now - other.heard > 3 * timing_.heartbeat) of.push_back(other.node.name());
+    }
   }
-  const bool on_shard = waiting.kind != protocol::WaitKind::kGrant && waiting.slice < routing.slices.size();
-  if (on_shard && of.empty()) of.push_back(server_node(routing.slices[waiting.slice].shard).name());
-  Json json = {{"what", wait_name(waiting.kind)}, {"clock", waiting.clock}, {"of", of}};
-  if (on_shard) json["slice"] = waiting.slice;
+  if (on_shard && of.empty()) of.push_back(server_node(routing_.slices[waiting.slice].shard).name());
+  return of;
+}
+
+Json SchedulerCore::waiting_for(TimeNs now, const Member& member) const {
+  const protocol::Waiting waiting = waiting_now(now, member, clocks_);
+  if (waiting.kind == protocol::WaitKind::kNothing) return nullptr;
+  Json json = {{"what", wait_name(waiting.kind)}, {"clock", waiting.clock}, {"of", culprits(now, member, waiting)}};
+  if (waiting.kind != protocol::WaitKind::kGrant && waiting.slice < routing_.slices.size())
+    json["slice"] = waiting.slice;
   json["since_s"] = seconds(static_cast<TimeNs>(waiting.for_ns));
   return json;
 }
-
-}  // namespace
 
 Json SchedulerCore::status(TimeNs now) const {
   Json json;
@@ -178,7 +186,7 @@ Json SchedulerCore::status(TimeNs now) const {
       entry["loss"] = work.samples > 0 ? Json(work.loss) : Json();
       entry["age_mean"] =
           work.age_count == 0 ? 0.0 : static_cast<double>(work.age_sum) / static_cast<double>(work.age_count);
-      entry["waiting_for"] = waiting_json(now, 3 * timing_.heartbeat, member, members_, clocks_, routing_);
+      entry["waiting_for"] = waiting_for(now, member);
       json["workers"].push_back(std::move(entry));
     }
   }

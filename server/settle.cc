@@ -16,18 +16,15 @@ using protocol::Push;
 using protocol::PushAck;
 using protocol::TraceKind;
 
-namespace {
-
-bool is_empty(const Push& push) { return push.samples == 0 || push.gradient.empty(); }
-
-}  // namespace
-
 void Slice::push(const Envelope& envelope, const Push& push, Outbox& out) {
   if (push.clock < 0) return state_.refuse(envelope, fmt::format("a push of clock {}", push.clock), out);
-  if (state_.apply == Mode::Apply::kAggregate) {
-    push_aggregate(envelope, push, out);
-  } else {
-    push_on_arrival(envelope, push, out);
+  switch (state_.apply) {
+    case Mode::Apply::kAggregate:
+      return push_aggregate(envelope, push, out);
+    case Mode::Apply::kOnArrival:
+      return push_on_arrival(envelope, push, out);
+    case Mode::Apply::kCommitted:
+      return push_committed(envelope, push, out);
   }
 }
 
@@ -46,15 +43,9 @@ std::string Slice::complaint(const Push& push) const {
 
 void Slice::push_on_arrival(const Envelope& envelope, const Push& push, Outbox& out) {
   const std::uint32_t worker = envelope.from.rank;
-  const std::vector<Mark>& marks = current_->header.marks;
-  const auto mark = std::ranges::find(marks, worker, &Mark::worker);
-  const Clock last = mark == marks.end() ? kNoClock : mark->ack.clock;
-  if (push.clock <= last) {
-    count_repeat(envelope, push, out);
-    // A worker has one clock that is not settled everywhere, so nobody waits for an older answer.
-    if (push.clock == last) out.reply(envelope, mark->ack);
-    return;
-  }
+  const Mark* mark = find_mark(worker);
+  const Clock last = mark == nullptr ? kNoClock : mark->ack.clock;
+  if (push.clock <= last) return answer_repeat(envelope, push, *mark, out);
   // A step is taken only after the one before it was settled everywhere: a gap would be a floor that lies.
   if (push.clock != std::max(last + 1, state_.members.active().at(worker).start_clock)) {
     ++state_.early;
@@ -74,11 +65,9 @@ void Slice::push_on_arrival(const Envelope& envelope, const Push& push, Outbox& 
   // its mark goes into the header of the current one.
   SlotRef next = ack.fate == Fate::kApplied ? updated(push.gradient.floats(), push.samples, push.rate) : current_;
   ack.version = next->header.version;
-  auto& next_marks = next->header.marks;
-  auto entry = std::ranges::lower_bound(next_marks, worker, {}, &Mark::worker);
-  if (entry == next_marks.end() || entry->worker != worker) entry = next_marks.insert(entry, {worker, {}});
-  entry->ack = ack;
-  entry->ack.floor = ack.floor = floor_of(next->header);
+  Mark& next_mark = mark_of(next->header, worker);
+  next_mark.ack = ack;
+  next_mark.ack.floor = ack.floor = floor_of(next->header);
   current_ = std::move(next);
 
   count_settled(worker, ack, push.samples, out.hash(push.gradient.bytes()), out);
@@ -200,7 +189,7 @@ PushAck Slice::ack_of_clock(protocol::LeafNode node, Version echoed) const {
           .floor = header.settled};
 }
 
-// ---- both -------------------------------------------------------------------------------------------
+// ---- all --------------------------------------------------------------------------------------------
 
 // The slot that follows the current one, not yet published.
 SlotRef Slice::updated(std::span<const float> gradient, std::uint64_t samples, double rate) {
@@ -217,6 +206,24 @@ void Slice::alarm(std::uint32_t worker, Clock clock, Outbox& out) {
   out.note(Level::kWarning, fmt::format("the gradient of {} from worker-{} at clock {} is not finite: dropped",
                                         protocol::describe_slice(spec_, state_.manifest), worker, clock));
   out.send(kSchedulerNode, protocol::Alarm{id_, worker, clock});
+}
+
+const Mark* Slice::find_mark(std::uint32_t worker) const {
+  const std::vector<Mark>& marks = current_->header.marks;
+  const auto found = std::ranges::lower_bound(marks, worker, {}, &Mark::worker);
+  return found == marks.end() || found->worker != worker ? nullptr : &*found;
+}
+
+Mark& Slice::mark_of(SlotHeader& header, std::uint32_t worker) {
+  auto entry = std::ranges::lower_bound(header.marks, worker, {}, &Mark::worker);
+  if (entry == header.marks.end() || entry->worker != worker) entry = header.marks.insert(entry, {worker, {}});
+  return *entry;
+}
+
+void Slice::answer_repeat(const Envelope& envelope, const Push& push, const Mark& mark, Outbox& out) {
+  count_repeat(envelope, push, out);
+  // A worker has one clock that is not settled everywhere, so nobody waits for an older answer.
+  if (push.clock == mark.ack.clock) out.reply(envelope, mark.ack);
 }
 
 void Slice::count_repeat(const Envelope& envelope, const Push& push, Outbox& out) {

@@ -1,7 +1,6 @@
 #include "server/shard_core.h"
 
 #include <algorithm>
-#include <map>
 
 #include "base/result.h"
 
@@ -53,6 +52,8 @@ ShardCore::ShardCore(NodeId self, const Job& job, protocol::Register registratio
       enrollment_(self, std::move(registration), timing) {
   state_.rule = kernels::make_rule(job.optimizer).value();
   state_.apply = parse_mode(job.consistency.mode).value().apply();
+  // In commits on their way, in the open one, not ticked yet, and too late.
+  state_.accepted_max = (protocol::Commit::kAheadMax + 3) * static_cast<std::size_t>(job.cluster.workers);
   state_.leaves = static_cast<std::uint32_t>(job.train.micro_batches);
   state_.seed = job.train.seed;
 }
@@ -209,6 +210,34 @@ void ShardCore::on(const Envelope& envelope, const protocol::Pull& pull, Outbox&
     return;
   }
   slice->pull(envelope, pull, out);
+}
+
+// ---- commits ----------------------------------------------------------------------------------------
+
+void ShardCore::on(TimeNs /*now*/, const Envelope& envelope, const protocol::Commit& commit, Outbox& out) {
+  if (state_.apply != Mode::Apply::kCommitted) return state_.refuse(envelope, "a commit in a mode that has none", out);
+  if (commit.number > committed_ + protocol::Commit::kAheadMax)
+    return state_.refuse(envelope, fmt::format("commit {}, {} were applied", commit.number, committed_), out);
+  if (commit.number > committed_) commits_.insert_or_assign(commit.number, commit);
+  apply_commits(envelope, out);
+  out.send(kSchedulerNode, protocol::Committed{committed_});
+  report_snapshots(false, out);
+}
+
+// All that is there in order. The scheduler names pushes that every shard has acknowledged, so they are here;
+// a commit that says otherwise is none, and is not kept.
+void ShardCore::apply_commits(const Envelope& envelope, Outbox& out) {
+  for (auto next = commits_.find(committed_ + 1); next != commits_.end(); next = commits_.find(committed_ + 1)) {
+    const protocol::Commit commit = std::move(next->second);
+    commits_.erase(next);
+    const bool known = std::ranges::all_of(
+        slices_, [&](const auto& slice) { return slice == nullptr || slice->has_accepted(commit); });
+    if (!known)
+      return state_.refuse(envelope, fmt::format("commit {} of pushes that are not here", commit.number), out);
+    ++committed_;
+    for (const auto& slice : slices_)
+      if (slice != nullptr) slice->apply(commit, out);
+  }
 }
 
 // ---- snapshots --------------------------------------------------------------------------------------

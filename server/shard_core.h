@@ -10,6 +10,7 @@
 // Thread-safety: as every core. Several shards may run in as many threads; they share nothing.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <vector>
 
@@ -49,6 +50,7 @@ class ShardCore final : public protocol::Core {
   void on(TimeNs now, const protocol::Envelope& envelope, const protocol::Snapshot& message, protocol::Outbox& out);
   void on(TimeNs now, const protocol::Envelope& envelope, const protocol::SnapshotRelease& message,
           protocol::Outbox& out);
+  void on(TimeNs now, const protocol::Envelope& envelope, const protocol::Commit& commit, protocol::Outbox& out);
   // Everybody's.
   void on(const protocol::Envelope& envelope, const protocol::Push& push, protocol::Outbox& out);
   void on(const protocol::Envelope& envelope, const protocol::Pull& pull, protocol::Outbox& out);
@@ -56,6 +58,7 @@ class ShardCore final : public protocol::Core {
   [[nodiscard]] Status check_welcome(const protocol::Welcome& welcome) const;
   [[nodiscard]] Status make_slices(const protocol::Welcome& welcome);
   [[nodiscard]] Slice* own_slice(SliceId id);
+  void apply_commits(const protocol::Envelope& envelope, protocol::Outbox& out);
   void report_snapshots(bool again, protocol::Outbox& out);
   [[nodiscard]] protocol::Heartbeat heartbeat() const;
 
@@ -66,6 +69,8 @@ class ShardCore final : public protocol::Core {
 
   std::vector<std::unique_ptr<Slice>> slices_;  // by slice id; those of other shards are null
   std::size_t owned_ = 0;
+  std::uint64_t committed_ = 0;                        // commits applied, by every slice
+  std::map<std::uint64_t, protocol::Commit> commits_;  // that came before their turn
   std::uint64_t newest_snapshot_ = 0, released_snapshot_ = 0;
 };
 

@@ -33,6 +33,7 @@ struct ShardState {
   kernels::RuleConfig rule;
   Mode::Apply apply = Mode::Apply::kAggregate;
   std::uint32_t leaves = 1;
+  std::size_t accepted_max = 0;  // pushes of a slice that wait for a commit: more than workers who keep to it have
   std::uint64_t seed = 0;
   protocol::Manifest manifest;
 

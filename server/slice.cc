@@ -29,14 +29,13 @@ Slice::Slice(SliceId id, protocol::SliceSpec spec, std::shared_ptr<SlotPool> poo
 // ---- floors -----------------------------------------------------------------------------------------
 
 Clock Slice::settled_of(std::uint32_t worker) const {
-  const SlotHeader& header = current_->header;
-  if (state_.apply == Mode::Apply::kAggregate) return header.settled - 1;
-  const auto mark = std::ranges::find(header.marks, worker, &Mark::worker);
-  return mark == header.marks.end() ? kNoClock : mark->ack.clock;
+  if (state_.apply == Mode::Apply::kAggregate) return current_->header.settled - 1;
+  const Mark* mark = find_mark(worker);
+  return mark == nullptr ? kNoClock : mark->ack.clock;
 }
 
 Clock Slice::floor_of(const SlotHeader& header) const {
-  if (state_.apply == Mode::Apply::kAggregate) return header.settled;
+  if (state_.apply != Mode::Apply::kOnArrival) return header.settled;
   // Both lists are in order of ranks. Of workers that are gone the marks stay, for Sealed and for a floor
   // when nobody is left.
   const auto& active = state_.members.active();

@@ -8,6 +8,8 @@
 //   aggregate   the pushes of one clock are summed along the leaf tree; when the root is complete they
 //               are one update, and all are acknowledged. What a dead worker has pushed stays: the
 //               scheduler hands its leaves to others, and whatever comes twice is a repeat
+//   committed   (server/commit.cc) a push is kept; a commit of the scheduler's names those that are the
+//               next update, and says the floor from then on
 //
 // Reading (server/slice.cc). The floor is the least clock that is not settled for every active worker. It
 // decides which pulls are answered, and when a snapshot keeps the current slot. Answers do not copy: they
@@ -16,6 +18,7 @@
 // Thread-safety: belongs to one shard.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -38,6 +41,10 @@ class Slice {
   // The sender is not fenced.
   void pull(const protocol::Envelope& envelope, const protocol::Pull& pull, protocol::Outbox& out);
 
+  // Whether all pushes that a commit names were accepted here. / The next update: they were.
+  [[nodiscard]] bool has_accepted(const protocol::Commit& commit) const;
+  void apply(const protocol::Commit& commit, protocol::Outbox& out);
+
   // The active workers are others than before: the floor may have moved.
   void membership_changed(protocol::Outbox& out);
 
@@ -49,7 +56,7 @@ class Slice {
   [[nodiscard]] Clock floor() const { return floor_of(current_->header); }
   [[nodiscard]] std::size_t elements() const { return current_->view().weights.size(); }
 
-  // The highest clock settled of this worker, or kNoClock. In aggregates: of everybody.
+  // The highest clock settled of this worker, or kNoClock. In an aggregate: of everybody.
   [[nodiscard]] Clock settled_of(std::uint32_t worker) const;
 
  private:
@@ -84,6 +91,14 @@ class Slice {
     std::vector<Contribution> contributions;
   };
 
+  // Committed: a push that is settled and in no update yet.
+  struct Accepted {
+    protocol::Fate fate = protocol::Fate::kAccepted;
+    std::uint32_t samples = 0;
+    Version echoed = 0;
+    Payload gradient;
+  };
+
   // ---- reading
   [[nodiscard]] Clock floor_of(const SlotHeader& header) const;
   [[nodiscard]] bool reached(Clock floor) const;
@@ -95,6 +110,7 @@ class Slice {
   void pin(HeldSnapshot& snapshot);
 
   // ---- settling
+  static bool is_empty(const protocol::Push& push) { return push.samples == 0 || push.gradient.empty(); }
   void push_on_arrival(const protocol::Envelope& envelope, const protocol::Push& push, protocol::Outbox& out);
   void push_aggregate(const protocol::Envelope& envelope, const protocol::Push& push, protocol::Outbox& out);
   void contribute(const protocol::Envelope& envelope, const protocol::Push& push, protocol::Outbox& out);
@@ -102,9 +118,17 @@ class Slice {
   void await_answer(const protocol::Envelope& envelope, const protocol::Push& push, bool added,
                     std::uint32_t gradient_hash);
   [[nodiscard]] protocol::PushAck ack_of_clock(protocol::LeafNode node, Version echoed) const;
+  void push_committed(const protocol::Envelope& envelope, const protocol::Push& push, protocol::Outbox& out);
+  [[nodiscard]] SlotRef updated_by_sum(const protocol::Commit& commit, const std::vector<Accepted>& parts,
+                                       protocol::Outbox& out);
+  void drop_late(protocol::Outbox& out);
   [[nodiscard]] std::string complaint(const protocol::Push& push) const;
   [[nodiscard]] SlotRef updated(std::span<const float> gradient, std::uint64_t samples, double rate);
   void alarm(std::uint32_t worker, Clock clock, protocol::Outbox& out);
+  [[nodiscard]] const Mark* find_mark(std::uint32_t worker) const;
+  static Mark& mark_of(SlotHeader& header, std::uint32_t worker);
+  void answer_repeat(const protocol::Envelope& envelope, const protocol::Push& push, const Mark& mark,
+                     protocol::Outbox& out);
   void count_repeat(const protocol::Envelope& envelope, const protocol::Push& push, protocol::Outbox& out);
   void count_settled(std::uint32_t worker, const protocol::PushAck& ack, std::uint32_t samples,
                      std::uint32_t gradient_hash, protocol::Outbox& out);
@@ -117,6 +141,7 @@ class Slice {
 
   SlotRef current_;
   OpenClock open_;
+  std::map<protocol::Contributor, Accepted> accepted_;
   std::vector<Pinned> snapshots_;
   std::vector<Parked> parked_;
 };

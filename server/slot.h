@@ -28,8 +28,8 @@
 
 namespace rubato::server {
 
-// What a slice has settled of one worker, on arrival: the last clock, and the answer that a repeat of that
-// push gets again.
+// What a slice has settled of one worker, where it does so push by push: the last clock, and the answer that
+// a repeat of that push gets again.
 struct Mark {
   std::uint32_t worker = 0;
   protocol::PushAck ack;
@@ -37,9 +37,9 @@ struct Mark {
 
 struct SlotHeader {
   Version version = 0;                          // number of updates that led here: Adam's t as well
-  std::vector<Mark> marks;                      // on arrival: by rank
-  Clock settled = 0;                            // aggregate: clocks settled ...
-  protocol::Fate fate = protocol::Fate::kNone;  // ... and what became of the last of them
+  std::vector<Mark> marks;                      // on arrival and committed: by rank
+  Clock settled = 0;                            // aggregate: clocks settled; committed: the floor
+  protocol::Fate fate = protocol::Fate::kNone;  // aggregate: what became of the clock settled last
 };
 
 class SlotPool;

@@ -108,6 +108,9 @@ void WorkerClient::trace_begin(const StepGrant& step, Outbox& out) const {
 }
 
 void WorkerClient::begin_step_if_possible(TimeNs now, Outbox& out) {
+  // Others may have closed clocks without this worker (backup): it goes on where they are.
+  if (open_.empty() && !granted_.empty() && granted_.begin()->first > next_step_)
+    next_step_ = settled_ = granted_.begin()->first;
   const auto granted = granted_.find(next_step_);
   if (granted == granted_.end() || open_.size() >= 2) return;
   if (!open_.empty() && open_.begin()->second.orders_open > 0) return;
@@ -262,8 +265,12 @@ void WorkerClient::on_push_ack(TimeNs now, const protocol::PushAck& ack, Outbox&
     return;
   }
   OpenStep* step = find_step(ack.clock);
-  if (step == nullptr || step->pushes.erase({ack.slice, ack.node}) == 0) return;
+  if (step == nullptr) return;
+  const auto pending = step->pushes.find({ack.slice, ack.node});
+  if (pending == step->pushes.end()) return;
   if (ack.fate == protocol::Fate::kApplied) ++step->ages[ack.age];
+  if (ack.fate == protocol::Fate::kAccepted) ++step->versions[pending->second.push.version];
+  step->pushes.erase(pending);
   if (ack.fate == protocol::Fate::kNonFinite || ack.fate == protocol::Fate::kDropped) ++step->tick.dropped;
   settle_if_complete(now, out);
   begin_step_if_possible(now, out);
@@ -275,6 +282,7 @@ void WorkerClient::settle_if_complete(TimeNs now, Outbox& out) {
     step->tick.step_ns = static_cast<std::uint64_t>(now - step->began);
     step->tick.settling_ns = static_cast<std::uint64_t>(now - step->computed);
     for (const auto& [age, count] : step->ages) step->tick.ages.push_back({age, count});
+    for (const auto& [version, count] : step->versions) step->tick.versions.push_back({version, count});
     out.send(kSchedulerNode, step->tick);
     if (unconfirmed_.empty()) tick_timer_ = timer_from(now);
     unconfirmed_.emplace(step->tick.clock, std::move(step->tick));

@@ -66,10 +66,11 @@ class WorkerClient final : public protocol::Core {
     protocol::StepGrant grant;  // with all nodes ordered so far
     TimeNs began = 0, computed = 0;
     std::uint32_t orders_open = 0;
-    std::map<PushKey, PendingPush> pushes;    // not acknowledged
-    std::vector<protocol::Push> held;         // computed before the step before it was settled
-    std::map<SliceId, std::size_t> unpushed;  // nodes of the slice not pushed yet: then it is pulled again
-    std::map<std::uint64_t, std::uint64_t> ages;
+    std::map<PushKey, PendingPush> pushes;        // not acknowledged
+    std::vector<protocol::Push> held;             // computed before the step before it was settled
+    std::map<SliceId, std::size_t> unpushed;      // nodes of the slice not pushed yet: then it is pulled again
+    std::map<std::uint64_t, std::uint64_t> ages;  // of applied pushes
+    std::map<Version, std::uint64_t> versions;    // under accepted pushes
     protocol::Tick tick;
   };
 

@@ -4,7 +4,8 @@
 Usage: check_trace.py RUN.json TRACE...
 
 RUN.json describes the run: {"mode": "ssp:3", "bound": 3, "aggregate": false, "workers": 2, "slices": 9,
-"leaves": 4}; bound -1 is none, and where it moves ("bound_low") it is the highest. "complete": false says that the job was cut off, so that steps without a tick
+"leaves": 4}; bound -1 is none, and where it moves ("bound_low") it is the highest; "backups" and
+"splits" are the numbers of the modes whose updates are committed. "complete": false says that the job was cut off, so that steps without a tick
 may be unsettled. A TRACE is a file of trace lines or a folder with a *.jsonl for every member; lines with a
 "seed" are simulated runs, one after another, each checked for itself.
 
@@ -23,6 +24,7 @@ with the cores. The rules, by the names under which a violation is reported:
     version       versions rise by one with each update (floors.py)
     age           version used + age + 1 is the version after the update
     tick          a step is ticked once all its pushes are settled
+    commit        updates are made of the steps that were committed, the same for all slices (commit_rules.py)
     leaves        each aggregate is applied once, in order, from each leaf of the batch exactly once
 
 Exit code: 0 all hold, 1 a violation, 2 the run's description or a file cannot be read.
@@ -54,6 +56,12 @@ class Setting(NamedTuple):
     leaves: int
     complete: bool = True
     bound_low: int | None = None  # of a bound that moves between this and `bound`
+    backups: int | None = None  # backup: workers that nobody waits for
+    splits: int | None = None  # softsync: updates while every worker pushes once
+
+    @property
+    def committed(self):
+        return self.backups is not None or self.splits is not None
 
 
 def read_setting(path):
@@ -74,7 +82,7 @@ def trace_files(paths):
 def check_run(run, setting):
     """Adds to the run's violations; returns what was checked."""
     schedule = check_schedule(run, setting)
-    shards = check_shards(run, setting)
+    shards = check_shards(run, setting, schedule)
     check_workers(run, setting, schedule, shards)
     counts = Counter(type(event) for log in run.logs.values() for event in log)
     return counts, schedule.staleness_max, shards.age_max

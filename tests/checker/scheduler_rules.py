@@ -6,13 +6,16 @@ order of the log; the staleness of a step is its clock minus the least of them w
 
 from collections import defaultdict
 
-from trace_lines import Active, Grant, Inactive, Tick
+from commit_rules import Ledger
+from trace_lines import Active, Commit, Contributor, Grant, Inactive, Tick
 
 
 class Schedule:
     """What the scheduler's log says, for the rules over other logs."""
 
-    def __init__(self):
+    def __init__(self, run, setting):
+        self.ledger = Ledger(run, setting)  # of commits, in a mode that has them
+        self.overtakes = setting.backups is not None
         self.clocks = {}  # of the active workers
         self.granted = {}  # highest clock granted to each of them in this life
         self.grants = {}  # (worker, clock) -> Grant, the latest life's
@@ -22,16 +25,21 @@ class Schedule:
 
     def lives_ended_by(self, worker, clock):
         """How many lives of a worker may have left a push of `clock` behind, unsettled."""
+        if self.overtakes and (worker, clock) not in self.ticks:  # whatever clock it was moved to meanwhile
+            return len(self.ends.get(worker, ()))
         return sum(end <= clock for end in self.ends.get(worker, ()))
 
 
 def check_schedule(run, setting):
-    schedule = Schedule()
-    steps = {Active: _active, Inactive: _inactive, Tick: _tick, Grant: _grant}
+    schedule = Schedule(run, setting)
+    steps = {Active: _active, Inactive: _inactive, Tick: _tick, Grant: _grant, Commit: _commit}
     for event in run.logs.get("scheduler", ()):
-        if event.worker >= setting.workers:
+        if type(event) is Contributor:
+            continue  # taken together with its commit
+        if type(event) is not Commit and event.worker >= setting.workers:
             run.violate("range", f"a worker of {setting.workers}", event)
         steps[type(event)](run, setting, schedule, event)
+    schedule.ledger.finish()
     if not schedule.grants and setting.complete:
         run.violate("line", "the scheduler's log grants nothing: there is nothing to check")
     return schedule
@@ -48,6 +56,7 @@ def _active(run, setting, schedule, event):
         run.violate("clock", f"starts below the least active clock {min(clocks.values())}", event)
     clocks[worker] = event.clock
     schedule.granted[worker] = event.clock - 1
+    schedule.ledger.started(event)
 
 
 def _inactive(run, setting, schedule, event):
@@ -55,17 +64,37 @@ def _inactive(run, setting, schedule, event):
     if clock != event.clock:
         run.violate("clock", f"ends at {event.clock}, its clock is {clock}", event)
     schedule.ends[event.worker].append(event.clock if clock is None else clock)
+    schedule.ledger.ended(event.worker)
+
+
+def _commit(run, setting, schedule, event):
+    if not setting.committed:
+        run.violate("commit", "in a mode without commits", event)
+        return
+    schedule.ledger.commit(event, schedule)
 
 
 def _tick(run, setting, schedule, event):
     clock = schedule.clocks.get(event.worker)
+    if _is_late(setting, schedule, event, clock):
+        schedule.ticks[event.worker, event.clock] = event
+        return
     if clock != event.clock:
         run.violate("clock", f"a tick of step {event.clock} by a worker whose clock is {clock}", event)
     if clock is not None:
         schedule.clocks[event.worker] = max(clock, event.clock + 1)
         schedule.ticks[event.worker, event.clock] = event
+        if setting.committed:
+            schedule.ledger.due[event.worker, event.clock] = event
         if event.clock > schedule.granted[event.worker]:
             run.violate("grant", "a tick of a step that was not granted", event)
+
+
+def _is_late(setting, schedule, event, clock):
+    """backup: the step was in hand when its clock was closed without it."""
+    key = (event.worker, event.clock)
+    behind = clock is not None and event.clock < clock
+    return setting.backups is not None and behind and key in schedule.grants and key not in schedule.ticks
 
 
 def _grant(run, setting, schedule, event):
@@ -89,7 +118,10 @@ def _grant(run, setting, schedule, event):
         run.violate("staleness", f"under bound {bound}, the job's is {lowest} to {setting.bound}", event)
     if bound >= 0 and clock - least > bound:
         run.violate("staleness", f"{clock - least} at the grant, its bound is {bound}", event)
-    if clock != granted + 1:
+    if setting.backups is not None:  # the others may have left the worker behind
+        if granted >= 0 and (worker, granted) not in schedule.ticks:
+            run.violate("grant", f"of step {clock}, and step {granted} is in hand", event)
+    elif clock != granted + 1:
         run.violate("grant", f"of step {clock}, the one before was {granted}", event)
     if clock > own + 1:
         run.violate("grant", f"of step {clock}, the worker's clock is {own}: more than one ahead", event)

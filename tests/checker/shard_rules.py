@@ -4,8 +4,22 @@ Each shard's log is followed in its own order. What it settled and served is kep
 workers' logs (worker_rules.py).
 """
 
+from commit_rules import CommittedFloors
 from floors import AggregateFloors, ArrivalFloors
-from trace_lines import APPLIED, FENCED, Active, Apply, Inactive, Placed, Repeat, Serve, Settle
+from trace_lines import (
+    ACCEPTED,
+    APPLIED,
+    FENCED,
+    Active,
+    Apply,
+    Contribution,
+    Drop,
+    Inactive,
+    Placed,
+    Repeat,
+    Serve,
+    Settle,
+)
 
 
 class Shards:
@@ -16,20 +30,27 @@ class Shards:
         self.settles = {}  # (worker, clock, slice, level, index) -> Settle
         self.repeats = set()  # the same key
         self.served = set()  # (worker, slice, version, floor)
+        self.contributions = {}  # (worker, clock, slice) -> Contribution
         self.age_max = 0
 
 
-def check_shards(run, setting):
+def check_shards(run, setting, schedule):
     shards = Shards()
     for node in run.nodes("server"):
-        ShardRules(run, setting, shards, node).follow(run.logs[node])
+        ShardRules(run, setting, schedule, shards, node).follow(run.logs[node])
     return shards
 
 
+def _floors(run, setting, schedule):
+    if setting.committed:
+        return CommittedFloors(run, setting, schedule)
+    return (AggregateFloors if setting.aggregate else ArrivalFloors)(run, setting)
+
+
 class ShardRules:
-    def __init__(self, run, setting, shards, node):
+    def __init__(self, run, setting, schedule, shards, node):
         self.run, self.setting, self.shards, self.node = run, setting, shards, node
-        self.floors = (AggregateFloors if setting.aggregate else ArrivalFloors)(run, setting)
+        self.floors = _floors(run, setting, schedule)
         self.snapshots = {}  # (snapshot, slice) -> Serve
 
     def follow(self, log):
@@ -39,6 +60,8 @@ class ShardRules:
             Settle: self.settle,
             Apply: self.apply,
             Repeat: self.repeat,
+            Contribution: self.contribution,
+            Drop: self.drop,
             Active: self.floors.active,
             Inactive: self.floors.inactive,
         }
@@ -85,6 +108,23 @@ class ShardRules:
     def apply(self, event):
         self.own(event)
         self.floors.apply(event)
+
+    def contribution(self, event):
+        self.own(event)
+        if not self.setting.committed:
+            self.run.violate("commit", "in a mode without commits", event)
+            return
+        self.shards.contributions[event.worker, event.clock, event.slice] = event
+        if event.fate == ACCEPTED and event.age > self.shards.age_max:
+            self.shards.age_max = event.age
+        self.floors.contribution(event)
+
+    def drop(self, event):
+        self.own(event)
+        if not self.setting.committed:
+            self.run.violate("commit", "in a mode without commits", event)
+            return
+        self.floors.drop(event)
 
     def repeat(self, event):
         self.own(event)

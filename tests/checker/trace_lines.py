@@ -128,12 +128,47 @@ class Serve(NamedTuple):
     snapshot: int
 
 
+class Commit(NamedTuple):
+    node: str
+    t: int
+    number: int
+    floor: int
+
+
+class Contributor(NamedTuple):
+    node: str
+    t: int
+    number: int
+    worker: int
+    clock: int
+
+
+class Contribution(NamedTuple):
+    node: str
+    t: int
+    number: int
+    worker: int
+    clock: int
+    slice: int
+    age: int
+    fate: int
+    samples: int
+
+
+class Drop(NamedTuple):
+    node: str
+    t: int
+    worker: int
+    clock: int
+    slice: int
+
+
 # Fates of a push, numbered as on the wire.
 APPLIED, ACCEPTED, DROPPED, NON_FINITE, EMPTY, FENCED = 1, 2, 3, 4, 5, 6
 
 EVENTS_OF_ROLE = {
-    "scheduler": (Active, Inactive, Tick, Grant),
-    "server": (Placed, Active, Inactive, Settle, Apply, Repeat, Serve),
+    "scheduler": (Active, Inactive, Tick, Grant, Commit, Contributor),
+    "server": (Placed, Active, Inactive, Settle, Apply, Repeat, Serve, Contribution, Drop),
     "worker": (Placed, Begin, Use, Push),
 }
 

@@ -3,7 +3,7 @@ enough, each push was settled exactly once, and a tick comes after that."""
 
 from collections import defaultdict
 
-from trace_lines import APPLIED, Begin, Placed, Push
+from trace_lines import ACCEPTED, APPLIED, Begin, Placed, Push
 
 
 class Worker:
@@ -93,7 +93,10 @@ class Joins:
         if samples != settle.samples and samples not in [push.samples for push in earlier[:-1]]:
             self.run.violate("exactly once", "settled with another number of samples", event, settle)
         if settle.fate == APPLIED:
-            self.age(event, settle)
+            self.age(event, settle, settle.version)
+        contribution = self.shards.contributions.get((rank, clock, slice_id))
+        if contribution is not None and contribution.fate == ACCEPTED:
+            self.age(event, contribution, contribution.number)
 
     def unsettled(self, key, event):
         """A push without a settle line: its worker died, or another's push of the same leaves was taken."""
@@ -112,12 +115,15 @@ class Joins:
             self.settled_elsewhere = {key[1:] for key in self.shards.settles} if self.setting.aggregate else set()
         return self.settled_elsewhere
 
-    def age(self, push, settle):
+    def age(self, push, line, version):
+        """`line` says the age of a push whose update made this version."""
         uses = self.worker.uses.get((push.clock, push.slice))
         if not uses:
             self.run.violate("served", "a gradient without weights", push)
-        elif all(use.version + settle.age + 1 != settle.version for use in uses):
-            self.run.violate("age", f"version {settle.version} after, age {settle.age}", uses[-1], settle)
+        elif all(use.version + line.age + 1 != version for use in uses):
+            self.run.violate("age", f"version {version} after, age {line.age}", uses[-1], line)
+        if self.setting.backups is not None and line.age:
+            self.run.violate("age", "an update from other weights than those of its clock", line)
 
 
 def _check_settles_have_pushes(run, schedule, shards, workers):

@@ -105,6 +105,16 @@ TEST(Codec, EveryTruncatedOrLongerControlBodyIsRefused) {
   }
 }
 
+TEST(Codec, ACommitNamesNobodyTwice) {
+  const auto refused = [](const Commit& commit) { return !decode(encode(test::stamp(), commit), kJob).ok(); };
+  EXPECT_FALSE(refused({1, {}, 0.5, 0}));
+  EXPECT_FALSE(refused({1, {{0, 1}, {0, 2}, {1, 0}}, 0.5, 0}));
+  EXPECT_TRUE(refused({1, {{0, 1}, {0, 1}}, 0.5, 0}));
+  EXPECT_TRUE(refused({1, {{1, 0}, {0, 2}}, 0.5, 0}));
+  EXPECT_TRUE(refused({1, {{0, 1}}, std::numeric_limits<double>::quiet_NaN(), 0}));
+  EXPECT_TRUE(refused({1, {{0, 1}}, -0.5, 0}));
+}
+
 TEST(Codec, BodyMustBeTheOneOfTheHeader) {
   for (const Body& body : bodies()) {
     transport::Frame frame = encode(test::stamp(), body);

@@ -89,6 +89,19 @@ TEST(ClockTable, WorkersMayComeLater) {
   EXPECT_EQ(table.max(), 7);
 }
 
+TEST(ClockTable, WorkersMayJump) {
+  ClockTable table;
+  for (std::uint32_t worker = 0; worker < 3; ++worker) table.add(worker, 0);
+  table.jump(0, 7);
+  EXPECT_EQ(table.clock(0), 7);
+  EXPECT_EQ(table.min(), 0);
+  EXPECT_EQ(table.max(), 7);
+  table.jump(1, 5);
+  table.jump(2, 5);
+  table.jump(2, 5);
+  EXPECT_EQ(table.min(), 5);
+}
+
 // ---- modes without memory ----------------------------------------------------------------------------
 
 // Whether a worker at clock `own` may have step `step` granted, from the definition of each mode.

@@ -7,7 +7,8 @@ namespace {
 using testing::HasSubstr;
 using testing::SizeIs;
 
-constexpr const char* kModes[] = {"bsp", "ssp:0", "ssp:2", "dssp:1..3", "asp"};
+constexpr const char* kModes[] = {"bsp",      "ssp:0",    "ssp:2",      "dssp:1..3", "asp",
+                                  "backup:0", "backup:1", "softsync:1", "softsync:2"};
 constexpr int kPeerLost = static_cast<int>(Cause::kPeerLost), kEvicted = static_cast<int>(Cause::kEvicted);
 
 class Faults : public testing::TestWithParam<const char*> {

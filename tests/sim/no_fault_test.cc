@@ -113,7 +113,9 @@ TEST(Bsp, WithoutEvaluationOnlyTheFinalSnapshotIsRead) {
 // ---- on arrival -------------------------------------------------------------------------------------
 
 class OnArrival : public testing::TestWithParam<const char*> {};
-INSTANTIATE_TEST_SUITE_P(Modes, OnArrival, testing::Values("ssp:0", "ssp:1", "ssp:3", "dssp:1..4", "asp"),
+INSTANTIATE_TEST_SUITE_P(Modes, OnArrival,
+                         testing::Values("ssp:0", "ssp:1", "ssp:3", "dssp:1..4", "asp", "softsync:1", "softsync:2",
+                                         "backup:0"),
                          [](const auto& parameter) { return "Mode" + std::to_string(parameter.index); });
 
 TEST_P(OnArrival, ComesNearTheOptimumAndConsumesEverySample) {
@@ -223,17 +225,109 @@ TEST(Dssp, BoundMovesWithThePaceOfTheWorkers) {
   expect_promises_kept(job, ran);
 }
 
+// ---- committed ---------------------------------------------------------------------------------------
+
+TEST(Backup, WithoutSparesIsPlainSynchronousDescent) {
+  for (const std::int64_t workers : {1, 2, 3, 5}) {
+    for (const std::int64_t servers : {1, 3}) {
+      SCOPED_TRACE(fmt::format("{} workers, {} servers", workers, servers));
+      Job job = quadratic_job("backup:0", {workers, servers});
+      job.train.epochs = 3;
+      QuadraticWorkload workload(job, 2);
+      SimOptions options;
+      options.compute.step = transport::Delay::lognormal(10 * kMillisecond, 0.7);
+      const Ran ran = run_sim(job, workload, options);
+      expect_success(ran);
+      const auto weights = shared_weights(job, workload);
+      EXPECT_EQ(ran.result.final_weights, weights.back());
+      for (const ReadSnapshot& snapshot : ran.result.snapshots)
+        EXPECT_EQ(snapshot.weights, weights.at(static_cast<std::size_t>(snapshot.clock)));
+      EXPECT_EQ(ran.metrics("final").at(0)["age_mean"], 0.0);
+      EXPECT_EQ(ran.metrics("final").at(0)["updates"], weights.size() - 1);
+      expect_promises_kept(job, ran);
+    }
+  }
+}
+
+// Worker 0 needs four times as long: nobody waits for it, what it computes is dropped, and it skips clocks.
+TEST(Backup, NobodyWaitsForTheSlowest) {
+  TimeNs time[2];
+  for (const int backups : {0, 1}) {
+    Job job = quadratic_job(fmt::format("backup:{}", backups), {4, 2});
+    job.train.epochs = 0;
+    job.train.steps = 60;
+    SimOptions options;
+    options.compute.factors = {4.0};
+    const Ran ran = run_sim(job, options);
+    expect_success(ran);
+    expect_promises_kept(job, ran);
+    const auto final = ran.metrics("final").at(0);
+    EXPECT_EQ(final["clock"], 60);
+    EXPECT_EQ(final["updates"], 60);
+    EXPECT_EQ(final["staleness_max"], 0);
+    EXPECT_EQ(final["age_mean"], 0.0);
+    EXPECT_EQ(final["pushes_dropped"] > 0, backups == 1);
+    EXPECT_EQ(final["samples_dropped"] > 0, backups == 1);
+    EXPECT_EQ(final["workers"][0]["steps"] < 30, backups == 1);
+    time[backups] = ran.result.time;
+  }
+  EXPECT_LT(2 * time[1], time[0]);
+}
+
+// The weights follow from what the trace says of who was committed and what it had read.
+TEST(Softsync, WeightsAreThoseOfTheCommits) {
+  for (const char* mode : {"softsync:1", "softsync:2", "softsync:4"}) {
+    for (std::uint64_t seed = 1; seed <= 3; ++seed) {
+      SCOPED_TRACE(fmt::format("{}, seed {}", mode, seed));
+      Job job = quadratic_job(mode, {4, 1, 1 << 10});
+      job.train.epochs = 4;
+      QuadraticWorkload workload(job);
+      SimOptions options;
+      options.seed = seed;
+      options.compute.step = transport::Delay::lognormal(10 * kMillisecond, 0.8);
+      options.compute.factors = {3.0};
+      options.link.loss = 0.05;
+      const Ran ran = run_sim(job, workload, options);
+      expect_success(ran);
+      EXPECT_EQ(ran.result.final_weights, committed_weights(job, workload, ran.trace));
+      const auto final = ran.metrics("final").at(0);
+      EXPECT_EQ(final["samples"], 4 * 40);
+      EXPECT_EQ(final["samples_dropped"], 0);
+      EXPECT_EQ(final["pushes_dropped"], 0);
+      EXPECT_GT(final["age_mean"].get<double>(), 0.0);
+    }
+  }
+}
+
+TEST(Softsync, AnUpdateTakesItsShareOfThePushes) {
+  std::map<std::string, std::int64_t> updates;
+  for (const char* mode : {"softsync:1", "softsync:2", "softsync:4"}) {
+    Job job = quadratic_job(mode, {4, 2});
+    job.train.epochs = 0;
+    job.train.steps = 40;
+    job.data.samples = 4 * 6 * 40;
+    const Ran ran = run_sim(job);
+    expect_success(ran);
+    updates[mode] = ran.metrics("final").at(0)["updates"].get<std::int64_t>();
+  }
+  EXPECT_EQ(updates["softsync:1"], 40);
+  EXPECT_EQ(updates["softsync:2"], 80);
+  EXPECT_EQ(updates["softsync:4"], 160);
+}
+
 // ---- draining ---------------------------------------------------------------------------------------
 
 class Draining : public testing::TestWithParam<const char*> {};
-INSTANTIATE_TEST_SUITE_P(Modes, Draining, testing::Values("bsp", "ssp:0", "ssp:2", "dssp:0..3", "asp"),
+INSTANTIATE_TEST_SUITE_P(Modes, Draining,
+                         testing::Values("bsp", "ssp:0", "ssp:2", "dssp:0..3", "asp", "softsync:1", "backup:0",
+                                         "backup:1"),
                          [](const auto& parameter) { return "Mode" + std::to_string(parameter.index); });
 
 TEST_P(Draining, EndsCleanlyWhateverTheMoment) {
   Job job = quadratic_job(GetParam(), {3, 2});
   job.train.epochs = 20;
   QuadraticWorkload workload(job);
-  const auto reference = bsp_weights(job, workload);
+  const auto reference = job.consistency.mode == "bsp" ? bsp_weights(job, workload) : shared_weights(job, workload);
   for (TimeNs at = 2 * kMillisecond; at < 200 * kMillisecond; at += 13 * kMillisecond) {
     SCOPED_TRACE(fmt::format("drained at {} ms", at / kMillisecond));
     SimOptions options;
@@ -247,7 +341,7 @@ TEST_P(Draining, EndsCleanlyWhateverTheMoment) {
     ASSERT_THAT(final, SizeIs(1));
     ASSERT_FALSE(ran.result.snapshots.empty());
     EXPECT_TRUE(ran.result.snapshots.back().final);
-    if (job.consistency.mode == "bsp") {
+    if (job.consistency.mode == "bsp" || job.consistency.mode == "backup:0") {
       EXPECT_EQ(ran.result.final_weights, reference[final[0]["clock"].get<std::size_t>()]);
     }
     expect_promises_kept(job, ran);
@@ -257,7 +351,7 @@ TEST_P(Draining, EndsCleanlyWhateverTheMoment) {
 // ---- the simulation itself --------------------------------------------------------------------------
 
 TEST(Sim, SameSeedGivesTheSameBytes) {
-  for (const char* mode : {"bsp", "ssp:2", "asp"}) {
+  for (const char* mode : {"bsp", "ssp:2", "dssp:0..4", "asp", "backup:1", "softsync:1"}) {
     SCOPED_TRACE(mode);
     const Job job = quadratic_job(mode, {3, 2});
     SimOptions options;

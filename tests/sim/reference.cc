@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
+#include <nlohmann/json.hpp>
 
 #include "data/permutation.h"
 #include "kernels/cpu/apply_rule.h"
@@ -32,49 +34,149 @@ std::vector<float> leaf_gradient(const QuadraticWorkload& workload, const std::v
   return {sums.begin(), sums.end()};
 }
 
+void add(std::vector<float>& sum, const std::vector<float>& gradient) {
+  if (sum.empty()) {
+    sum = gradient;
+    return;
+  }
+  for (std::size_t i = 0; i < gradient.size(); ++i) sum[i] += gradient[i];
+}
+
+// The weights, and every state that they went through.
+class Descent {
+ public:
+  Descent(const Job& job, const QuadraticWorkload& workload)
+      : rate_(job.optimizer.rate),
+        rule_(kernels::make_rule(job.optimizer).value()),
+        manifest_(workload.manifest()),
+        weights_(workload.size()),
+        state_(kernels::kStatePlanesMax, std::vector<float>(workload.size())) {
+    for (std::size_t parameter = 0; parameter < manifest_.size(); ++parameter) {
+      const ParameterSpec& spec = manifest_[parameter];
+      kernels::initialize(spec, job.train.seed, 0,
+                          std::span<float>(weights_).subspan(workload.first_element(parameter),
+                                                             static_cast<std::size_t>(spec.elements())));
+    }
+    history_.push_back(weights_);
+  }
+
+  void update(const std::vector<float>& sum, std::size_t samples) {
+    if (samples > 0) {
+      kernels::SlotView slot{weights_, {}};
+      for (std::size_t plane = 0; plane < kernels::state_planes(rule_.kind); ++plane) slot.state[plane] = state_[plane];
+      const auto scalars =
+          kernels::update_scalars(rule_, manifest_.front(), rate_, 1.0 / static_cast<double>(samples), history_.size());
+      kernels::cpu::apply_rule(rule_, scalars, slot, sum, slot);
+    }
+    history_.push_back(weights_);
+  }
+  [[nodiscard]] const std::vector<float>& weights() const { return weights_; }
+  [[nodiscard]] const std::vector<std::vector<float>>& history() const { return history_; }
+  [[nodiscard]] std::int64_t updates() const { return static_cast<std::int64_t>(history_.size()) - 1; }
+
+ private:
+  double rate_;
+  kernels::RuleConfig rule_;
+  protocol::Manifest manifest_;
+  std::vector<float> weights_;
+  std::vector<std::vector<float>> state_, history_;
+};
+
+// An epoch dealt into one run of samples a worker.
+class Shares {
+ public:
+  Shares(const Job& job, const QuadraticWorkload& workload)
+      : seed_(job.train.seed),
+        samples_(workload.train_samples()),
+        workers_(static_cast<std::size_t>(job.cluster.workers)),
+        batch_(static_cast<std::size_t>(job.train.batch)) {}
+
+  [[nodiscard]] Clock clocks_of_epoch() const {
+    const std::size_t largest = (samples_ + workers_ - 1) / workers_;
+    return static_cast<Clock>((largest + batch_ - 1) / batch_);
+  }
+  [[nodiscard]] std::vector<std::uint64_t> of(std::int64_t worker, Clock clock) const {
+    const auto rank = static_cast<std::size_t>(worker);
+    const std::size_t size = samples_ / workers_ + (rank < samples_ % workers_ ? 1 : 0);
+    const std::size_t first = rank * (samples_ / workers_) + std::min(rank, samples_ % workers_);
+    const std::size_t skipped = std::min(static_cast<std::size_t>(clock % clocks_of_epoch()) * batch_, size);
+    const auto order = data::permutation(seed_, static_cast<std::uint64_t>(clock / clocks_of_epoch()), samples_);
+    const auto begin = order.begin() + static_cast<std::ptrdiff_t>(first + skipped);
+    return {begin, begin + static_cast<std::ptrdiff_t>(std::min(batch_, size - skipped))};
+  }
+
+ private:
+  std::uint64_t seed_;
+  std::size_t samples_, workers_, batch_;
+};
+
 }  // namespace
 
 std::vector<std::vector<float>> bsp_weights(const Job& job, const QuadraticWorkload& workload) {
-  const kernels::RuleConfig rule = kernels::make_rule(job.optimizer).value();
   const auto batch = static_cast<std::size_t>(job.train.batch),
              leaves = static_cast<std::size_t>(job.train.micro_batches);
   std::size_t tree = 1;
   while (tree < leaves) tree *= 2;
 
-  const protocol::Manifest manifest = workload.manifest();
-  std::vector<float> w(workload.size());
-  for (std::size_t parameter = 0; parameter < manifest.size(); ++parameter) {
-    const ParameterSpec& spec = manifest[parameter];
-    kernels::initialize(
-        spec, job.train.seed, 0,
-        std::span<float>(w).subspan(workload.first_element(parameter), static_cast<std::size_t>(spec.elements())));
-  }
-  std::vector<std::vector<float>> state(kernels::kStatePlanesMax, std::vector<float>(w.size()));
-  kernels::SlotView slot{w, {}};
-  for (std::size_t plane = 0; plane < kernels::state_planes(rule.kind); ++plane) slot.state[plane] = state[plane];
-
-  std::vector<std::vector<float>> history{w};
+  Descent descent(job, workload);
   for (std::uint64_t epoch = 0;; ++epoch) {
     const std::vector<std::uint64_t> order = data::permutation(job.train.seed, epoch, workload.train_samples());
     for (std::size_t at = 0; at < order.size(); at += batch) {
-      const auto clock = static_cast<std::int64_t>(history.size()) - 1;
-      if (job.train.steps > 0 && clock == job.train.steps) return history;
+      if (job.train.steps > 0 && descent.updates() == job.train.steps) return descent.history();
       const std::size_t count = std::min(batch, order.size() - at), shortest = count / leaves, longer = count % leaves;
       std::vector<std::vector<float>> gradients;
       std::size_t first = at;
       for (std::size_t leaf = 0; leaf < leaves; ++leaf) {
         const std::size_t size = shortest + (leaf < longer ? 1 : 0);
-        gradients.push_back(leaf_gradient(workload, w, std::span(order).subspan(first, size)));
+        gradients.push_back(leaf_gradient(workload, descent.weights(), std::span(order).subspan(first, size)));
         first += size;
       }
-      const std::vector<float> sum = tree_sum(gradients, 0, tree);
-      const auto scalars = kernels::update_scalars(rule, manifest.front(), job.optimizer.rate,
-                                                   1.0 / static_cast<double>(count), history.size());
-      kernels::cpu::apply_rule(rule, scalars, slot, sum, slot);
-      history.push_back(w);
+      descent.update(tree_sum(gradients, 0, tree), count);
     }
-    if (job.train.steps == 0 && epoch + 1 == static_cast<std::uint64_t>(job.train.epochs)) return history;
+    if (job.train.steps == 0 && epoch + 1 == static_cast<std::uint64_t>(job.train.epochs)) return descent.history();
   }
+}
+
+std::vector<std::vector<float>> shared_weights(const Job& job, const QuadraticWorkload& workload) {
+  Descent descent(job, workload);
+  const Shares shares(job, workload);
+  for (Clock clock = 0; clock < job.train.epochs * shares.clocks_of_epoch(); ++clock) {
+    std::vector<float> sum;
+    std::size_t samples = 0;
+    for (std::int64_t rank = 0; rank < job.cluster.workers; ++rank) {
+      const std::vector<std::uint64_t> mine = shares.of(rank, clock);
+      add(sum, leaf_gradient(workload, descent.weights(), mine));
+      samples += mine.size();
+    }
+    descent.update(sum, samples);
+  }
+  return descent.history();
+}
+
+std::vector<float> committed_weights(const Job& job, const QuadraticWorkload& workload,
+                                     const std::vector<std::string>& trace) {
+  std::map<std::pair<std::int64_t, Clock>, std::size_t> used;  // versions
+  std::map<std::uint64_t, std::vector<std::pair<std::int64_t, Clock>>> commits;
+  for (const std::string& text : trace) {
+    const auto line = nlohmann::json::parse(text);
+    const auto step = [&] { return std::pair(line["worker"].get<std::int64_t>(), line["clock"].get<Clock>()); };
+    if (line["event"] == "use") used[step()] = line["version"];
+    if (line["event"] == "commit") commits[line["number"]];
+    if (line["event"] == "contributor") commits[line["number"]].push_back(step());
+  }
+  Descent descent(job, workload);
+  const Shares shares(job, workload);
+  for (const auto& [number, steps] : commits) {
+    std::vector<float> sum;
+    std::size_t samples = 0;
+    for (const auto& [rank, clock] : steps) {
+      const std::vector<std::uint64_t> mine = shares.of(rank, clock);
+      add(sum, leaf_gradient(workload, descent.history().at(used.at({rank, clock})), mine));
+      samples += mine.size();
+    }
+    descent.update(sum, samples);
+  }
+  return descent.weights();
 }
 
 std::vector<float> optimum(const QuadraticWorkload& workload) {

@@ -1,7 +1,8 @@
-// bsp on the quadratic, once more, as one loop without servers, workers or messages: what every simulated
-// bsp run has to end with, bit for bit.
+// Modes on the quadratic, once more, as loops without servers, workers or messages: what simulated runs have to
+// end with, bit for bit. The rate is constant.
 #pragma once
 
+#include <string>
 #include <vector>
 
 #include "base/job.h"
@@ -9,8 +10,16 @@
 
 namespace rubato::sim {
 
-// The weights at clock 0, 1, ... up to the job's end, in the manifest's order. The rate is constant.
+// bsp: the weights at clock 0, 1, ... up to the job's end, in the manifest's order.
 [[nodiscard]] std::vector<std::vector<float>> bsp_weights(const Job& job, const QuadraticWorkload& workload);
+
+// backup:0, by epochs: the same. The update of a clock is the mean over all workers, added up by rank.
+[[nodiscard]] std::vector<std::vector<float>> shared_weights(const Job& job, const QuadraticWorkload& workload);
+
+// The final weights of a run without deaths and in one slice, from what its trace says of which steps were
+// committed, in which order, and of which versions they had read.
+[[nodiscard]] std::vector<float> committed_weights(const Job& job, const QuadraticWorkload& workload,
+                                                   const std::vector<std::string>& trace);
 
 // The mean of the targets: where the loss is least.
 [[nodiscard]] std::vector<float> optimum(const QuadraticWorkload& workload);

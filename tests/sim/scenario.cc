@@ -12,7 +12,8 @@ namespace {
 
 using transport::Delay;
 
-constexpr const char* kModes[] = {"bsp", "ssp:0", "ssp:1", "ssp:2", "ssp:3", "ssp:4", "asp", "dssp:0..3", "dssp:1..4"};
+constexpr const char* kModes[] = {"bsp",       "ssp:0",     "ssp:1",    "ssp:2",    "ssp:3",      "ssp:4",     "asp",
+                                  "dssp:0..3", "dssp:1..4", "backup:0", "backup:1", "softsync:1", "softsync:2"};
 
 class Maker {
  public:
@@ -46,7 +47,8 @@ class Maker {
     job.optimizer.rate = 0.05;
     job.consistency.mode = kModes[index];
     job.cluster.servers = between(1, 3);
-    job.cluster.workers = between(1, 4);
+    const Mode mode = parse_mode(kModes[index]).value();
+    job.cluster.workers = std::max(between(1, 4), std::max(mode.backups + 1, mode.splits));
     job.cluster.slice_bytes = wide ? 64 : 1 << 10;
     job.train.epochs = between(1, 6);
     job.train.micro_batches = wide ? 4 : 5;

@@ -1,4 +1,5 @@
-"""bsp in the simulator and in real processes: the same job gives the same weights, bit for bit.
+"""Modes whose order of sums is fixed, in the simulator and in real processes: the same job gives the same weights,
+bit for bit.
 
 Usage: test_equals_processes.py BUILD_DIR
 """
@@ -14,20 +15,20 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = None
 
 
-def settings(job_file, workers, servers):
-    return ["consistency.mode=bsp", "train.steps=3", f"cluster.workers={workers}", f"cluster.servers={servers}",
+def settings(mode, workers, servers):
+    return [f"consistency.mode={mode}", "train.steps=3", f"cluster.workers={workers}", f"cluster.servers={servers}",
             "evaluation.enabled=false"]
 
 
-def simulated(job_file, directory, workers, servers):
-    command = [BUILD / "bin/sim_train", ROOT / "jobs" / job_file, directory, *settings(job_file, workers, servers)]
+def simulated(job_file, directory, workers, servers, mode="bsp"):
+    command = [BUILD / "bin/sim_train", ROOT / "jobs" / job_file, directory, *settings(mode, workers, servers)]
     return subprocess.run(command, check=True, capture_output=True, text=True, timeout=100).stdout.strip()
 
 
-def real(job_file, directory, workers, servers):
+def real(job_file, directory, workers, servers, mode="bsp"):
     run = pathlib.Path(directory) / "run"
     command = [ROOT / "scripts/rubato", "train", ROOT / "jobs" / job_file, "--build-dir", BUILD, "--run-dir", run]
-    for setting in settings(job_file, workers, servers):
+    for setting in settings(mode, workers, servers):
         command += ["--set", setting]
     subprocess.run(command, check=True, capture_output=True, text=True, timeout=100)
     last = (run / "metrics.jsonl").read_text().splitlines()[-1]
@@ -35,16 +36,19 @@ def real(job_file, directory, workers, servers):
 
 
 class EqualsProcesses(unittest.TestCase):
-    def check(self, job_file, workers, servers):
+    def check(self, job_file, **settings):
         with tempfile.TemporaryDirectory() as directory:
-            self.assertEqual(simulated(job_file, directory, workers, servers),
-                             real(job_file, directory, workers, servers))
+            self.assertEqual(simulated(job_file, directory, **settings), real(job_file, directory, **settings))
 
     def test_lenet_on_two_workers(self):
         self.check("fashion_lenet.toml", workers=2, servers=2)
 
     def test_quadratic_on_four_workers(self):
         self.check("quadratic.toml", workers=4, servers=3)
+
+    def test_backup_without_spares(self):
+        self.check("quadratic.toml", workers=3, servers=2, mode="backup:0")
+        self.check("fashion_lenet.toml", workers=2, servers=2, mode="backup:0")
 
     def test_the_simulator_does_not_care_how_many_workers(self):
         with tempfile.TemporaryDirectory() as directory:

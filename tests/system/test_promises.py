@@ -15,7 +15,7 @@ class Promises(SystemCase):
         self.assertNotIn(" 0 pushes", result.stdout)
 
     def test_every_mode(self):
-        for mode in ("bsp", "ssp:0", "ssp:2", "dssp:1..4", "asp"):
+        for mode in ("bsp", "ssp:0", "ssp:2", "dssp:1..4", "asp", "backup:0", "backup:1", "softsync:1", "softsync:3"):
             with self.subTest(mode):
                 self.assert_all_hold(self.train("quadratic", "--mode", mode, "--workers", 3, debug__trace=True))
 
@@ -34,16 +34,25 @@ class Promises(SystemCase):
         self.assert_all_hold(run)
         self.assertIn(run.final()["staleness_max"], range(1, 7))
 
+    def test_nobody_waits_for_a_backup_worker(self):
+        run = self.train("quadratic", "--mode", "backup:1", "--workers", 3, train__steps=60, debug__trace=True,
+                         debug__slow_worker_ms=20)
+        self.assert_all_hold(run)
+        final = run.final()
+        self.assertEqual((final["updates"], final["staleness_max"], final["age_mean"]), (60, 0, 0))
+        self.assertGreater(final["pushes_dropped"], 0)
+        self.assertLess(final["workers"][0]["steps"], 60)
+
     def test_a_network_over_tcp(self):
         found = images.write(self.folder / "images", train=400, test=50)
-        for mode in ("bsp", "ssp:2"):
+        for mode in ("bsp", "ssp:2", "backup:1", "softsync:2"):
             with self.subTest(mode):
                 run = self.train("fashion_lenet", "--mode", mode, "--workers", 4, "--servers", 3, train__epochs=3,
                                  cluster__transport="tcp", cluster__slice_bytes=16384, debug__trace=True, **found)
                 self.assert_all_hold(run)
 
     def test_several_shards_in_a_process(self):
-        for mode in ("bsp", "asp"):
+        for mode in ("bsp", "asp", "backup:0", "softsync:2"):
             with self.subTest(mode):
                 run = self.train("quadratic", "--mode", mode, cluster__shard_threads=2, debug__trace=True)
                 self.assert_all_hold(run)

@@ -48,6 +48,17 @@ class Killed(SystemCase):
         self.assertEqual(run.final()["clock"], PACE["train__steps"])
         self.assert_promises_kept(run)
 
+    def test_backup(self):
+        """Worker 0 is the slow one, so two of three are waited for, and then one of two."""
+        run = self.kill_one("backup:1", **PACE)
+        self.assertEqual(run.final()["clock"], PACE["train__steps"])
+        self.assert_promises_kept(run)
+
+    def test_softsync(self):
+        run = self.kill_one("softsync:1", train__steps=3000)
+        self.assertEqual(run.final()["clock"], 3000)
+        self.assert_promises_kept(run)
+
     def test_asp(self):
         """Nobody waits for the slow one, so the job is as long as worker 1's many steps, were it not killed."""
         run = self.kill_one("asp", train__steps=3000)

@@ -28,4 +28,8 @@ def bounds(mode: str) -> dict:
     if name == "dssp":
         low, _, high = numbers.partition("..")
         return {"bound": int(high), "bound_low": int(low)}
+    if name == "backup":
+        return {"bound": 0, "backups": int(numbers)}
+    if name == "softsync":
+        return {"bound": -1, "splits": int(numbers)}
     return {"bound": int(numbers) if name == "ssp" else {"bsp": 0, "asp": -1}[name]}

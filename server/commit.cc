@@ -1,0 +1,104 @@
+// How a slice accepts pushes and applies commits: updates from the pushes that the scheduler names.
+#include <algorithm>
+#include <span>
+
+#include "kernels/cpu/apply_rule.h"
+#include "server/slice.h"
+
+namespace rubato::server {
+
+using protocol::Commit;
+using protocol::Contributor;
+using protocol::Envelope;
+using protocol::Fate;
+using protocol::Outbox;
+using protocol::Push;
+using protocol::PushAck;
+using protocol::TraceKind;
+
+// A push is settled when it is accepted: its worker may go on. Whether it is in an update is for a commit to
+// say, the same for all slices; one that comes when its clock is closed will be in none.
+void Slice::push_committed(const Envelope& envelope, const Push& push, Outbox& out) {
+  const std::uint32_t worker = envelope.from.rank;
+  if (const Mark* mark = find_mark(worker); mark != nullptr && push.clock <= mark->ack.clock)
+    return answer_repeat(envelope, push, *mark, out);
+  if (const std::string why = complaint(push); !why.empty()) return state_.refuse(envelope, why, out);
+  if (accepted_.size() >= state_.accepted_max) return state_.refuse(envelope, "too many pushes wait for a commit", out);
+
+  PushAck ack{.slice = id_, .clock = push.clock, .node = push.node, .fate = Fate::kAccepted, .floor = floor()};
+  if (push.clock < floor()) {
+    ack.fate = Fate::kDropped;
+    ++state_.counters.dropped;
+  } else if (is_empty(push)) {
+    ack.fate = Fate::kEmpty;
+  } else if (!kernels::cpu::all_finite(push.gradient.floats())) {
+    ack.fate = Fate::kNonFinite;
+    alarm(worker, push.clock, out);
+  }
+  if (ack.fate != Fate::kDropped)
+    accepted_.emplace(
+        Contributor{worker, push.clock},
+        Accepted{ack.fate, push.samples, push.version, ack.fate == Fate::kAccepted ? push.gradient : Payload()});
+  mark_of(current_->header, worker).ack = ack;
+  count_settled(worker, ack, push.samples, out.hash(push.gradient.bytes()), out);
+  out.reply(envelope, ack);
+}
+
+bool Slice::has_accepted(const Commit& commit) const {
+  return std::ranges::all_of(commit.contributors,
+                             [&](const Contributor& contributor) { return accepted_.contains(contributor); });
+}
+
+void Slice::apply(const Commit& commit, Outbox& out) {
+  std::vector<Accepted> parts;
+  for (const Contributor& contributor : commit.contributors) {
+    const auto part = accepted_.find(contributor);
+    out.trace({.kind = TraceKind::kContribution,
+               .worker = contributor.rank,
+               .clock = contributor.clock,
+               .slice = id_,
+               .samples = part->second.samples,
+               .age = version() - part->second.echoed,
+               .fate = static_cast<std::uint32_t>(part->second.fate),
+               .number = commit.number});
+    if (part->second.fate == Fate::kAccepted) parts.push_back(std::move(part->second));
+    accepted_.erase(part);
+  }
+  SlotRef next = parts.empty() ? current_ : updated_by_sum(commit, parts, out);
+  next->header.version = commit.number;
+  next->header.settled = commit.floor;
+  current_ = std::move(next);
+  out.trace({.kind = TraceKind::kApply, .clock = commit.floor, .slice = id_, .version = version()});
+  drop_late(out);
+  serve_waiting(out);
+}
+
+// The mean over all samples of the parts, added up in the commit's order, whoever came first.
+SlotRef Slice::updated_by_sum(const Commit& commit, const std::vector<Accepted>& parts, Outbox& out) {
+  std::uint64_t samples = 0;
+  for (const Accepted& part : parts) samples += part.samples;
+  if (parts.size() == 1) return updated(parts.front().gradient.floats(), samples, commit.rate);
+
+  std::vector<float> sum = state_.sums.take(elements());
+  std::ranges::copy(parts.front().gradient.floats(), sum.begin());
+  for (const Accepted& part : std::span(parts).subspan(1)) kernels::cpu::sum_into(sum, part.gradient.floats());
+  // Finite gradients may have an infinite sum. Whose fault that is nobody can say; the last one is named.
+  const bool finite = kernels::cpu::all_finite(sum);
+  if (!finite) alarm(commit.contributors.back().rank, commit.contributors.back().clock, out);
+  SlotRef next = finite ? updated(sum, samples, commit.rate) : current_;
+  state_.sums.give_back(std::move(sum));
+  return next;
+}
+
+// What was accepted for a clock that is closed now, and is in no commit.
+void Slice::drop_late(Outbox& out) {
+  std::erase_if(accepted_, [&](const auto& entry) {
+    const Contributor& late = entry.first;
+    if (late.clock >= floor()) return false;
+    ++state_.counters.dropped;
+    out.trace({.kind = TraceKind::kDrop, .worker = late.rank, .clock = late.clock, .slice = id_});
+    return true;
+  });
+}
+
+}  // namespace rubato::server
