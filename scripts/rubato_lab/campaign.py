@@ -7,7 +7,7 @@ from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 
-from rubato_cli.failure import ExitCode, Failure
+from rubato_cli.failure import ExitCode, Failure, describe_end
 from rubato_cli.stop_requests import StopRequests
 from rubato_cli.train import sentence
 
@@ -67,17 +67,12 @@ class Campaign:
         return {**self._common, **cell.settings}
 
     def _plan(self, cell: Cell) -> Outcome:
-        with tempfile.TemporaryDirectory(prefix="rubato-resolve-") as folder:
-            command = self._kind.resolve_command(self._job, self._settings(cell), Path(folder))
-            try:
-                done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                                      errors="replace", timeout=RESOLVE_TIMEOUT_S, start_new_session=True)
-            except subprocess.TimeoutExpired:
-                return Outcome(cell, Path(), "the check of the job took too long")
+        try:
+            resolved = resolve(self._kind.resolve_command, self._job, self._settings(cell))
+        except Failure as failure:
             self._stop.check()
-            if done.returncode != 0:
-                return Outcome(cell, Path(), sentence(done.stderr.strip().splitlines()))
-            resolved = (Path(folder) / "job.toml").read_text()
+            return Outcome(cell, Path(), str(failure))
+        self._stop.check()
         return Outcome(cell, self._cache.run_dir(cell, resolved, self._kind.name, self._kind.identity))
 
     def _start(self, outcome: Outcome) -> ChildRun:
@@ -103,3 +98,17 @@ class Campaign:
         progress.failed(outcome.cell, outcome.failure)
         if fail_fast:
             raise Failure(f"{outcome.cell.words} failed: {outcome.failure}", ExitCode.INTERNAL)
+
+
+def resolve(command_of, job: Path, settings: dict[str, str]) -> str:
+    """The job with every key, as text; a Failure says what is wrong with it."""
+    with tempfile.TemporaryDirectory(prefix="rubato-resolve-") as folder:
+        command = command_of(job, settings, Path(folder))
+        try:
+            done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
+                                  timeout=RESOLVE_TIMEOUT_S, start_new_session=True)
+        except subprocess.TimeoutExpired as error:
+            raise Failure("the check of the job took too long") from error
+        if done.returncode != 0:
+            raise Failure(sentence(done.stderr.strip().splitlines()) or f"the check of the job {describe_end(done.returncode)}")
+        return (Path(folder) / "job.toml").read_text()

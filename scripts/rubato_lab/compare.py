@@ -2,6 +2,7 @@
 
 import os
 import sys
+import tomllib
 from pathlib import Path
 
 from rubato_cli import text
@@ -9,19 +10,20 @@ from rubato_cli.failure import ExitCode, Failure
 from rubato_cli.stop_requests import StopRequests
 
 from . import comparison_table
-from .campaign import Campaign, Outcome
+from .campaign import Campaign, Outcome, resolve
 from .comparison import Comparison
 from .files import write_whole
-from .grid import Grid, parse_grid_key, split_list
+from .grid import MODE_KEY, Grid, parse_grid_key, split_list
 from .grid_progress import GridProgress
 from .report import write_report
 from .run_cache import RunCache
 from .run_figures import job_value, read_job
-from .run_kind import Real, Simulated
+from .run_kind import Real, RunKind, Simulated
 from .runs_csv import runs_csv
 from .tensorboard_export import write_tensorboard
 
 EVALUATIONS_PER_EPOCH = 4
+MICRO_BATCHES_KEY = "train.micro_batches"
 
 
 def compare(arguments) -> int:
@@ -32,12 +34,15 @@ def compare(arguments) -> int:
     jobs = 1 if arguments.real else max(1, arguments.jobs or os.cpu_count() or 1)
     progress = GridProgress()
     with StopRequests() as stop:
-        campaign = Campaign(kind, Path(arguments.job), common_settings(arguments), RunCache(folder / "runs"), stop)
+        settings = common_settings(arguments)
+        remarks = make_room_for_workers(kind, Path(arguments.job), settings)
+        campaign = Campaign(kind, Path(arguments.job), settings, RunCache(folder / "runs"), stop)
         try:
             outcomes = campaign.run(grid.cells(), jobs, arguments.fail_fast, progress)
         finally:
             progress.close()
-        comparison = Comparison(outcomes, arguments.target, arguments.real, has_a_core_each(outcomes, arguments.real))
+        comparison = Comparison(outcomes, arguments.target, arguments.real, has_a_core_each(outcomes, arguments.real),
+                                remarks)
         for line in ["", *comparison_table.lines(comparison), ""]:
             progress.say(line)
         for line in write_outputs(comparison, folder, Path(arguments.job)):
@@ -73,6 +78,21 @@ def common_settings(arguments) -> dict[str, str]:
         # A curve wants points. Simulated evaluations cost no virtual time; real ones would take a processor.
         settings.setdefault("evaluation.per_epoch", str(EVALUATIONS_PER_EPOCH))
     return settings
+
+
+def make_room_for_workers(kind: RunKind, job: Path, settings: dict[str, str]) -> list[str]:
+    """bsp wants a micro-batch for each worker. Where the job has fewer, all modes get the next power of two, and a
+    remark says so. A job that cannot be read is left for its runs to complain of."""
+    try:
+        found = resolve(kind.resolve_command, job, {**settings, MODE_KEY: "asp"})
+    except Failure:
+        return []
+    tables = tomllib.loads(found)
+    workers, leaves = job_value(tables, "cluster.workers", 1), job_value(tables, MICRO_BATCHES_KEY, 1)
+    if MICRO_BATCHES_KEY in settings or workers <= leaves:
+        return []
+    settings[MICRO_BATCHES_KEY] = str(1 << (workers - 1).bit_length())
+    return [f"{MICRO_BATCHES_KEY} is {settings[MICRO_BATCHES_KEY]} here and {leaves} in the job: bsp wants one for each worker"]
 
 
 def has_a_core_each(outcomes: list[Outcome], is_real: bool) -> bool:

@@ -71,10 +71,12 @@ class Group:
 
 
 class Comparison:
-    def __init__(self, outcomes: list[Outcome], target: float | None, is_real: bool, comparable: bool):
+    def __init__(self, outcomes: list[Outcome], target: float | None, is_real: bool, comparable: bool,
+                 remarks: list[str] | None = None):
         self.groups = _grouped(outcomes)
         self.outcomes = outcomes
         self.is_real = is_real
+        self.remarks = remarks or []  # what was changed in the job, to be told
         self.comparable = comparable  # in time: every process has a core
         self.is_accuracy = any(run.accuracy for group in self.groups for run in group.runs)
         self._choose_best()

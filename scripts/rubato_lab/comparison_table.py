@@ -47,6 +47,7 @@ def notes(comparison: Comparison) -> list[str]:
     if comparison.groups[0].point:
         said.append("of the grid, the best point for each mode and kind of stragglers, by final "
                     + ("accuracy" if comparison.is_accuracy else "loss"))
+    said += comparison.remarks
     if not comparison.is_real:
         said.append("simulated: time is virtual, gradients are real")
     elif not comparison.comparable:

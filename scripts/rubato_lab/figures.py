@@ -12,7 +12,7 @@ from .run_figures import Point, RunFigures, Wait
 from .statistics import mean
 
 TIME, UPDATES = Axis("seconds of training"), Axis("updates of the weights")
-TIMELINE_CLOCKS = 30
+TIMELINE_CLOCKS_SLOWEST, TIMELINE_CLOCKS_QUICKEST = 12, 60
 
 
 def figures(comparison: Comparison, stragglers: str) -> list[Figure]:
@@ -77,12 +77,13 @@ def _range(series: list[Series], target: float | None, is_percent: bool) -> tupl
 
 
 def _timeline(id_: str, groups: list[Group]) -> Figure:
-    """The first seed of each mode, over the same window: some clocks of the slowest mode, once it is under way."""
+    """The first seed of each mode, over the same window, once it is under way: as many clocks of the slowest mode as
+    leave those of the quickest wide enough to be told apart."""
     runs = [(group, group.runs[0]) for group in groups]
-    clock_s = max((_clock_s(run) for _, run in runs), default=1.0) or 1.0
-    ends = [run.final.get("train_s", 0.0) for _, run in runs]
-    window_s = min(TIMELINE_CLOCKS * clock_s, min(ends, default=1.0) or 1.0)
-    start = min(5 * clock_s, max(0.0, min(ends, default=1.0) - window_s))
+    clocks = [clock_s for _, run in runs if (clock_s := _clock_s(run)) > 0] or [1.0]
+    train_s = min((run.final.get("train_s", 0.0) for _, run in runs), default=0.0) or 1.0
+    window_s = min(TIMELINE_CLOCKS_SLOWEST * max(clocks), TIMELINE_CLOCKS_QUICKEST * min(clocks), train_s)
+    start = min(window_s, train_s - window_s)
     window = (start, start + window_s)
     panels = []
     for group, run in runs:

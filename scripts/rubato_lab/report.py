@@ -14,6 +14,7 @@ from .verdict_words import paragraph
 
 PAGE = Path(__file__).resolve().parent / "page"
 LEFT_COLUMNS = 2  # of the table: names, not numbers
+LARGEST = 1.15  # of small charts, however wide the page
 
 
 def write_report(comparison: Comparison, folder: Path, job: Path, command: str) -> Path:
@@ -110,7 +111,7 @@ def _section(index: int, stragglers: str, drawn: list[Figure]) -> str:
 
 
 def _figure(figure: Figure) -> str:
-    wide = ' class="sideways"' if figure.data["kind"] != "lines" else ""
+    wide = "" if figure.data["kind"] == "lines" else f' class="sideways" style="max-width: {LARGEST * figure.width:.0f}px"'
     # A closing tag inside the data would end the script element.
     data = json.dumps(figure.data).replace("</", "<\\/")
     return (f'<figure id="{figure.id}"{wide}><figcaption>{escape(figure.title)}</figcaption><div class="wide">{figure.inline}'

@@ -97,6 +97,14 @@ class Campaigns(LabCase):
         again = self.compare(*words)
         self.assertIn(f"{finished} of 6 runs are there already", again.stdout)
 
+    def test_a_micro_batch_for_each_worker(self):
+        done = self.compare("--modes", "bsp", "--workers", 6, "--set", "train.micro_batches=8")
+        self.assertNotIn("micro_batches", done.stdout)
+        done = self.compare("--modes", "bsp", "--workers", 6)
+        self.assertIn("train.micro_batches is 8 here and 1 in the job", done.stdout)
+        job = next(path for path in self.out.glob("runs/*/job.toml") if "micro_batches = 8" in path.read_text())
+        self.assertIn("workers = 6", job.read_text())
+
     def test_one_best_point_of_the_grid_for_each_mode(self):
         done = self.compare("--modes", "bsp,asp", "--grid", "optimizer.rate=0.02,0.1,0.3")
         self.assertEqual(len(self.made()), 6)

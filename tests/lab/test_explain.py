@@ -100,6 +100,11 @@ class Findings(unittest.TestCase):
         self.assertIn("after 28 updates", finding.figures)
         self.assertIn("than 0.1", finding.advice)
 
+    def test_a_loss_that_rises_again(self):
+        lines = made_metrics.run_lines("asp", ages=YOUNG)
+        next(line for line in reversed(lines) if line["event"] == "progress")["train_loss"] = 2.0
+        self.assertIn("from 0.5263 after 28 updates to 2 at the end", found("loss_rose", lines, optimizer=SGD).figures)
+
     def test_uneven_shares(self):
         lines = made_metrics.run_lines("bsp", workers=workers(samples=[500, 500, 500, 1000])[1:])
         self.assertIn("does not divide among 3 workers", found("uneven", lines, train={"micro_batches": 4}).advice)

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from .. import ages
 from . import style
 from .figure import Figure
-from .scale import Scale, steps
+from .scale import Scale, arranged, steps
 from .svg import path, tag, words
 
 COLUMN, ROW, GAP, LEFT, TOP, BOTTOM = 250, 132, 16, 40, 22, 30
-COLUMNS_MAX, LABELS_MAX = 4, 10
+LABELS_MAX = 10
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,7 @@ def age_chart(id_: str, title: str, histograms: list[Histogram]) -> Figure:
     shown = [entry for entry in histograms if entry.counts]
     bins = ages.bins(max([3, *(age for entry in shown for age in entry.counts)]))
     binned = [(entry, ages.binned(entry.counts, bins)) for entry in shown]
-    columns = max(1, min(COLUMNS_MAX, len(shown)))
-    rows = -(-len(shown) // columns) or 1
+    columns, rows = arranged(len(shown))
     parts = [tag("g", _panel(entry, counted), transform=f"translate({column * (COLUMN + GAP)} {row * (ROW + GAP)})")
              for index, (entry, counted) in enumerate(binned) for row, column in [divmod(index, columns)]]
     data = {"kind": "ages", "title": title,

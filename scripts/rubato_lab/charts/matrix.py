@@ -4,11 +4,11 @@ waited for. The darker, the larger the part of the run."""
 from dataclasses import dataclass
 
 from .figure import Figure
+from .scale import arranged
 from .svg import tag, words
 
 SIDE, LEFT, TOP, GAP = 176, 30, 52, 26
 WORKERS_MAX, WRITTEN_MAX = 32, 8
-COLUMNS_MAX = 4
 
 
 @dataclass(frozen=True)
@@ -22,8 +22,7 @@ class Matrix:
 
 
 def matrix_chart(id_: str, title: str, matrices: list[Matrix]) -> Figure:
-    columns = max(1, min(COLUMNS_MAX, len(matrices)))
-    rows = -(-len(matrices) // columns) or 1
+    columns, rows = arranged(len(matrices))
     width, height = LEFT + SIDE + GAP, TOP + SIDE + 14
     parts = [tag("g", _square(matrix), transform=f"translate({column * width} {row * height})")
              for index, matrix in enumerate(matrices) for row, column in [divmod(index, columns)]]

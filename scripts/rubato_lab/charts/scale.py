@@ -1,4 +1,4 @@
-"""Axes: from figures to pixels, and round numbers to write beside them."""
+"""From figures to pixels: axes with round numbers beside them, and small charts in rows."""
 
 import math
 from dataclasses import dataclass
@@ -31,6 +31,12 @@ def steps(low: float, high: float, wanted: int = 5) -> list[float]:
     step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * 0.999)
     first = math.ceil(low / step - 1e-9)
     return [index * step for index in range(first, math.floor(high / step + 1e-9) + 1)]
+
+
+def arranged(panels: int, columns_max: int = 4) -> tuple[int, int]:
+    """Columns and rows for so many small charts, the rows as full as they come."""
+    rows = max(1, -(-panels // columns_max))
+    return max(1, -(-panels // rows)), rows
 
 
 def padded(low: float, high: float, share: float = 0.06) -> tuple[float, float]:

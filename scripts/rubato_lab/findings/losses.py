@@ -5,6 +5,7 @@ from rubato_cli import text
 from .finding import Finding, Run
 
 DROPPED_SHARE = 0.01
+ROSE = 2.0
 
 
 def ended(run: Run) -> list[Finding]:
@@ -29,6 +30,19 @@ def diverged(run: Run) -> list[Finding]:
     return [Finding("diverged", "the loss is no number any more: the run diverged", when,
                     f"a smaller optimizer.rate than {run.setting('optimizer.rate')}, a warm-up "
                     "(optimizer.schedule.warmup_epochs), or optimizer.clip_norm")]
+
+
+def loss_rose(run: Run) -> list[Finding]:
+    curve = run.metrics.train_loss
+    if run.metrics.diverged or len(curve) < 2:
+        return []
+    least = min(curve, key=lambda point: point.value)
+    last = curve[-1]
+    if least.value <= 0 or last.value < ROSE * least.value:
+        return []
+    return [Finding("loss_rose", "the training loss rose again",
+                    f"from {least.value:.4g} after {text.count(least.updates)} updates to {last.value:.4g} at the end",
+                    f"a smaller optimizer.rate than {run.setting('optimizer.rate')}, or a schedule that lets it fall")]
 
 
 def nonfinite(run: Run) -> list[Finding]:
@@ -73,4 +87,4 @@ def pushes_dropped(run: Run) -> list[Finding]:
                     f"{text.count(dropped)} of {text.count(pushes)} pushes of slices ({100 * dropped / pushes:.1f}%)", advice)]
 
 
-LOSSES = [ended, diverged, nonfinite, workers_lost, samples_dropped, pushes_dropped]
+LOSSES = [ended, diverged, loss_rose, nonfinite, workers_lost, samples_dropped, pushes_dropped]
