@@ -79,11 +79,6 @@ class Checker {
                    "= \"{}\" asks for more updates than pushes: its number must be at most cluster.workers = {}",
                    job_.consistency.mode, job_.cluster.workers);
     }
-    if (train.record && mode.apply() == Mode::Apply::kCommitted) {
-      return wrong("train.record",
-                   "= true does not go with consistency.mode = \"{}\": its updates cannot be replayed yet",
-                   job_.consistency.mode);
-    }
     return mode.kind == Mode::Kind::kBsp ? check_leaves() : Status();
   }
 

@@ -1,10 +1,11 @@
-// The record of a run: what its replay needs (sim/replay.h), and no more. A job with `train.record = true`
+// The record of a run: what its replay needs (sim/replay/replayer.h), and no more. A job with `train.record = true`
 // keeps one: each worker and each shard writes RUN/record/NODE.bin.
 //
 //   worker  for every step that it took: which samples and nodes, under which rate and rules, and of each
 //           slice the version that it read
-//   shard   for every slice the order in which pushes were settled, and what became of them; in aggregate
-//           modes when a clock was applied; which version of each slice a fixed snapshot holds
+//   shard   for every slice the order in which pushes were settled, and what became of them; where updates
+//           are of several pushes, which those are and when they were applied; which version of each slice a fixed
+//           snapshot holds
 //
 // That is enough to repeat the run: a gradient is a function of weights and samples, an update one of
 // weights and gradient, and all that a network and a clock decided is in here. Hashes of gradients and of
@@ -88,10 +89,21 @@ struct RecordedSettle {
   friend bool operator==(const RecordedSettle&, const RecordedSettle&) = default;
 };
 
-// The aggregate of a clock became a version. Its settled pushes stand before.
+// A push accepted before has a part in the commit that is applied next to its slice; in the order in which they
+// are added up.
+struct RecordedContribution {
+  SliceId slice = 0;
+  std::uint32_t worker = 0;
+  Clock clock = 0;
+  friend bool operator==(const RecordedContribution&, const RecordedContribution&) = default;
+};
+
+// A version was made: of the aggregate of a clock, whose settled pushes stand before; or of a commit.
 struct RecordedApply {
   SliceId slice = 0;
-  Clock clock = 0;
+  Clock clock = 0;     // of a commit: the floor from then on
+  bool empty = false;  // no gradient to apply: the weights are those of the version before
+  double rate = 0.0;
   std::uint32_t weights_hash = 0;
   friend bool operator==(const RecordedApply&, const RecordedApply&) = default;
 };
@@ -103,6 +115,7 @@ struct RecordedSnapshot {
   friend bool operator==(const RecordedSnapshot&, const RecordedSnapshot&) = default;
 };
 
-using RecordEntry = std::variant<RecordedStep, RecordedNodes, RecordedSettle, RecordedApply, RecordedSnapshot>;
+using RecordEntry =
+    std::variant<RecordedStep, RecordedNodes, RecordedSettle, RecordedApply, RecordedSnapshot, RecordedContribution>;
 
 }  // namespace rubato::protocol

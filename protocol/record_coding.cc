@@ -192,15 +192,37 @@ void fields(Archive& a, RecordedSettle& settle, std::uint8_t flags, RecordContex
   last = {settle.clock, settle.node};
 }
 
-std::uint8_t flags_of(const RecordedApply&, const RecordContext&) { return 0; }
+constexpr std::uint8_t kEmptyUpdate = 1, kAnotherRate = 2;
+
+std::uint8_t flags_of(const RecordedApply& apply, const RecordContext& context) {
+  return static_cast<std::uint8_t>((apply.empty ? kEmptyUpdate : 0) |
+                                   (apply.rate != context.applied_rate ? kAnotherRate : 0));
+}
 
 template <typename Archive>
-void fields(Archive& a, RecordedApply& apply, std::uint8_t /*flags*/, RecordContext& context) {
+void fields(Archive& a, RecordedApply& apply, std::uint8_t flags, RecordContext& context) {
   slice(a, apply.slice, context.settled_slice, context);
   const auto found = context.applied.find(apply.slice);
   clock(a, apply.clock, found == context.applied.end() ? 0 : found->second + 1);
+  if constexpr (Archive::kReads) {
+    apply.empty = (flags & kEmptyUpdate) != 0;
+    apply.rate = context.applied_rate;
+  }
+  if (flags & kAnotherRate) a.raw(apply.rate);
   a.raw(apply.weights_hash);
   context.applied[apply.slice] = apply.clock;
+  context.applied_rate = apply.rate;
+}
+
+// The parts of one commit come in the order of ranks, and then the clock after.
+std::uint8_t flags_of(const RecordedContribution&, const RecordContext&) { return 0; }
+
+template <typename Archive>
+void fields(Archive& a, RecordedContribution& part, std::uint8_t /*flags*/, RecordContext& context) {
+  slice(a, part.slice, context.contribution.slice, context);
+  number(a, part.worker);
+  clock(a, part.clock, context.contribution.clock);
+  context.contribution = part;
 }
 
 std::uint8_t flags_of(const RecordedSnapshot&, const RecordContext&) { return 0; }

@@ -37,7 +37,9 @@ struct RecordContext {
   };
   std::map<std::pair<SliceId, std::uint32_t>, Settled> settled;  // by slice and worker
   std::map<SliceId, Clock> applied;
+  double applied_rate = 0.0;
   RecordedSnapshot snapshot;
+  RecordedContribution contribution;
 };
 
 void encode_entry(const RecordEntry& entry, RecordContext& context, std::vector<std::byte>& bytes);

@@ -26,7 +26,10 @@ Status Recorder::record(TimeNs now, const TraceEvent& event) {
                                              event.gradient_hash,
                                              event.weights_hash});
     case TraceKind::kApply:
-      return add_settled(now, RecordedApply{event.slice, event.clock, event.weights_hash});
+      return add_settled(now, RecordedApply{event.slice, event.clock, static_cast<Fate>(event.fate) == Fate::kEmpty,
+                                            event.rate, event.weights_hash});
+    case TraceKind::kContribution:
+      return add_settled(now, RecordedContribution{event.slice, event.worker, event.clock});
     case TraceKind::kServe:
       if (event.snapshot == 0) return {};
       return add_settled(now, RecordedSnapshot{event.snapshot, event.slice, event.version});
@@ -36,6 +39,9 @@ Status Recorder::record(TimeNs now, const TraceEvent& event) {
     case TraceKind::kGrant:
     case TraceKind::kPush:
     case TraceKind::kRepeat:
+    case TraceKind::kCommit:
+    case TraceKind::kContributor:
+    case TraceKind::kDrop:
       return {};
   }
   return {};

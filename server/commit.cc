@@ -65,10 +65,11 @@ void Slice::apply(const Commit& commit, Outbox& out) {
     accepted_.erase(part);
   }
   SlotRef next = parts.empty() ? current_ : updated_by_sum(commit, parts, out);
+  const Fate fate = next == current_ ? Fate::kEmpty : Fate::kApplied;
   next->header.version = commit.number;
   next->header.settled = commit.floor;
   current_ = std::move(next);
-  out.trace({.kind = TraceKind::kApply, .clock = commit.floor, .slice = id_, .version = version()});
+  trace_apply(commit.floor, fate, commit.rate, out);
   drop_late(out);
   serve_waiting(out);
 }

@@ -166,12 +166,7 @@ void Slice::settle_clock(Outbox& out) {
       count_settled(contribution.envelope.from.rank, ack, contribution.samples, contribution.gradient_hash, out);
     out.reply(contribution.envelope, ack);
   }
-  if (fate == Fate::kApplied)
-    out.trace({.kind = TraceKind::kApply,
-               .clock = clock,
-               .slice = id_,
-               .version = version(),
-               .weights_hash = weights_hash(out)});
+  if (fate == Fate::kApplied) trace_apply(clock, fate, open_.rate, out);
   serve_waiting(out);
 }
 
@@ -252,6 +247,17 @@ void Slice::count_settled(std::uint32_t worker, const PushAck& ack, std::uint32_
        .fate = static_cast<std::uint32_t>(ack.fate),
        .gradient_hash = gradient_hash,
        .weights_hash = ack.fate == Fate::kApplied && state_.apply == Mode::Apply::kOnArrival ? weights_hash(out) : 0});
+}
+
+// An update of several pushes became the current version.
+void Slice::trace_apply(Clock clock, Fate fate, double rate, Outbox& out) const {
+  out.trace({.kind = TraceKind::kApply,
+             .clock = clock,
+             .slice = id_,
+             .version = version(),
+             .fate = static_cast<std::uint32_t>(fate),
+             .weights_hash = weights_hash(out),
+             .rate = rate});
 }
 
 std::uint32_t Slice::weights_hash(const Outbox& out) const {

@@ -132,6 +132,7 @@ class Slice {
   void count_repeat(const protocol::Envelope& envelope, const protocol::Push& push, protocol::Outbox& out);
   void count_settled(std::uint32_t worker, const protocol::PushAck& ack, std::uint32_t samples,
                      std::uint32_t gradient_hash, protocol::Outbox& out);
+  void trace_apply(Clock clock, protocol::Fate fate, double rate, protocol::Outbox& out) const;
   [[nodiscard]] std::uint32_t weights_hash(const protocol::Outbox& out) const;
 
   SliceId id_;

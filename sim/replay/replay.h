@@ -16,8 +16,7 @@ struct ReplayVerdict {
   std::string text;        // for people: one line, and indented ones
 };
 
-// `say` is given lines for people on the way. Errors: those of the job file, data, model and record; kRefused
-// for a mode without a replay.
+// `say` is given lines for people on the way. Errors: those of the job file, data, model and record.
 [[nodiscard]] Result<ReplayVerdict> replay(const std::string& run_dir,
                                            const std::function<void(const std::string&)>& say);
 

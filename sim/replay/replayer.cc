@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "base/hash.h"
+#include "kernels/cpu/apply_rule.h"
 #include "server/aggregate.h"
 #include "server/update.h"
 
@@ -24,13 +25,13 @@ Error torn_aggregate(SliceId slice, const RecordedPush& push) {
                                     push.clock, slice, push.node.level, push.node.index)};
 }
 
-struct Gradient {
+}  // namespace
+
+struct Replayer::Gradient {
   std::uint32_t samples = 0;
   double rate = 0.0;
   Payload values;
 };
-
-}  // namespace
 
 struct Replayer::Slice {
   Slice(const SliceRecord& recorded, std::size_t count)
@@ -68,7 +69,7 @@ Replayer::Replayer(const Job& job, const protocol::Manifest& manifest, const pro
       workload_(workload),
       record_(record),
       rule_(kernels::make_rule(job.optimizer).value()),
-      aggregate_(parse_mode(job.consistency.mode).value().apply() == Mode::Apply::kAggregate),
+      apply_(parse_mode(job.consistency.mode).value().apply()),
       threads_(std::max<std::size_t>(
           1, std::thread::hardware_concurrency() / static_cast<std::size_t>(job.worker.threads))) {}
 
@@ -135,7 +136,7 @@ Status Replayer::plan() {
 // Computers trust their orders.
 Status Replayer::check(StepKey key, const RecordedStep& step) const {
   const std::uint64_t samples = workload_.train_samples();
-  const std::int64_t leaves = aggregate_ ? job_.train.micro_batches : 1;
+  const std::int64_t leaves = apply_ == Mode::Apply::kAggregate ? job_.train.micro_batches : 1;
   if (step.batch.count <= samples && step.batch.first <= samples - step.batch.count && step.leaves == leaves) return {};
   return Error{Cause::kData,
                fmt::format("step {} of worker-{} is of samples [{}, +{}) in {} leaves; there are {} "
@@ -217,15 +218,34 @@ Result<bool> Replayer::update_if_possible(SliceId id) {
     if (!slice.gradients.contains(key(push))) return false;
 
   std::vector<Gradient> gradients;
-  std::uint64_t samples = 0;
   for (const RecordedPush& push : pushes) {
     gradients.push_back(std::move(slice.gradients.extract(key(push)).mapped()));
-    samples += gradients.back().samples;
     if (short_hash(gradients.back().values.bytes()) != push.gradient_hash)
       differs({ReplayDifference::What::kGradient, id, push.worker, push.clock});
   }
-  if (update.applied) {
-    if (aggregate_) {
+  if (update.what == RecordedUpdate::What::kApplied) {
+    RUBATO_TRY(apply(id, update, pushes, gradients));
+    if (short_hash(std::as_bytes(slice.current())) != update.weights_hash)
+      differs({ReplayDifference::What::kUpdate, id, pushes.back().worker, pushes.back().clock});
+    ++outcome_.updates;
+  } else if (update.what == RecordedUpdate::What::kUnchanged) {
+    publish(slice, slice.kept.at(slice.version));
+  }
+  slice.next_push = update.pushes_end;
+  ++slice.next_update;
+  outcome_.pushes += pushes.size();
+  return true;
+}
+
+Status Replayer::apply(SliceId id, const RecordedUpdate& update, std::span<const RecordedPush> pushes,
+                       std::span<Gradient> gradients) {
+  if (pushes.empty()) return Error{Cause::kData, fmt::format("an update of slice {} without pushes", id)};
+  std::uint64_t samples = 0;
+  for (const Gradient& gradient : gradients) samples += gradient.samples;
+  switch (apply_) {
+    case Mode::Apply::kOnArrival:
+      return make_version(id, gradients.front().values.floats(), samples, gradients.front().rate);
+    case Mode::Apply::kAggregate: {
       server::SumBuffers buffers;
       server::Aggregate sum(record_.find(pushes.front().step())->leaves);
       for (std::size_t i = 0; i < pushes.size(); ++i) {
@@ -235,18 +255,22 @@ Result<bool> Replayer::update_if_possible(SliceId id) {
         sum.add(node, std::move(gradients[i].values), buffers);
       }
       if (!sum.complete()) return torn_aggregate(id, pushes.back());
-      RUBATO_TRY(make_version(id, sum.sum(), samples, gradients.front().rate));
-    } else {
-      RUBATO_TRY(make_version(id, gradients.front().values.floats(), samples, gradients.front().rate));
+      return make_version(id, sum.sum(), samples, update.rate);
     }
-    if (short_hash(std::as_bytes(slice.current())) != update.weights_hash)
-      differs({ReplayDifference::What::kUpdate, id, pushes.back().worker, pushes.back().clock});
+    case Mode::Apply::kCommitted: {
+      std::vector<float> sum(slices_[id]->elements);
+      for (const Gradient& gradient : gradients) {
+        const std::span<const float> values = gradient.values.floats();
+        if (values.size() != sum.size()) return make_version(id, {}, 0, 0.0);
+        if (&gradient == gradients.data())
+          std::ranges::copy(values, sum.begin());
+        else
+          kernels::cpu::sum_into(sum, values);
+      }
+      return make_version(id, sum, samples, update.rate);
+    }
   }
-  slice.next_push = update.pushes_end;
-  ++slice.next_update;
-  outcome_.pushes += pushes.size();
-  outcome_.updates += update.applied;
-  return true;
+  return {};
 }
 
 // Optimizer state is read by nobody but the next update, and changes in place.
@@ -261,10 +285,15 @@ Status Replayer::make_version(SliceId id, std::span<const float> gradient, std::
   for (std::size_t plane = 0; plane < kernels::kStatePlanesMax; ++plane)
     from.state[plane] = to.state[plane] = slice.state[plane];
   server::apply_update(rule_, routing_.slices[id], manifest_, {gradient, samples, rate, slice.version + 1}, from, to);
+  publish(slice, std::move(next));
+  return {};
+}
+
+// The next version is here, and the one before may not be wanted any more.
+void Replayer::publish(Slice& slice, worker::ArenaRef next) {
   const Version before = slice.version++;
   slice.kept[slice.version] = std::move(next);
   slice.release(before);
-  return {};
 }
 
 void Replayer::differs(ReplayDifference difference) {

@@ -16,6 +16,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <tuple>
 #include <vector>
@@ -47,7 +48,7 @@ struct ReplayOutcome {
 
 class Replayer {
  public:
-  // All of them outlive it; the job's mode is one that has a replay.
+  // All of them outlive it.
   Replayer(const Job& job, const protocol::Manifest& manifest, const protocol::RoutingTable& routing,
            Workload& workload, const RunRecord& record);
   ~Replayer();
@@ -59,6 +60,7 @@ class Replayer {
   [[nodiscard]] Result<ReplayOutcome> run(const Progress& progress = {});
 
  private:
+  struct Gradient;
   struct Slice;
   struct Worker;
   using GradientKey = std::tuple<std::uint32_t, Clock, protocol::LeafNode>;  // of one slice
@@ -70,6 +72,9 @@ class Replayer {
   [[nodiscard]] Status computed(std::uint32_t rank, std::vector<worker::ComputeReport> reports);
   [[nodiscard]] Status check(StepKey key, const protocol::RecordedStep& step) const;
   [[nodiscard]] Result<bool> update_if_possible(SliceId id);
+  [[nodiscard]] Status apply(SliceId id, const RecordedUpdate& update, std::span<const RecordedPush> pushes,
+                             std::span<Gradient> gradients);
+  static void publish(Slice& slice, worker::ArenaRef next);
   [[nodiscard]] Status make_version(SliceId id, std::span<const float> gradient, std::uint64_t samples, double rate);
   void differs(ReplayDifference difference);
   void count_versions();
@@ -82,7 +87,7 @@ class Replayer {
   Workload& workload_;
   const RunRecord& record_;
   const kernels::RuleConfig rule_;
-  const bool aggregate_;
+  const Mode::Apply apply_;
   const std::size_t threads_;  // of steps that are computed at once
   std::vector<std::unique_ptr<Slice>> slices_;
   std::map<std::uint32_t, std::unique_ptr<Worker>> workers_;

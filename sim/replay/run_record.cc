@@ -11,6 +11,7 @@ using protocol::Fate;
 using protocol::RecordEntry;
 using protocol::RecordHeader;
 using protocol::RecordReader;
+using What = RecordedUpdate::What;
 
 namespace {
 
@@ -96,40 +97,61 @@ class RunRecordBuilder {
 
   Status take(NodeId node, const protocol::RecordedSettle& settle) {
     RUBATO_TRY(expect(node, Role::kServer));
-    if (settle.fate != Fate::kApplied && settle.fate != Fate::kNonFinite && settle.fate != Fate::kEmpty)
-      return Error{Cause::kData, fmt::format("a push of fate {}, of which this program knows no replay",
-                                             static_cast<int>(settle.fate))};
+    const bool committed = job_.apply == Mode::Apply::kCommitted;
+    if (settle.fate == (committed ? Fate::kApplied : Fate::kAccepted) || (!committed && settle.fate == Fate::kDropped))
+      return Error{Cause::kData,
+                   fmt::format("a push of fate {} in a mode that has none", static_cast<int>(settle.fate))};
     const RecordedPush push{settle.worker, settle.clock, settle.node, settle.gradient_hash};
-    SliceRecord& slice = run_.slices[settle.slice];
-    if (job_.apply == Mode::Apply::kOnArrival) {
-      if (settle.fate == Fate::kEmpty) return {};  // changed nothing, and needs no gradient
-      slice.pushes.push_back(push);
-      slice.updates.push_back({settle.fate == Fate::kApplied, settle.weights_hash, slice.pushes.size()});
-      slice.versions += settle.fate == Fate::kApplied;
-      return {};
+    switch (job_.apply) {
+      case Mode::Apply::kOnArrival:
+        if (settle.fate == Fate::kEmpty) return {};  // changed nothing, and needs no gradient
+        run_.slices[settle.slice].pushes.push_back(push);
+        close(settle.slice, settle.fate == Fate::kApplied ? What::kApplied : What::kNone, settle.weights_hash);
+        return {};
+      case Mode::Apply::kAggregate:
+        // All pushes of a clock stand together, behind them its update, if it became one.
+        close_unless(settle.slice, settle.clock);
+        if (settle.fate == Fate::kEmpty) return {};
+        run_.slices[settle.slice].pushes.push_back(push);
+        open_[settle.slice] = settle.clock;
+        return {};
+      case Mode::Apply::kCommitted:
+        accepted_[{settle.slice, push.step()}] = {settle.fate, push};
+        return {};
     }
-    // All pushes of a clock stand together, behind them its update, if it became one.
-    close_unless(settle.slice, settle.clock);
-    if (settle.fate == Fate::kEmpty) return {};
-    slice.pushes.push_back(push);
-    open_[settle.slice] = settle.clock;
     return {};
+  }
+
+  void close(SliceId id, What what, std::uint32_t weights_hash = 0, double rate = 0.0) {
+    SliceRecord& slice = run_.slices[id];
+    slice.updates.push_back({what, weights_hash, rate, slice.pushes.size()});
+    slice.versions += what != What::kNone;
   }
 
   // An aggregate that was not applied.
   void close_unless(SliceId id, Clock clock) {
     if (!open_[id] || *open_[id] == clock) return;
-    run_.slices[id].updates.push_back({false, 0, run_.slices[id].pushes.size()});
+    close(id, What::kNone);
     open_[id].reset();
+  }
+
+  Status take(NodeId node, const protocol::RecordedContribution& part) {
+    RUBATO_TRY(expect(node, Role::kServer));
+    const auto accepted = accepted_.find({part.slice, {part.worker, part.clock}});
+    if (accepted == accepted_.end())
+      return Error{Cause::kData, fmt::format("step {} of worker-{} in an update of slice {}, which did not accept it",
+                                             part.clock, part.worker, part.slice)};
+    // What was empty or not finite has no part in the sum.
+    if (accepted->second.fate == Fate::kAccepted) run_.slices[part.slice].pushes.push_back(accepted->second.push);
+    accepted_.erase(accepted);
+    return {};
   }
 
   Status take(NodeId node, const protocol::RecordedApply& apply) {
     RUBATO_TRY(expect(node, Role::kServer));
-    if (open_[apply.slice] != apply.clock)
+    if (job_.apply == Mode::Apply::kAggregate && open_[apply.slice] != apply.clock)
       return Error{Cause::kData, fmt::format("an update of clock {} without pushes of it", apply.clock)};
-    SliceRecord& slice = run_.slices[apply.slice];
-    slice.updates.push_back({true, apply.weights_hash, slice.pushes.size()});
-    ++slice.versions;
+    close(apply.slice, apply.empty ? What::kUnchanged : What::kApplied, apply.weights_hash, apply.rate);
     open_[apply.slice].reset();
     return {};
   }
@@ -145,6 +167,11 @@ class RunRecordBuilder {
   RunRecord run_;
   std::set<std::uint32_t> shards_;
   std::vector<std::optional<Clock>> open_;  // by slice: the clock whose pushes come, and no update yet
+  struct Accepted {
+    Fate fate = Fate::kAccepted;
+    RecordedPush push;
+  };
+  std::map<std::pair<SliceId, StepKey>, Accepted> accepted_;  // and in no commit so far
   std::uint64_t last_snapshot_ = 0;
   std::map<std::pair<std::uint64_t, SliceId>, Version> snapshots_;
 };
@@ -175,10 +202,6 @@ RecordedJob recorded_job(const Job& job, const protocol::RoutingTable& routing) 
 }
 
 Result<RunRecord> read_run_record(const std::string& dir, const RecordedJob& job) {
-  if (job.apply == Mode::Apply::kCommitted)
-    return Error{Cause::kRefused,
-                 "runs in modes whose updates are of the pushes that the scheduler names (backup, "
-                 "softsync) have no replay"};
   std::vector<std::filesystem::path> paths;
   std::error_code error;
   for (const auto& entry : std::filesystem::directory_iterator(dir, error))

@@ -34,18 +34,23 @@ struct RecordedPush {
   [[nodiscard]] StepKey step() const { return {worker, clock}; }
 };
 
-// An update of a slice: of one push on arrival, of all pushes of a clock in an aggregate. Or what would have
-// been one, had its gradient been finite.
+// An update of a slice: of one push on arrival, of all pushes of a clock in an aggregate, of those that a
+// commit names.
 struct RecordedUpdate {
-  bool applied = true;  // it made a version
+  enum class What : std::uint8_t {
+    kApplied,    // made a version of its gradients
+    kUnchanged,  // made a version with the weights of the one before
+    kNone        // made no version, since its gradient was not finite
+  } what = What::kApplied;
   std::uint32_t weights_hash = 0;
+  double rate = 0.0;           // of several pushes; on arrival it is that of the step
   std::size_t pushes_end = 0;  // its pushes are those behind the update's before
 };
 
 struct SliceRecord {
   std::vector<RecordedUpdate> updates;
   std::vector<RecordedPush> pushes;
-  Version versions = 0;                  // made by the updates
+  Version versions = 0;                  // made by the updates: the number of the last
   std::optional<Version> final_version;  // that the last snapshot holds
 };
 

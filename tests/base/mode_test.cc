@@ -61,11 +61,9 @@ TEST(Mode, RoundTripsAndIsStrict) {
     EXPECT_FALSE(parse_mode(text).ok()) << text;
 }
 
-Result<Job> job_with(const std::string& mode, int workers, bool record = false) {
+Result<Job> job_with(const std::string& mode, int workers) {
   return parse_job("[model]\nname = \"quadratic\"\n[data]\nkind = \"synthetic\"\n", "job.toml",
-                   {{"consistency.mode", mode},
-                    {"cluster.workers", std::to_string(workers)},
-                    {"train.record", record ? "true" : "false"}});
+                   {{"consistency.mode", mode}, {"cluster.workers", std::to_string(workers)}});
 }
 
 TEST(Mode, ItsNumbersFitTheWorkers) {
@@ -74,8 +72,6 @@ TEST(Mode, ItsNumbersFitTheWorkers) {
               HasSubstr("leaves nobody to wait for: the number of backup workers must be below cluster.workers = 3"));
   EXPECT_TRUE(job_with("softsync:3", 3).ok());
   EXPECT_THAT(job_with("softsync:4", 3).error().message, HasSubstr("must be at most cluster.workers = 3"));
-  EXPECT_TRUE(job_with("asp", 2, true).ok());
-  EXPECT_THAT(job_with("softsync:1", 2, true).error().message, HasSubstr("train.record = true does not go with"));
   EXPECT_TRUE(job_with("ssp:9", 30).ok()) << "only bsp cuts batches into leaves";
 }
 

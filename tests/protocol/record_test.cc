@@ -47,8 +47,11 @@ std::vector<RecordEntry> shard_entries() {
           RecordedSettle{0, 300, 5, {2, 1}, Fate::kEmpty, 0, 0},
           RecordedSettle{0, 1, 1, {}, Fate::kApplied, 2, 3},
           RecordedSettle{0, 1, 1, {1, 1}, Fate::kDropped, 4, 0},
-          RecordedApply{1, 0, 5},
-          RecordedApply{1, 1, 6},
+          RecordedSettle{2, 1, 1, {}, Fate::kAccepted, 9, 0},
+          RecordedContribution{2, 1, 1},
+          RecordedContribution{2, 2, 0},
+          RecordedApply{1, 0, false, 0.5, 5},
+          RecordedApply{1, 1, true, 0.5, 6},
           RecordedSnapshot{1, 0, 1},
           RecordedSnapshot{1, 2, 0}};
 }
@@ -272,10 +275,10 @@ TEST_F(RecordTest, AShardsEntriesAreASecondLateAtMost) {
   record(2 * kSecond, {.kind = TraceKind::kServe, .slice = 1, .version = 3});  // to a worker
   record(2 * kSecond, {.kind = TraceKind::kServe, .slice = 1, .version = 3, .snapshot = 2});
   EXPECT_EQ(read_all(path)->entries.size(), 1u);
-  record(3 * kSecond, {.kind = TraceKind::kApply, .clock = 0, .slice = 1, .weights_hash = 8});
+  record(3 * kSecond, {.kind = TraceKind::kApply, .clock = 0, .slice = 1, .fate = 1, .weights_hash = 8, .rate = 0.25});
   const auto read = read_all(path);
   EXPECT_EQ(read->entries, (std::vector<RecordEntry>{RecordedSettle{0, 1, 0, {}, Fate::kApplied, 7, 0},
-                                                     RecordedSnapshot{2, 1, 3}, RecordedApply{1, 0, 8}}));
+                                                     RecordedSnapshot{2, 1, 3}, RecordedApply{1, 0, false, 0.25, 8}}));
 }
 
 }  // namespace

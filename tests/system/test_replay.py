@@ -35,7 +35,7 @@ class Replay(SystemCase):
         self.assertIn(" bytes a push", run.output)
 
     def test_every_mode(self):
-        for mode in ("bsp", "ssp:0", "ssp:2", "dssp:1..4"):
+        for mode in ("bsp", "backup:1", "softsync:2", "ssp:0", "ssp:2", "dssp:1..4"):
             with self.subTest(mode):
                 self.assert_identical(self.train("quadratic", "--mode", mode, "--workers", 3, "--record"))
 
