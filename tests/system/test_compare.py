@@ -1,0 +1,48 @@
+"""`compare` and `explain` with the real programs. Usage: test_compare.py BUILD_FOLDER [ARGUMENT of unittest...]"""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+
+from system_case import JOBS, LAUNCHER, SystemCase, main
+
+
+class Compare(SystemCase):
+    def rubato(self, *words):
+        done = subprocess.run([sys.executable, LAUNCHER, *map(str, words)], capture_output=True, text=True,
+                              env=self.environment, cwd=self.folder)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        return done.stdout
+
+    def compare(self, *words):
+        return self.rubato("compare", JOBS / "quadratic.toml", "--build-dir", self.build, "--out", self.folder / "out", *words)
+
+    def runs(self):
+        return list(csv.DictReader((self.folder / "out" / "RUNS.csv").read_text().splitlines()))
+
+    def test_real_runs_with_more_workers_than_processors(self):
+        workers = 4  # and 2 servers: more than the 2 processors of the smallest machines that run this
+        said = self.compare("--modes", "bsp,asp", "--workers", workers, "--real")
+        rows = self.runs()
+        self.assertEqual([row["mode"] for row in rows], ["bsp", "asp"])
+        for row in rows:
+            self.assertEqual(row["samples"], str(4 * 2048))
+            self.assertEqual(row["failure"], "")
+        self.assertEqual((rows[0]["age_max"], rows[0]["updates"]), ("0", "256"), "of 32 samples each")
+        page = (self.folder / "out" / "report.html").read_text()
+        self.assertIn('id="data-none-waits"', page)
+        if os.cpu_count() < workers + 2:
+            self.assertIn("NOT COMPARABLE IN TIME", said)
+            self.assertIn("not comparable", page)
+
+    def test_explain_names_the_slow_worker(self):
+        run = self.train("quadratic", "--workers", 3, "--mode", "ssp:1", debug__slow_worker_ms=20, train__epochs=2)
+        found = json.loads(self.rubato("explain", run.run_dir, "--json"))
+        culprit = next(finding for finding in found if finding["key"] == "one_culprit")
+        self.assertIn("worker-0 held the others up", culprit["what"])
+
+
+if __name__ == "__main__":
+    main()
