@@ -233,6 +233,7 @@ TEST(Backup, WithoutSparesIsPlainSynchronousDescent) {
       SCOPED_TRACE(fmt::format("{} workers, {} servers", workers, servers));
       Job job = quadratic_job("backup:0", {workers, servers});
       job.train.epochs = 3;
+      job.evaluation.per_epoch = 2;
       QuadraticWorkload workload(job, 2);
       SimOptions options;
       options.compute.step = transport::Delay::lognormal(10 * kMillisecond, 0.7);
