@@ -54,7 +54,27 @@ class Payload {
   }
 
  private:
+  friend class PayloadMark;
   std::shared_ptr<const void> owner_;
+  std::span<const std::byte> bytes_;
+};
+
+// Knows a payload again without keeping its bytes: the same owner and place, so, since owners do not change
+// what is in a payload, the same bytes.
+class PayloadMark {
+ public:
+  PayloadMark() = default;
+  explicit PayloadMark(const Payload& payload) : owner_(payload.owner_), bytes_(payload.bytes_) {}
+
+  [[nodiscard]] bool is(const Payload& payload) const {
+    // An owner that is gone is not mistaken for a later one at its address: the mark keeps its control block.
+    const bool same_owner = !owner_.owner_before(payload.owner_) && !payload.owner_.owner_before(owner_);
+    return payload.owner_ != nullptr && same_owner && bytes_.data() == payload.bytes_.data() &&
+           bytes_.size() == payload.bytes_.size();
+  }
+
+ private:
+  std::weak_ptr<const void> owner_;
   std::span<const std::byte> bytes_;
 };
 

@@ -95,8 +95,9 @@ struct TrainConfig {
 };
 
 struct WorkerConfig {
-  std::string device = "auto";  // auto | cpu | cuda | cuda:N
-  std::int64_t threads = 1;     // compute threads of each worker
+  std::string device = "auto";      // auto | cpu | cuda | cuda:N
+  std::int64_t threads = 1;         // compute threads of each worker
+  std::string stragglers = "none";  // how long steps take, beside the usual (base/stragglers.h)
   friend bool operator==(const WorkerConfig&, const WorkerConfig&) = default;
 };
 
@@ -107,6 +108,19 @@ struct EvaluationConfig {
   std::int64_t batch = 500;
   double timeout_s = 600.0;  // of the last one, at least: 20 times the longest before it, if that is longer
   friend bool operator==(const EvaluationConfig&, const EvaluationConfig&) = default;
+};
+
+// What rubato-sim assumes of workers and network, in virtual time; docs/simulator.md.
+struct SimulationConfig {
+  double step_ms = 10.0;                                   // a step of train.batch samples on a worker without a burden
+  double step_fixed = 0.1;                                 // the share of it that fewer samples do not make shorter
+  double network_us = 50.0;                                // from one member to another, at least ...
+  double network_spread_us = 0.0;                          // ... and an exponential of this mean beyond
+  double bandwidth_mb_s = 0.0;                             // of each direction between two members; 0: unlimited
+  double loss = 0.0, duplication = 0.0, reordering = 0.0;  // probabilities, of a frame
+  double evaluation_ms = 10.0;
+  std::vector<std::string> faults;  // base/fault.h
+  friend bool operator==(const SimulationConfig&, const SimulationConfig&) = default;
 };
 
 struct DebugConfig {
@@ -125,6 +139,7 @@ struct Job {
   TrainConfig train;
   WorkerConfig worker;
   EvaluationConfig evaluation;
+  SimulationConfig simulation;
   DebugConfig debug;
   friend bool operator==(const Job&, const Job&) = default;
 };

@@ -1,8 +1,12 @@
 // What no key of a job can know alone, the syntax of devices, and notes for people.
 #include <fmt/format.h>
 
+#include <algorithm>
+
+#include "base/fault.h"
 #include "base/job.h"
 #include "base/job_schema.h"
+#include "base/nearest.h"
 #include "base/whole_number.h"
 
 namespace rubato {
@@ -15,7 +19,8 @@ class Checker {
   Status run() const {
     RUBATO_TRY(check_model_and_data());
     RUBATO_TRY(check_train());
-    return check_cluster();
+    RUBATO_TRY(check_cluster());
+    return check_faults();
   }
 
  private:
@@ -111,6 +116,23 @@ class Checker {
     if (cluster.http_port != 0 && cluster.http_port == cluster.scheduler_port) {
       return wrong("cluster.http_port", "= {} is cluster.scheduler_port too: two things cannot listen on one port",
                    cluster.http_port);
+    }
+    return {};
+  }
+
+  // Faults are of whole processes: of a server with several shards, the first one's name stands for it.
+  Status check_faults() const {
+    std::vector<std::string> members{"scheduler", "evaluator-0"};
+    for (std::int64_t rank = 0; rank < job_.cluster.workers; ++rank) members.push_back(fmt::format("worker-{}", rank));
+    for (std::int64_t process = 0; process < job_.cluster.servers; ++process)
+      members.push_back(fmt::format("server-{}", process * job_.cluster.shard_threads));
+    for (const std::string& text : job_.simulation.faults) {
+      RUBATO_ASSIGN(const Fault fault, parse_fault(text));
+      for (const std::string& member : {fault.member, fault.other}) {
+        if (member.empty() || std::ranges::find(members, member) != members.end()) continue;
+        return wrong("simulation.faults", "has \"{}\": there is no process {} in a job of {} workers and {} servers{}",
+                     text, member, job_.cluster.workers, job_.cluster.servers, did_you_mean(nearest(member, members)));
+      }
     }
     return {};
   }

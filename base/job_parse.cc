@@ -57,8 +57,11 @@ bool is_too_large(const std::string& text) {
 // What is there where `slot` wants something else.
 std::string mismatch_text(const JobSlot& slot, const toml::node& node) {
   const toml::array* array = node.as_array();
-  if (array == nullptr || !std::holds_alternative<std::vector<std::int64_t>*>(slot)) return found_text(node.type());
-  const auto odd = std::find_if(array->begin(), array->end(), [](const toml::node& e) { return !e.is_integer(); });
+  const bool texts = std::holds_alternative<std::vector<std::string>*>(slot);
+  if (array == nullptr || !(texts || std::holds_alternative<std::vector<std::int64_t>*>(slot)))
+    return found_text(node.type());
+  const auto odd = std::find_if(array->begin(), array->end(),
+                                [&](const toml::node& e) { return texts ? !e.is_string() : !e.is_integer(); });
   return fmt::format("{} in the list", found_text(odd->type()));
 }
 
@@ -90,6 +93,22 @@ bool assign(const JobSlot& slot, const toml::node& node) {
       list.push_back(*value);
     }
     **slot_list = std::move(list);
+    return true;
+  }
+  if (auto* const* slot_texts = std::get_if<std::vector<std::string>*>(&slot)) {
+    std::vector<std::string> list;
+    if (const auto alone = node.value_exact<std::string>()) {  // a list of one
+      list.push_back(*alone);
+    } else if (!node.is_array()) {
+      return false;
+    } else {
+      for (const toml::node& element : *node.as_array()) {
+        const auto value = element.value_exact<std::string>();
+        if (!value) return false;
+        list.push_back(*value);
+      }
+    }
+    **slot_texts = std::move(list);
     return true;
   }
   if (auto* const* slot_bool = std::get_if<bool*>(&slot)) return take(*slot_bool);
@@ -287,11 +306,12 @@ Result<Job> load_job(const std::string& path, const Overrides& overrides) {
   // What the file says is meant from the file; what is typed, from where it was typed.
   const std::filesystem::path here = std::filesystem::current_path();
   for (const JobKey& key : reader.keys()) {
-    if (!key.is_path) continue;
+    if (!key.is_path && key.path_prefix.empty()) continue;
     std::string& file = *std::get<std::string*>(key.slot);
+    if (file.size() <= key.path_prefix.size() || !file.starts_with(key.path_prefix)) continue;
     const std::filesystem::path base =
         reader.overridden(key.path) ? here : here / std::filesystem::path(path).parent_path();
-    if (!file.empty()) file = (base / file).lexically_normal().string();
+    file = key.path_prefix + (base / file.substr(key.path_prefix.size())).lexically_normal().string();
   }
   return job;
 }

@@ -2,6 +2,9 @@
 
 #include <arpa/inet.h>
 
+#include "base/fault.h"
+#include "base/stragglers.h"
+
 namespace rubato {
 namespace {
 
@@ -27,6 +30,11 @@ Status check_bind(const std::string& text) {
     return Error{Cause::kUsage, "must be an IPv4 address of this host, as in 10.0.0.1"};
   if (address.s_addr == INADDR_ANY)
     return Error{Cause::kUsage, "is a wildcard: give the address by which the others reach this host, as in 10.0.0.1"};
+  return {};
+}
+
+Status check_fault(const std::string& text) {
+  RUBATO_TRY(parse_fault(text));
   return {};
 }
 
@@ -114,9 +122,36 @@ void add_cluster(std::vector<JobKey>& keys, ClusterConfig& c) {
        unhashed({"cluster.lost_after_s", &c.lost_after_s, above(0), "a member silent for so long is lost"})});
 }
 
+void add_worker(std::vector<JobKey>& keys, WorkerConfig& w) {
+  keys.insert(keys.end(), {{"worker.device", &w.device, Form{"auto, cpu, cuda or cuda:N", check_device},
+                            "auto takes a GPU if there is one"},
+                           {"worker.threads", &w.threads, between(1, 1024),
+                            "compute threads; another number may round differently"}});
+  JobKey stragglers{"worker.stragglers", &w.stragglers,
+                    Form{"none, lognormal:0.5, persistent:4x and others", Stragglers::check},
+                    "makes steps take longer, simulated and real ones: docs/simulator.md"};
+  stragglers.path_prefix = "trace:";
+  keys.push_back(std::move(stragglers));
+}
+
+void add_simulation(std::vector<JobKey>& keys, SimulationConfig& s) {
+  keys.insert(keys.end(),
+              {{"simulation.step_ms", &s.step_ms, above(0), "a step of train.batch samples, without a burden"},
+               {"simulation.step_fixed", &s.step_fixed, fraction(), "its share that fewer samples do not shorten"},
+               {"simulation.network_us", &s.network_us, at_least(0), "from member to member, at least ..."},
+               {"simulation.network_spread_us", &s.network_spread_us, at_least(0), "... and this mean beyond"},
+               {"simulation.bandwidth_mb_s", &s.bandwidth_mb_s, at_least(0),
+                "of each direction between two members; 0 is unlimited"},
+               {"simulation.loss", &s.loss, fraction_below_one(), "probability that a frame never arrives"},
+               {"simulation.duplication", &s.duplication, fraction_below_one(), "... that it arrives twice"},
+               {"simulation.reordering", &s.reordering, fraction_below_one(), "... that later ones overtake it"},
+               {"simulation.evaluation_ms", &s.evaluation_ms, at_least(0), "an evaluation"},
+               {"simulation.faults", &s.faults, Form{"like \"kill worker-1 at 3s\"", check_fault},
+                "what goes wrong, and when: docs/simulator.md"}});
+}
+
 void add_rest(std::vector<JobKey>& keys, Job& job) {
   TrainConfig& t = job.train;
-  WorkerConfig& w = job.worker;
   EvaluationConfig& e = job.evaluation;
   DebugConfig& d = job.debug;
   keys.insert(
@@ -126,17 +161,18 @@ void add_rest(std::vector<JobKey>& keys, Job& job) {
        {"train.batch", &t.batch, between(1, 1 << 24), "samples of an update in bsp, of a push in other modes"},
        {"train.micro_batches", &t.micro_batches, between(1, 4096), "bsp: leaves that a batch is cut into"},
        {"train.seed", &t.seed, at_least(0), "of weights, order and dropout"},
-       unhashed({"train.record", &t.record, Anything{}, "write RUN/record/*.bin, for rubato-sim --replay RUN"}),
-       {"worker.device", &w.device, Form{"auto, cpu, cuda or cuda:N", check_device},
-        "auto takes a GPU if there is one"},
-       {"worker.threads", &w.threads, between(1, 1024), "compute threads; another number may round differently"},
-       {"evaluation.enabled", &e.enabled, Anything{}, "run an evaluator beside the workers"},
-       {"evaluation.every_epochs", &e.every_epochs, between(1, 1'000'000), "and always at the end"},
-       {"evaluation.per_epoch", &e.per_epoch, between(1, 1000), "in such an epoch: so many times, evenly apart"},
-       {"evaluation.batch", &e.batch, between(1, 1 << 24), "samples at a time"},
-       unhashed(
-           {"evaluation.timeout_s", &e.timeout_s, above(0), "the last one may take so long, or 20 of those before"}),
-       unhashed({"debug.trace", &d.trace, Anything{}, "write RUN/trace/*.jsonl for the protocol checker"}),
+       unhashed({"train.record", &t.record, Anything{}, "write RUN/record/*.bin, for rubato-sim --replay RUN"})});
+  add_worker(keys, job.worker);
+  keys.insert(keys.end(), {{"evaluation.enabled", &e.enabled, Anything{}, "run an evaluator beside the workers"},
+                           {"evaluation.every_epochs", &e.every_epochs, between(1, 1'000'000), "and always at the end"},
+                           {"evaluation.per_epoch", &e.per_epoch, between(1, 1000), "in such an epoch: so many times, evenly apart"},
+                           {"evaluation.batch", &e.batch, between(1, 1 << 24), "samples at a time"},
+                           unhashed({"evaluation.timeout_s", &e.timeout_s, above(0),
+                                     "the last one may take so long, or 20 of those before"})});
+  add_simulation(keys, job.simulation);
+  keys.insert(
+      keys.end(),
+      {unhashed({"debug.trace", &d.trace, Anything{}, "write RUN/trace/*.jsonl for the protocol checker"}),
        {"debug.nonfinite_at", &d.nonfinite_at, at_least(-1), "worker 0 spoils its gradient of this clock; -1 never"},
        {"debug.slow_worker_ms", &d.slow_worker_ms, at_least(0), "worker 0 sleeps so long in every step"}});
 }

@@ -20,7 +20,8 @@
 
 namespace rubato {
 
-using JobSlot = std::variant<bool*, std::int64_t*, std::uint64_t*, double*, std::string*, std::vector<std::int64_t>*>;
+using JobSlot = std::variant<bool*, std::int64_t*, std::uint64_t*, double*, std::string*, std::vector<std::int64_t>*,
+                             std::vector<std::string>*>;
 
 // What a key may be, beyond its type.
 struct Anything {};
@@ -32,7 +33,7 @@ struct Range {  // of a number, or of each number of a list
 struct OneOf {
   std::vector<std::string> names;
 };
-struct Form {  // text with a syntax of its own
+struct Form {  // text with a syntax of its own, or each of a list of such texts
   const char* description;
   Status (*check)(const std::string& text);
 };
@@ -45,6 +46,8 @@ struct JobKey {
   std::string help;
   bool hashed = true;    // job_hash covers it
   bool is_path = false;  // a file; load_job makes it absolute
+  // Texts that begin so name a file behind it, which load_job makes absolute.
+  std::string path_prefix = "";
 
   [[nodiscard]] std::string table() const { return path.substr(0, path.rfind('.')); }
   [[nodiscard]] std::string name() const { return path.substr(path.rfind('.') + 1); }

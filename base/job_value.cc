@@ -89,11 +89,12 @@ Status check_text(const std::string& text, const Allowed& allowed) {
 }  // namespace
 
 std::string type_text(const JobSlot& slot) {
-  return std::visit(Overload{[](bool*) { return "true or false"; }, [](std::int64_t*) { return "an integer"; },
-                             [](std::uint64_t*) { return "an integer"; }, [](double*) { return "a number"; },
-                             [](std::string*) { return "a string"; },
-                             [](std::vector<std::int64_t>*) { return "a list of integers"; }},
-                    slot);
+  return std::visit(
+      Overload{[](bool*) { return "true or false"; }, [](std::int64_t*) { return "an integer"; },
+               [](std::uint64_t*) { return "an integer"; }, [](double*) { return "a number"; },
+               [](std::string*) { return "a string"; }, [](std::vector<std::int64_t>*) { return "a list of integers"; },
+               [](std::vector<std::string>*) { return "a list of strings"; }},
+      slot);
 }
 
 std::string allowed_text(const Allowed& allowed) {
@@ -126,21 +127,26 @@ Status check_allowed(const JobSlot& slot, const Allowed& allowed) {
                                  }
                                }
                                return {};
+                             },
+                             [&](const std::vector<std::string>* list) -> Status {
+                               for (const std::string& text : *list) RUBATO_TRY(check_text(text, allowed));
+                               return {};
                              }},
                     slot);
 }
 
 std::string value_text(const JobSlot& slot) {
-  return std::visit(Overload{[](const bool* value) { return std::string(*value ? "true" : "false"); },
-                             [](const std::int64_t* value) { return fmt::format("{}", *value); },
-                             [](const std::uint64_t* value) { return fmt::format("{}", *value); },
-                             [](const double* value) { return float_text(*value); },
-                             [](const std::string* value) { return quoted(*value); },
-                             [](const std::vector<std::int64_t>* list) {
-                               return fmt::format("[{}]",
-                                                  comma_list(*list, [](std::int64_t v) { return std::to_string(v); }));
-                             }},
-                    slot);
+  return std::visit(
+      Overload{[](const bool* value) { return std::string(*value ? "true" : "false"); },
+               [](const std::int64_t* value) { return fmt::format("{}", *value); },
+               [](const std::uint64_t* value) { return fmt::format("{}", *value); },
+               [](const double* value) { return float_text(*value); },
+               [](const std::string* value) { return quoted(*value); },
+               [](const std::vector<std::int64_t>* list) {
+                 return fmt::format("[{}]", comma_list(*list, [](std::int64_t v) { return std::to_string(v); }));
+               },
+               [](const std::vector<std::string>* list) { return fmt::format("[{}]", comma_list(*list, quoted)); }},
+      slot);
 }
 
 }  // namespace rubato

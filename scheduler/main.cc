@@ -5,11 +5,11 @@
 #include <CLI/CLI.hpp>
 #include <chrono>
 #include <filesystem>
-#include <map>
 #include <random>
 
 #include "base/atomic_file.h"
 #include "base/log.h"
+#include "protocol/job_options.h"
 #include "protocol/process.h"
 #include "scheduler/http.h"
 #include "scheduler/run_files.h"
@@ -26,8 +26,7 @@ constexpr const char* kAborted = "told to stop a second time, so the job ends as
 
 struct Options {
   std::string job_file, resolve_file, run_dir, log_level = "info";
-  std::vector<std::string> sets;
-  Overrides shorthands;  // the keys that have an option of their own
+  protocol::JobOptions job_options;
   int lifeline = -1;
   bool keys = false;
 };
@@ -39,12 +38,7 @@ std::uint64_t random_u64() {
 
 // Reads a job file, checks it, says what a person should know of it, and writes every key of it to RUN/job.toml.
 Status resolve(const Options& options) {
-  Overrides overrides;
-  for (const std::string& text : options.sets) {
-    RUBATO_ASSIGN(Override override, parse_override(text));
-    overrides.push_back(std::move(override));
-  }
-  overrides.insert(overrides.end(), options.shorthands.begin(), options.shorthands.end());
+  RUBATO_ASSIGN(const Overrides overrides, options.job_options.overrides());
   RUBATO_ASSIGN(const Job job, load_job(options.resolve_file, overrides));
   std::error_code error;
   std::filesystem::create_directories(options.run_dir, error);
@@ -174,17 +168,7 @@ int main(int argc, char** argv) {
       "      lists every key of a job file");
   rubato::scheduler::Options options;
   app.add_option("--resolve", options.resolve_file, "a job file to check and resolve");
-  app.add_option("--set", options.sets, "key=value: overrides one key, e.g. train.steps=5")->allow_extra_args(false);
-  for (const auto& [option, key] : std::map<std::string, std::string>{{"--servers", "cluster.servers"},
-                                                                      {"--workers", "cluster.workers"},
-                                                                      {"--mode", "consistency.mode"},
-                                                                      {"--seed", "train.seed"}})
-    app.add_option_function<std::string>(
-        option,
-        [&options, option, key](const std::string& value) {
-          options.shorthands.push_back({key, value, option});
-        },
-        "the same as --set " + key + "=..., and wins over it");
+  rubato::protocol::add_job_options(app, options.job_options);
   app.add_option("--job", options.job_file, "a resolved job file to run");
   app.add_option("--run-dir", options.run_dir, "where job.toml, metrics and weights go");
   app.add_option("--lifeline", options.lifeline, "a pipe's read end; this process ends when the other end closes");

@@ -55,6 +55,7 @@ struct StepComputed {
   std::uint64_t samples = 0, correct = 0;
   double loss_sum = 0.0;
   std::uint64_t blocked_ns = 0;  // of the step, waiting for weights
+  std::uint64_t compute_ns = 0;  // of the step, doing anything else; in the simulator real time
 };
 
 struct Evaluated {

@@ -3,12 +3,14 @@
 // Two threads: the main thread runs the loop, the sockets and the client (a core); the compute thread
 // runs the trainer. They meet in one bounded queue of orders, and in the loop's post() for reports.
 #include <CLI/CLI.hpp>
+#include <optional>
 #include <thread>
 
 #include "base/bounded_queue.h"
 #include "base/log.h"
 #include "protocol/member_options.h"
 #include "worker/evaluator_client.h"
+#include "worker/pace.h"
 #include "worker/trainer.h"
 #include "worker/worker_client.h"
 
@@ -21,8 +23,10 @@ using protocol::Outbox;
 // more slices than this is beyond what one host holds. The queue grows with what is in it.
 constexpr std::size_t kOrdersMax = 1 << 24;
 
+// `burden` and `log` are a worker's; an evaluator has none.
 template <typename Client>
-int run(Client& client, protocol::Process& process, Trainer& trainer) {
+int run(Client& client, protocol::Process& process, Trainer& trainer, std::optional<Burden> burden = {},
+        std::optional<StepLog> log = {}) {
   BoundedQueue<ComputeOrder> orders(kOrdersMax);
   bool routed = false;
   process.node().host(client, [&](TimeNs /*now*/) {
@@ -33,18 +37,21 @@ int run(Client& client, protocol::Process& process, Trainer& trainer) {
     for (ComputeOrder& order : client.take_orders())
       RUBATO_CHECK(orders.try_push(std::move(order)), "more than {} orders wait", kOrdersMax);
   });
+  const Trainer::Report post = [&](ComputeReport report) {
+    auto shared = std::make_shared<ComputeReport>(std::move(report));
+    process.loop().post([&, shared] {
+      process.node().enter(client, [&](TimeNs now, Outbox& out) { client.report(now, std::move(*shared), out); });
+    });
+  };
+  std::optional<Pace> pace;
+  if (burden) pace.emplace(std::move(*burden), std::move(*log), post);
   std::thread compute([&] {
     trainer.run([&] { return orders.pop(); },
-                [&](ComputeReport report) {
-                  auto shared = std::make_shared<ComputeReport>(std::move(report));
-                  process.loop().post([&, shared] {
-                    process.node().enter(client,
-                                         [&](TimeNs now, Outbox& out) { client.report(now, std::move(*shared), out); });
-                  });
-                });
+                pace ? [&](ComputeReport report) { pace->pass(std::move(report)); } : post);
   });
   const int exit_code = process.run();
   orders.close();
+  if (pace) pace->stop();
   compute.join();
   return exit_code;
 }
@@ -70,8 +77,10 @@ Result<int> start(const protocol::MemberOptions& options, bool evaluator) {
   }
   if (job.train.record)
     RUBATO_TRY(process->record({self}, {job_hash(job), trainer->data_fingerprint(), trainer->device_description()}));
+  RUBATO_ASSIGN(Burden burden, Burden::open(job, self.rank));
+  RUBATO_ASSIGN(StepLog log, StepLog::create(options.run_dir, self.rank));
   WorkerClient client(self, std::move(details), protocol::timing_of(job));
-  return run(client, *process, *trainer);
+  return run(client, *process, *trainer, std::move(burden), std::move(log));
 }
 
 }  // namespace

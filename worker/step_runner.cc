@@ -1,7 +1,6 @@
 #include "worker/step_runner.h"
 
 #include <cmath>
-#include <limits>
 
 #include "base/partition.h"
 #include "protocol/leaf_tree.h"
@@ -70,15 +69,8 @@ model::Batch model_batch(const data::BatchBuffer& buffer, std::uint64_t epoch) {
   return {inputs, buffer.labels, buffer.targets, buffer.sample_ids, epoch};
 }
 
-StepRunner::StepRunner(const Job& job, std::uint32_t rank, model::Model& model, data::Loader& loader,
-                       const SliceLayout& layout)
-    : rank_(rank),
-      clip_norm_(job.optimizer.clip_norm),
-      nonfinite_at_(job.debug.nonfinite_at),
-      model_(model),
-      loader_(loader),
-      layout_(layout),
-      arenas_(layout.floats()) {}
+StepRunner::StepRunner(const Job& job, model::Model& model, data::Loader& loader, const SliceLayout& layout)
+    : clip_norm_(job.optimizer.clip_norm), model_(model), loader_(loader), layout_(layout), arenas_(layout.floats()) {}
 
 Result<StepComputed> StepRunner::run(const ComputeStep& order, model::WeightSource& weights, const Report& report) {
   StepComputed computed;
@@ -165,10 +157,8 @@ void StepRunner::clip(Arena& gradient, std::uint64_t samples) const {
 
 void StepRunner::report_slice(const ArenaRef& gradient, const Node& node, SliceId slice, const Report& report) const {
   const auto [first, count] = layout_.slice(slice);
-  const std::span<float> values = gradient->part(first, count);
-  if (rank_ == 0 && slice == 0 && node.clock == nonfinite_at_) values[0] = std::numeric_limits<float>::quiet_NaN();
   report(SliceGradient{node.clock, slice, node.node, static_cast<std::uint32_t>(node.samples),
-                       Payload(gradient, std::as_bytes(values))});
+                       Payload(gradient, std::as_bytes(gradient->part(first, count)))});
 }
 
 }  // namespace rubato::worker

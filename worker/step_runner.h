@@ -28,8 +28,7 @@ class StepRunner {
  public:
   using Report = std::function<void(ComputeReport)>;
 
-  // `rank` only decides whether faults that a job injects are this worker's.
-  StepRunner(const Job& job, std::uint32_t rank, model::Model& model, data::Loader& loader, const SliceLayout& layout);
+  StepRunner(const Job& job, model::Model& model, data::Loader& loader, const SliceLayout& layout);
 
   // Hands each SliceGradient to `report`, and returns the figures of the step. Errors: those of the
   // model and of the data.
@@ -52,9 +51,7 @@ class StepRunner {
   void add_siblings(Arena& gradient, std::size_t count, SliceLayout::Range range) const;
   void report_slice(const ArenaRef& gradient, const Node& node, SliceId slice, const Report& report) const;
 
-  const std::uint32_t rank_;
   const double clip_norm_;
-  const std::int64_t nonfinite_at_;
   model::Model& model_;
   data::Loader& loader_;
   const SliceLayout& layout_;

@@ -1,7 +1,6 @@
 #include "worker/trainer.h"
 
 #include <algorithm>
-#include <thread>
 
 #include "base/partition.h"
 #include "base/time.h"
@@ -11,17 +10,29 @@ namespace rubato::worker {
 
 Trainer::~Trainer() = default;
 
-Result<std::unique_ptr<Trainer>> Trainer::open(const Job& job, NodeId self, const std::string& run_dir) {
-  std::unique_ptr<Trainer> trainer(new Trainer(job, self, run_dir));
-  RUBATO_ASSIGN(trainer->device_, kernels::open_device(job.worker.device, static_cast<int>(job.worker.threads)));
-  RUBATO_ASSIGN(trainer->train_, data::open_dataset(job, data::Split::kTrain));
-  const bool evaluates = self.role == Role::kEvaluator;
-  if (evaluates && job.evaluation.enabled) {
-    RUBATO_ASSIGN(trainer->test_, data::open_dataset(job, data::Split::kTest));
+Result<Trainer::Datasets> Trainer::open_datasets(const Job& job, Role role) {
+  Datasets datasets;
+  RUBATO_ASSIGN(datasets.train, data::open_dataset(job, data::Split::kTrain));
+  if (role == Role::kEvaluator && job.evaluation.enabled) {
+    RUBATO_ASSIGN(datasets.test, data::open_dataset(job, data::Split::kTest));
   }
+  return datasets;
+}
+
+Result<std::unique_ptr<Trainer>> Trainer::open(const Job& job, NodeId self, const std::string& run_dir) {
+  RUBATO_ASSIGN(Datasets datasets, open_datasets(job, self.role));
+  return open(job, self, run_dir, std::move(datasets));
+}
+
+Result<std::unique_ptr<Trainer>> Trainer::open(const Job& job, NodeId self, const std::string& run_dir,
+                                               Datasets datasets) {
+  std::unique_ptr<Trainer> trainer(new Trainer(job, run_dir, std::move(datasets)));
+  RUBATO_ASSIGN(trainer->device_, kernels::open_device(job.worker.device, static_cast<int>(job.worker.threads)));
+  const data::Dataset& train = *trainer->data_.train;
+  const bool evaluates = self.role == Role::kEvaluator;
   // Samples without an input are points: what the model reads is their target.
-  data::SampleShape shape = trainer->train_->shape();
-  if (shape.floats() == 0) shape = {1, 1, trainer->train_->target_floats()};
+  data::SampleShape shape = train.shape();
+  if (shape.floats() == 0) shape = {1, 1, train.target_floats()};
   const bool aggregate = parse_mode(job.consistency.mode).value().apply() == Mode::Apply::kAggregate;
   const auto batch = static_cast<std::uint64_t>(job.train.batch);
   const auto leaf = static_cast<std::int64_t>(
@@ -29,8 +40,7 @@ Result<std::unique_ptr<Trainer>> Trainer::open(const Job& job, NodeId self, cons
   RUBATO_ASSIGN(trainer->model_,
                 model::make_model(job.model, {shape.height, shape.width, shape.channels}, job.data.classes,
                                   *trainer->device_, evaluates ? job.evaluation.batch : leaf, job.train.seed));
-  trainer->loader_ =
-      std::make_unique<data::Loader>(*trainer->train_, data::EpochOrder::Kind::kShuffled, job.train.seed);
+  trainer->loader_ = std::make_unique<data::Loader>(train, data::EpochOrder::Kind::kShuffled, job.train.seed);
   return trainer;
 }
 
@@ -42,7 +52,7 @@ protocol::Manifest Trainer::manifest() const {
 void Trainer::set_routing(const protocol::RoutingTable& routing) {
   layout_.emplace(manifest(), routing);
   table_.emplace(*layout_);
-  runner_ = std::make_unique<StepRunner>(job_, self_.rank, *model_, *loader_, *layout_);
+  runner_ = std::make_unique<StepRunner>(job_, *model_, *loader_, *layout_);
 }
 
 std::optional<ComputeOrder> Trainer::take_order() {
@@ -90,10 +100,10 @@ Result<StepComputed> Trainer::run_step(const ComputeStep& order, const Report& r
         if (part.count > 0) loader_->hint({order.next.epoch, part.first, part.count});
       }
   }
-  if (self_.rank == 0 && job_.debug.slow_worker_ms > 0.0)
-    std::this_thread::sleep_for(std::chrono::duration<double, std::milli>(job_.debug.slow_worker_ms));
+  const TimeNs began = steady_now();
   RUBATO_ASSIGN(StepComputed computed, runner_->run(order, *this, report));
   computed.blocked_ns = blocked_ns_;
+  computed.compute_ns = static_cast<std::uint64_t>(steady_now() - began) - blocked_ns_;
   return computed;
 }
 
@@ -122,7 +132,7 @@ Result<protocol::EvaluationDone> Trainer::evaluate(const EvaluateWeights& order)
   if (order.order.final) {
     RUBATO_ASSIGN(done.weights_sha256, write_weights(manifest(), *table_, run_dir_));
   }
-  if (test_) RUBATO_TRY(evaluate_on(*model_, *test_, job_, *this, run_dir_, done));
+  if (data_.test) RUBATO_TRY(evaluate_on(*model_, *data_.test, job_, *this, run_dir_, done));
   return done;
 }
 

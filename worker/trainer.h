@@ -2,7 +2,8 @@
 // data, and of the protocol only what compute_port.h says.
 //
 // In a process it runs on the compute thread, where `next_order` waits; the simulator calls it when all
-// orders that it will ask for are there.
+// orders that it will ask for are there. Between steps it keeps nothing that a step's results depend on, but
+// the weights of its clock, for nodes that are added to it: so the workers of a simulation share one.
 //
 // Thread-safety: belongs to the thread that calls run().
 #pragma once
@@ -28,14 +29,23 @@ class Trainer : private model::WeightSource {
   using NextOrder = std::function<std::optional<ComputeOrder>()>;  // nothing: stop
   using Report = StepRunner::Report;
 
-  // Opens device, data and model. Errors: kDevice, kData, kUsage, with what to do.
+  // What it computes on; trainers of one process may share it. The test set is nothing where nobody evaluates.
+  struct Datasets {
+    std::shared_ptr<const data::Dataset> train, test;
+  };
+  // Errors: kData.
+  [[nodiscard]] static Result<Datasets> open_datasets(const Job& job, Role role);
+
+  // Opens device, model and, unless they are given, data. Errors: kDevice, kData, kUsage, with what to do.
   [[nodiscard]] static Result<std::unique_ptr<Trainer>> open(const Job& job, NodeId self, const std::string& run_dir);
+  [[nodiscard]] static Result<std::unique_ptr<Trainer>> open(const Job& job, NodeId self, const std::string& run_dir,
+                                                             Datasets datasets);
   ~Trainer() override;
 
   // For the registration.
   [[nodiscard]] protocol::Manifest manifest() const;
-  [[nodiscard]] const std::string& data_fingerprint() const { return train_->fingerprint(); }
-  [[nodiscard]] std::uint64_t train_samples() const { return train_->size(); }
+  [[nodiscard]] const std::string& data_fingerprint() const { return data_.train->fingerprint(); }
+  [[nodiscard]] std::uint64_t train_samples() const { return data_.train->size(); }
   [[nodiscard]] std::string device_description() const { return device_->description(); }
 
   // After the Welcome, before the first order.
@@ -45,7 +55,8 @@ class Trainer : private model::WeightSource {
   void run(const NextOrder& next_order, const Report& report);
 
  private:
-  Trainer(const Job& job, NodeId self, std::string run_dir) : job_(job), self_(self), run_dir_(std::move(run_dir)) {}
+  Trainer(const Job& job, std::string run_dir, Datasets datasets)
+      : job_(job), run_dir_(std::move(run_dir)), data_(std::move(datasets)) {}
 
   std::span<const float> weights(std::size_t parameter) override;
   Version version(std::size_t parameter) override { return table_->changes(parameter); }
@@ -54,10 +65,9 @@ class Trainer : private model::WeightSource {
   [[nodiscard]] std::optional<ComputeOrder> take_order();
 
   const Job job_;
-  const NodeId self_;
   const std::string run_dir_;
   std::unique_ptr<kernels::Device> device_;
-  std::unique_ptr<data::Dataset> train_, test_;
+  Datasets data_;
   std::unique_ptr<model::Model> model_;
   std::unique_ptr<data::Loader> loader_;
   std::optional<SliceLayout> layout_;

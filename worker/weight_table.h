@@ -1,4 +1,5 @@
-// The weights that the current step reads, filled slice by slice as they come.
+// The weights that the current step reads, filled slice by slice as they come. What is there already is not
+// copied again: simulated workers that read the same version share a table.
 //
 // Thread-safety: one owner.
 #pragma once
@@ -15,14 +16,20 @@ namespace rubato::worker {
 class WeightTable {
  public:
   explicit WeightTable(const SliceLayout& layout)
-      : layout_(layout), arena_(layout.floats()), clock_(layout.slices(), kNoClock), changes_(layout.slices(), 0) {}
+      : layout_(layout),
+        arena_(layout.floats()),
+        clock_(layout.slices(), kNoClock),
+        changes_(layout.slices(), 0),
+        held_(layout.slices()) {}
 
   void take(const SliceWeights& weights) {
     const auto [first, count] = layout_.slice(weights.slice);
     const std::span<const float> values = weights.weights.floats();
     RUBATO_CHECK(values.size() == count, "slice {}: {} floats, expected {}", weights.slice, values.size(), count);
-    std::copy(values.begin(), values.end(), arena_.part(first, count).begin());
     clock_[weights.slice] = weights.clock;
+    if (held_[weights.slice].is(weights.weights)) return;
+    std::copy(values.begin(), values.end(), arena_.part(first, count).begin());
+    held_[weights.slice] = PayloadMark(weights.weights);
     changes_[weights.slice] = ++change_;
   }
 
@@ -48,6 +55,7 @@ class WeightTable {
   Arena arena_;
   std::vector<Clock> clock_;
   std::vector<std::uint64_t> changes_;
+  std::vector<PayloadMark> held_;  // what was copied last
   std::uint64_t change_ = 0;
 };
 

@@ -27,6 +27,30 @@ TEST(Payload, EmptyOnesArePayloadsToo) {
   EXPECT_TRUE(Payload::of({}).part(0, 0).empty());
 }
 
+TEST(PayloadMark, KnowsTheSameBytesAndNoOthers) {
+  const std::array<float, 4> values{1, 2, 3, 4};
+  Payload one = Payload::of_floats(values);
+  const Payload same = one, equal = Payload::of_floats(values);
+  const PayloadMark mark(one);
+  EXPECT_TRUE(mark.is(one));
+  EXPECT_TRUE(mark.is(same));
+  EXPECT_FALSE(mark.is(equal));
+  EXPECT_FALSE(mark.is(one.part(0, 8)));
+  EXPECT_FALSE(mark.is(one.part(4, 12)));
+  EXPECT_FALSE(mark.is(Payload()));
+  EXPECT_FALSE(PayloadMark().is(Payload()));
+  EXPECT_FALSE(PayloadMark().is(one));
+}
+
+// Whatever the allocator does with the memory of the one that is gone.
+TEST(PayloadMark, WhatIsGoneDoesNotComeBack) {
+  for (int i = 0; i < 100; ++i) {
+    PayloadMark mark;
+    { mark = PayloadMark(Payload::of(std::vector<std::byte>(64))); }
+    EXPECT_FALSE(mark.is(Payload::of(std::vector<std::byte>(64))));
+  }
+}
+
 TEST(PayloadDeathTest, PartsStayInside) {
   const Payload payload = Payload::of(std::vector<std::byte>(8));
   EXPECT_DEATH((void)payload.part(4, 5), "of 8 bytes");

@@ -115,6 +115,19 @@ INSTANTIATE_TEST_SUITE_P(
          "job.toml:7: cluster.http_port = 80 is cluster.scheduler_port too: two things cannot listen on one port"},
         {"nothing_to_do", "[train]\nepochs = 0",
          "job.toml:6: train.epochs and train.steps are both 0: nothing to do; set one of them"},
+        {"stragglers", "[worker]\nstragglers = \"pareto:0\"",
+         "job.toml:6: worker.stragglers = \"pareto:0\": pareto needs an exponent above 0, as in pareto:2.5"},
+        {"fault", "[simulation]\nfaults = [\"kill worker-0 at 3\"]",
+         "job.toml:6: simulation.faults: \"kill worker-0 at 3\" must be like \"kill worker-1 at 3s\": times are like "
+         "3s, 250ms, 80us"},
+        {"fault_of_nobody", "[simulation]\nfaults = [\"drain at 1s\", \"cut worker-0 servr-0 at 3s\"]",
+         "job.toml:6: simulation.faults has \"cut worker-0 servr-0 at 3s\": there is no process servr-0 in a job of 1 "
+         "workers and 1 servers; did you mean \"server-0\"?"},
+        {"numbers_for_texts", "[simulation]\nfaults = [3]",
+         "job.toml:6: simulation.faults: expected a list of strings, found an integer in the list"},
+        {"number_for_texts", "[simulation]\nfaults = 3",
+         "job.toml:6: simulation.faults = 3: expected a list of strings, found an integer"},
+        {"certain_loss", "[simulation]\nloss = 1", "job.toml:6: simulation.loss = 1: must be at least 0 and below 1"},
         {"empty_bind", "[cluster]\nbind = \"\"",
          "job.toml:6: cluster.bind = \"\": must be an IPv4 address of this host, as in 10.0.0.1"},
         {"bind_to_a_name", "[cluster]\nbind = \"nowhere.invalid\"",
@@ -157,6 +170,7 @@ TEST(Job, OverridesWinAndTheLastOneWinsMost) {
                               {"data.train_inputs", "10"},
                               {"worker.device", "\"cuda:1\""},
                               {"model.hidden", "[3, 4]"},
+                              {"simulation.faults", "[\"drain at 1s\", \"drain at 2s\"]"},
                               {"optimizer.rate", "1"},
                               {"evaluation.enabled", "false"}});
   ASSERT_TRUE(job.ok()) << job.error().message;
@@ -165,8 +179,15 @@ TEST(Job, OverridesWinAndTheLastOneWinsMost) {
   EXPECT_EQ(job->data.train_inputs, "10");
   EXPECT_EQ(job->worker.device, "cuda:1");
   EXPECT_EQ(job->model.hidden, (std::vector<std::int64_t>{3, 4}));
+  EXPECT_EQ(job->simulation.faults, (std::vector<std::string>{"drain at 1s", "drain at 2s"}));
   EXPECT_EQ(job->optimizer.rate, 1.0);
   EXPECT_FALSE(job->evaluation.enabled);
+}
+
+TEST(Job, OneTextIsAListOfOne) {
+  const auto job = parse_job(kQuadratic, "job.toml", {{"simulation.faults", "drain at 1s"}});
+  ASSERT_TRUE(job.ok()) << job.error().message;
+  EXPECT_EQ(job->simulation.faults, std::vector<std::string>{"drain at 1s"});
 }
 
 TEST(Job, WrongOverridesSayThatTheyAreOverrides) {
@@ -215,6 +236,7 @@ TEST(Job, WrittenJobsReadBackEqual) {
     if (auto* const* flag = std::get_if<bool*>(&key.slot)) **flag = !**flag;
     if (key.is_path) **std::get_if<std::string*>(&key.slot) = "a \"b\"\\c\td\n\x01\x7f ü";
   }
+  job.simulation.faults = {"drain at 1s", "kill worker-0 at 0.5ms"};
   job.optimizer.rate = 1e-300;
   job.optimizer.weight_decay = 1e22;
   job.train.seed = 0x7FFFFFFFFFFFFFFF;
@@ -297,6 +319,16 @@ TEST(JobFile, DataPathsAreRelativeToTheFileAndTypedOnesToHere) {
   EXPECT_EQ(job->data.train_labels, "/y");
   EXPECT_EQ(job->data.test_inputs, directory.path() / "z");
   EXPECT_EQ(job->data.test_labels, std::filesystem::current_path() / "here");
+}
+
+TEST(JobFile, ATraceOfStragglersIsAPathToo) {
+  const test::TempDirectory directory;
+  const std::string path = directory.file("job.toml");
+  std::ofstream(path) << kQuadratic << "[worker]\nstragglers = \"trace:steps.csv\"\n";
+  EXPECT_EQ(load_job(path)->worker.stragglers, "trace:" + directory.file("steps.csv"));
+  EXPECT_EQ(load_job(path, {{"worker.stragglers", "trace:here.csv"}})->worker.stragglers,
+            "trace:" + (std::filesystem::current_path() / "here.csv").string());
+  EXPECT_EQ(load_job(path, {{"worker.stragglers", "persistent:4x"}})->worker.stragglers, "persistent:4x");
 }
 
 TEST(JobExamples, AllOfThemLoad) {

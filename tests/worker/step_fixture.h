@@ -142,7 +142,6 @@ struct RunnerOptions {
   std::uint64_t samples = 64;
   data::SampleShape shape{1, 1, 1};
   std::uint64_t slice_bytes = 64;
-  std::uint32_t rank = 0;
   Job job{};
 };
 
@@ -158,7 +157,7 @@ class Runner {
         routing{1, protocol::cut_slices(manifest, options.slice_bytes, 2), {"a", "b"}},
         layout(manifest, routing),
         weights(manifest),
-        runner(options.job, options.rank, model, loader, layout) {}
+        runner(options.job, model, loader, layout) {}
 
   // Reports of the call alone.
   [[nodiscard]] Result<StepComputed> run(const protocol::StepGrant& step) {

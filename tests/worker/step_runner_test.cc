@@ -233,26 +233,6 @@ TEST(StepRunner, AnEmptyNodeIsReportedOnlyWhenTheWeightsAreThere) {
   EXPECT_THAT(runner.reports, IsEmpty());
 }
 
-TEST(StepRunner, SpoilsOneSliceOfTheClockThatTheJobNames) {
-  const auto spoilt_slices = [](std::uint32_t rank, Clock clock) {
-    ArbitraryModel model({7, 50});
-    RunnerOptions options;
-    options.rank = rank;
-    options.job.debug.nonfinite_at = 4;
-    Runner runner(model, options);
-    EXPECT_TRUE(runner.run(step_of(0, 4, 2, {{1, 0}}, clock)).ok());
-    std::vector<SliceId> spoilt;
-    for (const SliceGradient& report : runner.reports)
-      if (!std::ranges::all_of(report.gradient.floats(), [](float value) { return std::isfinite(value); }))
-        spoilt.push_back(report.slice);
-    return spoilt;
-  };
-  EXPECT_THAT(spoilt_slices(0, 4), ElementsAreArray({0}));
-  EXPECT_THAT(spoilt_slices(0, 3), IsEmpty());
-  EXPECT_THAT(spoilt_slices(0, 5), IsEmpty());
-  EXPECT_THAT(spoilt_slices(1, 4), IsEmpty());
-}
-
 TEST(StepRunner, AGradientThatSomebodyHasIsNotWrittenAgain) {
   ArbitraryModel model({7, 50});
   Runner runner(model);
