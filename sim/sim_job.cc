@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "sim/read_snapshot.h"
+
 namespace rubato::sim {
 
 using protocol::Outbox;
@@ -10,17 +12,18 @@ using protocol::Outbox;
 namespace {
 
 constexpr std::uint64_t kJobId = 0x5349'4D4A'4F42;
-// The launcher's: to see that a child is gone, and to start another evaluator.
-constexpr TimeNs kNotice = kMillisecond;
-constexpr TimeNs kRestart = 50 * kMillisecond;
 // After the end of a job the scheduler answers latecomers for so long, as its program does.
 constexpr TimeNs kGoodbye = 500 * kMillisecond;
-constexpr int kSigkill = 9;
 
 }  // namespace
 
-SimJob::SimJob(const Job& job, SimOptions options, Workload& workload)
-    : job_(job), options_(std::move(options)), workload_(workload), network_(options_.seed) {
+Result<std::unique_ptr<SimJob>> SimJob::open(const Job& job, SimOptions options, Workload& workload) {
+  RUBATO_ASSIGN(StepTimes times, StepTimes::open(job));
+  return std::unique_ptr<SimJob>(new SimJob(job, std::move(options), std::move(times), workload));
+}
+
+SimJob::SimJob(const Job& job, SimOptions options, StepTimes times, Workload& workload)
+    : job_(job), options_(std::move(options)), times_(std::move(times)), workload_(workload), network_(options_.seed) {
   network_.set_default_link(options_.link);
   add_scheduler();
   for (std::uint32_t process = 0; process < job_.cluster.servers; ++process)
@@ -37,10 +40,12 @@ SimJob::Member& SimJob::add_member(std::vector<NodeId> nodes) {
   Member& member = *members_.emplace_back(std::make_unique<Member>());
   const std::string host = nodes.front().name();
   member.nodes = std::move(nodes);
-  member.random = RandomStream(stream_key(options_.seed, host + " compute", processes_++));
+  ++processes_;
   member.process = std::make_unique<SimProcess>(
       network_, host, kJobId, static_cast<NodeListener&>(*this),
-      protocol::NodeOptions{.tracing = options_.trace || recording(), .hashing = recording()});
+      // Nothing in this network damages bytes.
+      protocol::NodeOptions{
+          .tracing = options_.trace || recording(), .hashing = recording(), .checksum_bodies = false});
   if (recording())
     for (const NodeId node : member.nodes) keep_record(node);
   return member;
@@ -51,7 +56,10 @@ void SimJob::add_scheduler() {
   Member& member = add_member({kSchedulerNode});
   member.process->node().host(*scheduler_, [this, &member](TimeNs) {
     scheduler_->set_refused_frames(member.process->node().refused());
-    for (const auto& line : scheduler_->take_metrics()) result_.metrics.push_back(line.dump());
+    for (const auto& line : scheduler_->take_metrics()) {
+      if (options_.metric) options_.metric(line);
+      result_.metrics.push_back(line.dump());
+    }
   });
 }
 
@@ -62,7 +70,13 @@ void SimJob::add_server(std::uint32_t process, std::uint32_t threads) {
   for (const NodeId node : nodes) {
     member.shards.push_back(
         std::make_unique<server::ShardCore>(node, job_, registration(node, member.process->host()), options_.timing));
-    member.process->node().host(*member.shards.back());
+    server::ShardCore& shard = *member.shards.back();
+    if (options_.profile == nullptr) {
+      member.process->node().host(shard);
+    } else {
+      member.measured.push_back(std::make_unique<MeasuredShard>(shard, *options_.profile));
+      member.process->node().host(*member.measured.back());
+    }
   }
 }
 
@@ -93,15 +107,19 @@ void SimJob::give_orders(Member& member, Client& client) {
     auto computer = workload_.make_computer(self);
     computer->set_routing(client.routing());
     member.compute = std::make_unique<VirtualCompute>(
-        *member.process, std::move(computer), client.routing().slices.size(),
+        *member.process, std::move(computer), client.routing().slices.size(), options_.profile,
         [this, &member](const worker::ComputeOrder& order) { return duration(member, order); },
         [&member, &client](worker::ComputeReport report) {
           member.process->node().enter(client,
                                        [&](TimeNs now, Outbox& out) { client.report(now, std::move(report), out); });
         });
   }
-  for (const worker::ComputeOrder& order : orders)
-    if (const auto* read = std::get_if<worker::EvaluateWeights>(&order)) keep_snapshot(*read, client.routing());
+  for (const worker::ComputeOrder& order : orders) {
+    const auto* read = std::get_if<worker::EvaluateWeights>(&order);
+    if (read == nullptr || !options_.keep_snapshots) continue;
+    result_.snapshots.push_back(read_snapshot(*read, workload_.manifest(), client.routing()));
+    if (read->order.final) result_.final_weights = result_.snapshots.back().weights;
+  }
   member.compute->take(std::move(orders));
 }
 
@@ -119,31 +137,9 @@ protocol::Register SimJob::registration(NodeId self, const std::string& host) {
   return message;
 }
 
-TimeNs SimJob::duration(Member& member, const worker::ComputeOrder& order) {
-  const ComputeTime& compute = options_.compute;
-  if (std::holds_alternative<worker::EvaluateWeights>(order)) return compute.evaluation;
-  const auto time = static_cast<double>(compute.step.draw(member.random));
-  return static_cast<TimeNs>(time * compute.factor(member.nodes.front().rank));
-}
-
-void SimJob::keep_snapshot(const worker::EvaluateWeights& read, const protocol::RoutingTable& routing) {
-  std::vector<std::size_t> first;
-  std::size_t elements = 0;
-  for (const ParameterSpec& parameter : workload_.manifest()) {
-    first.push_back(elements);
-    elements += static_cast<std::size_t>(parameter.elements());
-  }
-  ReadSnapshot snapshot{read.order.epoch, read.order.clock, read.order.final, std::vector<float>(elements)};
-  for (std::size_t slice = 0; slice < read.slices.size(); ++slice) {
-    std::span<const float> values = read.slices[slice].floats();
-    for (const protocol::Piece& piece : routing.slices[slice].pieces) {
-      std::ranges::copy(values.first(piece.count),
-                        snapshot.weights.begin() + static_cast<std::ptrdiff_t>(first[piece.parameter] + piece.first));
-      values = values.subspan(piece.count);
-    }
-  }
-  if (snapshot.final) result_.final_weights = snapshot.weights;
-  result_.snapshots.push_back(std::move(snapshot));
+TimeNs SimJob::duration(const Member& member, const worker::ComputeOrder& order) const {
+  const auto* step = std::get_if<worker::ComputeStep>(&order);
+  return step == nullptr ? times_.evaluation() : times_.step(member.nodes.front().rank, step->step);
 }
 
 // ---- the run ----------------------------------------------------------------------------------------
@@ -157,17 +153,15 @@ void SimJob::connect_and_start(Member& member) {
 }
 
 SimResult SimJob::run(TimeNs max_time) {
-  faults_left_ = options_.faults.size();
-  for (const Fault& fault : options_.faults)
-    if (fault.at == 0)
-      happen(fault);
-    else
-      network_.schedule(fault.at, [this, &fault] { happen(fault); });
+  schedule_faults();
   for (const auto& member : members_)
     if (member->process->alive()) connect_and_start(*member);
-  while (!all_over() && recorded_.ok() && network_.next_event() <= max_time && network_.step()) {
-  }
+  while (!all_over() && recorded_.ok() && network_.next_event() <= max_time && network_.step())
+    if (options_.between_events) options_.between_events();
+  return take_result();
+}
 
+SimResult SimJob::take_result() {
   result_.over = all_over();
   if (!result_.over) result_.unfinished = scheduler_->status(network_.now()).dump(2);
   result_.time = network_.now();
@@ -197,59 +191,6 @@ bool SimJob::all_over() const {
   });
 }
 
-SimJob::Member* SimJob::find(const std::string& host) {
-  const auto found = std::find_if(members_.rbegin(), members_.rend(),
-                                  [&](const auto& member) { return member->process->host() == host; });
-  return found == members_.rend() ? nullptr : found->get();
-}
-
-void SimJob::happen(const Fault& fault) {
-  --faults_left_;
-  Member* member = find(fault.host);
-  RUBATO_CHECK(member != nullptr, "no host \"{}\"", fault.host);
-  if (!member->process->alive()) return;
-  switch (fault.kind) {
-    case Fault::Kind::kKill:
-      exited(*member, -kSigkill);
-      break;
-    case Fault::Kind::kPause:
-      member->process->pause();
-      break;
-    case Fault::Kind::kResume:
-      member->process->resume();
-      break;
-    case Fault::Kind::kCut:
-      network_.cut(fault.host, fault.other, fault.at, fault.end);
-      network_.cut(fault.other, fault.host, fault.at, fault.end);
-      break;
-    case Fault::Kind::kDrain:
-      enter_scheduler([&](TimeNs now, Outbox& out) { scheduler_->drain(now, out); });
-      break;
-  }
-}
-
-void SimJob::enter_scheduler(const std::function<void(TimeNs, Outbox&)>& call) {
-  Member& member = *members_.front();
-  if (member.process->alive()) member.process->node().enter(*scheduler_, call);
-}
-
-// The process is gone: by itself, with a code of 0 or more, or killed.
-void SimJob::exited(Member& member, int code) {
-  member.process->kill();
-  if (!options_.launcher) return;
-  network_.schedule(network_.now() + kNotice, [this, &member, code] {
-    NodeId process = member.nodes.front();
-    if (process.role == Role::kServer) process.rank /= static_cast<std::uint32_t>(member.nodes.size());
-    enter_scheduler([&](TimeNs now, Outbox& out) { scheduler_->member_exited(now, process, code, out); });
-  });
-  if (member.nodes.front().role == Role::kEvaluator && code < 0)
-    network_.schedule(network_.now() + kRestart, [this] {
-      if (!members_.front()->process->alive()) return;
-      add_evaluator();
-      connect_and_start(*members_.back());
-    });
-}
-
 // Of those who have something to say in it.
 void SimJob::keep_record(NodeId node) {
   if (node.role != Role::kServer && node.role != Role::kWorker) return;
@@ -270,11 +211,12 @@ void SimJob::keep_record(NodeId node) {
 void SimJob::on_trace(TimeNs now, NodeId node, const protocol::TraceEvent& event) {
   if (const auto recorder = recorders_.find(node); recorder != recorders_.end() && recorded_.ok())
     recorded_ = recorder->second.record(now, event);
-  if (options_.trace) options_.trace(protocol::trace_line(now, node, event));
+  if (options_.trace) options_.trace(node, protocol::trace_line(now, node, event));
 }
 
 void SimJob::on_note(NodeId node, protocol::Level level, const std::string& text) {
   result_.notes.push_back({network_.now(), node, level, text});
+  if (options_.note) options_.note(result_.notes.back());
 }
 
 void SimJob::on_end(NodeId node, int exit_code, const std::string& text) {

@@ -6,7 +6,6 @@
 // Thread-safety: belongs to one thread; jobs share nothing.
 #pragma once
 
-#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -16,9 +15,11 @@
 #include "scheduler/scheduler_core.h"
 #include "server/shard_core.h"
 #include "sim/computer.h"
+#include "sim/measured_shard.h"
 #include "sim/sim_options.h"
 #include "sim/sim_process.h"
 #include "sim/sim_result.h"
+#include "sim/step_times.h"
 #include "sim/virtual_compute.h"
 #include "worker/evaluator_client.h"
 #include "worker/worker_client.h"
@@ -27,14 +28,18 @@ namespace rubato::sim {
 
 class SimJob final : private protocol::NodeListener {
  public:
-  // The job is valid. `workload` outlives this.
-  SimJob(const Job& job, SimOptions options, Workload& workload);
+  // The job is valid, and so are its faults. `workload` outlives this. Errors: those of StepTimes::open.
+  [[nodiscard]] static Result<std::unique_ptr<SimJob>> open(const Job& job, SimOptions options, Workload& workload);
   ~SimJob() override;
 
   // Runs until everybody has ended, or until this virtual time. Once.
-  [[nodiscard]] SimResult run(TimeNs max_time);
+  [[nodiscard]] SimResult run(TimeNs max_time = kNever);
 
-  [[nodiscard]] const scheduler::SchedulerCore& scheduler() const { return *scheduler_; }
+  // As a first Ctrl-C; from `between_events`.
+  void drain();
+  // The scheduler's status, now.
+  [[nodiscard]] nlohmann::ordered_json status() const { return scheduler_->status(network_.now()); }
+  [[nodiscard]] TimeNs now() const { return network_.now(); }
 
  private:
   // A process with its cores; those of the dead stay until the network has stopped.
@@ -44,11 +49,14 @@ class SimJob final : private protocol::NodeListener {
     int exit_code = 0;      // the first of them that is not 0
     std::unique_ptr<protocol::Core> client;
     std::vector<std::unique_ptr<server::ShardCore>> shards;
+    std::vector<std::unique_ptr<MeasuredShard>> measured;
     std::unique_ptr<VirtualCompute> compute;
-    RandomStream random{0};
     std::unique_ptr<SimProcess> process;
   };
 
+  SimJob(const Job& job, SimOptions options, StepTimes times, Workload& workload);
+
+  // sim_job.cc: who is in the job, and the run
   void add_scheduler();
   void add_server(std::uint32_t process, std::uint32_t threads);
   void add_worker(std::uint32_t rank);
@@ -59,15 +67,18 @@ class SimJob final : private protocol::NodeListener {
   template <typename Client>
   void give_orders(Member& member, Client& client);
   [[nodiscard]] protocol::Register registration(NodeId self, const std::string& host);
-  [[nodiscard]] TimeNs duration(Member& member, const worker::ComputeOrder& order);
-  void keep_snapshot(const worker::EvaluateWeights& read, const protocol::RoutingTable& routing);
-
+  [[nodiscard]] TimeNs duration(const Member& member, const worker::ComputeOrder& order) const;
   void connect_and_start(Member& member);
-  void happen(const Fault& fault);
-  void exited(Member& member, int code);
   [[nodiscard]] bool recording() const { return !options_.record_dir.empty(); }
   [[nodiscard]] bool all_over() const;
-  [[nodiscard]] Member* find(const std::string& host);
+  [[nodiscard]] SimResult take_result();
+
+  // sim_faults.cc: what goes wrong, and what the launcher does about it
+  void schedule_faults();
+  void happen(const Fault& fault);
+  void go_on(Member& member);
+  void exited(Member& member, int code);
+  [[nodiscard]] Member& find(const std::string& host);
   void enter_scheduler(const std::function<void(TimeNs, protocol::Outbox&)>& call);
 
   void keep_record(NodeId node);
@@ -77,6 +88,7 @@ class SimJob final : private protocol::NodeListener {
 
   const Job job_;
   const SimOptions options_;
+  const StepTimes times_;
   Workload& workload_;
   transport::SimNetwork network_;
   std::uint64_t processes_ = 0;
@@ -84,7 +96,7 @@ class SimJob final : private protocol::NodeListener {
   std::vector<std::unique_ptr<Member>> members_;  // the newest of a host last
   std::map<NodeId, protocol::Recorder> recorders_;
   Status recorded_;
-  std::size_t faults_left_ = 0;
+  std::size_t faults_left_ = 0;  // pauses that are to end count too
   SimResult result_;
 };
 

@@ -1,5 +1,5 @@
-// What a simulated job is run with, apart from the job itself: the network, the speed of the workers, and
-// what goes wrong when.
+// What a simulated job is run with, apart from the job itself: how long things take, what goes wrong when,
+// and who wants to hear of it.
 //
 // A host is a process and is named for its first member: "scheduler", "server-0", "worker-2",
 // "evaluator-0".
@@ -9,43 +9,26 @@
 
 #include <cstdint>
 #include <functional>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
+#include "base/fault.h"
+#include "base/job.h"
 #include "base/time.h"
 #include "protocol/core.h"
+#include "sim/profile.h"
+#include "sim/sim_result.h"
 #include "transport/sim/link_model.h"
 
 namespace rubato::sim {
 
-// How long a step takes: a draw for each, times the factor of its worker.
-struct ComputeTime {
-  transport::Delay step = transport::Delay::constant(10 * kMillisecond);
-  std::vector<double> factors;  // by rank; 1 behind the end
-  TimeNs evaluation = 5 * kMillisecond;
-
-  [[nodiscard]] double factor(std::uint32_t rank) const { return rank < factors.size() ? factors[rank] : 1.0; }
-};
-
-struct Fault {
-  enum class Kind : std::uint8_t {
-    kKill,    // as SIGKILL
-    kPause,   // as SIGSTOP
-    kResume,  // as SIGCONT
-    kCut,     // nothing passes between `host` and `other` until `end`
-    kDrain    // as a first Ctrl-C
-  };
-  TimeNs at = 0;  // 0: before anybody starts
-  Kind kind = Kind::kKill;
-  std::string host;
-  std::string other;
-  TimeNs end = 0;
-};
-
 struct SimOptions {
+  // Those that the job file asks for, with the timing of real processes. The job is valid.
+  [[nodiscard]] static SimOptions of(const Job& job);
+
   std::uint64_t seed = 1;
   transport::LinkModel link;
-  ComputeTime compute;
   std::vector<Fault> faults;
   // The launcher sees children exit, tells the scheduler, and starts an evaluator again. Without it, deaths
   // show by silence alone.
@@ -57,8 +40,16 @@ struct SimOptions {
                           .evict_after = 2 * kSecond};
   // Members keep their records in this folder (protocol/record.h); empty: there are none.
   std::string record_dir;
-  // Gets every line of the trace (protocol/trace.h), without a line end. None: nothing is written.
-  std::function<void(const std::string&)> trace;
+  // The result has the weights of every snapshot.
+  bool keep_snapshots = true;
+
+  // Each may be empty. Lines of the trace are those of protocol/trace.h, without a line end; without a
+  // listener the cores do not trace.
+  std::function<void(NodeId, const std::string&)> trace;
+  std::function<void(const nlohmann::ordered_json&)> metric;
+  std::function<void(const SimNote&)> note;
+  std::function<void()> between_events;
+  Profile* profile = nullptr;  // where real time is counted, if at all
 };
 
 }  // namespace rubato::sim

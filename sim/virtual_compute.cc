@@ -44,7 +44,12 @@ void VirtualCompute::begin_if_possible() {
   Work work = std::move(queue_.front());
   queue_.pop_front();
   const TimeNs now = process_.now(), duration = duration_(work.orders.front());
-  std::vector<ComputeReport> reports = computer_->compute(std::move(work.orders));
+  const bool evaluates = std::holds_alternative<worker::EvaluateWeights>(work.orders.front());
+  std::vector<ComputeReport> reports;
+  {
+    const Profile::Scope scope(profile_, evaluates ? Profile::Activity::kEvaluation : Profile::Activity::kGradients);
+    reports = computer_->compute(std::move(work.orders));
+  }
 
   const auto gradients = std::ranges::count_if(
       reports, [](const ComputeReport& report) { return std::holds_alternative<worker::SliceGradient>(report); });

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "sim/computer.h"
+#include "sim/profile.h"
 #include "sim/sim_process.h"
 
 namespace rubato::sim {
@@ -21,12 +22,13 @@ class VirtualCompute {
   using Duration = std::function<TimeNs(const worker::ComputeOrder&)>;  // of the work that begins now
   using Report = std::function<void(worker::ComputeReport)>;
 
-  // `process` outlives it.
-  VirtualCompute(SimProcess& process, std::unique_ptr<Computer> computer, std::size_t slices, Duration duration,
-                 Report report)
+  // `process` outlives it, and `profile`, if there is one.
+  VirtualCompute(SimProcess& process, std::unique_ptr<Computer> computer, std::size_t slices, Profile* profile,
+                 Duration duration, Report report)
       : process_(process),
         computer_(std::move(computer)),
         slices_(slices),
+        profile_(profile),
         duration_(std::move(duration)),
         report_(std::move(report)) {}
 
@@ -46,6 +48,7 @@ class VirtualCompute {
   SimProcess& process_;
   std::unique_ptr<Computer> computer_;
   std::size_t slices_;
+  Profile* profile_;
   Duration duration_;
   Report report_;
   std::deque<Work> queue_;

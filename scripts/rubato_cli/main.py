@@ -9,6 +9,7 @@ from pathlib import Path
 from rubato_lab.commands import add_commands
 
 from .failure import ExitCode, Failure
+from .simulate import simulate
 from .status import status
 from .train import train
 
@@ -20,6 +21,7 @@ examples:
   scripts/rubato status
   scripts/rubato compare jobs/fashion_mlp.toml --modes bsp,ssp:4,asp --workers 8 --stragglers none,persistent:4x
   scripts/rubato explain runs/fashion_cnn-20250101-120000
+  scripts/rubato simulate jobs/fashion_mlp.toml --workers 32 --mode ssp:4
   scripts/rubato train --help
 """
 
@@ -82,6 +84,12 @@ def parse(words: list[str]) -> argparse.Namespace:
                          help="where Rubato was built (default: build)")
     command.add_argument("--no-progress", action="store_true", help="no display; warnings and the end only")
     command.set_defaults(run=train)
+
+    # Its words are those of another program, --help among them: none of them is an option here.
+    command = commands.add_parser("simulate", help="run a job in one process and in virtual time", add_help=False,
+                                  prefix_chars="\0")
+    command.add_argument("words", nargs="*")
+    command.set_defaults(run=lambda arguments: simulate(arguments.words, REPOSITORY / "build"))
 
     command = commands.add_parser("status", help="how running jobs fare, and who waits for whom",
                                   description="Shows running jobs.",

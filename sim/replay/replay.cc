@@ -21,12 +21,6 @@ namespace {
 
 constexpr TimeNs kSayEvery = 2 * kSecond;
 
-// Without what only costs time.
-Job without_delays(Job job) {
-  job.debug.slow_worker_ms = 0.0;
-  return job;
-}
-
 std::string described(const Job& job, const RunRecord& record) {
   std::uint64_t steps = 0;
   for (const auto& [worker, taken] : record.steps) steps += taken.size();
@@ -125,12 +119,11 @@ class Judge {
 }  // namespace
 
 Result<ReplayVerdict> replay(const std::string& run_dir, const std::function<void(const std::string&)>& say) {
-  RUBATO_ASSIGN(const Job recorded, load_job(run_dir + "/job.toml"));
-  const Job job = without_delays(recorded);
-  RUBATO_ASSIGN(auto workload, TrainerWorkload::open(job, run_dir));
+  RUBATO_ASSIGN(const Job job, load_job(run_dir + "/job.toml"));
+  RUBATO_ASSIGN(auto workload, TrainerWorkload::open(job, run_dir, TrainerWorkload::Trainers::kOneEach));
   const protocol::Manifest manifest = workload->manifest();
   const protocol::RoutingTable routing = routing_of(job, manifest);
-  RUBATO_ASSIGN(const RunRecord record, read_run_record(run_dir + "/record", recorded_job(recorded, routing)));
+  RUBATO_ASSIGN(const RunRecord record, read_run_record(run_dir + "/record", recorded_job(job, routing)));
   if (record.data_fingerprint != workload->data_fingerprint())
     return Error{Cause::kData, fmt::format("the training data is not what {} was trained on", run_dir)};
   say(fmt::format("{}: {}", run_dir, described(job, record)));

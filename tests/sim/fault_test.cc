@@ -63,7 +63,8 @@ TEST_P(Faults, LossDuplicationAndReorderingChangeNothing) {
 TEST_P(Faults, SlowNetworkWithALongTail) {
   SimOptions options;
   options.link.delay = transport::Delay::lognormal(2 * kMillisecond, 1.2);
-  options.compute.step = transport::Delay::lognormal(kMillisecond, 1.0);
+  job_.simulation.step_ms = 1;
+  job_.worker.stragglers = "lognormal:1";
   const Ran ran = run_sim(job_, options);
   expect_success(ran);
   expect_finished(ran);
@@ -90,7 +91,7 @@ TEST_P(Faults, KilledWorkerIsNamedAndTheOthersGoOn) {
       SCOPED_TRACE(fmt::format("{} launcher, at {} ms", launcher ? "with" : "without", at / kMillisecond));
       SimOptions options;
       options.launcher = launcher;
-      options.faults = {{at, Fault::Kind::kKill, "worker-1", "", 0}};
+      options.faults = {{at, Fault::Kind::kKill, "worker-1"}};
       const Ran ran = run_sim(job_, options);
       expect_finished(ran);
       const auto lost = ran.metrics("worker_lost");
@@ -107,8 +108,7 @@ TEST_P(Faults, TwoWorkersMayDie) {
   for (TimeNs second = 12 * kMillisecond; second < 80 * kMillisecond; second += 5 * kMillisecond) {
     SCOPED_TRACE(fmt::format("the second at {} ms", second / kMillisecond));
     SimOptions options;
-    options.faults = {{22 * kMillisecond, Fault::Kind::kKill, "worker-0", "", 0},
-                      {second, Fault::Kind::kKill, "worker-2", "", 0}};
+    options.faults = {{22 * kMillisecond, Fault::Kind::kKill, "worker-0"}, {second, Fault::Kind::kKill, "worker-2"}};
     expect_finished(run_sim(job_, options));
   }
 }
@@ -117,7 +117,7 @@ TEST_P(Faults, ASurvivorMayBeCutOffJustThen) {
   for (TimeNs at = 10 * kMillisecond; at < 60 * kMillisecond; at += 3 * kMillisecond) {
     SCOPED_TRACE(fmt::format("at {} ms", at / kMillisecond));
     SimOptions options;
-    options.faults = {{at, Fault::Kind::kKill, "worker-1", "", 0},
+    options.faults = {{at, Fault::Kind::kKill, "worker-1"},
                       {at, Fault::Kind::kCut, "worker-0", "scheduler", at + 100 * kMillisecond}};
     expect_finished(run_sim(job_, options));
   }
@@ -126,7 +126,7 @@ TEST_P(Faults, ASurvivorMayBeCutOffJustThen) {
 TEST_P(Faults, WithoutWorkersTheJobEnds) {
   SimOptions options;
   for (const char* worker : {"worker-0", "worker-1", "worker-2"})
-    options.faults.push_back({25 * kMillisecond, Fault::Kind::kKill, worker, "", 0});
+    options.faults.push_back({25 * kMillisecond, Fault::Kind::kKill, worker});
   const Ran ran = run_sim(job_, options);
   EXPECT_TRUE(ran.result.over) << ran.result.unfinished;
   EXPECT_EQ(ran.result.exit_code, kPeerLost);
@@ -138,7 +138,7 @@ TEST_P(Faults, KilledServerEndsTheJobForAll) {
   for (const bool launcher : {true, false}) {
     SimOptions options;
     options.launcher = launcher;
-    options.faults = {{25 * kMillisecond, Fault::Kind::kKill, "server-1", "", 0}};
+    options.faults = {{25 * kMillisecond, Fault::Kind::kKill, "server-1"}};
     const Ran ran = run_sim(job_, options);
     EXPECT_TRUE(ran.result.over) << ran.result.unfinished;
     EXPECT_THAT(ran.result.ends, SizeIs(6));  // all but the dead
@@ -152,7 +152,7 @@ TEST_P(Faults, KilledServerEndsTheJobForAll) {
 
 TEST_P(Faults, KilledSchedulerEndsTheJobForAll) {
   SimOptions options;
-  options.faults = {{25 * kMillisecond, Fault::Kind::kKill, "scheduler", "", 0}};
+  options.faults = {{25 * kMillisecond, Fault::Kind::kKill, "scheduler"}};
   const Ran ran = run_sim(job_, options);
   EXPECT_TRUE(ran.result.over);
   EXPECT_THAT(ran.result.ends, SizeIs(6));
@@ -168,8 +168,8 @@ TEST_P(Faults, KilledEvaluatorIsStartedAgain) {
   for (TimeNs at = 10 * kMillisecond; at < 200 * kMillisecond; at += 19 * kMillisecond) {
     SCOPED_TRACE(fmt::format("at {} ms", at / kMillisecond));
     SimOptions options;
-    options.faults = {{at, Fault::Kind::kKill, "evaluator-0", "", 0}};
-    options.compute.evaluation = 20 * kMillisecond;
+    options.faults = {{at, Fault::Kind::kKill, "evaluator-0"}};
+    job_.simulation.evaluation_ms = 20;
     const Ran ran = run_sim(job_, options);
     expect_success(ran);
     expect_finished(ran);
@@ -180,7 +180,7 @@ TEST_P(Faults, KilledEvaluatorIsStartedAgain) {
 TEST_P(Faults, WithoutAnEvaluatorTheEndIsNotWaitedForForEver) {
   SimOptions options;
   options.launcher = false;  // nobody starts it again
-  options.faults = {{25 * kMillisecond, Fault::Kind::kKill, "evaluator-0", "", 0}};
+  options.faults = {{25 * kMillisecond, Fault::Kind::kKill, "evaluator-0"}};
   const Ran ran = run_sim(job_, options);
   EXPECT_TRUE(ran.result.over) << ran.result.unfinished;
   EXPECT_EQ(ran.result.exit_code, kPeerLost);
@@ -194,8 +194,8 @@ TEST_P(Faults, StoppedWorkerIsNamedAndEvictedAndTheOthersGoOn) {
     SCOPED_TRACE(comes_back ? "and comes back" : "for good");
     job_.train.epochs = comes_back ? 300 : 4;  // long enough to see it come back
     SimOptions options;
-    options.faults = {{25 * kMillisecond, Fault::Kind::kPause, "worker-1", "", 0}};
-    if (comes_back) options.faults.push_back({1500 * kMillisecond, Fault::Kind::kResume, "worker-1", "", 0});
+    options.faults = {
+        {25 * kMillisecond, Fault::Kind::kPause, "worker-1", "", comes_back ? 1500 * kMillisecond : kNever}};
     const Ran ran = run_sim(job_, options);
     expect_finished(ran);
     ASSERT_THAT(ran.metrics("worker_lost"), SizeIs(1));
@@ -212,21 +212,19 @@ TEST_P(Faults, StoppedWorkerIsNamedAndEvictedAndTheOthersGoOn) {
 
 TEST_P(Faults, AShortStopIsForgiven) {
   SimOptions options;
-  options.faults = {{25 * kMillisecond, Fault::Kind::kPause, "worker-1", "", 0},
-                    {325 * kMillisecond, Fault::Kind::kResume, "worker-1", "", 0}};
+  options.faults = {{25 * kMillisecond, Fault::Kind::kPause, "worker-1", "", 325 * kMillisecond}};
   const Ran ran = run_sim(job_, options);
   expect_success(ran);
   expect_finished(ran);
 }
 
 TEST_P(Faults, WorkerThatComputesForEverIsNamedAndEvicted) {
-  SimOptions options;
-  options.compute.factors = {1.0, 1e6};  // hours
-  const Ran ran = run_sim(job_, options);
+  job_.worker.stragglers = "persistent:1000000x";  // hours
+  const Ran ran = run_sim(job_);
   expect_finished(ran);
-  EXPECT_TRUE(noted(ran, "worker-1 has computed step 0"));
+  EXPECT_TRUE(noted(ran, "worker-0 has computed step 0"));
   ASSERT_THAT(ran.metrics("worker_lost"), SizeIs(1));
-  EXPECT_EQ(ran.result.ends.at(worker_node(1)).exit_code, kEvicted);
+  EXPECT_EQ(ran.result.ends.at(worker_node(0)).exit_code, kEvicted);
 }
 
 // ---- gradients that are not finite ------------------------------------------------------------------
@@ -257,7 +255,7 @@ TEST_P(Faults, NonFiniteGradientStopsTheJobThatSaysSo) {
 TEST_P(Faults, WhoDoesNotComeIsNamed) {
   SimOptions options;
   options.launcher = false;
-  options.faults = {{0, Fault::Kind::kKill, "worker-2", "", 0}};
+  options.faults = {{0, Fault::Kind::kKill, "worker-2"}};
   const Ran ran = run_sim(job_, options);
   EXPECT_TRUE(ran.result.over);
   EXPECT_EQ(ran.result.exit_code, kPeerLost);
@@ -269,7 +267,7 @@ TEST_P(Faults, WithEnoughWorkersTheJobStartsWithoutTheLate) {
   job_.cluster.min_workers = 2;
   SimOptions options;
   options.launcher = false;
-  options.faults = {{0, Fault::Kind::kKill, "worker-2", "", 0}};
+  options.faults = {{0, Fault::Kind::kKill, "worker-2"}};
   const Ran ran = run_sim(job_, options);
   expect_success(ran);
   expect_finished(ran);

@@ -81,10 +81,9 @@ TEST(Bsp, EveryRuleKeepsItsStateWithTheSlice) {
 TEST(Bsp, SnapshotsAreTheExactStateOfTheirClock) {
   Job job = quadratic_job("bsp", {2, 3});
   job.train.epochs = 4;
+  job.simulation.evaluation_ms = 500;  // far longer than an epoch: nobody waits for it
   QuadraticWorkload workload(job);
-  SimOptions options;
-  options.compute.evaluation = 500 * kMillisecond;  // far longer than an epoch: nobody waits for it
-  const Ran ran = run_sim(job, workload, options);
+  const Ran ran = run_sim(job, workload);
   expect_success(ran);
   const auto weights = bsp_weights(job, workload);
   ASSERT_THAT(ran.result.snapshots, SizeIs(4));
@@ -122,11 +121,9 @@ TEST_P(OnArrival, ComesNearTheOptimumAndConsumesEverySample) {
   Job job = quadratic_job(GetParam(), {3, 2});
   job.train.epochs = 12;
   job.optimizer.name = "sgd";
+  job.worker.stragglers = "persistent:3x + lognormal:0.5";
   QuadraticWorkload workload(job);
-  SimOptions options;
-  options.compute.step = transport::Delay::lognormal(10 * kMillisecond, 0.5);
-  options.compute.factors = {3.0};
-  const Ran ran = run_sim(job, workload, options);
+  const Ran ran = run_sim(job, workload);
   expect_success(ran);
   EXPECT_LT(distance(ran.result.final_weights, optimum(workload)), 0.25f);
   const auto final = ran.metrics("final");
@@ -144,10 +141,9 @@ TEST_P(OnArrival, ComesNearTheOptimumAndConsumesEverySample) {
 TEST_P(OnArrival, EvaluatorSlowerThanTheEpochsLeavesSomeOut) {
   Job job = quadratic_job(GetParam(), {3, 2});
   job.train.epochs = 60;
+  job.simulation.evaluation_ms = 200;  // an epoch takes 30 ms
   QuadraticWorkload workload(job);
-  SimOptions options;
-  options.compute.evaluation = 200 * kMillisecond;  // an epoch takes 30 ms
-  const Ran ran = run_sim(job, workload, options);
+  const Ran ran = run_sim(job, workload);
   expect_success(ran);
   EXPECT_THAT(ran.metrics("final"), SizeIs(1));
   const std::size_t evaluated = ran.metrics("evaluation").size(), skipped = ran.metrics("evaluation_skipped").size();
@@ -205,9 +201,8 @@ TEST_P(OnArrival, OneServerProcessMayHoldSeveralShards) {
 TEST(Dssp, BoundMovesWithThePaceOfTheWorkers) {
   Job job = quadratic_job("dssp:1..8", {3, 2});
   job.train.steps = 60;
-  SimOptions options;
-  options.compute.factors = {3.0, 3.0, 1.0};
-  const Ran ran = run_sim(job, options);
+  job.worker.stragglers = "persistent:3x@2";
+  const Ran ran = run_sim(job);
   expect_success(ran);
   std::map<std::int64_t, int> bounds;
   for (const std::string& text : ran.trace) {
@@ -234,10 +229,9 @@ TEST(Backup, WithoutSparesIsPlainSynchronousDescent) {
       Job job = quadratic_job("backup:0", {workers, servers});
       job.train.epochs = 3;
       job.evaluation.per_epoch = 2;
+      job.worker.stragglers = "lognormal:0.7";
       QuadraticWorkload workload(job, 2);
-      SimOptions options;
-      options.compute.step = transport::Delay::lognormal(10 * kMillisecond, 0.7);
-      const Ran ran = run_sim(job, workload, options);
+      const Ran ran = run_sim(job, workload);
       expect_success(ran);
       const auto weights = shared_weights(job, workload);
       EXPECT_EQ(ran.result.final_weights, weights.back());
@@ -257,9 +251,8 @@ TEST(Backup, NobodyWaitsForTheSlowest) {
     Job job = quadratic_job(fmt::format("backup:{}", backups), {4, 2});
     job.train.epochs = 0;
     job.train.steps = 60;
-    SimOptions options;
-    options.compute.factors = {4.0};
-    const Ran ran = run_sim(job, options);
+    job.worker.stragglers = "persistent:4x";
+    const Ran ran = run_sim(job);
     expect_success(ran);
     expect_promises_kept(job, ran);
     const auto final = ran.metrics("final").at(0);
@@ -282,11 +275,11 @@ TEST(Softsync, WeightsAreThoseOfTheCommits) {
       SCOPED_TRACE(fmt::format("{}, seed {}", mode, seed));
       Job job = quadratic_job(mode, {4, 1, 1 << 10});
       job.train.epochs = 4;
+      job.train.seed = seed;
+      job.worker.stragglers = "persistent:3x + lognormal:0.8";
       QuadraticWorkload workload(job);
       SimOptions options;
       options.seed = seed;
-      options.compute.step = transport::Delay::lognormal(10 * kMillisecond, 0.8);
-      options.compute.factors = {3.0};
       options.link.loss = 0.05;
       const Ran ran = run_sim(job, workload, options);
       expect_success(ran);
@@ -327,13 +320,13 @@ INSTANTIATE_TEST_SUITE_P(Modes, Draining,
 TEST_P(Draining, EndsCleanlyWhateverTheMoment) {
   Job job = quadratic_job(GetParam(), {3, 2});
   job.train.epochs = 20;
+  job.worker.stragglers = "persistent:2.5x";
   QuadraticWorkload workload(job);
   const auto reference = job.consistency.mode == "bsp" ? bsp_weights(job, workload) : shared_weights(job, workload);
   for (TimeNs at = 2 * kMillisecond; at < 200 * kMillisecond; at += 13 * kMillisecond) {
     SCOPED_TRACE(fmt::format("drained at {} ms", at / kMillisecond));
     SimOptions options;
-    options.compute.factors = {1.0, 2.5};
-    options.faults = {{at, Fault::Kind::kDrain, "scheduler", "", 0}};
+    options.faults = {{at, Fault::Kind::kDrain, "scheduler"}};
     const Ran ran = run_sim(job, workload, options);
     EXPECT_TRUE(ran.result.over) << ran.result.unfinished;
     EXPECT_EQ(ran.result.exit_code, 130) << ran.result.text;
@@ -354,9 +347,9 @@ TEST_P(Draining, EndsCleanlyWhateverTheMoment) {
 TEST(Sim, SameSeedGivesTheSameBytes) {
   for (const char* mode : {"bsp", "ssp:2", "dssp:0..4", "asp", "backup:1", "softsync:1"}) {
     SCOPED_TRACE(mode);
-    const Job job = quadratic_job(mode, {3, 2});
+    Job job = quadratic_job(mode, {3, 2});
+    job.worker.stragglers = "lognormal:1";
     SimOptions options;
-    options.compute.step = transport::Delay::lognormal(5 * kMillisecond, 1.0);
     options.link.delay = transport::Delay::exponential(20 * kMicrosecond, 200 * kMicrosecond);
     options.link.loss = 0.05;
     const Ran one = run_sim(job, options), same = run_sim(job, options);
@@ -372,9 +365,8 @@ TEST(Sim, TwoHundredWorkers) {
   job.data.samples = 2000;
   job.train.steps = 4;
   job.train.batch = 2;
-  SimOptions options;
-  options.compute.step = transport::Delay::lognormal(10 * kMillisecond, 0.3);
-  const Ran ran = run_sim(job, options);
+  job.worker.stragglers = "lognormal:0.3";
+  const Ran ran = run_sim(job);
   expect_success(ran);
   EXPECT_EQ(ran.metrics("final").at(0)["samples"], 200 * 4 * 2);
   expect_promises_kept(job, ran);

@@ -104,10 +104,8 @@ TEST_F(Replays, EveryModeAndRule) {
       SCOPED_TRACE(fmt::format("{} {}", mode, optimizer));
       Job job = quadratic_job(mode, {4, 2});
       job.optimizer.name = optimizer;
-      SimOptions options;
-      options.compute.step = transport::Delay::lognormal(5 * kMillisecond, 1.0);
-      options.compute.factors = {3.0};
-      const Ran ran = record(job, options);
+      job.worker.stragglers = "persistent:3x + lognormal:1";
+      const Ran ran = record(job);
       expect_success(ran);
       expect_identical(ran);
       EXPECT_THAT(notes_, IsEmpty());

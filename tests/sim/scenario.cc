@@ -84,10 +84,12 @@ class Maker {
   }
 
   void make_speeds() {
-    ComputeTime& compute = scenario_.options.compute;
-    compute.step = Delay::lognormal(between(1, 10) * kMillisecond, 0.5);
-    compute.evaluation = between(1, 30) * kMillisecond;
-    if (happens(0.3)) compute.factors = {1.0 + up_to(9.0)};
+    Job& job = scenario_.job;
+    job.simulation.step_ms = static_cast<double>(between(1, 10));
+    job.simulation.step_fixed = up_to(1.0);
+    job.simulation.evaluation_ms = static_cast<double>(between(1, 30));
+    job.worker.stragglers = "lognormal:0.5";
+    if (happens(0.3)) job.worker.stragglers += fmt::format(" + persistent:{}x", between(2, 10));
   }
 
   void make_fault() {
@@ -98,7 +100,7 @@ class Maker {
     if (kind < 0.05) {
       scenario_.drained = true;
       scenario_.what += fmt::format(", drained at {} ms", at / kMillisecond);
-      faults.push_back({at, Fault::Kind::kDrain, "scheduler", "", 0});
+      faults.push_back({at, Fault::Kind::kDrain, "scheduler"});
       return;
     }
     if (kind > 0.75 || scenario_.job.cluster.workers == 1) return;
@@ -106,14 +108,13 @@ class Maker {
     if (kind < 0.55) {
       scenario_.victim = worker;
       scenario_.what += fmt::format(", {} killed at {} ms", worker, at / kMillisecond);
-      faults.push_back({at, Fault::Kind::kKill, worker, "", 0});
+      faults.push_back({at, Fault::Kind::kKill, worker});
     } else if (kind < 0.65) {
       const TimeNs until = at + between(50, 1500) * kMillisecond;
       scenario_.victim = worker;
       scenario_.what +=
           fmt::format(", {} stopped at {} ms until {} ms", worker, at / kMillisecond, until / kMillisecond);
-      faults.push_back({at, Fault::Kind::kPause, worker, "", 0});
-      faults.push_back({until, Fault::Kind::kResume, worker, "", 0});
+      faults.push_back({at, Fault::Kind::kPause, worker, "", until});
     } else {
       const std::string other = happens(0.5) ? "scheduler" : "server-0";
       const TimeNs until = at + between(50, 1500) * kMillisecond;

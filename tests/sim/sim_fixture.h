@@ -41,6 +41,9 @@ inline Job quadratic_job(const std::string& mode, Cluster cluster = {}) {
   job.train.batch = mode == "bsp" ? 12 : 6;
   job.train.micro_batches = 4;
   job.train.seed = 5;
+  job.simulation.step_ms = 10.0;
+  job.simulation.step_fixed = 1.0;  // however many samples
+  job.simulation.evaluation_ms = 5.0;
   return job;
 }
 
@@ -66,9 +69,8 @@ struct Ran {
 
 inline Ran run_sim(const Job& job, Workload& workload, SimOptions options = {}) {
   Ran ran;
-  options.trace = [&](const std::string& line) { ran.trace.push_back(line); };
-  SimJob sim(job, options, workload);
-  ran.result = sim.run(kPatience);
+  options.trace = [&](NodeId, const std::string& line) { ran.trace.push_back(line); };
+  ran.result = SimJob::open(job, std::move(options), workload).value()->run(kPatience);
   for (const auto& shard : ran.result.shards) ran.slices += shard.slices;
   return ran;
 }

@@ -88,13 +88,12 @@ int run_seeds(std::uint64_t first, std::uint64_t count, const std::string& folde
     Scenario scenario = make_scenario(seed);
     std::vector<std::string> trace;
     bool granted = false;
-    scenario.options.trace = [&](const std::string& line) {
+    scenario.options.trace = [&](NodeId, const std::string& line) {
       trace.push_back(fmt::format(R"({{"seed":{},{})", seed, std::string_view(line).substr(1)));
       granted = granted || line.find(R"("grant")") != std::string::npos;
     };
     QuadraticWorkload workload(scenario.job);
-    SimJob sim(scenario.job, scenario.options, workload);
-    const SimResult result = sim.run(60 * kSecond);
+    const SimResult result = SimJob::open(scenario.job, scenario.options, workload).value()->run(60 * kSecond);
     if (granted) groups.write(scenario, trace);  // of a job that never began there is nothing to check
     const auto fault = broken(scenario, workload, result);
     if (!fault) continue;

@@ -16,23 +16,29 @@ BUILD = None
 
 
 def settings(mode, workers, servers):
-    return [f"consistency.mode={mode}", "train.steps=3", f"cluster.workers={workers}", f"cluster.servers={servers}",
-            "evaluation.enabled=false"]
+    words = [f"consistency.mode={mode}", "train.steps=3", f"cluster.workers={workers}", f"cluster.servers={servers}",
+             "evaluation.enabled=false"]
+    return [word for setting in words for word in ("--set", setting)]
+
+
+def final_hash(run):
+    last = (run / "metrics.jsonl").read_text().splitlines()[-1]
+    return json.loads(last)["weights_sha256"]
 
 
 def simulated(job_file, directory, workers, servers, mode="bsp"):
-    command = [BUILD / "bin/sim_train", ROOT / "jobs" / job_file, directory, *settings(mode, workers, servers)]
-    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=100).stdout.strip()
+    run = pathlib.Path(directory) / f"simulated-{mode.replace(':', '-')}-{workers}-{servers}"
+    command = [BUILD / "bin/rubato-sim", ROOT / "jobs" / job_file, "--run-dir", run, *settings(mode, workers, servers)]
+    subprocess.run(command, check=True, capture_output=True, text=True, timeout=100)
+    return final_hash(run)
 
 
 def real(job_file, directory, workers, servers, mode="bsp"):
     run = pathlib.Path(directory) / "run"
-    command = [ROOT / "scripts/rubato", "train", ROOT / "jobs" / job_file, "--build-dir", BUILD, "--run-dir", run]
-    for setting in settings(mode, workers, servers):
-        command += ["--set", setting]
+    command = [ROOT / "scripts/rubato", "train", ROOT / "jobs" / job_file, "--build-dir", BUILD, "--run-dir", run,
+               *settings(mode, workers, servers)]
     subprocess.run(command, check=True, capture_output=True, text=True, timeout=100)
-    last = (run / "metrics.jsonl").read_text().splitlines()[-1]
-    return json.loads(last)["weights_sha256"]
+    return final_hash(run)
 
 
 class EqualsProcesses(unittest.TestCase):

@@ -16,7 +16,7 @@ DIFFERS = 12
 
 class Replay(SystemCase):
     def replay(self, run, **environment):
-        return subprocess.run([self.build / "bin/sim_replay", run.run_dir], env=os.environ | environment,
+        return subprocess.run([self.build / "bin/rubato-sim", "--replay", run.run_dir], env=os.environ | environment,
                               capture_output=True, text=True, timeout=100)
 
     def assert_identical(self, run) -> str:

@@ -1,0 +1,163 @@
+// rubato-sim: a whole job in one process and in virtual time, with real gradients.
+#include <CLI/CLI.hpp>
+#include <csignal>
+#include <optional>
+
+#include "base/log.h"
+#include "protocol/job_options.h"
+#include "sim/progress.h"
+#include "sim/replay/replay.h"
+#include "sim/run_output.h"
+#include "sim/sim_job.h"
+#include "sim/summary.h"
+#include "sim/trainer_workload.h"
+
+namespace rubato::sim {
+namespace {
+
+struct Options {
+  std::string job_file, replay_dir, run_dir, log_level = "info";
+  protocol::JobOptions job_options;
+  bool profile = false, no_progress = false;
+};
+
+constexpr int kWarningsShown = 10;
+
+volatile std::sig_atomic_t interrupted = 0;
+
+// The first Ctrl-C ends the job in order; the handler is gone then, and a second one kills.
+void listen_for_interrupts() {
+  struct sigaction action {};
+  action.sa_handler = [](int) { interrupted = 1; };
+  action.sa_flags = static_cast<int>(SA_RESETHAND);
+  ::sigaction(SIGINT, &action, nullptr);
+  ::sigaction(SIGTERM, &action, nullptr);
+}
+
+// What a metric or a note says that people should see; often nothing.
+std::string line_of(const nlohmann::ordered_json& metric) {
+  if (metric.at("event") != "evaluation" || !metric.at("test_loss").is_number()) return "";
+  std::string line = fmt::format("epoch {}: ", metric.at("epoch").get<std::int64_t>());
+  if (metric.at("test_accuracy").is_number())
+    line += fmt::format("test accuracy {:.2f}%, ", 100.0 * metric.at("test_accuracy").get<double>());
+  return line + fmt::format("test loss {:.4f}, training loss {:.4f}", metric.at("test_loss").get<double>(),
+                            metric.at("train_loss").get<double>());
+}
+
+std::string line_of(const SimNote& note) {
+  const char* level = note.level == protocol::Level::kError     ? "error"
+                      : note.level == protocol::Level::kWarning ? "warning"
+                                                                : nullptr;
+  if (level == nullptr || note.node != kSchedulerNode) return "";
+  return fmt::format("{}: {:.3f} s: {}", level, seconds(note.at), note.text);
+}
+
+Result<int> simulate(const Options& options) {
+  const TimeNs began = steady_now();
+  RUBATO_ASSIGN(const Overrides overrides, options.job_options.overrides());
+  RUBATO_ASSIGN(const Job job, load_job(options.job_file, overrides));
+  std::optional<Profile> profile;
+  if (options.profile) profile.emplace();
+  RUBATO_ASSIGN(RunOutput output, RunOutput::open(options.run_dir, options.job_file, job));
+  RUBATO_ASSIGN(auto workload, TrainerWorkload::open(job, output.path(), TrainerWorkload::Trainers::kShared,
+                                                     profile ? &*profile : nullptr));
+
+  Progress progress(!options.no_progress, stdout);
+  const auto say = [&](const std::string& line) {
+    if (!line.empty()) progress.say(line);
+  };
+  // A job that diverges warns of every slice of every step.
+  int warnings = 0;
+  const auto warn = [&](const std::string& line) {
+    if (line.empty() || warnings > kWarningsShown) return;
+    say(++warnings > kWarningsShown ? fmt::format("more of these: {}/logs/simulation.log", output.path()) : line);
+  };
+  std::unique_ptr<SimJob> sim;
+  SimOptions sim_options = SimOptions::of(job);
+  sim_options.keep_snapshots = false;
+  sim_options.profile = profile ? &*profile : nullptr;
+  sim_options.metric = [&](const nlohmann::ordered_json& line) {
+    output.metric(line);
+    say(line_of(line));
+  };
+  sim_options.note = [&](const SimNote& note) {
+    output.note(note);
+    warn(line_of(note));
+  };
+  if (job.debug.trace) sim_options.trace = [&](NodeId node, const std::string& line) { output.trace(node, line); };
+  sim_options.between_events = [&, drained = false]() mutable {
+    if (interrupted != 0 && !std::exchange(drained, true)) sim->drain();
+    if (const TimeNs now = steady_now(); progress.due(now)) progress.update(sim->status(), sim->now(), now);
+  };
+  RUBATO_ASSIGN(sim, SimJob::open(job, std::move(sim_options), *workload));
+
+  progress.say(fmt::format("{}: {}, {} servers, {} workers, simulated", output.path(), job.consistency.mode,
+                           job.cluster.servers, job.cluster.workers));
+  for (const std::string& note : job_notes(job)) progress.say("note: " + note);
+  listen_for_interrupts();
+  if (profile) *profile = Profile();  // opening data and model is over
+  const SimResult result = sim->run();
+  if (profile) profile->close();
+  progress.close();
+
+  RUBATO_TRY(output.status());
+  if (!result.over) return Error{Cause::kInternal, "nothing can happen any more: " + result.unfinished};
+  const int code = result.exit_code;
+  if (code == 0 || code == static_cast<int>(Cause::kInterrupted))
+    progress.say(summary_text(result, output.path(), steady_now() - began));
+  if (profile) progress.say(profile_text(*profile, result));
+  if (code != 0) log::error("{} (run in {})", result.text, output.path());
+  return code;
+}
+
+Result<int> replay_run(const std::string& run_dir) {
+  const auto say = [](const std::string& line) {
+    fmt::print("{}\n", line);
+    std::fflush(stdout);
+  };
+  RUBATO_ASSIGN(const ReplayVerdict verdict, replay(run_dir, say));
+  say(verdict.text);
+  return verdict.identical ? 0 : static_cast<int>(Cause::kDiffers);
+}
+
+Result<int> start(const Options& options) {
+  if (options.job_file.empty() == options.replay_dir.empty())
+    return Error{Cause::kUsage, "give JOB.toml to simulate it, or --replay RUN to repeat a recorded run; see --help"};
+  return options.job_file.empty() ? replay_run(options.replay_dir) : simulate(options);
+}
+
+}  // namespace
+}  // namespace rubato::sim
+
+int main(int argc, char** argv) {
+  CLI::App app(
+      "Runs a whole job in one process and in virtual time: real gradients of the real model on the real data,\n"
+      "simulated workers, servers and network. The same seed gives the same metrics and weights, byte for byte.\n"
+      "  rubato-sim jobs/fashion_mlp.toml --workers 32 --mode ssp:4 --seed 7\n"
+      "  rubato-sim jobs/fashion_mlp.toml --workers 8 --set worker.stragglers=persistent:4x\n"
+      "  rubato-sim jobs/quadratic.toml --workers 4 --set 'simulation.faults=kill worker-1 at 50ms'\n"
+      "  rubato-sim --replay runs/a    repeats a real run that was recorded (docs/replay.md)\n"
+      "Keys of [simulation], and how virtual time passes: docs/simulator.md.");
+  app.footer(
+      "exit codes: 0 ok (also where a worker died and the others finished), 1 internal, 2 usage or job file,\n"
+      "  3 data, 5 peer lost, 6 diverged, 7 device, 8 storage, 12 a replay differs,\n"
+      "  130 interrupted");
+  rubato::sim::Options options;
+  app.add_option("job", options.job_file, "the job file; jobs/ has examples")->type_name("JOB.toml");
+  rubato::protocol::add_job_options(app, options.job_options);
+  app.add_option("--replay", options.replay_dir, "a recorded run to repeat, instead of a job")->type_name("RUN");
+  app.add_option("--run-dir", options.run_dir, "new or empty; default: runs/NAME-DATE-TIME")->type_name("DIR");
+  app.add_option("--log-level", options.log_level, "debug, info, warning or error")->capture_default_str();
+  app.add_flag("--profile", options.profile, "say at the end where the real time went");
+  app.add_flag("--no-progress", options.no_progress, "no display; warnings and the end only");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : static_cast<int>(rubato::Cause::kUsage);
+  }
+  rubato::log::open("rubato-sim", options.log_level);
+  const rubato::Result<int> exit_code = rubato::sim::start(options);
+  if (exit_code.ok()) return *exit_code;
+  rubato::log::error("{}", exit_code.error().message);
+  return exit_code.error().exit_code();
+}

@@ -1,0 +1,55 @@
+#include "sim/summary.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "base/result.h"
+#include "sim/progress.h"
+
+namespace rubato::sim {
+
+std::string summary_text(const SimResult& result, const std::string& run_dir, TimeNs real_time) {
+  std::ostringstream text;
+  if (std::ifstream table(run_dir + "/evaluation.txt"); table) text << '\n' << table.rdbuf() << '\n';
+  const bool drained = result.exit_code == static_cast<int>(Cause::kInterrupted);
+  text << fmt::format("{} after {} of virtual time, in {}", drained ? "drained" : "finished",
+                      duration_text(seconds(result.time)), duration_text(seconds(real_time)));
+  if (!result.metrics.empty()) {
+    const auto final = nlohmann::json::parse(result.metrics.back());
+    if (final.value("event", "") == "final") {
+      text << fmt::format(", {} samples/s of virtual time", count_text(final["samples_per_s"].get<double>()));
+      if (final["test_accuracy"].is_number())
+        text << fmt::format(", test accuracy {:.2f}%", 100.0 * final["test_accuracy"].get<double>());
+    }
+  }
+  text << fmt::format("\n  run      {}\n", run_dir);
+  for (const auto& [name, file] : {std::pair("weights", "final.safetensors"), std::pair("metrics", "metrics.jsonl")})
+    if (std::filesystem::exists(run_dir + "/" + file)) text << fmt::format("  {}  {}/{}\n", name, run_dir, file);
+  return text.str();
+}
+
+std::string profile_text(const Profile& profile, const SimResult& result) {
+  using Activity = Profile::Activity;
+  constexpr std::array<std::pair<Activity, const char*>, Profile::kActivities> kRows{
+      {{Activity::kGradients, "gradients"},
+       {Activity::kEvaluation, "evaluation"},
+       {Activity::kApplying, "applying"},
+       {Activity::kCopying, "copying"},
+       {Activity::kRest, "cores, network and bookkeeping"}}};
+  const double total = seconds(profile.total());
+  std::string text = fmt::format("profile of {:.3f} s: {} events, {} events/s\n", total,
+                                 count_text(static_cast<double>(result.network.events)),
+                                 count_text(static_cast<double>(result.network.events) / total));
+  for (const auto& [activity, name] : kRows) {
+    const double spent = seconds(profile.spent(activity));
+    text += fmt::format("  {:<30}  {:>8.3f} s  {:>5.1f} %\n", name, spent, 100.0 * spent / total);
+  }
+  return text;
+}
+
+}  // namespace rubato::sim
