@@ -59,8 +59,9 @@ class Payload {
   std::span<const std::byte> bytes_;
 };
 
-// Knows a payload again without keeping its bytes: the same owner and place, so, since owners do not change
-// what is in a payload, the same bytes.
+// Knows a payload again without keeping its bytes: the same owner and place. The bytes are the same too where
+// the owner is made for them alone; one that is written again once nobody refers to it (worker/arena.h) has to
+// be told apart by something else, as a version.
 class PayloadMark {
  public:
   PayloadMark() = default;

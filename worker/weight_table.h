@@ -27,9 +27,10 @@ class WeightTable {
     const std::span<const float> values = weights.weights.floats();
     RUBATO_CHECK(values.size() == count, "slice {}: {} floats, expected {}", weights.slice, values.size(), count);
     clock_[weights.slice] = weights.clock;
-    if (held_[weights.slice].is(weights.weights)) return;
+    Held& held = held_[weights.slice];
+    if (held.mark.is(weights.weights) && held.version == weights.version) return;
     std::copy(values.begin(), values.end(), arena_.part(first, count).begin());
-    held_[weights.slice] = PayloadMark(weights.weights);
+    held = {PayloadMark(weights.weights), weights.version};
     changes_[weights.slice] = ++change_;
   }
 
@@ -51,11 +52,16 @@ class WeightTable {
   }
 
  private:
+  struct Held {
+    PayloadMark mark;
+    Version version = 0;
+  };
+
   const SliceLayout& layout_;
   Arena arena_;
   std::vector<Clock> clock_;
   std::vector<std::uint64_t> changes_;
-  std::vector<PayloadMark> held_;  // what was copied last
+  std::vector<Held> held_;  // what was copied last
   std::uint64_t change_ = 0;
 };
 

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 namespace rubato::worker {
 namespace {
 
@@ -47,6 +49,20 @@ TEST_F(WeightTableTest, WhatIsThereAlreadyIsNotWrittenAgain) {
   table_.take(weights(4, 1, 2.0f));  // equal, and not the same
   EXPECT_NE(table_.changes(0), before);
   EXPECT_TRUE(table_.has(0, 4));
+}
+
+TEST_F(WeightTableTest, AnArenaThatIsWrittenAgainHasAnotherVersion) {
+  ArenaPool pool(16);
+  const auto of_arena = [&](Version version, float value) {
+    ArenaRef arena = pool.take();
+    std::ranges::fill(arena->part(0, 16), value);
+    return SliceWeights{0, 0, version, Payload(arena, std::as_bytes(arena->part(0, 16)))};
+  };
+  table_.take(of_arena(1, 1.0f));
+  table_.take(of_arena(2, 2.0f));
+  ASSERT_EQ(pool.allocated(), 1u);
+  table_.take(weights(0, 1, 0.0f));
+  EXPECT_EQ(table_.parameter(0)[0], 2.0f);
 }
 
 TEST_F(WeightTableTest, WhatWasWrittenOverIsWrittenAgain) {
