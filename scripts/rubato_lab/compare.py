@@ -22,7 +22,7 @@ from .run_kind import Real, RunKind, Simulated
 from .runs_csv import runs_csv
 from .tensorboard_export import write_tensorboard
 
-EVALUATIONS_PER_EPOCH = 4
+EVALUATIONS_PER_EPOCH = 8
 MICRO_BATCHES_KEY = "train.micro_batches"
 
 

@@ -22,7 +22,8 @@ class Group:
 
     @property
     def name(self) -> str:
-        return ", ".join([self.mode] + [f"{key}={value}" for key, value in self.point])
+        """`asp`, or where there is a grid `asp (0.05)`."""
+        return self.mode + (f" ({', '.join(value for _, value in self.point)})" if self.point else "")
 
     @property
     def failures(self) -> list[Outcome]:
@@ -91,8 +92,21 @@ class Comparison:
         return list(dict.fromkeys(group.mode for group in self.groups))
 
     def best(self, stragglers: str) -> list[Group]:
-        """A group for each mode."""
-        return [group for group in self.groups if group.stragglers == stragglers and group.is_best]
+        """A group for each mode, in the order of the modes."""
+        found = [group for group in self.groups if group.stragglers == stragglers and group.is_best]
+        return sorted(found, key=lambda group: self.modes.index(group.mode))
+
+    def at_the_edge(self, key: str) -> list[str]:
+        """Modes whose best value of a key of the grid is the least or the greatest tried: perhaps there is a better
+        one beyond."""
+        tried = list(dict.fromkeys(dict(group.point)[key] for group in self.groups))
+        try:
+            tried.sort(key=float)
+        except ValueError:
+            return []  # names have no edge
+        edges = {tried[0], tried[-1]} if len(tried) > 1 else set()
+        best = [group for stragglers in self.stragglers for group in self.best(stragglers)]
+        return list(dict.fromkeys(group.mode for group in best if dict(group.point)[key] in edges))
 
     def baseline(self, stragglers: str) -> Group | None:
         return next((group for group in self.best(stragglers) if group.mode == "bsp"), None)

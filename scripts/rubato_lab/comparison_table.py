@@ -47,12 +47,21 @@ def notes(comparison: Comparison) -> list[str]:
     if comparison.groups[0].point:
         said.append("of the grid, the best point for each mode and kind of stragglers, by final "
                     + ("accuracy" if comparison.is_accuracy else "loss"))
+    for key, _ in comparison.groups[0].point:
+        if edge := comparison.at_the_edge(key):
+            said.append(f"{key}: the best value for {', '.join(edge)} is at the edge of the grid, so there may be a better one "
+                        "beyond")
     said += comparison.remarks
     if not comparison.is_real:
         said.append("simulated: time is virtual, gradients are real")
     elif not comparison.comparable:
         said.append("NOT COMPARABLE IN TIME (*): there are more workers and servers than processors")
     return said
+
+
+def seconds(value: float | None) -> str:
+    """Three digits, however short: virtual time may be milliseconds."""
+    return f"{value:.3g} s" if value is not None and value < 10 else text.duration(value)
 
 
 def _row(comparison: Comparison, group: Group) -> list[str]:
@@ -86,7 +95,7 @@ def _to_target(comparison: Comparison, group: Group, mark: str) -> str:
     there, seeds = comparison.seeds_there(group), len(group.outcomes)
     if there == 0:
         return "never"
-    said = text.duration(comparison.time_to_target(group)) + mark
+    said = seconds(comparison.time_to_target(group)) + mark
     return said if there == seeds else f"{said} ({there} of {seeds})"
 
 

@@ -42,7 +42,8 @@ def _pair(comparison: Comparison, groups: list[Group], id_: str, title: str, y_a
     target = comparison.target.value if with_target and comparison.target else None
     time = _series(comparison, groups, curve, lambda point: point.time_s)
     updates = _series(comparison, groups, curve, lambda point: float(point.updates))
-    y_range = _range(time, target, y_axis.is_percent)
+    sound = [entry for entry, group in zip(time, groups) if comparison.final(group) is not None]
+    y_range = _range(sound or time, target, y_axis.is_percent)
     return [line_chart(f"{id_}-time", f"{title} against time", TIME, y_axis, time, y_range, target),
             line_chart(f"{id_}-updates", f"{title} against updates", UPDATES, y_axis, updates, y_range, target)]
 
@@ -65,7 +66,7 @@ def _over_seeds(curves: list[list[Point]], x_of) -> list[tuple[float, float, flo
 
 
 def _range(series: list[Series], target: float | None, is_percent: bool) -> tuple[float, float]:
-    """All of an accuracy. Of a loss, from the least to where the runs begin: one that diverges leaves at the top."""
+    """All of an accuracy. Of a loss, from the least to where the runs begin. What diverges leaves the figure."""
     lows = [point[2] for entry in series for point in entry.points]
     firsts = [entry.points[0][3] for entry in series if entry.points]
     highs = [point[3] for entry in series for point in entry.points] if is_percent else firsts

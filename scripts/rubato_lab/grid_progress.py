@@ -56,7 +56,7 @@ class GridProgress(Quiet):
         left = self._left_s()
         words = f"{'#' * full}{'-' * (BAR_WIDTH - full)}  {self._finished}/{self._total} runs"
         words += f", {text.duration(time.monotonic() - self._started)}"
-        words += f", about {text.duration(left)} left" if left is not None else ""
+        words += f", about {text.duration(left)} left" if left else ""
         words += f"  ({'; '.join(cell.words for cell in running)})" if running else ""
         self._write("\r" + ERASE_BELOW + text.shortened(words, shutil.get_terminal_size().columns - 1))
 

@@ -111,7 +111,7 @@ def _section(index: int, stragglers: str, drawn: list[Figure]) -> str:
 
 
 def _figure(figure: Figure) -> str:
-    wide = "" if figure.data["kind"] == "lines" else f' class="sideways" style="max-width: {LARGEST * figure.width:.0f}px"'
+    wide = "" if figure.data["kind"] == "lines" else f' class="sideways" style="--largest: {LARGEST * figure.width:.0f}px"'
     # A closing tag inside the data would end the script element.
     data = json.dumps(figure.data).replace("</", "<\\/")
     return (f'<figure id="{figure.id}"{wide}><figcaption>{escape(figure.title)}</figcaption><div class="wide">{figure.inline}'
@@ -126,6 +126,6 @@ def _jobs(comparison: Comparison) -> str:
         done = next((outcome for outcome in group.outcomes if not outcome.failure), None)
         if done is not None:
             text = (done.run_dir / "job.toml").read_text()
-            name = escape(f"{group.name}, {group.stragglers}" if group.stragglers != "none" else group.name)
+            name = escape(done.cell.words.rpartition(", seed")[0])
             parts.append(f"<details><summary>{name}</summary><pre>{escape(text)}</pre></details>")
     return "\n".join(parts)

@@ -4,6 +4,7 @@ from rubato_cli import text
 
 from . import ages
 from .comparison import Comparison, Group
+from .comparison_table import seconds
 
 NEAR = 0.03  # three percent apart is no difference worth a word
 
@@ -14,7 +15,8 @@ def paragraph(comparison: Comparison, stragglers: str) -> str:
     if not groups:
         return f"{under}, every run failed."
     said = [_race(comparison, groups, under), _finals(comparison, groups)]
-    said += [_trouble(group) for group in groups if group.diverged or group.failures]
+    said += [_trouble(group) for group in groups if group.failures or 0 < group.diverged < len(group.runs)]
+    said.append(_diverged([group for group in groups if group.diverged == len(group.runs)]))
     if not comparison.comparable:
         said.append("Times are not comparable: the processes had to share processors.")
     return " ".join(sentence for sentence in said if sentence)
@@ -29,7 +31,7 @@ def _race(comparison: Comparison, groups: list[Group], under: str) -> str:
     there.sort(key=comparison.time_to_target)
     first = there[0]
     said = (f"{under}, {first.name} was the first to reach {comparison.target.words}, "
-            f"in {_at_most(comparison, first)}{text.duration(comparison.time_to_target(first))}")
+            f"in {_at_most(comparison, first)}{seconds(comparison.time_to_target(first))}")
     if len(there) > 1:
         second = comparison.time_to_target(there[1]) / comparison.time_to_target(first) - 1
         said += f" ({there[1].name} " + (f"took {100 * second:.0f}% longer)" if second > NEAR else "took as long)")
@@ -64,7 +66,7 @@ def _why(comparison: Comparison, group: Group, base: Group) -> str:
 def _why_bsp(comparison: Comparison, base: Group, groups: list[Group]) -> str:
     others = [group for group in groups if group is not base and comparison.updates_to_target(group)]
     if not others:
-        return "There is nothing to hold it against."
+        return "No other mode got there." if len(groups) > 1 else ""
     quick = max(others, key=lambda group: group.updates_per_s or 0.0)
     updates = comparison.updates_to_target(quick) / comparison.updates_to_target(base)
     pace = quick.updates_per_s / base.updates_per_s
@@ -97,6 +99,18 @@ def _trouble(group: Group) -> str:
 
 def _at_most(comparison: Comparison, group: Group) -> str:
     return "at most " if comparison.is_upper_limit(group) else ""
+
+
+def _diverged(groups: list[Group]) -> str:
+    """Those of which no run is left."""
+    if not groups:
+        return ""
+    names = [group.name for group in groups]
+    said = (", ".join(names[:-1]) + " and " if len(names) > 1 else "") + names[-1] + " diverged with every seed"
+    oldest = max(groups, key=lambda group: ages.mean(group.ages) or 0.0)
+    if ages.mean(oldest.ages):
+        said += f" ({oldest.name}: {_ages(oldest)})"
+    return said + ". Older gradients want a smaller rate: --grid optimizer.rate=... shows each mode at its best."
 
 
 def _per_update(group: Group) -> str:

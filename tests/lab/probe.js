@@ -2,7 +2,7 @@
 // JSON in an element of the page. Usage: test_report.py puts it there.
 "use strict";
 (() => {
-  const seen = { width: innerWidth, scrollWidth: document.documentElement.scrollWidth, readouts: {}, tabs: [], spilled: [] };
+  const seen = { width: innerWidth, scrollWidth: document.documentElement.scrollWidth, readouts: {}, tabs: [], spilled: [], overlaps: [], sideways: [] };
   const sections = [...document.querySelectorAll("section")];
 
   for (const tab of document.querySelectorAll(".tabs button")) {
@@ -20,7 +20,14 @@
     target.dispatchEvent(new PointerEvent("pointermove", at));
     const tip = document.getElementById("tip");
     seen.readouts[figure.id] = tip.hidden ? "" : tip.textContent;
+    const frame = svg.parentElement;
+    if (frame.scrollWidth > frame.clientWidth + 1) seen.sideways.push(figure.id);
     const edge = svg.getBoundingClientRect();
+    const boxes = [...svg.querySelectorAll("text")].map((text) => [text.textContent, text.getBoundingClientRect()]);
+    boxes.forEach(([words, a], index) => boxes.slice(index + 1).forEach(([others, b]) => {
+      const [x, y] = [Math.min(a.right, b.right) - Math.max(a.left, b.left), Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top)];
+      if (words && others && x > 2 && y > 4) seen.overlaps.push(figure.id + ": " + words + " / " + others);
+    }));
     for (const text of svg.querySelectorAll("text")) {
       const own = text.getBoundingClientRect();
       if (own.left < edge.left - 1 || own.right > edge.right + 1 || own.top < edge.top - 1 || own.bottom > edge.bottom + 1)

@@ -110,7 +110,9 @@ class Campaigns(LabCase):
         self.assertEqual(len(self.made()), 6)
         rows = [line.split() for line in done.stdout.splitlines() if line.startswith("none")]
         self.assertEqual([row[2] for row in rows], ["0.1", "0.1"])
-        self.assertIn("optimizer.rate", done.stdout)
+        self.assertNotIn("edge of the grid", done.stdout)
+        done = self.compare("--modes", "bsp,asp", "--grid", "optimizer.rate=0.1,0.3,0.2")
+        self.assertIn("optimizer.rate: the best value for bsp, asp is at the edge of the grid", done.stdout)
 
 
 if __name__ == "__main__":

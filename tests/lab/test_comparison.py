@@ -103,7 +103,7 @@ class Comparisons(LabCase):
         lines = made_metrics.run_lines("asp", test_loss=None, nonfinite=3)
         found = self.comparison(("bsp", "none", 1, made_metrics.run_lines("bsp")), ("asp", "none", 1, lines))
         self.assertEqual(comparison_table.rows(found)[1][1][4], "diverged")
-        self.assertIn("Of asp, 1 of 1 diverged.", paragraph(found, "none"))
+        self.assertIn("asp diverged with every seed (asp: the mean age of a push was 3.3", paragraph(found, "none"))
         self.assertIn("bsp was the first", paragraph(found, "none"))
 
     def test_runs_csv_has_a_row_a_run(self):

@@ -13,7 +13,7 @@ from html.parser import HTMLParser
 import browser
 from lab_case import HERE, SKIPPED, LabCase
 
-GRID = ("--modes", "bsp,ssp:1,asp", "--stragglers", "none,persistent:4x", "--seeds", 2, "--workers", 4)
+GRID = ("--grid", "optimizer.rate=0.1,0.2", "--modes", "bsp,ssp:1,asp", "--stragglers", "none,persistent:4x", "--seeds", 2, "--workers", 4)
 NEEDS_BROWSER = unittest.skipUnless(browser.find(), "there is no chromium: run scripts/setup.sh --test")
 
 
@@ -45,7 +45,7 @@ class Report(LabCase):
         self.data = Scripts(self.page).found
 
     def lines(self, mode, stragglers, seed):
-        name = f"{mode.replace(':', '-')}_{stragglers.replace(':', '-')}_seed{seed}"
+        name = f"{mode.replace(':', '-')}_{stragglers.replace(':', '-')}_0.1_seed{seed}"
         text = next(self.out.glob(f"runs/{name}-*/metrics.jsonl")).read_text()
         return [json.loads(line) for line in text.splitlines()]
 
@@ -59,7 +59,7 @@ class Report(LabCase):
         return [((a[0] + b[0]) / 2, (a[1] + b[1]) / 2, min(a[1], b[1]), max(a[1], b[1])) for a, b in zip(*seeds)]
 
     def assert_curves(self, figure, field, x_of, *events, stragglers):
-        series = {entry["name"]: entry["points"] for entry in self.data[f"data-{figure}"]["series"]}
+        series = {entry["name"].removesuffix(" (0.1)"): entry["points"] for entry in self.data[f"data-{figure}"]["series"]}
         self.assertEqual(list(series), ["bsp", "ssp:1", "asp"])
         for mode, drawn in series.items():
             wanted = self.points(mode, stragglers, field, x_of, *events)
@@ -82,7 +82,7 @@ class Report(LabCase):
         for entry in self.data["data-none-ages"]["histograms"]:
             counts = {}
             for seed in (1, 2):
-                for age, count in self.lines(entry["name"], "none", seed)[-1]["ages"]:
+                for age, count in self.lines(entry["name"].removesuffix(" (0.1)"), "none", seed)[-1]["ages"]:
                     counts[age] = counts.get(age, 0) + count
             for low, high, count in entry["bins"]:
                 self.assertEqual(count, sum(counts.get(age, 0) for age in range(low, high + 1)))
@@ -114,9 +114,9 @@ class Report(LabCase):
         self.assertNotIn("fetch(", self.page)
 
     def test_words_table_and_jobs_are_there(self):
-        self.assertIn("With persistent:4x, asp was the first to reach", self.page)
+        self.assertIn("With persistent:4x, asp (0.1) was the first to reach", self.page)
         self.assertIn("Without stragglers, ", self.page)
-        self.assertEqual(self.page.count("<details>"), 6)
+        self.assertEqual(self.page.count("<details>"), 12)
         self.assertIn('mode = &quot;ssp:1&quot;', self.page)
         self.assertEqual(len(re.findall(r"<tr", self.page.partition('id="table"')[2].partition("</table>")[0])), 7)
 
@@ -142,11 +142,14 @@ class Report(LabCase):
                 seen = found["probe"]
                 self.assertLessEqual(seen["scrollWidth"], seen["width"], "the page is wider than the window")
                 self.assertEqual(seen["spilled"], [], "text outside its figure")
+                self.assertEqual(seen["overlaps"], [], "texts over each other")
+                if width >= 1280:
+                    self.assertEqual(seen["sideways"], [], "figures that have to be scrolled")
                 self.assertEqual(seen["tabs"], [{"name": "no stragglers", "shown": ["section-0"]},
                                                 {"name": "persistent:4x", "shown": ["section-1"]}])
                 readouts = seen["readouts"]
                 self.assertEqual(len(readouts), 14)
-                self.assertRegex(readouts["none-accuracy-time"], r"seconds of training: .*bsp\d+\.\d+% to|bsp\d")
+                self.assertRegex(readouts["none-accuracy-time"], r"seconds of training: .*bsp \(0\.1\)\d")
                 self.assertRegex(readouts["persistent-4x-timeline"], r"worker-\d waited [\d,]+ ms for worker-0")
                 self.assertRegex(readouts["persistent-4x-waits"], r"waited [\d.]+ s for worker-")
                 self.assertRegex(readouts["none-ages"], r"% of pushes")

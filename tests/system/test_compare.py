@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -36,6 +37,22 @@ class Compare(SystemCase):
         if os.cpu_count() < workers + 2:
             self.assertIn("NOT COMPARABLE IN TIME", said)
             self.assertIn("not comparable", page)
+
+    def test_simulated_runs_give_the_same_bytes_every_time(self):
+        out = self.folder / "out"
+        words = ("--modes", "bsp,ssp:2,asp", "--stragglers", "none,persistent:4x", "--workers", 8, "--seeds", 2)
+        said = self.compare(*words)
+        self.assertNotIn("NOT COMPARABLE", said)
+        first = {name: (out / name).read_bytes() for name in ("RUNS.csv", "report.html")}
+        shutil.rmtree(out)
+        self.compare(*words)
+        for name, content in first.items():
+            self.assertEqual((out / name).read_bytes(), content, name)
+        rows = {(row["mode"], row["stragglers"], row["seed"]): row for row in self.runs()}
+        self.assertEqual(len(rows), 12)
+        slow, even = rows["bsp", "persistent:4x", "1"], rows["bsp", "none", "1"]
+        self.assertGreater(float(slow["train_s"]), 2 * float(even["train_s"]))
+        self.assertEqual(slow["weights_sha256"], even["weights_sha256"], "bsp does not care who is slow")
 
     def test_explain_names_the_slow_worker(self):
         run = self.train("quadratic", "--workers", 3, "--mode", "ssp:1", debug__slow_worker_ms=20, train__epochs=2)

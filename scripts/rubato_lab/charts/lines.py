@@ -8,7 +8,7 @@ from .scale import Scale, padded, short, steps
 from .svg import path, tag, words
 
 WIDTH, LEFT, RIGHT, BOTTOM = 540, 58, 14, 42
-PLOT_HEIGHT, LEGEND_ROW, LETTER = 230, 18, 6.8
+PLOT_HEIGHT, LEGEND_ROW, LEGEND_LEFT, LETTER = 230, 18, 18, 6.8
 MARKERS_MAX = 12  # a curve with more points is a line alone
 
 
@@ -52,11 +52,11 @@ def line_chart(id_: str, title: str, x_axis: Axis, y_axis: Axis, series: list[Se
 
 def _legend(series: list[Series]) -> tuple[str, float]:
     """Above the plot, in as many rows as it takes; and where the plot begins."""
-    parts, left, row = [], LEFT, 0
+    parts, left, row = [], LEGEND_LEFT, 0
     for entry in series:
         width = 34 + LETTER * len(entry.name) + 12
-        if left + width > WIDTH and left > LEFT:
-            left, row = LEFT, row + 1
+        if left + width > WIDTH and left > LEGEND_LEFT:
+            left, row = LEGEND_LEFT, row + 1
         middle = 12 + row * LEGEND_ROW
         parts.append(tag("g", _stroke(path([(left, middle), (left + 26, middle)]), entry.colour),
                          _marker(left + 13, middle, entry.colour), words(entry.name, left + 32, middle + 4),
