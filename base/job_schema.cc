@@ -165,7 +165,8 @@ void add_rest(std::vector<JobKey>& keys, Job& job) {
   add_worker(keys, job.worker);
   keys.insert(keys.end(), {{"evaluation.enabled", &e.enabled, Anything{}, "run an evaluator beside the workers"},
                            {"evaluation.every_epochs", &e.every_epochs, between(1, 1'000'000), "and always at the end"},
-                           {"evaluation.per_epoch", &e.per_epoch, between(1, 1000), "in such an epoch: so many times, evenly apart"},
+                           {"evaluation.per_epoch", &e.per_epoch, between(1, 1000),
+                            "in such an epoch: so many times, evenly apart"},
                            {"evaluation.batch", &e.batch, between(1, 1 << 24), "samples at a time"},
                            unhashed({"evaluation.timeout_s", &e.timeout_s, above(0),
                                      "the last one may take so long, or 20 of those before"})});

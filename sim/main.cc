@@ -32,6 +32,7 @@ void listen_for_interrupts() {
   action.sa_flags = static_cast<int>(SA_RESETHAND);
   ::sigaction(SIGINT, &action, nullptr);
   ::sigaction(SIGTERM, &action, nullptr);
+  std::signal(SIGPIPE, SIG_IGN);  // nobody reads the display any more: the job goes on without it
 }
 
 // What a metric or a note says that people should see; often nothing.
