@@ -20,9 +20,6 @@ def uneven(run: Run) -> list[Finding]:
     if run.kind == "bsp" and leaves % len(workers) != 0:
         advice = (f"train.micro_batches={leaves} does not divide among {len(workers)} workers, and everybody waits for who has "
                   f"most: a power of two of workers, or more micro-batches")
-    elif run.setting("data.shards") == "leased":
-        advice = ("leases are sized by speed, so this shows how far speeds differ; if data differs from place to place, "
-                  "data.shards=static treats all of it alike")
     else:
         advice = "a worker was lost, or came late: see worker_lost in metrics.jsonl"
     return [Finding("uneven", "workers had very different shares of the samples", figures, advice)]

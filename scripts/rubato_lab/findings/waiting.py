@@ -23,8 +23,8 @@ def for_workers(run: Run) -> list[Finding]:
                         f"{text.percent(part)} of the time that workers waited for each other was for it: "
                         f"{text.duration(slowest['held_up_s'])} of {text.duration(total)}, {text.percent(share)} of all workers' "
                         "time",
-                        "if it is always slow, a bound only delays the wait: data.shards=leased gives it less to do, asp does "
-                        "not wait, and backup:1 drops its share; look at what else runs on its host")]
+                        "if it is always slow, a bound only delays the wait; asp does not wait, and backup:1 goes on without "
+                        "its part; look at what else runs on its host")]
     if run.kind == "bsp":
         advice = "ssp:1 to ssp:4 let workers make up for slow steps; backup:1 does not wait for the last"
     else:
