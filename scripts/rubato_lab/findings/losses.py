@@ -81,7 +81,7 @@ def pushes_dropped(run: Run) -> list[Finding]:
         return []
     advice = "look for the cause in logs/: nothing in this mode should drop pushes"
     if run.kind == "backup":
-        advice = (f"{run.mode} drops what comes last on purpose; fewer backup workers drop less")
+        advice = f"{run.mode} drops what comes last on purpose; fewer backup workers drop less"
     return [Finding("pushes_dropped", "work was thrown away: pushes were settled without being applied",
                     f"{text.count(dropped)} of {text.count(pushes)} pushes of slices ({100 * dropped / pushes:.1f}%)", advice)]
 
