@@ -25,7 +25,7 @@ void add_job_options(CLI::App& app, JobOptions& options) {
                                                                       {"--seed", "train.seed"}})
     app.add_option_function<std::string>(
            option,
-           [&options, option, key](const std::string& value) {
+           [&options, option = option, key = key](const std::string& value) {
              options.shorthands.push_back({key, value, option});
            },
            "the same as --set " + key + "=..., and wins over it")

@@ -81,7 +81,7 @@ Status RecordWriter::flush() {
   const std::array<std::uint32_t, 2> head{static_cast<std::uint32_t>(bytes.size()), checksum(bytes)};
   static_assert(sizeof(head) == kBlockHead);
   std::memcpy(block_.data(), head.data(), sizeof(head));
-  const Status status = write_all(path_, descriptor_, block_);
+  Status status = write_all(path_, descriptor_, block_);
   open_block();
   return status;
 }

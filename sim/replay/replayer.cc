@@ -164,6 +164,7 @@ Status Replayer::compute(const std::vector<std::uint32_t>& ranks) {
     }));
   }
   std::vector<std::vector<worker::ComputeReport>> reports;
+  reports.reserve(under_way.size());
   for (auto& result : under_way) reports.push_back(result.get());
   for (std::size_t i = 0; i < ranks.size(); ++i) RUBATO_TRY(computed(ranks[i], std::move(reports[i])));
   return {};
