@@ -85,6 +85,7 @@ Result<int> simulate(const Options& options) {
     output.note(note);
     warn(line_of(note));
   };
+  if (job.train.record) sim_options.record_dir = output.path() + "/record";
   if (job.debug.trace) sim_options.trace = [&](NodeId node, const std::string& line) { output.trace(node, line); };
   sim_options.between_events = [&, drained = false]() mutable {
     if (interrupted != 0 && !std::exchange(drained, true)) sim->drain();

@@ -9,7 +9,7 @@ import subprocess
 import unittest
 
 import images
-from system_case import SystemCase, main
+from system_case import JOBS, SystemCase, as_options, main
 
 DIFFERS = 12
 
@@ -52,6 +52,17 @@ class Replay(SystemCase):
         run = self.train("fashion_lenet", "--mode", "asp", "--record", cluster__shard_threads=2, worker__threads=2,
                          cluster__slice_bytes=16384, cluster__transport="tcp", **found)
         self.assert_identical(run)
+
+    def test_a_simulated_run(self):
+        found = images.write(self.folder / "images", train=400, test=50)
+        run_dir = self.folder / "simulated"
+        settings = as_options({"train__record": True, "train__batch": 20, "worker__stragglers": "lognormal:0.5", **found})
+        subprocess.run([self.build / "bin/rubato-sim", JOBS / "fashion_mlp.toml", "--mode", "asp", "--workers", "4",
+                        "--run-dir", run_dir, *settings], check=True, capture_output=True, timeout=100)
+        result = subprocess.run([self.build / "bin/rubato-sim", "--replay", run_dir], capture_output=True, text=True,
+                                timeout=100)
+        self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
+        self.assertIn("identical: 100 steps, ", result.stdout)
 
     def test_a_worker_that_was_killed(self):
         for mode in ("asp", "bsp"):
