@@ -35,6 +35,7 @@ Result<std::vector<std::vector<TimeNs>>> read_straggler_trace(const std::string&
   }
   if (by_worker.empty()) return Error{Cause::kData, fmt::format("the trace {} has no steps in it", path)};
   std::vector<std::vector<TimeNs>> steps;
+  steps.reserve(by_worker.size());
   for (auto& [worker, times] : by_worker) steps.push_back(std::move(times));
   return steps;
 }

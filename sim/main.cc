@@ -3,6 +3,7 @@
 #include <csignal>
 #include <optional>
 
+#include "base/counted.h"
 #include "base/log.h"
 #include "protocol/job_options.h"
 #include "sim/progress.h"
@@ -93,8 +94,9 @@ Result<int> simulate(const Options& options) {
   };
   RUBATO_ASSIGN(sim, SimJob::open(job, std::move(sim_options), *workload));
 
-  progress.say(fmt::format("{}: {}, {} servers, {} workers, simulated", output.path(), job.consistency.mode,
-                           job.cluster.servers, job.cluster.workers));
+  progress.say(fmt::format("{}: {}, {}, {}, simulated", output.path(), job.consistency.mode,
+                           counted(static_cast<std::uint64_t>(job.cluster.servers), "server"),
+                           counted(static_cast<std::uint64_t>(job.cluster.workers), "worker")));
   for (const std::string& note : job_notes(job)) progress.say("note: " + note);
   listen_for_interrupts();
   if (profile) *profile = Profile();  // opening data and model is over
@@ -102,7 +104,7 @@ Result<int> simulate(const Options& options) {
   if (profile) profile->close();
   progress.close();
 
-  RUBATO_TRY(output.status());
+  if (!output.status().ok()) return output.status().error();
   if (!result.over) return Error{Cause::kInternal, "nothing can happen any more: " + result.unfinished};
   const int code = result.exit_code;
   if (code == 0 || code == static_cast<int>(Cause::kInterrupted))
