@@ -34,9 +34,9 @@ class Interrupts(SystemCase):
                 self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
 
     def test_twice_kills(self):
-        """A stopped worker holds the drain up until it is evicted; nobody has to wait for that."""
+        """A stopped server holds the drain up until it is lost; nobody has to wait for that."""
         run = self.start_long_job("bsp", cluster__lost_after_s=60)
-        run.kill("worker-1", signal.SIGSTOP)
+        run.kill("server-0", signal.SIGSTOP)
         run.launcher.send_signal(signal.SIGINT)
         run.wait_for_output("Ctrl-C again kills the job")
         time.sleep(0.5)
@@ -49,11 +49,12 @@ class Interrupts(SystemCase):
         self.assertIn("told to stop a second time", last["reason"])
 
     def test_a_drain_outlives_a_death(self):
-        run = self.start_long_job("bsp", cluster__lost_after_s=1.0)
-        run.kill("worker-1", signal.SIGSTOP)
+        # The slowest of ssp has a step granted at every moment, so the drain waits for it.
+        run = self.start_long_job("ssp:2", cluster__lost_after_s=1.0)
+        run.kill("worker-0", signal.SIGSTOP)
         run.launcher.send_signal(signal.SIGINT)
         self.assert_ends(run, INTERRUPTED)
-        self.assertIn("worker-1 has been silent for", run.output)
+        self.assertIn("worker-0 has been silent for", run.output)
         self.assertEqual(weights_sha256(run.run_dir / "final.safetensors"), run.final()["weights_sha256"])
 
     def test_before_training(self):
@@ -96,7 +97,8 @@ class Terminated(SystemCase):
     def test_the_scheduler_alone_drains_and_the_second_time_ends(self):
         run = self.start("quadratic", **PACE, cluster__lost_after_s=60)
         run.wait_for_clock("worker-1", 20)
-        run.kill("worker-1", signal.SIGSTOP)  # holds the drain up
+        # Holds up whatever a drain waits for: what was granted, or, where all was settled just then, the snapshot.
+        run.kill("server-0", signal.SIGSTOP)
         run.kill("scheduler", signal.SIGTERM)
         run.wait_until(lambda: run.status().get("state") == "draining", "the drain")
         time.sleep(0.2)
