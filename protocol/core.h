@@ -30,6 +30,10 @@ struct Envelope {
 };
 
 enum class Level : std::uint8_t { kDebug, kInfo, kWarning, kError };
+[[nodiscard]] constexpr const char* level_name(Level level) {
+  constexpr const char* kNames[] = {"debug", "info", "warning", "error"};
+  return kNames[static_cast<std::size_t>(level)];
+}
 
 class Outbox {
  public:

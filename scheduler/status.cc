@@ -72,20 +72,6 @@ const char* wait_name(protocol::WaitKind kind) {
   return "unknown";
 }
 
-const char* level_name(protocol::Level level) {
-  switch (level) {
-    case protocol::Level::kDebug:
-      return "debug";
-    case protocol::Level::kInfo:
-      return "info";
-    case protocol::Level::kWarning:
-      return "warning";
-    case protocol::Level::kError:
-      return "error";
-  }
-  return "info";
-}
-
 Json node_json(TimeNs now, const Member& member, const ClockTable& clocks) {
   return {{"node", member.node.name()},
           {"pid", member.registered.pid},
@@ -193,8 +179,10 @@ Json SchedulerCore::status(TimeNs now) const {
   json["refused_frames"] = refused_frames_;
   json["events"] = Json::array();
   for (const Event& event : events_)
-    json["events"].push_back(
-        {{"id", event.id}, {"time_s", event.time_s}, {"level", level_name(event.level)}, {"text", event.text}});
+    json["events"].push_back({{"id", event.id},
+                              {"time_s", event.time_s},
+                              {"level", protocol::level_name(event.level)},
+                              {"text", event.text}});
   return json;
 }
 

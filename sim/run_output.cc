@@ -47,20 +47,6 @@ Result<std::string> claim_new(const std::string& job_file) {
   return path;
 }
 
-const char* level_name(protocol::Level level) {
-  switch (level) {
-    case protocol::Level::kDebug:
-      return "debug";
-    case protocol::Level::kInfo:
-      return "info";
-    case protocol::Level::kWarning:
-      return "warning";
-    case protocol::Level::kError:
-      return "error";
-  }
-  return "info";
-}
-
 }  // namespace
 
 Result<RunOutput> RunOutput::open(const std::string& asked, const std::string& job_file, const Job& job) {
@@ -85,7 +71,8 @@ void RunOutput::metric(const nlohmann::ordered_json& line) {
 }
 
 void RunOutput::note(const SimNote& note) {
-  fmt::print(log_.get(), "{:.6f} {} {}: {}\n", seconds(note.at), note.node.name(), level_name(note.level), note.text);
+  fmt::print(log_.get(), "{:.6f} {} {}: {}\n", seconds(note.at), note.node.name(), protocol::level_name(note.level),
+             note.text);
 }
 
 void RunOutput::trace(NodeId node, const std::string& line) {
