@@ -12,6 +12,9 @@ examples:
         --stragglers none,persistent:4x --workers 8 --servers 2 --seeds 3
   each mode at its best learning rate
     scripts/rubato compare jobs/fashion_mlp.toml --modes bsp,asp --workers 8 --grid optimizer.rate=0.01,0.03,0.1
+  which optimizer bears old gradients, each at its best learning rate?
+    scripts/rubato compare jobs/fashion_mlp.toml --modes bsp,asp --workers 8 --vary optimizer.name=sgd,momentum,adam \\
+        --grid optimizer.rate=0.001,0.01,0.1
   with real processes, one run after the other
     scripts/rubato compare jobs/quadratic.toml --modes bsp,ssp:3,asp --workers 2 --real
 
@@ -36,7 +39,11 @@ def add_commands(commands, build_dir: str) -> None:
     command.add_argument("--stragglers", default="none", metavar="MODEL,...",
                          help="values of worker.stragglers, for instance none,lognormal:0.5,persistent:4x (default: none)")
     command.add_argument("--grid", action="append", default=[], metavar="KEY=VALUE,...",
-                         help="also vary this key, and compare each mode at its best point; may be repeated")
+                         help="try these values of a key, and compare each mode at its best; may be repeated")
+    command.add_argument("--tuning-seeds", type=int, default=1, metavar="N",
+                         help="runs of each point of the grid, with other seeds than those compared (default: 1)")
+    command.add_argument("--vary", action="append", default=[], metavar="KEY=VALUE,...",
+                         help="compare these values of a key with each other, in every mode; may be repeated")
     command.add_argument("--seeds", type=int, default=1, metavar="N", help="runs of each (default: 1)")
     command.add_argument("--seed", type=int, default=1, metavar="S", help="the first seed (default: 1)")
     command.add_argument("--workers", type=int, metavar="N", help="cluster.workers")

@@ -13,7 +13,7 @@ from . import comparison_table
 from .campaign import Campaign, Outcome, resolve
 from .comparison import Comparison
 from .files import write_whole
-from .grid import MODE_KEY, Grid, parse_grid_key, split_list
+from .grid import MODE_KEY, Grid, parse_keys, split_list
 from .grid_progress import GridProgress
 from .report import write_report
 from .run_cache import RunCache
@@ -21,6 +21,7 @@ from .run_figures import job_value, read_job
 from .run_kind import Real, RunKind, Simulated
 from .runs_csv import runs_csv
 from .tensorboard_export import write_tensorboard
+from .tuning import Tuning
 
 EVALUATIONS_PER_EPOCH = 8
 MICRO_BATCHES_KEY = "train.micro_batches"
@@ -38,29 +39,39 @@ def compare(arguments) -> int:
         remarks = make_room_for_workers(kind, Path(arguments.job), settings)
         campaign = Campaign(kind, Path(arguments.job), settings, RunCache(folder / "runs"), stop)
         try:
-            outcomes = campaign.run(grid.cells(), jobs, arguments.fail_fast, progress)
+            tuning = Tuning(tune(campaign, grid, jobs, arguments.fail_fast, progress))
+            outcomes = campaign.run(grid.cells(tuning.point), jobs, arguments.fail_fast, progress)
         finally:
             progress.close()
         comparison = Comparison(outcomes, arguments.target, arguments.real, has_a_core_each(outcomes, arguments.real),
-                                remarks)
+                                remarks, tuning)
         for line in ["", *comparison_table.lines(comparison), ""]:
             progress.say(line)
         for line in write_outputs(comparison, folder, Path(arguments.job)):
             progress.say(line)
-    failed = sum(bool(outcome.failure) for outcome in outcomes)
+    made = tuning.outcomes + outcomes
+    failed = sum(bool(outcome.failure) for outcome in made)
     if failed:
-        raise Failure(f"{failed} of {len(outcomes)} runs failed; the same command tries them again", ExitCode.INTERNAL)
+        raise Failure(f"{failed} of {len(made)} runs failed; the same command tries them again", ExitCode.INTERNAL)
     return 0
 
 
+def tune(campaign: Campaign, grid: Grid, jobs: int, fail_fast: bool, progress: GridProgress) -> list[Outcome]:
+    cells = grid.tuning_cells()
+    if cells:
+        progress.say(f"first {text.plural(len(cells), 'run')} to find the best of the grid for each, then those to compare")
+    return campaign.run(cells, jobs, fail_fast, progress) if cells else []
+
+
 def grid_of(arguments) -> Grid:
-    if arguments.seeds < 1:
-        raise Failure(f"--seeds must be at least 1 and is {arguments.seeds}")
-    keys = tuple(parse_grid_key(entry) for entry in arguments.grid)
-    if len({key for key, _ in keys}) < len(keys):
-        raise Failure("--grid: a key comes twice")
+    for option, seeds in (("--seeds", arguments.seeds), ("--tuning-seeds", arguments.tuning_seeds)):
+        if seeds < 1:
+            raise Failure(f"{option} must be at least 1 and is {seeds}")
+    keys, varied = parse_keys("--grid", arguments.grid), parse_keys("--vary", arguments.vary)
+    if both := {key for key, _ in keys} & {key for key, _ in varied}:
+        raise Failure(f"--vary {both.pop()}: --grid has that key already")
     return Grid(split_list(arguments.modes, "--modes"), split_list(arguments.stragglers, "--stragglers"),
-                arguments.seeds, arguments.seed, keys)
+                arguments.seeds, arguments.seed, keys, varied, arguments.tuning_seeds)
 
 
 def common_settings(arguments) -> dict[str, str]:

@@ -4,7 +4,8 @@ from rubato_cli import text
 from rubato_cli.tables import table
 
 from . import ages
-from .comparison import Comparison, Group
+from .comparison import Comparison
+from .group import Group
 
 HEADINGS = ["stragglers", "mode", "time to target", "updates to target", "final {final}", "least..most", "age mean",
             "age p99", "waited", "samples/s", "vs bsp"]
@@ -13,12 +14,12 @@ HEADINGS = ["stragglers", "mode", "time to target", "updates to target", "final 
 def rows(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
     """Headings and a row for each mode under each kind of stragglers, in the order asked for."""
     headings = [heading.format(final="accuracy" if comparison.is_accuracy else "loss") for heading in HEADINGS]
-    found = [_row(comparison, group) for stragglers in comparison.stragglers for group in comparison.best(stragglers)]
-    keys = [key for key, _ in comparison.groups[0].point]
+    found = [_row(comparison, group) for stragglers in comparison.stragglers for group in comparison.under(stragglers)]
+    keys = comparison.tuning.keys
     if keys:
         headings[2:2] = keys
-        best = [group for stragglers in comparison.stragglers for group in comparison.best(stragglers)]
-        for row, group in zip(found, best):
+        shown = [group for stragglers in comparison.stragglers for group in comparison.under(stragglers)]
+        for row, group in zip(found, shown):
             row[2:2] = [value for _, value in group.point]
     return headings, found
 
@@ -26,7 +27,7 @@ def rows(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
 def lines(comparison: Comparison) -> list[str]:
     headings, found = rows(comparison)
     said = table(headings, found) + [""] + notes(comparison)
-    for outcome in comparison.outcomes:
+    for outcome in comparison.tuning.outcomes + comparison.outcomes:
         if outcome.failure:
             said.append(f"failed: {outcome.cell.words}: {outcome.failure}")
     return said
@@ -44,12 +45,13 @@ def notes(comparison: Comparison) -> list[str]:
                 "the way is taken as straight")
     said.append("an update is one change of the weights: in bsp by all workers' batch together, on arrival by one "
                 "worker's batch of that size")
-    if comparison.groups[0].point:
-        said.append("of the grid, the best point for each mode and kind of stragglers, by final "
-                    + ("accuracy" if comparison.is_accuracy else "loss"))
-    for key, _ in comparison.groups[0].point:
-        if edge := comparison.at_the_edge(key):
-            said.append(f"{key}: the best value for {', '.join(edge)} is at the edge of the grid, so there may be a better one "
+    tuning = comparison.tuning
+    if tuning.keys:
+        said.append("of the grid, the best point for each, by final " + ("accuracy" if tuning.is_accuracy else "loss")
+                    + f" of {text.plural(tuning.seeds, 'run')} with other seeds than those shown")
+    for key in tuning.keys:
+        if edge := tuning.at_the_edge(key):
+            said.append(f"{key}: the best value for {'; '.join(edge)} is at the edge of the grid, so there may be a better one "
                         "beyond")
     said += comparison.remarks
     if not comparison.is_real:
@@ -65,7 +67,7 @@ def seconds(value: float | None) -> str:
 
 
 def _row(comparison: Comparison, group: Group) -> list[str]:
-    start = [group.stragglers, group.mode]
+    start = [group.stragglers, group.contender.name]
     if not group.runs:
         return start + [f"failed ({len(group.failures)})"] + [text.MISSING] * (len(HEADINGS) - 3)
     mark = "" if comparison.comparable else "*"

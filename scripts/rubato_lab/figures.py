@@ -7,16 +7,19 @@ from .charts.figure import Figure
 from .charts.lines import Axis, Series, line_chart
 from .charts.matrix import Matrix, matrix_chart
 from .charts.timeline import Panel, timeline_chart
-from .comparison import Comparison, Group
+from .comparison import Comparison
+from .grid import Contender
+from .group import Group
 from .run_figures import Point, RunFigures, Wait
-from .statistics import mean
+from .statistics import mean, spread
+from .tuning import Tuning
 
 TIME, UPDATES = Axis("seconds of training"), Axis("updates of the weights")
 TIMELINE_CLOCKS_SLOWEST, TIMELINE_CLOCKS_QUICKEST = 12, 60
 
 
 def figures(comparison: Comparison, stragglers: str) -> list[Figure]:
-    groups = [group for group in comparison.best(stragglers) if group.runs]
+    groups = [group for group in comparison.under(stragglers) if group.runs]
     prefix = re.sub(r"[^A-Za-z0-9]+", "-", stragglers)
     found = []
     if comparison.is_accuracy:
@@ -26,9 +29,11 @@ def figures(comparison: Comparison, stragglers: str) -> list[Figure]:
         found += _pair(comparison, groups, f"{prefix}-test-loss", "Test loss", Axis("test loss"), lambda run: run.test_loss)
     found += _pair(comparison, groups, f"{prefix}-loss", "Training loss", Axis("training loss"),
                    lambda run: run.train_loss, with_target=False)
-    colours = {mode: index for index, mode in enumerate(comparison.modes)}
+    found += [_tuning(comparison, stragglers, key, f"{prefix}-grid-{index}")
+              for index, key in enumerate(comparison.tuning.keys) if _is_wide(comparison.tuning, key)]
+    colours = _colours(comparison)
     found.append(age_chart(f"{prefix}-ages", "Ages of pushes",
-                           [Histogram(group.name, colours[group.mode], group.ages) for group in groups]))
+                           [Histogram(group.name, colours[group.contender], group.ages) for group in groups]))
     found.append(_timeline(f"{prefix}-timeline", groups))
     found.append(matrix_chart(f"{prefix}-waits", "Who waited for whom, in percent of the run",
                               [Matrix(group.name, group.runs[0].worker_names, group.wait_matrix(), group.train_s or 0.0)
@@ -49,9 +54,41 @@ def _pair(comparison: Comparison, groups: list[Group], id_: str, title: str, y_a
 
 
 def _series(comparison: Comparison, groups: list[Group], curve, x_of) -> list[Series]:
-    colours = {mode: index for index, mode in enumerate(comparison.modes)}
-    return [Series(group.name, colours[group.mode], _over_seeds([curve(run) for run in group.runs], x_of))
+    colours = _colours(comparison)
+    return [Series(group.name, colours[group.contender], _over_seeds([curve(run) for run in group.runs], x_of))
             for group in groups]
+
+
+def _is_wide(tuning: Tuning, key: str) -> bool:
+    """Two numbers or more, each above 0: something to draw."""
+    try:
+        values = {float(dict(group.point)[key]) for group in tuning.groups}
+    except ValueError:
+        return False
+    return len(values) > 1 and min(values) > 0
+
+
+def _tuning(comparison: Comparison, stragglers: str, key: str, id_: str) -> Figure:
+    """For each value of a key, the final figure of the best point that has it. Points where a seed failed or diverged
+    are left out."""
+    tuning, series = comparison.tuning, []
+    for contender, colour in _colours(comparison).items():
+        points = {}
+        for group in sorted(tuning.of(contender, stragglers), key=lambda group: group.rank(tuning.is_accuracy)):
+            if group.rank(tuning.is_accuracy) > float("-inf"):
+                finals = group.finals(tuning.is_accuracy)
+                points[float(dict(group.point)[key])] = (mean(finals), *spread(finals))
+        series.append(Series(contender.name, colour, [(x, *points[x]) for x in sorted(points)]))
+    what = "accuracy" if tuning.is_accuracy else "loss"
+    tried = tuple(sorted({float(dict(group.point)[key]) for group in tuning.groups}))
+    values = [value for entry in series for point in entry.points for value in point[2:]]
+    y_range = (min(values), max(values)) if values else (0.0, 1.0)
+    return line_chart(id_, f"Final test {what} at each {key} tried", Axis(key, values=tried),
+                      Axis(f"final test {what}", is_percent=tuning.is_accuracy), series, y_range)
+
+
+def _colours(comparison: Comparison) -> dict[Contender, int]:
+    return {contender: index for index, contender in enumerate(comparison.contenders)}
 
 
 def _over_seeds(curves: list[list[Point]], x_of) -> list[tuple[float, float, float, float]]:

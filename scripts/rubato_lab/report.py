@@ -27,7 +27,7 @@ def write_report(comparison: Comparison, folder: Path, job: Path, command: str) 
 
 
 def _page(comparison: Comparison, sections: dict[str, list[Figure]], job: Path, command: str) -> str:
-    title = f"{job.stem}: {', '.join(comparison.modes)}"
+    title = f"{job.stem}: {'; '.join(contender.name for contender in comparison.contenders)}"
     parts = [f"<h1>{escape(title)}</h1>", f'<p class="soft"><code>{escape(command)}</code></p>']
     if not comparison.comparable:
         parts.append('<p class="warn">More workers and servers than processors: the times of these runs are not '
@@ -72,7 +72,7 @@ def _table(comparison: Comparison) -> str:
     headings, rows = comparison_table.rows(comparison)
     kind = [' class="left"' if index < LEFT_COLUMNS else "" for index in range(len(headings))]
     head = "".join(f"<th{css}>{escape(cell)}</th>" for css, cell in zip(kind, headings))
-    colours = {mode: index % style.COLOURS for index, mode in enumerate(comparison.modes)}
+    colours = {contender.name: index % style.COLOURS for index, contender in enumerate(comparison.contenders)}
     body, before = [], None
     for row in rows:
         cells = [escape(cell) for cell in row]
@@ -88,7 +88,7 @@ def _notes(comparison: Comparison) -> str:
 
 
 def _failures(comparison: Comparison) -> str:
-    failed = [outcome for outcome in comparison.outcomes if outcome.failure]
+    failed = [outcome for outcome in comparison.tuning.outcomes + comparison.outcomes if outcome.failure]
     lines = "".join(f"<li>{escape(outcome.cell.words)}: {escape(outcome.failure)}</li>" for outcome in failed)
     return f"<h3>Runs that failed</h3><ul>{lines}</ul>" if failed else ""
 
@@ -119,7 +119,7 @@ def _figure(figure: Figure) -> str:
 
 
 def _jobs(comparison: Comparison) -> str:
-    """Of each mode, under each kind of stragglers, the resolved job of the first seed."""
+    """Of each contender, under each kind of stragglers, the resolved job of the first seed."""
     parts = ["<h2>Resolved jobs</h2>", '<p class="soft">Of each, the first seed; the others differ in <code>train.seed</code> '
              "alone.</p>"]
     for group in comparison.groups:

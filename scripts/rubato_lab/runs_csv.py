@@ -1,10 +1,12 @@
-"""RUNS.csv: a row for each run of the grid, with plain numbers."""
+"""RUNS.csv: a row for each run, those that chose the point of the grid too, with plain numbers."""
 
 import csv
 import io
 
 from . import ages
 from .comparison import Comparison
+from .grid import Values
+from .group import Group
 from .run_figures import RunFigures
 
 FIGURES = ["updates", "samples", "train_s", "samples_per_s", "test_accuracy", "test_loss", "age_mean", "age_p99",
@@ -12,25 +14,33 @@ FIGURES = ["updates", "samples", "train_s", "samples_per_s", "test_accuracy", "t
 
 
 def runs_csv(comparison: Comparison) -> str:
-    keys = [key for key, _ in comparison.groups[0].point]
+    varied = [key for key, _ in comparison.groups[0].contender.variation]
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["mode", "stragglers", *keys, "seed", "best_of_grid", "time_to_target_s", "updates_to_target",
-                     "samples_to_target", *FIGURES, "age_max", "diverged", "failure", "run_dir"])
-    for group in comparison.groups:
-        runs = iter(group.runs)
-        for outcome in group.outcomes:
-            cell = outcome.cell
-            start = [cell.mode, cell.stragglers, *(value for _, value in cell.point), cell.seed, int(group.is_best)]
-            if outcome.failure:
-                writer.writerow(start + [""] * (len(FIGURES) + 5) + [outcome.failure, ""])
-                continue
-            run = next(runs)
-            point = comparison.target.reached(run) if comparison.target else None
-            to_target = [point.time_s, point.updates, point.samples] if point else ["", "", ""]
-            writer.writerow(start + to_target + _figures(run)
-                            + [max(run.ages, default=""), int(run.diverged), "", str(outcome.run_dir)])
+    writer.writerow(["mode", *varied, "stragglers", *comparison.tuning.keys, "seed", "tuning", "time_to_target_s",
+                     "updates_to_target", "samples_to_target", *FIGURES, "age_max", "diverged", "failure", "run_dir"])
+    for group in comparison.tuning.groups + comparison.groups:
+        writer.writerows(_rows(comparison, group))
     return out.getvalue()
+
+
+def _rows(comparison: Comparison, group: Group):
+    runs = iter(group.runs)
+    for outcome in group.outcomes:
+        cell = outcome.cell
+        start = [cell.contender.mode, *_values(cell.contender.variation), cell.stragglers, *_values(cell.point), cell.seed,
+                 int(cell.is_tuning)]
+        if outcome.failure:
+            yield start + [""] * (len(FIGURES) + 5) + [outcome.failure, ""]
+            continue
+        run = next(runs)
+        point = comparison.target.reached(run) if comparison.target else None
+        to_target = [point.time_s, point.updates, point.samples] if point else ["", "", ""]
+        yield start + to_target + _figures(run) + [max(run.ages, default=""), int(run.diverged), "", str(outcome.run_dir)]
+
+
+def _values(settings: Values) -> list[str]:
+    return [value for _, value in settings]
 
 
 def _figures(run: RunFigures) -> list:

@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 from .campaign import Outcome
-from .comparison import Comparison, Group
+from .comparison import Comparison
 from .files import write_whole
 from .run_figures import Point, RunFigures, job_value, read_job
 from .tensorboard import events, hparams
@@ -17,16 +17,16 @@ def write_tensorboard(comparison: Comparison, folder: Path) -> int:
     """Returns how many runs were written."""
     shutil.rmtree(folder, ignore_errors=True)  # runs of an older grid are no part of this one
     written = 0
-    for group in comparison.groups:
+    for group in comparison.tuning.groups + comparison.groups:
         done = [outcome for outcome in group.outcomes if not outcome.failure]
         for outcome, run in zip(done, group.runs):
             path = folder / outcome.cell.file_name / "events.out.tfevents.0.rubato"
-            write_whole(path, _file(group, outcome, run))
+            write_whole(path, _file(outcome, run))
             written += 1
     return written
 
 
-def _file(group: Group, outcome: Outcome, run: RunFigures) -> bytes:
+def _file(outcome: Outcome, run: RunFigures) -> bytes:
     # When the run ended in this world; its own seconds, which may be virtual, are counted back from there.
     end = (outcome.run_dir / "metrics.jsonl").stat().st_mtime
     began = end - run.final.get("train_s", 0.0)
@@ -52,14 +52,15 @@ def _scalar(tag: str, point: Point, began: float) -> bytes:
 
 def _hyperparameters(outcome: Outcome) -> dict[str, str | float]:
     job = read_job(outcome.run_dir)
-    found: dict[str, str | float] = {"mode": outcome.cell.mode, "stragglers": outcome.cell.stragglers}
-    for key, value in outcome.cell.point:
+    cell = outcome.cell
+    found: dict[str, str | float] = {"mode": cell.contender.mode, "stragglers": cell.stragglers}
+    for key, value in (*cell.contender.variation, *cell.point):
         found[key] = _number_or_text(value)
     for key in ("optimizer.name", "optimizer.rate", "cluster.workers", "train.batch"):
         value = job_value(job, key)
         if value is not None:
             found[key] = value if isinstance(value, str) else float(value)
-    return {**found, "seed": float(outcome.cell.seed)}
+    return {**found, "seed": float(cell.seed)}
 
 
 def _number_or_text(value: str) -> str | float:

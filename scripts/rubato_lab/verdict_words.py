@@ -3,14 +3,15 @@
 from rubato_cli import text
 
 from . import ages
-from .comparison import Comparison, Group
+from .comparison import Comparison
 from .comparison_table import seconds
+from .group import Group
 
 NEAR = 0.03  # three percent apart is no difference worth a word
 
 
 def paragraph(comparison: Comparison, stragglers: str) -> str:
-    groups = [group for group in comparison.best(stragglers) if group.runs]
+    groups = [group for group in comparison.under(stragglers) if group.runs]
     under = "Without stragglers" if stragglers == "none" else f"With {stragglers}"
     if not groups:
         return f"{under}, every run failed."
@@ -35,7 +36,7 @@ def _race(comparison: Comparison, groups: list[Group], under: str) -> str:
     if len(there) > 1:
         second = comparison.time_to_target(there[1]) / comparison.time_to_target(first) - 1
         said += f" ({there[1].name} " + (f"took {100 * second:.0f}% longer)" if second > NEAR else "took as long)")
-    base = comparison.baseline(first.stragglers)
+    base = comparison.baseline(first)
     if base is first:
         return said + ". " + _why_bsp(comparison, first, groups)
     if base is None:

@@ -14,7 +14,7 @@ def run_lines(mode="asp", count=4, seed=1, slow=1.0, accuracies=(0.6, 0.8, 0.85)
     aggregate = mode == "bsp"
     updates_an_epoch = SAMPLES // BATCH
     update_s = slow if aggregate else 1.0 / count
-    epoch_s = updates_an_epoch * update_s * (1 + 0.01 * seed)
+    epoch_s = updates_an_epoch * update_s * (1 + 0.01 * (seed % 1000))
     ages = {0: 100} if aggregate else {age: 40 - 10 * abs(age - count + 1) for age in range(count - 2, count + 2)}
     names = [f"worker-{rank}" for rank in range(count)]
     lines = [{"event": "start", "time_s": 0.5, "mode": mode, "workers": count, "servers": 1, "batch": BATCH}]
@@ -27,7 +27,7 @@ def run_lines(mode="asp", count=4, seed=1, slow=1.0, accuracies=(0.6, 0.8, 0.85)
         line = {"event": "evaluation" if epoch + 1 < EPOCHS else "final", "time_s": 0.7 + (epoch + 1) * epoch_s,
                 "epoch": epoch + 1, "clock": (epoch + 1) * updates_an_epoch, "reached_s": 0.5 + (epoch + 1) * epoch_s,
                 "updates": (epoch + 1) * updates_an_epoch, "samples_settled": (epoch + 1) * SAMPLES,
-                "train_loss": 1.0, "test_loss": 1 - accuracies[epoch], "test_accuracy": accuracies[epoch] - 0.001 * seed}
+                "train_loss": 1.0, "test_loss": 1 - accuracies[epoch], "test_accuracy": accuracies[epoch] - 0.001 * (seed % 1000)}
         lines.append(line)
     held = 0.4 if aggregate and slow > 1 else 0.0
     train_s = EPOCHS * epoch_s

@@ -8,23 +8,36 @@ import unittest
 from lab_case import PATIENCE_S, LabCase
 
 from rubato_cli.failure import Failure
-from rubato_lab.grid import Cell, Grid, parse_grid_key, split_list
+from rubato_lab.grid import Cell, Contender, Grid, parse_keys, split_list
 
 
 class GridOfRuns(unittest.TestCase):
     def test_every_combination_seeds_last(self):
-        grid = Grid(("bsp", "asp"), ("none", "persistent:4x"), 2, 1, (("optimizer.rate", ("0.1", "0.2")),))
+        grid = Grid(("bsp", "asp"), ("none", "persistent:4x"), 2, 1, (("optimizer.rate", ("0.1", "0.2")),),
+                    (("optimizer.name", ("sgd", "adam")),), 3)
         cells = grid.cells()
         self.assertEqual(len(cells), 16)
         self.assertEqual(len(set(cells)), 16)
         self.assertEqual([cell.seed for cell in cells], [1] * 8 + [2] * 8)
+        self.assertEqual([contender.name for contender in grid.contenders()], ["bsp, sgd", "bsp, adam", "asp, sgd", "asp, adam"])
+        tuning = grid.tuning_cells()
+        self.assertEqual(len(set(tuning)), 3 * 2 * 2 * 4)
+        self.assertFalse({cell.seed for cell in tuning} & {cell.seed for cell in cells}, "seeds of their own")
+        self.assertEqual(Grid(("bsp",), ("none",), 2).tuning_cells(), [])
+
+    def test_each_contender_at_its_point(self):
+        grid = Grid(("bsp", "asp"), ("none",), 1, 1, (("optimizer.rate", ("0.1", "0.2")),))
+        cells = grid.cells(lambda contender, _: (("optimizer.rate", "0.2" if contender.mode == "asp" else "0.1"),))
+        self.assertEqual([cell.settings["optimizer.rate"] for cell in cells], ["0.1", "0.2"])
 
     def test_what_a_cell_sets(self):
-        cell = Cell("ssp:4", "lognormal:0.5", 3, (("optimizer.rate", "0.1"),))
-        self.assertEqual(cell.settings, {"consistency.mode": "ssp:4", "optimizer.rate": "0.1",
+        contender = Contender("ssp:4", (("data.shards", "leased"),))
+        cell = Cell(contender, "lognormal:0.5", 3, (("optimizer.rate", "0.1"),))
+        self.assertEqual(cell.settings, {"consistency.mode": "ssp:4", "data.shards": "leased", "optimizer.rate": "0.1",
                                          "worker.stragglers": "lognormal:0.5", "train.seed": "3"})
-        self.assertNotIn("worker.stragglers", Cell("bsp", "none", 1).settings)
-        self.assertEqual(cell.file_name, "ssp-4_lognormal-0.5_0.1_seed3")
+        self.assertNotIn("worker.stragglers", Cell(Contender("bsp"), "none", 1).settings)
+        self.assertEqual(cell.file_name, "ssp-4_lognormal-0.5_leased_0.1_seed3")
+        self.assertEqual(cell.words, "ssp:4, shards=leased, lognormal:0.5, optimizer.rate=0.1, seed 3")
 
     def test_bad_lists_are_refused(self):
         for text in ("bsp,,asp", "", "bsp,bsp"):
@@ -32,7 +45,7 @@ class GridOfRuns(unittest.TestCase):
                 split_list(text, "--modes")
         for text in ("optimizer.rate", "=1,2", "train.seed=1,2", "consistency.mode=bsp"):
             with self.assertRaises(Failure):
-                parse_grid_key(text)
+                parse_keys("--grid", [text])
 
 
 class Campaigns(LabCase):
@@ -107,12 +120,21 @@ class Campaigns(LabCase):
 
     def test_one_best_point_of_the_grid_for_each_mode(self):
         done = self.compare("--modes", "bsp,asp", "--grid", "optimizer.rate=0.02,0.1,0.3")
-        self.assertEqual(len(self.made()), 6)
+        self.assertIn("first 6 runs to find the best of the grid", done.stdout)
+        self.assertEqual(len(self.made()), 8)
         rows = [line.split() for line in done.stdout.splitlines() if line.startswith("none")]
         self.assertEqual([row[2] for row in rows], ["0.1", "0.1"])
         self.assertNotIn("edge of the grid", done.stdout)
         done = self.compare("--modes", "bsp,asp", "--grid", "optimizer.rate=0.1,0.3,0.2")
-        self.assertIn("optimizer.rate: the best value for bsp, asp is at the edge of the grid", done.stdout)
+        self.assertIn("optimizer.rate: the best value for bsp; asp is at the edge of the grid", done.stdout)
+
+    def test_varied_keys_are_compared(self):
+        done = self.compare("--modes", "bsp,asp", "--vary", "optimizer.name=sgd,adam", "--grid", "optimizer.rate=0.05,0.1,0.3",
+                            "--seeds", 2, "--tuning-seeds", 2)
+        self.assertEqual(len(self.made()), 4 * 3 * 2 + 4 * 2)
+        rows = [line for line in done.stdout.splitlines() if line.startswith("none")]
+        self.assertEqual([row[5:].strip().partition("  ")[0] for row in rows], ["bsp, sgd", "bsp, adam", "asp, sgd", "asp, adam"])
+        self.compare("--modes", "bsp", "--vary", "optimizer.rate=1,2", "--grid", "optimizer.rate=1,2", code=2)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from rubato_lab import ages, comparison_table
 from rubato_lab.campaign import Outcome
 from rubato_lab.comparison import Comparison
 from rubato_lab.files import write_whole
-from rubato_lab.grid import Cell
+from rubato_lab.grid import Cell, Contender
 from rubato_lab.run_figures import RunFigures
 from rubato_lab.target import Target, default_target
 from rubato_lab.verdict_words import paragraph
@@ -68,7 +68,7 @@ class Comparisons(LabCase):
             run_dir = self.folder / f"run{index}"
             if not isinstance(lines, str):
                 write_whole(run_dir / "metrics.jsonl", made_metrics.as_text(lines))
-            found.append(Outcome(Cell(mode, stragglers, seed), run_dir, lines if isinstance(lines, str) else ""))
+            found.append(Outcome(Cell(Contender(mode), stragglers, seed), run_dir, lines if isinstance(lines, str) else ""))
         return found
 
     def comparison(self, *runs, target=0.7):
@@ -78,7 +78,7 @@ class Comparisons(LabCase):
         made = made_metrics.run_lines
         found = self.comparison(*[("bsp", "persistent:4x", seed, made("bsp", 4, seed, 4.0)) for seed in (0, 1)],
                                 *[("asp", "persistent:4x", seed, made("asp", 4, seed, 4.0)) for seed in (0, 1)])
-        bsp, asp = found.best("persistent:4x")
+        bsp, asp = found.under("persistent:4x")
         self.assertAlmostEqual(found.final(bsp), 0.8495)
         self.assertEqual(found.final_spread(bsp), (0.85 - 0.001, 0.85))
         self.assertAlmostEqual(found.speed_up(bsp), 1.0)
@@ -95,7 +95,7 @@ class Comparisons(LabCase):
         made = made_metrics.run_lines
         found = self.comparison(("bsp", "none", 0, made("bsp", seed=0)), ("asp", "none", 0, made("asp", seed=0)),
                                 ("bsp", "none", 1, made("bsp")), ("asp", "none", 1, made("asp", accuracies=(0.1,) * 3)))
-        self.assertIsNone(found.speed_up(found.best("none")[1]))
+        self.assertIsNone(found.speed_up(found.under("none")[1]))
         row = comparison_table.rows(found)[1][1]
         self.assertIn("(1 of 2)", row[2])
 

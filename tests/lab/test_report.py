@@ -13,7 +13,8 @@ from html.parser import HTMLParser
 import browser
 from lab_case import HERE, SKIPPED, LabCase
 
-GRID = ("--grid", "optimizer.rate=0.1,0.2", "--modes", "bsp,ssp:1,asp", "--stragglers", "none,persistent:4x", "--seeds", 2, "--workers", 4)
+GRID = ("--grid", "optimizer.rate=0.1,0.2", "--modes", "bsp,ssp:1,asp", "--stragglers", "none,persistent:4x",
+        "--seeds", 2, "--workers", 4)
 NEEDS_BROWSER = unittest.skipUnless(browser.find(), "there is no chromium: run scripts/setup.sh --test")
 
 
@@ -78,6 +79,15 @@ class Report(LabCase):
                                stragglers=stragglers)
             self.assert_curves(f"{prefix}-loss-updates", "train_loss", updates, "progress", stragglers=stragglers)
 
+    def test_the_grid_shows_the_metrics(self):
+        figure = self.data["data-none-grid-0"]
+        for entry in figure["series"]:
+            self.assertEqual([point[0] for point in entry["points"]], [0.1, 0.2])
+            for rate, drawn, least, most in entry["points"]:
+                name = f"{entry['name'].replace(':', '-')}_none_{rate}_seed1001"
+                final = json.loads(next(self.out.glob(f"runs/{name}-*/metrics.jsonl")).read_text().splitlines()[-1])
+                self.assertEqual([drawn, least, most], [final["test_accuracy"]] * 3)
+
     def test_ages_show_the_metrics(self):
         for entry in self.data["data-none-ages"]["histograms"]:
             counts = {}
@@ -116,14 +126,14 @@ class Report(LabCase):
     def test_words_table_and_jobs_are_there(self):
         self.assertIn("With persistent:4x, asp (0.1) was the first to reach", self.page)
         self.assertIn("Without stragglers, ", self.page)
-        self.assertEqual(self.page.count("<details>"), 12)
+        self.assertEqual(self.page.count("<details>"), 6)
         self.assertIn('mode = &quot;ssp:1&quot;', self.page)
         self.assertEqual(len(re.findall(r"<tr", self.page.partition('id="table"')[2].partition("</table>")[0])), 7)
 
     def test_every_figure_is_an_svg_file_too(self):
         figures = sorted(key.removeprefix("data-") for key in self.data)
         self.assertEqual(sorted(path.stem for path in (self.out / "figures").glob("*.svg")), figures)
-        self.assertEqual(len(figures), 14)
+        self.assertEqual(len(figures), 16)
         for path in (self.out / "figures").glob("*.svg"):
             self.assertTrue(ElementTree.fromstring(path.read_text()).tag.endswith("svg"))
 
@@ -148,8 +158,9 @@ class Report(LabCase):
                 self.assertEqual(seen["tabs"], [{"name": "no stragglers", "shown": ["section-0"]},
                                                 {"name": "persistent:4x", "shown": ["section-1"]}])
                 readouts = seen["readouts"]
-                self.assertEqual(len(readouts), 14)
+                self.assertEqual(len(readouts), 16)
                 self.assertRegex(readouts["none-accuracy-time"], r"seconds of training: .*bsp \(0\.1\)\d")
+                self.assertRegex(readouts["none-grid-0"], r"optimizer.rate: 0\.1.*bsp\d")
                 self.assertRegex(readouts["persistent-4x-timeline"], r"worker-\d waited [\d,]+ ms for worker-0")
                 self.assertRegex(readouts["persistent-4x-waits"], r"waited [\d.]+ s for worker-")
                 self.assertRegex(readouts["none-ages"], r"% of pushes")

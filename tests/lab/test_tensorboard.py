@@ -64,7 +64,7 @@ class Files(LabCase):
         self.assertIn("test/accuracy", run["metrics"])
         self.assertEqual(run["status"], 1)
         self.assertEqual(run["group"], runs["asp_none_0.1_seed1"]["group"], "seeds are one group")
-        self.assertNotEqual(run["group"], runs["asp_none_0.2_seed1"]["group"])
+        self.assertNotEqual(run["group"], runs["asp_none_0.2_seed1001"]["group"])
 
 
 def install(folder: Path) -> Path | None:

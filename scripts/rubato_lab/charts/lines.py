@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from . import style
 from .figure import Figure
-from .scale import Scale, padded, short, steps
+from .scale import LogScale, Scale, padded, short, steps
 from .svg import path, tag, words
 
 WIDTH, LEFT, RIGHT, BOTTOM = 540, 58, 14, 42
@@ -23,8 +23,11 @@ class Series:
 
 @dataclass(frozen=True)
 class Axis:
+    """With `values`, the axis is logarithmic and has these marks."""
+
     label: str
     is_percent: bool = False
+    values: tuple[float, ...] = ()
 
     def words(self, value: float) -> str:
         return f"{100 * value:.4g}%" if self.is_percent else short(value)
@@ -34,8 +37,7 @@ def line_chart(id_: str, title: str, x_axis: Axis, y_axis: Axis, series: list[Se
                target: float | None = None) -> Figure:
     legend, top = _legend(series)
     bottom = top + PLOT_HEIGHT
-    x_high = max((point[0] for entry in series for point in entry.points), default=1.0) or 1.0
-    x = Scale(0.0, x_high * 1.02, LEFT, WIDTH - RIGHT)
+    x = _x_scale(x_axis, series)
     y = Scale(*padded(*y_range), bottom, top)
     clip = f"clip-{id_}"
     parts = [_grid(x, y, x_axis, y_axis, top, bottom),
@@ -44,10 +46,18 @@ def line_chart(id_: str, title: str, x_axis: Axis, y_axis: Axis, series: list[Se
     curves += [_curve(entry, x, y) for entry in series]
     parts.append(tag("g", *curves, clip_path=f"url(#{clip})"))
     data = {"kind": "lines", "title": title, "x": x_axis.label, "y": y_axis.label, "percent": y_axis.is_percent,
-            "target": target, "plot": {"x": x.data, "y": y.data},
+            "target": target, "logarithmic": bool(x_axis.values), "plot": {"x": x.data, "y": y.data},
             "series": [{"name": entry.name, "colour": entry.colour % style.COLOURS, "points": entry.points}
                        for entry in series]}
     return Figure(id_, title, legend + "".join(parts), WIDTH, bottom + BOTTOM, data)
+
+
+def _x_scale(axis: Axis, series: list[Series]) -> Scale:
+    if axis.values:
+        room = (max(axis.values) / min(axis.values)) ** 0.06
+        return LogScale(min(axis.values) / room, max(axis.values) * room, LEFT, WIDTH - RIGHT)
+    high = max((point[0] for entry in series for point in entry.points), default=1.0) or 1.0
+    return Scale(0.0, high * 1.02, LEFT, WIDTH - RIGHT)
 
 
 def _legend(series: list[Series]) -> tuple[str, float]:
@@ -70,7 +80,7 @@ def _grid(x: Scale, y: Scale, x_axis: Axis, y_axis: Axis, top: float, bottom: fl
     for value in steps(y.low, y.high):
         parts.append(tag("path", d=path([(LEFT, y(value)), (WIDTH - RIGHT, y(value))]), class_="rule"))
         parts.append(words(y_axis.words(value), LEFT - 7, y(value) + 4, text_anchor="end", class_="soft"))
-    for value in steps(x.low, x.high, 6):
+    for value in x_axis.values or steps(x.low, x.high, 6):
         parts.append(tag("path", d=path([(x(value), bottom), (x(value), bottom + 4)]), class_="axis"))
         parts.append(words(x_axis.words(value), x(value), bottom + 18, text_anchor="middle", class_="soft"))
     parts.append(tag("path", d=path([(LEFT, top), (LEFT, bottom), (WIDTH - RIGHT, bottom)]), class_="axis"))

@@ -22,6 +22,19 @@ class Scale:
         return [self.low, self.high, self.start, self.end]
 
 
+@dataclass(frozen=True)
+class LogScale(Scale):
+    """low and high are above 0. `data` speaks of decimal logarithms."""
+
+    def __call__(self, value: float) -> float:
+        low, high, start, end = self.data
+        return start + (math.log10(value) - low) / (high - low) * (end - start)
+
+    @property
+    def data(self) -> list[float]:
+        return [math.log10(self.low), math.log10(self.high), self.start, self.end]
+
+
 def steps(low: float, high: float, wanted: int = 5) -> list[float]:
     """Round numbers from low to high, about as many as wanted: multiples of 1, 2 or 5 times a power of ten."""
     if not high > low:

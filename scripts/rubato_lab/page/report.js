@@ -45,7 +45,8 @@
     const [low, high, start, end] = data.plot.x;
     const at = place_.matrixTransform(svg.getScreenCTM().inverse()).x;
     if (at < start || at > end) return hide();
-    const x = low + ((at - start) / (end - start)) * (high - low);
+    const linear = low + ((at - start) / (end - start)) * (high - low);
+    const x = data.logarithmic ? 10 ** linear : linear;
     const table = element("table");
     for (const series of data.series) {
       if (!series.points.length) continue;
