@@ -11,8 +11,8 @@ from .comparison import Comparison
 from .grid import Contender
 from .group import Group
 from .run_figures import Point, RunFigures, Wait
-from .statistics import mean, spread
-from .tuning import Tuning
+from .statistics import mean
+from .sweeps import tuning_figures, varied_figures
 
 TIME, UPDATES = Axis("seconds of training"), Axis("updates of the weights")
 TIMELINE_CLOCKS_SLOWEST, TIMELINE_CLOCKS_QUICKEST = 12, 60
@@ -29,8 +29,7 @@ def figures(comparison: Comparison, stragglers: str) -> list[Figure]:
         found += _pair(comparison, groups, f"{prefix}-test-loss", "Test loss", Axis("test loss"), lambda run: run.test_loss)
     found += _pair(comparison, groups, f"{prefix}-loss", "Training loss", Axis("training loss"),
                    lambda run: run.train_loss, with_target=False)
-    found += [_tuning(comparison, stragglers, key, f"{prefix}-grid-{index}")
-              for index, key in enumerate(comparison.tuning.keys) if _is_wide(comparison.tuning, key)]
+    found += varied_figures(comparison, stragglers, prefix) + tuning_figures(comparison, stragglers, prefix)
     colours = _colours(comparison)
     found.append(age_chart(f"{prefix}-ages", "Ages of pushes",
                            [Histogram(group.name, colours[group.contender], group.ages) for group in groups]))
@@ -57,34 +56,6 @@ def _series(comparison: Comparison, groups: list[Group], curve, x_of) -> list[Se
     colours = _colours(comparison)
     return [Series(group.name, colours[group.contender], _over_seeds([curve(run) for run in group.runs], x_of))
             for group in groups]
-
-
-def _is_wide(tuning: Tuning, key: str) -> bool:
-    """Two numbers or more, each above 0: something to draw."""
-    try:
-        values = {float(dict(group.point)[key]) for group in tuning.groups}
-    except ValueError:
-        return False
-    return len(values) > 1 and min(values) > 0
-
-
-def _tuning(comparison: Comparison, stragglers: str, key: str, id_: str) -> Figure:
-    """For each value of a key, the final figure of the best point that has it. Points where a seed failed or diverged
-    are left out."""
-    tuning, series = comparison.tuning, []
-    for contender, colour in _colours(comparison).items():
-        points = {}
-        for group in sorted(tuning.of(contender, stragglers), key=lambda group: group.rank(tuning.is_accuracy)):
-            if group.rank(tuning.is_accuracy) > float("-inf"):
-                finals = group.finals(tuning.is_accuracy)
-                points[float(dict(group.point)[key])] = (mean(finals), *spread(finals))
-        series.append(Series(contender.name, colour, [(x, *points[x]) for x in sorted(points)]))
-    what = "accuracy" if tuning.is_accuracy else "loss"
-    tried = tuple(sorted({float(dict(group.point)[key]) for group in tuning.groups}))
-    values = [value for entry in series for point in entry.points for value in point[2:]]
-    y_range = (min(values), max(values)) if values else (0.0, 1.0)
-    return line_chart(id_, f"Final test {what} at each {key} tried", Axis(key, values=tried),
-                      Axis(f"final test {what}", is_percent=tuning.is_accuracy), series, y_range)
 
 
 def _colours(comparison: Comparison) -> dict[Contender, int]:

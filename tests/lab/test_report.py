@@ -166,6 +166,23 @@ class Report(LabCase):
                 self.assertRegex(readouts["none-ages"], r"% of pushes")
 
 
+class Varied(LabCase):
+    def test_figures_against_a_varied_key(self):
+        self.compare("--modes", "bsp,asp", "--vary", "cluster.workers=2,4", "--vary", "optimizer.name=sgd,adam", "--seeds", 2)
+        data = Scripts((self.out / "report.html").read_text()).found
+        figure = data["data-none-varied-0"]
+        self.assertTrue(figure["logarithmic"])
+        self.assertEqual([entry["name"] for entry in figure["series"]], ["bsp, sgd", "bsp, adam", "asp, sgd", "asp, adam"])
+        finals = [json.loads(next(self.out.glob(f"runs/asp_none_4_sgd_seed{seed}-*/metrics.jsonl")).read_text().splitlines()[-1])
+                  for seed in (1, 2)]
+        accuracies = [final["test_accuracy"] for final in finals]
+        workers, drawn, least, most = figure["series"][2]["points"][1]
+        self.assertEqual((workers, least, most), (4, min(accuracies), max(accuracies)))
+        self.assertAlmostEqual(drawn, sum(accuracies) / 2)
+        self.assertEqual([point[0] for point in data["data-none-varied-0-updates"]["series"][0]["points"]], [2, 4])
+        self.assertNotIn("data-none-varied-1", data, "names make no axis")
+
+
 if __name__ == "__main__":
     if not browser.find() and len(sys.argv) == 1:
         program = unittest.main(exit=False)
