@@ -75,7 +75,7 @@ def _row(comparison: Comparison, group: Group) -> list[str]:
     histogram = group.ages
     spread = comparison.final_spread(group)
     figure = (lambda value: text.percent(value, 2)) if comparison.is_accuracy else (lambda value: text.fixed(value, 4))
-    final = figure(comparison.final(group)) if spread else "diverged"
+    final = figure(comparison.final(group)) if spread else "diverged" if group.diverged else text.MISSING
     if spread and group.diverged:
         final += f" ({group.diverged} diverged)"
     return start + [

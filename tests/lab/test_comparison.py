@@ -120,6 +120,7 @@ class Comparisons(LabCase):
         found = self.comparison(("asp", "none", 1, lines), target=None)
         self.assertIsNone(found.target)
         self.assertIn("no run was evaluated", " ".join(comparison_table.lines(found)))
+        self.assertEqual(comparison_table.rows(found)[1][0][4], "-", "no figure is no divergence")
         self.assertIn("none can be timed", paragraph(found, "none"))
 
 
