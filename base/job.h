@@ -39,7 +39,7 @@ struct DataConfig {
   std::int64_t classes = 10;
   double mean = 0.0, stddev = 1.0;  // inputs become (value / 255 - mean) / stddev
   std::int64_t samples = 1024;      // synthetic: number of training samples
-  std::string shards = "static";    // on-arrival modes: static
+  std::string shards = "static";    // static | leased: how workers share an epoch; bsp and backup have no leases
   friend bool operator==(const DataConfig&, const DataConfig&) = default;
 };
 
@@ -165,6 +165,11 @@ using Overrides = std::vector<Override>;
 
 [[nodiscard]] std::string write_job(const Job& job);
 [[nodiscard]] std::string job_hash(const Job& job);
+
+// Workers take leases of an epoch's samples, instead of equal shares (docs/protocol.md, rules 11 and 12).
+[[nodiscard]] inline bool is_leased(const Job& job) { return job.data.shards == "leased"; }
+// The largest lease, in batches.
+inline constexpr std::int64_t kLeaseBatchesMax = 4;
 
 // All keys with type, range, default and meaning, by table: for --help.
 [[nodiscard]] std::string describe_job_keys();

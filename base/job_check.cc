@@ -84,7 +84,18 @@ class Checker {
                    "= \"{}\" asks for more updates than pushes: its number must be at most cluster.workers = {}",
                    job_.consistency.mode, job_.cluster.workers);
     }
+    if (is_leased(job_)) RUBATO_TRY(check_leases(mode));
     return mode.kind == Mode::Kind::kBsp ? check_leaves() : Status();
+  }
+
+  // A lease is taken by whoever is ready for it.
+  Status check_leases(const Mode& mode) const {
+    if (mode.kind != Mode::Kind::kBsp && mode.kind != Mode::Kind::kBackup) return {};
+    return wrong(
+        "data.shards",
+        "= \"leased\" does not go with consistency.mode = \"{}\", which says beforehand who computes what: use "
+        "\"static\", or asp, ssp, dssp or softsync",
+        job_.consistency.mode);
   }
 
   Status check_leaves() const {

@@ -71,7 +71,8 @@ void add_data(std::vector<JobKey>& keys, DataConfig& d) {
                {"data.mean", &d.mean, finite(), "inputs become (value / 255 - mean) / stddev"},
                {"data.stddev", &d.stddev, above(0), "see data.mean"},
                {"data.samples", &d.samples, between(1, 1 << 30), "synthetic: number of training samples"},
-               {"data.shards", &d.shards, one_of({"static"}), "on-arrival modes: how workers share an epoch"}});
+               {"data.shards", &d.shards, one_of({"static", "leased"}),
+                "how workers share an epoch: equally, or by leases, of which a faster one takes more"}});
 }
 
 void add_optimizer(std::vector<JobKey>& keys, OptimizerConfig& o) {
@@ -157,7 +158,8 @@ void add_rest(std::vector<JobKey>& keys, Job& job) {
   keys.insert(
       keys.end(),
       {{"train.epochs", &t.epochs, between(0, 1'000'000), "passes over the data"},
-       {"train.steps", &t.steps, between(0, 1e12), "clocks of each worker; 0 leaves it to epochs"},
+       {"train.steps", &t.steps, between(0, 1e12),
+        "clocks of each worker, with leases on average; 0 leaves it to epochs"},
        {"train.batch", &t.batch, between(1, 1 << 24), "samples of an update in bsp, of a push in other modes"},
        {"train.micro_batches", &t.micro_batches, between(1, 4096), "bsp: leaves that a batch is cut into"},
        {"train.seed", &t.seed, at_least(0), "of weights, order and dropout"},

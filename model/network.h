@@ -36,7 +36,7 @@ class PlanCache {
   }
 
  private:
-  static constexpr std::size_t kPlansMax = 4;
+  static constexpr std::size_t kPlansMax = 16;    // sizes of leases, if there are any
   std::vector<std::unique_ptr<StepPlan>> plans_;  // most recently used first
 };
 

@@ -42,6 +42,7 @@ Status Recorder::record(TimeNs now, const TraceEvent& event) {
     case TraceKind::kCommit:
     case TraceKind::kContributor:
     case TraceKind::kDrop:
+    case TraceKind::kEpoch:
       return {};
   }
   return {};

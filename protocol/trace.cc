@@ -20,7 +20,8 @@ std::string trace_line(TimeNs now, NodeId node, const TraceEvent& e) {
       add(R"("tick","worker":{},"clock":{})", e.worker, e.clock);
       break;
     case TraceKind::kGrant:
-      add(R"("grant","worker":{},"clock":{},"bound":{},"min":{})", e.worker, e.clock, e.bound, e.min);
+      add(R"("grant","worker":{},"clock":{},"bound":{},"min":{},"epoch":{},"first":{},"count":{})", e.worker, e.clock,
+          e.bound, e.min, e.batch.epoch, e.batch.first, e.batch.count);
       break;
     case TraceKind::kUse:
       add(R"("use","worker":{},"clock":{},"bound":{},"slice":{},"version":{},"floor":{})", e.worker, e.clock, e.bound,
@@ -65,6 +66,9 @@ std::string trace_line(TimeNs now, NodeId node, const TraceEvent& e) {
       break;
     case TraceKind::kDrop:
       add(R"("drop","worker":{},"clock":{},"slice":{})", e.worker, e.clock, e.slice);
+      break;
+    case TraceKind::kEpoch:
+      add(R"("epoch","number":{},"samples":{})", e.number, e.samples);
       break;
   }
   return line + "}";

@@ -7,7 +7,8 @@
 //   scheduler  active    worker clock            from now on counted, starting at clock
 //   scheduler  inactive  worker clock            finished or dead, at that clock
 //   scheduler  tick      worker clock            step `clock` settled
-//   scheduler  grant     worker clock bound min  bound -1: none
+//   scheduler  grant     worker clock bound min epoch first count   bound -1: none
+//   scheduler  epoch     number samples          with leases: all samples of epoch `number` are settled
 //   scheduler  commit    number floor            an update, of the contributors that follow
 //   scheduler  contributor  number worker clock
 //   worker     placed    slices placement        it knows the slices, which have this hash
@@ -50,7 +51,8 @@ enum class TraceKind : std::uint8_t {
   kCommit,
   kContributor,
   kContribution,
-  kDrop
+  kDrop,
+  kEpoch
 };
 
 struct TraceEvent {
@@ -67,7 +69,7 @@ struct TraceEvent {
   BatchRange batch{};
   std::uint32_t leaves = 0, rule_epoch = 0;
   double rate = 0.0;
-  std::uint64_t number = 0;  // of a commit
+  std::uint64_t number = 0;  // of a commit, an epoch
 };
 
 // One JSON object, without line end: {"t":..., "node":"server-0", "event":"settle", ...}.

@@ -44,6 +44,7 @@ void SchedulerCore::commit(TimeNs now, Outbox& out) {
     protocol::Tick tick = step.tick;
     tick.ages = ages_of(tick, message);
     settle_step(now, members_.at(worker_node(step.worker)).work, tick, step.epoch, rate);
+    if (leases_) leases_->settle(step.worker, tick.clock);
     has_samples = has_samples || tick.samples > 0;
   }
   if (has_samples) ++updates_;

@@ -29,6 +29,8 @@
 #include "scheduler/commits.h"
 #include "scheduler/data_plan.h"
 #include "scheduler/learning_rate.h"
+#include "scheduler/lease_sizes.h"
+#include "scheduler/leases.h"
 #include "scheduler/members.h"
 #include "scheduler/policy.h"
 #include "scheduler/snapshots.h"
@@ -73,6 +75,12 @@ class SchedulerCore final : public protocol::Core {
     std::map<std::uint32_t, protocol::Sealed> sealed;  // by shard
   };
 
+  struct EpochAccount {
+    EpochPlan plan;  // of leased ones no clocks are known
+    Account account;
+    Clock announced = 0;  // of its evaluations, those that are, or that will not be
+  };
+
   // scheduler_joining.cc: from the first registration to the first grant
   void on_register(TimeNs now, const protocol::Envelope& from, const protocol::Register& message,
                    protocol::Outbox& out);
@@ -93,11 +101,19 @@ class SchedulerCore final : public protocol::Core {
   void grant_all(TimeNs now, protocol::Outbox& out, std::optional<std::uint32_t> awaited = {});
   void grant(TimeNs now, Member& worker, protocol::Outbox& out);
   [[nodiscard]] std::optional<protocol::StepGrant> make_grant(TimeNs now, const Member& worker, protocol::Outbox& out);
+  [[nodiscard]] bool reach_epoch_of(Clock clock, TimeNs now, protocol::Outbox& out);
   void announce_snapshots(TimeNs now, protocol::Outbox& out);
   void announce_snapshot(TimeNs now, const EpochPlan& plan, Clock clock, protocol::Outbox& out);
   void close_epochs(TimeNs now, protocol::Outbox& out);
+  void close_first_epoch(TimeNs now);
   void send_grants(const Member& worker, protocol::Outbox& out) const;
   [[nodiscard]] std::vector<std::uint32_t> active_ranks() const;
+
+  // scheduler_leasing.cc: epochs that are dealt out lease by lease
+  [[nodiscard]] std::optional<protocol::BatchRange> take_lease(const Member& worker);
+  void note_pace(std::uint32_t rank, const protocol::Tick& tick);
+  void close_leased_epochs(TimeNs now, protocol::Outbox& out);
+  void announce_leased_snapshots(TimeNs now, EpochAccount& entry, protocol::Outbox& out);
 
   // scheduler_committing.cc: updates from the steps that the scheduler names
   void commit_if_complete(TimeNs now, protocol::Outbox& out);
@@ -114,6 +130,7 @@ class SchedulerCore final : public protocol::Core {
   void evaluate_next(TimeNs now, protocol::Outbox& out);
   void release_snapshots(protocol::Outbox& out);
   void finish_if_settled(TimeNs now, protocol::Outbox& out);
+  void announce_final_snapshot(TimeNs now, protocol::Outbox& out);
   void enter_phase(Phase phase, TimeNs now);
   void end_job(TimeNs now, int code, const std::string& text, protocol::Outbox& out);
 
@@ -145,11 +162,6 @@ class SchedulerCore final : public protocol::Core {
   [[nodiscard]] nlohmann::ordered_json waiting_for(TimeNs now, const Member& member) const;
 
   // scheduler_metrics.cc: lines of metrics.jsonl
-  struct EpochAccount {
-    EpochPlan plan;
-    Account account;
-    Clock announced = 0;  // of its evaluations, those that are, or that will not be
-  };
   [[nodiscard]] nlohmann::ordered_json metric(TimeNs now, const std::string& event) const;
   [[nodiscard]] std::uint64_t samples_settled() const;
   [[nodiscard]] std::uint64_t samples_total() const;
@@ -189,6 +201,8 @@ class SchedulerCore final : public protocol::Core {
 
   ClockTable clocks_;
   std::optional<DataPlan> data_;
+  std::optional<Leases> leases_;  // where there are any: instead of what data_ plans
+  std::optional<LeaseSizes> lease_sizes_;
   std::optional<LearningRate> rate_;
   std::optional<Snapshots> snapshots_;
   std::optional<Commits> commits_;  // in modes whose updates are committed

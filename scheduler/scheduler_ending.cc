@@ -86,25 +86,30 @@ void SchedulerCore::abort(TimeNs now, Cause cause, const std::string& why, Outbo
 void SchedulerCore::finish_if_settled(TimeNs now, Outbox& out) {
   if (phase_ != Phase::kTraining && phase_ != Phase::kDraining) return;
   if (!dead_.empty()) return;  // what became of their last steps is not known yet
+  if (phase_ == Phase::kTraining && leases_ && !leases_->dealt_out()) return;
   for (const auto& [rank, clock] : clocks_.clocks()) {
     const Member& worker = members_.at(worker_node(rank));
-    if (!worker.work.granted.empty() || (phase_ == Phase::kTraining && worker.state != MemberState::kDone)) return;
+    const bool more = phase_ == Phase::kTraining && !leases_ && worker.state != MemberState::kDone;
+    if (more || !worker.work.granted.empty()) return;
   }
   commit_rest(now, out);
-  if (phase_ == Phase::kDraining) {
-    // A job that ends early reads the state as it is: what is due later will never come.
-    if (snapshots_->cancel_after(clocks_.min()) || snapshots_->entries().empty() ||
-        !snapshots_->entries().back().final) {
-      const std::uint64_t epoch = epochs_.empty() ? epochs_closed_ : epochs_.begin()->first;
-      const SnapshotEntry& entry = snapshots_->announce(clocks_.min(), epoch, true, now);
-      snapshots_->reach(clocks_.min(), {now, updates_applied(), samples_settled()});
-      release_snapshots(out);
-      to_servers(protocol::Snapshot{entry.id, entry.clock}, out);
-    }
-    exit_code_ = static_cast<int>(Cause::kInterrupted);
-  }
+  if (phase_ == Phase::kDraining || leases_) announce_final_snapshot(now, out);
+  if (phase_ == Phase::kDraining) exit_code_ = static_cast<int>(Cause::kInterrupted);
   enter_phase(Phase::kFinishing, now);
   evaluate_next(now, out);
+}
+
+// Of a job that ends at a clock that was not known before: it reads the state as it is, and what is due later will
+// never come.
+void SchedulerCore::announce_final_snapshot(TimeNs now, Outbox& out) {
+  if (snapshots_->cancel_after(clocks_.min()) || snapshots_->entries().empty() || !snapshots_->entries().back().final) {
+    const std::uint64_t closed = std::max<std::uint64_t>(epochs_closed_, 1) - 1;
+    const std::uint64_t epoch = epochs_.empty() ? closed : epochs_.begin()->first;
+    const SnapshotEntry& entry = snapshots_->announce(clocks_.min(), epoch, true, now);
+    snapshots_->reach(clocks_.min(), {now, updates_applied(), samples_settled()});
+    release_snapshots(out);
+    to_servers(protocol::Snapshot{entry.id, entry.clock}, out);
+  }
 }
 
 void SchedulerCore::enter_phase(Phase phase, TimeNs now) {

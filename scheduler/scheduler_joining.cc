@@ -103,6 +103,10 @@ void SchedulerCore::on_register(TimeNs now, const protocol::Envelope& from, cons
     manifest_hash_ = protocol::manifest_hash(manifest_);
     data_fingerprint_ = message.data_fingerprint;
     data_.emplace(job_.train, mode_.apply(), message.train_samples);
+    if (is_leased(job_)) {
+      leases_.emplace(job_.train, job_.cluster.workers, message.train_samples);
+      lease_sizes_.emplace(job_.train.batch);
+    }
   }
   say(now, Level::kDebug, fmt::format("{} joined: process {} on {}", from.from.name(), message.pid, message.host), out);
   if (evaluator_returns) welcome(member, out);
@@ -139,6 +143,7 @@ void SchedulerCore::advance_start(TimeNs now, Outbox& out) {
       clocks_.add(worker.node.rank, 0);
       policy_->joined(worker.node.rank, 0);
       if (commits_) commits_->joined(worker.node.rank, 0);
+      if (leases_) lease_sizes_->joined(worker.node.rank);
     });
     rate_.emplace(job_.optimizer, data_->epoch_samples(), samples_total(),
                   static_cast<std::uint64_t>(job_.train.batch));

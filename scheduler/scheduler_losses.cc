@@ -73,9 +73,11 @@ void SchedulerCore::worker_gone(TimeNs now, Member& worker, MemberState state, c
   if (commits_) {  // what of it was accepted and is in no commit, too
     samples_dropped_ += data_->samples_from(rank, commits_->done(rank));
     commits_->gone(rank);
+    if (leases_) leases_->give_back_all(rank);
   }
   clocks_.remove(rank);
   policy_->gone(rank);
+  if (leases_) lease_sizes_->gone(rank);
   blocked_.erase({worker.work.next_grant, rank});
   to_servers(dead.seal, out);
   dead_[rank] = std::move(dead);
@@ -133,12 +135,16 @@ void SchedulerCore::on_sealed(TimeNs now, std::uint32_t shard, const protocol::S
   if (found->second.sealed.size() < routing_.shards()) return;
   if (mode_.apply() == Mode::Apply::kOnArrival) account_for(now, message.rank, found->second);
   dead_.erase(found);
+  if (leases_) {  // some may have come back
+    close_epochs(now, out);
+    grant_all(now, out);
+  }
   finish_if_settled(now, out);
 }
 
-// What became of the steps that a dead worker had in hand: consumed where every slice settled its push,
-// dropped where none did, torn else. A worker pushes nothing of a step before the step before it is settled
-// everywhere, so whatever is settled of a later one proves the earlier.
+// What became of the steps that a dead worker had in hand: consumed where every slice settled its push, torn where
+// some did; where none did dropped, or, with leases, to be taken by another. A worker pushes nothing of a step before
+// the step before it is settled everywhere, so whatever is settled of a later one proves the earlier.
 void SchedulerCore::account_for(TimeNs now, std::uint32_t rank, const DeadWorker& dead) {
   for (const auto& [clock, step] : dead.open) {
     if (step.batch.count == 0) continue;
@@ -150,18 +156,24 @@ void SchedulerCore::account_for(TimeNs now, std::uint32_t rank, const DeadWorker
       proven |= sealed.highest > clock;
     }
     if (proven) settled = slices;
+    const bool again = leases_ && settled == 0;
     if (settled == slices) {
       total_.samples += step.batch.count;
       ++total_.steps;
-    } else {
+    } else if (!again) {
       samples_dropped_ += step.batch.count;
       if (settled > 0) ++torn_steps_;
     }
+    if (again)
+      leases_->give_back(rank, clock);
+    else if (leases_)
+      leases_->settle(rank, clock);
     auto line = metric(now, "worker_sealed");
     line["worker"] = worker_node(rank).name();
     line["clock"] = clock;
     line["slices_settled"] = settled;
     line["slices"] = slices;
+    line["samples_leased_again"] = again ? step.batch.count : 0;
     line["samples_dropped"] = samples_dropped_;
     metrics_.push_back(std::move(line));
   }

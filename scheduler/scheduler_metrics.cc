@@ -37,6 +37,7 @@ std::uint64_t SchedulerCore::samples_settled() const {
 // What can be settled in all: no longer what was lost with dead workers.
 std::uint64_t SchedulerCore::samples_total() const {
   if (!data_) return 0;
+  if (leases_) return leases_->total_samples() - samples_dropped_;
   const auto asked_for = static_cast<std::uint64_t>(job_.cluster.workers);
   return data_->total_samples(phase_ == Phase::kGathering ? asked_for : clocks_.size()) - samples_dropped_;
 }
@@ -52,8 +53,8 @@ std::uint64_t SchedulerCore::updates_applied() const {
 void SchedulerCore::record_progress(TimeNs now, const protocol::Tick& tick, double rate) {
   progress_.settle(tick, now);
   if (progress_every_ == 0)
-    progress_every_ = std::max({data_->epoch_samples() / kProgressPerEpoch,
-                                data_->total_samples(clocks_.size()) / kProgressMax, std::uint64_t{1}});
+    progress_every_ =
+        std::max({data_->epoch_samples() / kProgressPerEpoch, samples_total() / kProgressMax, std::uint64_t{1}});
   if (progress_.samples < progress_every_) return;
   Json line = metric(now, "progress");
   line["updates"] = updates_applied();

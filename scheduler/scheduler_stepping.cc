@@ -47,6 +47,7 @@ void SchedulerCore::on_tick(TimeNs now, Member& member, const protocol::Tick& ti
   const StepGrant step = std::move(open->second);
   work.granted.erase(open);
   note_step(now, work, tick);
+  if (leases_) note_pace(rank, tick);
   const Clock settled_before = settled_clock();
   const bool overtaken = tick.clock < clocks_.clock(rank);  // its clock was closed without it
   if (!overtaken) {
@@ -56,6 +57,7 @@ void SchedulerCore::on_tick(TimeNs now, Member& member, const protocol::Tick& ti
   if (clocks_.clock(rank) == data_->end()) member.state = MemberState::kDone;
   if (!commits_) {
     settle_step(now, work, tick, step.batch.epoch, step.rate);
+    if (leases_) leases_->settle(rank, tick.clock);
   } else if (!overtaken) {
     commits_->accept({rank, tick, step.batch.epoch});
     commit_if_complete(now, out);
@@ -66,6 +68,7 @@ void SchedulerCore::on_tick(TimeNs now, Member& member, const protocol::Tick& ti
     close_epochs(now, out);
     grant_all(now, out, rank);
   } else {
+    if (leases_) close_epochs(now, out);
     grant(now, member, out);
   }
   finish_if_settled(now, out);
@@ -148,6 +151,7 @@ void SchedulerCore::grant(TimeNs now, Member& worker, Outbox& out) {
     auto event = trace_of(protocol::TraceKind::kGrant, rank, step->clock);
     event.bound = step->bound;
     event.min = step->min_clock;
+    event.batch = step->batch;
     out.trace(event);
     const std::int64_t staleness = step->clock - step->min_clock;
     total_.staleness_max = std::max(total_.staleness_max, staleness);
@@ -165,28 +169,25 @@ void SchedulerCore::grant(TimeNs now, Member& worker, Outbox& out) {
   if (granted) send_grants(worker, out);
 }
 
-// The worker's next step, or nothing where the job ends before it, a snapshot must be announced first, or the
-// shards have too many commits to apply.
+// The worker's next step, or nothing where the job ends before it, nothing is left to lease, a snapshot must be
+// announced first, or the shards have too many commits to apply.
 std::optional<StepGrant> SchedulerCore::make_grant(TimeNs now, const Member& worker, Outbox& out) {
   const std::uint32_t rank = worker.node.rank;
   const Clock clock = worker.work.next_grant;
-  const EpochPlan* plan = data_->epoch_of(clock, active_ranks());
-  if (plan == nullptr) return std::nullopt;
-  if (epochs_.count(plan->epoch) == 0 && plan->epoch >= epochs_closed_) {
-    epochs_[plan->epoch].plan = *plan;
-    announce_snapshots(now, out);
-  }
+  if (!leases_ && !reach_epoch_of(clock, now, out)) return std::nullopt;
   const bool aggregate = mode_.apply() == Mode::Apply::kAggregate;
   // In lockstep the state of a clock exists only until the next is applied: shards must know beforehand.
   const bool lockstep = aggregate || mode_.kind == Mode::Kind::kBackup;
   if (lockstep && !snapshots_->known_to_all(clock + 1)) return std::nullopt;
   if (commits_ && commits_->crowded()) return std::nullopt;
+  const std::optional<protocol::BatchRange> batch = leases_ ? take_lease(worker) : data_->batch(rank, clock);
+  if (!batch) return std::nullopt;
 
   StepGrant step;
   step.clock = clock;
   step.min_clock = clocks_.min();
   step.bound = policy_->bound(rank, clock, step.min_clock);
-  step.batch = data_->batch(rank, clock);
+  step.batch = *batch;
   step.leaves = data_->leaves();
   step.rule_epoch = 1;
   step.rate = rate_->at(aggregate ? data_->samples_before(clock) : samples_settled() + samples_dropped_);
@@ -207,13 +208,24 @@ std::optional<StepGrant> SchedulerCore::make_grant(TimeNs now, const Member& wor
   return step;
 }
 
+// Plans the epoch of a clock, where it is the first to get there. False where the job ends before that clock.
+bool SchedulerCore::reach_epoch_of(Clock clock, TimeNs now, Outbox& out) {
+  const EpochPlan* plan = data_->epoch_of(clock, active_ranks());
+  if (plan == nullptr) return false;
+  if (epochs_.count(plan->epoch) == 0 && plan->epoch >= epochs_closed_) {
+    epochs_[plan->epoch].plan = *plan;
+    announce_snapshots(now, out);
+  }
+  return true;
+}
+
 void SchedulerCore::send_grants(const Member& worker, Outbox& out) const {
   if (worker.work.granted.empty()) return;
   protocol::Grant message;
   message.clock = confirmed_clock(worker);
   for (const auto& [clock, step] : worker.work.granted) message.steps.push_back(step);
   const StepGrant& newest = message.steps.back();
-  if (!newest.last) {
+  if (!newest.last && !leases_) {
     message.next = newest.batch;
     message.next.first += newest.batch.count;
   }
@@ -254,19 +266,24 @@ void SchedulerCore::announce_snapshot(TimeNs now, const EpochPlan& plan, Clock c
   to_servers(protocol::Snapshot{entry.id, entry.clock}, out);
 }
 
-// Epochs whose last clock everybody has settled.
+// Epochs of which everything is settled.
 void SchedulerCore::close_epochs(TimeNs now, Outbox& out) {
+  if (leases_) return close_leased_epochs(now, out);
   const Clock min = settled_clock();
   announce_snapshots(now, out);
   snapshots_->reach(min, {now, updates_applied(), samples_settled()});
   while (!epochs_.empty() && epochs_.begin()->second.plan.end <= min) {
-    const auto& [epoch, entry] = *epochs_.begin();
-    record_epoch(now, entry);
-    epochs_closed_ = epoch + 1;
-    closed_train_loss_ = entry.account.train_loss();
-    epochs_.erase(epochs_.begin());
+    close_first_epoch(now);
     data_->forget_before(min);
   }
+}
+
+void SchedulerCore::close_first_epoch(TimeNs now) {
+  const auto& [epoch, entry] = *epochs_.begin();
+  record_epoch(now, entry);
+  epochs_closed_ = epoch + 1;
+  closed_train_loss_ = entry.account.train_loss();
+  epochs_.erase(epochs_.begin());
 }
 
 }  // namespace rubato::scheduler

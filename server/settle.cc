@@ -63,7 +63,9 @@ void Slice::push_on_arrival(const Envelope& envelope, const Push& push, Outbox& 
   ack.age = version() - push.version;
   // The mark is written into the slot before that is published. A fate without an update has no new slot:
   // its mark goes into the header of the current one.
-  SlotRef next = ack.fate == Fate::kApplied ? updated(push.gradient.floats(), push.samples, push.rate) : current_;
+  SlotRef next = ack.fate == Fate::kApplied
+                     ? updated(push.gradient.floats(), state_.divisor.of(push.samples), push.rate)
+                     : current_;
   ack.version = next->header.version;
   Mark& next_mark = mark_of(next->header, worker);
   next_mark.ack = ack;

@@ -55,6 +55,7 @@ ShardCore::ShardCore(NodeId self, const Job& job, protocol::Register registratio
   // In commits on their way, in the open one, not ticked yet, and too late.
   state_.accepted_max = (protocol::Commit::kAheadMax + 3) * static_cast<std::size_t>(job.cluster.workers);
   state_.leaves = static_cast<std::uint32_t>(job.train.micro_batches);
+  state_.divisor = PushDivisor(job);
   state_.seed = job.train.seed;
 }
 

@@ -14,6 +14,7 @@
 #include "protocol/core.h"
 #include "server/aggregate.h"
 #include "server/members.h"
+#include "server/update.h"
 
 namespace rubato::server {
 
@@ -33,6 +34,7 @@ struct ShardState {
   kernels::RuleConfig rule;
   Mode::Apply apply = Mode::Apply::kAggregate;
   std::uint32_t leaves = 1;
+  PushDivisor divisor;           // on arrival
   std::size_t accepted_max = 0;  // pushes of a slice that wait for a commit: more than workers who keep to it have
   std::uint64_t seed = 0;
   protocol::Manifest manifest;

@@ -8,6 +8,7 @@
 #include <span>
 
 #include "base/ids.h"
+#include "base/job.h"
 #include "kernels/rule_config.h"
 #include "protocol/manifest.h"
 
@@ -17,8 +18,22 @@ namespace rubato::server {
 void initial_weights(const protocol::SliceSpec& slice, const protocol::Manifest& manifest, std::uint64_t seed,
                      std::span<float> weights);
 
+// What the gradient of a push that is an update of its own is divided by. Usually its samples, so that it counts by
+// their mean. A lease has as many samples as its worker computes in a step, and a push counts by them: the mean over
+// its n samples has the weight n / train.batch, on the gradient term alone. So there the sum is divided by
+// train.batch, however many samples it is over (docs/protocol.md, rule 12).
+class PushDivisor {
+ public:
+  PushDivisor() = default;
+  explicit PushDivisor(const Job& job) : batch_(is_leased(job) ? static_cast<std::uint64_t>(job.train.batch) : 0) {}
+  [[nodiscard]] std::uint64_t of(std::uint64_t samples) const { return batch_ > 0 ? batch_ : samples; }
+
+ private:
+  std::uint64_t batch_ = 0;  // 0: there are no leases
+};
+
 struct Update {
-  std::span<const float> gradient;  // summed over ...
+  std::span<const float> gradient;  // summed over samples, to be divided by ...
   std::uint64_t samples = 0;        // ... so many, at least one
   double rate = 0.0;
   Version version = 0;  // that the update makes: 1 is the first

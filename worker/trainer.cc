@@ -35,8 +35,9 @@ Result<std::unique_ptr<Trainer>> Trainer::open(const Job& job, NodeId self, cons
   if (shape.floats() == 0) shape = {1, 1, train.target_floats()};
   const bool aggregate = parse_mode(job.consistency.mode).value().apply() == Mode::Apply::kAggregate;
   const auto batch = static_cast<std::uint64_t>(job.train.batch);
-  const auto leaf = static_cast<std::int64_t>(
+  const auto usual = static_cast<std::int64_t>(
       share(batch, aggregate ? static_cast<std::uint64_t>(job.train.micro_batches) : 1, 0).count);
+  const std::int64_t leaf = is_leased(job) ? kLeaseBatchesMax * job.train.batch : usual;
   RUBATO_ASSIGN(trainer->model_,
                 model::make_model(job.model, {shape.height, shape.width, shape.channels}, job.data.classes,
                                   *trainer->device_, evaluates ? job.evaluation.batch : leaf, job.train.seed));

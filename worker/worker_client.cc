@@ -123,7 +123,9 @@ void WorkerClient::begin_step_if_possible(TimeNs now, Outbox& out) {
   step.tick.clock = next_step_;
   step.tick.wait_ns = static_cast<std::uint64_t>(now - idle_since_);
   trace_begin(step.grant, out);
-  orders_.push_back(ComputeStep{step.grant, next_hint_, false});
+  // With leases nobody knows what comes after the newest grant.
+  const bool told = next_hint_.count > 0 || granted_.empty();
+  orders_.push_back(ComputeStep{step.grant, told ? next_hint_ : granted_.begin()->second.batch, false});
   ++next_step_;
   for (SliceId slice = 0; slice < slices_.size(); ++slice) {
     step.unpushed[slice] = step.grant.nodes.size();

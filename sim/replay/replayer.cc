@@ -245,7 +245,8 @@ Status Replayer::apply(SliceId id, const RecordedUpdate& update, std::span<const
   for (const Gradient& gradient : gradients) samples += gradient.samples;
   switch (apply_) {
     case Mode::Apply::kOnArrival:
-      return make_version(id, gradients.front().values.floats(), samples, gradients.front().rate);
+      return make_version(id, gradients.front().values.floats(), server::PushDivisor(job_).of(samples),
+                          gradients.front().rate);
     case Mode::Apply::kAggregate: {
       server::SumBuffers buffers;
       server::Aggregate sum(record_.find(pushes.front().step())->leaves);

@@ -144,6 +144,20 @@ TEST(Job, SyntaxErrorsNameTheLine) {
   EXPECT_THAT(error_of(parse_job("[train]\nseed = 99999999999999999999\n", "job.toml")), StartsWith("job.toml:2: "));
 }
 
+TEST(Job, WhoComputesWhatIsSaidBeforehandOrLeased) {
+  for (const char* mode : {"bsp", "backup:0"})
+    EXPECT_EQ(error_of(parse_job(
+                  kQuadratic + "shards = \"leased\"\n[cluster]\nworkers = 4\n[consistency]\nmode = \"" + mode + "\"\n",
+                  "job.toml")),
+              "job.toml:5: data.shards = \"leased\" does not go with consistency.mode = \"" + std::string(mode) +
+                  "\", which says beforehand who computes what: use \"static\", or asp, ssp, dssp or softsync");
+  for (const char* mode : {"asp", "ssp:2", "dssp:1..4", "softsync:2"})
+    EXPECT_TRUE(
+        parse_job(kQuadratic + "shards = \"leased\"\n[cluster]\nworkers = 4\n[consistency]\nmode = \"" + mode + "\"\n",
+                  "job.toml")
+            .ok());
+}
+
 TEST(Job, NetworksNeedTheirSizesAndData) {
   const auto with = [](const std::string& text) { return error_of(parse_job(text, "job.toml")); };
   EXPECT_EQ(with("[model]\nname = \"mlp\""),

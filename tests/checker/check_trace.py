@@ -5,8 +5,8 @@ Usage: check_trace.py RUN.json TRACE...
 
 RUN.json describes the run: {"mode": "ssp:3", "bound": 3, "aggregate": false, "workers": 2, "slices": 9,
 "leaves": 4}; bound -1 is none, and where it moves ("bound_low") it is the highest; "backups" and
-"splits" are the numbers of the modes whose updates are committed. "complete": false says that the job was cut off, so that steps without a tick
-may be unsettled. A TRACE is a file of trace lines or a folder with a *.jsonl for every member; lines with a
+"splits" are the numbers of the modes whose updates are committed; "leased": true says that epochs were dealt out in
+leases. "complete": false says that the job was cut off, so that steps without a tick may be unsettled. A TRACE is a file of trace lines or a folder with a *.jsonl for every member; lines with a
 "seed" are simulated runs, one after another, each checked for itself.
 
 What is checked is recomputed from the lines alone (protocol/trace.h says what they mean); no code is shared
@@ -25,6 +25,7 @@ with the cores. The rules, by the names under which a violation is reported:
     age           version used + age + 1 is the version after the update
     tick          a step is ticked once all its pushes are settled
     commit        updates are made of the steps that were committed, the same for all slices (commit_rules.py)
+    samples       each sample of an epoch is settled exactly once, where there are leases (sample_rules.py)
     leaves        each aggregate is applied once, in order, from each leaf of the batch exactly once
 
 Exit code: 0 all hold, 1 a violation, 2 the run's description or a file cannot be read.
@@ -37,6 +38,7 @@ import sys
 from collections import Counter
 from typing import NamedTuple
 
+from sample_rules import check_samples
 from scheduler_rules import check_schedule
 from shard_rules import check_shards
 from trace_lines import Grant, Push, Repeat, Use, read_runs
@@ -58,6 +60,7 @@ class Setting(NamedTuple):
     bound_low: int | None = None  # of a bound that moves between this and `bound`
     backups: int | None = None  # backup: workers that nobody waits for
     splits: int | None = None  # softsync: updates while every worker pushes once
+    leased: bool = False
 
     @property
     def committed(self):
@@ -84,6 +87,7 @@ def check_run(run, setting):
     schedule = check_schedule(run, setting)
     shards = check_shards(run, setting, schedule)
     check_workers(run, setting, schedule, shards)
+    check_samples(run, setting, schedule, shards)
     counts = Counter(type(event) for log in run.logs.values() for event in log)
     return counts, schedule.staleness_max, shards.age_max
 

@@ -19,7 +19,7 @@ class Committed(Trace):
             self.all_shards(SLICES, "active", worker=worker, clock=0)
 
     def begin(self, worker, clock, bound, least):
-        self.add("scheduler", "grant", worker=worker, clock=clock, bound=bound, min=least)
+        self.grant(worker, clock, bound, least)
         for s in range(SLICES):
             weights = dict(worker=worker, clock=clock, slice=s, version=self.versions[s], floor=self.floor)
             self.add(f"server-{s}", "serve", **weights, snapshot=0)

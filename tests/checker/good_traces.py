@@ -22,6 +22,10 @@ class Trace:
         self.add(f"worker-{worker}", "begin", worker=worker, clock=clock, level=level, index=index, epoch=0,
                  first=8 * clock, count=8, leaves=leaves, rate=0.1, rule_epoch=1)
 
+    def grant(self, worker, clock, bound, least, first=None, epoch=0):
+        first = 8 * clock if first is None else first
+        self.add("scheduler", "grant", worker=worker, clock=clock, bound=bound, min=least, epoch=epoch, first=first, count=8)
+
     def all_shards(self, shards, event, **fields):
         for shard in range(shards):
             self.add(f"server-{shard}", event, **fields)
@@ -47,7 +51,7 @@ def arrival(seed=1, die_at=None):
         trace.all_shards(2, "active", worker=worker, clock=0)
 
     def grant(worker, clock):
-        trace.add("scheduler", "grant", worker=worker, clock=clock, bound=1, min=min(clocks.values()))
+        trace.grant(worker, clock, 1, min(clocks.values()))
 
     def step(worker, clock, dies=False):
         samples = 0 if (worker, clock) == (1, steps - 1) else 8
@@ -126,7 +130,7 @@ def bsp(seed=1, die_at=None):
 
     for clock in range(3):
         for worker in nodes:
-            trace.add("scheduler", "grant", worker=worker, clock=clock, bound=0, min=clock)
+            trace.grant(worker, clock, 0, clock)
             for node in nodes[worker]:
                 trace.begin(worker, clock, *node, leaves=3)
             for s in range(2):
@@ -143,7 +147,7 @@ def bsp(seed=1, die_at=None):
             trace.add("scheduler", "inactive", worker=1, clock=clock)
             trace.all_shards(2, "inactive", worker=1, clock=0)
             lost = nodes.pop(1)
-            trace.add("scheduler", "grant", worker=0, clock=clock, bound=0, min=clock)
+            trace.grant(0, clock, 0, clock)
             for node in lost:
                 trace.begin(0, clock, *node, leaves=3)
             for s in range(2):

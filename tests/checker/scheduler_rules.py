@@ -7,7 +7,7 @@ order of the log; the staleness of a step is its clock minus the least of them w
 from collections import defaultdict
 
 from commit_rules import Ledger
-from trace_lines import Active, Commit, Contributor, Grant, Inactive, Tick
+from trace_lines import Active, Commit, Contributor, Epoch, Grant, Inactive, Tick
 
 
 class Schedule:
@@ -20,6 +20,7 @@ class Schedule:
         self.granted = {}  # highest clock granted to each of them in this life
         self.grants = {}  # (worker, clock) -> Grant, the latest life's
         self.ticks = {}  # (worker, clock) -> Tick
+        self.epochs = []  # Epoch lines
         self.ends = defaultdict(list)  # worker -> clock at which each of its lives ended
         self.staleness_max = 0
 
@@ -36,6 +37,9 @@ def check_schedule(run, setting):
     for event in run.logs.get("scheduler", ()):
         if type(event) is Contributor:
             continue  # taken together with its commit
+        if type(event) is Epoch:
+            schedule.epochs.append(event)
+            continue
         if type(event) is not Commit and event.worker >= setting.workers:
             run.violate("range", f"a worker of {setting.workers}", event)
         steps[type(event)](run, setting, schedule, event)
@@ -98,7 +102,7 @@ def _is_late(setting, schedule, event, clock):
 
 
 def _grant(run, setting, schedule, event):
-    node, t, worker, clock, bound, least_said = event
+    worker, clock, bound, least_said = event.worker, event.clock, event.bound, event.min
     own = schedule.clocks.get(worker)
     if own is None:
         run.violate("grant", "to a worker that is not active", event)
@@ -106,7 +110,7 @@ def _grant(run, setting, schedule, event):
     granted = schedule.granted[worker]
     earlier = schedule.grants.get((worker, clock))
     if clock <= granted and earlier is not None:  # again, with nodes of a worker that died
-        if (bound, least_said) != (earlier.bound, earlier.min):
+        if event[4:] != earlier[4:]:
             run.violate("grant", "given twice, not the same", earlier, event)
         return
 

@@ -40,6 +40,16 @@ class Grant(NamedTuple):
     clock: int
     bound: int
     min: int
+    epoch: int
+    first: int
+    count: int
+
+
+class Epoch(NamedTuple):
+    node: str
+    t: int
+    number: int
+    samples: int
 
 
 class Placed(NamedTuple):
@@ -167,7 +177,7 @@ class Drop(NamedTuple):
 APPLIED, ACCEPTED, DROPPED, NON_FINITE, EMPTY, FENCED = 1, 2, 3, 4, 5, 6
 
 EVENTS_OF_ROLE = {
-    "scheduler": (Active, Inactive, Tick, Grant, Commit, Contributor),
+    "scheduler": (Active, Inactive, Tick, Grant, Epoch, Commit, Contributor),
     "server": (Placed, Active, Inactive, Settle, Apply, Repeat, Serve, Contribution, Drop),
     "worker": (Placed, Begin, Use, Push),
 }

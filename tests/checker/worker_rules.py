@@ -54,8 +54,12 @@ class Joins:
         return self.worker
 
     def begin(self, event):
-        if (event.worker, event.clock) not in self.schedule.grants:
+        grant = self.schedule.grants.get((event.worker, event.clock))
+        if grant is None:
             self.run.violate("grant", "a step begun that was not granted", event)
+        elif (event.epoch, event.first, event.count) != (grant.epoch, grant.first, grant.count):
+            if not self.schedule.lives_ended_by(event.worker, event.clock):
+                self.run.violate("grant", "a step begun of other samples than were granted", event, grant)
 
     def use(self, event):
         node, t, rank, clock, bound, slice_id, version, floor = event

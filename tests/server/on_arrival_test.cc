@@ -56,6 +56,22 @@ TEST(OnArrival, ARepeatGetsTheIdenticalAnswerAndChangesNothing) {
   EXPECT_EQ(shard.weights(), before);
 }
 
+// The mean over n samples has the weight n / train.batch; decay has none.
+TEST(OnArrival, APushOfALeaseCountsByItsSamples) {
+  Job job = job_of("ssp:1");
+  job.train.batch = 8;
+  job.optimizer.weight_decay = 0.5;
+  for (const bool leased : {false, true}) {
+    job.data.shards = leased ? "leased" : "static";
+    Shard shard(job, 2, workers(1));
+    shard.receive(envelope_of(worker_node(0)), push_of(0, {4, -4}, 0, 4));
+    const float step = leased ? 0.5f : 1.0f;
+    EXPECT_THAT(shard.weights(), ElementsAre(-step, step)) << "the mean is 1";
+    shard.receive(envelope_of(worker_node(0)), push_of(1, {0, 0}, 1, 4));
+    EXPECT_THAT(shard.weights(), ElementsAre(-step / 2, step / 2));
+  }
+}
+
 TEST(OnArrival, AnOlderRepeatIsDroppedAndAClockAheadIsEarly) {
   Shard shard = shard_of(1);
   for (Clock clock = 0; clock < 3; ++clock)

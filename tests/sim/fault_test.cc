@@ -7,8 +7,19 @@ namespace {
 using testing::HasSubstr;
 using testing::SizeIs;
 
-constexpr const char* kModes[] = {"bsp",      "ssp:0",    "ssp:2",      "dssp:1..3", "asp",
-                                  "backup:0", "backup:1", "softsync:1", "softsync:2"};
+constexpr const char* kModes[] = {"bsp",
+                                  "ssp:0",
+                                  "ssp:2",
+                                  "dssp:1..3",
+                                  "asp",
+                                  "backup:0",
+                                  "backup:1",
+                                  "softsync:1",
+                                  "softsync:2",
+                                  "ssp:2 leased",
+                                  "asp leased",
+                                  "dssp:1..3 leased",
+                                  "softsync:2 leased"};
 constexpr int kPeerLost = static_cast<int>(Cause::kPeerLost), kEvicted = static_cast<int>(Cause::kEvicted);
 
 class Faults : public testing::TestWithParam<const char*> {

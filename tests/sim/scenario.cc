@@ -12,8 +12,14 @@ namespace {
 
 using transport::Delay;
 
-constexpr const char* kModes[] = {"bsp",       "ssp:0",     "ssp:1",    "ssp:2",    "ssp:3",      "ssp:4",     "asp",
-                                  "dssp:0..3", "dssp:1..4", "backup:0", "backup:1", "softsync:1", "softsync:2"};
+struct Way {
+  const char* mode;
+  bool leased = false;
+};
+constexpr Way kWays[] = {
+    {"bsp"},        {"ssp:0"},     {"ssp:1"},       {"ssp:2"},       {"ssp:3"},           {"ssp:4"},
+    {"asp"},        {"dssp:0..3"}, {"dssp:1..4"},   {"backup:0"},    {"backup:1"},        {"softsync:1"},
+    {"softsync:2"}, {"asp", true}, {"ssp:0", true}, {"ssp:3", true}, {"dssp:1..4", true}, {"softsync:2", true}};
 
 class Maker {
  public:
@@ -35,9 +41,10 @@ class Maker {
   double up_to(double most) { return most * random_.next_unit(); }
 
   void make_job() {
-    const std::size_t index = seed_ % std::size(kModes);
-    const bool wide = seed_ / std::size(kModes) % 2 == 0;  // slices of 16 weights, or as large as they may be
-    const bool aggregate = index == 0;
+    const Way& way = kWays[seed_ % std::size(kWays)];
+    const bool wide = seed_ / std::size(kWays) % 2 == 0;  // slices of 16 weights, or as large as they may be
+    const Mode mode = parse_mode(way.mode).value();
+    const bool aggregate = mode.apply() == Mode::Apply::kAggregate;
     Job& job = scenario_.job;
     job.model.name = "quadratic";
     job.model.size = 48;
@@ -45,9 +52,9 @@ class Maker {
     job.data.samples = between(8, 40);
     job.optimizer.name = happens(0.5) ? "momentum" : "adam";
     job.optimizer.rate = 0.05;
-    job.consistency.mode = kModes[index];
+    job.consistency.mode = way.mode;
+    if (way.leased) job.data.shards = "leased";
     job.cluster.servers = between(1, 3);
-    const Mode mode = parse_mode(kModes[index]).value();
     job.cluster.workers = std::max(between(1, 4), std::max(mode.backups + 1, mode.splits));
     job.cluster.slice_bytes = wide ? 64 : 1 << 10;
     job.train.epochs = between(1, 6);
@@ -55,11 +62,12 @@ class Maker {
     job.train.batch = aggregate ? between(5, 12) : between(2, 5);
     job.train.seed = seed_;
     const std::size_t slices = wide || job.cluster.servers > 1 ? 3 : 1;  // cut for the servers, at 16 weights
-    scenario_.group = fmt::format("{}-{}-slices-{}-leaves", job.consistency.mode, slices, job.train.micro_batches);
+    scenario_.group = fmt::format("{}-{}-{}-slices-{}-leaves", job.consistency.mode, job.data.shards, slices,
+                                  job.train.micro_batches);
     std::ranges::replace(scenario_.group, ':', '-');
     scenario_.setting = trace_setting(job, 4, slices);
-    scenario_.what =
-        fmt::format("{}, {} workers, {} servers", job.consistency.mode, job.cluster.workers, job.cluster.servers);
+    scenario_.what = fmt::format("{} {}, {} workers, {} servers", job.consistency.mode, job.data.shards,
+                                 job.cluster.workers, job.cluster.servers);
   }
 
   void make_network() {

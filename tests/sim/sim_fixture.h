@@ -23,8 +23,9 @@ struct Cluster {
   std::int64_t slice_bytes = 64;  // 16 weights
 };
 
-// 48 weights, 40 samples; in bsp batches of 12 in 4 leaves, else of 6.
-inline Job quadratic_job(const std::string& mode, Cluster cluster = {}) {
+// 48 weights, 40 samples; in bsp batches of 12 in 4 leaves, else of 6. A mode "asp leased" is asp with leases.
+inline Job quadratic_job(const std::string& name, Cluster cluster = {}) {
+  const std::string mode = name.substr(0, name.find(' '));
   Job job;
   job.model.name = "quadratic";
   job.model.size = 48;
@@ -34,6 +35,7 @@ inline Job quadratic_job(const std::string& mode, Cluster cluster = {}) {
   job.optimizer.momentum = 0.5;
   job.optimizer.rate = 0.1;
   job.consistency.mode = mode;
+  if (name != mode) job.data.shards = "leased";
   job.cluster.workers = cluster.workers;
   job.cluster.servers = cluster.servers;
   job.cluster.slice_bytes = cluster.slice_bytes;

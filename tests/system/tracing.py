@@ -16,7 +16,8 @@ def check(run: Run, complete: bool = True) -> subprocess.CompletedProcess:
     start = next(line for line in run.metrics() if line["event"] == "start")
     mode = job["consistency"]["mode"]
     described = {"mode": mode, **bounds(mode), "aggregate": mode == "bsp", "workers": job["cluster"]["workers"],
-                 "slices": start["slices"], "leaves": job["train"]["micro_batches"], "complete": complete}
+                 "slices": start["slices"], "leaves": job["train"]["micro_batches"],
+                 "leased": job["data"]["shards"] == "leased", "complete": complete}
     description = run.run_dir / "run.json"
     description.write_text(json.dumps(described))
     return subprocess.run([sys.executable, CHECKER, description, run.run_dir / "trace"], capture_output=True, text=True)

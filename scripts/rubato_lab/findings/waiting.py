@@ -19,12 +19,14 @@ def for_workers(run: Run) -> list[Finding]:
     part = slowest["held_up_s"] / total if total else 0.0
     # Of few workers each has a large part, whoever is slow.
     if part >= max(ONE_CULPRIT, 2.0 / len(workers) if len(workers) > 2 else 0.8):
+        static = run.kind in ("ssp", "dssp") and run.setting("data.shards", "static") == "static"
+        leases = "data.shards=leased gives it fewer samples, " if static else ""
         return [Finding("one_culprit", f"{slowest['worker']} held the others up",
                         f"{text.percent(part)} of the time that workers waited for each other was for it: "
                         f"{text.duration(slowest['held_up_s'])} of {text.duration(total)}, {text.percent(share)} of all workers' "
                         "time",
-                        "if it is always slow, a bound only delays the wait; asp does not wait, and backup:1 goes on without "
-                        "its part; look at what else runs on its host")]
+                        f"if it is always slow, a bound only delays the wait: {leases}asp does not wait, and backup:1 goes on "
+                        "without its part; look at what else runs on its host")]
     if run.kind == "bsp":
         advice = "ssp:1 to ssp:4 let workers make up for slow steps; backup:1 does not wait for the last"
     else:
