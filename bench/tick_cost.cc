@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <ctime>
 #include <deque>
 #include <string>
 #include <utility>
@@ -52,9 +53,9 @@ class Driver {
     RUBATO_CHECK(core_.phase() == scheduler::Phase::kTraining);
   }
 
-  // Nanoseconds a tick, over so many.
+  // Nanoseconds of CPU time a tick, over so many, with what the driver itself takes.
   double time_ticks(std::uint64_t ticks) {
-    TimeNs spent = 0;
+    const TimeNs began = cpu_now();
     for (std::uint64_t done = 0; done < ticks && !ready_.empty(); ++done) {
       const auto [rank, clock] = ready_.front();
       ready_.pop_front();
@@ -62,10 +63,10 @@ class Driver {
       tick.clock = clock;
       tick.samples = 1;
       tick.step_ns = kMillisecond;
-      spent += receive(worker_node(rank), tick, 1);
+      receive(worker_node(rank), tick, 1);
       (void)core_.take_metrics();
     }
-    return static_cast<double>(spent) / static_cast<double>(ticks);
+    return static_cast<double>(cpu_now() - began) / static_cast<double>(ticks);
   }
 
  private:
@@ -84,22 +85,27 @@ class Driver {
     return message;
   }
 
-  // How long the core took. Its grants join the queue, and every commit is applied at once.
-  TimeNs receive(NodeId from, protocol::Body body, Incarnation incarnation) {
+  static TimeNs cpu_now() {
+    std::timespec now{};
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return now.tv_sec * kSecond + now.tv_nsec;
+  }
+
+  // Grants join the queue, and every commit is applied at once.
+  void receive(NodeId from, protocol::Body body, Incarnation incarnation) {
     out_.clear();
     now_ += kMicrosecond;
-    const TimeNs began = steady_now();
     core_.receive(now_, {from, kSchedulerNode, incarnation, 1, 1, 1}, std::move(body), out_);
-    const TimeNs took = steady_now() - began;
     std::uint64_t committed = 0;
     for (const auto& message : out_.messages) {
       if (const auto* grant = std::get_if<Grant>(&message.body); grant != nullptr) note(message.to.rank, *grant);
-      if (const auto* commit = std::get_if<protocol::Commit>(&message.body); commit != nullptr) committed = commit->number;
+      if (const auto* commit = std::get_if<protocol::Commit>(&message.body); commit != nullptr)
+        committed = commit->number;
     }
-    if (committed == 0) return took;
+    if (committed == 0) return;
     protocol::Committed answer;
     answer.number = committed;
-    return took + receive(server_node(0), answer, 1);
+    receive(server_node(0), answer, 1);
   }
   void note(std::uint32_t rank, const Grant& grant) {
     for (const auto& step : grant.steps) {

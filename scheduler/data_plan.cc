@@ -1,6 +1,7 @@
 #include "scheduler/data_plan.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/check.h"
 #include "base/partition.h"
@@ -22,30 +23,29 @@ DataPlan::DataPlan(const TrainConfig& train, Mode::Apply apply, std::uint64_t sa
   RUBATO_CHECK(samples_ > 0 && batch_ > 0 && micro_batches_ > 0);
 }
 
-const EpochPlan* DataPlan::epoch_of(Clock clock, const std::vector<std::uint32_t>& active) {
-  if (plans_.empty() || clock >= plans_.back().end) {
-    if (end_ && clock >= *end_) return nullptr;
-    RUBATO_CHECK(clock == (plans_.empty() ? 0 : plans_.back().end), "clock {} skips an epoch", clock);
-    plan_next(active);
-  }
-  return &planned(clock);
+const EpochPlan* DataPlan::epoch_of(Clock clock) const {
+  for (auto plan = plans_.rbegin(); plan != plans_.rend(); ++plan)
+    if (plan->first <= clock && clock < plan->end) return &*plan;
+  return nullptr;
 }
 
-void DataPlan::plan_next(const std::vector<std::uint32_t>& active) {
+const EpochPlan* DataPlan::plan_epoch_of(Clock clock, std::vector<std::uint32_t> active) {
+  if (end_ && clock >= *end_) return nullptr;
+  RUBATO_CHECK(clock == (plans_.empty() ? 0 : plans_.back().end), "clock {} skips an epoch", clock);
   RUBATO_CHECK(!active.empty());
   EpochPlan plan;
   plan.epoch = plans_.empty() ? 0 : plans_.back().epoch + 1;
   plan.first = plans_.empty() ? 0 : plans_.back().end;
-  plan.workers = active;
-  plan.end = plan.first + static_cast<Clock>(epoch_clocks(active.size()));
+  plan.workers = std::move(active);
+  plan.end = plan.first + static_cast<Clock>(epoch_clocks(plan.workers.size()));
   if (steps_ > 0) {
     plan.end = std::min(plan.end, steps_);
     if (plan.end == steps_) end_ = plan.end;
   } else if (plan.epoch + 1 == epochs_) {
     end_ = plan.end;
   }
-  planned_samples_ += samples_in(static_cast<std::uint64_t>(plan.end - plan.first), active.size());
-  plans_.push_back(std::move(plan));
+  planned_samples_ += samples_in(static_cast<std::uint64_t>(plan.end - plan.first), plan.workers.size());
+  return &plans_.emplace_back(std::move(plan));
 }
 
 std::uint64_t DataPlan::epoch_clocks(std::uint64_t workers) const {
@@ -60,15 +60,14 @@ std::uint64_t DataPlan::samples_in(std::uint64_t clocks, std::uint64_t workers) 
 }
 
 const EpochPlan& DataPlan::planned(Clock clock) const {
-  for (auto plan = plans_.rbegin(); plan != plans_.rend(); ++plan)
-    if (plan->first <= clock && clock < plan->end) return *plan;
-  RUBATO_CHECK(false, "no plan holds clock {}", clock);
-  return plans_.back();
+  const EpochPlan* plan = epoch_of(clock);
+  RUBATO_CHECK(plan != nullptr, "no plan holds clock {}", clock);
+  return *plan;
 }
 
 protocol::BatchRange DataPlan::share(const EpochPlan& plan, std::uint32_t rank) const {
-  const auto found = std::find(plan.workers.begin(), plan.workers.end(), rank);
-  if (found == plan.workers.end()) return {plan.epoch, 0, 0};  // it joined later
+  const auto found = std::ranges::lower_bound(plan.workers, rank);
+  if (found == plan.workers.end() || *found != rank) return {plan.epoch, 0, 0};  // it joined later
   const auto position = static_cast<std::uint64_t>(found - plan.workers.begin());
   const Part part = rubato::share(samples_, plan.workers.size(), position);
   return {plan.epoch, part.first, part.count};

@@ -29,9 +29,11 @@ class DataPlan {
  public:
   DataPlan(const TrainConfig& train, Mode::Apply apply, std::uint64_t samples);
 
-  // The plan of the epoch that holds `clock`. Plans the next epoch, for `active` workers, where clock is
-  // the first that no plan holds yet. Nothing where the job ends before that clock.
-  [[nodiscard]] const EpochPlan* epoch_of(Clock clock, const std::vector<std::uint32_t>& active);
+  // The plan of the epoch that holds `clock`; nothing where there is none yet.
+  [[nodiscard]] const EpochPlan* epoch_of(Clock clock) const;
+  // Plans the next epoch, for `active` workers, in rank order: `clock` is the first that no plan holds yet. Nothing
+  // where the job ends before that clock.
+  const EpochPlan* plan_epoch_of(Clock clock, std::vector<std::uint32_t> active);
 
   // The samples of step `clock` as worker `rank` sees it. Its epoch is planned.
   [[nodiscard]] protocol::BatchRange batch(std::uint32_t rank, Clock clock) const;
@@ -56,7 +58,6 @@ class DataPlan {
  private:
   [[nodiscard]] const EpochPlan& planned(Clock clock) const;
   [[nodiscard]] protocol::BatchRange share(const EpochPlan& plan, std::uint32_t rank) const;
-  void plan_next(const std::vector<std::uint32_t>& active);
   // Clocks of a whole epoch that `workers` share, and the samples of its first `clocks`.
   [[nodiscard]] std::uint64_t epoch_clocks(std::uint64_t workers) const;
   [[nodiscard]] std::uint64_t samples_in(std::uint64_t clocks, std::uint64_t workers) const;

@@ -210,7 +210,8 @@ std::optional<StepGrant> SchedulerCore::make_grant(TimeNs now, const Member& wor
 
 // Plans the epoch of a clock, where it is the first to get there. False where the job ends before that clock.
 bool SchedulerCore::reach_epoch_of(Clock clock, TimeNs now, Outbox& out) {
-  const EpochPlan* plan = data_->epoch_of(clock, active_ranks());
+  const EpochPlan* plan = data_->epoch_of(clock);
+  if (plan == nullptr) plan = data_->plan_epoch_of(clock, active_ranks());
   if (plan == nullptr) return false;
   if (epochs_.count(plan->epoch) == 0 && plan->epoch >= epochs_closed_) {
     epochs_[plan->epoch].plan = *plan;

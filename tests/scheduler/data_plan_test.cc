@@ -27,6 +27,12 @@ std::vector<std::uint32_t> ranks(std::uint32_t count) {
   return all;
 }
 
+// As the scheduler does: the plan that is there, or a new one.
+const EpochPlan* reach(DataPlan& data, Clock clock, const std::vector<std::uint32_t>& active) {
+  const EpochPlan* plan = data.epoch_of(clock);
+  return plan != nullptr ? plan : data.plan_epoch_of(clock, active);
+}
+
 TEST(DataPlan, OnArrivalEverySampleOfAnEpochIsDealtOnce) {
   for (const std::uint64_t samples : {1, 2, 7, 40, 41}) {
     for (const std::uint32_t workers : {1u, 2u, 3u, 5u}) {
@@ -36,7 +42,7 @@ TEST(DataPlan, OnArrivalEverySampleOfAnEpochIsDealtOnce) {
         EXPECT_EQ(data.leaves(), 1u);
         Clock clock = 0;
         for (std::uint64_t epoch = 0; epoch < 2; ++epoch) {
-          const EpochPlan* plan = data.epoch_of(clock, ranks(workers));
+          const EpochPlan* plan = reach(data, clock, ranks(workers));
           ASSERT_NE(plan, nullptr);
           ASSERT_EQ(plan->epoch, epoch);
           std::vector<int> dealt(samples, 0);
@@ -56,7 +62,7 @@ TEST(DataPlan, OnArrivalEverySampleOfAnEpochIsDealtOnce) {
         }
         ASSERT_TRUE(data.end().has_value());
         EXPECT_EQ(*data.end(), clock);
-        EXPECT_EQ(data.epoch_of(clock, ranks(workers)), nullptr);
+        EXPECT_EQ(reach(data, clock, ranks(workers)), nullptr);
         EXPECT_EQ(data.total_samples(workers), 2 * samples);
       }
     }
@@ -65,9 +71,9 @@ TEST(DataPlan, OnArrivalEverySampleOfAnEpochIsDealtOnce) {
 
 TEST(DataPlan, AnEpochIsDealtToThoseWhoAreThereWhenItIsReached) {
   DataPlan data(train_of(5, 3), Mode::Apply::kOnArrival, 20);
-  ASSERT_NE(data.epoch_of(0, {0, 1}), nullptr);
-  EXPECT_EQ(data.epoch_of(0, {1})->workers, ranks(2)) << "a plan never changes";
-  const EpochPlan* second = data.epoch_of(2, {1});
+  ASSERT_NE(reach(data, 0, {0, 1}), nullptr);
+  EXPECT_EQ(reach(data, 0, {1})->workers, ranks(2)) << "a plan never changes";
+  const EpochPlan* second = reach(data, 2, {1});
   EXPECT_EQ(second->first, 2);
   EXPECT_EQ(second->end, 6);
   EXPECT_EQ(data.batch(0, 2).count, 0u) << "who is not in the plan has no samples";
@@ -77,8 +83,8 @@ TEST(DataPlan, AnEpochIsDealtToThoseWhoAreThereWhenItIsReached) {
 TEST(DataPlan, AggregatesTakeTheSameBatchWhoeverComputesIt) {
   DataPlan data(train_of(12, 2), Mode::Apply::kAggregate, 40);
   EXPECT_EQ(data.leaves(), 4u);
-  ASSERT_NE(data.epoch_of(0, ranks(3)), nullptr);
-  ASSERT_NE(data.epoch_of(4, ranks(3)), nullptr);
+  ASSERT_NE(reach(data, 0, ranks(3)), nullptr);
+  ASSERT_NE(reach(data, 4, ranks(3)), nullptr);
   EXPECT_EQ(data.batch(0, 1), (protocol::BatchRange{0, 12, 12}));
   EXPECT_EQ(data.batch(2, 1), data.batch(0, 1));
   EXPECT_EQ(data.batch(0, 3), (protocol::BatchRange{0, 36, 4}));
@@ -96,11 +102,11 @@ TEST(DataPlan, StepsEndTheJobWhateverTheEpochsAre) {
       DataPlan data(train_of(10, 1, steps), apply, 40);
       std::uint64_t samples = 0;
       for (Clock clock = 0; clock < steps; ++clock) {
-        ASSERT_NE(data.epoch_of(clock, {0}), nullptr) << "clock " << clock << " of " << steps;
+        ASSERT_NE(reach(data, clock, {0}), nullptr) << "clock " << clock << " of " << steps;
         samples += data.batch(0, clock).count;
       }
       EXPECT_EQ(data.end(), steps);
-      EXPECT_EQ(data.epoch_of(steps, {0}), nullptr);
+      EXPECT_EQ(reach(data, steps, {0}), nullptr);
       EXPECT_EQ(data.total_samples(1), samples);
     }
   }
@@ -115,7 +121,7 @@ TEST(DataPlan, TheTotalIsWhatAllStepsTakeTogether) {
       const std::uint64_t told = data.total_samples(workers);
       std::uint64_t samples = 0;
       for (Clock clock = 0; clock < steps; ++clock) {
-        ASSERT_NE(data.epoch_of(clock, ranks(workers)), nullptr);
+        ASSERT_NE(reach(data, clock, ranks(workers)), nullptr);
         EXPECT_EQ(data.total_samples(workers), told);
         for (std::uint32_t rank = 0; rank < workers; ++rank) samples += data.batch(rank, clock).count;
       }
@@ -128,39 +134,39 @@ TEST(DataPlan, TheTotalFollowsWhoSharesTheEpochsToCome) {
   DataPlan steps(train_of(5, 1, 8), Mode::Apply::kOnArrival, 20);
   EXPECT_EQ(steps.total_samples(2), 80u);
   EXPECT_EQ(steps.total_samples(1), 40u);
-  ASSERT_NE(steps.epoch_of(0, ranks(2)), nullptr);
+  ASSERT_NE(reach(steps, 0, ranks(2)), nullptr);
   EXPECT_EQ(steps.total_samples(1), 20u + 30u) << "two clocks are planned for two";
   EXPECT_EQ(steps.total_samples(0), 20u) << "nobody is left to take the rest";
 
   DataPlan epochs(train_of(5, 3), Mode::Apply::kOnArrival, 20);
-  ASSERT_NE(epochs.epoch_of(0, ranks(2)), nullptr);
+  ASSERT_NE(reach(epochs, 0, ranks(2)), nullptr);
   EXPECT_EQ(epochs.total_samples(1), 60u) << "later epochs are dealt anew";
 }
 
 TEST(DataPlan, WhatIsLeftForAWorkerIsWhatItsStepsWouldTake) {
   DataPlan data(train_of(3, 3), Mode::Apply::kOnArrival, 20);
   const auto workers = ranks(3);
-  const Clock second = data.epoch_of(0, workers)->end;
+  const Clock second = reach(data, 0, workers)->end;
   EXPECT_EQ(data.samples_from(0, 0), 7u);
   EXPECT_EQ(data.samples_from(2, 0), 6u);
   EXPECT_EQ(data.samples_from(0, 1), 4u);
-  ASSERT_NE(data.epoch_of(second, workers), nullptr);
+  ASSERT_NE(reach(data, second, workers), nullptr);
   EXPECT_EQ(data.samples_from(0, 1), 4u + 7u) << "of every epoch that is planned";
   EXPECT_EQ(data.samples_from(0, second), 7u);
   EXPECT_EQ(data.samples_from(0, 2 * second), 0u);
 
   DataPlan cut(train_of(3, 1, 2), Mode::Apply::kOnArrival, 40);
-  ASSERT_NE(cut.epoch_of(0, {0}), nullptr);
+  ASSERT_NE(reach(cut, 0, {0}), nullptr);
   EXPECT_EQ(cut.samples_from(0, 0), 6u) << "behind the job's last step nothing was dealt";
 }
 
 TEST(DataPlan, ForgetsWhatIsBehindEverybody) {
   DataPlan data(train_of(10, 3), Mode::Apply::kOnArrival, 10);
-  for (Clock clock = 0; clock < 3; ++clock) ASSERT_NE(data.epoch_of(clock, {0}), nullptr);
+  for (Clock clock = 0; clock < 3; ++clock) ASSERT_NE(reach(data, clock, {0}), nullptr);
   data.forget_before(2);
   EXPECT_EQ(data.batch(0, 2), (protocol::BatchRange{2, 0, 10}));
   data.forget_before(3);
-  EXPECT_EQ(data.epoch_of(3, {0}), nullptr);
+  EXPECT_EQ(reach(data, 3, {0}), nullptr);
 }
 
 }  // namespace
