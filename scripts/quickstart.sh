@@ -16,7 +16,7 @@ scripts/setup.sh
 say "2 of 3: build (some minutes the first time)"
 build_preset release
 
-say "3 of 3: train jobs/fashion_cnn.toml, 5 epochs (about two minutes on two cores)"
+say "3 of 3: train jobs/fashion_cnn.toml, 5 epochs (about half a minute on two cores)"
 cat <<'TEXT'
 Two servers hold the weights, two workers compute gradients; a worker may be up to three steps ahead
 of the slowest one (ssp:3). Watch from another terminal with: scripts/rubato status --watch

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Installs, from Debian's packages, what Rubato needs and this machine lacks; says what it installed.
 #
-# Usage: scripts/setup.sh [--test] [--parity]
-#   --test    also what the tests need beyond building: clang-format, clang-tidy, Chromium, Python's venv
-#   --parity  also PyTorch, which tests/parity compares with
+# Usage: scripts/setup.sh [--test]
+#   --test    also what the tests need beyond building: clang-format, clang-tidy, Chromium, Python's venv, and PyTorch,
+#             which tests/parity compares with
 #
 # Run it as root, or as a user who may sudo. Where nothing is missing it changes nothing.
 set -euo pipefail
@@ -19,8 +19,10 @@ packages=(
 )
 for argument in "$@"; do
   case "$argument" in
-    --test) packages+=(clang-format clang-tidy chromium fonts-dejavu-core python3-venv) ;;
-    --parity) packages+=(python3-torch libopenblas0-openmp) ;; # without a fast BLAS it takes hours
+    --test)
+      packages+=(clang-format clang-tidy chromium fonts-dejavu-core python3-venv)
+      packages+=(python3-torch libopenblas0-openmp) # without a fast BLAS it takes hours
+      ;;
     -h | --help) usage && exit 0 ;;
     *) die "unknown argument $argument (try --help)" ;;
   esac

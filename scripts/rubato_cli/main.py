@@ -127,7 +127,10 @@ def main(words: list[str]) -> int:
         arguments = parse(words)
         return arguments.run(arguments)
     except Failure as failure:
-        print(f"rubato: error: {failure}", file=sys.stderr)
+        try:
+            print(f"rubato: error: {failure}", file=sys.stderr, flush=True)
+        except OSError:  # `rubato train ... 2>&1 | head`
+            sys.stderr = None  # nor at exit
         return failure.code
     except KeyboardInterrupt:
         return int(ExitCode.INTERRUPTED)

@@ -1,7 +1,11 @@
-"""What Linux says of processes, in /proc."""
+"""What Linux says of processes, in /proc, and tells them."""
 
+import ctypes
 import os
 from pathlib import Path
+
+PR_SET_PDEATHSIG = 1
+LIBC = ctypes.CDLL(None)
 
 
 def process_state(pid: int) -> str | None:
@@ -18,6 +22,11 @@ def process_exists(pid: int, born_before: float | None = None) -> bool:
     boot = next(line for line in Path("/proc/stat").read_text().splitlines() if line.startswith("btime "))
     born = int(boot.split()[1]) + int(fields[19]) / os.sysconf("SC_CLK_TCK")
     return born_before is None or born < born_before + 2.0  # btime is rounded
+
+
+def with_parent_death_signal(number: int):
+    """For Popen's preexec_fn: the process gets this signal when the one that starts it has ended, however it ended."""
+    return lambda: LIBC.prctl(PR_SET_PDEATHSIG, int(number))
 
 
 def _fields(pid: int) -> list[str]:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from .failure import ExitCode, Failure, reason
 from .log_file import LogFile
-from .proc import process_state
+from .proc import process_state, with_parent_death_signal
 from .run_dir import RunDir
 
 
@@ -46,6 +46,8 @@ class Child:
                 start_new_session=True,
                 pass_fds=(lifeline,),
                 env=child_environment(),
+                # One that is stopped does not see the lifeline end: this lets it go on, and see. Others mind it not.
+                preexec_fn=with_parent_death_signal(signal.SIGCONT),
             )
         self.pid = self._process.pid
         self._pidfd = os.pidfd_open(self.pid)

@@ -1,10 +1,14 @@
 """The last words on a job: what came out, where it is, how long it took; or why it failed."""
 
+import os
+
 from . import text
-from .failure import code_words, describe_end
+from .failure import ExitCode, code_words, describe_end
 from .run_dir import RunDir
 from .supervisor import Supervisor
 from .verdict import Verdict
+
+ROOM_FOR_WORDS = 8192  # a disk with less free has lost some
 
 
 def success_lines(run_dir: RunDir, supervisor: Supervisor, elapsed_s: float, how: str) -> list[str]:
@@ -22,6 +26,9 @@ def success_lines(run_dir: RunDir, supervisor: Supervisor, elapsed_s: float, how
     if accuracy is not None:
         parts.append(f"test accuracy {text.percent(accuracy, 2)}")
     lines.append(", ".join(parts))
+    if "test_loss" in final and final["test_loss"] is None and final.get("nonfinite"):
+        lines.append(f"warning: it diverged: {text.plural(final['nonfinite'], 'gradient')} of slices were not finite, and the "
+                     "loss is no number any more; a smaller optimizer.rate or optimizer.clip_norm may help")
     return lines + _where(run_dir) + _record(run_dir, final.get("pushes"))
 
 
@@ -32,8 +39,19 @@ def failure_line(run_dir: RunDir, verdict: Verdict) -> str:
         return f"the job failed ({logs})"
     if blamed.node == "scheduler" and blamed.last_words and blamed.return_code > 0:
         return f"{blamed.last_words} ({code_words(blamed.return_code)}; {logs})"
-    words = f": {blamed.last_words}" if blamed.last_words else ""
+    words = f": {blamed.last_words}" if blamed.last_words else _full_disk(run_dir, blamed.return_code)
     return f"{blamed.node} {describe_end(blamed.return_code)}{words} ({logs})"
+
+
+def _full_disk(run_dir: RunDir, return_code: int) -> str:
+    """What a process had to say of it went into a log on that disk."""
+    if return_code != ExitCode.STORAGE:
+        return ""
+    disk = os.statvfs(run_dir.path)
+    if disk.f_bavail * disk.f_frsize >= ROOM_FOR_WORDS:
+        return ""
+    return (f": the disk of {run_dir.path} is full ({text.size(disk.f_bavail * disk.f_frsize)} of "
+            f"{text.size(disk.f_blocks * disk.f_frsize)} are free)")
 
 
 def _where(run_dir: RunDir) -> list[str]:

@@ -46,7 +46,7 @@ class Supervisor:
         self._stop = stop
         self._news = News(processes, self.metrics, progress)
         self._ends: list[End] = []
-        self._killed: set[int] = set()  # by us: these ends blame nobody
+        self._killed: dict[int, str] = {}  # by us, and why: these ends blame nobody
         self._consequences = 0  # processes that ended because the job had failed
         self._unsent: list = []  # requests the scheduler has not answered yet
         self._draining = False
@@ -82,7 +82,7 @@ class Supervisor:
     def _note_end(self, child: Child) -> None:
         code = child.return_code
         if child.pid not in self._killed or child.role == "scheduler":
-            self._ends.append(End(child.node, code, child.log.last_words))
+            self._ends.append(End(child.node, code, child.log.last_words or self._killed.get(child.pid, "")))
         if child.role != "scheduler":
             self._unsent.append(lambda: self._client.tell_exited(child.node, code))
         if code != 0 and (child.role == "scheduler" or self._scheduler.return_code is None):
@@ -104,6 +104,8 @@ class Supervisor:
             self._consequences += child.role != "scheduler"
         elif child.return_code == ExitCode.PEER_LOST:
             return  # It says that somebody else is lost; so does the scheduler, and better.
+        elif child.role == "scheduler" and self._draining and child.return_code == ExitCode.INTERRUPTED:
+            return  # as it was asked to
         elif child.role in ("scheduler", "server"):
             self._news.job_lost(child.node)
             self._progress.say(f"{how}; the job cannot go on without it, stopping")
@@ -127,14 +129,14 @@ class Supervisor:
     def _mind_the_scheduler(self) -> None:
         """It has nothing left to do but to end the job."""
         if self._scheduler.is_stopped():
-            self._kill(self._scheduler, "is stopped")
+            self._kill(self._scheduler, "is stopped (SIGSTOP)")
         elif time.monotonic() > self._deadline:
             self._kill(self._scheduler, "does not end the job")
 
     def _kill(self, child: Child, why: str) -> None:
         if child.pid in self._killed:
             return
-        self._killed.add(child.pid)
+        self._killed[child.pid] = f"it {why}"
         self._progress.say(f"warning: {child.node} {why}; killing it")
         child.kill()
 
@@ -192,7 +194,7 @@ class Supervisor:
         while self._processes.running() and time.monotonic() < deadline and self._stop.count < 2:
             for child in self._processes.running():
                 if child.is_stopped():
-                    self._kill(child, "is stopped")
+                    self._kill(child, "is stopped (SIGSTOP)")
             self._tick(TICK_S)
         for child in self._processes.running():
             self._kill(child, "does not end")

@@ -1,6 +1,5 @@
 """One run under way: its process, and what it said if it failed."""
 
-import ctypes
 import os
 import signal
 import subprocess
@@ -9,8 +8,8 @@ from pathlib import Path
 
 from rubato_cli.failure import describe_end
 from rubato_cli.log_file import parse
+from rubato_cli.proc import with_parent_death_signal
 
-PR_SET_PDEATHSIG = 1
 PREFIX = "rubato: error: "
 
 
@@ -22,11 +21,10 @@ class ChildRun:
         self._log = log
         # One compute thread a run: several runs share the machine, and the same threads round the same.
         environment = dict(os.environ, OMP_NUM_THREADS="1", OMP_WAIT_POLICY="passive")
-        libc = ctypes.CDLL(None)
         with open(log, "wb") as output:
             self._process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
-                env=environment, preexec_fn=lambda: libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL))
+                env=environment, preexec_fn=with_parent_death_signal(signal.SIGKILL))
 
     @property
     def took_s(self) -> float:

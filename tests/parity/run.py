@@ -103,7 +103,7 @@ def main(words):
 
 if __name__ == "__main__":
     if importlib.util.find_spec("torch") is None:
-        print("skipped: no PyTorch for this Python; scripts/setup.sh --parity installs it")
+        print("skipped: no PyTorch for this Python; scripts/setup.sh --test installs it")
         sys.exit(SKIPPED)
     from rubato_runs import ROOT, RunFailed, resolve, run, temporary_folder
 

@@ -19,7 +19,7 @@ try:
     import numpy
     import torch
 except ImportError:
-    print("skipped: no PyTorch for this Python; scripts/setup.sh --parity installs it")
+    print("skipped: no PyTorch for this Python; scripts/setup.sh --test installs it")
     sys.exit(77)
 
 import tomllib

@@ -4,6 +4,7 @@ What it pretends is told by the [fake] table of the job file, set with --set fak
   duration_s        how long the training takes
   job_exit          the job's exit code
   note              what a person should know of the job
+  final             JSON: what the last line of metrics.jsonl says too, or instead
   silent            the scheduler never listens
   stuck             the scheduler does not end when a server is lost, nor when drained
   NODE_exit         that node, for instance worker_1, ends with this code (a negative one is a signal) ...
@@ -156,13 +157,14 @@ class Scheduler(Node):
         return self.finish()
 
     def finish(self):
-        code = self.fake.get("job_exit", 0)
-        if code == 0:
+        code = self.fake.get("job_exit", 130 if self.state == "draining" else 0)
+        if code in (0, 130):
             (self.run_dir / "evaluation.txt").write_text("accuracy  0.9123\n")
             (self.run_dir / "final.safetensors").write_text("weights")
             records = [
                 {"event": "epoch", "epoch": 1, "test_accuracy": 0.8765, "test_loss": 0.31, "train_loss": 0.4},
-                {"event": "final", "epoch": 2, "test_accuracy": 0.9123, "samples_per_s": 4321.0},
+                {"event": "final", "epoch": 2, "test_accuracy": 0.9123, "samples_per_s": 4321.0,
+                 **json.loads(self.fake.get("final", "{}"))},
             ]
             lines = "".join(json.dumps(record) + "\n" for record in records)
             (self.run_dir / "metrics.jsonl").write_text(lines)

@@ -1,9 +1,11 @@
 """How a job ends: exit codes, the processes' surroundings, the run directory, the last lines."""
 
+import sys
 import tomllib
 import unittest
+from pathlib import Path
 
-from launcher_case import LauncherCase
+from launcher_case import LAUNCHER, LauncherCase
 
 
 class Success(LauncherCase):
@@ -55,6 +57,29 @@ class Failures(LauncherCase):
         result = self.train(worker_0_exit=3, worker_0_says="train labels: 59,999 for 60,000 images",
                             job_exit=5, duration_s=1.0)
         self.assert_one_line_error(result, 3, "worker-0", "59,999")
+
+    def test_a_diverged_job_says_so(self):
+        result = self.train(final='{"test_loss": null, "nonfinite": 2040}')
+        self.assertEqual(result.returncode, 0, "the job was told to skip such gradients")
+        self.assertIn("warning: it diverged: 2,040 gradients of slices were not finite", result.stdout)
+
+    def test_a_full_disk_is_named(self):
+        """Where the log that would have said so is on it."""
+        result = self.train(server_0_exit=8, duration_s=20)
+        self.assertNotIn("is full", result.stderr)
+        # A folder of the system in which nobody can keep a byte stands for a full disk.
+        sys.path.insert(0, str(LAUNCHER.parent))
+        from rubato_cli.run_dir import RunDir
+        from rubato_cli.summary import failure_line
+        from rubato_cli.verdict import End, Verdict
+        line = failure_line(RunDir(Path("/proc")), Verdict(8, End("scheduler", 8)))
+        self.assertIn("the disk of /proc is full (0 B of 0 B are free)", line)
+
+    def test_a_reader_that_goes_away_takes_no_exit_code_along(self):
+        command = " ".join(self.train_command(job_exit=6)).replace('"', "")
+        done = self.run_command(["bash", "-c", f"({command} 2>&1 >/dev/null; echo $? > {self.folder}/code) | true"])
+        self.assertEqual(done.returncode, 0)
+        self.assertEqual((self.folder / "code").read_text().strip(), "6")
 
     def test_a_killed_worker_is_a_warning_where_the_job_finishes(self):
         result = self.train("--workers", 2, worker_1_exit=-9, duration_s=1.0)

@@ -19,16 +19,18 @@ class Stopping(LauncherCase):
     def test_ctrl_c_once_drains(self):
         launcher, pids = self.start_long_job()
         launcher.send_signal(signal.SIGINT)
-        self.assertEqual(launcher.wait(), 0)
+        self.assertEqual(launcher.wait(), 130)
         self.assertIn("/drain", [request["path"] for request in self.requests()])
         self.assertIn("Ctrl-C again kills", self.output())
+        self.assertIn("drained in", self.output())
+        self.assertNotIn("cannot go on", self.output())
         self.assertIn("final.safetensors", self.output())
         self.assert_gone(pids)
 
     def test_sigterm_drains_as_well(self):
         launcher, pids = self.start_long_job()
         launcher.terminate()
-        self.assertEqual(launcher.wait(), 0)
+        self.assertEqual(launcher.wait(), 130)
         self.assert_gone(pids)
 
     def test_a_signal_that_comes_twice_at_once_is_one(self):
@@ -36,7 +38,7 @@ class Stopping(LauncherCase):
         launcher, pids = self.start_long_job()
         for _ in range(3):
             launcher.terminate()
-        self.assertEqual(launcher.wait(), 0)
+        self.assertEqual(launcher.wait(), 130)
         self.assertIn("final.safetensors", self.output())
         self.assert_gone(pids)
 
@@ -60,6 +62,13 @@ class Stopping(LauncherCase):
 
     def test_kill_9_of_the_launcher_leaves_nothing(self):
         launcher, pids = self.start_long_job(deaf=True)
+        kill(launcher.pid)
+        launcher.wait()
+        self.assert_gone(pids, patience_s=5.0)
+
+    def test_kill_9_of_the_launcher_leaves_nobody_stopped(self):
+        launcher, pids = self.start_long_job()
+        kill(pids[3], signal.SIGSTOP)
         kill(launcher.pid)
         launcher.wait()
         self.assert_gone(pids, patience_s=5.0)
