@@ -45,10 +45,23 @@ class Findings(unittest.TestCase):
         self.assertIn("momentum 0.975", finding.figures)  # 1 - 0.1 / 4
         self.assertIn("optimizer.momentum=0.60", finding.advice)  # 1 - 0.1 * 4
         self.assertIn("optimizer.rate=0.005", finding.advice)
+        self.assertIn('optimizer.age_scaling="inverse"', finding.advice)
 
     def test_plain_sgd_bears_more(self):
         self.assertNotIn("age", keys(made_metrics.run_lines("asp", ages=[[3, 100]]), optimizer=SGD))
         self.assertIn("age", keys(made_metrics.run_lines("asp", ages=[[7, 100]]), optimizer=SGD))
+
+    def test_a_rate_over_the_age(self):
+        """Plain SGD bears any age then; momentum still goes on for too long, and a rate may be left that does little."""
+        lines = made_metrics.run_lines("asp", ages=[[7, 100]])
+        self.assertEqual(keys(lines, optimizer={**SGD, "age_scaling": "inverse"}), [])
+        finding = found("age", lines, optimizer={**MOMENTUM, "age_scaling": "inverse"})
+        self.assertIn("at rate 0.02 over the age", finding.figures)
+        self.assertNotIn("optimizer.rate", finding.advice)
+        lines[-1]["age_factor_mean"] = 0.125
+        finding = found("age_scaling", lines, optimizer={**SGD, "age_scaling": "inverse"})
+        self.assertIn("0.12 times the schedule's in the mean: 0.013 where the job says 0.1", finding.figures)
+        self.assertNotIn("age_scaling", keys(lines, optimizer=SGD))
 
     def test_a_long_tail(self):
         lines = made_metrics.run_lines("asp", ages=[[0, 500], [1, 480], [90, 20]], workers=workers(age_mean=[0, 0, 30.0, 0]))

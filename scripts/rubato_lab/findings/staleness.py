@@ -8,7 +8,8 @@ Two rules of thumb, both stated with what they rest on, for no single run can sh
   Beyond about 0.95 the iterates swing. Lowering m to 1 - (1 - m)(1 + a) gives back what was asked for, where that is
   above 0.
 - A rate tuned without staleness should be divided by the age (Zhang, Gupta, Lian, Liu, "Staleness-aware async-SGD for
-  distributed deep learning", IJCAI 2016).
+  distributed deep learning", IJCAI 2016). Servers do so where optimizer.age_scaling is "inverse", for each gradient;
+  what is left to say then is that momentum lets it go on for longer.
 """
 
 from .. import ages
@@ -18,6 +19,7 @@ MOMENTUM_MAX = 0.95
 AGE_MIN = 1.0  # below one update of age, nothing is said
 AGE_PLAIN_SGD = 4.0  # without momentum of its own, a rule bears some
 TAIL_TIMES, TAIL_MIN = 8, 32
+FACTOR_MIN = 0.25  # below, the rate over the age is far from the rate in the job
 
 MITLIAGKAS = "Mitliagkas et al. 2016"
 ZHANG = "Zhang et al. 2016"
@@ -30,16 +32,32 @@ def too_old(run: Run) -> list[Finding]:
     if rule in ("adam", "adamw"):
         momentum = run.setting("optimizer.beta1", 0.9)
     implied = 1 - (1 - momentum) / (1 + age)
-    if age < AGE_MIN or (implied <= MOMENTUM_MAX if momentum else age < AGE_PLAIN_SGD):
+    bears_age = _rate_over_age(run) or age < AGE_PLAIN_SGD
+    if age < AGE_MIN or (implied <= MOMENTUM_MAX if momentum else bears_age):
         return []
     figures = (f"mean age {age:.1f} updates, the 99th percentile {ages.quantile(run.metrics.ages, 0.99)}; with "
-               f"{rule} at rate {rate:g}" + (f" and momentum {momentum:g}" if momentum else "")
+               f"{rule} at rate {rate:g}" + (" over the age" if _rate_over_age(run) else "")
+               + (f" and momentum {momentum:g}" if momentum else "")
                + f" that acts like momentum {implied:.3f} ({MITLIAGKAS})")
-    advice = f"optimizer.rate={_round(rate / (1 + age))}: the rate over the age ({ZHANG})"
+    advice = [] if _rate_over_age(run) else [
+        f'optimizer.age_scaling="inverse", the rate over the age of each gradient ({ZHANG}), or '
+        f"optimizer.rate={_round(rate / (1 + age))} for all"]
     if rule in ("momentum", "nesterov"):
-        advice = f"optimizer.momentum={max(0.0, 1 - (1 - momentum) * (1 + age)):.2f}, or " + advice
+        advice.insert(0, f"optimizer.momentum={max(0.0, 1 - (1 - momentum) * (1 + age)):.2f}")
     return [Finding("age", "gradients were older than this rate and momentum bear", figures,
-                    advice + "; fewer workers, or bsp, make ages smaller")]
+                    "; ".join([*advice, "fewer workers, or bsp, make ages smaller"]))]
+
+
+def scaled_down(run: Run) -> list[Finding]:
+    factor = run.final.get("age_factor_mean")
+    if not _rate_over_age(run) or factor is None or factor >= FACTOR_MIN:
+        return []
+    rate = run.setting("optimizer.rate", 0.0)
+    return [Finding("age_scaling", "gradients were so old that the rate over the age left little of it",
+                    f"rates were {factor:.2f} times the schedule's in the mean: {_round(rate * factor)} where the job says "
+                    f"{rate:g}",
+                    "fewer workers, or a softsync with a smaller number, make ages smaller; a larger optimizer.rate may be "
+                    "borne now")]
 
 
 def long_tail(run: Run) -> list[Finding]:
@@ -63,6 +81,10 @@ def loose_bound(run: Run) -> list[Finding]:
                     f"it ran as asp would; a bound of {max(0, reached - 1)} or less would do something")]
 
 
+def _rate_over_age(run: Run) -> bool:
+    return run.setting("optimizer.age_scaling", "none") == "inverse"
+
+
 def _bound(mode: str) -> int | None:
     """The largest staleness that ssp:S or dssp:LO..HI allows; none for other modes, and none to speak of for 0."""
     kind, _, numbers = mode.partition(":")
@@ -83,4 +105,4 @@ def _round(rate: float) -> str:
     return f"{rate:.2g}"
 
 
-STALENESS = [too_old, long_tail, loose_bound]
+STALENESS = [too_old, scaled_down, long_tail, loose_bound]
