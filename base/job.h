@@ -52,14 +52,24 @@ struct ScheduleConfig {
   friend bool operator==(const ScheduleConfig&, const ScheduleConfig&) = default;
 };
 
+// For the time between the weights that a gradient was computed on and those that it is applied to.
+struct CompensationConfig {
+  std::string name = "none";  // none | constant | adaptive
+  double lambda = 0.0;        // 0: the paper's (kernels/compensation.h)
+  double decay = 0.95;        // adaptive: of the mean square
+  friend bool operator==(const CompensationConfig&, const CompensationConfig&) = default;
+};
+
 struct OptimizerConfig {
   std::string name = "sgd";  // sgd | momentum | nesterov | adam | adamw
   double rate = 0.01;
   double momentum = 0.9;
   double beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8;
   double weight_decay = 0.0;
-  double clip_value = 0.0;  // server: each element of the mean gradient into [-v, v]; 0 is off
-  double clip_norm = 0.0;   // worker: global norm of its own mean gradient (of each leaf's in bsp); 0 is off
+  double clip_value = 0.0;           // server: each element of the mean gradient into [-v, v]; 0 is off
+  double clip_norm = 0.0;            // worker: global norm of its own mean gradient (of each leaf's in bsp); 0 is off
+  std::string age_scaling = "none";  // none | inverse: an old gradient's rate is divided by its age
+  CompensationConfig compensation;
   ScheduleConfig schedule;
   friend bool operator==(const OptimizerConfig&, const OptimizerConfig&) = default;
 };

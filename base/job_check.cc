@@ -170,6 +170,21 @@ std::vector<std::string> job_notes(const Job& job) {
   if (job.train.steps > 0 && job.train.epochs > 1) {
     notes.push_back(fmt::format("train.steps = {} ends the job, whatever train.epochs says", job.train.steps));
   }
+  const OptimizerConfig& optimizer = job.optimizer;
+  const bool compensates = optimizer.compensation.name != "none";
+  if (!parse_mode(job.consistency.mode).value().has_ages()) {
+    const auto idle = [&](std::string_view key, std::string_view value) {
+      notes.push_back(fmt::format("{} = \"{}\" changes nothing in {}, where no gradient is older than the weights", key,
+                                  value, job.consistency.mode));
+    };
+    if (optimizer.age_scaling != "none") idle("optimizer.age_scaling", optimizer.age_scaling);
+    if (compensates) idle("optimizer.compensation.name", optimizer.compensation.name);
+  } else if (compensates) {
+    notes.push_back(
+        fmt::format("optimizer.compensation.name = \"{}\" keeps the weights that each worker read: about {} "
+                    "versions of every slice on the servers, with their optimizer state, instead of 2",
+                    optimizer.compensation.name, job.cluster.workers + 2));
+  }
   return notes;
 }
 

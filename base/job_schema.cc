@@ -76,6 +76,7 @@ void add_data(std::vector<JobKey>& keys, DataConfig& d) {
 }
 
 void add_optimizer(std::vector<JobKey>& keys, OptimizerConfig& o) {
+  CompensationConfig& c = o.compensation;
   ScheduleConfig& s = o.schedule;
   keys.insert(
       keys.end(),
@@ -89,6 +90,12 @@ void add_optimizer(std::vector<JobKey>& keys, OptimizerConfig& o) {
        {"optimizer.clip_value", &o.clip_value, at_least(0), "servers clip each element of a gradient; 0 is off"},
        {"optimizer.clip_norm", &o.clip_norm, at_least(0),
         "workers clip the global norm of their gradient (of each leaf's in bsp); 0 is off"},
+       {"optimizer.age_scaling", &o.age_scaling, one_of({"none", "inverse"}),
+        "inverse: the rate of a gradient is divided by its age, if that is above 1"},
+       {"optimizer.compensation.name", &c.name, one_of({"none", "constant", "adaptive"}),
+        "what is added to gradients whose weights have moved meanwhile"},
+       {"optimizer.compensation.lambda", &c.lambda, at_least(0), "how much; 0: 0.04 if constant, 2 if adaptive"},
+       {"optimizer.compensation.decay", &c.decay, fraction_below_one(), "adaptive: of the mean square of gradients"},
        {"optimizer.schedule.name", &s.name, one_of({"constant", "step", "cosine"}), "how the rate moves"},
        {"optimizer.schedule.warmup_epochs", &s.warmup_epochs, at_least(0), "first grow linearly from 0"},
        {"optimizer.schedule.step_epochs", &s.step_epochs, above(0), "step: every so many epochs ..."},

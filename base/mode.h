@@ -36,6 +36,8 @@ struct Mode {
   std::int64_t splits = 0;   // softsync: updates while every worker pushes once
 
   [[nodiscard]] Apply apply() const;
+  // Whether the weights may move between the version that a gradient is computed on and its update.
+  [[nodiscard]] bool has_ages() const { return apply() == Apply::kOnArrival || kind == Kind::kSoftsync; }
   friend bool operator==(const Mode&, const Mode&) = default;
 };
 

@@ -1,5 +1,7 @@
 #include "base/processor.h"
 
+#include <unistd.h>
+
 #include <fstream>
 
 namespace rubato {
@@ -12,6 +14,10 @@ std::string processor_name() {
     return at == std::string::npos ? "" : line.substr(at);
   }
   return "unknown processor";
+}
+
+std::uint64_t physical_memory_bytes() {
+  return static_cast<std::uint64_t>(::sysconf(_SC_PHYS_PAGES)) * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
 }
 
 }  // namespace rubato

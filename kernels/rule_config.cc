@@ -12,6 +12,9 @@ namespace {
 constexpr RuleKind kRuleKinds[] = {RuleKind::kSgd, RuleKind::kMomentum, RuleKind::kNesterov, RuleKind::kAdam,
                                    RuleKind::kAdamW};
 
+// What the paper's experiments on CIFAR-10 had (kernels/gradient_part.h).
+constexpr double kLambdaConstant = 0.04, kLambdaAdaptive = 2.0;
+
 Error out_of_range(std::string_view key, double value, std::string_view allowed) {
   return {Cause::kUsage, fmt::format("optimizer.{} = {} is out of range: {}", key, value, allowed)};
 }
@@ -19,6 +22,25 @@ Error out_of_range(std::string_view key, double value, std::string_view allowed)
 // NaN compares false with everything, so it is refused by each of these.
 bool is_fraction(double value) { return value >= 0.0 && value < 1.0; }
 bool is_amount(double value) { return value >= 0.0 && std::isfinite(value); }
+
+Error unknown(std::string_view key, std::string_view value, std::string_view allowed) {
+  return {Cause::kUsage, fmt::format("optimizer.{} = \"{}\" is unknown: {}", key, value, allowed)};
+}
+
+Result<Compensation> make_compensation(const CompensationConfig& config) {
+  Compensation compensation{.lambda = config.lambda, .decay = config.decay};
+  if (config.name == "constant") {
+    compensation.kind = CompensationKind::kConstant;
+  } else if (config.name == "adaptive") {
+    compensation.kind = CompensationKind::kAdaptive;
+  } else if (config.name != "none") {
+    return unknown("compensation.name", config.name, "none, constant or adaptive");
+  }
+  if (!is_amount(config.lambda)) return out_of_range("compensation.lambda", config.lambda, "at least 0");
+  if (!is_fraction(config.decay)) return out_of_range("compensation.decay", config.decay, "at least 0, below 1");
+  if (config.lambda == 0.0) compensation.lambda = config.name == "adaptive" ? kLambdaAdaptive : kLambdaConstant;
+  return compensation;
+}
 
 void check_plane(std::span<const float> current, std::span<const float> next, std::size_t count) {
   RUBATO_CHECK(current.size() == count && next.size() == count, "{} gradients, {} elements become {}", count,
@@ -75,10 +97,12 @@ Result<RuleConfig> make_rule(const OptimizerConfig& optimizer) {
     known = true;
   }
   if (!known) {
-    return Error{
-        Cause::kUsage,
-        fmt::format("optimizer.name = \"{}\" is unknown: sgd, momentum, nesterov, adam or adamw", optimizer.name)};
+    return unknown("name", optimizer.name, "sgd, momentum, nesterov, adam or adamw");
   }
+  if (optimizer.age_scaling != "none" && optimizer.age_scaling != "inverse")
+    return unknown("age_scaling", optimizer.age_scaling, "none or inverse");
+  rule.age_scaling = optimizer.age_scaling == "inverse";
+  RUBATO_ASSIGN(rule.compensation, make_compensation(optimizer.compensation));
   if (!is_fraction(rule.momentum)) return out_of_range("momentum", rule.momentum, "at least 0, below 1");
   if (!is_fraction(rule.beta1)) return out_of_range("beta1", rule.beta1, "at least 0, below 1");
   if (!is_fraction(rule.beta2)) return out_of_range("beta2", rule.beta2, "at least 0, below 1");
@@ -92,10 +116,11 @@ Result<RuleConfig> make_rule(const OptimizerConfig& optimizer) {
 }
 
 UpdateScalars update_scalars(const RuleConfig& rule, const ParameterSpec& spec, double rate, double gradient_scale,
-                             std::uint64_t update_count) {
+                             std::uint64_t update_count, double age_factor) {
   return {.rate = rate * static_cast<double>(spec.rate_scale),
           .gradient_scale = gradient_scale,
           .clip_value = rule.clip_value,
+          .age_factor = age_factor,
           .decay = spec.decay ? rule.weight_decay : 0.0,
           .update_count = update_count};
 }
@@ -105,6 +130,17 @@ void check_update(RuleKind kind, const ConstSlotView& current, std::span<const f
   for (std::size_t plane = 0; plane < state_planes(kind); ++plane) {
     check_plane(current.state[plane], next.state[plane], gradient.size());
   }
+}
+
+void check_part(const Compensation& compensation, const GradientPart& part, std::span<float> sum) {
+  const std::size_t count = part.gradient.size();
+  const bool reads = compensation.kind != CompensationKind::kNone,
+             adapts = compensation.kind == CompensationKind::kAdaptive;
+  RUBATO_CHECK(sum.size() == count && part.samples > 0, "{} gradients of {} samples for a sum of {}", count,
+               part.samples, sum.size());
+  RUBATO_CHECK(!reads || (part.weights.size() == count && part.read.size() == count),
+               "{} gradients, {} weights now, {} before", count, part.weights.size(), part.read.size());
+  if (adapts) check_plane(part.mean_square, part.next_mean_square, count);
 }
 
 }  // namespace rubato::kernels

@@ -2,8 +2,8 @@
 // and the view of a slot that an update reads or writes.
 //
 // A slot holds a slice's weights and, beside them, the state planes of the rule (momentum, Adam's
-// moments), each as long as the weights and all zero before the first update. An update reads one slot
-// and writes another, or the same.
+// moments) and, where compensation is adaptive, the mean square of gradients; each as long as the weights
+// and all zero before the first update. An update reads one slot and writes another, or the same.
 //
 // Thread-safety: plain values; the views borrow.
 #pragma once
@@ -27,12 +27,31 @@ namespace rubato::kernels {
 
 enum class RuleKind : std::uint8_t { kSgd = 0, kMomentum = 1, kNesterov = 2, kAdam = 3, kAdamW = 4 };
 
+enum class CompensationKind : std::uint8_t { kNone = 0, kConstant = 1, kAdaptive = 2 };
+
+// kernels/gradient_part.h has the formulas.
+struct Compensation {
+  CompensationKind kind = CompensationKind::kNone;
+  double lambda = 0.0;
+  double decay = 0.95;  // adaptive
+  friend bool operator==(const Compensation&, const Compensation&) = default;
+};
+
 struct RuleConfig {
   RuleKind kind = RuleKind::kSgd;
   double momentum = 0.9;
   double beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8;
   double weight_decay = 0.0;
   double clip_value = 0.0;  // 0: no clipping
+  bool age_scaling = false;
+  Compensation compensation{};
+
+  [[nodiscard]] bool compensates() const { return compensation.kind != CompensationKind::kNone; }
+  [[nodiscard]] bool keeps_mean_square() const { return compensation.kind == CompensationKind::kAdaptive; }
+  // By what the rate of a gradient of this age is multiplied: 1 / max(1, age), where ages count.
+  [[nodiscard]] double age_factor(std::uint64_t age) const {
+    return age_scaling && age > 1 ? 1.0 / static_cast<double>(age) : 1.0;
+  }
   friend bool operator==(const RuleConfig&, const RuleConfig&) = default;
 };
 
@@ -48,22 +67,25 @@ struct UpdateScalars {
   double rate = 0.0;               // learning rate of this update, the parameter's factor included
   double gradient_scale = 1.0;     // multiplies the gradient first: 1 / samples of a summed one
   double clip_value = 0.0;         // then each element goes into [-clip_value, clip_value]; 0: no clipping
+  double age_factor = 1.0;         // then it counts so much (kernels/update_rule.h)
   double decay = 0.0;              // weight decay; 0 where the parameter is exempt
   std::uint64_t update_count = 1;  // updates of this slice, this one included: Adam's t
 };
 
 // For a piece of the parameter `spec`, in an update under `rate`.
 [[nodiscard]] UpdateScalars update_scalars(const RuleConfig& rule, const ParameterSpec& spec, double rate,
-                                           double gradient_scale, std::uint64_t update_count);
+                                           double gradient_scale, std::uint64_t update_count, double age_factor = 1.0);
 
 template <typename Float>
 struct BasicSlotView {
   std::span<Float> weights;
   std::array<std::span<Float>, kStatePlanesMax> state;  // those that the rule has not are left empty
+  std::span<Float> mean_square{};                       // empty unless compensation is adaptive
 
   // The elements [first, first + count) of every plane: one parameter of a slice that holds several.
   [[nodiscard]] BasicSlotView part(std::size_t first, std::size_t count) const {
-    BasicSlotView piece{weights.subspan(first, count), {}};
+    BasicSlotView piece{weights.subspan(first, count), {}, {}};
+    if (!mean_square.empty()) piece.mean_square = mean_square.subspan(first, count);
     for (std::size_t plane = 0; plane < kStatePlanesMax; ++plane) {
       if (!state[plane].empty()) piece.state[plane] = state[plane].subspan(first, count);
     }
@@ -73,7 +95,7 @@ struct BasicSlotView {
   template <typename Other>
   requires(!std::is_const_v<Float> && std::is_same_v<Other, const Float>) operator BasicSlotView<Other>()
       const {  // NOLINT: implicit by design, as for spans
-    return {weights, {state[0], state[1]}};
+    return {weights, {state[0], state[1]}, mean_square};
   }
 };
 using SlotView = BasicSlotView<float>;
@@ -83,5 +105,19 @@ using ConstSlotView = BasicSlotView<const float>;
 // either that of `current` itself or sharing no byte with it. (In between, a loop in vectors would
 // read what it has just written.)
 void check_update(RuleKind kind, const ConstSlotView& current, std::span<const float> gradient, const SlotView& next);
+
+// What one push brings to the sum of an update's gradients. All spans are equally long, but for those that the
+// compensation does not need, which are empty.
+struct GradientPart {
+  std::span<const float> gradient;       // summed over ...
+  std::uint64_t samples = 1;             // ... so many
+  double factor = 1.0;                   // its weight in the sum
+  std::span<const float> weights, read;  // compensated: the current ones, and those that it was computed on
+  std::span<const float> mean_square;    // adaptive: before this push
+  std::span<float> next_mean_square;     // adaptive: with it; may be the one before
+};
+
+// RUBATO_CHECKs what every launcher demands of a part and of the sum that it is added to.
+void check_part(const Compensation& compensation, const GradientPart& part, std::span<float> sum);
 
 }  // namespace rubato::kernels

@@ -10,7 +10,14 @@
 //   adam       m = b1 m + (1 - b1) g;  v = b2 v + (1 - b2) g^2                    Kingma and Ba, ICLR 2015
 //              w -= r / (1 - b1^t) * m / (sqrt(v) / sqrt(1 - b2^t) + epsilon)
 //   adamw      w *= 1 - r d, then as adam, without d in g                  Loshchilov and Hutter, ICLR 2019
-// and for all but adamw  g = clip(scale * gradient) + d w,  d being the weight decay (L2).
+// and for all but adamw  g = a clip(scale * gradient) + d w,  d being the weight decay (L2).
+//
+// The age factor a, 1 unless old gradients are to count less, divides the rate of the gradient alone (Zhang, Gupta,
+// Lian and Liu, "Staleness-aware async-SGD for distributed deep learning", IJCAI 2016, equation 3: a = 1 / age):
+//   sgd, momentum, nesterov   what is pushed enters g, and with it v, a times, clipped before; decay enters whole. All
+//                             of these are linear in g: r a is the rate of this gradient, for good, and r that of decay
+//   adam, adamw               a factor in g would be divided away again by sqrt(v): m and v take g whole, and the step
+//                             has the rate r a. So it has the decay of adam, which is a part of g; that of adamw has r
 //
 // Whatever depends only on the update and not on the element is computed once, in double, by
 // kernels/visit_rule.h, and rounded to float there.
@@ -40,14 +47,14 @@ struct Cell {
 
 // From the gradient as it was pushed to the g of the formulas.
 struct GradientTerm {
-  float scale, clip, decay;
+  float scale, clip, age_factor, decay;
 
   RUBATO_HOST_DEVICE float operator()(float gradient, float weight) const {
     float g = gradient * scale;
     // Two selections one after the other, not fmin and fmax: they vectorize, and a NaN stays one.
     g = g < -clip ? -clip : g;
     g = g > clip ? clip : g;
-    return g + decay * weight;
+    return age_factor * g + decay * weight;
   }
 };
 
@@ -87,13 +94,13 @@ struct NesterovRule {
   }
 };
 
-// adam and adamw: `shrink` is 1 for the one, term.decay is 0 for the other.
+// adam and adamw: `shrink` is 1 for the one, term.decay is 0 for the other; term.age_factor is 1 for both.
 struct AdamRule {
   static constexpr std::size_t kPlanes = 2;
   GradientTerm term;
   float keep1, add1;              // b1, 1 - b1
   float keep2, add2;              // b2, 1 - b2
-  float step;                     // r / (1 - b1^t)
+  float step;                     // r a / (1 - b1^t)
   float inverse_root_v, epsilon;  // 1 / sqrt(1 - b2^t)
   float shrink;                   // 1 - r d
 

@@ -1,4 +1,4 @@
-// From a rule's configuration to its functor: what a launcher of update rules needs beside the loop.
+// From a rule's configuration to its functors: what a launcher of update rules needs beside the loop.
 //
 // Thread-safety: pure.
 #pragma once
@@ -8,6 +8,7 @@
 #include <span>
 
 #include "base/check.h"
+#include "kernels/gradient_part.h"
 #include "kernels/rule_config.h"
 #include "kernels/update_rule.h"
 
@@ -28,6 +29,7 @@ auto visit_rule(const RuleConfig& config, const UpdateScalars& scalars, Visitor&
   GradientTerm term{.scale = static_cast<float>(scalars.gradient_scale),
                     .clip = scalars.clip_value > 0.0 ? static_cast<float>(scalars.clip_value)
                                                      : std::numeric_limits<float>::infinity(),
+                    .age_factor = static_cast<float>(scalars.age_factor),
                     .decay = static_cast<float>(scalars.decay)};
   switch (config.kind) {
     case RuleKind::kSgd:
@@ -43,16 +45,49 @@ auto visit_rule(const RuleConfig& config, const UpdateScalars& scalars, Visitor&
   RUBATO_CHECK(scalars.update_count > 0, "Adam counts updates from 1");
   const bool decoupled = config.kind == RuleKind::kAdamW;
   if (decoupled) term.decay = 0.0f;
+  term.age_factor = 1.0f;
   const double t = static_cast<double>(scalars.update_count);
-  return visitor(AdamRule{.term = term,
-                          .keep1 = static_cast<float>(config.beta1),
-                          .add1 = static_cast<float>(1.0 - config.beta1),
-                          .keep2 = static_cast<float>(config.beta2),
-                          .add2 = static_cast<float>(1.0 - config.beta2),
-                          .step = static_cast<float>(scalars.rate / (1.0 - std::pow(config.beta1, t))),
-                          .inverse_root_v = static_cast<float>(1.0 / std::sqrt(1.0 - std::pow(config.beta2, t))),
-                          .epsilon = static_cast<float>(config.epsilon),
-                          .shrink = decoupled ? static_cast<float>(1.0 - scalars.rate * scalars.decay) : 1.0f});
+  return visitor(
+      AdamRule{.term = term,
+               .keep1 = static_cast<float>(config.beta1),
+               .add1 = static_cast<float>(1.0 - config.beta1),
+               .keep2 = static_cast<float>(config.beta2),
+               .add2 = static_cast<float>(1.0 - config.beta2),
+               .step = static_cast<float>(scalars.rate * scalars.age_factor / (1.0 - std::pow(config.beta1, t))),
+               .inverse_root_v = static_cast<float>(1.0 / std::sqrt(1.0 - std::pow(config.beta2, t))),
+               .epsilon = static_cast<float>(config.epsilon),
+               .shrink = decoupled ? static_cast<float>(1.0 - scalars.rate * scalars.decay) : 1.0f});
+}
+
+inline PartPlanes planes_of(const GradientPart& part, std::span<float> sum, bool first) {
+  return {part.gradient.data(),
+          part.weights.data(),
+          part.read.data(),
+          part.mean_square.data(),
+          part.next_mean_square.data(),
+          sum.data(),
+          first};
+}
+
+// The same for what a push brings to an update's gradient.
+template <typename Visitor>
+auto visit_part(const Compensation& compensation, const GradientPart& part, Visitor&& visitor) {
+  const float factor = static_cast<float>(part.factor);
+  const double samples = static_cast<double>(part.samples);
+  const float strength = static_cast<float>(compensation.lambda / samples);
+  switch (compensation.kind) {
+    case CompensationKind::kNone:
+      return visitor(PlainPart{factor});
+    case CompensationKind::kConstant:
+      return visitor(ConstantPart{factor, strength});
+    case CompensationKind::kAdaptive:
+      break;
+  }
+  return visitor(AdaptivePart{.factor = factor,
+                              .strength = strength,
+                              .scale = static_cast<float>(1.0 / samples),
+                              .keep = static_cast<float>(compensation.decay),
+                              .add = static_cast<float>(1.0 - compensation.decay)});
 }
 
 }  // namespace rubato::kernels

@@ -15,6 +15,13 @@ std::uint64_t AgeHistogram::quantile(double share) const {
   return 0;
 }
 
+double AgeHistogram::mean_factor() const {
+  double sum = 0.0;
+  for (const auto& [age, count] : counts_)
+    sum += static_cast<double>(count) / static_cast<double>(std::max(age, std::uint64_t{1}));
+  return total_ == 0 ? 1.0 : sum / static_cast<double>(total_);
+}
+
 void Account::settle(const protocol::Tick& tick, TimeNs now) {
   samples += tick.samples;
   steps += tick.samples > 0 ? 1 : 0;

@@ -23,6 +23,8 @@ class AgeHistogram {
   [[nodiscard]] double mean() const {
     return total_ == 0 ? 0.0 : static_cast<double>(sum_) / static_cast<double>(total_);
   }
+  // Of 1 / max(1, age): by what a rate over the age is the smaller for it. 1 without pushes.
+  [[nodiscard]] double mean_factor() const;
   // The least age that at least `share` of all pushes do not exceed.
   [[nodiscard]] std::uint64_t quantile(double share) const;
   [[nodiscard]] std::uint64_t total() const { return total_; }

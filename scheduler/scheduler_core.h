@@ -171,6 +171,7 @@ class SchedulerCore final : public protocol::Core {
   void record_wait(TimeNs now, std::uint32_t waiting, std::uint32_t culprit, TimeNs from, TimeNs to);
   void record_barrier(TimeNs now);
   void record_evaluation(TimeNs now, const SnapshotEntry& entry, const protocol::EvaluationDone& done);
+  void add_ages(const AgeHistogram& ages, nlohmann::ordered_json& line) const;
   void add_totals(const protocol::EvaluationDone& done, nlohmann::ordered_json& line) const;
   void add_workers(nlohmann::ordered_json& line) const;
 

@@ -67,6 +67,12 @@ void SchedulerCore::record_progress(TimeNs now, const protocol::Tick& tick, doub
   progress_ = {};
 }
 
+void SchedulerCore::add_ages(const AgeHistogram& ages, Json& line) const {
+  line["age_mean"] = ages.mean();
+  line["age_p99"] = ages.quantile(0.99);
+  if (job_.optimizer.age_scaling == "inverse") line["age_factor_mean"] = ages.mean_factor();
+}
+
 void SchedulerCore::record_epoch(TimeNs now, const EpochAccount& entry) {
   const Account& account = entry.account;
   Json line = metric(now, "epoch");
@@ -79,8 +85,7 @@ void SchedulerCore::record_epoch(TimeNs now, const EpochAccount& entry) {
   line["samples"] = account.samples;
   line["samples_per_s"] = static_cast<double>(account.samples) / std::max(seconds(account.last - account.first), 1e-9);
   line["staleness_max"] = account.staleness_max;
-  line["age_mean"] = account.ages.mean();
-  line["age_p99"] = account.ages.quantile(0.99);
+  add_ages(account.ages, line);
   metrics_.push_back(std::move(line));
   for (std::uint32_t rank : entry.plan.workers) {
     const Member& member = members_.at(worker_node(rank));
@@ -141,8 +146,7 @@ void SchedulerCore::record_evaluation(TimeNs now, const SnapshotEntry& entry, co
   line["samples_per_s"] =
       static_cast<double>(samples_settled()) / std::max(seconds(total_.last - training_since_), 1e-9);
   line["staleness_max"] = total_.staleness_max;
-  line["age_mean"] = total_.ages.mean();
-  line["age_p99"] = total_.ages.quantile(0.99);
+  add_ages(total_.ages, line);
   if (entry.final) add_totals(done, line);
   if (!done.details_json.empty()) {
     Json details = Json::parse(done.details_json, nullptr, false);

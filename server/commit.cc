@@ -22,7 +22,7 @@ void Slice::push_committed(const Envelope& envelope, const Push& push, Outbox& o
   const std::uint32_t worker = envelope.from.rank;
   if (const Mark* mark = find_mark(worker); mark != nullptr && push.clock <= mark->ack.clock)
     return answer_repeat(envelope, push, *mark, out);
-  if (const std::string why = complaint(push); !why.empty()) return state_.refuse(envelope, why, out);
+  if (const std::string why = complaint(worker, push); !why.empty()) return state_.refuse(envelope, why, out);
   if (accepted_.size() >= state_.accepted_max) return state_.refuse(envelope, "too many pushes wait for a commit", out);
 
   PushAck ack{.slice = id_, .clock = push.clock, .node = push.node, .fate = Fate::kAccepted, .floor = floor()};
@@ -35,10 +35,15 @@ void Slice::push_committed(const Envelope& envelope, const Push& push, Outbox& o
     ack.fate = Fate::kNonFinite;
     alarm(worker, push.clock, out);
   }
-  if (ack.fate != Fate::kDropped)
-    accepted_.emplace(
-        Contributor{worker, push.clock},
-        Accepted{ack.fate, push.samples, push.version, ack.fate == Fate::kAccepted ? push.gradient : Payload()});
+  if (ack.fate != Fate::kDropped) {
+    Accepted& entry = accepted_[{worker, push.clock}];
+    entry = {ack.fate, push.samples, push.version, {}, {}};
+    if (ack.fate == Fate::kAccepted) entry.gradient = push.gradient;
+    if (const Read* read = reads_.find(worker, push.clock, push.version);
+        ack.fate == Fate::kAccepted && read != nullptr)
+      entry.read = read->slot;
+  }
+  reads_.settle(worker, push.clock);
   mark_of(current_->header, worker).ack = ack;
   count_settled(worker, ack, push.samples, out.hash(push.gradient.bytes()), out);
   out.reply(envelope, ack);
@@ -64,7 +69,7 @@ void Slice::apply(const Commit& commit, Outbox& out) {
     if (part->second.fate == Fate::kAccepted) parts.push_back(std::move(part->second));
     accepted_.erase(part);
   }
-  SlotRef next = parts.empty() ? current_ : updated_by_sum(commit, parts, out);
+  SlotRef next = parts.empty() ? current_ : updated_by(commit, parts, out);
   const Fate fate = next == current_ ? Fate::kEmpty : Fate::kApplied;
   next->header.version = commit.number;
   next->header.settled = commit.floor;
@@ -74,20 +79,16 @@ void Slice::apply(const Commit& commit, Outbox& out) {
   serve_waiting(out);
 }
 
-// The mean over all samples of the parts, added up in the commit's order, whoever came first.
-SlotRef Slice::updated_by_sum(const Commit& commit, const std::vector<Accepted>& parts, Outbox& out) {
-  std::uint64_t samples = 0;
-  for (const Accepted& part : parts) samples += part.samples;
-  if (parts.size() == 1) return updated(parts.front().gradient.floats(), samples, commit.rate);
-
-  std::vector<float> sum = state_.sums.take(elements());
-  std::ranges::copy(parts.front().gradient.floats(), sum.begin());
-  for (const Accepted& part : std::span(parts).subspan(1)) kernels::cpu::sum_into(sum, part.gradient.floats());
+// From the parts in the commit's order, whoever came first.
+SlotRef Slice::updated_by(const Commit& commit, const std::vector<Accepted>& parts, Outbox& out) {
+  std::vector<Contribution> contributions;
+  contributions.reserve(parts.size());
+  for (const Accepted& part : parts)
+    contributions.push_back({part.gradient.floats(), part.samples, part.samples, version() - part.echoed,
+                             part.read == nullptr ? std::span<const float>() : weights_of(part.read)});
+  SlotRef next = updated(contributions, commit.rate);
   // Finite gradients may have an infinite sum. Whose fault that is nobody can say; the last one is named.
-  const bool finite = kernels::cpu::all_finite(sum);
-  if (!finite) alarm(commit.contributors.back().rank, commit.contributors.back().clock, out);
-  SlotRef next = finite ? updated(sum, samples, commit.rate) : current_;
-  state_.sums.give_back(std::move(sum));
+  if (next == current_) alarm(commit.contributors.back().rank, commit.contributors.back().clock, out);
   return next;
 }
 

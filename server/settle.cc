@@ -4,7 +4,6 @@
 
 #include "kernels/cpu/apply_rule.h"
 #include "server/slice.h"
-#include "server/update.h"
 
 namespace rubato::server {
 
@@ -29,13 +28,17 @@ void Slice::push(const Envelope& envelope, const Push& push, Outbox& out) {
 }
 
 // What is wrong with a push, if anything is.
-std::string Slice::complaint(const Push& push) const {
+std::string Slice::complaint(std::uint32_t worker, const Push& push) const {
   if (!is_empty(push) && push.gradient.size() != elements() * sizeof(float))
     return fmt::format("a gradient of {} bytes for {}, which has {} elements", push.gradient.size(),
                        protocol::describe_slice(spec_, state_.manifest), elements());
   if (push.version > version())
     return fmt::format("a push computed on version {} of {}, which is at version {}", push.version,
                        protocol::describe_slice(spec_, state_.manifest), version());
+  if (!state_.rule.compensates() || is_empty(push)) return {};
+  if (reads_.find(worker, push.clock, push.version) == nullptr)
+    return fmt::format("a push computed on version {} of {}, which it was not given for step {}", push.version,
+                       protocol::describe_slice(spec_, state_.manifest), push.clock);
   return {};
 }
 
@@ -51,21 +54,19 @@ void Slice::push_on_arrival(const Envelope& envelope, const Push& push, Outbox& 
     ++state_.early;
     return;
   }
-  if (const std::string why = complaint(push); !why.empty()) return state_.refuse(envelope, why, out);
+  if (const std::string why = complaint(worker, push); !why.empty()) return state_.refuse(envelope, why, out);
 
-  PushAck ack{.slice = id_, .clock = push.clock, .node = push.node, .fate = Fate::kApplied};
-  if (is_empty(push)) {
-    ack.fate = Fate::kEmpty;
-  } else if (!kernels::cpu::all_finite(push.gradient.floats())) {
-    ack.fate = Fate::kNonFinite;
-    alarm(worker, push.clock, out);
-  }
+  PushAck ack{.slice = id_, .clock = push.clock, .node = push.node, .fate = Fate::kEmpty};
   ack.age = version() - push.version;
+  SlotRef next = current_;
+  if (!is_empty(push)) {
+    next = updated_by(worker, push);
+    ack.fate = next == current_ ? Fate::kNonFinite : Fate::kApplied;
+    if (ack.fate == Fate::kNonFinite) alarm(worker, push.clock, out);
+  }
+  reads_.settle(worker, push.clock);
   // The mark is written into the slot before that is published. A fate without an update has no new slot:
   // its mark goes into the header of the current one.
-  SlotRef next = ack.fate == Fate::kApplied
-                     ? updated(push.gradient.floats(), state_.divisor.of(push.samples), push.rate)
-                     : current_;
   ack.version = next->header.version;
   Mark& next_mark = mark_of(next->header, worker);
   next_mark.ack = ack;
@@ -77,6 +78,16 @@ void Slice::push_on_arrival(const Envelope& envelope, const Push& push, Outbox& 
   serve_waiting(out);
 }
 
+// The current slot, if the gradient is not finite, or makes nothing that is.
+SlotRef Slice::updated_by(std::uint32_t worker, const Push& push) {
+  if (!kernels::cpu::all_finite(push.gradient.floats())) return current_;
+  const Read* read = reads_.find(worker, push.clock, push.version);
+  const Contribution contribution{push.gradient.floats(), push.samples, state_.divisor.of(push.samples),
+                                  version() - push.version,
+                                  read == nullptr ? std::span<const float>() : weights_of(read->slot)};
+  return updated({&contribution, 1}, push.rate);
+}
+
 // ---- aggregate --------------------------------------------------------------------------------------
 
 void Slice::push_aggregate(const Envelope& envelope, const Push& push, Outbox& out) {
@@ -86,7 +97,7 @@ void Slice::push_aggregate(const Envelope& envelope, const Push& push, Outbox& o
         out);
   const Clock settled_clocks = current_->header.settled;
   if (push.clock < settled_clocks) {
-    if (push.version > version()) return state_.refuse(envelope, complaint(push), out);
+    if (push.version > version()) return state_.refuse(envelope, complaint(envelope.from.rank, push), out);
     count_repeat(envelope, push, out);
     if (push.clock == settled_clocks - 1) out.reply(envelope, ack_of_clock(push.node, push.version));
     return;
@@ -95,13 +106,14 @@ void Slice::push_aggregate(const Envelope& envelope, const Push& push, Outbox& o
     ++state_.early;
     return;
   }
-  if (const std::string why = complaint(push); !why.empty()) return state_.refuse(envelope, why, out);
+  if (const std::string why = complaint(envelope.from.rank, push); !why.empty())
+    return state_.refuse(envelope, why, out);
   contribute(envelope, push, out);
   if (open_.sum.complete()) settle_clock(out);
 }
 
 void Slice::contribute(const Envelope& envelope, const Push& push, Outbox& out) {
-  if (open_.contributions.empty()) {
+  if (open_.pushes.empty()) {
     open_.rate = push.rate;
     open_.rule_epoch = push.rule_epoch;
   }
@@ -137,12 +149,12 @@ void Slice::contribute(const Envelope& envelope, const Push& push, Outbox& out) 
 }
 
 void Slice::await_answer(const Envelope& envelope, const Push& push, bool added, std::uint32_t gradient_hash) {
-  for (Contribution& contribution : open_.contributions) {
-    if (contribution.envelope.from != envelope.from || contribution.node != push.node) continue;
-    contribution.envelope = envelope;  // it may have come by a new connection
+  for (Pushed& pushed : open_.pushes) {
+    if (pushed.envelope.from != envelope.from || pushed.node != push.node) continue;
+    pushed.envelope = envelope;  // it may have come by a new connection
     return;
   }
-  open_.contributions.push_back({envelope, push.node, push.version, push.samples, gradient_hash, added});
+  open_.pushes.push_back({envelope, push.node, push.version, push.samples, gradient_hash, added});
 }
 
 void Slice::settle_clock(Outbox& out) {
@@ -150,23 +162,26 @@ void Slice::settle_clock(Outbox& out) {
   // Finite gradients may have an infinite sum. Whose fault that is nobody can say; the last one is named.
   if (!open_.nonfinite && open_.sum.added_up() && !kernels::cpu::all_finite(open_.sum.sum())) {
     open_.nonfinite = true;
-    alarm(open_.contributions.back().envelope.from.rank, clock, out);
+    alarm(open_.pushes.back().envelope.from.rank, clock, out);
   }
   const Fate fate = open_.nonfinite ? Fate::kNonFinite : open_.samples == 0 ? Fate::kEmpty : Fate::kApplied;
-  SlotRef next = fate == Fate::kApplied ? updated(open_.sum.sum(), open_.samples, open_.rate) : current_;
+  SlotRef next = current_;
+  if (fate == Fate::kApplied) {
+    const Contribution contribution{open_.sum.sum(), open_.samples, open_.samples, 0, {}};
+    next = updated({&contribution, 1}, open_.rate);
+  }
   next->header.settled = clock + 1;
   next->header.fate = fate;
   current_ = std::move(next);
   open_.sum.clear(state_.sums);
-  const std::vector<Contribution> contributions = std::exchange(open_.contributions, {});
+  const std::vector<Pushed> pushes = std::exchange(open_.pushes, {});
   open_.samples = 0;
   open_.nonfinite = false;
 
-  for (const Contribution& contribution : contributions) {
-    const PushAck ack = ack_of_clock(contribution.node, contribution.echoed);
-    if (contribution.added)
-      count_settled(contribution.envelope.from.rank, ack, contribution.samples, contribution.gradient_hash, out);
-    out.reply(contribution.envelope, ack);
+  for (const Pushed& pushed : pushes) {
+    const PushAck ack = ack_of_clock(pushed.node, pushed.echoed);
+    if (pushed.added) count_settled(pushed.envelope.from.rank, ack, pushed.samples, pushed.gradient_hash, out);
+    out.reply(pushed.envelope, ack);
   }
   if (fate == Fate::kApplied) trace_apply(clock, fate, open_.rate, out);
   serve_waiting(out);
@@ -188,14 +203,15 @@ PushAck Slice::ack_of_clock(protocol::LeafNode node, Version echoed) const {
 
 // ---- all --------------------------------------------------------------------------------------------
 
-// The slot that follows the current one, not yet published.
-SlotRef Slice::updated(std::span<const float> gradient, std::uint64_t samples, double rate) {
+// The slot that follows the current one, not yet published; or the current one, if the gradients add up to
+// something that is not finite.
+SlotRef Slice::updated(std::span<const Contribution> contributions, double rate) {
   SlotRef next = pool_->take();
   next->header = current_->header;
   next->header.version = version() + 1;
-  apply_update(state_.rule, spec_, state_.manifest, {gradient, samples, rate, next->header.version},
-               std::as_const(*current_).view(), next->view());
-  return next;
+  const bool finite = apply_update(state_.rule, spec_, state_.manifest, {contributions, rate, next->header.version},
+                                   std::as_const(*current_).view(), next->view(), state_.sums);
+  return finite ? next : current_;
 }
 
 void Slice::alarm(std::uint32_t worker, Clock clock, Outbox& out) {
@@ -262,8 +278,6 @@ void Slice::trace_apply(Clock clock, Fate fate, double rate, Outbox& out) const 
              .rate = rate});
 }
 
-std::uint32_t Slice::weights_hash(const Outbox& out) const {
-  return out.hash(std::as_bytes(std::as_const(*current_).view().weights));
-}
+std::uint32_t Slice::weights_hash(const Outbox& out) const { return out.hash(std::as_bytes(weights_of(current_))); }
 
 }  // namespace rubato::server

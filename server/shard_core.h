@@ -24,8 +24,9 @@ namespace rubato::server {
 class ShardCore final : public protocol::Core {
  public:
   // `registration`: nonce, pid, host, address and job hash. The job is valid: its mode and optimizer are
-  // known. `timing` is the job's.
-  ShardCore(NodeId self, const Job& job, protocol::Register registration, protocol::Timing timing);
+  // known. `timing` is the job's. `memory_bytes` is what there is for slots.
+  ShardCore(NodeId self, const Job& job, protocol::Register registration, protocol::Timing timing,
+            std::uint64_t memory_bytes);
 
   // Slices refer to what their shard keeps for all of them.
   ShardCore(const ShardCore&) = delete;
@@ -56,7 +57,11 @@ class ShardCore final : public protocol::Core {
   void on(const protocol::Envelope& envelope, const protocol::Pull& pull, protocol::Outbox& out);
 
   [[nodiscard]] Status check_welcome(const protocol::Welcome& welcome) const;
-  [[nodiscard]] Status make_slices(const protocol::Welcome& welcome);
+  [[nodiscard]] Status make_slices(const protocol::Welcome& welcome, protocol::Outbox& out);
+  [[nodiscard]] Status check_memory(const std::map<std::size_t, std::size_t>& count_of_size,
+                                    protocol::Outbox& out) const;
+  [[nodiscard]] SlotPool::Shape shape_of(std::size_t elements) const;
+  [[nodiscard]] std::size_t kept_max() const;
   [[nodiscard]] Slice* own_slice(SliceId id);
   void apply_commits(const protocol::Envelope& envelope, protocol::Outbox& out);
   void report_snapshots(bool again, protocol::Outbox& out);
@@ -64,6 +69,7 @@ class ShardCore final : public protocol::Core {
 
   const std::uint32_t rank_;
   const std::size_t readers_;  // as many as the job has, for the bound on slots
+  const std::uint64_t memory_bytes_;
   protocol::Enrollment enrollment_;
   ShardState state_;
 

@@ -4,8 +4,6 @@
 #include <limits>
 #include <span>
 
-#include "server/update.h"
-
 namespace rubato::server {
 
 using protocol::Envelope;
@@ -23,6 +21,7 @@ Slice::Slice(SliceId id, protocol::SliceSpec spec, std::shared_ptr<SlotPool> poo
   const kernels::SlotView view = current_->view();
   initial_weights(spec_, state_.manifest, state_.seed, view.weights);
   for (std::span<float> plane : view.state) std::ranges::fill(plane, 0.0f);
+  std::ranges::fill(view.mean_square, 0.0f);
   current_->header = {};
 }
 
@@ -58,12 +57,26 @@ bool Slice::reached(Clock clock) const { return state_.members.drained() || floo
 
 void Slice::pull(const Envelope& envelope, const Pull& pull, Outbox& out) {
   if (pull.snapshot != 0) {
-    if (const Pinned* fixed = find_pinned(pull.snapshot)) return answer(envelope, pull, *fixed, out);
+    if (const Pinned* fixed = find_pinned(pull.snapshot)) return answer(envelope, pull, fixed->read, out);
     if (state_.find_snapshot(pull.snapshot) != nullptr) return park(envelope, pull, out);
     return state_.refuse(envelope, fmt::format("a pull from snapshot {}, which is not held", pull.snapshot), out);
   }
   if (!reached(pull.floor)) return park(envelope, pull, out);
-  answer(envelope, pull, {0, current_, version(), floor()}, out);
+  serve(envelope, pull, out);
+}
+
+// A pull of the live weights whose floor is reached.
+void Slice::serve(const Envelope& envelope, const Pull& pull, Outbox& out) {
+  const std::uint32_t worker = envelope.from.rank;
+  const Read now{current_, version(), floor()};
+  // Of a step that is settled a pull comes late, and its answer serves nothing.
+  if (!state_.rule.compensates() || envelope.from.role != Role::kWorker || pull.clock <= settled_of(worker))
+    return answer(envelope, pull, now, out);
+  const Read* given =
+      worker < state_.workers ? reads_.give(worker, envelope.incarnation, pull.clock, pull.floor, now) : nullptr;
+  if (given == nullptr)
+    return state_.refuse(envelope, fmt::format("a pull for step {}, with others at hand", pull.clock), out);
+  answer(envelope, pull, *given, out);
 }
 
 void Slice::park(const Envelope& envelope, const Pull& pull, Outbox& out) {
@@ -78,7 +91,7 @@ void Slice::park(const Envelope& envelope, const Pull& pull, Outbox& out) {
   parked_.push_back({envelope, pull});
 }
 
-void Slice::answer(const Envelope& envelope, const Pull& pull, const Pinned& source, Outbox& out) const {
+void Slice::answer(const Envelope& envelope, const Pull& pull, const Read& source, Outbox& out) const {
   Payload weights = pinned(source.slot);
   // Readers so slow that slots run short get a copy instead (server/slot.h).
   if (pool_->crowded()) weights = Payload::copy_of(weights.bytes());
@@ -100,6 +113,9 @@ void Slice::membership_changed(Outbox& out) {
     return from.from.role == Role::kWorker &&
            state_.members.admit(from.from.rank, from.incarnation) == Admission::kFenced;
   });
+  reads_.forget_if([&](std::uint32_t worker, Incarnation incarnation) {
+    return state_.members.admit(worker, incarnation) == Admission::kFenced;
+  });
   serve_waiting(out);
 }
 
@@ -111,11 +127,11 @@ void Slice::serve_waiting(Outbox& out) {
     const Pull& pull = parked.pull;
     if (pull.snapshot != 0) {
       const Pinned* fixed = find_pinned(pull.snapshot);
-      if (fixed != nullptr) answer(parked.envelope, pull, *fixed, out);
+      if (fixed != nullptr) answer(parked.envelope, pull, fixed->read, out);
       return fixed != nullptr;
     }
     if (!reached(pull.floor)) return false;
-    answer(parked.envelope, pull, {0, current_, version(), floor()}, out);
+    serve(parked.envelope, pull, out);
     return true;
   });
 }
@@ -133,7 +149,7 @@ void Slice::hold(HeldSnapshot& snapshot, Outbox& out) {
 }
 
 void Slice::pin(HeldSnapshot& snapshot) {
-  snapshots_.push_back({snapshot.id, current_, version(), floor()});
+  snapshots_.push_back({snapshot.id, {current_, version(), floor()}});
   if (state_.apply == Mode::Apply::kAggregate && floor() != snapshot.clock) snapshot.exact = false;
   --snapshot.missing;
 }

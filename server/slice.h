@@ -13,7 +13,8 @@
 //
 // Reading (server/slice.cc). The floor is the least clock that is not settled for every active worker. It
 // decides which pulls are answered, and when a snapshot keeps the current slot. Answers do not copy: they
-// pin the slot.
+// pin the slot. Where the rule compensates for delays, what a worker was answered is kept for its push
+// (server/reads.h).
 //
 // Thread-safety: belongs to one shard.
 #pragma once
@@ -23,8 +24,10 @@
 #include <string>
 #include <vector>
 
+#include "server/reads.h"
 #include "server/shard_state.h"
 #include "server/slot.h"
+#include "server/update.h"
 
 namespace rubato::server {
 
@@ -62,9 +65,7 @@ class Slice {
  private:
   struct Pinned {
     std::uint64_t id = 0;
-    SlotRef slot;
-    Version version = 0;
-    std::int64_t floor = 0;
+    Read read;
   };
   struct Parked {
     protocol::Envelope envelope;
@@ -72,7 +73,7 @@ class Slice {
   };
   // One push of the open clock: who waits for an answer, and whether these leaves were added for it (they
   // were not if another worker's had come before).
-  struct Contribution {
+  struct Pushed {
     protocol::Envelope envelope;
     protocol::LeafNode node;
     Version echoed = 0;
@@ -88,7 +89,7 @@ class Slice {
     double rate = 0.0;  // of all pushes of the clock, as is the rule epoch
     std::uint32_t rule_epoch = 0;
     bool nonfinite = false;
-    std::vector<Contribution> contributions;
+    std::vector<Pushed> pushes;
   };
 
   // Committed: a push that is settled and in no update yet.
@@ -97,6 +98,7 @@ class Slice {
     std::uint32_t samples = 0;
     Version echoed = 0;
     Payload gradient;
+    SlotRef read;  // compensated: the weights that it was computed on
   };
 
   // ---- reading
@@ -104,7 +106,8 @@ class Slice {
   [[nodiscard]] bool reached(Clock floor) const;
   void serve_waiting(protocol::Outbox& out);
   void park(const protocol::Envelope& envelope, const protocol::Pull& pull, protocol::Outbox& out);
-  void answer(const protocol::Envelope& envelope, const protocol::Pull& pull, const Pinned& source,
+  void serve(const protocol::Envelope& envelope, const protocol::Pull& pull, protocol::Outbox& out);
+  void answer(const protocol::Envelope& envelope, const protocol::Pull& pull, const Read& source,
               protocol::Outbox& out) const;
   [[nodiscard]] const Pinned* find_pinned(std::uint64_t snapshot) const;
   void pin(HeldSnapshot& snapshot);
@@ -112,6 +115,7 @@ class Slice {
   // ---- settling
   static bool is_empty(const protocol::Push& push) { return push.samples == 0 || push.gradient.empty(); }
   void push_on_arrival(const protocol::Envelope& envelope, const protocol::Push& push, protocol::Outbox& out);
+  [[nodiscard]] SlotRef updated_by(std::uint32_t worker, const protocol::Push& push);
   void push_aggregate(const protocol::Envelope& envelope, const protocol::Push& push, protocol::Outbox& out);
   void contribute(const protocol::Envelope& envelope, const protocol::Push& push, protocol::Outbox& out);
   void settle_clock(protocol::Outbox& out);
@@ -119,11 +123,11 @@ class Slice {
                     std::uint32_t gradient_hash);
   [[nodiscard]] protocol::PushAck ack_of_clock(protocol::LeafNode node, Version echoed) const;
   void push_committed(const protocol::Envelope& envelope, const protocol::Push& push, protocol::Outbox& out);
-  [[nodiscard]] SlotRef updated_by_sum(const protocol::Commit& commit, const std::vector<Accepted>& parts,
-                                       protocol::Outbox& out);
+  [[nodiscard]] SlotRef updated_by(const protocol::Commit& commit, const std::vector<Accepted>& parts,
+                                   protocol::Outbox& out);
   void drop_late(protocol::Outbox& out);
-  [[nodiscard]] std::string complaint(const protocol::Push& push) const;
-  [[nodiscard]] SlotRef updated(std::span<const float> gradient, std::uint64_t samples, double rate);
+  [[nodiscard]] std::string complaint(std::uint32_t worker, const protocol::Push& push) const;
+  [[nodiscard]] SlotRef updated(std::span<const Contribution> contributions, double rate);
   void alarm(std::uint32_t worker, Clock clock, protocol::Outbox& out);
   [[nodiscard]] const Mark* find_mark(std::uint32_t worker) const;
   static Mark& mark_of(SlotHeader& header, std::uint32_t worker);
@@ -143,6 +147,7 @@ class Slice {
   SlotRef current_;
   OpenClock open_;
   std::map<protocol::Contributor, Accepted> accepted_;
+  Reads reads_;
   std::vector<Pinned> snapshots_;
   std::vector<Parked> parked_;
 };

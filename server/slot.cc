@@ -18,15 +18,20 @@ std::size_t padded(std::size_t elements) {
 
 void Slot::AlignedDelete::operator()(float* values) const { ::operator delete (values, std::align_val_t{kAlignment}); }
 
-Slot::Slot(std::size_t elements, std::size_t planes) {
+Slot::Slot(std::size_t elements, std::size_t planes, bool mean_square) {
   RUBATO_CHECK(planes <= kernels::kStatePlanesMax, "{} state planes", planes);
-  const std::size_t stride = padded(elements), count = stride * (planes + 1);
+  const std::size_t stride = padded(elements), count = stride * (1 + planes + (mean_square ? 1 : 0));
   values_.reset(static_cast<float*>(::operator new (count * sizeof(float), std::align_val_t{kAlignment})));
   std::fill_n(values_.get(), count, 0.0f);
   view_.weights = {values_.get(), elements};
   for (std::size_t plane = 0; plane < planes; ++plane) {
     view_.state[plane] = {values_.get() + (plane + 1) * stride, elements};
   }
+  if (mean_square) view_.mean_square = {values_.get() + (planes + 1) * stride, elements};
+}
+
+std::size_t SlotPool::Shape::slot_bytes() const {
+  return padded(elements) * (1 + planes + (mean_square ? 1 : 0)) * sizeof(float);
 }
 
 Result<std::shared_ptr<SlotPool>> SlotPool::create(Shape shape, Bounds bounds) {
@@ -52,7 +57,7 @@ SlotRef SlotPool::take() {
 Slot* SlotPool::grow() {
   RUBATO_CHECK(slots_.size() < bounds_.slots_max(), "{} slots for {} slices, {} readers", slots_.size(), bounds_.slices,
                bounds_.readers);
-  slots_.push_back(std::unique_ptr<Slot>(new Slot(shape_.elements, shape_.planes)));
+  slots_.push_back(std::unique_ptr<Slot>(new Slot(shape_.elements, shape_.planes, shape_.mean_square)));
   return slots_.back().get();
 }
 
@@ -71,6 +76,6 @@ Slot* SlotPool::pop() {
   return head;
 }
 
-Payload pinned(const SlotRef& slot) { return {slot, std::as_bytes(std::span<const float>(slot->view().weights))}; }
+Payload pinned(const SlotRef& slot) { return {slot, std::as_bytes(weights_of(slot))}; }
 
 }  // namespace rubato::server

@@ -1,11 +1,11 @@
 // Slots: where the weights of slices live.
 //
-// A slot holds one version of one slice: the weights, the planes of optimizer state beside them, and a
-// header with everything else that is true of that version. An update reads the slice's current slot,
-// writes a free one, and publishes it by swapping a pointer. So a version is whole or not there at all,
-// and whoever reads one keeps it for as long as it likes: holding a SlotRef, or a Payload made by
-// pinned(), keeps the slot out of the pool. Nothing that a recovery would need lives anywhere else, open
-// aggregates aside, and those are built again from pushes sent again.
+// A slot holds one version of one slice: the weights, the planes of optimizer state beside them (the rule's, and the
+// mean square of an adaptive compensation), and a header with everything else that is true of that version. An update
+// reads the slice's current slot, writes a free one, and publishes it by swapping a pointer. So a version is whole or
+// not there at all, and whoever reads one keeps it for as long as it likes: holding a SlotRef, or a Payload made by
+// pinned(), keeps the slot out of the pool. Nothing that a recovery would need lives anywhere else, open aggregates
+// aside, and those are built again from pushes sent again.
 //
 // A pool hands out the slot that was given back last: the one most likely to be still in the cache, which
 // makes writing out of place cost the memory traffic of writing in place.
@@ -19,6 +19,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "base/bytes.h"
@@ -54,7 +55,7 @@ class Slot {
 
  private:
   friend class SlotPool;
-  Slot(std::size_t elements, std::size_t planes);
+  Slot(std::size_t elements, std::size_t planes, bool mean_square);
 
   struct AlignedDelete {
     void operator()(float* values) const;
@@ -72,17 +73,20 @@ using SlotRef = std::shared_ptr<Slot>;
 // pulls may pin slots; from there on (`crowded`) they have to be copies. Every slot in use beyond pins_max
 // was taken after that, so no answer holds it: it is a slice's current one, held by a snapshot, or being
 // written. Hence there are never more than pins_max + S (snapshots + 1) + 1 slots, however slowly members
-// read, and an update always finds one.
+// read, and an update always finds one. What a slice keeps of its own accord (server/reads.h) is more besides.
 class SlotPool : public std::enable_shared_from_this<SlotPool> {
  public:
   struct Shape {
     std::size_t elements = 0;
-    std::size_t planes = 0;  // of optimizer state
+    std::size_t planes = 0;  // of the rule's state
+    bool mean_square = false;
+    [[nodiscard]] std::size_t slot_bytes() const;
   };
   struct Bounds {
     std::size_t slices = 0, readers = 0, snapshots = 0;
+    std::size_t kept = 0;  // versions that a slice keeps for itself, at most
     [[nodiscard]] std::size_t pins_max() const { return slices * (readers + 2); }
-    [[nodiscard]] std::size_t slots_max() const { return pins_max() + slices * (snapshots + 1) + 1; }
+    [[nodiscard]] std::size_t slots_max() const { return pins_max() + slices * (snapshots + kept + 1) + 1; }
   };
 
   // Allocates what the slices need while nobody reads: one slot each, and one to write. Errors: kInternal,
@@ -113,7 +117,8 @@ class SlotPool : public std::enable_shared_from_this<SlotPool> {
   std::atomic<std::size_t> in_use_ = 0;
 };
 
-// The weights of a slot, without a copy; the payload keeps the slot.
+[[nodiscard]] inline std::span<const float> weights_of(const SlotRef& slot) { return slot->view().weights; }
+// The same, as a payload that keeps the slot.
 [[nodiscard]] Payload pinned(const SlotRef& slot);
 
 }  // namespace rubato::server

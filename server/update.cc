@@ -1,9 +1,20 @@
 #include "server/update.h"
 
+#include <utility>
+#include <vector>
+
 #include "kernels/cpu/apply_rule.h"
 #include "kernels/initialize.h"
 
 namespace rubato::server {
+
+kernels::RuleConfig rule_of(const Job& job) {
+  kernels::RuleConfig rule = kernels::make_rule(job.optimizer).value();
+  if (parse_mode(job.consistency.mode).value().has_ages()) return rule;
+  rule.age_scaling = false;
+  rule.compensation = {};
+  return rule;
+}
 
 void initial_weights(const protocol::SliceSpec& slice, const protocol::Manifest& manifest, std::uint64_t seed,
                      std::span<float> weights) {
@@ -15,12 +26,40 @@ void initial_weights(const protocol::SliceSpec& slice, const protocol::Manifest&
   }
 }
 
-void apply_update(const kernels::RuleConfig& rule, const protocol::SliceSpec& slice, const protocol::Manifest& manifest,
-                  const Update& update, const kernels::ConstSlotView& current, const kernels::SlotView& next) {
-  const kernels::UpdateScalars scalars =
-      kernels::update_scalars(rule, manifest[slice.pieces.front().parameter], update.rate,
-                              1.0 / static_cast<double>(update.samples), update.version);
-  kernels::cpu::apply_rule(rule, scalars, current, update.gradient, next);
+bool apply_update(const kernels::RuleConfig& rule, const protocol::SliceSpec& slice, const protocol::Manifest& manifest,
+                  const Update& update, const kernels::ConstSlotView& current, const kernels::SlotView& next,
+                  SumBuffers& buffers) {
+  double divisor = 0.0, weight = 0.0;
+  for (const Contribution& part : update.contributions) {
+    divisor += static_cast<double>(part.divisor);
+    weight += rule.age_factor(part.age) * static_cast<double>(part.divisor);
+  }
+  const auto apply = [&](std::span<const float> gradient, double over) {
+    const kernels::UpdateScalars scalars = kernels::update_scalars(
+        rule, manifest[slice.pieces.front().parameter], update.rate, 1.0 / over, update.version, weight / divisor);
+    kernels::cpu::apply_rule(rule, scalars, current, gradient, next);
+  };
+  // One gradient needs no weight: the factor of the rate says all of its age.
+  const bool alone = update.contributions.size() == 1;
+  if (alone && !rule.compensates()) {
+    apply(update.contributions.front().gradient, divisor);
+    return true;
+  }
+
+  std::vector<float> sum = buffers.take(current.weights.size());
+  std::span<const float> mean_square = current.mean_square;
+  for (const Contribution& part : update.contributions) {
+    const double factor = alone ? 1.0 : rule.age_factor(part.age);
+    kernels::cpu::add_part(
+        rule.compensation,
+        {part.gradient, part.samples, factor, current.weights, part.read, mean_square, next.mean_square}, sum,
+        &part == update.contributions.data());
+    mean_square = next.mean_square;
+  }
+  const bool finite = kernels::cpu::all_finite(sum);
+  if (finite) apply(sum, alone ? divisor : weight);
+  buffers.give_back(std::move(sum));
+  return finite;
 }
 
 }  // namespace rubato::server

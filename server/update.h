@@ -1,7 +1,7 @@
 // The weights of a slice at first, and after one update: what a shard does, and what a replay of the run
 // (sim/replay) does again. Both call this, so that they do it alike, to the bit.
 //
-// Thread-safety: pure.
+// Thread-safety: pure, but for the buffers.
 #pragma once
 
 #include <cstdint>
@@ -11,8 +11,13 @@
 #include "base/job.h"
 #include "kernels/rule_config.h"
 #include "protocol/manifest.h"
+#include "server/aggregate.h"
 
 namespace rubato::server {
+
+// The job's rule without what has no effect in its mode: where no gradient has an age, nothing is scaled by it or
+// compensated for, and no weights are kept. The job is valid.
+[[nodiscard]] kernels::RuleConfig rule_of(const Job& job);
 
 // As they follow from the job's seed.
 void initial_weights(const protocol::SliceSpec& slice, const protocol::Manifest& manifest, std::uint64_t seed,
@@ -32,15 +37,32 @@ class PushDivisor {
   std::uint64_t batch_ = 0;  // 0: there are no leases
 };
 
-struct Update {
-  std::span<const float> gradient;  // summed over samples, to be divided by ...
+// What one push, or the aggregate of a clock, brings to an update.
+struct Contribution {
+  std::span<const float> gradient;  // summed over ...
   std::uint64_t samples = 0;        // ... so many, at least one
+  std::uint64_t divisor = 0;        // by which the sum is divided: usually the samples
+  Version age = 0;                  // updates since the version that it was computed on
+  std::span<const float> read;      // that version's weights; empty unless the rule compensates
+};
+
+struct Update {
+  std::span<const Contribution> contributions;  // at least one; they are added up in this order
   double rate = 0.0;
   Version version = 0;  // that the update makes: 1 is the first
 };
 
-// Writes into `next` what becomes of `current`. The pieces of a slice share one rule.
-void apply_update(const kernels::RuleConfig& rule, const protocol::SliceSpec& slice, const protocol::Manifest& manifest,
-                  const Update& update, const kernels::ConstSlotView& current, const kernels::SlotView& next);
+// Writes into `next` what becomes of `current`. The pieces of a slice share one rule. With divisor n, age factor a
+// (RuleConfig::age_factor) and gradient sum G of each contribution, compensated one by one:
+//   the gradient that the rule takes, and clips   sum(a G) / sum(a n)
+//   the factor of its rate                        sum(a n) / sum(n)
+// so that in rules that are linear in the gradient each one has the rate that its own age leaves it, as in Zhang et al.
+// 2016, equations 2 and 3: rate / c * sum(a g), for c pushes of equally many samples.
+//
+// False: the sum is not finite, though all gradients were. What is in `next` then is of no use.
+[[nodiscard]] bool apply_update(const kernels::RuleConfig& rule, const protocol::SliceSpec& slice,
+                                const protocol::Manifest& manifest, const Update& update,
+                                const kernels::ConstSlotView& current, const kernels::SlotView& next,
+                                SumBuffers& buffers);
 
 }  // namespace rubato::server

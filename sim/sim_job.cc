@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/processor.h"
 #include "sim/read_snapshot.h"
 
 namespace rubato::sim {
@@ -68,8 +69,9 @@ void SimJob::add_server(std::uint32_t process, std::uint32_t threads) {
   for (std::uint32_t thread = 0; thread < threads; ++thread) nodes.push_back(server_node(process * threads + thread));
   Member& member = add_member(nodes);
   for (const NodeId node : nodes) {
-    member.shards.push_back(
-        std::make_unique<server::ShardCore>(node, job_, registration(node, member.process->host()), options_.timing));
+    member.shards.push_back(std::make_unique<server::ShardCore>(
+        node, job_, registration(node, member.process->host()), options_.timing,
+        physical_memory_bytes() / static_cast<std::uint64_t>(job_.cluster.servers * threads)));
     server::ShardCore& shard = *member.shards.back();
     if (options_.profile == nullptr) {
       member.process->node().host(shard);

@@ -22,6 +22,12 @@ void update_all(Rule rule, Planes planes, std::size_t count) {
   for (std::size_t i = 0; i < count; ++i) update_element(rule, planes, i);
 }
 
+template <typename Part>
+void add_all(Part part, PartPlanes planes, std::size_t count) {
+#pragma GCC ivdep
+  for (std::size_t i = 0; i < count; ++i) add_element(part, planes, i);
+}
+
 }  // namespace
 
 void apply_rule(const RuleConfig& rule, const UpdateScalars& scalars, const ConstSlotView& current,
@@ -29,6 +35,12 @@ void apply_rule(const RuleConfig& rule, const UpdateScalars& scalars, const Cons
   check_update(rule.kind, current, gradient, next);
   const Planes planes = planes_of(current, gradient, next);
   visit_rule(rule, scalars, [&](auto functor) { update_all(functor, planes, gradient.size()); });
+}
+
+void add_part(const Compensation& compensation, const GradientPart& part, std::span<float> sum, bool first) {
+  check_part(compensation, part, sum);
+  const PartPlanes planes = planes_of(part, sum, first);
+  visit_part(compensation, part, [&](auto functor) { add_all(functor, planes, sum.size()); });
 }
 
 void sum_into(std::span<float> destination, std::span<const float> source) {

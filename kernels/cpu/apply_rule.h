@@ -1,4 +1,4 @@
-// What a server does to a slice on the CPU: apply the rule, sum gradients, look for non-finite ones.
+// What a server does to a slice on the CPU: apply the rule, sum and compensate gradients, look for non-finite ones.
 //
 // The loops are bound by memory; the compiler vectorizes them (AVX-512 here: Adam at the speed of a
 // plain sum over as many streams). No threads inside: a shard has one.
@@ -17,6 +17,9 @@ namespace rubato::kernels::cpu {
 // with it; the bits are the same either way, and however a slice is cut into pieces.
 void apply_rule(const RuleConfig& rule, const UpdateScalars& scalars, const ConstSlotView& current,
                 std::span<const float> gradient, const SlotView& next);
+
+// sum[i] += what the push brings; or sum[i] = that, if it is the first. `sum` shares no byte with any span of the part.
+void add_part(const Compensation& compensation, const GradientPart& part, std::span<float> sum, bool first);
 
 // destination[i] += source[i]; equally long, and disjoint or the same.
 void sum_into(std::span<float> destination, std::span<const float> source);

@@ -15,6 +15,15 @@ Status apply_rule(const RuleConfig& rule, const UpdateScalars& scalars, const Co
   });
 }
 
+Status add_part(const Compensation& compensation, const GradientPart& part, std::span<float> sum, bool first,
+                const Stream& stream) {
+  check_part(compensation, part, sum);
+  const PartPlanes planes = planes_of(part, sum, first);
+  return visit_part(compensation, part, [&](const auto& functor) {
+    return check(enqueue_part(functor, planes, sum.size(), stream.get()), "launch of a gradient's part");
+  });
+}
+
 Status sum_into(std::span<float> destination, std::span<const float> source, const Stream& stream) {
   RUBATO_CHECK(destination.size() == source.size(), "{} += {} elements", destination.size(), source.size());
   return check(enqueue_sum(destination.data(), source.data(), source.size(), stream.get()), "launch of a sum");

@@ -21,6 +21,10 @@ namespace rubato::kernels::cuda {
 Status apply_rule(const RuleConfig& rule, const UpdateScalars& scalars, const ConstSlotView& current,
                   std::span<const float> gradient, const SlotView& next, const Stream& stream);
 
+// What kernels::cpu::add_part does. As above.
+Status add_part(const Compensation& compensation, const GradientPart& part, std::span<float> sum, bool first,
+                const Stream& stream);
+
 // destination[i] += source[i]. As above.
 Status sum_into(std::span<float> destination, std::span<const float> source, const Stream& stream);
 

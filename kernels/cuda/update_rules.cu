@@ -19,6 +19,11 @@ __global__ void update_kernel(Rule rule, Planes planes, std::size_t count) {
   for (std::size_t i = first_index(); i < count; i += stride()) update_element(rule, planes, i);
 }
 
+template <typename Part>
+__global__ void part_kernel(Part part, PartPlanes planes, std::size_t count) {
+  for (std::size_t i = first_index(); i < count; i += stride()) add_element(part, planes, i);
+}
+
 __global__ void sum_kernel(float* sum, const float* addend, std::size_t count) {
   for (std::size_t i = first_index(); i < count; i += stride()) sum[i] += addend[i];
 }
@@ -44,6 +49,15 @@ template cudaError_t enqueue_update(const SgdRule&, const Planes&, std::size_t, 
 template cudaError_t enqueue_update(const MomentumRule&, const Planes&, std::size_t, cudaStream_t);
 template cudaError_t enqueue_update(const NesterovRule&, const Planes&, std::size_t, cudaStream_t);
 template cudaError_t enqueue_update(const AdamRule&, const Planes&, std::size_t, cudaStream_t);
+
+template <typename Part>
+cudaError_t enqueue_part(const Part& part, const PartPlanes& planes, std::size_t count, cudaStream_t stream) {
+  return launch(part_kernel<Part>, count, stream, part, planes, count);
+}
+
+template cudaError_t enqueue_part(const PlainPart&, const PartPlanes&, std::size_t, cudaStream_t);
+template cudaError_t enqueue_part(const ConstantPart&, const PartPlanes&, std::size_t, cudaStream_t);
+template cudaError_t enqueue_part(const AdaptivePart&, const PartPlanes&, std::size_t, cudaStream_t);
 
 cudaError_t enqueue_sum(float* sum, const float* addend, std::size_t count, cudaStream_t stream) {
   return launch(sum_kernel, count, stream, sum, addend, count);

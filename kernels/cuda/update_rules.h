@@ -6,6 +6,7 @@
 
 #include <cstddef>
 
+#include "kernels/gradient_part.h"
 #include "kernels/update_rule.h"
 
 namespace rubato::kernels::cuda {
@@ -13,6 +14,10 @@ namespace rubato::kernels::cuda {
 // Defined for SgdRule, MomentumRule, NesterovRule and AdamRule.
 template <typename Rule>
 cudaError_t enqueue_update(const Rule& rule, const Planes& planes, std::size_t count, cudaStream_t stream);
+
+// Defined for PlainPart, ConstantPart and AdaptivePart.
+template <typename Part>
+cudaError_t enqueue_part(const Part& part, const PartPlanes& planes, std::size_t count, cudaStream_t stream);
 
 cudaError_t enqueue_sum(float* sum, const float* addend, std::size_t count, cudaStream_t stream);
 

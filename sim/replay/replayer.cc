@@ -7,7 +7,6 @@
 #include <thread>
 
 #include "base/hash.h"
-#include "kernels/cpu/apply_rule.h"
 #include "server/aggregate.h"
 #include "server/update.h"
 
@@ -30,6 +29,8 @@ Error torn_aggregate(SliceId slice, const RecordedPush& push) {
 struct Replayer::Gradient {
   std::uint32_t samples = 0;
   double rate = 0.0;
+  Version version = 0;    // that it was computed on ...
+  worker::ArenaRef read;  // ... and its weights, if the rule compensates
   Payload values;
 };
 
@@ -47,6 +48,7 @@ struct Replayer::Slice {
   const std::size_t elements;
   worker::ArenaPool arenas;
   std::array<std::vector<float>, kernels::kStatePlanesMax> state;  // of the current version
+  std::vector<float> mean_square;                                  // as well, if there is one
   Version version = 0;
   std::map<Version, worker::ArenaRef> kept;
   std::vector<std::uint32_t> readers;          // of each version: steps that read it and are not computed yet
@@ -68,10 +70,11 @@ Replayer::Replayer(const Job& job, const protocol::Manifest& manifest, const pro
       routing_(routing),
       workload_(workload),
       record_(record),
-      rule_(kernels::make_rule(job.optimizer).value()),
+      rule_(server::rule_of(job)),
       apply_(parse_mode(job.consistency.mode).value().apply()),
-      threads_(std::max<std::size_t>(
-          1, std::thread::hardware_concurrency() / static_cast<std::size_t>(job.worker.threads))) {}
+      threads_(
+          std::max<std::size_t>(1, std::thread::hardware_concurrency() / static_cast<std::size_t>(job.worker.threads))),
+      divisor_(job) {}
 
 Replayer::~Replayer() = default;
 
@@ -108,6 +111,7 @@ Status Replayer::plan() {
     server::initial_weights(spec, manifest_, job_.train.seed, slice.current());
     for (std::size_t plane = 0; plane < kernels::state_planes(rule_.kind); ++plane)
       slice.state[plane].assign(slice.elements, 0.0f);
+    if (rule_.keeps_mean_square()) slice.mean_square.assign(slice.elements, 0.0f);
     if (const auto last = slice.record.final_version; last && *last <= slice.record.versions) ++slice.readers[*last];
   }
 
@@ -195,8 +199,10 @@ Status Replayer::computed(std::uint32_t rank, std::vector<worker::ComputeReport>
       return failed->error.in(fmt::format("step {} of worker-{}", step.clock, rank));
     auto* made = std::get_if<worker::SliceGradient>(&report);
     if (made == nullptr) continue;
-    slices_[made->slice]->gradients[{rank, step.clock, made->node}] = {made->samples, step.rate,
-                                                                       std::move(made->gradient)};
+    Slice& slice = *slices_[made->slice];
+    const Version used = step.used[made->slice];
+    slice.gradients[{rank, step.clock, made->node}] = {
+        made->samples, step.rate, used, rule_.compensates() ? slice.kept.at(used) : nullptr, std::move(made->gradient)};
   }
   for (SliceId id = 0; id < slices_.size(); ++id) {
     --slices_[id]->readers[step.used[id]];
@@ -241,52 +247,52 @@ Result<bool> Replayer::update_if_possible(SliceId id) {
 Status Replayer::apply(SliceId id, const RecordedUpdate& update, std::span<const RecordedPush> pushes,
                        std::span<Gradient> gradients) {
   if (pushes.empty()) return Error{Cause::kData, fmt::format("an update of slice {} without pushes", id)};
+  if (apply_ == Mode::Apply::kAggregate) return apply_aggregate(id, update, pushes, gradients);
+  const Slice& slice = *slices_[id];
+  std::vector<server::Contribution> contributions;
+  contributions.reserve(gradients.size());
+  for (const Gradient& gradient : gradients)
+    contributions.push_back({gradient.values.floats(), gradient.samples,
+                             apply_ == Mode::Apply::kOnArrival ? divisor_.of(gradient.samples) : gradient.samples,
+                             slice.version - gradient.version,
+                             gradient.read ? gradient.read->part(0, slice.elements) : std::span<float>()});
+  const double rate = apply_ == Mode::Apply::kOnArrival ? gradients.front().rate : update.rate;
+  return make_version(id, contributions, rate);
+}
+
+Status Replayer::apply_aggregate(SliceId id, const RecordedUpdate& update, std::span<const RecordedPush> pushes,
+                                 std::span<Gradient> gradients) {
+  server::Aggregate sum(record_.find(pushes.front().step())->leaves);
   std::uint64_t samples = 0;
-  for (const Gradient& gradient : gradients) samples += gradient.samples;
-  switch (apply_) {
-    case Mode::Apply::kOnArrival:
-      return make_version(id, gradients.front().values.floats(), server::PushDivisor(job_).of(samples),
-                          gradients.front().rate);
-    case Mode::Apply::kAggregate: {
-      server::SumBuffers buffers;
-      server::Aggregate sum(record_.find(pushes.front().step())->leaves);
-      for (std::size_t i = 0; i < pushes.size(); ++i) {
-        const LeafNode node = pushes[i].node;
-        if (!sum.valid(node) || sum.look(node) != server::Aggregate::Added::kAdded)
-          return torn_aggregate(id, pushes[i]);
-        sum.add(node, std::move(gradients[i].values), buffers);
-      }
-      if (!sum.complete()) return torn_aggregate(id, pushes.back());
-      return make_version(id, sum.sum(), samples, update.rate);
-    }
-    case Mode::Apply::kCommitted: {
-      std::vector<float> sum(slices_[id]->elements);
-      for (const Gradient& gradient : gradients) {
-        const std::span<const float> values = gradient.values.floats();
-        if (values.size() != sum.size()) return make_version(id, {}, 0, 0.0);
-        if (&gradient == gradients.data())
-          std::ranges::copy(values, sum.begin());
-        else
-          kernels::cpu::sum_into(sum, values);
-      }
-      return make_version(id, sum, samples, update.rate);
-    }
+  for (std::size_t i = 0; i < pushes.size(); ++i) {
+    const LeafNode node = pushes[i].node;
+    if (!sum.valid(node) || sum.look(node) != server::Aggregate::Added::kAdded) return torn_aggregate(id, pushes[i]);
+    samples += gradients[i].samples;
+    sum.add(node, std::move(gradients[i].values), sums_);
   }
-  return {};
+  if (!sum.complete()) return torn_aggregate(id, pushes.back());
+  const server::Contribution contribution{sum.sum(), samples, samples, 0, {}};
+  return make_version(id, {&contribution, 1}, update.rate);
 }
 
 // Optimizer state is read by nobody but the next update, and changes in place.
-Status Replayer::make_version(SliceId id, std::span<const float> gradient, std::uint64_t samples, double rate) {
+Status Replayer::make_version(SliceId id, std::span<const server::Contribution> contributions, double rate) {
   Slice& slice = *slices_[id];
-  if (samples == 0 || gradient.size() != slice.elements)
+  const auto whole = [&](const server::Contribution& part) {
+    return part.samples > 0 && part.gradient.size() == slice.elements;
+  };
+  if (!std::ranges::all_of(contributions, whole))
     return Error{Cause::kData, fmt::format("the record says that version {} of slice {} was made, and there is no "
                                            "gradient for it",
                                            slice.version + 1, id)};
   worker::ArenaRef next = slice.arenas.take();
-  kernels::SlotView from{slice.current(), {}}, to{next->part(0, slice.elements), {}};
+  kernels::SlotView from{slice.current(), {}, slice.mean_square},
+      to{next->part(0, slice.elements), {}, slice.mean_square};
   for (std::size_t plane = 0; plane < kernels::kStatePlanesMax; ++plane)
     from.state[plane] = to.state[plane] = slice.state[plane];
-  server::apply_update(rule_, routing_.slices[id], manifest_, {gradient, samples, rate, slice.version + 1}, from, to);
+  // Of what came out otherwise than in the run, the hash of the weights tells.
+  std::ignore = server::apply_update(rule_, routing_.slices[id], manifest_, {contributions, rate, slice.version + 1},
+                                     from, to, sums_);
   publish(slice, std::move(next));
   return {};
 }

@@ -3,8 +3,8 @@
 // come from the same computers as a worker's, updates from the same function as a shard's.
 //
 // A version of a slice is kept until the last step that read it has been computed, which the record tells
-// beforehand: so what is in memory is bounded by how far the workers of the run were apart, and not by how
-// long it was.
+// beforehand; where delays are compensated for, until the gradient is in an update: so what is in memory is bounded by
+// how far the workers of the run were apart, and not by how long it was.
 //
 // Every gradient and every update is compared with its hash in the record. All that a gradient or an update
 // follows from was compared before it, so the first that differs is where things began to differ.
@@ -24,6 +24,7 @@
 #include "base/job.h"
 #include "kernels/rule_config.h"
 #include "protocol/manifest.h"
+#include "server/update.h"
 #include "sim/computer.h"
 #include "sim/replay/run_record.h"
 #include "worker/arena.h"
@@ -74,8 +75,10 @@ class Replayer {
   [[nodiscard]] Result<bool> update_if_possible(SliceId id);
   [[nodiscard]] Status apply(SliceId id, const RecordedUpdate& update, std::span<const RecordedPush> pushes,
                              std::span<Gradient> gradients);
+  [[nodiscard]] Status apply_aggregate(SliceId id, const RecordedUpdate& update, std::span<const RecordedPush> pushes,
+                                       std::span<Gradient> gradients);
   static void publish(Slice& slice, worker::ArenaRef next);
-  [[nodiscard]] Status make_version(SliceId id, std::span<const float> gradient, std::uint64_t samples, double rate);
+  [[nodiscard]] Status make_version(SliceId id, std::span<const server::Contribution> contributions, double rate);
   void differs(ReplayDifference difference);
   void count_versions();
   [[nodiscard]] std::string stuck() const;
@@ -91,6 +94,8 @@ class Replayer {
   const std::size_t threads_;  // of steps that are computed at once
   std::vector<std::unique_ptr<Slice>> slices_;
   std::map<std::uint32_t, std::unique_ptr<Worker>> workers_;
+  const server::PushDivisor divisor_;  // on arrival
+  server::SumBuffers sums_;
   ReplayOutcome outcome_;
 };
 

@@ -94,6 +94,13 @@ INSTANTIATE_TEST_SUITE_P(
         {"enumeration", "[optimizer]\nname = \"adm\"",
          "job.toml:6: optimizer.name = \"adm\": must be one of \"sgd\", \"momentum\", \"nesterov\", \"adam\", "
          "\"adamw\"; did you mean \"adam\"?"},
+        {"age_scaling", "[optimizer]\nage_scaling = \"invers\"",
+         "job.toml:6: optimizer.age_scaling = \"invers\": must be one of \"none\", \"inverse\"; did you mean "
+         "\"inverse\"?"},
+        {"compensation_decay", "[optimizer.compensation]\ndecay = 1",
+         "job.toml:6: optimizer.compensation.decay = 1: must be at least 0 and below 1"},
+        {"compensation_lambda", "[optimizer.compensation]\nlambda = -1",
+         "job.toml:6: optimizer.compensation.lambda = -1: must be at least 0"},
         {"mode", "[consistency]\nmode = \"sync\"",
          "job.toml:6: consistency.mode = \"sync\": must be bsp, backup:B, softsync:N, ssp:S, dssp:LO..HI or asp, "
          "where S is the staleness bound, as in ssp:3"},
@@ -313,6 +320,24 @@ TEST(Job, NotesTellWhatAValidJobCosts) {
   EXPECT_TRUE(job_notes(job).empty());
   job.optimizer.clip_norm = 1;
   EXPECT_THAT(job_notes(job), testing::ElementsAre(HasSubstr("early pushing is off")));
+}
+
+TEST(Job, NotesTellWhatDelayCompensationKeepsAndWhereItDoesNothing) {
+  Job job = valid_job();
+  job.cluster.workers = 6;
+  job.optimizer.compensation.name = "adaptive";
+  job.optimizer.age_scaling = "inverse";
+  for (const char* mode : {"asp", "ssp:0", "softsync:2"}) {
+    job.consistency.mode = mode;
+    EXPECT_THAT(job_notes(job), testing::ElementsAre(HasSubstr("about 8 versions of every slice"))) << mode;
+  }
+  for (const char* mode : {"bsp", "backup:1"}) {
+    job.consistency.mode = mode;
+    EXPECT_THAT(job_notes(job),
+                testing::ElementsAre(
+                    HasSubstr("optimizer.age_scaling = \"inverse\" changes nothing in " + job.consistency.mode),
+                    HasSubstr("optimizer.compensation.name = \"adaptive\" changes nothing")));
+  }
 }
 
 TEST(JobFile, MissingFilesAndDirectoriesSayWhatToDo) {

@@ -21,6 +21,8 @@ TEST(Mode, SaysWhatItStandsFor) {
   EXPECT_EQ(parse_mode("bsp")->apply(), Mode::Apply::kAggregate);
   for (const char* text : {"ssp:3", "dssp:0..3", "asp"}) EXPECT_EQ(parse_mode(text)->apply(), Mode::Apply::kOnArrival);
   for (const char* text : {"backup:0", "softsync:1"}) EXPECT_EQ(parse_mode(text)->apply(), Mode::Apply::kCommitted);
+  for (const char* text : {"bsp", "backup:1"}) EXPECT_FALSE(parse_mode(text)->has_ages());
+  for (const char* text : {"softsync:1", "ssp:0", "dssp:0..0", "asp"}) EXPECT_TRUE(parse_mode(text)->has_ages());
 }
 
 TEST(Mode, RoundTripsAndIsStrict) {

@@ -6,7 +6,8 @@ Usage: check_trace.py RUN.json TRACE...
 RUN.json describes the run: {"mode": "ssp:3", "bound": 3, "aggregate": false, "workers": 2, "slices": 9,
 "leaves": 4}; bound -1 is none, and where it moves ("bound_low") it is the highest; "backups" and
 "splits" are the numbers of the modes whose updates are committed; "leased": true says that epochs were dealt out in
-leases. "complete": false says that the job was cut off, so that steps without a tick may be unsettled. A TRACE is a file of trace lines or a folder with a *.jsonl for every member; lines with a
+leases, "compensated": true that delays are compensated for. "complete": false says that the job was cut off, so that
+steps without a tick may be unsettled. A TRACE is a file of trace lines or a folder with a *.jsonl for every member; lines with a
 "seed" are simulated runs, one after another, each checked for itself.
 
 What is checked is recomputed from the lines alone (protocol/trace.h says what they mean); no code is shared
@@ -20,6 +21,8 @@ with the cores. The rules, by the names under which a violation is reported:
     floor         a floor served is the least settled clock; weights used have floor >= clock - bound
     served        weights used were served to that worker by the slice's shard (worker_rules.py)
     snapshot      a fixed snapshot never changes
+    kept          where delays are compensated for, a worker is given a second version for a step only for a higher
+                  floor, and no more than a shard can keep (kept_reads.py)
     exactly once  every push is settled once, at one shard; nothing is settled that was not pushed
     version       versions rise by one with each update (floors.py)
     age           version used + age + 1 is the version after the update
@@ -61,6 +64,7 @@ class Setting(NamedTuple):
     backups: int | None = None  # backup: workers that nobody waits for
     splits: int | None = None  # softsync: updates while every worker pushes once
     leased: bool = False
+    compensated: bool = False  # gradients are compared with the weights that they were computed on
 
     @property
     def committed(self):

@@ -7,7 +7,7 @@ Usage: check_trace_test.py [UNITTEST_ARGUMENT...]
 import json
 import unittest
 
-from good_traces import ARRIVAL, BSP, DSSP, arrival, bsp
+from good_traces import ARRIVAL, BSP, COMPENSATED, DSSP, arrival, bsp
 from trace_case import TraceTest, check, first, members, other, text_of
 
 
@@ -70,8 +70,30 @@ class GoodTraces(TraceTest):
             self.passes(BSP, {"all.jsonl": text_of(lines)})
 
 
+    def test_an_answer_given_again(self):
+        """Where delays are compensated for, what a worker was given for a step it is given again, old as it may be."""
+        lines = arrival()
+        served = first(lines, event="serve", worker=1, clock=1, slice=0)
+        settled = first(lines, event="settle", worker=1, clock=1, slice=0)  # another update came between
+        lines.insert(lines.index(settled), served | {"t": settled["t"]})
+        self.passes(COMPENSATED, {"all.jsonl": text_of(lines)})
+        self.caught("version", ARRIVAL, {"all.jsonl": text_of(lines)})
+
+
 class SpoiledTraces(TraceTest):
     """Each method spoils good traces against one rule."""
+
+    def test_kept(self):
+        def another_version_for_the_same_step(lines):
+            served = first(lines, event="serve", worker=0, clock=1, slice=0)
+            lines.insert(lines.index(served), served | {"version": 0, "floor": served["floor"]})
+
+        def weights_for_five_steps(lines):
+            served = first(lines, event="serve", worker=0, clock=1, slice=0)
+            at = lines.index(served) + 1
+            lines[at:at] = [served | {"clock": clock} for clock in (2, 3, 4, 5)]
+
+        self.spoiled("kept", COMPENSATED, arrival(), another_version_for_the_same_step, weights_for_five_steps)
 
     def test_staleness(self):
         def wrong_minimum(lines):

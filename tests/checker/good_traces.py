@@ -32,6 +32,7 @@ class Trace:
 
 
 ARRIVAL = {"mode": "ssp:1", "bound": 1, "aggregate": False, "workers": 2, "slices": 3, "leaves": 1}
+COMPENSATED = ARRIVAL | {"compensated": True}
 DSSP = ARRIVAL | {"mode": "dssp:1..3", "bound": 3, "bound_low": 1}
 
 

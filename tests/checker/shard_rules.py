@@ -6,6 +6,7 @@ workers' logs (worker_rules.py).
 
 from commit_rules import CommittedFloors
 from floors import AggregateFloors, ArrivalFloors
+from kept_reads import KeptReads
 from trace_lines import (
     ACCEPTED,
     APPLIED,
@@ -52,6 +53,7 @@ class ShardRules:
         self.run, self.setting, self.shards, self.node = run, setting, shards, node
         self.floors = _floors(run, setting, schedule)
         self.snapshots = {}  # (snapshot, slice) -> Serve
+        self.kept = KeptReads(run, schedule) if setting.compensated else None
 
     def follow(self, log):
         steps = {
@@ -86,6 +88,8 @@ class ShardRules:
             if version > self.floors.versions[slice_id]:
                 self.run.violate("version", f"only {self.floors.versions[slice_id]} were applied", event)
             return
+        if self.kept is not None and self.kept.repeated(event):
+            return
         true, least = self.floors.holds(slice_id, floor)
         if not true:
             self.run.violate("floor", f"served with floor {floor}, it is {least}", event)
@@ -101,6 +105,8 @@ class ShardRules:
         first = self.shards.settles.setdefault(key, event)
         if first is not event:
             self.run.violate("exactly once", "settled twice", first, event)
+        if self.kept is not None:
+            self.kept.settle(event)
         if event.fate == APPLIED and event.age > self.shards.age_max:
             self.shards.age_max = event.age
         self.floors.settle(event)

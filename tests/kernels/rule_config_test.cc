@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <limits>
+#include <utility>
 
 #include "base/job.h"
 #include "tests/kernels/rule_fixture.h"
@@ -50,6 +51,36 @@ TEST(MakeRule, RefusesConstantsOutOfRange) {
   for (double value : {0.0, -1e-8, 1e-60, kNan}) {
     EXPECT_THAT(refusal(&OptimizerConfig::epsilon, value), HasSubstr("optimizer.epsilon"));
   }
+}
+
+TEST(MakeRule, TakesAgesAndCompensation) {
+  OptimizerConfig optimizer;
+  EXPECT_FALSE(make_rule(optimizer)->compensates());
+  EXPECT_EQ(make_rule(optimizer)->age_factor(9), 1.0);
+  optimizer.age_scaling = "inverse";
+  for (const auto& [age, factor] : {std::pair{0, 1.0}, {1, 1.0}, {2, 0.5}, {8, 0.125}})
+    EXPECT_EQ(make_rule(optimizer)->age_factor(static_cast<std::uint64_t>(age)), factor);
+  optimizer.compensation.name = "constant";
+  EXPECT_EQ(make_rule(optimizer)->compensation.lambda, 0.04) << "the paper's, if none is given";
+  EXPECT_TRUE(make_rule(optimizer)->compensates() && !make_rule(optimizer)->keeps_mean_square());
+  optimizer.compensation.name = "adaptive";
+  EXPECT_EQ(make_rule(optimizer)->compensation.lambda, 2.0);
+  EXPECT_TRUE(make_rule(optimizer)->keeps_mean_square());
+  optimizer.compensation.lambda = 0.5;
+  EXPECT_EQ(make_rule(optimizer)->compensation.lambda, 0.5);
+}
+
+TEST(MakeRule, RefusesOtherAgesAndCompensations) {
+  OptimizerConfig optimizer;
+  optimizer.age_scaling = "sqrt";
+  EXPECT_THAT(make_rule(optimizer).error().message, HasSubstr("optimizer.age_scaling = \"sqrt\""));
+  optimizer.age_scaling = "none";
+  optimizer.compensation.name = "hessian";
+  EXPECT_THAT(make_rule(optimizer).error().message, HasSubstr("optimizer.compensation.name = \"hessian\""));
+  optimizer.compensation = {"adaptive", -1.0, 0.5};
+  EXPECT_THAT(make_rule(optimizer).error().message, HasSubstr("optimizer.compensation.lambda"));
+  optimizer.compensation = {"adaptive", 1.0, 1.0};
+  EXPECT_THAT(make_rule(optimizer).error().message, HasSubstr("optimizer.compensation.decay"));
 }
 
 TEST(UpdateScalars, TakeTheParametersExceptions) {

@@ -63,7 +63,7 @@ TEST_P(CudaRule, EqualsTheCpuBitForBit) {
     const std::size_t from[] = {0, 1, 0}, to[] = {1, 0, 0};
     for (std::uint64_t t = 1; t <= 3; ++t) {
       const std::vector<float> host = testing::normals(size, 20 + t);
-      const UpdateScalars scalars = update_scalars(rule_, {}, 0.05, 0.5, t);
+      const UpdateScalars scalars = update_scalars(rule_, {}, 0.05, 0.5, t, 1.0 / static_cast<double>(t));
       cpu::apply_rule(rule_, scalars, expected.view(), host, expected.view());
       ASSERT_OK(cuda::copy(gradient.span(), host, stream));
       ASSERT_OK(cuda::apply_rule(rule_, scalars, slots[from[t - 1]].view(), gradient.span(), slots[to[t - 1]].view(),
@@ -81,6 +81,41 @@ TEST_P(CudaRule, EqualsTheCpuBitForBit) {
 
 INSTANTIATE_TEST_SUITE_P(Rules, CudaRule, ::testing::ValuesIn(testing::kRuleNames),
                          [](const auto& rule) { return rule.param; });
+
+TEST(CudaPart, EqualsTheCpuBitForBit) {
+  if (const Result<int> devices = cuda::device_count(); !devices.ok()) {
+    GTEST_SKIP() << "no GPU here, what pushes bring to a sum is not compared: " << devices.error().message;
+  }
+  cuda::Stream stream = cuda::Stream::create().value();
+  for (const CompensationKind kind :
+       {CompensationKind::kNone, CompensationKind::kConstant, CompensationKind::kAdaptive}) {
+    const Compensation compensation{.kind = kind, .lambda = 0.5};
+    for (std::size_t size : kSizes) {
+      // Gradient, weights, what was read, mean square and sum, one after the other.
+      std::vector<float> host = testing::normals(5 * size, 5), actual(5 * size);
+      for (std::size_t i = 3 * size; i < 4 * size; ++i) host[i] *= host[i];
+      cuda::DeviceFloats device = cuda::DeviceFloats::allocate(5 * size).value();
+      ASSERT_OK(cuda::copy(device.span(), host, stream));
+      const auto part_of = [size](std::span<float> at) {
+        return GradientPart{at.subspan(0, size),
+                            3,
+                            0.25,
+                            at.subspan(size, size),
+                            at.subspan(2 * size, size),
+                            at.subspan(3 * size, size),
+                            at.subspan(3 * size, size)};
+      };
+      const auto sum_of = [size](std::span<float> at) { return at.subspan(4 * size, size); };
+      for (const bool first : {true, false}) {
+        cpu::add_part(compensation, part_of(host), sum_of(host), first);
+        ASSERT_OK(cuda::add_part(compensation, part_of(device.span()), sum_of(device.span()), first, stream));
+      }
+      ASSERT_OK(cuda::copy(actual, device.span(), stream));
+      ASSERT_OK(stream.synchronize());
+      EXPECT_EQ(actual, host) << size;
+    }
+  }
+}
 
 TEST(CudaSum, EqualsTheCpuBitForBit) {
   if (const Result<int> devices = cuda::device_count(); !devices.ok()) {

@@ -18,14 +18,17 @@ struct Reference {
   double w = 0.0, velocity = 0.0, mean = 0.0, square = 0.0;
   int t = 0;
 
-  void update(double gradient, double rate, double scale) {
+  void update(double gradient, double rate, double scale, double age) {
+    const double age_factor = 1.0 / std::max(1.0, age);
     ++t;
     double g = gradient * scale;
     if (optimizer.clip_value > 0.0) g = std::clamp(g, -optimizer.clip_value, optimizer.clip_value);
     if (optimizer.name == "adamw") {
       w -= rate * optimizer.weight_decay * w;
-    } else {
+    } else if (optimizer.name == "adam") {
       g += optimizer.weight_decay * w;
+    } else {
+      g = g * age_factor + optimizer.weight_decay * w;
     }
     if (optimizer.name == "sgd") {
       w -= rate * g;
@@ -40,7 +43,7 @@ struct Reference {
       square = optimizer.beta2 * square + (1.0 - optimizer.beta2) * g * g;
       const double mean_hat = mean / (1.0 - std::pow(optimizer.beta1, t));
       const double square_hat = square / (1.0 - std::pow(optimizer.beta2, t));
-      w -= rate * mean_hat / (std::sqrt(square_hat) + optimizer.epsilon);
+      w -= rate * age_factor * mean_hat / (std::sqrt(square_hat) + optimizer.epsilon);
     }
   }
 };
@@ -51,6 +54,7 @@ TEST_P(RuleAgainstReference, ManyUpdatesStayWithinRounding) {
   OptimizerConfig optimizer = testing::optimizer_named(GetParam());
   optimizer.weight_decay = 0.02;
   optimizer.clip_value = 1.2;
+  optimizer.age_scaling = "inverse";
   const RuleConfig rule = make_rule(optimizer).value();
   constexpr std::size_t kSize = 1003;
   constexpr int kUpdates = 50;
@@ -63,9 +67,10 @@ TEST_P(RuleAgainstReference, ManyUpdatesStayWithinRounding) {
   for (int t = 1; t <= kUpdates; ++t) {
     const double rate = 0.01 / t, scale = 1.0 / 32.0;
     const std::vector<float> gradient = testing::normals(kSize, 100 + static_cast<std::uint64_t>(t), 32.0);
-    cpu::apply_rule(rule, update_scalars(rule, {}, rate, scale, static_cast<std::uint64_t>(t)), slot.view(), gradient,
+    const auto count = static_cast<std::uint64_t>(t), age = count % 5;
+    cpu::apply_rule(rule, update_scalars(rule, {}, rate, scale, count, rule.age_factor(age)), slot.view(), gradient,
                     slot.view());
-    for (std::size_t i = 0; i < kSize; ++i) reference[i].update(gradient[i], rate, scale);
+    for (std::size_t i = 0; i < kSize; ++i) reference[i].update(gradient[i], rate, scale, static_cast<double>(age));
   }
   for (std::size_t i = 0; i < kSize; ++i) {
     ASSERT_NEAR(slot.weights()[i], reference[i].w, 2e-6 * (1.0 + std::abs(reference[i].w))) << "element " << i;
@@ -170,6 +175,26 @@ TEST(RuleByHand, ScaleComesBeforeClipAndClipBeforeDecay) {
   EXPECT_EQ(slot.weights()[0], 4.0f - (1.0f + 2.0f));
   EXPECT_EQ(slot.weights()[1], 4.0f - (0.25f + 2.0f));
   EXPECT_EQ(slot.weights()[2], 4.0f - (-1.0f + 2.0f));
+}
+
+// A gradient of age 4 at rate 0.4, and weights of 1 that decay by 0.5 an update.
+TEST(RuleByHand, AgeDividesTheRateOfTheGradientAndNotThatOfDecay) {
+  const auto after = [](const std::string& name, double age_factor) {
+    OptimizerConfig optimizer = testing::optimizer_named(name);
+    optimizer.weight_decay = 0.5;
+    optimizer.clip_value = 1.0;
+    const RuleConfig rule = make_rule(optimizer).value();
+    HeapSlot slot(1);
+    slot.weights()[0] = 1.0f;
+    const float gradient = 2.0f;
+    cpu::apply_rule(rule, update_scalars(rule, {}, 0.4, 1.0, 1, age_factor), slot.view(), {&gradient, 1}, slot.view());
+    return slot.weights()[0];
+  };
+  EXPECT_NEAR(after("sgd", 0.25), 1 - 0.4 * (1 * 0.25 + 0.5), 1e-7) << "clipped before";
+  EXPECT_NEAR(after("momentum", 0.25), 1 - 0.4 * (1 * 0.25 + 0.5), 1e-7);
+  EXPECT_NEAR(after("nesterov", 0.25), 1 - 0.4 * 1.9 * (1 * 0.25 + 0.5), 1e-7);
+  EXPECT_NEAR(after("adamw", 0.25), 1 - 0.4 * 0.5 - 0.4 * 0.25, 1e-7) << "the step alone";
+  EXPECT_NEAR(after("adam", 0.25), 1 - 0.4 * 0.25, 1e-7) << "its decay is part of what it normalizes";
 }
 
 TEST(RuleByHand, AdamIsFiniteAfterVeryManyUpdatesAndWithoutGradient) {

@@ -56,6 +56,16 @@ TEST(LearningRate, WarmUpIsLinearAndNeverZero) {
 
 // ---- ages -------------------------------------------------------------------------------------------
 
+TEST(AgeHistogram, MeanFactorOfARateOverTheAge) {
+  AgeHistogram ages;
+  EXPECT_EQ(ages.mean_factor(), 1.0);
+  ages.add(0, 1);
+  ages.add(1, 1);
+  EXPECT_EQ(ages.mean_factor(), 1.0);
+  ages.add(4, 2);
+  EXPECT_EQ(ages.mean_factor(), (1 + 1 + 0.25 * 2) / 4);
+}
+
 TEST(AgeHistogram, MeanAndQuantiles) {
   AgeHistogram ages;
   EXPECT_EQ(ages.mean(), 0.0);

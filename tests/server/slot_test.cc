@@ -8,7 +8,7 @@ namespace rubato::server {
 namespace {
 
 std::shared_ptr<SlotPool> pool_of(SlotPool::Bounds bounds, std::size_t elements = 5, std::size_t planes = 2) {
-  return SlotPool::create({elements, planes}, bounds).value();
+  return SlotPool::create({.elements = elements, .planes = planes}, bounds).value();
 }
 
 TEST(SlotPool, LaysPlanesOutOnCacheLines) {
@@ -19,6 +19,11 @@ TEST(SlotPool, LaysPlanesOutOnCacheLines) {
     EXPECT_EQ(reinterpret_cast<std::uintptr_t>(plane.data()) % 64, 0u);
   }
   EXPECT_TRUE(pool_of({.slices = 1}, 5, 1)->take()->view().state[1].empty());
+  EXPECT_TRUE(view.mean_square.empty());
+  const SlotPool::Shape shape{.elements = 5, .planes = 1, .mean_square = true};
+  const SlotRef compensated = SlotPool::create(shape, {.slices = 1}).value()->take();
+  EXPECT_EQ(compensated->view().mean_square.data(), compensated->view().state[0].data() + 16);
+  EXPECT_EQ(shape.slot_bytes(), 3 * 64u);
 }
 
 TEST(SlotPool, HandsOutTheSlotGivenBackLast) {
@@ -50,6 +55,7 @@ TEST(SlotPool, GrowsToItsBoundAndSaysWhenItIsCrowded) {
   const SlotPool::Bounds bounds{.slices = 2, .readers = 1, .snapshots = 1};
   EXPECT_EQ(bounds.pins_max(), 6u);
   EXPECT_EQ(bounds.slots_max(), 11u);
+  EXPECT_EQ((SlotPool::Bounds{.slices = 2, .readers = 1, .snapshots = 1, .kept = 3}).slots_max(), 17u);
   const auto pool = pool_of(bounds);
   EXPECT_EQ(pool->allocated(), 3u);
   std::vector<SlotRef> held;
@@ -67,7 +73,7 @@ TEST(SlotPool, RefusesMoreThanThereIsMemory) {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
   GTEST_SKIP() << "sanitizers end the process on such a request";
 #endif
-  const auto pool = SlotPool::create({std::size_t{1} << 58, 0}, {.slices = 1});
+  const auto pool = SlotPool::create({.elements = std::size_t{1} << 58}, {.slices = 1});
   ASSERT_FALSE(pool.ok());
   EXPECT_NE(pool.error().message.find("not enough memory"), std::string::npos);
 }

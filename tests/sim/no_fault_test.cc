@@ -220,6 +220,34 @@ TEST(Dssp, BoundMovesWithThePaceOfTheWorkers) {
   expect_promises_kept(job, ran);
 }
 
+// ---- ages --------------------------------------------------------------------------------------------
+
+// The weights follow from what the trace says of whose push made which update, and of what it had read.
+TEST(Ages, WeightsAreThoseOfTheFormulas) {
+  for (const char* mode : {"asp", "ssp:2", "softsync:1", "softsync:3"})
+    for (const char* scaling : {"none", "inverse"})
+      for (const char* compensation : {"none", "constant", "adaptive"}) {
+        SCOPED_TRACE(fmt::format("{}, ages {}, compensation {}", mode, scaling, compensation));
+        Job job = quadratic_job(mode, {6, 1, 1 << 10});
+        job.optimizer.name = "sgd";
+        job.optimizer.age_scaling = scaling;
+        job.optimizer.compensation = {compensation, 0.3, 0.9};
+        job.train.epochs = 6;
+        job.train.batch = 3;
+        job.worker.stragglers = "persistent:3x + lognormal:0.8";
+        QuadraticWorkload workload(job);
+        SimOptions options;
+        options.link.loss = 0.05;
+        const Ran ran = run_sim(job, workload, options);
+        expect_success(ran);
+        EXPECT_GT(ran.metrics("final").at(0)["age_mean"], 1.0);
+        const auto expected = weights_by_age(job, workload, ran.trace);
+        for (std::size_t i = 0; i < expected.size(); ++i)
+          ASSERT_NEAR(ran.result.final_weights[i], expected[i], 1e-4) << "element " << i;
+        expect_promises_kept(job, ran);
+      }
+}
+
 // ---- committed ---------------------------------------------------------------------------------------
 
 TEST(Backup, WithoutSparesIsPlainSynchronousDescent) {

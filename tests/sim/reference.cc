@@ -179,6 +179,66 @@ std::vector<float> committed_weights(const Job& job, const QuadraticWorkload& wo
   return descent.weights();
 }
 
+namespace {
+
+// (worker, clock) of the pushes of each update, in order, and the versions that they were computed on.
+struct Updates {
+  std::map<std::uint64_t, std::vector<std::pair<std::int64_t, Clock>>> steps;
+  std::map<std::pair<std::int64_t, Clock>, std::size_t> used;
+};
+
+Updates updates_of(const std::vector<std::string>& trace) {
+  Updates updates;
+  for (const std::string& text : trace) {
+    const auto line = nlohmann::json::parse(text);
+    const auto step = [&] { return std::pair(line["worker"].get<std::int64_t>(), line["clock"].get<Clock>()); };
+    const bool applied = line["event"] == "settle" && line["fate"] == 1;
+    if (line["event"] == "use") updates.used[step()] = line["version"];
+    if (line["event"] == "commit") updates.steps[line["number"]];
+    if (line["event"] == "contributor") updates.steps[line["number"]].push_back(step());
+    if (applied) updates.steps[line["version"]].push_back(step());
+  }
+  return updates;
+}
+
+}  // namespace
+
+std::vector<double> weights_by_age(const Job& job, const QuadraticWorkload& workload,
+                                   const std::vector<std::string>& trace) {
+  const CompensationConfig& compensation = job.optimizer.compensation;
+  const std::vector<float> initial = Descent(job, workload).weights();
+  std::vector<double> mean_square(initial.size());
+  std::vector<std::vector<double>> history{{initial.begin(), initial.end()}};
+  const Updates updates = updates_of(trace);
+  const Shares shares(job, workload);
+  for (const auto& [number, steps] : updates.steps) {
+    std::vector<double> weights = history.back(), step(weights.size());
+    double samples = 0.0;
+    for (const auto& [rank, clock] : steps) {
+      const std::size_t used = updates.used.at({rank, clock});
+      const std::vector<std::uint64_t> mine = shares.of(rank, clock);
+      const auto n = static_cast<double>(mine.size());
+      const double age = static_cast<double>(history.size() - 1 - used);
+      samples += n;
+      for (std::size_t i = 0; i < weights.size() && n > 0; ++i) {
+        double sum = 0.0, lambda = 0.0;
+        for (const std::uint64_t sample : mine)
+          sum += history[used][i] - static_cast<double>(workload.target(sample)[i]);
+        const double g = sum / n;
+        mean_square[i] = compensation.decay * mean_square[i] + (1.0 - compensation.decay) * g * g;
+        if (compensation.name == "constant") lambda = compensation.lambda;
+        if (compensation.name == "adaptive") lambda = compensation.lambda / std::sqrt(mean_square[i] + 1e-7);
+        const double compensated = g + lambda * g * g * (history.back()[i] - history[used][i]);
+        step[i] += n * compensated / (job.optimizer.age_scaling == "inverse" ? std::max(1.0, age) : 1.0);
+      }
+    }
+    for (std::size_t i = 0; i < weights.size() && samples > 0; ++i)
+      weights[i] -= job.optimizer.rate * step[i] / samples;
+    history.push_back(std::move(weights));
+  }
+  return history.back();
+}
+
 std::vector<float> optimum(const QuadraticWorkload& workload) {
   std::vector<double> sums(workload.size());
   for (std::uint64_t sample = 0; sample < workload.train_samples(); ++sample)

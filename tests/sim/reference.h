@@ -21,6 +21,11 @@ namespace rubato::sim {
 [[nodiscard]] std::vector<float> committed_weights(const Job& job, const QuadraticWorkload& workload,
                                                    const std::vector<std::string>& trace);
 
+// As committed_weights, and on arrival too, in float64, under plain descent with whatever the job says of ages: each
+// gradient's rate over its age, and compensated for what the weights have moved since.
+[[nodiscard]] std::vector<double> weights_by_age(const Job& job, const QuadraticWorkload& workload,
+                                                 const std::vector<std::string>& trace);
+
 // The mean of the targets: where the loss is least.
 [[nodiscard]] std::vector<float> optimum(const QuadraticWorkload& workload);
 

@@ -113,6 +113,24 @@ TEST_F(Replays, EveryModeAndRule) {
     }
 }
 
+TEST_F(Replays, AgesAndTheWeightsThatGradientsWereComputedOn) {
+  for (const char* mode : {"bsp", "backup:1", "softsync:2", "ssp:2", "asp"})
+    for (const char* optimizer : {"sgd", "adam"})
+      for (const char* compensation : {"none", "constant", "adaptive"}) {
+        SCOPED_TRACE(fmt::format("{} {} {}", mode, optimizer, compensation));
+        Job job = quadratic_job(mode, {4, 2});
+        job.optimizer.name = optimizer;
+        job.optimizer.age_scaling = "inverse";
+        job.optimizer.compensation = {compensation, 0.5, 0.9};
+        job.optimizer.weight_decay = 0.01;
+        job.worker.stragglers = "persistent:3x + lognormal:1";
+        const Ran ran = record(job);
+        expect_success(ran);
+        expect_promises_kept(job, ran);
+        expect_identical(ran);
+      }
+}
+
 // Loss, repeats, reordering, deaths in mid-step, evictions, drains.
 TEST_F(Replays, WhateverHappensToARun) {
   int replayed = 0, killed = 0, drained = 0;

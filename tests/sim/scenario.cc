@@ -27,6 +27,7 @@ class Maker {
 
   Scenario make() {
     make_job();
+    make_up_for_ages();
     make_network();
     make_speeds();
     make_fault();
@@ -68,6 +69,18 @@ class Maker {
     scenario_.setting = trace_setting(job, 4, slices);
     scenario_.what = fmt::format("{} {}, {} workers, {} servers", job.consistency.mode, job.data.shards,
                                  job.cluster.workers, job.cluster.servers);
+  }
+
+  // From a stream of its own.
+  void make_up_for_ages() {
+    RandomStream random(stream_key(seed_, "ages"));
+    OptimizerConfig& optimizer = scenario_.job.optimizer;
+    if (random.next_unit() < 0.3) optimizer.age_scaling = "inverse";
+    const double kind = random.next_unit();
+    if (kind < 0.4) optimizer.compensation.name = kind < 0.2 ? "constant" : "adaptive";
+    scenario_.setting = trace_setting(scenario_.job, 4, scenario_.setting["slices"]);
+    if (scenario_.setting.contains("compensated")) scenario_.group += "-compensated";
+    scenario_.what += fmt::format(", ages {}, compensation {}", optimizer.age_scaling, optimizer.compensation.name);
   }
 
   void make_network() {

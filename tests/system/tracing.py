@@ -17,10 +17,16 @@ def check(run: Run, complete: bool = True) -> subprocess.CompletedProcess:
     mode = job["consistency"]["mode"]
     described = {"mode": mode, **bounds(mode), "aggregate": mode == "bsp", "workers": job["cluster"]["workers"],
                  "slices": start["slices"], "leaves": job["train"]["micro_batches"],
-                 "leased": job["data"]["shards"] == "leased", "complete": complete}
+                 "leased": job["data"]["shards"] == "leased", "complete": complete,
+                 "compensated": not_synchronous(mode) and job["optimizer"]["compensation"]["name"] != "none"}
     description = run.run_dir / "run.json"
     description.write_text(json.dumps(described))
     return subprocess.run([sys.executable, CHECKER, description, run.run_dir / "trace"], capture_output=True, text=True)
+
+
+def not_synchronous(mode: str) -> bool:
+    """Gradients may be older than the weights that they are applied to."""
+    return mode.partition(":")[0] not in ("bsp", "backup")
 
 
 def bounds(mode: str) -> dict:
