@@ -25,7 +25,7 @@ namespace rubato::scheduler {
 
 struct HttpHandlers {
   std::function<std::string()> status;
-  std::function<void(NodeId, int)> exited;
+  std::function<bool(NodeId, int)> exited;  // whether the job has such a member
   std::function<void()> drain, abort;
 };
 

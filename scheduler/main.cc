@@ -101,7 +101,9 @@ class Scheduler {
               return status.dump();
             },
             [this](NodeId node, int code) {
+              if (!core_.has_place_for(node)) return false;
               enter([=, this](TimeNs now, Outbox& out) { core_.member_exited(now, node, code, out); });
+              return true;
             },
             [this] { drain(); }, [this] { abort(Cause::kInterrupted, kAborted); }};
   }

@@ -33,6 +33,7 @@
 #include "scheduler/leases.h"
 #include "scheduler/members.h"
 #include "scheduler/policy.h"
+#include "scheduler/recent_waits.h"
 #include "scheduler/snapshots.h"
 #include "scheduler/wait_ledger.h"
 
@@ -62,6 +63,9 @@ class SchedulerCore final : public protocol::Core {
   [[nodiscard]] std::vector<nlohmann::ordered_json> take_metrics() { return std::exchange(metrics_, {}); }
   // Everything that `status` shows (docs/status.md).
   [[nodiscard]] nlohmann::ordered_json status(TimeNs now) const;
+
+  // Whether a process of the job may have this name; of a server, by the process's rank.
+  [[nodiscard]] bool has_place_for(NodeId process) const;
 
   [[nodiscard]] Phase phase() const { return phase_; }
   [[nodiscard]] int exit_code() const { return exit_code_; }
@@ -142,6 +146,7 @@ class SchedulerCore final : public protocol::Core {
   void on_sealed(TimeNs now, std::uint32_t shard, const protocol::Sealed& message, protocol::Outbox& out);
   void account_for(TimeNs now, std::uint32_t rank, const DeadWorker& dead);
   void on_alarm(TimeNs now, const protocol::Alarm& alarm, protocol::Outbox& out);
+  void say_some(TimeNs now, const std::string& text, protocol::Outbox& out);
   void sweep(TimeNs now, protocol::Outbox& out);
   void check_start(TimeNs now, protocol::Outbox& out);
   void check_silence(TimeNs now, protocol::Outbox& out);
@@ -219,6 +224,7 @@ class SchedulerCore final : public protocol::Core {
   Account progress_;  // since the last `progress` line
   std::uint64_t progress_every_ = 0;
   WaitLedger waits_;
+  RecentWaits recent_waits_;
   std::uint64_t epochs_closed_ = 0;
   double closed_train_loss_ = 0.0;  // of the epoch closed last
   std::uint64_t updates_ = 0;       // committed, with samples
@@ -238,6 +244,7 @@ class SchedulerCore final : public protocol::Core {
   std::vector<Event> events_;  // the newest kEventsKept
   std::uint64_t event_ids_ = 0;
   static constexpr std::size_t kEventsKept = 100;
+  static constexpr std::uint64_t kAlarmsSaid = 8;
 };
 
 }  // namespace rubato::scheduler

@@ -18,6 +18,11 @@ std::vector<NodeId> SchedulerCore::expected() const {
   return nodes;
 }
 
+bool SchedulerCore::has_place_for(NodeId process) const {
+  if (process.role == Role::kServer) return process.rank < job_.cluster.servers;
+  return process.role != Role::kScheduler && std::ranges::count(expected(), process) > 0;
+}
+
 std::vector<std::string> SchedulerCore::missing() const {
   std::vector<std::string> names;
   for (NodeId node : expected()) {

@@ -1,5 +1,6 @@
 // Members that die, fall silent or do not get on, and gradients that are not finite.
 #include <algorithm>
+#include <bit>
 
 #include "scheduler/scheduler_core.h"
 
@@ -196,7 +197,15 @@ void SchedulerCore::on_alarm(TimeNs now, const protocol::Alarm& alarm, Outbox& o
   if (job_.consistency.nonfinite == "stop")
     end_job(now, static_cast<int>(Cause::kDiverged), text + " (a smaller learning rate, or clipping, may help)", out);
   else
+    say_some(now, text, out);
+}
+
+// A job that has diverged has one of these for every push: the first few are said, and then the 16th, 32nd, ...
+void SchedulerCore::say_some(TimeNs now, const std::string& text, Outbox& out) {
+  if (nonfinite_ <= kAlarmsSaid)
     say(now, Level::kWarning, text + "; it was dropped", out);
+  else if (std::has_single_bit(nonfinite_))
+    say(now, Level::kWarning, fmt::format("{}; it was dropped, as {} before", text, nonfinite_ - 1), out);
 }
 
 // Called several times a second: who is missing, who is silent, who does not move, what must be said again.

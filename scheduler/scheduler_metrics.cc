@@ -106,6 +106,7 @@ void SchedulerCore::record_epoch(TimeNs now, const EpochAccount& entry) {
 // ---- who waited for whom ------------------------------------------------------------------------------
 
 void SchedulerCore::record_wait(TimeNs now, std::uint32_t waiting, std::uint32_t culprit, TimeNs from, TimeNs to) {
+  recent_waits_.add(waiting, culprit, from, to);
   if (!waits_.add(waiting, culprit, from, to)) return;
   Json line = metric(now, "wait");
   line["worker"] = worker_node(waiting).name();

@@ -173,6 +173,9 @@ Json SchedulerCore::status(TimeNs now) const {
       entry["age_mean"] =
           work.age_count == 0 ? 0.0 : static_cast<double>(work.age_sum) / static_cast<double>(work.age_count);
       entry["waiting_for"] = waiting_for(now, member);
+      const RecentWaits::View waited = recent_waits_.of(node.rank, now);
+      entry["waited_share"] = waited.share;
+      entry["waited_for"] = waited.culprit ? Json(worker_node(*waited.culprit).name()) : Json();
       json["workers"].push_back(std::move(entry));
     }
   }

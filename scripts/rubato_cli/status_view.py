@@ -40,7 +40,7 @@ def overview_lines(statuses: list[dict]) -> list[str]:
 
 def _workers(status: dict) -> list[str]:
     workers = status.get("workers") or []
-    headings = ["worker", "pid", "state", "clock", "staleness", "lead", "samples/s", "step ms", "loss", "age", ""]
+    headings = ["worker", "pid", "state", "clock", "staleness", "lead", "samples/s", "step ms", "loss", "age", "waited", ""]
     rows = [
         [
             str(worker.get("node", text.MISSING)),
@@ -53,11 +53,18 @@ def _workers(status: dict) -> list[str]:
             text.fixed(worker.get("step_ms"), 1),
             text.fixed(worker.get("loss"), 4),
             text.fixed(worker.get("age_mean"), 2),
+            _waited(worker),
             text.wait(worker.get("waiting_for")),
         ]
         for worker in workers
     ]
     return table(headings, rows) if rows else []
+
+
+def _waited(worker: dict) -> str:
+    """`95% for worker-0`, lately"""
+    share, culprit = worker.get("waited_share"), worker.get("waited_for")
+    return text.percent(share) + (f" for {culprit}" if culprit and share >= 0.005 else "")
 
 
 def _servers(status: dict) -> list[str]:

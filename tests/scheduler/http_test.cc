@@ -77,7 +77,11 @@ class HttpTest : public testing::Test {
   void SetUp() override {
     auto server = HttpServer::listen(loop_, "127.0.0.1", 0, "secret",
                                      {[] { return R"({"phase": "training"})"s; },
-                                      [this](NodeId node, int code) { exits_.emplace_back(node.name(), code); },
+                                      [this](NodeId node, int code) {
+                                        if (node.rank >= 2) return false;
+                                        exits_.emplace_back(node.name(), code);
+                                        return true;
+                                      },
                                       [this] { ++drains_; }, [this] { ++aborts_; }});
     ASSERT_TRUE(server.ok()) << server.error().message;
     server_ = std::move(server).value();
@@ -159,6 +163,7 @@ TEST_F(HttpTest, WhatIsNotThereIsNotFound) {
 TEST_F(HttpTest, TellsTheSchedulerOfEndsAndDrains) {
   EXPECT_EQ(ask("POST", "/exited", R"({"node": "worker-1", "exit_code": -9})").status, 200);
   EXPECT_EQ(ask("POST", "/exited", R"({"exit_code": 0, "node": "evaluator-0", "more": [1]})").status, 200);
+  EXPECT_EQ(ask("POST", "/exited", R"({"node": "worker-99", "exit_code": -9})").status, 404) << "no such member";
   EXPECT_EQ(ask("POST", "/drain").status, 200);
   EXPECT_EQ(ask("POST", "/abort").status, 200);
   finish();

@@ -29,6 +29,56 @@ void tick_at(Scheduler& scheduler, TimeNs time, std::uint32_t worker, Clock cloc
   scheduler.receive(worker_node(worker), tick);
 }
 
+// ---- waits of the last seconds --------------------------------------------------------------------------
+
+TEST(RecentWaits, SharesOfTheLastSeconds) {
+  RecentWaits waits;
+  EXPECT_EQ(waits.of(0, 5 * kSecond).share, 0.0);
+  // Three quarters of every 20 ms, two thirds of them for worker 1.
+  for (TimeNs at = 0; at < 10 * kSecond; at += 20 * kMillisecond) {
+    waits.add(0, 1, at, at + 10 * kMillisecond);
+    waits.add(0, 2, at + 10 * kMillisecond, at + 15 * kMillisecond);
+    waits.add(0, 0, at, at + 20 * kMillisecond);
+  }
+  for (const TimeNs at : {10 * kSecond - 1, 10 * kSecond}) {
+    EXPECT_NEAR(waits.of(0, at).share, 0.75, 0.01);
+    EXPECT_EQ(waits.of(0, at).culprit, 1u);
+    EXPECT_EQ(waits.of(1, at).culprit, std::nullopt);
+  }
+  EXPECT_NEAR(waits.of(0, 11 * kSecond).share, 0.5, 0.01) << "nobody waits now";
+  EXPECT_EQ(waits.of(0, 14 * kSecond).share, 0.0) << "forgotten";
+  waits.add(0, 3, 20 * kSecond, 90 * kSecond);
+  EXPECT_EQ(waits.of(0, 90 * kSecond).share, 1.0);
+  EXPECT_EQ(waits.of(0, 90 * kSecond).culprit, 3u);
+}
+
+TEST(Status, SaysWhoWaitedForWhomLately) {
+  Job job = job_of("bsp");
+  Scheduler scheduler(job);
+  scheduler.begin();
+  for (Clock clock = 0; clock < 40; ++clock) {
+    const TimeNs time = scheduler.now + 50 * kMillisecond;
+    tick_at(scheduler, time, 0, clock);
+    tick_at(scheduler, time, 1, clock, 45 * kMillisecond);
+  }
+  const Json status = scheduler.core.status(scheduler.now);
+  EXPECT_EQ(status["workers"][1]["waited_for"], "worker-0");
+  EXPECT_GT(status["workers"][1]["waited_share"], 0.4);
+  EXPECT_EQ(status["workers"][0]["waited_for"], nullptr);
+}
+
+TEST(Alarms, ADivergedJobDoesNotFillTheScreen) {
+  Scheduler scheduler(job_of("asp"));
+  scheduler.begin();
+  std::size_t said = 0;
+  for (Clock clock = 0; clock < 1000; ++clock) {
+    scheduler.receive(server_node(0), protocol::Alarm{0, 1, clock});
+    for (const auto& note : scheduler.out.notes) said += note.level == protocol::Level::kWarning ? 1 : 0;
+  }
+  EXPECT_EQ(said, 8u + 6u) << "the first eight, and the 16th to the 512th";
+  EXPECT_EQ(lines_of(scheduler, "nonfinite").size(), 1000u) << "the metrics have all";
+}
+
 // ---- the ledger ---------------------------------------------------------------------------------------
 
 TEST(WaitLedger, AddsUpPairsAndWorkers) {

@@ -146,6 +146,16 @@ TEST(OnArrival, WhatMakesNoSenseIsCountedAndDropped) {
   }
 }
 
+TEST(OnArrival, ASealCountsTheSlicesThatHaveTheNewestStep) {
+  const protocol::Manifest manifest = {zeros("a", 2), zeros("b", 2)};
+  Shard shard(job_of("asp"), manifest, {{0, {{0, 0, 2}}}, {0, {{1, 0, 2}}}}, {{0, 1, 0}});
+  for (SliceId slice : {0u, 1u}) shard.receive(envelope_of(worker_node(0)), push_of(0, {1, 1}, 0, 1, {}, 1.0, slice));
+  shard.receive(envelope_of(worker_node(0)), push_of(1, {1, 1}, 1, 1, {}, 1.0, 1));
+  shard.scheduler(protocol::Seal{0, 1});
+  const auto torn = shard.only<protocol::Sealed>();
+  EXPECT_EQ(std::tuple(torn.highest, torn.settled, torn.slices), std::tuple(1, 1u, 2u)) << "step 1 reached one of two";
+}
+
 TEST(OnArrival, TheSealedAndTheGoneAreFencedAndTheUnknownWait) {
   Shard shard = shard_of(2);
   shard.receive(envelope_of(worker_node(0)), push_of(0, {1, 1}));

@@ -58,6 +58,23 @@ class Waiting(StatusCase):
         waiting = found["workers"][1]["waiting_for"]
         self.assertEqual((waiting["what"], waiting["of"]), ("acknowledgement", ["worker-0"]))
 
+    def test_waits_shorter_than_a_heartbeat(self):
+        """Seen at no moment, and yet most of worker 1's time."""
+        for mode in ("bsp", "ssp:1"):
+            with self.subTest(mode):
+                run = self.start("quadratic", "--mode", mode, train__steps=100000, debug__slow_worker_ms=20)
+
+                def waited():
+                    worker = next((worker for worker in json.loads(self.ask(run.run_dir, "--json"))["workers"]
+                                   if worker["node"] == "worker-1"), {})
+                    return worker.get("waited_for") == "worker-0" and worker["waited_share"] > 0.5
+
+                run.wait_for_clock("worker-0", 1)
+                run.wait_until(waited, "worker-1 to have waited")
+                self.assertRegex(self.ask(run.run_dir), r"worker-1 .* \d+% for worker-0")
+                run.launcher.terminate()
+                self.assert_ends(run, 130)
+
     def test_every_node_is_there(self):
         found, text = self.watch("ssp:2")
         self.assertEqual([node["node"] for node in found["workers"] + found["servers"] + [found["evaluator"]]],
