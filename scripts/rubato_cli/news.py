@@ -1,5 +1,7 @@
 """What of the logs and of metrics.jsonl is worth a line on the screen, in the order in which it happened."""
 
+import re
+
 from .log_file import LogLine
 from .metrics import MetricsFile
 from .processes import Processes
@@ -16,7 +18,7 @@ class News:
         self._metrics = metrics
         self._progress = progress
         self._lost: str | None = None
-        self._texts_shown: set[str] = set()
+        self._shown: dict[str, str] = {}  # what was said, and by whom
 
     def job_lost(self, node: str) -> None:
         """The job cannot go on without this process, and people know: what others say of that is left to their logs."""
@@ -35,11 +37,14 @@ class News:
                 self._progress.say(line)
 
     def _is_news(self, line: LogLine) -> bool:
-        """What the scheduler or a batch system tells all of them is logged by all, and shown once. When the job has
-        failed, only the cause is news."""
-        if line.text in self._texts_shown or (self.job_failed and line.node != "scheduler"):
+        """What happens to all of them is logged by all, each with its own name and seconds, and shown once. When the
+        job has failed, only the cause is news."""
+        gist = re.sub(r"[\d.]+", "#", line.text.replace(line.node, "it"))
+        if self._shown.get(line.text) or self._shown.setdefault(gist, line.node) != line.node:
+            return False
+        if self.job_failed and line.node != "scheduler":
             return False
         if self._lost and line.node != self._lost:
             return False
-        self._texts_shown.add(line.text)
+        self._shown[line.text] = line.node
         return True

@@ -92,6 +92,14 @@ class Failures(LauncherCase):
         self.assertNotIn("the scheduler has gone", result.stdout)
         self.assert_gone(self.pids("scheduler", "server-0", "worker-0", "worker-1"))
 
+    def test_what_happens_to_all_is_told_once(self):
+        silent = "the scheduler has not answered for 2.{} s: it is gone; {} stops"
+        result = self.train("--workers", 2, duration_s=20, worker_0_exit=5, worker_0_says=silent.format(0, "worker-0"),
+                            worker_1_exit=5, worker_1_says=silent.format(1, "worker-1"), server_0_exit=5,
+                            server_0_after_s=0.3, server_0_says=silent.format(2, "server-0"))
+        self.assertEqual(result.returncode, 5)
+        self.assertEqual(result.stdout.count("has not answered"), 1, result.stdout)
+
     def test_a_killed_scheduler_ends_everything(self):
         result = self.train(scheduler_exit=-9, scheduler_after_s=0.5, duration_s=20)
         self.assert_one_line_error(result, 5, "scheduler was killed by SIGKILL")
