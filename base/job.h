@@ -91,6 +91,7 @@ struct ClusterConfig {
   std::int64_t scheduler_port = 0, http_port = 0;  // 0: picked by the system
   double start_timeout_s = 30.0;                   // to wait for members that do not come
   double lost_after_s = 2.0;                       // no heartbeat for so long: lost
+  std::int64_t restarts = 0;                       // of each worker that dies, by the launcher
   friend bool operator==(const ClusterConfig&, const ClusterConfig&) = default;
 };
 

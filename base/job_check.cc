@@ -139,6 +139,8 @@ class Checker {
       members.push_back(fmt::format("server-{}", process * job_.cluster.shard_threads));
     for (const std::string& text : job_.simulation.faults) {
       RUBATO_ASSIGN(const Fault fault, parse_fault(text));
+      if (fault.kind == Fault::Kind::kReturn && !fault.member.starts_with("worker-"))
+        return wrong("simulation.faults", "has \"{}\": only workers come back", text);
       for (const std::string& member : {fault.member, fault.other}) {
         if (member.empty() || std::ranges::find(members, member) != members.end()) continue;
         return wrong("simulation.faults", "has \"{}\": there is no process {} in a job of {} workers and {} servers{}",

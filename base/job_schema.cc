@@ -127,7 +127,9 @@ void add_cluster(std::vector<JobKey>& keys, ClusterConfig& c) {
        unhashed({"cluster.scheduler_port", &c.scheduler_port, between(0, 65535), "tcp; 0 picks a free one"}),
        unhashed({"cluster.http_port", &c.http_port, between(0, 65535), "the scheduler's status; 0 picks a free one"}),
        unhashed({"cluster.start_timeout_s", &c.start_timeout_s, above(0), "to wait for members at the start"}),
-       unhashed({"cluster.lost_after_s", &c.lost_after_s, above(0), "a member silent for so long is lost"})});
+       unhashed({"cluster.lost_after_s", &c.lost_after_s, above(0), "a member silent for so long is lost"}),
+       {"cluster.restarts", &c.restarts, between(0, 1'000'000),
+        "a worker that dies while the job trains is started again, so many times"}});
 }
 
 void add_worker(std::vector<JobKey>& keys, WorkerConfig& w) {

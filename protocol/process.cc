@@ -1,11 +1,9 @@
 #include "protocol/process.h"
 
-#include <sys/stat.h>
-
-#include <cerrno>
 #include <csignal>
 #include <cstring>
 
+#include "base/life_file.h"
 #include "base/log.h"
 #include "transport/allocator.h"
 #include "transport/zmq/zmq_endpoint.h"
@@ -48,11 +46,8 @@ Result<std::unique_ptr<Process>> Process::open(const Job& job, const ProcessOpti
   std::unique_ptr<Process> process(new Process(options));
   RUBATO_ASSIGN(process->endpoint_, transport::make_zmq_endpoint(process->loop_));
   if (job.debug.trace) {
-    const std::string dir = options.run_dir + "/trace";
-    ::mkdir(dir.c_str(), 0777);  // others make it too; opening the file tells
-    const std::string path = dir + "/" + options.node.name() + ".jsonl";
-    process->trace_.reset(std::fopen(path.c_str(), "w"));
-    if (!process->trace_) return Error{Cause::kStorage, fmt::format("cannot write {}: {}", path, std::strerror(errno))};
+    RUBATO_ASSIGN(const LifeFile file, create_life_file(options.run_dir + "/trace", options.node.name(), "jsonl"));
+    process->trace_.reset(::fdopen(file.descriptor, "w"));
   }
   Process* self = process.get();
   process->timer_.emplace(process->loop_, [self] { self->node_->wake(); });

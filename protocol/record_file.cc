@@ -1,7 +1,5 @@
 #include "protocol/record_file.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -10,6 +8,7 @@
 #include <fstream>
 
 #include "base/hash.h"
+#include "base/life_file.h"
 #include "protocol/wire.h"
 
 namespace rubato::protocol {
@@ -33,16 +32,9 @@ Status write_all(const std::string& path, int descriptor, std::span<const std::b
 // ---- writing ----------------------------------------------------------------------------------------
 
 Result<RecordWriter> RecordWriter::create(const std::string& dir, NodeId node) {
-  ::mkdir(dir.c_str(), 0777);  // others make it too; opening the file tells
-  std::string path = fmt::format("{}/{}.bin", dir, node.name());
-  int descriptor = -1;
-  for (int life = 2; (descriptor = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666)) < 0; ++life) {
-    if (errno != EEXIST)
-      return Error{Cause::kStorage, fmt::format("cannot make the record {}: {}", path, std::strerror(errno))};
-    path = fmt::format("{}/{}.{}.bin", dir, node.name(), life);
-  }
-  RecordWriter writer(std::move(path), descriptor);
-  RUBATO_TRY(write_all(writer.path_, descriptor, std::as_bytes(std::span(kRecordMagic))));
+  RUBATO_ASSIGN(LifeFile file, create_life_file(dir, node.name(), "bin"));
+  RecordWriter writer(std::move(file.path), file.descriptor);
+  RUBATO_TRY(write_all(writer.path_, writer.descriptor_, std::as_bytes(std::span(kRecordMagic))));
   return writer;
 }
 

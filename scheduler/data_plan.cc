@@ -67,7 +67,10 @@ const EpochPlan& DataPlan::planned(Clock clock) const {
 
 protocol::BatchRange DataPlan::share(const EpochPlan& plan, std::uint32_t rank) const {
   const auto found = std::ranges::lower_bound(plan.workers, rank);
-  if (found == plan.workers.end() || *found != rank) return {plan.epoch, 0, 0};  // it joined later
+  const auto from = part_from_.find(rank);
+  const bool left = from != part_from_.end() && plan.epoch < from->second;
+  // It came later, or back.
+  if (left || found == plan.workers.end() || *found != rank) return {plan.epoch, 0, 0};
   const auto position = static_cast<std::uint64_t>(found - plan.workers.begin());
   const Part part = rubato::share(samples_, plan.workers.size(), position);
   return {plan.epoch, part.first, part.count};

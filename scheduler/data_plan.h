@@ -11,6 +11,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <vector>
 
@@ -37,6 +38,10 @@ class DataPlan {
 
   // The samples of step `clock` as worker `rank` sees it. Its epoch is planned.
   [[nodiscard]] protocol::BatchRange batch(std::uint32_t rank, Clock clock) const;
+
+  // Its worker is gone: in the epochs planned so far this rank has no samples any more. Who comes back has a part in
+  // those that are planned from then on.
+  void leave(std::uint32_t rank) { part_from_[rank] = plans_.empty() ? 0 : plans_.back().epoch + 1; }
 
   // Leaves that a batch is cut into.
   [[nodiscard]] std::uint32_t leaves() const { return aggregate_ ? micro_batches_ : 1; }
@@ -67,7 +72,8 @@ class DataPlan {
   std::uint32_t micro_batches_;
   Clock steps_;  // 0: epochs decide
   std::vector<EpochPlan> plans_;
-  std::uint64_t planned_samples_ = 0;  // of all plans so far
+  std::map<std::uint32_t, std::uint64_t> part_from_;  // the first epoch of whoever has left once
+  std::uint64_t planned_samples_ = 0;                 // of all plans so far
   std::optional<Clock> end_;
 };
 

@@ -27,6 +27,7 @@ enum class MemberState : std::uint8_t {
 
 // A worker's part in the run.
 struct WorkerRecord {
+  Clock start = 0;                               // of this life
   Clock next_grant = 0;                          // the first step that it was not granted yet
   std::map<Clock, protocol::StepGrant> granted;  // granted and not ticked
   std::uint64_t samples = 0, steps = 0;
@@ -38,6 +39,15 @@ struct WorkerRecord {
   TimeNs ticked = 0;    // the last time, or the beginning of training
   TimeNs moved = 0;     // when it last had reason to get on: a tick, or a grant
   bool warned = false;  // of not moving
+
+  // Of the same rank in its next life: what was done is counted on, what was in hand is not.
+  [[nodiscard]] WorkerRecord next_life() const {
+    WorkerRecord next;
+    next.samples = samples, next.steps = steps;
+    next.age_sum = age_sum, next.age_count = age_count;
+    next.wait_ns = wait_ns, next.weights_ns = weights_ns, next.total_ns = total_ns;
+    return next;
+  }
 };
 
 struct Member {

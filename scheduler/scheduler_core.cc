@@ -104,7 +104,8 @@ void SchedulerCore::to_servers(const protocol::Body& body, Outbox& out) {
 protocol::Membership SchedulerCore::membership() const {
   protocol::Membership message{generation_, {}};
   for (const auto& [rank, clock] : clocks_.clocks())
-    message.active.push_back({rank, members_.at(worker_node(rank)).incarnation, 0});
+    message.active.push_back(
+        {rank, members_.at(worker_node(rank)).incarnation, members_.at(worker_node(rank)).work.start});
   return message;
 }
 

@@ -154,6 +154,11 @@ class SchedulerCore final : public protocol::Core {
   void check_progress(TimeNs now, Member& worker, protocol::Outbox& out);
   void repeat_unanswered(TimeNs now, protocol::Outbox& out);
 
+  // scheduler_returning.cc: workers that come back
+  void admit_returning(TimeNs now, protocol::Outbox& out);
+  [[nodiscard]] std::optional<Clock> start_of(const Member& worker) const;
+  void admit(TimeNs now, Member& worker, Clock start, protocol::Outbox& out);
+
   // scheduler_core.cc
   void on_heartbeat(TimeNs now, Member& member, const protocol::Heartbeat& beat, protocol::Outbox& out);
   void say(TimeNs now, protocol::Level level, const std::string& text, protocol::Outbox& out);
@@ -230,6 +235,8 @@ class SchedulerCore final : public protocol::Core {
   std::uint64_t updates_ = 0;       // committed, with samples
   std::uint64_t samples_dropped_ = 0, torn_steps_ = 0, nonfinite_ = 0;
   std::map<std::uint32_t, DeadWorker> dead_;
+  std::map<std::uint32_t, Clock> settled_of_dead_;  // the highest clock of which any shard settled a push of theirs
+  std::set<std::uint32_t> returning_;               // registered again, and not counted yet
   Throughput throughput_;
   protocol::EvaluationDone last_evaluation_;
   TimeNs longest_evaluation_ = 0;

@@ -82,13 +82,12 @@ void SchedulerCore::on_register(TimeNs now, const protocol::Envelope& from, cons
   std::optional<Error> error = objection(from.from, message);
   if (!error && known == nullptr && phase_ != Phase::kGathering)
     error = Error{Cause::kRefused, fmt::format("{} comes too late: the job has begun without it", from.from.name())};
-  const bool evaluator_returns = known != nullptr && from.from.role == Role::kEvaluator && is_gone(known->state);
-  if (!error && known != nullptr && !evaluator_returns)
-    error = Error{Cause::kRefused,
-                  is_gone(known->state)
-                      ? fmt::format("{} left this job and cannot come back to it in this release", from.from.name())
-                      : fmt::format("{} is in the job already, as process {} on {}", from.from.name(),
-                                    known->registered.pid, known->registered.host)};
+  const bool returns = known != nullptr && is_gone(known->state);
+  if (!error && known != nullptr && !returns)
+    error = Error{Cause::kRefused, fmt::format("{} is in the job already, as process {} on {}", from.from.name(),
+                                               known->registered.pid, known->registered.host)};
+  if (!error && returns && from.from.role == Role::kWorker && phase_ != Phase::kTraining)
+    error = Error{Cause::kRefused, fmt::format("{} comes back too late: the job is about to end", from.from.name())};
   if (error) {
     say(now, Level::kWarning, error->message, out);
     out.reply(from, protocol::Refuse{error->cause, error->message});
@@ -97,7 +96,9 @@ void SchedulerCore::on_register(TimeNs now, const protocol::Envelope& from, cons
 
   Member& member = members_[from.from];
   const Incarnation incarnation = member.incarnation + 1;
+  const WorkerRecord before = std::move(member.work);
   member = Member{};
+  member.work = before.next_life();
   member.node = from.from;
   member.incarnation = incarnation;
   member.registered = message;
@@ -114,7 +115,8 @@ void SchedulerCore::on_register(TimeNs now, const protocol::Envelope& from, cons
     }
   }
   say(now, Level::kDebug, fmt::format("{} joined: process {} on {}", from.from.name(), message.pid, message.host), out);
-  if (evaluator_returns) welcome(member, out);
+  if (returns) welcome(member, out);
+  if (returns && from.from.role == Role::kWorker) returning_.insert(from.from.rank);
   advance_start(now, out);
 }
 
@@ -178,6 +180,7 @@ void SchedulerCore::on_ready(TimeNs now, Member& member, Outbox& out) {
   member.state = MemberState::kReady;
   advance_start(now, out);
   if (member.node.role == Role::kEvaluator) evaluate_next(now, out);
+  admit_returning(now, out);
 }
 
 void SchedulerCore::begin_training(TimeNs now, Outbox& out) {

@@ -55,7 +55,10 @@ void SchedulerCore::member_gone(TimeNs now, Member& member, MemberState state, c
 void SchedulerCore::worker_gone(TimeNs now, Member& worker, MemberState state, const std::string& why, Outbox& out) {
   const std::uint32_t rank = worker.node.rank;
   worker.state = state;
-  if (!clocks_.contains(rank)) return;
+  if (!clocks_.contains(rank)) {
+    say(now, Level::kWarning, fmt::format("{} {}; it had not begun again", worker.node.name(), why), out);
+    return;
+  }
   if (phase_ == Phase::kFinishing) {  // it had done its part
     say(now, Level::kWarning, fmt::format("{} {}; all of its steps were settled", worker.node.name(), why), out);
     return;
@@ -76,6 +79,7 @@ void SchedulerCore::worker_gone(TimeNs now, Member& worker, MemberState state, c
     commits_->gone(rank);
     if (leases_) leases_->give_back_all(rank);
   }
+  data_->leave(rank);
   clocks_.remove(rank);
   policy_->gone(rank);
   if (leases_) lease_sizes_->gone(rank);
@@ -102,6 +106,7 @@ void SchedulerCore::worker_gone(TimeNs now, Member& worker, MemberState state, c
   if (mode_.apply() == Mode::Apply::kAggregate) hand_over_leaves(worker, clock, out);
   commit_if_complete(now, out);
   close_epochs(now, out);
+  admit_returning(now, out);
   grant_all(now, out, rank);
   finish_if_settled(now, out);
 }
@@ -135,11 +140,14 @@ void SchedulerCore::on_sealed(TimeNs now, std::uint32_t shard, const protocol::S
   found->second.sealed[shard] = message;
   if (found->second.sealed.size() < routing_.shards()) return;
   if (mode_.apply() == Mode::Apply::kOnArrival) account_for(now, message.rank, found->second);
+  Clock& highest = settled_of_dead_[message.rank];
+  for (const auto& [rank, sealed] : found->second.sealed) highest = std::max(highest, sealed.highest);
   dead_.erase(found);
   if (leases_) {  // some may have come back
     close_epochs(now, out);
     grant_all(now, out);
   }
+  admit_returning(now, out);
   finish_if_settled(now, out);
 }
 

@@ -66,6 +66,7 @@ void SchedulerCore::on_tick(TimeNs now, Member& member, const protocol::Tick& ti
   if (settled_clock() > settled_before) {
     if (mode_.apply() == Mode::Apply::kAggregate) record_barrier(now);
     close_epochs(now, out);
+    admit_returning(now, out);
     grant_all(now, out, rank);
   } else {
     if (leases_) close_epochs(now, out);

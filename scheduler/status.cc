@@ -55,6 +55,7 @@ const char* state_name(TimeNs now, const Member& member, const ClockTable& clock
       break;
   }
   if (member.node.role != Role::kWorker) return "ready";
+  if (!clocks.contains(member.node.rank)) return "joining";  // it comes back, and is not counted yet
   return waiting_now(now, member, clocks).kind == protocol::WaitKind::kNothing ? "computing" : "waiting";
 }
 

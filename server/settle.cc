@@ -218,7 +218,7 @@ void Slice::alarm(std::uint32_t worker, Clock clock, Outbox& out) {
   ++state_.counters.nonfinite;
   // The scheduler tells people. A job that has diverged has one of these for every push.
   out.note(Level::kInfo, fmt::format("the gradient of {} from worker-{} at clock {} is not finite: dropped",
-                                      protocol::describe_slice(spec_, state_.manifest), worker, clock));
+                                     protocol::describe_slice(spec_, state_.manifest), worker, clock));
   out.send(kSchedulerNode, protocol::Alarm{id_, worker, clock});
 }
 

@@ -29,6 +29,7 @@ void SimJob::schedule_faults() {
 void SimJob::happen(const Fault& fault) {
   --faults_left_;
   Member& member = find(fault.member);
+  if (fault.kind == Fault::Kind::kReturn) return start_again(member);
   if (!member.process->alive()) return;
   switch (fault.kind) {
     case Fault::Kind::kKill:
@@ -46,6 +47,8 @@ void SimJob::happen(const Fault& fault) {
       break;
     case Fault::Kind::kDrain:
       drain();
+      break;
+    case Fault::Kind::kReturn:  // above: of one that is dead
       break;
   }
 }
@@ -80,12 +83,26 @@ void SimJob::exited(Member& member, int code) {
     if (process.role == Role::kServer) process.rank /= static_cast<std::uint32_t>(member.nodes.size());
     enter_scheduler([&](TimeNs now, Outbox& out) { scheduler_->member_exited(now, process, code, out); });
   });
-  if (member.nodes.front().role == Role::kEvaluator && code < 0)
-    network_.schedule(network_.now() + kRestart, [this] {
-      if (!members_.front()->process->alive()) return;
-      add_evaluator();
-      connect_and_start(*members_.back());
-    });
+  if (may_restart(member.nodes.front(), code))
+    network_.schedule(network_.now() + kRestart, [this, &member] { start_again(member); });
+}
+
+// Evaluators always, workers as often as the job says; who says why it ends would end the same way again.
+bool SimJob::may_restart(NodeId node, int code) {
+  if (node.role == Role::kEvaluator) return code < 0;
+  const bool again = code < 0 || code == static_cast<int>(Cause::kEvicted);
+  return node.role == Role::kWorker && again && restarts_[node.rank]++ < job_.cluster.restarts;
+}
+
+// A new process of the same member, if the old one is dead and there still is a job.
+void SimJob::start_again(const Member& member) {
+  const NodeId self = member.nodes.front();
+  if (find(self.name()).process->alive() || !members_.front()->process->alive()) return;
+  if (self.role == Role::kWorker)
+    add_worker(self.rank);
+  else
+    add_evaluator();
+  connect_and_start(*members_.back());
 }
 
 }  // namespace rubato::sim

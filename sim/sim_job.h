@@ -78,6 +78,8 @@ class SimJob final : private protocol::NodeListener {
   void happen(const Fault& fault);
   void go_on(Member& member);
   void exited(Member& member, int code);
+  [[nodiscard]] bool may_restart(NodeId node, int code);
+  void start_again(const Member& member);
   [[nodiscard]] Member& find(const std::string& host);
   void enter_scheduler(const std::function<void(TimeNs, protocol::Outbox&)>& call);
 
@@ -96,7 +98,8 @@ class SimJob final : private protocol::NodeListener {
   std::vector<std::unique_ptr<Member>> members_;  // the newest of a host last
   std::map<NodeId, protocol::Recorder> recorders_;
   Status recorded_;
-  std::size_t faults_left_ = 0;  // pauses that are to end count too
+  std::map<std::uint32_t, std::int64_t> restarts_;  // of workers, by the launcher
+  std::size_t faults_left_ = 0;                     // pauses that are to end count too
   SimResult result_;
 };
 

@@ -12,6 +12,7 @@ class Job:
     servers: int
     workers: int
     mode: str
+    restarts: int  # of each worker
 
     @property
     def members(self) -> list[str]:
@@ -31,6 +32,7 @@ class Job:
                 servers=int(tables["cluster"]["servers"]),
                 workers=int(tables["cluster"]["workers"]),
                 mode=str(tables["consistency"]["mode"]),
+                restarts=int(tables["cluster"]["restarts"]),
             )
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise Failure(f"cannot read the resolved job {path}: {error!r}", 1) from error

@@ -5,6 +5,7 @@ has ended, shows what the logs and the scheduler say, and obeys Ctrl-C.
 """
 
 import time
+from collections import Counter
 
 from .failure import ExitCode, describe_end
 from .metrics import MetricsFile
@@ -26,7 +27,7 @@ ABORT_GRACE_S = 1.0
 # A scheduler with nobody left, or without one of its servers, ends the job; one that does not is stuck.
 SCHEDULER_GRACE_S = 8.0
 # An evaluator is not part of the training, so it may die and be started again, but not for ever.
-EVALUATOR_STARTS_MAX = 4
+EVALUATOR_RESTARTS_MAX = 3
 
 
 class Supervisor:
@@ -37,6 +38,7 @@ class Supervisor:
         progress: Quiet,
         stop: StopRequests,
         run_dir: RunDir,
+        worker_restarts: int,
     ):
         self.last_status: dict = {}
         self.metrics = MetricsFile(run_dir.metrics)
@@ -50,7 +52,8 @@ class Supervisor:
         self._consequences = 0  # processes that ended because the job had failed
         self._unsent: list = []  # requests the scheduler has not answered yet
         self._draining = False
-        self._evaluator_starts = 1
+        self._restarts_max = {"evaluator": EVALUATOR_RESTARTS_MAX, "worker": worker_restarts}  # of each
+        self._restarts = Counter()  # by node
         self._deadline: float | None = None  # for the scheduler to end
         self._next_status = 0.0
 
@@ -94,10 +97,11 @@ class Supervisor:
         how = f"{child.node} {describe_end(child.return_code)}"
         if child.role in ("scheduler", "server"):
             self._start_deadline()
-        if child.role == "evaluator" and self._may_restart(child):
+        if self._may_restart(child):
             self._progress.say(f"warning: {how}; starting it again")
-            self._evaluator_starts += 1
-            self._processes.start_member(child.node, self._client.endpoint)
+            self._restarts[child.node] += 1
+            # Behind the news of its end: the scheduler takes nobody in who is there already.
+            self._unsent.append(lambda: self._processes.start_member(child.node, self._client.endpoint))
         elif child.pid in self._killed:
             return  # said when it was
         elif self._news.job_failed:
@@ -113,13 +117,14 @@ class Supervisor:
             self._progress.say(f"warning: {how}")
 
     def _may_restart(self, child: Child) -> bool:
+        # Killed, crashed, or taken out. One that says why it ends would end the same way again, or because the job does.
+        again = child.return_code < 0 or child.return_code in (ExitCode.INTERNAL, ExitCode.EVICTED)
         return (
-            self._evaluator_starts < EVALUATOR_STARTS_MAX
+            again
+            and self._restarts[child.node] < self._restarts_max.get(child.role, 0)
             and self._stop.count == 0
             and not self._news.job_failed
             and self._deadline is None
-            # Killed or crashed. One that says why it ends would end the same way again, or because the job does.
-            and (child.return_code < 0 or child.return_code == ExitCode.INTERNAL)
         )
 
     def _start_deadline(self) -> None:

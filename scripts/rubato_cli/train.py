@@ -48,7 +48,7 @@ def run(
     progress.say(f"{run_dir.path}: {job.mode}, {plural(job.servers, 'server')}, {plural(job.workers, 'worker')}")
     for note in notes:
         progress.say(f"note: {note}")
-    supervisor = Supervisor(processes, client, progress, stop, run_dir)
+    supervisor = Supervisor(processes, client, progress, stop, run_dir, job.restarts)
     try:
         verdict = supervisor.run()
     finally:

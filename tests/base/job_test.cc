@@ -130,6 +130,8 @@ INSTANTIATE_TEST_SUITE_P(
         {"fault_of_nobody", "[simulation]\nfaults = [\"drain at 1s\", \"cut worker-0 servr-0 at 3s\"]",
          "job.toml:6: simulation.faults has \"cut worker-0 servr-0 at 3s\": there is no process servr-0 in a job of 1 "
          "workers and 1 servers; did you mean \"server-0\"?"},
+        {"a_server_that_returns", "[simulation]\nfaults = [\"return server-0 at 1s\"]",
+         "job.toml:6: simulation.faults has \"return server-0 at 1s\": only workers come back"},
         {"numbers_for_texts", "[simulation]\nfaults = [3]",
          "job.toml:6: simulation.faults: expected a list of strings, found an integer in the list"},
         {"number_for_texts", "[simulation]\nfaults = 3",

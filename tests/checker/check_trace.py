@@ -80,7 +80,9 @@ def trace_files(paths):
     files = []
     for path in paths:
         if os.path.isdir(path):
-            files += sorted(os.path.join(path, name) for name in os.listdir(path) if name.endswith(".jsonl"))
+            names = [name for name in os.listdir(path) if name.endswith(".jsonl")]
+            names.sort(key=lambda name: (len(name), name))  # NODE.2.jsonl is of the life after NODE.jsonl
+            files += [os.path.join(path, name) for name in names]
         else:
             files.append(path)
     return files

@@ -147,6 +147,11 @@ class SpoiledTraces(TraceTest):
             lines.append(other(first(lines, event="active", node="server-0")))
             lines.insert(lines.index(first(lines, event="tick", worker=0, clock=1)), lines.pop())
 
+        def comes_back_where_a_slice_is_further(lines):
+            at = lines.index(first(lines, event="inactive", node="server-0"))
+            lines.insert(at + 1, other(first(lines, event="active", node="server-0"), worker=1, clock=2))
+
+        self.spoiled("clock", ARRIVAL, arrival(die_at=2), comes_back_where_a_slice_is_further)
         self.spoiled("clock", ARRIVAL, arrival(), lost_tick, tick_again, ends_elsewhere, joins_below_the_least)
         self.spoiled("clock", ARRIVAL, arrival(), shard_starts_it_again)
 

@@ -94,6 +94,9 @@ class CommittedFloors:
 
     def active(self, event):
         self.active_workers.add(event.worker)
+        for (worker, _), clock in self.last.items():
+            if worker == event.worker and event.clock <= clock:
+                self.run.violate("clock", f"starts at a clock that this shard had settled: {clock}", event)
 
     def inactive(self, event):
         self.active_workers.discard(event.worker)

@@ -17,6 +17,7 @@ class ArrivalFloors:
         self.run = run
         self.starts = {}  # of the active workers
         self.marks = {}  # slice -> {worker: mark}
+        self.past = defaultdict(int)  # worker -> the highest mark that an earlier life of it left
         self.last = defaultdict(int)  # slice -> floor when the last active worker left
         self.versions = Counter()
 
@@ -26,10 +27,11 @@ class ArrivalFloors:
         return self.marks[slice_id]
 
     def active(self, event):
+        settled = max([self.past[event.worker], *(marks.get(event.worker, 0) for marks in self.marks.values())])
+        if event.clock < settled:
+            self.run.violate("clock", f"starts below {settled}, to which this shard has settled it", event)
         self.starts[event.worker] = event.clock
-        for slice_id, marks in self.marks.items():
-            if event.clock < marks.get(event.worker, 0):
-                self.run.violate("clock", f"starts below what slice {slice_id} has settled", event)
+        for marks in self.marks.values():
             marks[event.worker] = event.clock
 
     def inactive(self, event):
@@ -37,7 +39,7 @@ class ArrivalFloors:
         for slice_id, marks in self.marks.items():
             if len(marks) == 1:
                 self.last[slice_id] = max(self.last[slice_id], *marks.values())
-            marks.pop(event.worker, None)
+            self.past[event.worker] = max(self.past[event.worker], marks.pop(event.worker, 0))
 
     def settle(self, event):
         slice_id = event.slice

@@ -17,6 +17,7 @@ class Schedule:
         self.ledger = Ledger(run, setting)  # of commits, in a mode that has them
         self.overtakes = setting.backups is not None
         self.clocks = {}  # of the active workers
+        self.starts = {}  # where each of them began in this life
         self.granted = {}  # highest clock granted to each of them in this life
         self.grants = {}  # (worker, clock) -> Grant, the latest life's
         self.ticks = {}  # (worker, clock) -> Tick
@@ -59,6 +60,7 @@ def _active(run, setting, schedule, event):
     if clocks and event.clock < min(clocks.values()):
         run.violate("clock", f"starts below the least active clock {min(clocks.values())}", event)
     clocks[worker] = event.clock
+    schedule.starts[worker] = event.clock
     schedule.granted[worker] = event.clock - 1
     schedule.ledger.started(event)
 
@@ -123,7 +125,7 @@ def _grant(run, setting, schedule, event):
     if bound >= 0 and clock - least > bound:
         run.violate("staleness", f"{clock - least} at the grant, its bound is {bound}", event)
     if setting.backups is not None:  # the others may have left the worker behind
-        if granted >= 0 and (worker, granted) not in schedule.ticks:
+        if granted >= schedule.starts[worker] and (worker, granted) not in schedule.ticks:
             run.violate("grant", f"of step {clock}, and step {granted} is in hand", event)
     elif clock != granted + 1:
         run.violate("grant", f"of step {clock}, the one before was {granted}", event)

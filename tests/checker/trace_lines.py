@@ -278,7 +278,7 @@ def read_runs(paths, name):
     decode, roles = json.JSONDecoder().raw_decode, reader.roles
     run, seed = None, None
     for path in paths:
-        node = os.path.basename(path).removesuffix(".jsonl")  # whose line it is, should the first be torn
+        node = os.path.basename(path).partition(".")[0]  # whose line it is, should the first be torn
         with open(path, encoding="utf-8", errors="replace") as lines:
             for number, line in enumerate(lines, 1):
                 try:

@@ -80,6 +80,18 @@ TEST(DataPlan, AnEpochIsDealtToThoseWhoAreThereWhenItIsReached) {
   EXPECT_EQ(data.batch(1, 5), (protocol::BatchRange{1, 15, 5}));
 }
 
+TEST(DataPlan, WhoHasLeftHasAPartInTheNextEpochThatIsDealt) {
+  DataPlan data(train_of(5, 3), Mode::Apply::kOnArrival, 20);
+  ASSERT_NE(data.plan_epoch_of(0, {0, 1}), nullptr);
+  EXPECT_EQ(data.samples_from(1, 1), 5u);
+  data.leave(1);
+  EXPECT_EQ(data.batch(1, 1).count, 0u);
+  EXPECT_EQ(data.samples_from(1, 0), 0u);
+  EXPECT_EQ(data.batch(0, 1), (protocol::BatchRange{0, 5, 5})) << "the others' shares stay";
+  ASSERT_NE(data.plan_epoch_of(2, {0, 1}), nullptr);
+  EXPECT_EQ(data.batch(1, 2), (protocol::BatchRange{1, 10, 5}));
+}
+
 TEST(DataPlan, AggregatesTakeTheSameBatchWhoeverComputesIt) {
   DataPlan data(train_of(12, 2), Mode::Apply::kAggregate, 40);
   EXPECT_EQ(data.leaves(), 4u);

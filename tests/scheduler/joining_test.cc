@@ -124,22 +124,77 @@ TEST(Joining, TheTotalIsThatOfThoseWhoBegin) {
   EXPECT_EQ(scheduler.core.status(scheduler.now)["samples_total"], 200);  // two epochs of 5 clocks
 }
 
-TEST(Joining, ADeadWorkerDoesNotComeBackAndAnEvaluatorDoes) {
+// A new process of a member.
+void come_again(Scheduler& scheduler, NodeId node) {
+  auto message = scheduler.registration(node);
+  message.nonce = 999;
+  scheduler.receive(node, message, 0);
+}
+
+TEST(Joining, AnEvaluatorComesBack) {
   Scheduler scheduler(job_of("asp"));
   scheduler.begin();
-  for (const NodeId node : {worker_node(0), evaluator_node(0)}) {
-    scheduler.out.clear();
-    scheduler.core.member_exited(scheduler.now, node, -9, scheduler.out);
-    auto message = scheduler.registration(node);
-    message.nonce = 999;
-    scheduler.receive(node, message, 0);
-  }
+  scheduler.core.member_exited(scheduler.now, evaluator_node(0), -9, scheduler.out);
+  come_again(scheduler, evaluator_node(0));
   EXPECT_THAT(scheduler.sent<protocol::Welcome>(evaluator_node(0)), SizeIs(1));
   EXPECT_EQ(scheduler.sent<protocol::Welcome>(evaluator_node(0)).front().incarnation, 2u);
-  auto message = scheduler.registration(worker_node(0));
-  message.nonce = 999;
-  scheduler.receive(worker_node(0), message, 0);
-  EXPECT_THAT(scheduler.refusal(worker_node(0)), Optional(HasSubstr("left this job")));
+}
+
+// Both of its granted steps may have been settled somewhere, whatever it said of them.
+TEST(Joining, AWorkerComesBackAboveWhatAnyShardHasSettledOfIt) {
+  for (const bool ready_first : {true, false}) {
+    Scheduler scheduler(job_of("ssp:4", 2, 2));
+    scheduler.begin();
+    for (Clock clock = 0; clock < 3; ++clock) scheduler.tick(1, clock);
+    scheduler.core.member_exited(scheduler.now, worker_node(1), -9, scheduler.out);
+    come_again(scheduler, worker_node(1));
+    EXPECT_THAT(scheduler.sent<protocol::Welcome>(worker_node(1)), SizeIs(1));
+    if (ready_first) scheduler.receive(worker_node(1), protocol::Ready{}, 2);
+    scheduler.receive(server_node(0), protocol::Sealed{1, 1, 3, 1, 1});
+    EXPECT_EQ(scheduler.core.status(scheduler.now)["workers"][1]["state"], "joining");
+    EXPECT_THAT(scheduler.sent<protocol::Membership>(server_node(0)), IsEmpty()) << "a shard has not said what it has";
+    scheduler.receive(server_node(1), protocol::Sealed{1, 1, 2, 1, 1});
+    if (!ready_first) scheduler.receive(worker_node(1), protocol::Ready{}, 2);
+    const auto memberships = scheduler.sent<protocol::Membership>(server_node(0));
+    ASSERT_THAT(memberships, SizeIs(1));
+    EXPECT_THAT(memberships[0].active, ElementsAre(protocol::ActiveWorker{0, 1, 0}, protocol::ActiveWorker{1, 2, 4}));
+    EXPECT_THAT(scheduler.granted(), ElementsAre(std::pair<std::uint32_t, Clock>{1, 4}));
+  }
+}
+
+TEST(Joining, AWorkerThatComesBackStartsNoLowerThanTheSlowest) {
+  Scheduler scheduler(job_of("asp", 2));
+  scheduler.begin();
+  scheduler.core.member_exited(scheduler.now, worker_node(1), -9, scheduler.out);
+  scheduler.receive(server_node(0), protocol::Sealed{1, 1, kNoClock, 0, 1});
+  for (Clock clock = 0; clock < 7; ++clock) scheduler.tick(0, clock);
+  come_again(scheduler, worker_node(1));
+  scheduler.receive(worker_node(1), protocol::Ready{}, 2);
+  EXPECT_THAT(scheduler.granted(),
+              ElementsAre(std::pair<std::uint32_t, Clock>{1, 7}, std::pair<std::uint32_t, Clock>{1, 8}));
+}
+
+TEST(Joining, InBspAWorkerComesBackWithAClockThatNobodyHasBegun) {
+  Scheduler scheduler(job_of("bsp", 2));
+  scheduler.begin();
+  scheduler.core.member_exited(scheduler.now, worker_node(1), -9, scheduler.out);
+  scheduler.receive(server_node(0), protocol::Sealed{1, 1, kNoClock, 0, 1});
+  come_again(scheduler, worker_node(1));
+  scheduler.receive(worker_node(1), protocol::Ready{}, 2);
+  EXPECT_THAT(scheduler.granted(), IsEmpty()) << "worker 0 has all leaves of clock 0";
+  scheduler.tick(0, 0);
+  EXPECT_THAT(scheduler.granted(),
+              ElementsAre(std::pair<std::uint32_t, Clock>{1, 1}, std::pair<std::uint32_t, Clock>{0, 1}));
+  EXPECT_THAT(scheduler.sent<protocol::Grant>(worker_node(0)).back().steps.at(0).nodes, SizeIs(1));
+}
+
+TEST(Joining, AJobThatIsAboutToEndTakesNobodyBack) {
+  Scheduler scheduler(job_of("asp"));
+  scheduler.begin();
+  scheduler.core.member_exited(scheduler.now, worker_node(0), -9, scheduler.out);
+  scheduler.core.drain(scheduler.now, scheduler.out);
+  come_again(scheduler, worker_node(0));
+  EXPECT_THAT(scheduler.refusal(worker_node(0)), Optional(HasSubstr("comes back too late")));
 }
 
 TEST(Joining, ALifeThatIsOverHearsSo) {

@@ -52,7 +52,7 @@ def log(node, level, text):
 
 def resolve(found):
     tables = {
-        "cluster": {"servers": 1, "workers": 1},
+        "cluster": {"servers": 1, "workers": 1, "restarts": 0},
         "consistency": {"mode": "bsp"},
         "train": {},
         "fake": {},

@@ -32,7 +32,7 @@ class Success(LauncherCase):
         self.assertEqual(self.train(*words).returncode, 0)
         job = tomllib.loads((self.run_dir / "job.toml").read_text())
         self.assertEqual(job["train"]["seed"], 7)
-        self.assertEqual(job["cluster"], {"servers": 2, "workers": 3})
+        self.assertEqual(job["cluster"], {"servers": 2, "workers": 3, "restarts": 0})
         self.assertEqual(job["consistency"]["mode"], "asp")
 
     def test_default_run_dir_is_named_for_the_job(self):

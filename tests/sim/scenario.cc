@@ -130,6 +130,7 @@ class Maker {
       scenario_.victim = worker;
       scenario_.what += fmt::format(", {} killed at {} ms", worker, at / kMillisecond);
       faults.push_back({at, Fault::Kind::kKill, worker});
+      make_return(worker, at);
     } else if (kind < 0.65) {
       const TimeNs until = at + between(50, 1500) * kMillisecond;
       scenario_.victim = worker;
@@ -143,6 +144,20 @@ class Maker {
       scenario_.what += fmt::format(", {} cut off from {} at {} ms until {} ms", worker, other, at / kMillisecond,
                                     until / kMillisecond);
       faults.push_back({at, Fault::Kind::kCut, worker, other, until});
+    }
+  }
+
+  // Of the dead some come back, and some of those die again.
+  void make_return(const std::string& worker, TimeNs at) {
+    auto& faults = scenario_.options.faults;
+    while (happens(0.4)) {
+      at += between(1, 80) * kMillisecond;
+      scenario_.what += fmt::format(", back at {} ms", at / kMillisecond);
+      faults.push_back({at, Fault::Kind::kReturn, worker});
+      if (!happens(0.3)) return;
+      at += between(1, 80) * kMillisecond;
+      scenario_.what += fmt::format(", killed at {} ms", at / kMillisecond);
+      faults.push_back({at, Fault::Kind::kKill, worker});
     }
   }
 

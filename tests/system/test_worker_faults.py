@@ -1,6 +1,7 @@
 """Workers that die, stop, stand still, or compute nonsense: named, and the others go on."""
 
 import signal
+import subprocess
 import time
 import unittest
 
@@ -78,6 +79,52 @@ class Killed(SystemCase):
         self.assert_ends(run, 0)
         whole = self.train("quadratic", "--workers", 1, "--mode", "bsp", **PACE)
         self.assertEqual(run.final()["weights_sha256"], whole.final()["weights_sha256"])
+
+
+class Returned(SystemCase):
+    """Worker 1 is killed and comes back, in each on-arrival mode, and with leases. All steps are made long, so that the
+    job is, and leaves the processors alone."""
+
+    LONG = {"train__steps": 0, "train__epochs": 20, "train__batch": 8, "data__samples": 1024,
+            "worker__stragglers": "constant:20", "debug__trace": True}
+
+    def assert_came_back(self, run):
+        back = [line for line in run.metrics() if line["event"] == "worker_returned"]
+        self.assertEqual([(line["worker"], line["life"]) for line in back], [("worker-1", 2)])
+        final = run.final()
+        lost = next(line for line in run.metrics() if line["event"] == "worker_lost")
+        self.assertGreater(final["clock"], lost["clock"])
+        epochs = [line for line in run.metrics() if line["event"] == "epoch"]
+        self.assertEqual(final["samples"] + final["samples_dropped"], 1024 * len(epochs))
+        self.assertEqual(epochs[-1]["samples"], 1024)  # all of the last epoch
+        result = tracing.check(run)
+        self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
+
+    def test_the_launcher_starts_it_again(self):
+        for mode, shards in (("ssp:2", "static"), ("dssp:1..4", "leased"), ("asp", "static"), ("asp", "leased"),
+                             ("softsync:1", "leased")):
+            with self.subTest(mode=mode, shards=shards):
+                run = self.start("quadratic", "--mode", mode, "--workers", 3, data__shards=shards,
+                                 cluster__restarts=1, **self.LONG)
+                run.wait_for_clock("worker-1", 10)
+                run.kill("worker-1")
+                run.wait_for_output("warning: worker-1 was killed by SIGKILL; starting it again")
+                self.assert_ends(run, 0)
+                self.assert_came_back(run)
+
+    def test_by_hand(self):
+        run = self.start("quadratic", "--mode", "ssp:4", "--workers", 3, data__shards="leased", **self.LONG)
+        run.wait_for_clock("worker-1", 10)
+        run.kill("worker-1")
+        run.wait_for_output("2 of 3 workers go on")
+        again = [self.build / "bin" / "rubato-worker", "--job", run.run_dir / "job.toml", "--run-dir", run.run_dir,
+                 "--scheduler", run.address()["endpoint"], "--rank", "1"]
+        worker = subprocess.Popen(again, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.addCleanup(worker.wait)
+        self.addCleanup(worker.kill)
+        self.assert_ends(run, 0)
+        self.assertEqual(worker.wait(), 0)
+        self.assert_came_back(run)
 
 
 class Stopped(SystemCase):
