@@ -42,8 +42,11 @@ std::string line_of(const nlohmann::ordered_json& metric) {
   std::string line = fmt::format("epoch {}: ", metric.at("epoch").get<std::int64_t>());
   if (metric.at("test_accuracy").is_number())
     line += fmt::format("test accuracy {:.2f}%, ", 100.0 * metric.at("test_accuracy").get<double>());
-  return line + fmt::format("test loss {:.4f}, training loss {:.4f}", metric.at("test_loss").get<double>(),
-                            metric.at("train_loss").get<double>());
+  line += fmt::format("test loss {:.4f}", metric.at("test_loss").get<double>());
+  // Of a job that diverges the one may be a number for longer than the other.
+  if (metric.at("train_loss").is_number())
+    line += fmt::format(", training loss {:.4f}", metric.at("train_loss").get<double>());
+  return line;
 }
 
 std::string line_of(const SimNote& note) {

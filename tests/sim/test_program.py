@@ -101,6 +101,14 @@ class Program(unittest.TestCase):
         self.check_same_bytes("fashion_mlp", "--workers", "32", "--mode", "ssp:4", "--seed", "7", train__steps=3,
                               model__hidden="[128]", optimizer__rate=0.001, worker__stragglers="pauses:0.2,3")
 
+    @unittest.skipUnless(IMAGES.exists(), "no Fashion-MNIST here")
+    def test_a_job_that_diverges_comes_to_its_end(self):
+        """Its training loss is no number any more when an evaluation tells of one."""
+        run = self.simulate("fashion_mlp", "--workers", "2", "--mode", "asp", model__hidden="[8]", optimizer__rate=50,
+                            train__batch=500, train__epochs=1, evaluation__per_epoch=20, simulation__evaluation_ms=200)
+        self.assertTrue(any(line["test_loss"] is not None and line["train_loss"] is None
+                            for line in run.events("evaluation")))
+
     # ---- virtual time
 
     def test_bsp_goes_at_the_pace_of_the_straggler(self):
