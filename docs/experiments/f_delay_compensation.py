@@ -1,0 +1,78 @@
+#!/usr/bin/env python3
+"""Experiment (f): delay compensation, constant and adaptive, against none, with four and eight workers without a bound.
+
+Usage: docs/experiments/f_delay_compensation.py [--build-dir build] [--out runs/experiment-f]
+
+Each at its best learning rate and lambda of a grid, and synchronous descent at its best rate beside them. Prints final
+accuracies over five seeds, and draws them into OUT/f-delay-compensation.svg.
+"""
+
+import argparse
+import csv
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "scripts"))
+from rubato_cli.tables import table  # noqa: E402
+from rubato_lab.charts.lines import Axis, Series, line_chart  # noqa: E402
+
+WORKERS, BATCH, SEEDS, EPOCHS = (4, 8), 32, 5, 2
+KINDS = ("none", "constant", "adaptive")
+RATES, LAMBDAS = "0.01,0.02,0.05,0.1", "0,10,100"  # lambda 0 is the paper's, 0.04 and 2
+
+
+def compare(build_dir: str, out: Path, workers: int, *arguments: str) -> list[dict]:
+    """The rows of the runs that are shown."""
+    subprocess.run([ROOT / "scripts/rubato", "compare", ROOT / "jobs/fashion_mlp.toml", "--workers", str(workers),
+                    "--servers", "1", "--seeds", str(SEEDS), "--stragglers", "lognormal:0.5", "--grid",
+                    f"optimizer.rate={RATES}", "--tuning-seeds", "2", "--set", "optimizer.name=sgd",
+                    "--set", "model.hidden=[64]", "--set", f"train.epochs={EPOCHS}", "--set", f"train.batch={BATCH}",
+                    "--build-dir", build_dir, "--out", out, *arguments], check=True, stdout=subprocess.DEVNULL)
+    with open(out / "RUNS.csv") as file:
+        return [row for row in csv.DictReader(file) if row["tuning"] == "0"]
+
+
+def accuracies(rows: list[dict]) -> tuple[float, float, float]:
+    values = [float(row["test_accuracy"] or 0.1) for row in rows]  # a run that diverged guesses one class in ten
+    return sum(values) / len(values), min(values), max(values)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--build-dir", default=str(ROOT / "build"))
+    parser.add_argument("--out", type=Path, default=Path("runs/experiment-f"))
+    arguments = parser.parse_args()
+    found = {}  # (workers, name) -> rows
+    for workers in WORKERS:
+        out = arguments.out / f"{workers}-workers"
+        found[workers, "bsp"] = compare(arguments.build_dir, out / "synchronous", workers, "--modes", "bsp",
+                                        "--set", f"train.micro_batches={max(WORKERS)}")
+        rows = compare(arguments.build_dir, out / "asynchronous", workers, "--modes", "asp",
+                       "--vary", f"optimizer.compensation.name={','.join(KINDS)}",
+                       "--grid", f"optimizer.compensation.lambda={LAMBDAS}")
+        for kind in KINDS:
+            found[workers, kind] = [row for row in rows if row["optimizer.compensation.name"] == kind]
+    lines = []
+    for (workers, name), rows in found.items():
+        mean, least, most = accuracies(rows)
+        ages = sum(float(row["age_mean"]) for row in rows) / len(rows)
+        strength = rows[0]["optimizer.compensation.lambda"] if name in KINDS[1:] else ""
+        lines.append([str(workers), name, f"{ages:.1f}", rows[0]["optimizer.rate"], strength, f"{mean:.2%}",
+                      f"{least:.2%} to {most:.2%}"])
+    print("\n".join(table(["workers", "", "mean age", "rate", "lambda", "accuracy", "least to most"], lines)) + "\n")
+    series = [Series(name, colour, [(workers, *accuracies(found[workers, name])) for workers in WORKERS])
+              for colour, name in enumerate(("bsp", *KINDS))]
+    lowest = min(point[2] for entry in series for point in entry.points)
+    highest = max(point[3] for entry in series for point in entry.points)
+    figure = line_chart("f-delay-compensation", "Final accuracy with delay compensation, five seeds",
+                        Axis("workers", values=WORKERS), Axis("test accuracy", is_percent=True), series, (lowest, highest))
+    path = arguments.out / f"{figure.id}.svg"
+    path.write_text(figure.file)
+    print(path)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
