@@ -1,52 +1,86 @@
 #!/usr/bin/env python3
-"""Usage: seeds.py SIM_SEEDS CHECK_TRACE COUNT [FIRST]
+"""Usage: seeds.py SIM_SEEDS CHECK_TRACE COUNT [FIRST | fresh]
 
 Runs many seeds of simulated jobs (sim_seeds.cc), as many at a time as there are processors, and proves from
-their traces that each kept its promises (tests/checker).
+their traces that each kept its promises (tests/checker). `fresh` begins somewhere else every time. Of the first
+seed that fails the history is made shorter (shrink.py) before it is shown.
 
 Exit code: 0 all hold, 1 a seed broke a promise (it is named, with how to run it alone).
 """
 
 import os
+import re
+import secrets
 import subprocess
 import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from shrink import NOT_SIMPLER, shrink
+
+FRESH_BELOW = 1 << 40
+
 
 def run(command):
     return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
-def run_part(program, checker, first, count, folder):
-    """Runs some seeds and checks their traces. Returns whether all is well, and what was said."""
-    folder.mkdir()
-    simulated = run([program, "--first", str(first), "--count", str(count), "--out", str(folder)])
-    ok, said = simulated.returncode == 0, simulated.stdout
-    for description in sorted(folder.glob("*.run.json")):
-        group = description.name.removesuffix(".run.json")
-        checked = run([sys.executable, checker, str(description), str(folder / f"{group}.trace.jsonl")])
-        ok = ok and checked.returncode == 0
-        said += f"{group}: {checked.stdout}"
-    return ok, said
+class Seeds:
+    def __init__(self, program, checker, folder):
+        self.program, self.checker, self.folder = program, checker, folder
+
+    def run(self, first, count, simpler=()):
+        """Runs some seeds and checks their traces. Returns whether all is well, or None where there is nothing to
+        take away; and what was said."""
+        with tempfile.TemporaryDirectory(dir=self.folder) as name:
+            folder = Path(name)
+            command = [self.program, "--first", str(first), "--count", str(count), "--out", name]
+            simulated = run(command + (["--simpler", ",".join(simpler)] if simpler else []))
+            if simpler and simulated.returncode == NOT_SIMPLER:
+                return None, ""
+            ok, said = simulated.returncode == 0, simulated.stdout
+            for description in sorted(folder.glob("*.run.json")):
+                group = description.name.removesuffix(".run.json")
+                checked = run([sys.executable, self.checker, str(description), str(folder / f"{group}.trace.jsonl")])
+                ok = ok and checked.returncode == 0
+                said += f"{group}: {checked.stdout}"
+            return ok, said
+
+    def first_bad(self, begin, end, said):
+        """Of seeds some of which fail; those that were named come first."""
+        named = dict.fromkeys(int(number) for number in re.findall(r'seed\W+(\d+)', said))
+        candidates = [seed for seed in named if begin <= seed < end] + [seed for seed in range(begin, end) if seed not in named]
+        return next((seed for seed in candidates if not self.run(seed, 1)[0]), None)
+
+    def explain(self, seed):
+        """The shortest history found that still fails."""
+        def fails(simpler):
+            ok, _ = self.run(seed, 1, simpler)
+            return None if ok is None else not ok
+
+        found = shrink(self.program, seed, fails)
+        _, said = self.run(seed, 1, found.simpler)
+        print(f"seed {seed}, made simpler in {found.tries} tries:\n{said}    {found.command(self.program, seed)}")
 
 
 def main(program, checker, count, first="1"):
-    processors, count, first = os.cpu_count() or 1, int(count), int(first)
+    processors, count = os.cpu_count() or 1, int(count)
+    first = secrets.randbelow(FRESH_BELOW) if first == "fresh" else int(first)
     parts = min(4 * processors, count)
     cuts = [first + count * part // parts for part in range(parts + 1)]
+    print(f"{count} seeds from {first} on", flush=True)
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(processors) as pool:
-        jobs = [
-            pool.submit(run_part, program, checker, begin, end - begin, Path(folder) / str(begin))
-            for begin, end in zip(cuts, cuts[1:])
-        ]
-        results = [job.result() for job in jobs]
-    for ok, said in results:
-        if not ok:
+        seeds = Seeds(program, checker, folder)
+        spans = list(zip(cuts, cuts[1:]))
+        bad = [(span, said) for span, (ok, said) in zip(spans, pool.map(lambda span: seeds.run(span[0], span[1] - span[0]), spans))
+               if not ok]
+        for _, said in bad:
             print(said)
-    print(f"{count} seeds from {first} on: {'all hold' if all(ok for ok, _ in results) else 'promises were broken'}")
-    return 0 if all(ok for ok, _ in results) else 1
+        if bad and (seed := seeds.first_bad(*bad[0][0], bad[0][1])) is not None:
+            seeds.explain(seed)
+    print("promises were broken" if bad else "all hold")
+    return 1 if bad else 0
 
 
 if __name__ == "__main__":

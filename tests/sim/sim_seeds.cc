@@ -2,10 +2,13 @@
 // and drains. Each run is checked here against what its job promises; traces are left in files that
 // seeds.py gives to the checker.
 //
-//   sim_seeds --first S --count N --out DIR    runs seeds S to S + N - 1
+//   sim_seeds --first S --count N --out DIR              runs seeds S to S + N - 1
+//   sim_seeds --first S --out DIR --simpler no-loss,...  with less trouble than the seed brings; --list names what
+//                                                        there is to take away
 //
 // DIR gets GROUP.run.json and GROUP.trace.jsonl, a group being all runs that the checker has to know the same
-// of. Exit code 1 if a run broke a promise; it is named, with the command that runs it alone.
+// of. Exit code 1 if a run broke a promise; it is named, with the command that runs it alone. 3 if it could be made
+// no simpler.
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
@@ -15,10 +18,14 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <set>
+#include <string>
+#include <vector>
 
 #include "sim/sim_job.h"
 #include "tests/sim/reference.h"
 #include "tests/sim/scenario.h"
+#include "tests/sim/simpler.h"
 
 namespace rubato::sim {
 namespace {
@@ -81,11 +88,16 @@ class Groups {
   std::map<std::string, std::unique_ptr<std::ofstream>> files_;
 };
 
-int run_seeds(std::uint64_t first, std::uint64_t count, const std::string& folder) {
+constexpr int kNotSimpler = 3;
+
+int run_seeds(std::uint64_t first, std::uint64_t count, const std::string& folder,
+              const std::vector<std::string>& simpler) {
   Groups groups(folder);
   std::uint64_t bad = 0;
   for (std::uint64_t seed = first; seed < first + count; ++seed) {
     Scenario scenario = make_scenario(seed);
+    for (const std::string& name : simpler)
+      if (!simplify(scenario, name)) return kNotSimpler;
     std::vector<std::string> trace;
     bool granted = false;
     scenario.options.trace = [&](NodeId, const std::string& line) {
@@ -117,7 +129,18 @@ int main(int argc, char** argv) {
   std::string folder;
   app.add_option("--first", first, "the first seed");
   app.add_option("--count", count, "how many seeds");
-  app.add_option("--out", folder, "a folder for traces")->required();
+  const auto known = rubato::sim::simplifications();
+  std::vector<std::string> simpler;
+  bool list = false;
+  app.add_option("--out", folder, "a folder for traces");
+  app.add_option("--simpler", simpler, "what to take away from what a seed brings")
+      ->delimiter(',')
+      ->check(CLI::IsMember(std::set<std::string>(known.begin(), known.end())));
+  app.add_flag("--list", list, "what there is to take away");
   CLI11_PARSE(app, argc, argv);
-  return rubato::sim::run_seeds(first, count, folder);
+  if (list) {
+    for (const std::string_view name : known) fmt::print("{}\n", name);
+    return 0;
+  }
+  return rubato::sim::run_seeds(first, count, folder, simpler);
 }
