@@ -6,7 +6,7 @@ Usage: check_commits_test.py [UNITTEST_ARGUMENT...]
 
 import unittest
 
-from good_commits import BACKUP, SOFTSYNC, backup, softsync
+from good_commits import BACKUP, SOFTSYNC, Committed, backup, softsync
 from good_traces import ARRIVAL, arrival
 from trace_case import TraceTest, first, members, other, text_of
 
@@ -17,6 +17,22 @@ class GoodTraces(TraceTest):
                                (SOFTSYNC, softsync()), (SOFTSYNC, softsync(dies=True))):
             self.passes(setting, {"all.jsonl": text_of(lines)})
             self.passes(setting, members(lines))
+
+
+    def test_accepted_and_never_used_by_the_death_of_its_worker(self):
+        """Nor dropped, where no later floor reaches it: worker 2 stays at its first clock."""
+        trace = Committed(1, 3)
+        for step in ((0, 0), (0, 1), (1, 0)):
+            trace.step(*step, -1, 0)
+        trace.commit(0, (0, 0), (0, 1), (1, 0))
+        trace.step(1, 1, -1, 0)
+        lives_on = list(trace.lines)
+        trace.end(1, 2)
+        setting = SOFTSYNC | {"workers": 3}
+        for worker, clock in ((0, 2), (2, 0)):
+            trace.end(worker, clock)
+        self.passes(setting, members(trace.lines))
+        self.caught("commit", setting, members(lives_on))
 
 
 class SpoiledTraces(TraceTest):

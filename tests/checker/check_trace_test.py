@@ -7,7 +7,7 @@ Usage: check_trace_test.py [UNITTEST_ARGUMENT...]
 import json
 import unittest
 
-from good_traces import ARRIVAL, BSP, COMPENSATED, DSSP, arrival, bsp
+from good_traces import APPLIED, ARRIVAL, BSP, COMPENSATED, DSSP, Trace, arrival, bsp
 from trace_case import TraceTest, check, first, members, other, text_of
 
 
@@ -44,6 +44,33 @@ class GoodTraces(TraceTest):
         for step in range(3):
             self.passes(ARRIVAL, members(arrival(die_at=step)))
             self.passes(BSP, {"all.jsonl": text_of(bsp(die_at=step))})
+
+    def test_a_second_life_takes_a_step_again_under_another_bound(self):
+        trace = Trace(1)
+        trace.all_placed(1, (0,), 1)
+
+        def live(bound):
+            trace.add("scheduler", "active", worker=0, clock=0)
+            trace.add("server-0", "active", worker=0, clock=0)
+            trace.grant(0, 0, bound, 0)
+            trace.begin(0, 0)
+            weights = dict(worker=0, clock=0, slice=0, version=0, floor=0)
+            trace.add("server-0", "serve", **weights, snapshot=0)
+            trace.add("worker-0", "use", **weights, bound=bound)
+
+        def end(clock):
+            trace.add("scheduler", "inactive", worker=0, clock=clock)
+            trace.add("server-0", "inactive", worker=0, clock=0)
+
+        live(3)
+        end(0)
+        live(1)
+        name = dict(worker=0, clock=0, slice=0, level=0, index=0)
+        trace.add("worker-0", "push", **name, samples=8)
+        trace.add("server-0", "settle", **name, fate=APPLIED, version=1, age=0, samples=8)
+        trace.add("scheduler", "tick", worker=0, clock=0)
+        end(1)
+        self.passes(DSSP | {"slices": 1}, members(trace.lines))
 
     def test_a_job_cut_off(self):
         lines = arrival()

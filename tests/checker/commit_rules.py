@@ -22,6 +22,7 @@ class Ledger:
                 self.members[event.number].append(event)
         self.done = {}  # worker -> its first clock that is in no commit
         self.due = {}  # (worker, clock) -> Tick: to be in a commit, unless its worker dies
+        self.lost = set()  # (worker, clock): whose worker did
         self.small = None  # a commit of too few; only the last one may be
 
     def started(self, event):
@@ -29,6 +30,7 @@ class Ledger:
 
     def ended(self, worker):
         self.done.pop(worker, None)
+        self.lost |= {key for key in self.due if key[0] == worker}
         self.due = {key: tick for key, tick in self.due.items() if key[0] != worker}
 
     def commit(self, event, schedule):
@@ -162,6 +164,8 @@ class CommittedFloors:
         for slice_id, version in self.versions.items():
             if version != made:
                 self.run.violate("commit", f"slice {slice_id} has {version} of {made} updates")
-        for (worker, clock, _), settle in self.accepted.items():
-            if not self.schedule.lives_ended_by(worker, clock):
+        for (worker, clock, slice_id), settle in self.accepted.items():
+            # What its worker's death took out of the commits is dropped once the floor passes it.
+            lost = (worker, clock) in self.schedule.ledger.lost and clock >= self.floors[slice_id]
+            if not lost and not self.schedule.lives_ended_by(worker, clock):
                 self.run.violate("commit", "accepted, and in no update", settle)

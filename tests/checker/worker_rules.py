@@ -66,7 +66,7 @@ class Joins:
         grant = self.schedule.grants.get((rank, clock))
         if grant is None:
             self.run.violate("grant", "weights used for a step that was not granted", event)
-        elif bound != grant.bound:
+        elif bound != grant.bound and not self.schedule.lives_ended_by(rank, clock):
             self.run.violate("grant", f"weights used under another bound than granted, {grant.bound}", event, grant)
         if self.setting.bound >= 0 and floor < clock - bound:
             self.run.violate("floor", f"weights of floor {floor} for step {clock} under {bound}", event)

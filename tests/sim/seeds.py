@@ -43,8 +43,8 @@ class Seeds:
             for description in sorted(folder.glob("*.run.json")):
                 group = description.name.removesuffix(".run.json")
                 checked = run([sys.executable, self.checker, str(description), str(folder / f"{group}.trace.jsonl")])
-                ok = ok and checked.returncode == 0
-                said += f"{group}: {checked.stdout}"
+                if checked.returncode != 0:
+                    ok, said = False, f"{said}{group}: {checked.stdout}"
             return ok, said
 
     def first_bad(self, begin, end, said):

@@ -56,10 +56,11 @@ bool no_first_fault(Scenario& s) {
 bool one_fewer_worker(Scenario& s) {
   const Mode mode = parse_mode(s.job.consistency.mode).value();
   std::int64_t& workers = s.job.cluster.workers;
-  if (!lower(workers, workers - 1, std::max<std::int64_t>({1, mode.backups + 1, mode.splits}))) return false;
+  const std::int64_t survivors = s.options.faults.empty() ? 1 : 2;  // a job whose only worker dies is meant to fail
+  if (!lower(workers, workers - 1, std::max({survivors, mode.backups + 1, mode.splits}))) return false;
   const std::string gone = worker_node(static_cast<std::uint32_t>(workers)).name();
   auto& faults = s.options.faults;
-  std::erase_if(faults, [&](const Fault& fault) { return fault.node == gone || fault.peer == gone; });
+  std::erase_if(faults, [&](const Fault& fault) { return fault.member == gone || fault.other == gone; });
   settle_faults(s);
   return true;
 }
