@@ -9,6 +9,7 @@ import subprocess
 import unittest
 
 import images
+import tracing
 from system_case import JOBS, SystemCase, as_options, main
 
 DIFFERS = 12
@@ -38,6 +39,18 @@ class Replay(SystemCase):
         for mode in ("bsp", "backup:1", "softsync:2", "ssp:0", "ssp:2", "dssp:1..4"):
             with self.subTest(mode):
                 self.assert_identical(self.train("quadratic", "--mode", mode, "--workers", 3, "--record"))
+
+    def test_ages_and_delays_that_are_made_up_for(self):
+        for mode in ("softsync:2", "dssp:1..4", "asp"):
+            for kind in ("constant", "adaptive"):
+                with self.subTest(mode=mode, kind=kind):
+                    run = self.train("quadratic", "--mode", mode, "--workers", 3, "--record", debug__trace=True,
+                                     optimizer__age_scaling="inverse", optimizer__compensation__name=kind)
+                    self.assert_identical(run)
+                    checked = tracing.check(run)
+                    self.assertEqual(checked.returncode, 0, checked.stdout)
+                    self.assertIn("for 5 versions of each of its slices", (run.run_dir / "logs/server-0.log").read_text())
+                    self.assertGreater(run.final()["age_factor_mean"], 0)
 
     def test_a_network(self):
         found = images.write(self.folder / "images", train=800, test=50)
