@@ -9,8 +9,8 @@
 #include <sstream>
 #include <vector>
 
+#include "base/duration.h"
 #include "base/nearest.h"
-#include "base/real_number.h"
 
 namespace rubato {
 namespace {
@@ -31,18 +31,6 @@ constexpr std::array<Sentence, 5> kSentences{{
     {"drain", Fault::Kind::kDrain, 0, false, "drain at 5s"},
 }};
 
-std::optional<TimeNs> time_of(std::string_view text) {
-  constexpr std::array<std::pair<std::string_view, TimeNs>, 3> kUnits{
-      {{"ms", kMillisecond}, {"us", kMicrosecond}, {"s", kSecond}}};
-  for (const auto& [unit, length] : kUnits) {
-    if (!text.ends_with(unit)) continue;
-    const auto number = real_number(text.substr(0, text.size() - unit.size()));
-    if (!number || *number > 1e9) return std::nullopt;
-    return static_cast<TimeNs>(*number * static_cast<double>(length));
-  }
-  return std::nullopt;
-}
-
 Error unknown_verb(const std::string& verb) {
   std::string examples;
   std::vector<std::string> verbs;
@@ -59,12 +47,12 @@ std::optional<Fault> read(const Sentence& sentence, std::span<const std::string>
   if (words.size() < sentence.members + 2 || words[sentence.members] != "at") return std::nullopt;
   fault.member = sentence.members > 0 ? words[0] : "scheduler";
   if (sentence.members > 1) fault.other = words[1];
-  const auto at = time_of(words[sentence.members + 1]);
+  const auto at = duration_of(words[sentence.members + 1]);
   if (!at) return std::nullopt;
   fault.at = *at;
   words = words.subspan(sentence.members + 2);
   if (words.empty()) return fault;
-  const auto length = words.size() == 2 && words[0] == "for" && sentence.may_end ? time_of(words[1]) : std::nullopt;
+  const auto length = words.size() == 2 && words[0] == "for" && sentence.may_end ? duration_of(words[1]) : std::nullopt;
   if (!length) return std::nullopt;
   fault.end = fault.at + *length;
   return fault;

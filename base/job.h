@@ -130,7 +130,8 @@ struct SimulationConfig {
   double bandwidth_mb_s = 0.0;                             // of each direction between two members; 0: unlimited
   double loss = 0.0, duplication = 0.0, reordering = 0.0;  // probabilities, of a frame
   double evaluation_ms = 10.0;
-  std::vector<std::string> faults;  // base/fault.h
+  std::vector<std::string> faults;   // base/fault.h
+  std::vector<std::string> changes;  // base/rule_change.h
   friend bool operator==(const SimulationConfig&, const SimulationConfig&) = default;
 };
 

@@ -7,6 +7,7 @@
 #include "base/job.h"
 #include "base/job_schema.h"
 #include "base/nearest.h"
+#include "base/rule_change.h"
 #include "base/whole_number.h"
 
 namespace rubato {
@@ -20,7 +21,8 @@ class Checker {
     RUBATO_TRY(check_model_and_data());
     RUBATO_TRY(check_train());
     RUBATO_TRY(check_cluster());
-    return check_faults();
+    RUBATO_TRY(check_faults());
+    return check_changes();
   }
 
  private:
@@ -146,6 +148,24 @@ class Checker {
         return wrong("simulation.faults", "has \"{}\": there is no process {} in a job of {} workers and {} servers{}",
                      text, member, job_.cluster.workers, job_.cluster.servers, did_you_mean(nearest(member, members)));
       }
+    }
+    return {};
+  }
+
+  // In the order in which they will be made.
+  Status check_changes() const {
+    std::vector<TimedRuleChange> changes;
+    for (const std::string& text : job_.simulation.changes) {
+      RUBATO_ASSIGN(const TimedRuleChange change, parse_timed_rule_change(text));
+      changes.push_back(change);
+    }
+    std::ranges::stable_sort(changes, {}, &TimedRuleChange::at);
+    Mode mode = parse_mode(job_.consistency.mode).value();
+    for (const TimedRuleChange& change : changes) {
+      const Mode next = change.change.mode.value_or(mode);
+      if (const Status status = check_mode_change(mode, next); !status.ok())
+        return wrong("simulation.changes", "cannot be made: {}", status.error().message);
+      mode = next;
     }
     return {};
   }

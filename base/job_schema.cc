@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 
 #include "base/fault.h"
+#include "base/rule_change.h"
 #include "base/stragglers.h"
 
 namespace rubato {
@@ -35,6 +36,11 @@ Status check_bind(const std::string& text) {
 
 Status check_fault(const std::string& text) {
   RUBATO_TRY(parse_fault(text));
+  return {};
+}
+
+Status check_change(const std::string& text) {
+  RUBATO_TRY(parse_timed_rule_change(text));
   return {};
 }
 
@@ -157,7 +163,9 @@ void add_simulation(std::vector<JobKey>& keys, SimulationConfig& s) {
                {"simulation.reordering", &s.reordering, fraction_below_one(), "... that later ones overtake it"},
                {"simulation.evaluation_ms", &s.evaluation_ms, at_least(0), "an evaluation"},
                {"simulation.faults", &s.faults, Form{"like \"kill worker-1 at 3s\"", check_fault},
-                "what goes wrong, and when: docs/simulator.md"}});
+                "what goes wrong, and when: docs/simulator.md"},
+               {"simulation.changes", &s.changes, Form{"like \"set mode=ssp:2 at 3s\"", check_change},
+                "other rules on the way: docs/simulator.md"}});
 }
 
 void add_rest(std::vector<JobKey>& keys, Job& job) {

@@ -43,6 +43,7 @@ Status Recorder::record(TimeNs now, const TraceEvent& event) {
     case TraceKind::kContributor:
     case TraceKind::kDrop:
     case TraceKind::kEpoch:
+    case TraceKind::kRules:
       return {};
   }
   return {};

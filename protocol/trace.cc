@@ -20,20 +20,20 @@ std::string trace_line(TimeNs now, NodeId node, const TraceEvent& e) {
       add(R"("tick","worker":{},"clock":{})", e.worker, e.clock);
       break;
     case TraceKind::kGrant:
-      add(R"("grant","worker":{},"clock":{},"bound":{},"min":{},"epoch":{},"first":{},"count":{})", e.worker, e.clock,
-          e.bound, e.min, e.batch.epoch, e.batch.first, e.batch.count);
+      add(R"("grant","worker":{},"clock":{},"bound":{},"min":{},"epoch":{},"first":{},"count":{},"rule_epoch":{})",
+          e.worker, e.clock, e.bound, e.min, e.batch.epoch, e.batch.first, e.batch.count, e.rule_epoch);
       break;
     case TraceKind::kUse:
       add(R"("use","worker":{},"clock":{},"bound":{},"slice":{},"version":{},"floor":{})", e.worker, e.clock, e.bound,
           e.slice, e.version, e.floor);
       break;
     case TraceKind::kPush:
-      add(R"("push","worker":{},"clock":{},"slice":{},"level":{},"index":{},"samples":{})", e.worker, e.clock, e.slice,
-          e.level, e.index, e.samples);
+      add(R"("push","worker":{},"clock":{},"slice":{},"level":{},"index":{},"samples":{},"rule_epoch":{})", e.worker,
+          e.clock, e.slice, e.level, e.index, e.samples, e.rule_epoch);
       break;
     case TraceKind::kSettle:
-      add(R"("settle","worker":{},"clock":{},"slice":{},"level":{},"index":{},"fate":{},"version":{},"age":{},"samples":{})",
-          e.worker, e.clock, e.slice, e.level, e.index, e.fate, e.version, e.age, e.samples);
+      add(R"("settle","worker":{},"clock":{},"slice":{},"level":{},"index":{},"fate":{},"version":{},"age":{},"samples":{},"rule_epoch":{})",
+          e.worker, e.clock, e.slice, e.level, e.index, e.fate, e.version, e.age, e.samples, e.rule_epoch);
       break;
     case TraceKind::kApply:
       add(R"("apply","clock":{},"slice":{},"version":{})", e.clock, e.slice, e.version);
@@ -69,6 +69,9 @@ std::string trace_line(TimeNs now, NodeId node, const TraceEvent& e) {
       break;
     case TraceKind::kEpoch:
       add(R"("epoch","number":{},"samples":{})", e.number, e.samples);
+      break;
+    case TraceKind::kRules:
+      add(R"("rules","rule_epoch":{},"clock":{},"bound":{},"least":{})", e.rule_epoch, e.clock, e.bound, e.min);
       break;
   }
   return line + "}";

@@ -7,18 +7,19 @@
 //   scheduler  active    worker clock            from now on counted, starting at clock
 //   scheduler  inactive  worker clock            finished or dead, at that clock
 //   scheduler  tick      worker clock            step `clock` settled
-//   scheduler  grant     worker clock bound min epoch first count   bound -1: none
+//   scheduler  grant     worker clock bound min epoch first count rule_epoch   bound -1: none
 //   scheduler  epoch     number samples          with leases: all samples of epoch `number` are settled
+//   scheduler  rules     rule_epoch clock bound least   from that clock on; `least`: the lower bound of one that moves
 //   scheduler  commit    number floor            an update, of the contributors that follow
 //   scheduler  contributor  number worker clock
 //   worker     placed    slices placement        it knows the slices, which have this hash
 //   worker     begin     worker clock level index epoch first count leaves rate rule_epoch   a node of a step
 //   worker     use       worker clock bound slice version floor
-//   worker     push      worker clock slice level index samples   (first sending only)
+//   worker     push      worker clock slice level index samples rule_epoch   (first sending only)
 //   shard      placed    slices placement
 //   shard      active    worker clock            as the scheduler's, when the shard learned it
 //   shard      inactive  worker
-//   shard      settle    worker clock slice level index fate version age samples
+//   shard      settle    worker clock slice level index fate version age samples rule_epoch
 //   shard      apply     clock slice version     an aggregate of that clock, bsp; a commit, `clock` the floor then
 //   shard      contribution  number worker clock slice age fate samples   to the commit applied next
 //   shard      drop      worker clock slice      accepted, and too late for any commit
@@ -52,7 +53,8 @@ enum class TraceKind : std::uint8_t {
   kContributor,
   kContribution,
   kDrop,
-  kEpoch
+  kEpoch,
+  kRules
 };
 
 struct TraceEvent {

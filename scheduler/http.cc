@@ -130,17 +130,24 @@ class HttpServer::Impl : public std::enable_shared_from_this<HttpServer::Impl> {
       return answer(request, http::status::forbidden, error_json("the header X-Rubato-Token is not this job's"));
     if (request.target() == "/status" && request.method() == http::verb::get)
       return answer(request, http::status::ok, handlers_.status());
-    if (request.target() == "/drain" && request.method() == http::verb::post) {
-      handlers_.drain();
-      return answer(request, http::status::ok, "{}");
-    }
-    if (request.target() == "/abort" && request.method() == http::verb::post) {
-      handlers_.abort();
-      return answer(request, http::status::ok, "{}");
-    }
-    if (request.target() == "/exited" && request.method() == http::verb::post) return exited(request);
+    if (request.method() == http::verb::post) return posted(request);
+    return unknown(request);
+  }
+
+  Response posted(const Request& request) {
+    if (!request[http::field::content_type].starts_with("application/json"))
+      return answer(request, http::status::unsupported_media_type,
+                    error_json("expected Content-Type: application/json"));
+    if (request.target() == "/exited") return exited(request);
+    if (request.target() == "/set") return set(request);
+    if (request.target() != "/drain" && request.target() != "/abort") return unknown(request);
+    request.target() == "/drain" ? handlers_.drain() : handlers_.abort();
+    return answer(request, http::status::ok, "{}");
+  }
+
+  static Response unknown(const Request& request) {
     return answer(request, http::status::not_found,
-                  error_json("known: GET /status, POST /exited, POST /drain, POST /abort"));
+                  error_json("known: GET /status, POST /exited, POST /drain, POST /abort, POST /set"));
   }
 
   Response exited(const Request& request) {
@@ -154,6 +161,18 @@ class HttpServer::Impl : public std::enable_shared_from_this<HttpServer::Impl> {
     if (!handlers_.exited(*node, body["exit_code"]))
       return answer(request, http::status::not_found, error_json(node->name() + " is no member of this job"));
     return answer(request, http::status::ok, "{}");
+  }
+
+  Response set(const Request& request) {
+    const auto body = nlohmann::json::parse(request.body(), nullptr, false);
+    const bool dry_run = body.is_object() && body.contains("dry_run") && body["dry_run"] == true;
+    if (!body.is_object() || !body.contains("set") || !body["set"].is_string())
+      return answer(request, http::status::bad_request, error_json(R"(expected {"set": "mode=ssp:8 rate=0.01"})"));
+    const Result<std::string> done = handlers_.set(body["set"], dry_run);
+    if (done.ok()) return answer(request, http::status::ok, *done);
+    const Error& error = done.error();
+    return answer(request, error.cause == Cause::kUsage ? http::status::bad_request : http::status::conflict,
+                  nlohmann::json{{"error", error.message}, {"exit_code", error.exit_code()}}.dump());
   }
 
   Tcp::acceptor acceptor_;

@@ -4,9 +4,14 @@
 //   POST /exited            {"node": "worker-1", "exit_code": -9}: that member's process has ended
 //   POST /drain             finish what was granted, write the weights, end
 //   POST /abort             end now
+//   POST /set               {"set": "mode=ssp:8 rate=0.01", "dry_run": false}: other rules (base/rule_change.h)
 //
-// Every request carries the job's token in X-Rubato-Token; without it the answer is 403. Bytes that are no
-// HTTP, or more than 64 KiB of it, close the connection and are counted.
+// Every request carries the job's token in X-Rubato-Token; without it the answer is 403. What is posted is JSON
+// and says so in Content-Type, or the answer is 415. So a page in a browser of this host can ask for nothing: it does
+// not know the token, and it may send neither of the two headers to another origin without asking first, which is
+// answered with 403. Bytes that are no HTTP, or more than 64 KiB of it, close the connection and are counted.
+//
+// What goes wrong is answered with {"error": text}; to /set also with "exit_code", a Cause.
 //
 // Over Boost.Beast, on the loop's thread: handlers may touch the scheduler's core.
 // Thread-safety: the loop's thread.
@@ -27,6 +32,8 @@ struct HttpHandlers {
   std::function<std::string()> status;
   std::function<bool(NodeId, int)> exited;  // whether the job has such a member
   std::function<void()> drain, abort;
+  // A change in words, and whether it is only asked about; the answer is JSON. Errors: kUsage, kRefused.
+  std::function<Result<std::string>(const std::string&, bool)> set;
 };
 
 class HttpServer {

@@ -5,18 +5,17 @@
 
 namespace rubato::scheduler {
 
-LearningRate::LearningRate(const OptimizerConfig& optimizer, std::uint64_t epoch_samples, std::uint64_t total_samples,
+LearningRate::LearningRate(const ScheduleConfig& schedule, std::uint64_t epoch_samples, std::uint64_t total_samples,
                            std::uint64_t batch)
-    : rate_(optimizer.rate),
-      schedule_(optimizer.schedule),
+    : schedule_(schedule),
       epoch_samples_(static_cast<double>(std::max<std::uint64_t>(epoch_samples, 1))),
       total_samples_(static_cast<double>(std::max<std::uint64_t>(total_samples, 1))),
       batch_(static_cast<double>(batch)) {}
 
-double LearningRate::at(std::uint64_t samples_settled) const {
+double LearningRate::at(std::uint64_t samples_settled, double base) const {
   const double samples = static_cast<double>(samples_settled);
   const double epochs = samples / epoch_samples_;
-  double rate = rate_;
+  double rate = base;
   if (schedule_.name == "step") {
     rate *= std::pow(schedule_.step_factor, std::floor(epochs / schedule_.step_epochs));
   } else if (schedule_.name == "cosine") {

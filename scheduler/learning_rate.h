@@ -1,7 +1,8 @@
 // The learning-rate schedule: a pure function of the samples that the whole job has settled, so that it
 // does not depend on who computed them or how fast (docs/protocol.md, rule 13).
 //
-// With e = samples / samples of an epoch, and r the job's rate:
+// With e = samples / samples of an epoch, and r the rate of the rules in force (scheduler/rule_book.h), at first
+// optimizer.rate:
 //   constant  r
 //   step      r * step_factor ^ floor(e / step_epochs)
 //   cosine    r * (f + (1 - f) * (1 + cos(pi * samples / total)) / 2)   (Loshchilov and Hutter,
@@ -21,13 +22,13 @@ namespace rubato::scheduler {
 class LearningRate {
  public:
   // Samples of an epoch, of the whole job, and of one update.
-  LearningRate(const OptimizerConfig& optimizer, std::uint64_t epoch_samples, std::uint64_t total_samples,
+  LearningRate(const ScheduleConfig& schedule, std::uint64_t epoch_samples, std::uint64_t total_samples,
                std::uint64_t batch);
 
-  [[nodiscard]] double at(std::uint64_t samples_settled) const;
+  // `base` is r.
+  [[nodiscard]] double at(std::uint64_t samples_settled, double base) const;
 
  private:
-  double rate_;
   ScheduleConfig schedule_;
   double epoch_samples_, total_samples_, batch_;
 };

@@ -105,7 +105,16 @@ class Scheduler {
               enter([=, this](TimeNs now, Outbox& out) { core_.member_exited(now, node, code, out); });
               return true;
             },
-            [this] { drain(); }, [this] { abort(Cause::kInterrupted, kAborted); }};
+            [this] { drain(); }, [this] { abort(Cause::kInterrupted, kAborted); },
+            [this](const std::string& words, bool dry_run) { return set(words, dry_run); }};
+  }
+
+  Result<std::string> set(const std::string& words, bool dry_run) {
+    RUBATO_ASSIGN(const RuleChange change, parse_rule_change(words));
+    std::optional<Result<nlohmann::ordered_json>> answer;
+    enter([&](TimeNs now, Outbox& out) { answer = core_.change_rules(now, change, dry_run, out); });
+    RUBATO_TRY(*answer);
+    return (*answer)->dump();
   }
 
   void drain() {

@@ -31,7 +31,8 @@ void SchedulerCore::commit_rest(TimeNs now, Outbox& out) {
 }
 
 void SchedulerCore::commit(TimeNs now, Outbox& out) {
-  const double rate = rate_->at(samples_settled() + samples_dropped_);
+  // Of rules that change: those of the oldest step that may be in it.
+  const double rate = rate_->at(samples_settled() + samples_dropped_, rules_.at(commits_->floor()).rate);
   const Commits::Made made = commits_->make(rate, now);
   const protocol::Commit& message = made.message;
   out.trace({.kind = protocol::TraceKind::kCommit, .floor = message.floor, .number = message.number});

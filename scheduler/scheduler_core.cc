@@ -12,7 +12,7 @@ SchedulerCore::SchedulerCore(const Job& job, protocol::Timing timing)
       timing_(timing),
       job_hash_(job_hash(job)),
       mode_(parse_mode(job.consistency.mode).value()),
-      policy_(make_policy(mode_)) {}
+      rules_(mode_, job.optimizer.rate) {}
 
 protocol::Identity SchedulerCore::identity() const { return {kSchedulerNode, 1, generation_, routing_.route}; }
 

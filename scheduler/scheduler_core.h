@@ -8,7 +8,7 @@
 //   finishing     all is settled; the evaluator reads the final snapshot and writes the weights
 //   over          Finish was said to all
 //
-// Invariants: a step is granted only within the policy's bound at that moment; every tick and grant may
+// Invariants: a step is granted only within the bound of its clock's rules at that moment; every tick and grant may
 // come twice; a worker that was declared gone never counts again under the same incarnation.
 // It holds no weights, knows no model beyond the manifest, and no socket (protocol/core.h).
 // Thread-safety: one owner.
@@ -23,6 +23,7 @@
 #include <vector>
 
 #include "base/job.h"
+#include "base/rule_change.h"
 #include "protocol/core.h"
 #include "scheduler/accounts.h"
 #include "scheduler/clock_table.h"
@@ -32,8 +33,8 @@
 #include "scheduler/lease_sizes.h"
 #include "scheduler/leases.h"
 #include "scheduler/members.h"
-#include "scheduler/policy.h"
 #include "scheduler/recent_waits.h"
+#include "scheduler/rule_book.h"
 #include "scheduler/snapshots.h"
 #include "scheduler/wait_ledger.h"
 
@@ -58,6 +59,12 @@ class SchedulerCore final : public protocol::Core {
   void drain(TimeNs now, protocol::Outbox& out);
   // The job ends now, as it stands: the second Ctrl-C, or nobody is left to work for.
   void abort(TimeNs now, Cause cause, const std::string& why, protocol::Outbox& out);
+
+  // Other rules, as soon as nobody's grants are in the way: from one clock above the highest that was granted (rule
+  // 16). Says what follows: {"rule_epoch", "mode", "rate", "clock", "to_go", "changed"}. `dry_run`: nothing does.
+  // Errors: kRefused, with the reason.
+  [[nodiscard]] Result<nlohmann::ordered_json> change_rules(TimeNs now, const RuleChange& change, bool dry_run,
+                                                            protocol::Outbox& out);
 
   // Lines for metrics.jsonl since the last call.
   [[nodiscard]] std::vector<nlohmann::ordered_json> take_metrics() { return std::exchange(metrics_, {}); }
@@ -159,6 +166,12 @@ class SchedulerCore final : public protocol::Core {
   [[nodiscard]] std::optional<Clock> start_of(const Member& worker) const;
   void admit(TimeNs now, Member& worker, Clock start, protocol::Outbox& out);
 
+  // scheduler_changing.cc: other rules in a running job
+  [[nodiscard]] Status objection_to(const Mode& mode, Clock first) const;
+  [[nodiscard]] Clock first_not_granted() const;
+  void rules_come_into_force(TimeNs now, protocol::Outbox& out);
+  [[nodiscard]] nlohmann::ordered_json rules_json(const Rules& rules) const;
+
   // scheduler_core.cc
   void on_heartbeat(TimeNs now, Member& member, const protocol::Heartbeat& beat, protocol::Outbox& out);
   void say(TimeNs now, protocol::Level level, const std::string& text, protocol::Outbox& out);
@@ -195,8 +208,8 @@ class SchedulerCore final : public protocol::Core {
   const Job job_;
   const protocol::Timing timing_;
   const std::string job_hash_;
-  const Mode mode_;
-  std::unique_ptr<Policy> policy_;
+  const Mode mode_;  // as the job began; how pushes become updates never changes
+  RuleBook rules_;
 
   Phase phase_ = Phase::kGathering;
   int exit_code_ = 0;

@@ -148,11 +148,11 @@ void SchedulerCore::advance_start(TimeNs now, Outbox& out) {
     if (mode_.apply() == Mode::Apply::kCommitted) commits_.emplace(mode_, shards);
     each(Role::kWorker, [&](Member& worker) {
       clocks_.add(worker.node.rank, 0);
-      policy_->joined(worker.node.rank, 0);
+      rules_.joined(worker.node.rank, 0);
       if (commits_) commits_->joined(worker.node.rank, 0);
       if (leases_) lease_sizes_->joined(worker.node.rank);
     });
-    rate_.emplace(job_.optimizer, data_->epoch_samples(), samples_total(),
+    rate_.emplace(job_.optimizer.schedule, data_->epoch_samples(), samples_total(),
                   static_cast<std::uint64_t>(job_.train.batch));
     generation_ = 1;
     each(Role::kServer, [&](Member& server) { welcome(server, out); });

@@ -10,7 +10,7 @@ using protocol::Outbox;
 
 std::optional<protocol::BatchRange> SchedulerCore::take_lease(const Member& worker) {
   const std::uint32_t rank = worker.node.rank;
-  const bool bounded = mode_.bound != Mode::kUnbounded;
+  const bool bounded = rules_.at(worker.work.next_grant).mode.bound != Mode::kUnbounded;
   const std::uint64_t most = bounded ? lease_sizes_->size(rank) : static_cast<std::uint64_t>(job_.train.batch);
   const auto lease = leases_->deal(rank, worker.work.next_grant, most);
   if (lease && !epochs_.contains(lease->epoch)) epochs_[lease->epoch].plan = {lease->epoch, 0, 0, active_ranks()};

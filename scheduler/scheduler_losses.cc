@@ -81,7 +81,7 @@ void SchedulerCore::worker_gone(TimeNs now, Member& worker, MemberState state, c
   }
   data_->leave(rank);
   clocks_.remove(rank);
-  policy_->gone(rank);
+  rules_.gone(rank);
   if (leases_) lease_sizes_->gone(rank);
   blocked_.erase({worker.work.next_grant, rank});
   to_servers(dead.seal, out);
@@ -105,6 +105,7 @@ void SchedulerCore::worker_gone(TimeNs now, Member& worker, MemberState state, c
       out);
   if (mode_.apply() == Mode::Apply::kAggregate) hand_over_leaves(worker, clock, out);
   commit_if_complete(now, out);
+  rules_come_into_force(now, out);
   close_epochs(now, out);
   admit_returning(now, out);
   grant_all(now, out, rank);

@@ -60,6 +60,7 @@ void SchedulerCore::record_progress(TimeNs now, const protocol::Tick& tick, doub
   line["updates"] = updates_applied();
   line["samples_settled"] = samples_settled();
   line["rate"] = rate;
+  if (rules_.pending() > 0) line["to_go"] = rules_.pending(0).first - clocks_.min();
   line["train_loss"] = finite(progress_.train_loss());
   line["train_accuracy"] = progress_.train_accuracy();
   line["age_mean"] = progress_.ages.mean();
@@ -77,6 +78,7 @@ void SchedulerCore::record_epoch(TimeNs now, const EpochAccount& entry) {
   const Account& account = entry.account;
   Json line = metric(now, "epoch");
   line["epoch"] = entry.plan.epoch + 1;
+  line["mode"] = mode_name(rules_.in_force().mode);
   line["clock"] = clocks_.min();
   line["updates"] = updates_applied();
   line["samples_settled"] = samples_settled();
@@ -167,6 +169,8 @@ void SchedulerCore::add_totals(const protocol::EvaluationDone& done, Json& line)
     waited += member.work.wait_ns;
     time += member.work.total_ns;
   }
+  line["mode"] = mode_name(rules_.in_force().mode);
+  line["rule_epoch"] = rules_.in_force().epoch;
   line["train_s"] = seconds(total_.last - training_since_);
   line["samples"] = samples_settled();
   line["samples_dropped"] = samples_dropped_;

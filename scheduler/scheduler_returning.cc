@@ -50,7 +50,7 @@ void SchedulerCore::admit(TimeNs now, Member& worker, Clock start, Outbox& out) 
   work.start = work.next_grant = start;
   work.ticked = work.moved = now;
   clocks_.add(rank, start);
-  policy_->joined(rank, start);
+  rules_.joined(rank, start);
   if (commits_) commits_->joined(rank, start);
   if (leases_) lease_sizes_->joined(rank);
   blocked_.emplace(start, rank);

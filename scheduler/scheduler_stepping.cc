@@ -52,7 +52,7 @@ void SchedulerCore::on_tick(TimeNs now, Member& member, const protocol::Tick& ti
   const bool overtaken = tick.clock < clocks_.clock(rank);  // its clock was closed without it
   if (!overtaken) {
     clocks_.advance(rank);
-    policy_->ticked(rank, tick.clock, now);
+    rules_.ticked(rank, tick.clock, now);
   }
   if (clocks_.clock(rank) == data_->end()) member.state = MemberState::kDone;
   if (!commits_) {
@@ -65,6 +65,7 @@ void SchedulerCore::on_tick(TimeNs now, Member& member, const protocol::Tick& ti
 
   if (settled_clock() > settled_before) {
     if (mode_.apply() == Mode::Apply::kAggregate) record_barrier(now);
+    rules_come_into_force(now, out);
     close_epochs(now, out);
     admit_returning(now, out);
     grant_all(now, out, rank);
@@ -120,10 +121,12 @@ void SchedulerCore::grant_all(TimeNs now, Outbox& out, std::optional<std::uint32
   if (phase_ != Phase::kTraining || clocks_.empty()) return;
   std::vector<std::uint32_t> ready;
   for (const auto& [step, rank] : blocked_) {
-    if (step > policy_->highest_grant(rank, clocks_.clock(rank), clocks_.min())) {
-      // blocked_ is ordered by step; in a bounded mode nobody behind this one can go on either, but a
-      // worker that has a step in hand may stand before one that has none.
-      if (mode_.bound != Mode::kUnbounded && step > clocks_.min() + mode_.bound) break;
+    if (step > rules_.highest_grant(rank, clocks_.clock(rank), clocks_.min())) {
+      // blocked_ is ordered by step; in a bounded mode nobody behind this one can go on either, unless under
+      // later rules, but a worker that has a step in hand may stand before one that has none.
+      const Rules& newest = rules_.newest();
+      const bool bounded = newest.mode.bound != Mode::kUnbounded && step >= newest.first;
+      if (bounded && step > clocks_.min() + newest.mode.bound) break;
       continue;
     }
     ready.push_back(rank);
@@ -146,13 +149,14 @@ void SchedulerCore::grant(TimeNs now, Member& worker, Outbox& out) {
   if (confirmed_clock(worker) < clocks_.clock(rank)) return;
   blocked_.erase({work.next_grant, rank});
   bool granted = false;
-  while (work.next_grant <= policy_->highest_grant(rank, clocks_.clock(rank), clocks_.min())) {
+  while (work.next_grant <= rules_.highest_grant(rank, clocks_.clock(rank), clocks_.min())) {
     std::optional<StepGrant> step = make_grant(now, worker, out);
     if (!step) break;
     auto event = trace_of(protocol::TraceKind::kGrant, rank, step->clock);
     event.bound = step->bound;
     event.min = step->min_clock;
     event.batch = step->batch;
+    event.rule_epoch = step->rule_epoch;
     out.trace(event);
     const std::int64_t staleness = step->clock - step->min_clock;
     total_.staleness_max = std::max(total_.staleness_max, staleness);
@@ -187,11 +191,12 @@ std::optional<StepGrant> SchedulerCore::make_grant(TimeNs now, const Member& wor
   StepGrant step;
   step.clock = clock;
   step.min_clock = clocks_.min();
-  step.bound = policy_->bound(rank, clock, step.min_clock);
+  step.bound = rules_.bound(rank, clock, step.min_clock);
   step.batch = *batch;
   step.leaves = data_->leaves();
-  step.rule_epoch = 1;
-  step.rate = rate_->at(aggregate ? data_->samples_before(clock) : samples_settled() + samples_dropped_);
+  const Rules& rules = rules_.at(clock);
+  step.rule_epoch = rules.epoch;
+  step.rate = rate_->at(aggregate ? data_->samples_before(clock) : samples_settled() + samples_dropped_, rules.rate);
   step.last = data_->end() && clock + 1 == *data_->end();
   if (!aggregate) {
     step.nodes.push_back({0, 0});

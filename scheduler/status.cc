@@ -117,8 +117,13 @@ Json SchedulerCore::status(TimeNs now) const {
   Json json;
   const std::uint64_t total = samples_total();
   const double rate = throughput_.per_second(now);
-  json["mode"] = job_.consistency.mode;
-  json["bound"] = mode_.bound == Mode::kUnbounded ? Json() : Json(mode_.bound);
+  const Rules& rules = rules_.in_force();
+  json["mode"] = mode_name(rules.mode);
+  json["bound"] = rules.mode.bound == Mode::kUnbounded ? Json() : Json(rules.mode.bound);
+  json["rate"] = rules.rate;
+  json["rule_epoch"] = rules.epoch;
+  json["changing"] = Json::array();
+  for (std::size_t i = 0; i < rules_.pending(); ++i) json["changing"].push_back(rules_json(rules_.pending(i)));
   json["state"] = phase_name(phase_, exit_code_);
   json["missing"] =
       phase_ == Phase::kGathering || phase_ == Phase::kInitializing ? missing() : std::vector<std::string>{};
@@ -168,6 +173,8 @@ Json SchedulerCore::status(TimeNs now) const {
                                ? Json()
                                : Json(work.granted.begin()->second.clock - work.granted.begin()->second.min_clock);
       entry["lead"] = active ? Json(clock - clocks_.min()) : Json();
+      const bool behind = active && rules_.pending() > 0 && clock < rules_.pending(0).first;
+      entry["to_go"] = behind ? Json(rules_.pending(0).first - clock) : Json();
       entry["samples_per_s"] = work.samples_per_s;
       entry["step_ms"] = work.step_ns * 1e-6;
       entry["loss"] = work.samples > 0 ? Json(work.loss) : Json();

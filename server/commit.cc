@@ -45,7 +45,7 @@ void Slice::push_committed(const Envelope& envelope, const Push& push, Outbox& o
   }
   reads_.settle(worker, push.clock);
   mark_of(current_->header, worker).ack = ack;
-  count_settled(worker, ack, push.samples, out.hash(push.gradient.bytes()), out);
+  count_settled({worker, push.samples, push.rule_epoch, out.hash(push.gradient.bytes())}, ack, out);
   out.reply(envelope, ack);
 }
 

@@ -73,7 +73,7 @@ void Slice::push_on_arrival(const Envelope& envelope, const Push& push, Outbox& 
   next_mark.ack.floor = ack.floor = floor_of(next->header);
   current_ = std::move(next);
 
-  count_settled(worker, ack, push.samples, out.hash(push.gradient.bytes()), out);
+  count_settled({worker, push.samples, push.rule_epoch, out.hash(push.gradient.bytes())}, ack, out);
   out.reply(envelope, ack);
   serve_waiting(out);
 }
@@ -180,7 +180,8 @@ void Slice::settle_clock(Outbox& out) {
 
   for (const Pushed& pushed : pushes) {
     const PushAck ack = ack_of_clock(pushed.node, pushed.echoed);
-    if (pushed.added) count_settled(pushed.envelope.from.rank, ack, pushed.samples, pushed.gradient_hash, out);
+    if (pushed.added)
+      count_settled({pushed.envelope.from.rank, pushed.samples, open_.rule_epoch, pushed.gradient_hash}, ack, out);
     out.reply(pushed.envelope, ack);
   }
   if (fate == Fate::kApplied) trace_apply(clock, fate, open_.rate, out);
@@ -250,22 +251,22 @@ void Slice::count_repeat(const Envelope& envelope, const Push& push, Outbox& out
              .index = push.node.index});
 }
 
-void Slice::count_settled(std::uint32_t worker, const PushAck& ack, std::uint32_t samples, std::uint32_t gradient_hash,
-                          Outbox& out) {
+void Slice::count_settled(const PushFacts& push, const PushAck& ack, Outbox& out) {
   ++state_.counters.pushes;
-  out.trace(
-      {.kind = TraceKind::kSettle,
-       .worker = worker,
-       .clock = ack.clock,
-       .slice = id_,
-       .level = ack.node.level,
-       .index = ack.node.index,
-       .samples = samples,
-       .version = ack.version,
-       .age = ack.age,
-       .fate = static_cast<std::uint32_t>(ack.fate),
-       .gradient_hash = gradient_hash,
-       .weights_hash = ack.fate == Fate::kApplied && state_.apply == Mode::Apply::kOnArrival ? weights_hash(out) : 0});
+  const bool own_update = ack.fate == Fate::kApplied && state_.apply == Mode::Apply::kOnArrival;
+  out.trace({.kind = TraceKind::kSettle,
+             .worker = push.worker,
+             .clock = ack.clock,
+             .slice = id_,
+             .level = ack.node.level,
+             .index = ack.node.index,
+             .samples = push.samples,
+             .version = ack.version,
+             .age = ack.age,
+             .fate = static_cast<std::uint32_t>(ack.fate),
+             .gradient_hash = push.gradient_hash,
+             .weights_hash = own_update ? weights_hash(out) : 0,
+             .rule_epoch = push.rule_epoch});
 }
 
 // An update of several pushes became the current version.

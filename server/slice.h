@@ -71,6 +71,10 @@ class Slice {
     protocol::Envelope envelope;
     protocol::Pull pull;
   };
+  // What a trace tells of a push beside its acknowledgement.
+  struct PushFacts {
+    std::uint32_t worker = 0, samples = 0, rule_epoch = 0, gradient_hash = 0;
+  };
   // One push of the open clock: who waits for an answer, and whether these leaves were added for it (they
   // were not if another worker's had come before).
   struct Pushed {
@@ -134,8 +138,7 @@ class Slice {
   void answer_repeat(const protocol::Envelope& envelope, const protocol::Push& push, const Mark& mark,
                      protocol::Outbox& out);
   void count_repeat(const protocol::Envelope& envelope, const protocol::Push& push, protocol::Outbox& out);
-  void count_settled(std::uint32_t worker, const protocol::PushAck& ack, std::uint32_t samples,
-                     std::uint32_t gradient_hash, protocol::Outbox& out);
+  void count_settled(const PushFacts& push, const protocol::PushAck& ack, protocol::Outbox& out);
   void trace_apply(Clock clock, protocol::Fate fate, double rate, protocol::Outbox& out) const;
   [[nodiscard]] std::uint32_t weights_hash(const protocol::Outbox& out) const;
 

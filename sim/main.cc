@@ -38,6 +38,11 @@ void listen_for_interrupts() {
 
 // What a metric or a note says that people should see; often nothing.
 std::string line_of(const nlohmann::ordered_json& metric) {
+  if (metric.at("event") == "set" || metric.at("event") == "in_force")
+    return fmt::format("{}: {} at rate {:g} from clock {} on, {:.3f} s",
+                       metric.at("event") == "set" ? "set" : "in force", metric.at("mode").get<std::string>(),
+                       metric.at("rate").get<double>(), metric.at("clock").get<Clock>(),
+                       metric.at("time_s").get<double>());
   if (metric.at("event") != "evaluation" || !metric.at("test_loss").is_number()) return "";
   std::string line = fmt::format("epoch {}: ", metric.at("epoch").get<std::int64_t>());
   if (metric.at("test_accuracy").is_number())

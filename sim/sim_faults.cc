@@ -1,5 +1,5 @@
 // What goes wrong in a simulated job, and what the launcher does about it: it sees children exit, tells the
-// scheduler, and starts an evaluator again.
+// scheduler, and starts an evaluator again. And what people do: they drain it, and set other rules.
 #include <algorithm>
 
 #include "sim/sim_job.h"
@@ -24,6 +24,17 @@ void SimJob::schedule_faults() {
     else
       network_.schedule(fault.at, [this, &fault] { happen(fault); });
   }
+}
+
+// A change that the scheduler does not make is a warning: the run goes on under the rules that it has.
+void SimJob::schedule_changes() {
+  for (const TimedRuleChange& timed : options_.changes)
+    network_.schedule(timed.at, [this, &timed] {
+      enter_scheduler([&](TimeNs now, Outbox& out) {
+        const auto made = scheduler_->change_rules(now, timed.change, false, out);
+        if (!made.ok()) out.note(protocol::Level::kWarning, "the rules are not changed: " + made.error().message);
+      });
+    });
 }
 
 void SimJob::happen(const Fault& fault) {

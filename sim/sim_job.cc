@@ -156,6 +156,7 @@ void SimJob::connect_and_start(Member& member) {
 
 SimResult SimJob::run(TimeNs max_time) {
   schedule_faults();
+  schedule_changes();
   for (const auto& member : members_)
     if (member->process->alive()) connect_and_start(*member);
   while (!all_over() && recorded_.ok() && network_.next_event() <= max_time && network_.step())

@@ -28,7 +28,7 @@ namespace rubato::sim {
 
 class SimJob final : private protocol::NodeListener {
  public:
-  // The job is valid, and so are its faults. `workload` outlives this. Errors: those of StepTimes::open.
+  // The job is valid, and so are its faults and changes. `workload` outlives this. Errors: those of StepTimes::open.
   [[nodiscard]] static Result<std::unique_ptr<SimJob>> open(const Job& job, SimOptions options, Workload& workload);
   ~SimJob() override;
 
@@ -73,8 +73,9 @@ class SimJob final : private protocol::NodeListener {
   [[nodiscard]] bool all_over() const;
   [[nodiscard]] SimResult take_result();
 
-  // sim_faults.cc: what goes wrong, and what the launcher does about it
+  // sim_faults.cc: what goes wrong, and what the launcher and people do about it, and else
   void schedule_faults();
+  void schedule_changes();
   void happen(const Fault& fault);
   void go_on(Member& member);
   void exited(Member& member, int code);

@@ -17,6 +17,7 @@ SimOptions SimOptions::of(const Job& job) {
   options.link.duplication = simulation.duplication;
   options.link.reordering = simulation.reordering;
   for (const std::string& text : simulation.faults) options.faults.push_back(parse_fault(text).value());
+  for (const std::string& text : simulation.changes) options.changes.push_back(parse_timed_rule_change(text).value());
   return options;
 }
 

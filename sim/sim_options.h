@@ -15,6 +15,7 @@
 
 #include "base/fault.h"
 #include "base/job.h"
+#include "base/rule_change.h"
 #include "base/time.h"
 #include "protocol/core.h"
 #include "sim/profile.h"
@@ -30,6 +31,7 @@ struct SimOptions {
   std::uint64_t seed = 1;
   transport::LinkModel link;
   std::vector<Fault> faults;
+  std::vector<TimedRuleChange> changes;
   // The launcher sees children exit, tells the scheduler, and starts an evaluator again. Without it, deaths
   // show by silence alone.
   bool launcher = true;

@@ -232,6 +232,7 @@ void WorkerClient::send_push(TimeNs now, OpenStep& step, protocol::Push push, Ou
   event.level = push.node.level;
   event.index = push.node.index;
   event.samples = push.samples;
+  event.rule_epoch = push.rule_epoch;
   out.trace(event);
   out.send(owner(slice), push);
   const PushKey key{slice, push.node};

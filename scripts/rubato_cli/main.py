@@ -9,6 +9,7 @@ from pathlib import Path
 from rubato_lab.commands import add_commands
 
 from .failure import ExitCode, Failure
+from .set_rules import set_rules
 from .simulate import simulate
 from .status import status
 from .train import train
@@ -19,6 +20,7 @@ EPILOG = """\
 examples:
   scripts/rubato train jobs/fashion_cnn.toml
   scripts/rubato status
+  scripts/rubato set mode=ssp:8 rate=0.01
   scripts/rubato compare jobs/fashion_mlp.toml --modes bsp,ssp:4,asp --workers 8 --stragglers none,persistent:4x
   scripts/rubato explain runs/fashion_cnn-20250101-120000
   scripts/rubato simulate jobs/fashion_mlp.toml --workers 32 --mode ssp:4
@@ -50,6 +52,28 @@ examples:
     scripts/rubato status runs/fashion_cnn-20250101-120000 --watch
   for programs
     scripts/rubato status runs/fashion_cnn-20250101-120000 --json
+"""
+
+SET_EPILOG = """\
+examples:
+  of the one job of yours that runs: workers at most 8 steps apart from now on
+    scripts/rubato set mode=ssp:8
+  a learning rate of 0.01; where the job has a schedule, it goes on from this instead of from optimizer.rate
+    scripts/rubato set rate=0.01
+  both at once, of one of several jobs
+    scripts/rubato set runs/fashion_cnn-20250101-120000 mode=asp rate=0.005
+  only ask: from which clock on would it be?
+    scripts/rubato set mode=ssp:2 --dry-run
+  come back when the last worker is there
+    scripts/rubato set mode=ssp:2 --wait
+
+Rules change at a clock: one above the highest step that any worker was granted. Below it the old ones hold, so
+the slower workers run on to it under these; `status` says how many clocks they have to go. Above it nobody is granted
+a step but under the new ones. No update is lost, and metrics.jsonl has a line for the change and one for the moment at
+which all workers have come to it. Another change may follow at once. ssp:S, dssp:LO..HI and asp change into each other;
+the rate changes in every mode.
+
+exit codes: 0 set, 2 no such mode, rate or run, 5 the job is over or does not answer, 9 the job cannot change that now
 """
 
 
@@ -98,6 +122,16 @@ def parse(words: list[str]) -> argparse.Namespace:
     command.add_argument("--json", action="store_true", help="as JSON")
     command.add_argument("--watch", action="store_true", help="again every second, until Ctrl-C or the end")
     command.set_defaults(run=status)
+
+    command = commands.add_parser("set", help="another mode or learning rate for a running job",
+                                  description="Changes the rules of a running job.",
+                                  usage="rubato set [RUN_DIR] [mode=MODE] [rate=RATE] [--dry-run] [--wait]",
+                                  epilog=SET_EPILOG, formatter_class=formatter)
+    command.add_argument("words", nargs="*", metavar="mode=MODE, rate=RATE",
+                         help="what to change; before it the run directory, where several jobs of yours are running")
+    command.add_argument("--dry-run", action="store_true", help="say what would be, and change nothing")
+    command.add_argument("--wait", action="store_true", help="until every worker is under the new rules")
+    command.set_defaults(run=set_rules)
     add_commands(commands, str(REPOSITORY / "build"))
     if not words:
         parser.print_help()

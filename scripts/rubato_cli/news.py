@@ -6,7 +6,7 @@ from .log_file import LogLine
 from .metrics import MetricsFile
 from .processes import Processes
 from .progress import Quiet
-from .progress_lines import epoch_line
+from .progress_lines import epoch_line, rules_line
 
 
 class News:
@@ -33,7 +33,7 @@ class News:
                 self._progress.say(f"{line.level}: {line.node}: {line.text}")
             self.job_failed |= line.is_error and line.node == "scheduler"
         for record in self._metrics.new_records():
-            if line := epoch_line(record):
+            if line := epoch_line(record) or rules_line(record):
                 self._progress.say(line)
 
     def _is_news(self, line: LogLine) -> bool:

@@ -30,10 +30,24 @@ def headline(status: dict) -> str:
         ("samples_per_s", lambda value: text.rate(value) if going_on else text.MISSING),
         ("train_loss", lambda value: f"loss {value:.4f}"),
         ("test_accuracy", lambda value: f"accuracy {text.percent(value, 1)}"),
+        ("changing", _aligning),
         ("eta_s", lambda value: f"{text.duration(value)} left" if state == "training" else text.MISSING),
     )
     parts += [words(status[field]) for field, words in known if status.get(field) is not None]
     return ", ".join(part for part in parts if part != text.MISSING)
+
+
+def rules_words(rules: dict) -> str:
+    """`ssp:2 at rate 0.05`, of whatever has a mode and a rate."""
+    return f"{rules['mode']} at rate {rules['rate']:g}"
+
+
+def _aligning(changing: list[dict]) -> str:
+    """aligning to ssp:2 at rate 0.05, 40 clocks to go (then asp at rate 0.05)"""
+    if not changing:
+        return text.MISSING
+    line = f"aligning to {rules_words(changing[0])}, {text.plural(changing[0]['to_go'], 'clock')} to go"
+    return line + "".join(f" (then {rules_words(change)})" for change in changing[1:])
 
 
 def bar(status: dict, full: str, empty: str, width: int) -> str:
@@ -54,12 +68,22 @@ def worker_lines(status: dict, lines_max: int) -> list[str]:
 
 
 def _worker_line(worker: dict) -> str:
-    doing = text.wait(worker.get("waiting_for")) or worker.get("state") or text.MISSING
+    doing = text.doing(worker) or worker.get("state") or text.MISSING
     return (
         f"{worker.get('node', text.MISSING):<10} clock {text.count(worker.get('clock')):>7}"
         f"  staleness {text.count(worker.get('staleness')):>2}"
         f"  {text.count(worker.get('samples_per_s')):>6}/s  {doing}"
     )
+
+
+def rules_line(record: dict) -> str | None:
+    """What a line of metrics.jsonl says of rules that change; None where it says nothing of them."""
+    if record.get("event") == "set":
+        line = f"set: {rules_words(record)} from clock {record['clock']} on"
+        return line + (f", {text.plural(record['to_go'], 'clock')} to go" if record["to_go"] else "")
+    if record.get("event") == "in_force":
+        return f"in force: {rules_words(record)}, {text.duration(record['since_set_s'])} after it was set"
+    return None
 
 
 def epoch_line(record: dict) -> str | None:

@@ -16,6 +16,15 @@ class Unreachable(Exception):
     """The scheduler did not answer, or not sensibly."""
 
 
+def refusal_in(answer: bytes) -> Failure | None:
+    """What the scheduler has against a request, if it says so with an exit code."""
+    try:
+        said = json.loads(answer)
+        return Failure(said["error"], said["exit_code"])
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
 class SchedulerClient:
     def __init__(self, address: dict):
         self.endpoint = str(address["endpoint"])
@@ -47,6 +56,9 @@ class SchedulerClient:
     def abort(self) -> None:
         self._request("POST", "/abort", {})
 
+    def set(self, changes: str, dry_run: bool) -> dict:
+        return self._request("POST", "/set", {"set": changes, "dry_run": dry_run})
+
     def _request(self, method: str, path: str, body: dict | None = None) -> dict:
         # Not urllib: it would send requests for 127.0.0.1 through the proxy of the environment.
         connection = http.client.HTTPConnection(self._host, self._port, timeout=TIMEOUT_S)
@@ -57,7 +69,7 @@ class SchedulerClient:
             response = connection.getresponse()
             answer = response.read()
             if response.status >= 300:
-                raise Unreachable(f"the scheduler answered {path} with HTTP {response.status}")
+                raise refusal_in(answer) or Unreachable(f"the scheduler answered {path} with HTTP {response.status}")
             parsed = json.loads(answer) if answer.strip() else {}
             return parsed if isinstance(parsed, dict) else {}
         except (OSError, http.client.HTTPException, ValueError) as error:

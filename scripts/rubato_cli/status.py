@@ -50,6 +50,11 @@ def watch(look, show) -> int:
 
 
 def one_job(run_dir: Path) -> dict:
+    return status_of(run_dir)[1]
+
+
+def status_of(run_dir: Path) -> tuple[SchedulerClient, dict]:
+    """A running job's scheduler, and what it says."""
     files = RunDir(run_dir)
     if not files.address.exists():
         raise Failure(f"{run_dir} is no run directory of a job (it has no {files.address.name})")
@@ -64,7 +69,7 @@ def one_job(run_dir: Path) -> dict:
     # After a reboot another process may have the pid, another scheduler the port.
     if client.job_id and found.get("job_id") not in (None, client.job_id):
         raise Failure(over, ExitCode.PEER_LOST)
-    return found
+    return client, found
 
 
 def how_it_ended(files: RunDir) -> str:

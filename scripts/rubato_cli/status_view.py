@@ -54,7 +54,7 @@ def _workers(status: dict) -> list[str]:
             text.fixed(worker.get("loss"), 4),
             text.fixed(worker.get("age_mean"), 2),
             _waited(worker),
-            text.wait(worker.get("waiting_for")),
+            text.doing(worker),
         ]
         for worker in workers
     ]

@@ -70,6 +70,13 @@ def wait(waiting_for) -> str:
     return f"waits for {text}" + (f" for {since:.1f} s" if since is not None else "")
 
 
+def doing(worker: dict) -> str:
+    """Who a worker waits for, and how far it has to go until rules change; empty where there is nothing to say."""
+    to_go = worker.get("to_go")
+    parts = [wait(worker.get("waiting_for")), f"{plural(to_go, 'clock')} to go" if to_go else ""]
+    return ", ".join(part for part in parts if part)
+
+
 def shortened(text: str, width: int) -> str:
     if len(text) <= width:
         return text

@@ -35,7 +35,7 @@ def lines(run_dir: Path, run: Run, findings: list[Finding]) -> list[str]:
 
 def _headline(run: Run) -> str:
     final, metrics = run.final, run.metrics
-    parts = [run.mode, f"{metrics.start.get('workers', '?')} workers"]
+    parts = [", then ".join(run.modes), f"{metrics.start.get('workers', '?')} workers"]
     if final.get("test_accuracy") is not None:
         parts.append(f"test accuracy {text.percent(final['test_accuracy'], 2)}")
     if final.get("train_s") is not None:

@@ -132,6 +132,15 @@ INSTANTIATE_TEST_SUITE_P(
          "workers and 1 servers; did you mean \"server-0\"?"},
         {"a_server_that_returns", "[simulation]\nfaults = [\"return server-0 at 1s\"]",
          "job.toml:6: simulation.faults has \"return server-0 at 1s\": only workers come back"},
+        {"change", "[simulation]\nchanges = [\"set mode=asp\"]",
+         "job.toml:6: simulation.changes: \"set mode=asp\" must be like \"set mode=ssp:8 rate=0.01 at 3s\": times are "
+         "like "
+         "3s, 250ms, 80us"},
+        {"change_between_families", "[simulation]\nchanges = [\"set rate=1 at 1s\", \"set mode=ssp:1 at 2s\"]",
+         "job.toml:6: simulation.changes cannot be made: a job in bsp (one update a clock, of batches that all workers "
+         "share) cannot go on in ssp:1 (an update of each push): ssp, dssp and asp change into each other, and the "
+         "rate "
+         "changes in every mode; start a new job with mode ssp:1 instead"},
         {"numbers_for_texts", "[simulation]\nfaults = [3]",
          "job.toml:6: simulation.faults: expected a list of strings, found an integer in the list"},
         {"number_for_texts", "[simulation]\nfaults = 3",

@@ -4,10 +4,11 @@
 Usage: check_trace.py RUN.json TRACE...
 
 RUN.json describes the run: {"mode": "ssp:3", "bound": 3, "aggregate": false, "workers": 2, "slices": 9,
-"leaves": 4}; bound -1 is none, and where it moves ("bound_low") it is the highest; "backups" and
-"splits" are the numbers of the modes whose updates are committed; "leased": true says that epochs were dealt out in
-leases, "compensated": true that delays are compensated for. "complete": false says that the job was cut off, so that
-steps without a tick may be unsettled. A TRACE is a file of trace lines or a folder with a *.jsonl for every member; lines with a
+"leaves": 4}, as it was when training began; bound -1 is none, and where it moves ("bound_low") it is the highest;
+"backups" and "splits" are the numbers of the modes whose updates are committed; "leased": true says that epochs were
+dealt out in leases, "compensated": true that delays are compensated for. "complete": false says that the job was cut
+off, so that steps without a tick may be unsettled. A TRACE is a file of trace lines or a folder with a *.jsonl for every
+member; lines with a
 "seed" are simulated runs, one after another, each checked for itself.
 
 What is checked is recomputed from the lines alone (protocol/trace.h says what they mean); no code is shared
@@ -17,6 +18,8 @@ with the cores. The rules, by the names under which a violation is reported:
     range         workers, slices and nodes are those of the job
     clock         clocks go up by one, a worker comes back no earlier than it ended (scheduler_rules.py)
     grant         grants are consecutive, at most one step ahead, and no step is taken without one
+    rules         rule epochs begin one above the highest step granted; a grant, its pushes and what is settled of
+                  them are under those of its clock
     staleness     clock minus least active clock at the grant is within the bound, and `min` is that clock
     floor         a floor served is the least settled clock; weights used have floor >= clock - bound
     served        weights used were served to that worker by the slice's shard (worker_rules.py)

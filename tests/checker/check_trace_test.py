@@ -304,7 +304,7 @@ class SpoiledTraces(TraceTest):
         def both_took_it(lines):
             repeat = first(lines, event="repeat")
             at = lines.index(first(lines, event="apply", clock=1, slice=0))
-            lines.insert(at, repeat | {"event": "settle", "fate": 1, "version": 2, "age": 0, "samples": 8})
+            lines.insert(at, repeat | {"event": "settle", "fate": 1, "version": 2, "age": 0, "samples": 8, "rule_epoch": 1})
 
         def death_forgotten(lines):
             lines[:] = [line for line in lines if line["event"] != "inactive" or line["worker"] != 1]

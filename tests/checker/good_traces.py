@@ -12,6 +12,8 @@ class Trace:
         self.lines = []
 
     def add(self, node, event, **fields):
+        if event in ("grant", "push", "settle"):
+            fields.setdefault("rule_epoch", 1)
         self.lines.append({"seed": self.seed, "t": len(self.lines) * 10, "node": node, "event": event, **fields})
 
     def all_placed(self, shards, workers, slices):
@@ -108,6 +110,22 @@ def arrival(seed=1, die_at=None):
     for worker in list(clocks):
         end(worker)
     return trace.lines
+
+
+def changed(bound=3, first=2):
+    """arrival(), but that the bound changes when worker 0 was granted its second step: for steps from `first` on."""
+    lines = arrival()
+    at = next(i for i, line in enumerate(lines) if (line["event"], line.get("worker"), line.get("clock")) == ("grant", 0, 1))
+    lines.insert(at + 1, {"seed": 1, "t": lines[at]["t"], "node": "scheduler", "event": "rules", "rule_epoch": 2,
+                          "clock": first, "bound": bound, "least": bound})
+    for line in lines[at + 2:]:
+        if line.get("clock", 0) < first:
+            continue
+        if "rule_epoch" in line:
+            line["rule_epoch"] = 2
+        if "bound" in line:
+            line["bound"] = bound
+    return lines
 
 
 BSP = {"mode": "bsp", "bound": 0, "aggregate": True, "workers": 2, "slices": 2, "leaves": 3}

@@ -1,13 +1,25 @@
-"""Rules over the scheduler's log: clocks, grants, and the staleness of every granted step.
+"""Rules over the scheduler's log: clocks, grants, rule epochs, and the staleness of every granted step.
 
 The clocks of the active workers are computed again from the lines `active`, `inactive` and `tick`, in the
 order of the log; the staleness of a step is its clock minus the least of them when it was granted.
+
+A line `rules` begins a rule epoch: its bounds hold for steps from its clock on, which is above every step granted
+so far. So no step is granted under rules that are older than those of its clock.
 """
 
+from bisect import bisect_right
 from collections import defaultdict
+from typing import NamedTuple
 
 from commit_rules import Ledger
-from trace_lines import Active, Commit, Contributor, Epoch, Grant, Inactive, Tick
+from trace_lines import Active, Commit, Contributor, Epoch, Grant, Inactive, Rules, Tick
+
+
+class RuleEpoch(NamedTuple):
+    number: int
+    first: int  # clock
+    least: int  # bounds that grants may have, from this ...
+    bound: int  # ... to that; -1 is none
 
 
 class Schedule:
@@ -24,6 +36,11 @@ class Schedule:
         self.epochs = []  # Epoch lines
         self.ends = defaultdict(list)  # worker -> clock at which each of its lives ended
         self.staleness_max = 0
+        least = setting.bound if setting.bound_low is None else setting.bound_low
+        self.rules = [RuleEpoch(1, 0, least, setting.bound)]
+
+    def rules_at(self, clock):
+        return self.rules[bisect_right(self.rules, clock, key=lambda rules: rules.first) - 1]
 
     def lives_ended_by(self, worker, clock):
         """How many lives of a worker may have left a push of `clock` behind, unsettled."""
@@ -34,14 +51,14 @@ class Schedule:
 
 def check_schedule(run, setting):
     schedule = Schedule(run, setting)
-    steps = {Active: _active, Inactive: _inactive, Tick: _tick, Grant: _grant, Commit: _commit}
+    steps = {Active: _active, Inactive: _inactive, Tick: _tick, Grant: _grant, Rules: _rules, Commit: _commit}
     for event in run.logs.get("scheduler", ()):
         if type(event) is Contributor:
             continue  # taken together with its commit
         if type(event) is Epoch:
             schedule.epochs.append(event)
             continue
-        if type(event) is not Commit and event.worker >= setting.workers:
+        if type(event) not in (Commit, Rules) and event.worker >= setting.workers:
             run.violate("range", f"a worker of {setting.workers}", event)
         steps[type(event)](run, setting, schedule, event)
     schedule.ledger.finish()
@@ -78,6 +95,22 @@ def _commit(run, setting, schedule, event):
         run.violate("commit", "in a mode without commits", event)
         return
     schedule.ledger.commit(event, schedule)
+
+
+def _rules(run, setting, schedule, event):
+    last = schedule.rules[-1]
+    # Where clocks are closed without a worker, its next step is above those that it was granted.
+    highest = max((max(schedule.granted[worker], clock - 1) for worker, clock in schedule.clocks.items()), default=-1)
+    first = max(highest + 1, last.first)
+    if event.rule_epoch != last.number + 1:
+        run.violate("rules", f"epoch {event.rule_epoch} after {last.number}", event)
+    if event.clock != first:
+        run.violate("rules", f"begin at clock {event.clock}; {first} is one above the highest step granted", event)
+    if (setting.aggregate or setting.committed) and (event.least, event.bound) != (last.least, last.bound):
+        run.violate("rules", "another bound in a mode whose updates are of several pushes", event)
+    if event.clock == last.first:  # nobody was granted a step of those: they never hold
+        schedule.rules.pop()
+    schedule.rules.append(RuleEpoch(event.rule_epoch, event.clock, event.least, event.bound))
 
 
 def _tick(run, setting, schedule, event):
@@ -119,9 +152,11 @@ def _grant(run, setting, schedule, event):
     least = min(schedule.clocks.values())
     if least_said != least:
         run.violate("staleness", f"says that the least active clock is {least_said}, it is {least}", event)
-    lowest = setting.bound if setting.bound_low is None else setting.bound_low
-    if not lowest <= bound <= setting.bound:
-        run.violate("staleness", f"under bound {bound}, the job's is {lowest} to {setting.bound}", event)
+    rules = schedule.rules_at(clock)
+    if event.rule_epoch != rules.number:
+        run.violate("rules", f"granted under rules {event.rule_epoch}, those of clock {clock} are {rules.number}", event)
+    if not rules.least <= bound <= rules.bound:
+        run.violate("staleness", f"under bound {bound}, that of its rules is {rules.least} to {rules.bound}", event)
     if bound >= 0 and clock - least > bound:
         run.violate("staleness", f"{clock - least} at the grant, its bound is {bound}", event)
     if setting.backups is not None:  # the others may have left the worker behind

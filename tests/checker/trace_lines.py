@@ -43,6 +43,7 @@ class Grant(NamedTuple):
     epoch: int
     first: int
     count: int
+    rule_epoch: int
 
 
 class Epoch(NamedTuple):
@@ -50,6 +51,15 @@ class Epoch(NamedTuple):
     t: int
     number: int
     samples: int
+
+
+class Rules(NamedTuple):
+    node: str
+    t: int
+    rule_epoch: int
+    clock: int
+    bound: int
+    least: int
 
 
 class Placed(NamedTuple):
@@ -93,6 +103,7 @@ class Push(NamedTuple):
     level: int
     index: int
     samples: int
+    rule_epoch: int
 
 
 class Settle(NamedTuple):
@@ -107,6 +118,7 @@ class Settle(NamedTuple):
     version: int
     age: int
     samples: int
+    rule_epoch: int
 
 
 class Apply(NamedTuple):
@@ -177,7 +189,7 @@ class Drop(NamedTuple):
 APPLIED, ACCEPTED, DROPPED, NON_FINITE, EMPTY, FENCED = 1, 2, 3, 4, 5, 6
 
 EVENTS_OF_ROLE = {
-    "scheduler": (Active, Inactive, Tick, Grant, Epoch, Commit, Contributor),
+    "scheduler": (Active, Inactive, Tick, Grant, Epoch, Rules, Commit, Contributor),
     "server": (Placed, Active, Inactive, Settle, Apply, Repeat, Serve, Contribution, Drop),
     "worker": (Placed, Begin, Use, Push),
 }

@@ -60,6 +60,8 @@ class Joins:
         elif (event.epoch, event.first, event.count) != (grant.epoch, grant.first, grant.count):
             if not self.schedule.lives_ended_by(event.worker, event.clock):
                 self.run.violate("grant", "a step begun of other samples than were granted", event, grant)
+        elif event.rule_epoch != grant.rule_epoch and not self.schedule.lives_ended_by(event.worker, event.clock):
+            self.run.violate("rules", "a step begun under other rules than granted", event, grant)
 
     def use(self, event):
         node, t, rank, clock, bound, slice_id, version, floor = event
@@ -68,7 +70,7 @@ class Joins:
             self.run.violate("grant", "weights used for a step that was not granted", event)
         elif bound != grant.bound and not self.schedule.lives_ended_by(rank, clock):
             self.run.violate("grant", f"weights used under another bound than granted, {grant.bound}", event, grant)
-        if self.setting.bound >= 0 and floor < clock - bound:
+        if bound >= 0 and floor < clock - bound:
             self.run.violate("floor", f"weights of floor {floor} for step {clock} under {bound}", event)
         if (rank, slice_id, version, floor) not in self.shards.served:
             self.run.violate("served", "weights that no shard served to this worker", event)
@@ -79,10 +81,13 @@ class Joins:
         uses.append(event)
 
     def push(self, event):
-        node, t, rank, clock, slice_id, level, index, samples = event
+        node, t, rank, clock, slice_id, level, index, samples, rule_epoch = event
         key = (rank, clock, slice_id, level, index)
-        if (rank, clock) not in self.schedule.grants:
+        grant = self.schedule.grants.get((rank, clock))
+        if grant is None:
             self.run.violate("grant", "a push of a step that was not granted", event)
+        elif rule_epoch != grant.rule_epoch and not self.schedule.lives_ended_by(rank, clock):
+            self.run.violate("rules", "a push under other rules than granted", event, grant)
         if not self.setting.aggregate and (level or index):
             self.run.violate("leaves", "a node of the tree in a run without aggregates", event)
         earlier = self.worker.pushes.setdefault(key, [])
@@ -96,6 +101,8 @@ class Joins:
             return
         if samples != settle.samples and samples not in [push.samples for push in earlier[:-1]]:
             self.run.violate("exactly once", "settled with another number of samples", event, settle)
+        if rule_epoch != settle.rule_epoch and not self.schedule.lives_ended_by(rank, clock):
+            self.run.violate("rules", "settled under other rules than pushed", event, settle)
         if settle.fate == APPLIED:
             self.age(event, settle, settle.version)
         contribution = self.shards.contributions.get((rank, clock, slice_id))

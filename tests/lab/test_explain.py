@@ -67,6 +67,16 @@ class Findings(unittest.TestCase):
         lines = made_metrics.run_lines("asp", ages=[[0, 500], [1, 480], [90, 20]], workers=workers(age_mean=[0, 0, 30.0, 0]))
         self.assertIn("worker-2 with 30.0", found("age_tail", lines, optimizer=SGD).advice)
 
+    def test_a_mode_that_was_changed(self):
+        """What was reached in all of it says nothing of the first bound."""
+        lines = made_metrics.run_lines("ssp:8", ages=YOUNG, staleness_max=3)
+        change = {"event": "in_force", "time_s": 1.0, "mode": "ssp:8", "rate": 0.05, "clock": 3}
+        lines[1:1] = [change]
+        self.assertIn("bound_never_binds", keys(lines, optimizer=SGD))
+        lines[2:2] = [change | {"mode": "ssp:1", "clock": 7}]
+        self.assertNotIn("bound_never_binds", keys(lines, optimizer=SGD))
+        self.assertEqual(Run(RunFigures.of(lines), {}).modes, ["ssp:8", "ssp:1"])
+
     def test_a_bound_that_never_binds(self):
         lines = made_metrics.run_lines("ssp:8", ages=YOUNG, staleness_max=3)
         self.assertIn("no step had more than 3", found("bound_never_binds", lines, optimizer=SGD).figures)

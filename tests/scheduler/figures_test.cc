@@ -14,44 +14,51 @@ namespace {
 // ---- learning rate: epochs of 1000 samples, 5 of them, updates of 10 ---------------------------------
 
 LearningRate rate_of(const std::string& schedule, double warmup_epochs = 0.0) {
-  OptimizerConfig optimizer;
-  optimizer.rate = 0.2;
-  optimizer.schedule.name = schedule;
-  optimizer.schedule.warmup_epochs = warmup_epochs;
-  optimizer.schedule.step_epochs = 2.0;
-  optimizer.schedule.step_factor = 0.5;
-  optimizer.schedule.final_fraction = 0.1;
-  return {optimizer, 1000, 5000, 10};
+  ScheduleConfig config;
+  config.name = schedule;
+  config.warmup_epochs = warmup_epochs;
+  config.step_epochs = 2.0;
+  config.step_factor = 0.5;
+  config.final_fraction = 0.1;
+  return {config, 1000, 5000, 10};
 }
 
 TEST(LearningRate, ConstantIsConstant) {
-  for (const std::uint64_t samples : {0, 1, 4999, 5000, 99999}) EXPECT_EQ(rate_of("constant").at(samples), 0.2);
+  for (const std::uint64_t samples : {0, 1, 4999, 5000, 99999}) EXPECT_EQ(rate_of("constant").at(samples, 0.2), 0.2);
 }
 
 TEST(LearningRate, StepFallsAtTheEndOfItsEpochs) {
   const LearningRate rate = rate_of("step");
-  EXPECT_DOUBLE_EQ(rate.at(0), 0.2);
-  EXPECT_DOUBLE_EQ(rate.at(1999), 0.2);
-  EXPECT_DOUBLE_EQ(rate.at(2000), 0.1);
-  EXPECT_DOUBLE_EQ(rate.at(4000), 0.05);
+  EXPECT_DOUBLE_EQ(rate.at(0, 0.2), 0.2);
+  EXPECT_DOUBLE_EQ(rate.at(1999, 0.2), 0.2);
+  EXPECT_DOUBLE_EQ(rate.at(2000, 0.2), 0.1);
+  EXPECT_DOUBLE_EQ(rate.at(4000, 0.2), 0.05);
 }
 
 TEST(LearningRate, CosineGoesFromTheRateToItsFraction) {
   const LearningRate rate = rate_of("cosine");
-  EXPECT_DOUBLE_EQ(rate.at(0), 0.2);
-  EXPECT_NEAR(rate.at(2500), 0.2 * (0.1 + 0.9 / 2), 1e-12);
-  EXPECT_NEAR(rate.at(1250), 0.2 * (0.1 + 0.9 * (1 + std::sqrt(0.5)) / 2), 1e-12);
-  EXPECT_NEAR(rate.at(5000), 0.02, 1e-12);
-  EXPECT_NEAR(rate.at(9000), 0.02, 1e-12);
+  EXPECT_DOUBLE_EQ(rate.at(0, 0.2), 0.2);
+  EXPECT_NEAR(rate.at(2500, 0.2), 0.2 * (0.1 + 0.9 / 2), 1e-12);
+  EXPECT_NEAR(rate.at(1250, 0.2), 0.2 * (0.1 + 0.9 * (1 + std::sqrt(0.5)) / 2), 1e-12);
+  EXPECT_NEAR(rate.at(5000, 0.2), 0.02, 1e-12);
+  EXPECT_NEAR(rate.at(9000, 0.2), 0.02, 1e-12);
 }
 
 TEST(LearningRate, WarmUpIsLinearAndNeverZero) {
   const LearningRate rate = rate_of("constant", 2.0);
-  EXPECT_DOUBLE_EQ(rate.at(0), 0.2 * 10 / 2000);
-  EXPECT_DOUBLE_EQ(rate.at(990), 0.1);
-  EXPECT_DOUBLE_EQ(rate.at(1990), 0.2);
-  EXPECT_DOUBLE_EQ(rate.at(3000), 0.2);
-  EXPECT_DOUBLE_EQ(rate_of("step", 4.0).at(2990), 0.1 * 3000 / 4000);
+  EXPECT_DOUBLE_EQ(rate.at(0, 0.2), 0.2 * 10 / 2000);
+  EXPECT_DOUBLE_EQ(rate.at(990, 0.2), 0.1);
+  EXPECT_DOUBLE_EQ(rate.at(1990, 0.2), 0.2);
+  EXPECT_DOUBLE_EQ(rate.at(3000, 0.2), 0.2);
+  EXPECT_DOUBLE_EQ(rate_of("step", 4.0).at(2990, 0.2), 0.1 * 3000 / 4000);
+}
+
+TEST(LearningRate, AnotherBaseIsScaledInTheSameWay) {
+  for (const char* name : {"constant", "step", "cosine"}) {
+    const LearningRate rate = rate_of(name, 0.5);
+    for (const std::uint64_t samples : {0, 400, 2500, 4999})
+      EXPECT_DOUBLE_EQ(rate.at(samples, 0.05), rate.at(samples, 0.2) / 4) << name << " at " << samples;
+  }
 }
 
 // ---- ages -------------------------------------------------------------------------------------------

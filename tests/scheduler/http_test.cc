@@ -82,7 +82,8 @@ class HttpTest : public testing::Test {
                                         exits_.emplace_back(node.name(), code);
                                         return true;
                                       },
-                                      [this] { ++drains_; }, [this] { ++aborts_; }});
+                                      [this] { ++drains_; }, [this] { ++aborts_; },
+                                      [this](const std::string& words, bool dry_run) { return set(words, dry_run); }});
     ASSERT_TRUE(server.ok()) << server.error().message;
     server_ = std::move(server).value();
     port_ = port_of(*server_);
@@ -108,13 +109,19 @@ class HttpTest : public testing::Test {
     return connection.hear();
   }
   Answer ask(const std::string& method, const std::string& target, const std::string& body = "",
-             const std::string& token = "X-Rubato-Token: secret\r\n") {
+             const std::string& headers = "X-Rubato-Token: secret\r\nContent-Type: application/json\r\n") {
     const std::string heard = exchange(fmt::format("{} {} HTTP/1.1\r\nHost: here\r\n{}Content-Length: {}\r\n\r\n{}",
-                                                   method, target, token, body.size(), body));
+                                                   method, target, headers, body.size(), body));
     const std::size_t blank = heard.find("\r\n\r\n");
     if (blank == std::string::npos) return {};
     return {std::stoi(heard.substr(std::string("HTTP/1.1 ").size())),
             nlohmann::json::parse(heard.substr(blank + 4), nullptr, false)};
+  }
+  Result<std::string> set(const std::string& words, bool dry_run) {
+    sets_.emplace_back(words, dry_run);
+    if (words == "mode=lsp") return Error{Cause::kUsage, "no such mode"};
+    if (words == "mode=bsp") return Error{Cause::kRefused, "not now"};
+    return R"({"clock": 7})"s;
   }
   void expect_still_answering() { EXPECT_EQ(ask("GET", "/status").status, 200); }
 
@@ -123,6 +130,7 @@ class HttpTest : public testing::Test {
   std::uint16_t port_ = 0;
   std::thread thread_;
   std::vector<std::pair<std::string, int>> exits_;
+  std::vector<std::pair<std::string, bool>> sets_;
   int drains_ = 0, aborts_ = 0;
 };
 
@@ -170,6 +178,39 @@ TEST_F(HttpTest, TellsTheSchedulerOfEndsAndDrains) {
   EXPECT_THAT(exits_, ElementsAre(Pair("worker-1", -9), Pair("evaluator-0", 0)));
   EXPECT_EQ(drains_, 1);
   EXPECT_EQ(aborts_, 1);
+}
+
+TEST_F(HttpTest, SetsOtherRules) {
+  const Answer done = ask("POST", "/set", R"({"set": "mode=ssp:8 rate=0.01"})");
+  EXPECT_EQ(done.status, 200);
+  EXPECT_EQ(done.body["clock"], 7);
+  EXPECT_EQ(ask("POST", "/set", R"({"set": "rate=0.1", "dry_run": true})").status, 200);
+  const Answer unknown = ask("POST", "/set", R"({"set": "mode=lsp"})");
+  EXPECT_EQ(unknown.status, 400);
+  EXPECT_EQ(unknown.body, nlohmann::json({{"error", "no such mode"}, {"exit_code", 2}}));
+  const Answer refused = ask("POST", "/set", R"({"set": "mode=bsp"})");
+  EXPECT_EQ(refused.status, 409);
+  EXPECT_EQ(refused.body, nlohmann::json({{"error", "not now"}, {"exit_code", 9}}));
+  for (const char* body : {"", "[]", "{}", R"({"set": 1})", R"({"dry_run": true})"})
+    EXPECT_EQ(ask("POST", "/set", body).status, 400) << body;
+  finish();
+  EXPECT_THAT(sets_, ElementsAre(Pair("mode=ssp:8 rate=0.01", false), Pair("rate=0.1", true), Pair("mode=lsp", false),
+                                 Pair("mode=bsp", false)));
+}
+
+// What a form of a page in a browser may post without asking first.
+TEST_F(HttpTest, TakesNoFormOfAPage) {
+  const std::string token = "X-Rubato-Token: secret\r\n";
+  for (const char* type : {"", "Content-Type: text/plain\r\n", "Content-Type: application/x-www-form-urlencoded\r\n",
+                           "Content-Type: multipart/form-data; boundary=x\r\n"})
+    for (const char* target : {"/set", "/drain", "/abort", "/exited"})
+      EXPECT_EQ(ask("POST", target, R"({"set": "rate=1", "node": "worker-1", "exit_code": 1})", token + type).status,
+                415)
+          << target << ", " << type;
+  finish();
+  EXPECT_EQ(drains_ + aborts_, 0);
+  EXPECT_THAT(exits_, IsEmpty());
+  EXPECT_THAT(sets_, IsEmpty());
 }
 
 TEST_F(HttpTest, AnEndThatSaysNothingIsABadRequest) {

@@ -9,8 +9,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
 
-from rubato_cli.progress import Block  # noqa: E402: after the path is set
-from rubato_cli.progress_lines import fraction_done, headline  # noqa: E402
+from rubato_cli import set_rules, text  # noqa: E402: after the path is set
+from rubato_cli.failure import Failure  # noqa: E402
+from rubato_cli.progress import Block  # noqa: E402
+from rubato_cli.progress_lines import fraction_done, headline, rules_line  # noqa: E402
+from rubato_cli.running_jobs import RunningJob  # noqa: E402
 from rubato_cli.verdict import End, decide  # noqa: E402
 
 
@@ -59,10 +62,54 @@ class Headline(unittest.TestCase):
         for state in ("failed", "interrupted"):
             self.assertEqual(self.line(state), f"{state}, epoch 2/5, 30%")
 
+    def test_tells_how_far_it_is_to_other_rules(self):
+        change = {"mode": "ssp:2", "rate": 0.05, "clock": 90, "to_go": 40}
+        self.assertEqual(self.line("training", changing=[change]), "epoch 2/5, 30%, 10 samples/s, "
+                         "aligning to ssp:2 at rate 0.05, 40 clocks to go, 7.0 s left")
+        then = {"mode": "asp", "rate": 0.05, "clock": 95, "to_go": 45}
+        self.assertIn("aligning to ssp:2 at rate 0.05, 1 clock to go (then asp at rate 0.05), ",
+                      self.line("training", changing=[{**change, "to_go": 1}, then]))
+        self.assertEqual(self.line("training", changing=[]), self.line("training"))
+
     def test_a_finished_job_has_done_all(self):
         """Also where samples were lost with a worker."""
         self.assertEqual(self.line("finished"), "finished, epoch 2/5, 100%")
         self.assertEqual(fraction_done({"state": "finished", "samples_done": 0, "samples_total": 0}), 1.0)
+
+
+class RulesThatChange(unittest.TestCase):
+    def test_are_told_when_they_are_set_and_when_they_hold(self):
+        rules = {"mode": "ssp:2", "rate": 0.0125, "clock": 90}
+        self.assertEqual(rules_line({"event": "set", "to_go": 40, **rules}),
+                         "set: ssp:2 at rate 0.0125 from clock 90 on, 40 clocks to go")
+        self.assertEqual(rules_line({"event": "set", "to_go": 0, **rules}), "set: ssp:2 at rate 0.0125 from clock 90 on")
+        self.assertEqual(rules_line({"event": "in_force", "since_set_s": 3.21, **rules}),
+                         "in force: ssp:2 at rate 0.0125, 3.2 s after it was set")
+        self.assertIsNone(rules_line({"event": "progress", "rate": 0.1}))
+
+    def test_show_at_the_workers_that_have_not_come_to_them(self):
+        waiting = {"what": "grant", "clock": 90, "of": ["worker-0"], "since_s": 1.0}
+        self.assertEqual(text.doing({"to_go": 1}), "1 clock to go")
+        self.assertEqual(text.doing({"to_go": None, "waiting_for": None}), "")
+        self.assertEqual(text.doing({"to_go": 2, "waiting_for": waiting}),
+                         "waits for clock 90 of worker-0 for 1.0 s, 2 clocks to go")
+
+
+class WhichJob(unittest.TestCase):
+    def reached(self, *words, jobs=()):
+        run_dir, changes = set_rules.split(list(words))
+        with unittest.mock.patch.object(set_rules, "running_jobs", return_value=list(jobs)):
+            return set_rules.reach(run_dir), changes
+
+    def test_is_the_only_one_or_the_one_that_is_named(self):
+        one, other = (RunningJob(Path(f"runs/{name}"), f"client of {name}") for name in ("a", "b"))
+        self.assertEqual(self.reached("mode=asp", "rate=1", jobs=[one]), ("client of a", ["mode=asp", "rate=1"]))
+        with self.assertRaisesRegex(Failure, "several jobs of yours are running, so say which: runs/a, runs/b"):
+            self.reached("mode=asp", jobs=[one, other])
+        with self.assertRaisesRegex(Failure, "no job of yours is running"):
+            self.reached("mode=asp")
+        with self.assertRaisesRegex(Failure, '"runs/c" is neither a run directory nor a change'):
+            self.reached("runs/c", "mode=asp", jobs=[one])
 
 
 class Screen:

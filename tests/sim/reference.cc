@@ -45,8 +45,8 @@ void add(std::vector<float>& sum, const std::vector<float>& gradient) {
 // The weights, and every state that they went through.
 class Descent {
  public:
-  Descent(const Job& job, const QuadraticWorkload& workload)
-      : rate_(job.optimizer.rate),
+  Descent(const Job& job, const QuadraticWorkload& workload, const Rates& rates = {})
+      : rates_(rates),
         rule_(kernels::make_rule(job.optimizer).value()),
         manifest_(workload.manifest()),
         weights_(workload.size()),
@@ -57,6 +57,7 @@ class Descent {
                           std::span<float>(weights_).subspan(workload.first_element(parameter),
                                                              static_cast<std::size_t>(spec.elements())));
     }
+    rates_.emplace(0, job.optimizer.rate);
     history_.push_back(weights_);
   }
 
@@ -64,8 +65,8 @@ class Descent {
     if (samples > 0) {
       kernels::SlotView slot{weights_, {}};
       for (std::size_t plane = 0; plane < kernels::state_planes(rule_.kind); ++plane) slot.state[plane] = state_[plane];
-      const auto scalars =
-          kernels::update_scalars(rule_, manifest_.front(), rate_, 1.0 / static_cast<double>(samples), history_.size());
+      const auto scalars = kernels::update_scalars(rule_, manifest_.front(), rate(), 1.0 / static_cast<double>(samples),
+                                                   history_.size());
       kernels::cpu::apply_rule(rule_, scalars, slot, sum, slot);
     }
     history_.push_back(weights_);
@@ -75,7 +76,9 @@ class Descent {
   [[nodiscard]] std::int64_t updates() const { return static_cast<std::int64_t>(history_.size()) - 1; }
 
  private:
-  double rate_;
+  [[nodiscard]] double rate() const { return std::prev(rates_.upper_bound(updates()))->second; }
+
+  Rates rates_;
   kernels::RuleConfig rule_;
   protocol::Manifest manifest_;
   std::vector<float> weights_;
@@ -112,13 +115,13 @@ class Shares {
 
 }  // namespace
 
-std::vector<std::vector<float>> bsp_weights(const Job& job, const QuadraticWorkload& workload) {
+std::vector<std::vector<float>> bsp_weights(const Job& job, const QuadraticWorkload& workload, const Rates& rates) {
   const auto batch = static_cast<std::size_t>(job.train.batch),
              leaves = static_cast<std::size_t>(job.train.micro_batches);
   std::size_t tree = 1;
   while (tree < leaves) tree *= 2;
 
-  Descent descent(job, workload);
+  Descent descent(job, workload, rates);
   for (std::uint64_t epoch = 0;; ++epoch) {
     const std::vector<std::uint64_t> order = data::permutation(job.train.seed, epoch, workload.train_samples());
     for (std::size_t at = 0; at < order.size(); at += batch) {

@@ -1,17 +1,23 @@
 // Modes on the quadratic, once more, as loops without servers, workers or messages: what simulated runs have to
-// end with, bit for bit. The rate is constant.
+// end with, bit for bit. The rate is constant, unless said otherwise.
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
+#include "base/ids.h"
 #include "base/job.h"
 #include "sim/quadratic_workload.h"
 
 namespace rubato::sim {
 
+// Other rates, each from its clock on.
+using Rates = std::map<Clock, double>;
+
 // bsp: the weights at clock 0, 1, ... up to the job's end, in the manifest's order.
-[[nodiscard]] std::vector<std::vector<float>> bsp_weights(const Job& job, const QuadraticWorkload& workload);
+[[nodiscard]] std::vector<std::vector<float>> bsp_weights(const Job& job, const QuadraticWorkload& workload,
+                                                          const Rates& rates = {});
 
 // backup:0, by epochs: the same. The update of a clock is the mean over all workers, added up by rank.
 [[nodiscard]] std::vector<std::vector<float>> shared_weights(const Job& job, const QuadraticWorkload& workload);

@@ -246,6 +246,24 @@ TEST_F(Replays, ARecordThatWasCutOffSaysWhereItEnds) {
   EXPECT_THAT(notes_, testing::ElementsAre(HasSubstr("worker-1.bin ends in the middle of a block")));
 }
 
+// Steps are recorded with the rates that they were granted under, and their order is that of the shards.
+TEST_F(Replays, RulesThatChange) {
+  for (const char* mode : {"asp", "ssp:1", "bsp", "softsync:2"}) {
+    SCOPED_TRACE(mode);
+    Job job = quadratic_job(mode, {3, 2});
+    job.train.epochs = 6;
+    job.worker.stragglers = "persistent:3x";
+    SimOptions options;
+    options.changes = {{{.mode = {}, .rate = 0.02}, 40 * kMillisecond}};
+    if (parse_mode(mode)->apply() == Mode::Apply::kOnArrival)
+      options.changes.push_back({{.mode = parse_mode("dssp:0..3").value(), .rate = 0.3}, 70 * kMillisecond});
+    const Ran ran = record(job, options);
+    expect_success(ran);
+    EXPECT_EQ(ran.metrics("set").size(), options.changes.size());
+    expect_identical(ran);
+  }
+}
+
 TEST_F(Replays, WhatDoesNotFitTogetherIsRefused) {
   record(quadratic_job("asp", {3, 2}));
   job_.optimizer.rate = 0.2;

@@ -31,6 +31,7 @@ class Maker {
     make_network();
     make_speeds();
     make_fault();
+    make_changes();
     return std::move(scenario_);
   }
 
@@ -158,6 +159,24 @@ class Maker {
       at += between(1, 80) * kMillisecond;
       scenario_.what += fmt::format(", killed at {} ms", at / kMillisecond);
       faults.push_back({at, Fault::Kind::kKill, worker});
+    }
+  }
+
+  // Other rules on the way: between modes on arrival, and other rates in all.
+  void make_changes() {
+    constexpr const char* kOnArrival[] = {"ssp:0", "ssp:1", "ssp:2", "ssp:4", "asp", "dssp:0..3", "dssp:1..4"};
+    random_ = RandomStream(stream_key(seed_, "changes"));
+    const bool on_arrival = parse_mode(scenario_.job.consistency.mode)->apply() == Mode::Apply::kOnArrival;
+    if (happens(on_arrival ? 0.5 : 0.8)) return;
+    for (std::int64_t left = between(1, 3); left > 0; --left) {
+      TimedRuleChange timed{.change = {}, .at = between(1, 120) * kMillisecond};
+      if (!on_arrival || happens(0.5)) timed.change.rate = 0.01 + up_to(0.05);
+      if (on_arrival && (!timed.change.rate || happens(0.5)))
+        timed.change.mode = parse_mode(kOnArrival[random_.below(std::size(kOnArrival))]).value();
+      scenario_.options.changes.push_back(timed);
+      scenario_.what += fmt::format(", {} and rate {:.3f} set at {} ms",
+                                    timed.change.mode ? mode_name(*timed.change.mode) : "the same mode",
+                                    timed.change.rate.value_or(0.0), timed.at / kMillisecond);
     }
   }
 

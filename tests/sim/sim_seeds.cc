@@ -30,6 +30,15 @@
 namespace rubato::sim {
 namespace {
 
+// Rates of a run that were set, by the clock from which on.
+Rates rates_set(const SimResult& result) {
+  Rates rates;
+  for (const std::string& line : result.metrics)
+    if (const auto json = nlohmann::json::parse(line); json["event"] == "set")
+      rates.insert_or_assign(json["clock"].get<Clock>(), json["rate"].get<double>());
+  return rates;
+}
+
 // What a run broke, if anything.
 std::optional<std::string> broken(const Scenario& scenario, const QuadraticWorkload& workload,
                                   const SimResult& result) {
@@ -58,7 +67,7 @@ std::optional<std::string> broken(const Scenario& scenario, const QuadraticWorkl
              dropped = (*final)["samples_dropped"].get<std::int64_t>();
   const auto dealt = scenario.job.train.epochs * scenario.job.data.samples;
   if (scenario.job.consistency.mode == "bsp") {
-    const auto weights = bsp_weights(scenario.job, workload);
+    const auto weights = bsp_weights(scenario.job, workload, rates_set(result));
     if (result.final_weights != weights.at(clock))
       return fmt::format("the final weights are not those of clock {}", clock);
     for (const ReadSnapshot& snapshot : result.snapshots)

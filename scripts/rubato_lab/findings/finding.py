@@ -27,7 +27,16 @@ class Run:
 
     @property
     def mode(self) -> str:
+        """At the beginning."""
         return self.metrics.start.get("mode") or self.setting("consistency.mode", "")
+
+    @property
+    def modes(self) -> list[str]:
+        """In the order in which they were in force: more than one where another was set while it ran."""
+        found = [self.mode]
+        for line in self.metrics.all("in_force"):
+            found += [line["mode"]] if line["mode"] != found[-1] else []
+        return found
 
     @property
     def kind(self) -> str:

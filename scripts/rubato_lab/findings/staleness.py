@@ -74,7 +74,7 @@ def long_tail(run: Run) -> list[Finding]:
 
 def loose_bound(run: Run) -> list[Finding]:
     bound, reached = _bound(run.mode), run.final.get("staleness_max")
-    if bound is None or reached is None or reached >= bound:
+    if bound is None or reached is None or reached >= bound or len(run.modes) > 1:
         return []
     return [Finding("bound_never_binds", "the bound never held anybody back",
                     f"{run.mode} allows a staleness of {bound}, and no step had more than {reached}",
