@@ -8,7 +8,7 @@ from .scale import LogScale, Scale, padded, short, steps
 from .svg import path, tag, words
 
 WIDTH, LEFT, RIGHT, BOTTOM = 540, 58, 14, 42
-PLOT_HEIGHT, LEGEND_ROW, LEGEND_LEFT, LETTER = 230, 18, 18, 6.8
+PLOT_HEIGHT, LEGEND_ROW, LEGEND_LEFT, LETTER = 230, 18, 18, 7.4
 MARKERS_MAX = 12  # a curve with more points is a line alone
 
 
