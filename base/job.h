@@ -60,24 +60,35 @@ struct CompensationConfig {
   friend bool operator==(const CompensationConfig&, const CompensationConfig&) = default;
 };
 
+// local:H: how servers make an update of deltas; the rest of [optimizer] is then the workers'.
+struct OuterConfig {
+  std::string name = "average";  // average | nesterov | delayed_nesterov
+  double rate = 0.7;             // nesterov, delayed_nesterov: no schedule moves it
+  double momentum = 0.9;         // nesterov, delayed_nesterov
+  std::int64_t delay = 0;        // delayed_nesterov: updates to one of the momentum; 0: cluster.workers
+  double spread = 0.0;           // delayed_nesterov: share of the momentum in each of them but the last
+  friend bool operator==(const OuterConfig&, const OuterConfig&) = default;
+};
+
 struct OptimizerConfig {
   std::string name = "sgd";  // sgd | momentum | nesterov | adam | adamw
   double rate = 0.01;
   double momentum = 0.9;
   double beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8;
   double weight_decay = 0.0;
-  double clip_value = 0.0;           // server: each element of the mean gradient into [-v, v]; 0 is off
+  double clip_value = 0.0;           // who updates: each element of the mean gradient into [-v, v]; 0 is off
   double clip_norm = 0.0;            // worker: global norm of its own mean gradient (of each leaf's in bsp); 0 is off
   std::string age_scaling = "none";  // none | inverse: an old gradient's rate is divided by its age
   CompensationConfig compensation;
   ScheduleConfig schedule;
+  OuterConfig outer;
   friend bool operator==(const OptimizerConfig&, const OptimizerConfig&) = default;
 };
 
 struct ConsistencyConfig {
   std::string mode = "bsp";        // base/mode.h
   std::string nonfinite = "skip";  // skip | stop
-  double evict_after_s = 10.0;     // a worker that lives and does not move for so long is evicted
+  double evict_after_s = 10.0;     // a worker that lives and takes so long for a step is evicted
   friend bool operator==(const ConsistencyConfig&, const ConsistencyConfig&) = default;
 };
 
@@ -98,7 +109,7 @@ struct ClusterConfig {
 struct TrainConfig {
   std::int64_t epochs = 1;
   std::int64_t steps = 0;          // clocks per worker; 0: epochs decide
-  std::int64_t batch = 64;         // samples per update in bsp, per push in other modes
+  std::int64_t batch = 64;         // samples per update in bsp, per step of a worker in other modes
   std::int64_t micro_batches = 4;  // bsp: leaves of a batch
   std::uint64_t seed = 1;
   bool record = false;  // write RUN/record/*.bin, for a replay
@@ -185,6 +196,9 @@ inline constexpr std::int64_t kLeaseBatchesMax = 4;
 
 // All keys with type, range, default and meaning, by table: for --help.
 [[nodiscard]] std::string describe_job_keys();
+
+// optimizer.outer.delay, as it is meant.
+[[nodiscard]] std::int64_t outer_delay(const Job& job);
 
 // What a person should know of a valid job before it starts, a line each; often none.
 [[nodiscard]] std::vector<std::string> job_notes(const Job& job);

@@ -87,17 +87,33 @@ class Checker {
                    job_.consistency.mode, job_.cluster.workers);
     }
     if (is_leased(job_)) RUBATO_TRY(check_leases(mode));
+    if (mode.local()) return check_local(mode);
     return mode.kind == Mode::Kind::kBsp ? check_leaves() : Status();
   }
 
   // A lease is taken by whoever is ready for it.
   Status check_leases(const Mode& mode) const {
-    if (mode.kind != Mode::Kind::kBsp && mode.kind != Mode::Kind::kBackup) return {};
+    if (mode.kind != Mode::Kind::kBsp && mode.kind != Mode::Kind::kBackup && !mode.local()) return {};
     return wrong(
         "data.shards",
         "= \"leased\" does not go with consistency.mode = \"{}\", which says beforehand who computes what: use "
         "\"static\", or asp, ssp, dssp or softsync",
         job_.consistency.mode);
+  }
+
+  Status check_local(const Mode& mode) const {
+    constexpr std::int64_t kSamplesMax = std::int64_t{1} << 31;  // pushes count them in 32 bits
+    if (mode.local_steps > kSamplesMax / job_.train.batch) {
+      return wrong("consistency.mode", "= \"{}\" with train.batch = {} is more than 2^31 samples a clock",
+                   job_.consistency.mode, job_.train.batch);
+    }
+    const OuterConfig& outer = job_.optimizer.outer;
+    const std::int64_t delay = outer_delay(job_);
+    if (outer.spread * static_cast<double>(delay) > 1.0) {
+      return wrong("optimizer.outer.spread", "= {} is more than 1 / {}, one over optimizer.outer.delay{}", outer.spread,
+                   delay, outer.delay == 0 ? " (cluster.workers, as it is 0)" : "");
+    }
+    return {};
   }
 
   Status check_leaves() const {
@@ -184,8 +200,23 @@ Status check_device(const std::string& text) {
   return Error{Cause::kUsage, "must be auto, cpu, cuda or cuda:N"};
 }
 
+std::int64_t outer_delay(const Job& job) {
+  return job.optimizer.outer.delay > 0 ? job.optimizer.outer.delay : job.cluster.workers;
+}
+
 std::vector<std::string> job_notes(const Job& job) {
   std::vector<std::string> notes;
+  const Mode mode = parse_mode(job.consistency.mode).value();
+  if (!mode.local() && job.optimizer.outer != OuterConfig()) {
+    notes.push_back(fmt::format("optimizer.outer has no part in {}: only local:H has deltas", job.consistency.mode));
+  }
+  if (mode.local() && mode.apply() == Mode::Apply::kOnArrival && job.optimizer.outer.name == "average" &&
+      job.cluster.workers > 1) {
+    notes.push_back(fmt::format(
+        "optimizer.outer.name = \"average\" on arrival takes the whole delta of each of {} workers, and not their "
+        "mean; \"delayed_nesterov\" takes a part of each",
+        job.cluster.workers));
+  }
   if (job.optimizer.clip_norm > 0) {
     notes.push_back("optimizer.clip_norm needs the whole gradient before any of it may leave: early pushing is off");
   }
@@ -194,7 +225,7 @@ std::vector<std::string> job_notes(const Job& job) {
   }
   const OptimizerConfig& optimizer = job.optimizer;
   const bool compensates = optimizer.compensation.name != "none";
-  if (!parse_mode(job.consistency.mode).value().has_ages()) {
+  if (!mode.has_ages()) {
     const auto idle = [&](std::string_view key, std::string_view value) {
       notes.push_back(fmt::format("{} = \"{}\" changes nothing in {}, where no gradient is older than the weights", key,
                                   value, job.consistency.mode));

@@ -84,6 +84,7 @@ void add_data(std::vector<JobKey>& keys, DataConfig& d) {
 void add_optimizer(std::vector<JobKey>& keys, OptimizerConfig& o) {
   CompensationConfig& c = o.compensation;
   ScheduleConfig& s = o.schedule;
+  OuterConfig& outer = o.outer;
   keys.insert(
       keys.end(),
       {{"optimizer.name", &o.name, one_of({"sgd", "momentum", "nesterov", "adam", "adamw"}), "the update rule"},
@@ -93,7 +94,7 @@ void add_optimizer(std::vector<JobKey>& keys, OptimizerConfig& o) {
        {"optimizer.beta2", &o.beta2, fraction_below_one(), "adam, adamw"},
        {"optimizer.epsilon", &o.epsilon, above(0), "adam, adamw"},
        {"optimizer.weight_decay", &o.weight_decay, at_least(0), "per update"},
-       {"optimizer.clip_value", &o.clip_value, at_least(0), "servers clip each element of a gradient; 0 is off"},
+       {"optimizer.clip_value", &o.clip_value, at_least(0), "each element of a mean gradient is clipped; 0 is off"},
        {"optimizer.clip_norm", &o.clip_norm, at_least(0),
         "workers clip the global norm of their gradient (of each leaf's in bsp); 0 is off"},
        {"optimizer.age_scaling", &o.age_scaling, one_of({"none", "inverse"}),
@@ -106,17 +107,26 @@ void add_optimizer(std::vector<JobKey>& keys, OptimizerConfig& o) {
        {"optimizer.schedule.warmup_epochs", &s.warmup_epochs, at_least(0), "first grow linearly from 0"},
        {"optimizer.schedule.step_epochs", &s.step_epochs, above(0), "step: every so many epochs ..."},
        {"optimizer.schedule.step_factor", &s.step_factor, Range{0, 1, true}, "... the rate is multiplied by this"},
-       {"optimizer.schedule.final_fraction", &s.final_fraction, fraction(), "cosine: last rate over first rate"}});
+       {"optimizer.schedule.final_fraction", &s.final_fraction, fraction(), "cosine: last rate over first rate"},
+       {"optimizer.outer.name", &outer.name, one_of({"average", "nesterov", "delayed_nesterov"}),
+        "local:H: the servers' rule for deltas"},
+       {"optimizer.outer.rate", &outer.rate, above(0), "nesterov, delayed_nesterov; average is rate 1"},
+       {"optimizer.outer.momentum", &outer.momentum, fraction_below_one(), "nesterov, delayed_nesterov"},
+       {"optimizer.outer.delay", &outer.delay, between(0, 1'000'000),
+        "delayed_nesterov: updates to one of the momentum; 0 is cluster.workers"},
+       {"optimizer.outer.spread", &outer.spread, fraction(),
+        "delayed_nesterov: share of the momentum in each update but the last of them"}});
 }
 
 void add_consistency(std::vector<JobKey>& keys, ConsistencyConfig& c) {
   keys.insert(keys.end(),
-              {{"consistency.mode", &c.mode, Form{"bsp, backup:B, softsync:N, ssp:S, dssp:LO..HI or asp", check_mode},
+              {{"consistency.mode", &c.mode,
+                Form{"bsp, backup:B, softsync:N, ssp:S, dssp:LO..HI, asp, local:H or local:H+MODE", check_mode},
                 "who may run ahead of whom, and how pushes become updates"},
                {"consistency.nonfinite", &c.nonfinite, one_of({"skip", "stop"}),
                 "on a gradient that is not finite: drop and count it, or end the job"},
                {"consistency.evict_after_s", &c.evict_after_s, above(0),
-                "a worker that lives and does not move for so long is evicted"}});
+                "a worker that lives and takes so long for a step is evicted"}});
 }
 
 void add_cluster(std::vector<JobKey>& keys, ClusterConfig& c) {
@@ -177,7 +187,7 @@ void add_rest(std::vector<JobKey>& keys, Job& job) {
       {{"train.epochs", &t.epochs, between(0, 1'000'000), "passes over the data"},
        {"train.steps", &t.steps, between(0, 1e12),
         "clocks of each worker, with leases on average; 0 leaves it to epochs"},
-       {"train.batch", &t.batch, between(1, 1 << 24), "samples of an update in bsp, of a push in other modes"},
+       {"train.batch", &t.batch, between(1, 1 << 24), "samples of an update in bsp, of a worker's step in other modes"},
        {"train.micro_batches", &t.micro_batches, between(1, 4096), "bsp: leaves that a batch is cut into"},
        {"train.seed", &t.seed, at_least(0), "of weights, order and dropout"},
        unhashed({"train.record", &t.record, Anything{}, "write RUN/record/*.bin, for rubato-sim --replay RUN"})});

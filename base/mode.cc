@@ -13,7 +13,8 @@ namespace {
 using Kind = Mode::Kind;
 
 constexpr std::int64_t kMost = 1'000'000;
-constexpr std::int64_t kMostDynamic = 10'000;  // every bound up to it is tried (scheduler/dssp_policy.h)
+constexpr std::string_view kSynchronous = "backup:0";  // what local:H is without more words
+constexpr std::int64_t kMostDynamic = 10'000;          // every bound up to it is tried (scheduler/dssp_policy.h)
 
 std::optional<std::int64_t> number(std::string_view text, std::int64_t least, std::int64_t most = kMost) {
   const auto value = whole_number(text);
@@ -27,6 +28,23 @@ Result<Mode> parse_dssp(std::string_view range) {
   if (low && high && *low <= *high) return Mode{.kind = Kind::kDssp, .bound = *high, .least = *low};
   return Error{Cause::kUsage,
                "the bounds of dssp must be two whole numbers, 0 to 10,000, the lower first, as in dssp:1..8"};
+}
+
+Result<Mode> parse_local(std::string_view text) {
+  const std::size_t plus = text.find('+');
+  const auto steps = number(text.substr(0, plus), 1);
+  if (!steps)
+    return Error{
+        Cause::kUsage,
+        "local needs the number of steps between two pushes, a whole number, 1 to 1,000,000, as in local:16 or "
+        "local:16+ssp:2"};
+  const std::string_view updates = plus == std::string_view::npos ? kSynchronous : text.substr(plus + 1);
+  RUBATO_ASSIGN(Mode mode, parse_mode(std::string(updates)));
+  if (mode.local() || mode.kind == Kind::kBsp)
+    return Error{Cause::kUsage,
+                 "behind local:H+ goes backup:B, softsync:N, ssp:S, dssp:LO..HI or asp; local:H alone waits for all"};
+  mode.local_steps = *steps;
+  return mode;
 }
 
 }  // namespace
@@ -72,12 +90,19 @@ Result<Mode> parse_mode(const std::string& text) {
                  "softsync needs the number of updates from one push of every worker, 1 to cluster.workers, as in "
                  "softsync:2"};
   }
+  if (name == "local") return parse_local(rest);
   return Error{Cause::kUsage,
-               "must be bsp, backup:B, softsync:N, ssp:S, dssp:LO..HI or asp, where S is the staleness bound, as in "
-               "ssp:3"};
+               "must be bsp, backup:B, softsync:N, ssp:S, dssp:LO..HI, asp, local:H or local:H+MODE, where S is the "
+               "staleness bound, as in ssp:3"};
 }
 
 std::string mode_name(const Mode& mode) {
+  if (mode.local()) {
+    Mode updates = mode;
+    updates.local_steps = 0;
+    const std::string name = mode_name(updates);
+    return fmt::format("local:{}{}", mode.local_steps, name == kSynchronous ? "" : "+" + name);
+  }
   switch (mode.kind) {
     case Kind::kBsp:
       return "bsp";

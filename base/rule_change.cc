@@ -86,6 +86,12 @@ Result<TimedRuleChange> parse_timed_rule_change(const std::string& text) {
 }
 
 Status check_mode_change(const Mode& from, const Mode& to) {
+  // Shards and workers are made for gradients or for deltas, and clocks for so many samples.
+  if (from.local_steps != to.local_steps)
+    return Error{Cause::kRefused,
+                 fmt::format("a job in {} cannot go on in {}: local steps stay as many as they were at "
+                             "its start; start a new job with mode {} instead",
+                             mode_name(from), mode_name(to), mode_name(to))};
   if (from == to || (from.apply() == Mode::Apply::kOnArrival && to.apply() == Mode::Apply::kOnArrival)) return {};
   return Error{
       Cause::kRefused,

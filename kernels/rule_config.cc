@@ -63,6 +63,8 @@ std::string_view rule_name(RuleKind kind) {
       return "adam";
     case RuleKind::kAdamW:
       return "adamw";
+    case RuleKind::kDelayedNesterov:
+      return "delayed_nesterov";
   }
   RUBATO_CHECK(false, "rule kind {}", static_cast<int>(kind));
   return {};
@@ -77,6 +79,7 @@ std::size_t state_planes(RuleKind kind) {
       return 1;
     case RuleKind::kAdam:
     case RuleKind::kAdamW:
+    case RuleKind::kDelayedNesterov:
       return 2;
   }
   RUBATO_CHECK(false, "rule kind {}", static_cast<int>(kind));
@@ -115,8 +118,20 @@ Result<RuleConfig> make_rule(const OptimizerConfig& optimizer) {
   return rule;
 }
 
+RuleConfig server_rule(const Job& job) {
+  if (!parse_mode(job.consistency.mode).value().local()) return make_rule(job.optimizer).value();
+  const OuterConfig& outer = job.optimizer.outer;
+  if (outer.name == "average") return {.kind = RuleKind::kSgd, .own_rate = 1.0};
+  return {.kind = outer.name == "nesterov" ? RuleKind::kNesterov : RuleKind::kDelayedNesterov,
+          .momentum = outer.momentum,
+          .own_rate = outer.rate,
+          .delay = outer_delay(job),
+          .spread = outer.spread};
+}
+
 UpdateScalars update_scalars(const RuleConfig& rule, const ParameterSpec& spec, double rate, double gradient_scale,
                              std::uint64_t update_count, double age_factor) {
+  if (rule.outer()) return {.rate = *rule.own_rate, .gradient_scale = gradient_scale, .update_count = update_count};
   return {.rate = rate * static_cast<double>(spec.rate_scale),
           .gradient_scale = gradient_scale,
           .clip_value = rule.clip_value,

@@ -11,6 +11,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <type_traits>
@@ -21,11 +22,19 @@
 
 namespace rubato {
 struct OptimizerConfig;
-}
+struct Job;
+}  // namespace rubato
 
 namespace rubato::kernels {
 
-enum class RuleKind : std::uint8_t { kSgd = 0, kMomentum = 1, kNesterov = 2, kAdam = 3, kAdamW = 4 };
+enum class RuleKind : std::uint8_t {
+  kSgd = 0,
+  kMomentum = 1,
+  kNesterov = 2,
+  kAdam = 3,
+  kAdamW = 4,
+  kDelayedNesterov = 5
+};
 
 enum class CompensationKind : std::uint8_t { kNone = 0, kConstant = 1, kAdaptive = 2 };
 
@@ -52,15 +61,23 @@ struct RuleConfig {
   [[nodiscard]] double age_factor(std::uint64_t age) const {
     return age_scaling && age > 1 ? 1.0 / static_cast<double>(age) : 1.0;
   }
+  // Of an outer rule, which takes deltas: whatever the schedule and the parameter's factor are.
+  std::optional<double> own_rate = std::nullopt;
+  std::int64_t delay = 1;  // delayed Nesterov: N and c
+  double spread = 0.0;
+
+  [[nodiscard]] bool outer() const { return own_rate.has_value(); }
   friend bool operator==(const RuleConfig&, const RuleConfig&) = default;
 };
 
-// How many state planes the rule keeps beside the weights: 0, 1 (momentum, nesterov) or 2 (adam, adamw).
+// How many state planes the rule keeps beside the weights: 0, 1 (momentum, nesterov) or 2 (the others).
 [[nodiscard]] std::size_t state_planes(RuleKind kind);
 [[nodiscard]] std::string_view rule_name(RuleKind kind);
 
 // Errors: kUsage, for an unknown name or a constant out of the rule's range.
 [[nodiscard]] Result<RuleConfig> make_rule(const OptimizerConfig& optimizer);
+// By which the servers of a valid job update: the optimizer's, or, in local:H, the outer one.
+[[nodiscard]] RuleConfig server_rule(const Job& job);
 
 // The numbers that change from update to update, or from parameter to parameter.
 struct UpdateScalars {
@@ -72,7 +89,8 @@ struct UpdateScalars {
   std::uint64_t update_count = 1;  // updates of this slice, this one included: Adam's t
 };
 
-// For a piece of the parameter `spec`, in an update under `rate`.
+// For a piece of the parameter `spec`, in an update under `rate`. Decay, clipping and the parameter's factor are
+// in a delta already: an outer rule has none of them.
 [[nodiscard]] UpdateScalars update_scalars(const RuleConfig& rule, const ParameterSpec& spec, double rate,
                                            double gradient_scale, std::uint64_t update_count, double age_factor = 1.0);
 

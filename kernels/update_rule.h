@@ -19,6 +19,16 @@
 //   adam, adamw               a factor in g would be divided away again by sqrt(v): m and v take g whole, and the step
 //                             has the rate r a. So it has the decay of adam, which is a part of g; that of adamw has r
 //
+// Servers in local:H take deltas for gradients, under an outer rule with a rate e of its own:
+//   average            w -= g, which is sgd with rate 1: the mean of the workers' weights    Stich, ICLR 2019
+//   nesterov           as above: DiLoCo, with e = 0.7, mu = 0.9          Douillard et al. 2023, algorithm 1
+//   delayed_nesterov   D += g                                            Liu et al., "Asynchronous Local-SGD
+//              every N-th: m = mu m + D / N;  D = 0                      Training for Language Modeling", 2024,
+//                          w -= e ((1 - c N + c) mu m + g / N)           algorithm 3
+//              others:     w -= e (c mu m + g / N)
+// In N updates the last one moves w by the mean of all N deltas and one part of momentum in all, as nesterov
+// would by their mean at once; c <= 1 / N spreads the momentum over them.
+//
 // Whatever depends only on the update and not on the element is computed once, in double, by
 // kernels/visit_rule.h, and rounded to float there.
 //
@@ -110,6 +120,24 @@ struct AdamRule {
     cell.state[1] = keep2 * cell.state[1] + add2 * g * g;
     const float denominator = sqrtf(cell.state[1]) * inverse_root_v + epsilon;
     cell.weight = shrink * cell.weight - step * cell.state[0] / denominator;
+    return cell;
+  }
+};
+
+struct DelayedNesterovRule {
+  static constexpr std::size_t kPlanes = 2;  // m, D
+  GradientTerm term;
+  float rate, share;      // e, 1 / N
+  float keep_m, add_sum;  // of every N-th update mu and 1 / N, of others 1 and 0
+  float keep_sum;         // 0, 1
+  float weight;           // (1 - c N + c) mu, c mu
+
+  RUBATO_HOST_DEVICE Cell operator()(Cell cell, float gradient) const {
+    const float g = term(gradient, cell.weight);
+    const float sum = cell.state[1] + g;
+    cell.state[0] = keep_m * cell.state[0] + add_sum * sum;
+    cell.state[1] = keep_sum * sum;
+    cell.weight -= rate * (weight * cell.state[0] + share * g);
     return cell;
   }
 };

@@ -38,6 +38,18 @@ auto visit_rule(const RuleConfig& config, const UpdateScalars& scalars, Visitor&
       return visitor(MomentumRule{term, rate, momentum});
     case RuleKind::kNesterov:
       return visitor(NesterovRule{term, rate, momentum});
+    case RuleKind::kDelayedNesterov: {
+      RUBATO_CHECK(config.delay > 0);
+      const bool last = scalars.update_count % static_cast<std::uint64_t>(config.delay) == 0;
+      const double n = static_cast<double>(config.delay), c = config.spread;
+      return visitor(DelayedNesterovRule{.term = term,
+                                         .rate = rate,
+                                         .share = static_cast<float>(1.0 / n),
+                                         .keep_m = last ? momentum : 1.0f,
+                                         .add_sum = last ? static_cast<float>(1.0 / n) : 0.0f,
+                                         .keep_sum = last ? 0.0f : 1.0f,
+                                         .weight = static_cast<float>((last ? 1.0 - c * n + c : c) * config.momentum)});
+    }
     case RuleKind::kAdam:
     case RuleKind::kAdamW:
       break;

@@ -65,7 +65,8 @@ Error malformed(const std::string& text) { return {Cause::kMalformed, text}; }
 // ---- data messages: header fields -------------------------------------------------------------------
 
 Payload put(Header& h, const Push& m) {
-  h.content = m.gradient.empty() ? Content::kNone : Content::kGradient;
+  h.content = m.gradient.empty() ? Content::kNone : m.local_steps > 0 ? Content::kDelta : Content::kGradient;
+  h.local_steps = m.local_steps;
   h.slice = m.slice;
   h.clock = m.clock;
   h.node = m.node;
@@ -130,10 +131,10 @@ Status check_bare(const Header& h, const Payload& body) {
 }
 
 Result<Body> get_push(const Header& h, const Payload& body) {
-  RUBATO_TRY(check_floats(h, body, Content::kGradient));
+  RUBATO_TRY(check_floats(h, body, h.local_steps > 0 ? Content::kDelta : Content::kGradient));
   if (!std::isfinite(h.rate) || h.rate < 0.0) return malformed(fmt::format("a push at rate {}", h.rate));
   if (h.clock < 0) return malformed(fmt::format("a push of clock {}", h.clock));
-  return Body{Push{h.slice, h.clock, h.node, h.samples, h.version, h.rule_epoch, h.rate, body}};
+  return Body{Push{h.slice, h.clock, h.node, h.samples, h.version, h.rule_epoch, h.rate, body, h.local_steps}};
 }
 Result<Body> get_push_ack(const Header& h, const Payload& body) {
   RUBATO_TRY(check_bare(h, body));

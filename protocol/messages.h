@@ -39,8 +39,9 @@ namespace rubato::protocol {
 
 // ---- data ------------------------------------------------------------------------------------------
 
-// A worker's gradient for one slice: the *sum* over `samples` samples, for the leaves of `node`.
-// On arrival there is one leaf, the root (0, 0). No payload: the worker had no samples.
+// A worker's gradient for one slice: the *sum* over `samples` samples, for the leaves of `node`. Or a delta:
+// the weights pulled minus those after `local_steps` steps over so many samples. On arrival there is one leaf,
+// the root (0, 0). No payload: the worker had no samples.
 struct Push {
   SliceId slice = 0;
   Clock clock = 0;
@@ -50,6 +51,7 @@ struct Push {
   std::uint32_t rule_epoch = 0;
   double rate = 0.0;
   Payload gradient;
+  std::uint32_t local_steps = 0;  // of a delta; 0: it is a gradient
 };
 
 // Sent once the push is settled. A repeat of the push gets the same answer again.

@@ -28,8 +28,8 @@ std::string trace_line(TimeNs now, NodeId node, const TraceEvent& e) {
           e.slice, e.version, e.floor);
       break;
     case TraceKind::kPush:
-      add(R"("push","worker":{},"clock":{},"slice":{},"level":{},"index":{},"samples":{},"rule_epoch":{})", e.worker,
-          e.clock, e.slice, e.level, e.index, e.samples, e.rule_epoch);
+      add(R"("push","worker":{},"clock":{},"slice":{},"level":{},"index":{},"samples":{},"rule_epoch":{},"local_steps":{})",
+          e.worker, e.clock, e.slice, e.level, e.index, e.samples, e.rule_epoch, e.local_steps);
       break;
     case TraceKind::kSettle:
       add(R"("settle","worker":{},"clock":{},"slice":{},"level":{},"index":{},"fate":{},"version":{},"age":{},"samples":{},"rule_epoch":{})",

@@ -15,7 +15,7 @@
 //   worker     placed    slices placement        it knows the slices, which have this hash
 //   worker     begin     worker clock level index epoch first count leaves rate rule_epoch   a node of a step
 //   worker     use       worker clock bound slice version floor
-//   worker     push      worker clock slice level index samples rule_epoch   (first sending only)
+//   worker     push      worker clock slice level index samples rule_epoch local_steps   (first sending only)
 //   shard      placed    slices placement
 //   shard      active    worker clock            as the scheduler's, when the shard learned it
 //   shard      inactive  worker
@@ -71,7 +71,8 @@ struct TraceEvent {
   BatchRange batch{};
   std::uint32_t leaves = 0, rule_epoch = 0;
   double rate = 0.0;
-  std::uint64_t number = 0;  // of a commit, an epoch
+  std::uint64_t number = 0;       // of a commit, an epoch
+  std::uint32_t local_steps = 0;  // of a push: it is a delta
 };
 
 // One JSON object, without line end: {"t":..., "node":"server-0", "event":"settle", ...}.

@@ -13,10 +13,10 @@ std::uint64_t ceil_div(std::uint64_t a, std::uint64_t b) { return (a + b - 1) / 
 
 }  // namespace
 
-DataPlan::DataPlan(const TrainConfig& train, Mode::Apply apply, std::uint64_t samples)
-    : aggregate_(apply == Mode::Apply::kAggregate),
+DataPlan::DataPlan(const TrainConfig& train, const Mode& mode, std::uint64_t samples)
+    : aggregate_(mode.apply() == Mode::Apply::kAggregate),
       samples_(samples),
-      batch_(static_cast<std::uint64_t>(train.batch)),
+      batch_(static_cast<std::uint64_t>(train.batch * mode.steps_per_clock())),
       epochs_(static_cast<std::uint64_t>(train.epochs)),
       micro_batches_(static_cast<std::uint32_t>(train.micro_batches)),
       steps_(train.steps) {

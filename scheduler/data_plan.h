@@ -4,7 +4,8 @@
 //   permutation, cut into M leaves; workers own aligned parts of the leaf tree (protocol/leaf_tree.h).
 // on arrival: an epoch's permutation is dealt into equal shares (sizes differ by at most one) among the
 //   workers that are active when the epoch is first reached; a worker takes its share B samples a step.
-//   Whoever has none left takes empty steps until the epoch's last clock, so that all agree on clocks.
+//   Whoever has none left takes empty steps until the epoch's last clock, so that all agree on clocks. In
+//   local:H it takes H B samples a clock.
 //
 // Epochs are planned one by one, when somebody first reaches them; a plan never changes afterwards.
 // Thread-safety: one owner. Pure: a function of the calls made.
@@ -28,7 +29,7 @@ struct EpochPlan {
 
 class DataPlan {
  public:
-  DataPlan(const TrainConfig& train, Mode::Apply apply, std::uint64_t samples);
+  DataPlan(const TrainConfig& train, const Mode& mode, std::uint64_t samples);
 
   // The plan of the epoch that holds `clock`; nothing where there is none yet.
   [[nodiscard]] const EpochPlan* epoch_of(Clock clock) const;
@@ -43,6 +44,8 @@ class DataPlan {
   // those that are planned from then on.
   void leave(std::uint32_t rank) { part_from_[rank] = plans_.empty() ? 0 : plans_.back().epoch + 1; }
 
+  // Samples of a clock, of all workers or of each; fewer where an epoch ends.
+  [[nodiscard]] std::uint64_t clock_samples() const { return batch_; }
   // Leaves that a batch is cut into.
   [[nodiscard]] std::uint32_t leaves() const { return aggregate_ ? micro_batches_ : 1; }
 

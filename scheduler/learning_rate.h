@@ -7,7 +7,7 @@
 //   step      r * step_factor ^ floor(e / step_epochs)
 //   cosine    r * (f + (1 - f) * (1 + cos(pi * samples / total)) / 2)   (Loshchilov and Hutter,
 //             "SGDR", ICLR 2017, equation 5, without restarts; f = final_fraction)
-// each times min(1, e / warmup_epochs), the first update of a warm-up counting one batch
+// each times min(1, e / warmup_epochs), the first step of a warm-up counting its samples
 // (Goyal et al. 2017, section 2.2), so that no update has a rate of 0.
 //
 // Thread-safety: immutable.
@@ -21,7 +21,7 @@ namespace rubato::scheduler {
 
 class LearningRate {
  public:
-  // Samples of an epoch, of the whole job, and of one update.
+  // Samples of an epoch, of the whole job, and of one clock.
   LearningRate(const ScheduleConfig& schedule, std::uint64_t epoch_samples, std::uint64_t total_samples,
                std::uint64_t batch);
 

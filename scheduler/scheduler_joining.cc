@@ -108,7 +108,7 @@ void SchedulerCore::on_register(TimeNs now, const protocol::Envelope& from, cons
     manifest_ = message.manifest;
     manifest_hash_ = protocol::manifest_hash(manifest_);
     data_fingerprint_ = message.data_fingerprint;
-    data_.emplace(job_.train, mode_.apply(), message.train_samples);
+    data_.emplace(job_.train, mode_, message.train_samples);
     if (is_leased(job_)) {
       leases_.emplace(job_.train, job_.cluster.workers, message.train_samples);
       lease_sizes_.emplace(job_.train.batch);
@@ -152,8 +152,7 @@ void SchedulerCore::advance_start(TimeNs now, Outbox& out) {
       if (commits_) commits_->joined(worker.node.rank, 0);
       if (leases_) lease_sizes_->joined(worker.node.rank);
     });
-    rate_.emplace(job_.optimizer.schedule, data_->epoch_samples(), samples_total(),
-                  static_cast<std::uint64_t>(job_.train.batch));
+    rate_.emplace(job_.optimizer.schedule, data_->epoch_samples(), samples_total(), data_->clock_samples());
     generation_ = 1;
     each(Role::kServer, [&](Member& server) { welcome(server, out); });
     say(now, Level::kInfo,
@@ -200,6 +199,7 @@ void SchedulerCore::begin_training(TimeNs now, Outbox& out) {
   line["slices"] = routing_.slices.size();
   line["parameters"] = elements;
   line["batch"] = job_.train.batch;
+  line["local_steps"] = mode_.local_steps;
   line["train_samples"] = data_->epoch_samples();
   metrics_.push_back(std::move(line));
   for (const auto& [rank, clock] : clocks_.clocks()) {

@@ -99,9 +99,12 @@ void SchedulerCore::worker_gone(TimeNs now, Member& worker, MemberState state, c
             out);
     return;
   }
+  // docs/protocol.md, rule 18; plain sgd has none.
+  const bool forgets = mode_.local() && job_.optimizer.name != "sgd";
   say(now, Level::kWarning,
-      fmt::format("{} {} at clock {}; {} of {} workers go on", worker.node.name(), why, clock, clocks_.size(),
-                  job_.cluster.workers),
+      fmt::format("{} {} at clock {}; {} of {} workers go on{}", worker.node.name(), why, clock, clocks_.size(),
+                  job_.cluster.workers,
+                  forgets ? fmt::format("; the state of its inner {} is lost with it", job_.optimizer.name) : ""),
       out);
   if (mode_.apply() == Mode::Apply::kAggregate) hand_over_leaves(worker, clock, out);
   commit_if_complete(now, out);
@@ -305,7 +308,8 @@ void SchedulerCore::check_progress(TimeNs now, Member& worker, Outbox& out) {
     return;
   }
   // Twenty times its usual step, if that is longer: a slow machine is no dead one.
-  const TimeNs limit = std::max(timing_.evict_after, static_cast<TimeNs>(20.0 * work.step_ns));
+  const TimeNs limit =
+      std::max(timing_.evict_after * mode_.steps_per_clock(), static_cast<TimeNs>(20.0 * work.step_ns));
   const TimeNs still = now - work.moved;
   if (still > limit / 2 && !work.warned) {
     work.warned = true;

@@ -71,7 +71,7 @@ void SchedulerCore::record_progress(TimeNs now, const protocol::Tick& tick, doub
 void SchedulerCore::add_ages(const AgeHistogram& ages, Json& line) const {
   line["age_mean"] = ages.mean();
   line["age_p99"] = ages.quantile(0.99);
-  if (job_.optimizer.age_scaling == "inverse") line["age_factor_mean"] = ages.mean_factor();
+  if (job_.optimizer.age_scaling == "inverse" && !mode_.local()) line["age_factor_mean"] = ages.mean_factor();
 }
 
 void SchedulerCore::record_epoch(TimeNs now, const EpochAccount& entry) {

@@ -9,7 +9,7 @@
 namespace rubato::server {
 
 kernels::RuleConfig rule_of(const Job& job) {
-  kernels::RuleConfig rule = kernels::make_rule(job.optimizer).value();
+  kernels::RuleConfig rule = kernels::server_rule(job);
   if (parse_mode(job.consistency.mode).value().has_ages()) return rule;
   rule.age_scaling = false;
   rule.compensation = {};
@@ -42,14 +42,15 @@ bool apply_update(const kernels::RuleConfig& rule, const protocol::SliceSpec& sl
   // One gradient needs no weight: the factor of the rate says all of its age.
   const bool alone = update.contributions.size() == 1;
   if (alone && !rule.compensates()) {
-    apply(update.contributions.front().gradient, divisor);
+    apply(update.contributions.front().gradient, rule.outer() ? 1.0 : divisor);
     return true;
   }
 
   std::vector<float> sum = buffers.take(current.weights.size());
   std::span<const float> mean_square = current.mean_square;
   for (const Contribution& part : update.contributions) {
-    const double factor = alone ? 1.0 : rule.age_factor(part.age);
+    const double share = rule.outer() ? static_cast<double>(part.divisor) / divisor : rule.age_factor(part.age);
+    const double factor = alone ? 1.0 : share;
     kernels::cpu::add_part(
         rule.compensation,
         {part.gradient, part.samples, factor, current.weights, part.read, mean_square, next.mean_square}, sum,
@@ -57,7 +58,7 @@ bool apply_update(const kernels::RuleConfig& rule, const protocol::SliceSpec& sl
     mean_square = next.mean_square;
   }
   const bool finite = kernels::cpu::all_finite(sum);
-  if (finite) apply(sum, alone ? divisor : weight);
+  if (finite) apply(sum, rule.outer() ? 1.0 : alone ? divisor : weight);
   buffers.give_back(std::move(sum));
   return finite;
 }

@@ -37,7 +37,7 @@ class PushDivisor {
   std::uint64_t batch_ = 0;  // 0: there are no leases
 };
 
-// What one push, or the aggregate of a clock, brings to an update.
+// What one push, or the aggregate of a clock, brings to an update. A delta stands where a gradient's sum does.
 struct Contribution {
   std::span<const float> gradient;  // summed over ...
   std::uint64_t samples = 0;        // ... so many, at least one
@@ -58,6 +58,8 @@ struct Update {
 //   the factor of its rate                        sum(a n) / sum(n)
 // so that in rules that are linear in the gradient each one has the rate that its own age leaves it, as in Zhang et al.
 // 2016, equations 2 and 3: rate / c * sum(a g), for c pushes of equally many samples.
+//
+// An outer rule takes deltas: their mean, weighted by n, which is sum(n / sum(n) G).
 //
 // False: the sum is not finite, though all gradients were. What is in `next` then is of no use.
 [[nodiscard]] bool apply_update(const kernels::RuleConfig& rule, const protocol::SliceSpec& slice,

@@ -10,6 +10,8 @@
 #include "base/partition.h"
 #include "data/permutation.h"
 #include "data/synthetic_dataset.h"
+#include "worker/inner_optimizer.h"
+#include "worker/local_steps.h"
 
 namespace rubato::sim {
 
@@ -29,6 +31,8 @@ class QuadraticComputer final : public Computer {
   void set_routing(const protocol::RoutingTable& routing) override {
     routing_ = routing;
     weights_.resize(routing.slices.size());
+    if (parse_mode(workload_.job().consistency.mode).value().local())
+      inner_.emplace(workload_.job(), workload_.manifest(), routing);
   }
 
   std::vector<ComputeReport> compute(std::vector<ComputeOrder> orders) override {
@@ -40,7 +44,8 @@ class QuadraticComputer final : public Computer {
       auto& weights = std::get<worker::SliceWeights>(orders[i]);
       weights_[weights.slice] = std::move(weights.weights);
     }
-    return step(std::get<worker::ComputeStep>(orders.front()).step);
+    const protocol::StepGrant& grant = std::get<worker::ComputeStep>(orders.front()).step;
+    return inner_ && grant.batch.count > 0 ? local_steps(grant) : step(grant);
   }
 
  private:
@@ -60,6 +65,40 @@ class QuadraticComputer final : public Computer {
       }
       computed.samples += samples.size();
       for (const std::uint64_t sample : samples) computed.loss_sum += loss(sample);
+    }
+    reports.emplace_back(computed);
+    return reports;
+  }
+
+  std::vector<ComputeReport> local_steps(const protocol::StepGrant& grant) {
+    const auto batch = static_cast<std::uint64_t>(workload_.job().train.batch);
+    const std::uint64_t steps = worker::local_step_count(grant.batch, batch);
+    const std::vector<Payload> pulled = weights_;
+    worker::StepComputed computed;
+    computed.clock = grant.clock;
+    for (std::uint64_t at = 0; at < steps; ++at) {
+      protocol::StepGrant one = grant;
+      one.batch = worker::local_step(grant.batch, batch, at);
+      const std::vector<std::uint64_t> samples = samples_of(one, {});
+      computed.samples += samples.size();
+      for (const std::uint64_t sample : samples) computed.loss_sum += loss(sample);
+      std::vector<Payload> next;
+      for (SliceId slice = 0; slice < weights_.size(); ++slice) {
+        const std::span<const float> current = weights_[slice].floats();
+        std::vector<float> updated(current.size());
+        inner_->update(state_, slice, grant.rate, *leaf_sum(one, {}, slice), samples.size(), current, updated);
+        next.push_back(Payload::of_floats(updated));
+      }
+      weights_ = std::move(next);
+    }
+    std::vector<ComputeReport> reports;
+    for (SliceId slice = 0; slice < weights_.size(); ++slice) {
+      std::vector<float> delta(weights_[slice].floats().size());
+      inner_->write_delta(state_, slice, pulled[slice].floats(), weights_[slice].floats(), delta);
+      if (spoilt(grant.clock, slice)) delta.front() = std::numeric_limits<float>::quiet_NaN();
+      reports.push_back(worker::SliceGradient{grant.clock, slice, LeafNode(),
+                                              static_cast<std::uint32_t>(grant.batch.count), Payload::of_floats(delta),
+                                              static_cast<std::uint32_t>(steps)});
     }
     reports.emplace_back(computed);
     return reports;
@@ -139,6 +178,8 @@ class QuadraticComputer final : public Computer {
   data::EpochOrder order_;
   protocol::RoutingTable routing_;
   std::vector<Payload> weights_;
+  std::optional<worker::InnerOptimizer> inner_;  // in local:H
+  worker::InnerState state_;
 };
 
 }  // namespace

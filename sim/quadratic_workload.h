@@ -5,6 +5,8 @@
 // A leaf is summed in double in the order of its samples and rounded once, as model/quadratic.h does, and
 // leaves along the fixed tree: the same bits whoever computes which nodes.
 //
+// In local:H it takes the local steps of a worker: with its inner optimizer (worker/inner_optimizer.h).
+//
 // debug.nonfinite_at works as in a real worker.
 //
 // Thread-safety: see computer.h.

@@ -1,7 +1,10 @@
 #include "sim/step_times.h"
 
+#include <algorithm>
+
 #include "base/partition.h"
 #include "protocol/leaf_tree.h"
+#include "worker/local_steps.h"
 
 namespace rubato::sim {
 namespace {
@@ -21,6 +24,7 @@ Result<StepTimes> StepTimes::open(const Job& job) {
   times.full_ = job.simulation.step_ms * kMillisecond;
   times.fixed_ = job.simulation.step_fixed;
   times.batch_ = static_cast<double>(job.train.batch);
+  times.local_ = parse_mode(job.consistency.mode).value().local();
   times.evaluation_ = static_cast<TimeNs>(job.simulation.evaluation_ms * kMillisecond);
   RUBATO_ASSIGN(const Stragglers stragglers, Stragglers::open(job.worker.stragglers, job.train.seed));
   for (std::uint32_t rank = 0; rank < job.cluster.workers; ++rank) times.burdens_.emplace_back(job, rank, stragglers);
@@ -29,7 +33,9 @@ Result<StepTimes> StepTimes::open(const Job& job) {
 
 TimeNs StepTimes::step(std::uint32_t rank, const protocol::StepGrant& step) const {
   const double share = static_cast<double>(samples_of(step)) / batch_;
-  const auto usual = static_cast<TimeNs>(full_ * (fixed_ + (1.0 - fixed_) * share));
+  const std::uint64_t local = worker::local_step_count(step.batch, static_cast<std::uint64_t>(batch_));
+  const double steps = local_ ? static_cast<double>(std::max(local, std::uint64_t{1})) : 1.0;
+  const auto usual = static_cast<TimeNs>(full_ * (fixed_ * steps + (1.0 - fixed_) * share));
   return burdens_[rank].step_time(usual, step.clock);
 }
 

@@ -2,7 +2,8 @@
 //
 //   step_ms * (step_fixed + (1 - step_fixed) * samples / train.batch)
 //
-// and its burden (worker/burden.h) makes something else of that. Keys of [simulation], but for train.batch.
+// (the local steps of a clock one after the other), and its burden (worker/burden.h) makes something else of that. Keys
+// of [simulation], but for train.batch.
 //
 // Thread-safety: immutable.
 #pragma once
@@ -30,6 +31,7 @@ class StepTimes {
   double full_ = 0.0;  // ns
   double fixed_ = 0.0;
   double batch_ = 1.0;
+  bool local_ = false;
   TimeNs evaluation_ = 0;
   std::vector<worker::Burden> burdens_;  // by rank
 };

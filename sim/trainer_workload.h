@@ -4,7 +4,7 @@
 // All workers may share one trainer, since it keeps nothing from one worker's step to another's: one model,
 // one data set. What each of them has to itself then are the weights and gradients that are on their way; and,
 // in aggregate modes, the weights of its clock, for nodes of a dead worker that are added to it (the shards'
-// own, not a copy).
+// own, not a copy); and, in local:H, the state of its inner optimizer.
 //
 // Thread-safety: belongs to one thread. Computers that share no trainer may be used on threads of their own.
 #pragma once

@@ -56,9 +56,10 @@ void VirtualCompute::begin_if_possible() {
   std::int64_t at = 0;
   for (ComputeReport& report : reports) {
     TimeNs time = now + duration;
-    if (std::holds_alternative<worker::SliceGradient>(report))
-      time = now + duration / 3 + 2 * (duration / 3) * ++at / gradients;
-    else if (auto* computed = std::get_if<worker::StepComputed>(&report))
+    if (const auto* gradient = std::get_if<worker::SliceGradient>(&report)) {
+      const TimeNs backward = 2 * (duration / 3) / std::max(gradient->local_steps, 1U);
+      time = now + 3 * (duration / 3) - backward + backward * ++at / gradients;
+    } else if (auto* computed = std::get_if<worker::StepComputed>(&report))
       computed->blocked_ns = static_cast<std::uint64_t>(now - work.since);
     process_.at(time, [this, report = std::make_shared<ComputeReport>(std::move(report))] {
       if (!stopped_) report_(std::move(*report));

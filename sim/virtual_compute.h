@@ -1,7 +1,7 @@
 // The compute thread of a simulated worker or evaluator: takes the client's orders, waits for the weights
 // that a step needs, lets a Computer do the work at once, and hands over its reports as a thread would
-// that takes its time: gradients one after the other over the last two thirds of the step (backward), the
-// rest at its end.
+// that takes its time: gradients one after the other over the last two thirds of the step (backward), deltas of
+// local steps over those of the last one, the rest at its end.
 //
 // Thread-safety: belongs to the thread of its process.
 #pragma once

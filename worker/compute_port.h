@@ -39,7 +39,8 @@ using ComputeOrder = std::variant<ComputeStep, SliceWeights, EvaluateWeights, St
 
 // ---- trainer -> client -------------------------------------------------------------------------------
 
-// The gradient of one slice, summed over the samples of one node; nothing where it had no samples.
+// The gradient of one slice, summed over the samples of one node; nothing where it had no samples. Or, after
+// local steps, how far they took the slice: the weights pulled minus those that it has now.
 // The bytes stay as they are until the client lets go of them.
 struct SliceGradient {
   Clock clock = 0;
@@ -47,6 +48,7 @@ struct SliceGradient {
   protocol::LeafNode node;
   std::uint32_t samples = 0;
   Payload gradient;
+  std::uint32_t local_steps = 0;  // of a delta; 0: it is a gradient
 };
 
 // All of an order's gradients were handed over.

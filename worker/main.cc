@@ -46,8 +46,9 @@ int run(Client& client, protocol::Process& process, Trainer& trainer, std::optio
   std::optional<Pace> pace;
   if (burden) pace.emplace(std::move(*burden), std::move(*log), post);
   std::thread compute([&] {
+    InnerState inner;
     trainer.run([&] { return orders.pop(); },
-                pace ? [&](ComputeReport report) { pace->pass(std::move(report)); } : post);
+                pace ? [&](ComputeReport report) { pace->pass(std::move(report)); } : post, inner);
   });
   const int exit_code = process.run();
   orders.close();

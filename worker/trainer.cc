@@ -54,6 +54,8 @@ void Trainer::set_routing(const protocol::RoutingTable& routing) {
   layout_.emplace(manifest(), routing);
   table_.emplace(*layout_);
   runner_ = std::make_unique<StepRunner>(job_, *model_, *loader_, *layout_);
+  if (parse_mode(job_.consistency.mode).value().local())
+    local_ = std::make_unique<LocalRunner>(job_, *runner_, *loader_, *layout_, manifest(), routing);
 }
 
 std::optional<ComputeOrder> Trainer::take_order() {
@@ -63,14 +65,14 @@ std::optional<ComputeOrder> Trainer::take_order() {
   return order;
 }
 
-void Trainer::run(const NextOrder& next_order, const Report& report) {
+void Trainer::run(const NextOrder& next_order, const Report& report, InnerState& inner) {
   next_order_ = &next_order;
   device_->enter();
   while (std::optional<ComputeOrder> order = take_order()) {
     if (auto* weights = std::get_if<SliceWeights>(&*order)) {
       table_->take(*weights);
     } else if (const auto* step = std::get_if<ComputeStep>(&*order)) {
-      Result<StepComputed> computed = run_step(*step, report);
+      Result<StepComputed> computed = run_step(*step, report, inner);
       if (computed.ok())
         report(*computed);
       else if (computed.error().cause == Cause::kInterrupted)
@@ -90,19 +92,23 @@ void Trainer::run(const NextOrder& next_order, const Report& report) {
   next_order_ = nullptr;
 }
 
-Result<StepComputed> Trainer::run_step(const ComputeStep& order, const Report& report) {
+// What the reader should have ready: the leaves of this worker's nodes in the batch that comes next.
+void Trainer::read_ahead(const ComputeStep& order) {
+  if (order.next.count == 0) return;
+  for (const protocol::LeafNode& node : order.step.nodes)
+    for (std::uint64_t leaf = node.first_leaf(); leaf < protocol::end_leaf(node, order.step.leaves); ++leaf) {
+      const Part part = leaf_of_batch({order.next.first, order.next.count}, order.step.leaves, leaf);
+      if (part.count > 0) loader_->hint({order.next.epoch, part.first, part.count});
+    }
+}
+
+Result<StepComputed> Trainer::run_step(const ComputeStep& order, const Report& report, InnerState& inner) {
   clock_ = order.step.clock;
   blocked_ns_ = 0;
-  if (order.next.count > 0) {
-    // What the reader should have ready: the leaves of this worker's nodes in the batch that comes next.
-    for (const protocol::LeafNode& node : order.step.nodes)
-      for (std::uint64_t leaf = node.first_leaf(); leaf < protocol::end_leaf(node, order.step.leaves); ++leaf) {
-        const Part part = leaf_of_batch({order.next.first, order.next.count}, order.step.leaves, leaf);
-        if (part.count > 0) loader_->hint({order.next.epoch, part.first, part.count});
-      }
-  }
+  if (!local_) read_ahead(order);
   const TimeNs began = steady_now();
-  RUBATO_ASSIGN(StepComputed computed, runner_->run(order, *this, report));
+  RUBATO_ASSIGN(StepComputed computed,
+                local_ ? local_->run(order, *this, *table_, inner, report) : runner_->run(order, *this, report));
   computed.blocked_ns = blocked_ns_;
   computed.compute_ns = static_cast<std::uint64_t>(steady_now() - began) - blocked_ns_;
   return computed;

@@ -3,7 +3,8 @@
 //
 // In a process it runs on the compute thread, where `next_order` waits; the simulator calls it when all
 // orders that it will ask for are there. Between steps it keeps nothing that a step's results depend on, but
-// the weights of its clock, for nodes that are added to it: so the workers of a simulation share one.
+// the weights of its clock, for nodes that are added to it; what local steps keep is the caller's. So the workers
+// of a simulation share one.
 //
 // Thread-safety: belongs to the thread that calls run().
 #pragma once
@@ -19,6 +20,7 @@
 #include "data/loader.h"
 #include "kernels/backend.h"
 #include "model/model.h"
+#include "worker/local_runner.h"
 #include "worker/step_runner.h"
 #include "worker/weight_table.h"
 
@@ -51,8 +53,9 @@ class Trainer : private model::WeightSource {
   // After the Welcome, before the first order.
   void set_routing(const protocol::RoutingTable& routing);
 
-  // Carries out orders until there are no more, or StopComputing. Errors are reported too.
-  void run(const NextOrder& next_order, const Report& report);
+  // Carries out orders until there are no more, or StopComputing. Errors are reported too. `inner` is the worker's,
+  // and the same for all of its steps.
+  void run(const NextOrder& next_order, const Report& report, InnerState& inner);
 
  private:
   Trainer(const Job& job, std::string run_dir, Datasets datasets)
@@ -60,7 +63,8 @@ class Trainer : private model::WeightSource {
 
   std::span<const float> weights(std::size_t parameter) override;
   Version version(std::size_t parameter) override { return table_->changes(parameter); }
-  [[nodiscard]] Result<StepComputed> run_step(const ComputeStep& order, const Report& report);
+  [[nodiscard]] Result<StepComputed> run_step(const ComputeStep& order, const Report& report, InnerState& inner);
+  void read_ahead(const ComputeStep& order);
   [[nodiscard]] Result<protocol::EvaluationDone> evaluate(const EvaluateWeights& order);
   [[nodiscard]] std::optional<ComputeOrder> take_order();
 
@@ -73,6 +77,7 @@ class Trainer : private model::WeightSource {
   std::optional<SliceLayout> layout_;
   std::optional<WeightTable> table_;
   std::unique_ptr<StepRunner> runner_;
+  std::unique_ptr<LocalRunner> local_;  // in local:H
 
   const NextOrder* next_order_ = nullptr;  // while run() is running
   std::deque<ComputeOrder> put_aside_;     // came while a step waited for weights

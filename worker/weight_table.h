@@ -44,6 +44,11 @@ class WeightTable {
     const auto [first, count] = layout_.parameter(parameter);
     return arena_.part(first, count);
   }
+  // The same, a slice at a time, whatever clock it is for.
+  [[nodiscard]] std::span<const float> slice(SliceId slice) const {
+    const auto [first, count] = layout_.slice(slice);
+    return arena_.part(first, count);
+  }
   // A number that is new whenever the parameter was written.
   [[nodiscard]] std::uint64_t changes(std::size_t parameter) const {
     std::uint64_t newest = 0;

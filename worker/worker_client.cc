@@ -215,7 +215,8 @@ void WorkerClient::on_gradient(TimeNs now, SliceGradient gradient, Outbox& out) 
                       slices_[gradient.slice].used_version,
                       step->grant.rule_epoch,
                       step->grant.rate,
-                      std::move(gradient.gradient)};
+                      std::move(gradient.gradient),
+                      gradient.local_steps};
   if (gradient.clock == settled_)
     send_push(now, *step, std::move(push), out);
   else
@@ -233,6 +234,7 @@ void WorkerClient::send_push(TimeNs now, OpenStep& step, protocol::Push push, Ou
   event.index = push.node.index;
   event.samples = push.samples;
   event.rule_epoch = push.rule_epoch;
+  event.local_steps = push.local_steps;
   out.trace(event);
   out.send(owner(slice), push);
   const PushKey key{slice, push.node};

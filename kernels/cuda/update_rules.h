@@ -11,7 +11,7 @@
 
 namespace rubato::kernels::cuda {
 
-// Defined for SgdRule, MomentumRule, NesterovRule and AdamRule.
+// Defined for SgdRule, MomentumRule, NesterovRule, AdamRule and DelayedNesterovRule.
 template <typename Rule>
 cudaError_t enqueue_update(const Rule& rule, const Planes& planes, std::size_t count, cudaStream_t stream);
 

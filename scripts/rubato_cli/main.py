@@ -97,7 +97,7 @@ def parse(words: list[str]) -> argparse.Namespace:
     command.add_argument("--servers", metavar="M", help="server processes (cluster.servers)")
     command.add_argument("--workers", metavar="N", help="worker processes (cluster.workers)")
     command.add_argument("--mode", metavar="MODE",
-                         help="bsp, backup:B, softsync:N, ssp:S, dssp:LO..HI or asp (consistency.mode)")
+                         help="bsp, backup:B, softsync:N, ssp:S, dssp:LO..HI, asp or local:H (consistency.mode)")
     command.add_argument("--seed", metavar="S", help="of weights and order of samples (train.seed)")
     command.add_argument("--record", action="store_true", help="keep what a replay needs (train.record): "
                                                                "rubato-sim --replay DIR repeats the run")

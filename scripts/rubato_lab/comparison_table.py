@@ -44,7 +44,7 @@ def notes(comparison: Comparison) -> list[str]:
     said.append(f"means over {text.plural(seeds, 'seed')}; time counts from the first grant; between two evaluations "
                 "the way is taken as straight")
     said.append("an update is one change of the weights: in bsp by all workers' batch together, on arrival by one "
-                "worker's batch of that size")
+                "worker's batch of that size, in local:H by what H such batches led to")
     tuning = comparison.tuning
     if tuning.keys:
         said.append("of the grid, the best point for each, by final " + ("accuracy" if tuning.is_accuracy else "loss")

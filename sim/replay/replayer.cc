@@ -57,8 +57,8 @@ struct Replayer::Slice {
 };
 
 struct Replayer::Worker {
-  std::vector<const RecordedStep*> steps;  // that a push was settled of, by clock
-  std::vector<std::vector<LeafNode>> nodes;
+  std::vector<const RecordedStep*> steps;    // that have to be computed, by clock
+  std::vector<std::vector<LeafNode>> nodes;  // of each: those that a push was settled of
   std::size_t next = 0;
   std::unique_ptr<Computer> computer;
 };
@@ -71,7 +71,7 @@ Replayer::Replayer(const Job& job, const protocol::Manifest& manifest, const pro
       workload_(workload),
       record_(record),
       rule_(server::rule_of(job)),
-      apply_(parse_mode(job.consistency.mode).value().apply()),
+      mode_(parse_mode(job.consistency.mode).value()),
       threads_(
           std::max<std::size_t>(1, std::thread::hardware_concurrency() / static_cast<std::size_t>(job.worker.threads))),
       divisor_(job) {}
@@ -118,6 +118,10 @@ Status Replayer::plan() {
   std::map<StepKey, std::set<LeafNode>> needed;
   for (const auto& slice : slices_)
     for (const RecordedPush& push : slice->record.pushes) needed[push.step()].insert(push.node);
+  if (mode_.local()) {
+    for (const auto& [rank, steps] : record_.steps)
+      for (const auto& [clock, step] : steps) needed[{rank, clock}];
+  }
   for (const auto& [key, nodes] : needed) {
     const RecordedStep* step = record_.find(key);
     if (step == nullptr) continue;  // its pushes stay undone, and stuck() says why
@@ -140,7 +144,7 @@ Status Replayer::plan() {
 // Computers trust their orders.
 Status Replayer::check(StepKey key, const RecordedStep& step) const {
   const std::uint64_t samples = workload_.train_samples();
-  const std::int64_t leaves = apply_ == Mode::Apply::kAggregate ? job_.train.micro_batches : 1;
+  const std::int64_t leaves = mode_.apply() == Mode::Apply::kAggregate ? job_.train.micro_batches : 1;
   if (step.batch.count <= samples && step.batch.first <= samples - step.batch.count && step.leaves == leaves) return {};
   return Error{Cause::kData,
                fmt::format("step {} of worker-{} is of samples [{}, +{}) in {} leaves; there are {} "
@@ -159,7 +163,8 @@ Status Replayer::compute(const std::vector<std::uint32_t>& ranks) {
   std::vector<std::future<std::vector<worker::ComputeReport>>> under_way;
   for (const std::uint32_t rank : ranks) {
     Worker& worker = *workers_.at(rank);
-    if (!worker.computer) {
+    const bool forgets = mode_.local() && record_.lives.contains({rank, worker.steps[worker.next]->clock});
+    if (!worker.computer || forgets) {  // a new process has a new inner optimizer
       worker.computer = workload_.make_computer(worker_node(rank));
       worker.computer->set_routing(routing_);
     }
@@ -180,7 +185,8 @@ std::vector<worker::ComputeOrder> Replayer::orders_of(const Worker& worker) cons
   grant.clock = step.clock;
   grant.batch = step.batch;
   grant.leaves = step.leaves;
-  grant.nodes = worker.nodes[worker.next];
+  grant.rate = step.rate;
+  grant.nodes = mode_.local() ? step.nodes : worker.nodes[worker.next];
   std::vector<worker::ComputeOrder> orders{worker::ComputeStep{std::move(grant), {}, false}};
   for (SliceId id = 0; id < slices_.size(); ++id) {
     const Slice& slice = *slices_[id];
@@ -194,11 +200,12 @@ std::vector<worker::ComputeOrder> Replayer::orders_of(const Worker& worker) cons
 Status Replayer::computed(std::uint32_t rank, std::vector<worker::ComputeReport> reports) {
   Worker& worker = *workers_.at(rank);
   const RecordedStep& step = *worker.steps[worker.next];
+  const std::vector<LeafNode>& wanted = worker.nodes[worker.next];
   for (worker::ComputeReport& report : reports) {
     if (const auto* failed = std::get_if<worker::ComputeFailed>(&report))
       return failed->error.in(fmt::format("step {} of worker-{}", step.clock, rank));
     auto* made = std::get_if<worker::SliceGradient>(&report);
-    if (made == nullptr) continue;
+    if (made == nullptr || std::ranges::find(wanted, made->node) == wanted.end()) continue;
     Slice& slice = *slices_[made->slice];
     const Version used = step.used[made->slice];
     slice.gradients[{rank, step.clock, made->node}] = {
@@ -247,16 +254,17 @@ Result<bool> Replayer::update_if_possible(SliceId id) {
 Status Replayer::apply(SliceId id, const RecordedUpdate& update, std::span<const RecordedPush> pushes,
                        std::span<Gradient> gradients) {
   if (pushes.empty()) return Error{Cause::kData, fmt::format("an update of slice {} without pushes", id)};
-  if (apply_ == Mode::Apply::kAggregate) return apply_aggregate(id, update, pushes, gradients);
+  if (mode_.apply() == Mode::Apply::kAggregate) return apply_aggregate(id, update, pushes, gradients);
   const Slice& slice = *slices_[id];
   std::vector<server::Contribution> contributions;
   contributions.reserve(gradients.size());
   for (const Gradient& gradient : gradients)
-    contributions.push_back({gradient.values.floats(), gradient.samples,
-                             apply_ == Mode::Apply::kOnArrival ? divisor_.of(gradient.samples) : gradient.samples,
-                             slice.version - gradient.version,
-                             gradient.read ? gradient.read->part(0, slice.elements) : std::span<float>()});
-  const double rate = apply_ == Mode::Apply::kOnArrival ? gradients.front().rate : update.rate;
+    contributions.push_back(
+        {gradient.values.floats(), gradient.samples,
+         mode_.apply() == Mode::Apply::kOnArrival ? divisor_.of(gradient.samples) : gradient.samples,
+         slice.version - gradient.version,
+         gradient.read ? gradient.read->part(0, slice.elements) : std::span<float>()});
+  const double rate = mode_.apply() == Mode::Apply::kOnArrival ? gradients.front().rate : update.rate;
   return make_version(id, contributions, rate);
 }
 

@@ -1,6 +1,8 @@
 // Repeats a recorded run by its dependencies, without network and clock: a step is computed once all
 // versions that it read exist, an update is made once the gradients of its pushes were computed. Gradients
-// come from the same computers as a worker's, updates from the same function as a shard's.
+// come from the same computers as a worker's, updates from the same function as a shard's. In local:H a computer
+// keeps the state of its worker's inner optimizer: there every step of a worker is computed, in the order of its
+// clocks, whether or not anything of it was settled.
 //
 // A version of a slice is kept until the last step that read it has been computed, which the record tells
 // beforehand; where delays are compensated for, until the gradient is in an update: so what is in memory is bounded by
@@ -90,7 +92,7 @@ class Replayer {
   Workload& workload_;
   const RunRecord& record_;
   const kernels::RuleConfig rule_;
-  const Mode::Apply apply_;
+  const Mode mode_;
   const std::size_t threads_;  // of steps that are computed at once
   std::vector<std::unique_ptr<Slice>> slices_;
   std::map<std::uint32_t, std::unique_ptr<Worker>> workers_;

@@ -25,6 +25,7 @@ class RunRecordBuilder {
     RUBATO_TRY(agree(header, reader.path()));
     const NodeId node = header.node();
     if (node.role == Role::kServer) shards_.insert(node.rank);
+    new_life_ = true;
     while (true) {
       RUBATO_ASSIGN(const std::optional<RecordEntry> entry, reader.next());
       if (!entry) break;
@@ -81,7 +82,13 @@ class RunRecordBuilder {
 
   Status take(NodeId node, const protocol::RecordedStep& step) {
     RUBATO_TRY(expect(node, Role::kWorker));
-    run_.steps[node.rank].insert_or_assign(step.clock, step);  // a later life may have taken it again
+    auto& steps = run_.steps[node.rank];
+    if (std::exchange(new_life_, false)) {
+      // Above all that was settled of the life before: what that had begun beyond came to nothing.
+      steps.erase(steps.lower_bound(step.clock), steps.end());
+      run_.lives.insert({node.rank, step.clock});
+    }
+    steps.insert_or_assign(step.clock, step);
     return {};
   }
 
@@ -165,6 +172,7 @@ class RunRecordBuilder {
 
   const RecordedJob job_;
   RunRecord run_;
+  bool new_life_ = false;  // the file at hand has had no step so far
   std::set<std::uint32_t> shards_;
   std::vector<std::optional<Clock>> open_;  // by slice: the clock whose pushes come, and no update yet
   struct Accepted {

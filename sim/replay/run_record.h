@@ -58,6 +58,7 @@ struct RunRecord {
   std::string data_fingerprint, processor, device;  // of the workers
 
   std::map<std::uint32_t, std::map<Clock, protocol::RecordedStep>> steps;  // by worker
+  std::set<StepKey> lives;                                                 // the first step of each process of a worker
   std::vector<SliceRecord> slices;
   std::uint64_t pushes = 0, bytes = 0;
   std::vector<std::string> notes;  // a line for people, for each file that is not whole

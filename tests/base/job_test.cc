@@ -102,7 +102,8 @@ INSTANTIATE_TEST_SUITE_P(
         {"compensation_lambda", "[optimizer.compensation]\nlambda = -1",
          "job.toml:6: optimizer.compensation.lambda = -1: must be at least 0"},
         {"mode", "[consistency]\nmode = \"sync\"",
-         "job.toml:6: consistency.mode = \"sync\": must be bsp, backup:B, softsync:N, ssp:S, dssp:LO..HI or asp, "
+         "job.toml:6: consistency.mode = \"sync\": must be bsp, backup:B, softsync:N, ssp:S, dssp:LO..HI, asp, local:H "
+         "or local:H+MODE, "
          "where S is the staleness bound, as in ssp:3"},
         {"mode_without_bound", "[consistency]\nmode = \"ssp\"",
          "job.toml:6: consistency.mode = \"ssp\": ssp needs its bound, as in ssp:3"},
@@ -349,6 +350,40 @@ TEST(Job, NotesTellWhatDelayCompensationKeepsAndWhereItDoesNothing) {
                     HasSubstr("optimizer.age_scaling = \"inverse\" changes nothing in " + job.consistency.mode),
                     HasSubstr("optimizer.compensation.name = \"adaptive\" changes nothing")));
   }
+}
+
+TEST(Job, OuterRulesGoWithLocalSteps) {
+  Job job = valid_job();
+  job.consistency.mode = "asp";
+  job.optimizer.outer.name = "nesterov";
+  EXPECT_THAT(job_notes(job), testing::ElementsAre(HasSubstr("optimizer.outer has no part in asp")));
+  job.consistency.mode = "local:4";
+  EXPECT_TRUE(job_notes(job).empty());
+  job.consistency.mode = "local:4+asp";
+  EXPECT_TRUE(job_notes(job).empty());
+  job.optimizer.outer.name = "average";
+  EXPECT_TRUE(job_notes(job).empty()) << "with one worker";
+  job.cluster.workers = 3;
+  EXPECT_THAT(job_notes(job), testing::ElementsAre(HasSubstr("the whole delta of each of 3 workers")));
+}
+
+TEST(Job, OuterRulesAreChecked) {
+  const auto with = [](const std::string& mode, const std::string& delay, const std::string& spread) {
+    return parse_job("[model]\nname = \"quadratic\"\n[data]\nkind = \"synthetic\"\n", "job.toml",
+                     {{"consistency.mode", mode},
+                      {"cluster.workers", "4"},
+                      {"optimizer.outer.name", "delayed_nesterov"},
+                      {"optimizer.outer.delay", delay},
+                      {"optimizer.outer.spread", spread}});
+  };
+  EXPECT_TRUE(with("local:4+asp", "0", "0.25").ok());
+  EXPECT_THAT(error_of(with("local:4+asp", "0", "0.26")),
+              HasSubstr("0.26 is more than 1 / 4, one over optimizer.outer.delay (cluster.workers, as it is 0)"));
+  EXPECT_THAT(error_of(with("local:4", "5", "0.25")), HasSubstr("is more than 1 / 5, one over optimizer.outer.delay"));
+  EXPECT_TRUE(with("asp", "5", "0.25").ok()) << "it has no part there";
+  EXPECT_THAT(error_of(parse_job("[model]\nname = \"quadratic\"\n[data]\nkind = \"synthetic\"\n", "job.toml",
+                                 {{"consistency.mode", "local:1000000"}, {"train.batch", "4096"}})),
+              HasSubstr("more than 2^31 samples a clock"));
 }
 
 TEST(JobFile, MissingFilesAndDirectoriesSayWhatToDo) {

@@ -6,7 +6,7 @@ Usage: check_commits_test.py [UNITTEST_ARGUMENT...]
 
 import unittest
 
-from good_commits import BACKUP, SOFTSYNC, Committed, backup, softsync
+from good_commits import BACKUP, LOCAL, SOFTSYNC, Committed, backup, softsync
 from good_traces import ARRIVAL, arrival
 from trace_case import TraceTest, first, members, other, text_of
 
@@ -14,7 +14,8 @@ from trace_case import TraceTest, first, members, other, text_of
 class GoodTraces(TraceTest):
     def test_committed_updates(self):
         for setting, lines in ((BACKUP, backup()), (BACKUP, backup(dies=True)),
-                               (SOFTSYNC, softsync()), (SOFTSYNC, softsync(dies=True))):
+                               (SOFTSYNC, softsync()), (SOFTSYNC, softsync(dies=True)),
+                               (LOCAL, softsync(local_steps=2))):
             self.passes(setting, {"all.jsonl": text_of(lines)})
             self.passes(setting, members(lines))
 
@@ -135,6 +136,24 @@ class SpoiledTraces(TraceTest):
 
         self.spoiled("age", SOFTSYNC, softsync(), wrong)
         self.spoiled("age", BACKUP, backup(), of_old_weights)
+
+    def test_local_steps(self):
+        def too_few(lines):
+            first(lines, event="push")["local_steps"] = 1
+
+        def a_gradient(lines):
+            first(lines, event="push")["local_steps"] = 0
+
+        def too_many_samples(lines):
+            for event in ("push", "settle", "contribution"):
+                for line in lines:
+                    if (line["event"], line.get("worker"), line.get("clock")) == (event, 1, 0):
+                        line["samples"] = 12
+                        if event == "push":
+                            line["local_steps"] = 3
+
+        self.spoiled("local", LOCAL, softsync(local_steps=2), too_few, a_gradient, too_many_samples)
+        self.spoiled("local", SOFTSYNC, softsync(), lambda lines: first(lines, event="push").update(local_steps=1))
 
     def test_grants_of_backup(self):
         def two_in_hand(lines):

@@ -6,7 +6,8 @@ Usage: check_trace.py RUN.json TRACE...
 RUN.json describes the run: {"mode": "ssp:3", "bound": 3, "aggregate": false, "workers": 2, "slices": 9,
 "leaves": 4}, as it was when training began; bound -1 is none, and where it moves ("bound_low") it is the highest;
 "backups" and "splits" are the numbers of the modes whose updates are committed; "leased": true says that epochs were
-dealt out in leases, "compensated": true that delays are compensated for. "complete": false says that the job was cut
+dealt out in leases, "compensated": true that delays are compensated for; "local_steps" is the H of local:H, "batch" the
+samples of one such step. "complete": false says that the job was cut
 off, so that steps without a tick may be unsettled. A TRACE is a file of trace lines or a folder with a *.jsonl for every
 member; lines with a
 "seed" are simulated runs, one after another, each checked for itself.
@@ -32,6 +33,7 @@ with the cores. The rules, by the names under which a violation is reported:
     tick          a step is ticked once all its pushes are settled
     commit        updates are made of the steps that were committed, the same for all slices (commit_rules.py)
     samples       each sample of an epoch is settled exactly once, where there are leases (sample_rules.py)
+    local         a delta stands for the local steps that its samples make, at most H (worker_rules.py)
     leaves        each aggregate is applied once, in order, from each leaf of the batch exactly once
 
 Exit code: 0 all hold, 1 a violation, 2 the run's description or a file cannot be read.
@@ -68,6 +70,8 @@ class Setting(NamedTuple):
     splits: int | None = None  # softsync: updates while every worker pushes once
     leased: bool = False
     compensated: bool = False  # gradients are compared with the weights that they were computed on
+    local_steps: int = 0  # local:H, of a clock; 0: pushes are gradients
+    batch: int = 1  # samples of a local step
 
     @property
     def committed(self):

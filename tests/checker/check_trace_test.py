@@ -66,7 +66,7 @@ class GoodTraces(TraceTest):
         end(0)
         live(1)
         name = dict(worker=0, clock=0, slice=0, level=0, index=0)
-        trace.add("worker-0", "push", **name, samples=8)
+        trace.add("worker-0", "push", **name, samples=8, local_steps=0)
         trace.add("server-0", "settle", **name, fate=APPLIED, version=1, age=0, samples=8)
         trace.add("scheduler", "tick", worker=0, clock=0)
         end(1)

@@ -9,8 +9,9 @@ SLICES = 2  # slice s on server-s
 class Committed(Trace):
     """A toy of the protocol in which shards accept pushes and apply commits."""
 
-    def __init__(self, seed, workers):
+    def __init__(self, seed, workers, local_steps=0):
         super().__init__(seed)
+        self.local_steps = local_steps  # of every push
         self.floor = 0
         self.versions = [0] * SLICES
         self.used = {}
@@ -29,7 +30,7 @@ class Committed(Trace):
     def push(self, worker, clock, slices=range(SLICES), fate=ACCEPTED):
         for s in slices:
             name = dict(worker=worker, clock=clock, slice=s, level=0, index=0)
-            self.add(f"worker-{worker}", "push", **name, samples=8)
+            self.add(f"worker-{worker}", "push", **name, samples=8, local_steps=self.local_steps)
             self.add(f"server-{s}", "settle", **name, fate=fate, version=0, age=0, samples=8)
             self.add(f"server-{s}", "repeat", **name)
 
@@ -92,7 +93,8 @@ def backup(seed=1, dies=False):
     for worker in (2, 0):
         trace.tick(worker, 2)
     if dies:
-        trace.add("worker-1", "push", worker=1, clock=2, slice=1, level=0, index=0, samples=8)
+        trace.add("worker-1", "push", worker=1, clock=2, slice=1, level=0, index=0, samples=8,
+                  local_steps=0)
         trace.commit(3, (0, 2), (2, 2), dropped=[(1, 2, 0)])
     else:
         trace.commit(3, (0, 2), (2, 2), dropped=[(1, 2, 0), (1, 2, 1)])
@@ -105,13 +107,17 @@ def backup(seed=1, dies=False):
 SOFTSYNC = {"mode": "softsync:1", "bound": -1, "aggregate": False, "workers": 2, "slices": 2, "leaves": 1, "splits": 1}
 
 
-def softsync(seed=1, dies=False):
+# Two steps of four samples a push.
+LOCAL = {**SOFTSYNC, "mode": "local:2+softsync:1", "local_steps": 2, "batch": 4}
+
+
+def softsync(seed=1, dies=False, local_steps=0):
     """An update from every two pushes; worker 0 is the faster one, and the last update has one push alone.
 
     With `dies`, worker 1 dies instead when its second step is accepted: that counts in no update, and the floor
     that rises with its death is committed at the end.
     """
-    trace = Committed(seed, 2)
+    trace = Committed(seed, 2, local_steps)
     trace.begin(1, 0, -1, 0)
     trace.step(0, 0, -1, 0)
     trace.step(0, 1, -1, 0)

@@ -69,7 +69,7 @@ def arrival(seed=1, die_at=None):
         yield
         for s in range(3):
             name = dict(worker=worker, clock=clock, slice=s, level=0, index=0)
-            trace.add(f"worker-{worker}", "push", **name, samples=samples)
+            trace.add(f"worker-{worker}", "push", **name, samples=samples, local_steps=0)
             if dies and s > 0:
                 continue
             versions[s] += samples > 0
@@ -145,7 +145,8 @@ def bsp(seed=1, die_at=None):
         trace.all_shards(2, "active", worker=worker, clock=0)
 
     def push(worker, clock, s, level, index):
-        trace.add(f"worker-{worker}", "push", worker=worker, clock=clock, slice=s, level=level, index=index, samples=8)
+        trace.add(f"worker-{worker}", "push", worker=worker, clock=clock, slice=s, level=level, index=index, samples=8,
+                  local_steps=0)
 
     for clock in range(3):
         for worker in nodes:

@@ -104,6 +104,7 @@ class Push(NamedTuple):
     index: int
     samples: int
     rule_epoch: int
+    local_steps: int
 
 
 class Settle(NamedTuple):

@@ -81,7 +81,7 @@ class Joins:
         uses.append(event)
 
     def push(self, event):
-        node, t, rank, clock, slice_id, level, index, samples, rule_epoch = event
+        node, t, rank, clock, slice_id, level, index, samples, rule_epoch, local_steps = event
         key = (rank, clock, slice_id, level, index)
         grant = self.schedule.grants.get((rank, clock))
         if grant is None:
@@ -90,6 +90,7 @@ class Joins:
             self.run.violate("rules", "a push under other rules than granted", event, grant)
         if not self.setting.aggregate and (level or index):
             self.run.violate("leaves", "a node of the tree in a run without aggregates", event)
+        self.local(event)
         earlier = self.worker.pushes.setdefault(key, [])
         if len(earlier) > self.schedule.lives_ended_by(rank, clock):
             self.run.violate("exactly once", "pushed twice", *earlier, event)
@@ -108,6 +109,13 @@ class Joins:
         contribution = self.shards.contributions.get((rank, clock, slice_id))
         if contribution is not None and contribution.fate == ACCEPTED:
             self.age(event, contribution, contribution.number)
+
+    def local(self, event):
+        """A clock's samples are cut into steps of `batch`, the last of which may be shorter."""
+        most = self.setting.local_steps
+        steps = -(-event.samples // self.setting.batch) if most else 0
+        if event.local_steps != steps or steps > most:
+            self.run.violate("local", f"{event.samples} samples make {steps} local steps, {most} are most", event)
 
     def unsettled(self, key, event):
         """A push without a settle line: its worker died, or another's push of the same leaves was taken."""

@@ -18,10 +18,7 @@ const std::vector<std::size_t> kSizes = {0, 1, 2, 3, 7, 8, 15, 16, 17, 31, 33, 6
 class RuleApplication : public ::testing::TestWithParam<std::string> {
  protected:
   RuleApplication() {
-    OptimizerConfig optimizer = testing::optimizer_named(GetParam());
-    optimizer.weight_decay = 0.01;
-    optimizer.clip_value = 0.4;
-    rule_ = make_rule(optimizer).value();
+    rule_ = testing::rule_named(GetParam(), 0.01, 0.4);
     scalars_ = update_scalars(rule_, {}, 0.05, 0.5, 3);
   }
   void apply(const ConstSlotView& current, std::span<const float> gradient, const SlotView& next) const {
@@ -101,7 +98,7 @@ TEST_P(RuleApplication, RefusesPartialOverlapAndUnequalLengths) {
   EXPECT_DEATH(apply(slot.view().part(0, 63), gradient, shorter.view().part(0, 62)), "63 gradients");
 }
 
-INSTANTIATE_TEST_SUITE_P(Rules, RuleApplication, ::testing::ValuesIn(testing::kRuleNames),
+INSTANTIATE_TEST_SUITE_P(Rules, RuleApplication, ::testing::ValuesIn(testing::kAllRuleNames),
                          [](const auto& rule) { return rule.param; });
 
 TEST(SumInto, AddsElementByElement) {

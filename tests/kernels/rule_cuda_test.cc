@@ -27,10 +27,7 @@ class CudaRule : public ::testing::TestWithParam<std::string> {
     if (const Result<int> devices = cuda::device_count(); !devices.ok()) {
       GTEST_SKIP() << "no GPU here, the CUDA update rules are not compared: " << devices.error().message;
     }
-    OptimizerConfig optimizer = testing::optimizer_named(GetParam());
-    optimizer.weight_decay = 0.01;
-    optimizer.clip_value = 0.4;
-    rule_ = make_rule(optimizer).value();
+    rule_ = testing::rule_named(GetParam(), 0.01, 0.4);
   }
 
   RuleConfig rule_;
@@ -79,7 +76,7 @@ TEST_P(CudaRule, EqualsTheCpuBitForBit) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Rules, CudaRule, ::testing::ValuesIn(testing::kRuleNames),
+INSTANTIATE_TEST_SUITE_P(Rules, CudaRule, ::testing::ValuesIn(testing::kAllRuleNames),
                          [](const auto& rule) { return rule.param; });
 
 TEST(CudaPart, EqualsTheCpuBitForBit) {

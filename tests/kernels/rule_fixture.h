@@ -22,6 +22,19 @@ inline OptimizerConfig optimizer_named(const std::string& name) {
   return optimizer;
 }
 
+// All there are, with what they have of decay and clipping. The delayed one's third update is that of its momentum.
+inline const std::vector<std::string> kAllRuleNames = {"sgd",  "momentum", "nesterov",
+                                                       "adam", "adamw",    "delayed_nesterov"};
+
+inline RuleConfig rule_named(const std::string& name, double weight_decay, double clip_value) {
+  if (name == "delayed_nesterov")
+    return {.kind = RuleKind::kDelayedNesterov, .own_rate = 0.7, .delay = 3, .spread = 0.125};
+  OptimizerConfig optimizer = optimizer_named(name);
+  optimizer.weight_decay = weight_decay;
+  optimizer.clip_value = clip_value;
+  return make_rule(optimizer).value();
+}
+
 // `offset` floats of slack before each plane: with 1, nothing is aligned to more than a float.
 class HeapSlot {
  public:

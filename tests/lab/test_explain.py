@@ -63,6 +63,17 @@ class Findings(unittest.TestCase):
         self.assertIn("0.12 times the schedule's in the mean: 0.013 where the job says 0.1", finding.figures)
         self.assertNotIn("age_scaling", keys(lines, optimizer=SGD))
 
+    def test_of_local_steps_it_is_the_outer_rule_that_meets_old_ones(self):
+        optimizer = {**MOMENTUM, "outer": {"name": "nesterov", "rate": 0.7, "momentum": 0.9}}
+        finding = found("age", made_metrics.run_lines("local:8+asp", ages=[[3, 100]]), optimizer=optimizer)
+        self.assertIn("with nesterov at rate 0.7 and momentum 0.9", finding.figures)
+        self.assertIn("optimizer.outer.name=delayed_nesterov", finding.advice)
+        self.assertIn("optimizer.outer.rate=0.17", finding.advice)
+        optimizer["outer"]["name"] = "delayed_nesterov"
+        self.assertNotIn("age", keys(made_metrics.run_lines("local:8+asp", ages=[[3, 100]]), optimizer=optimizer))
+        lines = made_metrics.run_lines("local:8+ssp:8", ages=YOUNG, staleness_max=3)
+        self.assertIn("no step had more than 3", found("bound_never_binds", lines, optimizer=optimizer).figures)
+
     def test_a_long_tail(self):
         lines = made_metrics.run_lines("asp", ages=[[0, 500], [1, 480], [90, 20]], workers=workers(age_mean=[0, 0, 30.0, 0]))
         self.assertIn("worker-2 with 30.0", found("age_tail", lines, optimizer=SGD).advice)

@@ -71,12 +71,24 @@ TEST(Codec, EveryMessageRoundTripsEmpty) {
   check(std::make_index_sequence<std::variant_size_v<Body>>());
 }
 
+// Filled with something everywhere, a push is a delta.
+TEST(Codec, APushOfNoLocalStepsIsAGradient) {
+  Body body = full<Push>();
+  EXPECT_EQ(decode_header(encode(test::stamp(), body).header.bytes())->content, Content::kDelta);
+  std::get<Push>(body).local_steps = 0;
+  const transport::Frame frame = encode(test::stamp(), body);
+  EXPECT_EQ(decode_header(frame.header.bytes())->content, Content::kGradient);
+  const auto decoded = decode(frame, kJob);
+  ASSERT_TRUE(decoded.ok()) << decoded.error().message;
+  EXPECT_TRUE(test::same(std::get<Push>(body), std::get<Push>(decoded->body)));
+  expect_refused(with_header(body, [](Header& h) { h.local_steps = 2; }), Cause::kMalformed, "with content 1");
+}
+
 // A change of these bytes is a change of the protocol: it needs another kProtocolVersion, once a release
 // is out. `protocol_write_golden tests/protocol/golden` writes them anew.
 TEST(Codec, GoldenFrames) {
-  for (const Body& body : bodies()) {
-    const transport::Frame frame = encode(test::stamp(), body);
-    const std::string path = std::string(RUBATO_GOLDEN) + "/" + test::golden_file(frame);
+  for (const auto& [name, frame] : test::golden_frames()) {
+    const std::string path = std::string(RUBATO_GOLDEN) + "/" + name;
     std::ifstream file(path);
     std::stringstream text;
     text << file.rdbuf();

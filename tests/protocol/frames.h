@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
@@ -82,6 +83,22 @@ inline std::string golden_file(const transport::Frame& frame) {
   for (char& c : name)
     if (c == ' ') c = '_';
   return name + ".hex";
+}
+
+// One of each message by its file. A push that is filled with something everywhere is a delta: one of a gradient
+// stands beside it.
+inline std::map<std::string, transport::Frame> golden_frames() {
+  std::map<std::string, transport::Frame> frames;
+  for (Body& body : bodies()) {
+    transport::Frame frame = encode(stamp(), body);
+    const std::string file = golden_file(frame);
+    frames.emplace(file, std::move(frame));
+    if (auto* push = std::get_if<Push>(&body)) {
+      push->local_steps = 0;
+      frames.emplace("push_of_a_gradient.hex", encode(stamp(), body));
+    }
+  }
+  return frames;
 }
 
 }  // namespace rubato::protocol::test

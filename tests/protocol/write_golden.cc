@@ -10,9 +10,8 @@ int main(int argc, char** argv) {
     std::cerr << "usage: protocol_write_golden DIRECTORY\n";
     return 2;
   }
-  for (const rubato::protocol::Body& body : rubato::protocol::test::bodies()) {
-    const auto frame = encode(rubato::protocol::test::stamp(), body);
-    std::ofstream file(std::string(argv[1]) + "/" + rubato::protocol::test::golden_file(frame));
+  for (const auto& [name, frame] : rubato::protocol::test::golden_frames()) {
+    std::ofstream file(std::string(argv[1]) + "/" + name);
     file << rubato::protocol::test::golden_text(frame);
     if (!file) return 1;
   }

@@ -12,6 +12,8 @@ namespace {
 
 using testing::Each;
 
+constexpr Mode kBsp{}, kAsp{.kind = Mode::Kind::kAsp, .bound = Mode::kUnbounded};
+
 TrainConfig train_of(std::int64_t batch, std::int64_t epochs, std::int64_t steps = 0, std::int64_t leaves = 4) {
   TrainConfig train;
   train.batch = batch;
@@ -38,7 +40,7 @@ TEST(DataPlan, OnArrivalEverySampleOfAnEpochIsDealtOnce) {
     for (const std::uint32_t workers : {1u, 2u, 3u, 5u}) {
       for (const std::int64_t batch : {1, 3, 8, 100}) {
         SCOPED_TRACE(fmt::format("{} samples, {} workers, batches of {}", samples, workers, batch));
-        DataPlan data(train_of(batch, 2), Mode::Apply::kOnArrival, samples);
+        DataPlan data(train_of(batch, 2), kAsp, samples);
         EXPECT_EQ(data.leaves(), 1u);
         Clock clock = 0;
         for (std::uint64_t epoch = 0; epoch < 2; ++epoch) {
@@ -70,7 +72,7 @@ TEST(DataPlan, OnArrivalEverySampleOfAnEpochIsDealtOnce) {
 }
 
 TEST(DataPlan, AnEpochIsDealtToThoseWhoAreThereWhenItIsReached) {
-  DataPlan data(train_of(5, 3), Mode::Apply::kOnArrival, 20);
+  DataPlan data(train_of(5, 3), kAsp, 20);
   ASSERT_NE(reach(data, 0, {0, 1}), nullptr);
   EXPECT_EQ(reach(data, 0, {1})->workers, ranks(2)) << "a plan never changes";
   const EpochPlan* second = reach(data, 2, {1});
@@ -81,7 +83,7 @@ TEST(DataPlan, AnEpochIsDealtToThoseWhoAreThereWhenItIsReached) {
 }
 
 TEST(DataPlan, WhoHasLeftHasAPartInTheNextEpochThatIsDealt) {
-  DataPlan data(train_of(5, 3), Mode::Apply::kOnArrival, 20);
+  DataPlan data(train_of(5, 3), kAsp, 20);
   ASSERT_NE(data.plan_epoch_of(0, {0, 1}), nullptr);
   EXPECT_EQ(data.samples_from(1, 1), 5u);
   data.leave(1);
@@ -92,8 +94,19 @@ TEST(DataPlan, WhoHasLeftHasAPartInTheNextEpochThatIsDealt) {
   EXPECT_EQ(data.batch(1, 2), (protocol::BatchRange{1, 10, 5}));
 }
 
+TEST(DataPlan, AClockOfLocalStepsHasTheSamplesOfAllOfThem) {
+  DataPlan data(train_of(3, 2), {.kind = Mode::Kind::kAsp, .bound = Mode::kUnbounded, .local_steps = 2}, 40);
+  const EpochPlan* first = reach(data, 0, ranks(2));
+  ASSERT_NE(first, nullptr);
+  EXPECT_EQ(first->end, 4) << "20 samples each, in clocks of 6";
+  EXPECT_EQ(data.clock_samples(), 6u);
+  EXPECT_EQ(data.batch(1, 0), (protocol::BatchRange{0, 20, 6}));
+  EXPECT_EQ(data.batch(1, 3), (protocol::BatchRange{0, 38, 2}));
+  EXPECT_EQ(data.total_samples(2), 80u);
+}
+
 TEST(DataPlan, AggregatesTakeTheSameBatchWhoeverComputesIt) {
-  DataPlan data(train_of(12, 2), Mode::Apply::kAggregate, 40);
+  DataPlan data(train_of(12, 2), kBsp, 40);
   EXPECT_EQ(data.leaves(), 4u);
   ASSERT_NE(reach(data, 0, ranks(3)), nullptr);
   ASSERT_NE(reach(data, 4, ranks(3)), nullptr);
@@ -109,9 +122,9 @@ TEST(DataPlan, AggregatesTakeTheSameBatchWhoeverComputesIt) {
 }
 
 TEST(DataPlan, StepsEndTheJobWhateverTheEpochsAre) {
-  for (const auto apply : {Mode::Apply::kAggregate, Mode::Apply::kOnArrival}) {
+  for (const Mode& mode : {kBsp, kAsp}) {
     for (const Clock steps : {1, 3, 4, 5, 9}) {
-      DataPlan data(train_of(10, 1, steps), apply, 40);
+      DataPlan data(train_of(10, 1, steps), mode, 40);
       std::uint64_t samples = 0;
       for (Clock clock = 0; clock < steps; ++clock) {
         ASSERT_NE(reach(data, clock, {0}), nullptr) << "clock " << clock << " of " << steps;
@@ -129,7 +142,7 @@ TEST(DataPlan, TheTotalIsWhatAllStepsTakeTogether) {
   for (const std::uint32_t workers : {1u, 2u, 3u, 7u}) {
     for (const Clock steps : {1, 4, 5, 9, 23}) {
       SCOPED_TRACE(fmt::format("{} workers, {} steps", workers, steps));
-      DataPlan data(train_of(3, 1, steps), Mode::Apply::kOnArrival, 40);
+      DataPlan data(train_of(3, 1, steps), kAsp, 40);
       const std::uint64_t told = data.total_samples(workers);
       std::uint64_t samples = 0;
       for (Clock clock = 0; clock < steps; ++clock) {
@@ -143,20 +156,20 @@ TEST(DataPlan, TheTotalIsWhatAllStepsTakeTogether) {
 }
 
 TEST(DataPlan, TheTotalFollowsWhoSharesTheEpochsToCome) {
-  DataPlan steps(train_of(5, 1, 8), Mode::Apply::kOnArrival, 20);
+  DataPlan steps(train_of(5, 1, 8), kAsp, 20);
   EXPECT_EQ(steps.total_samples(2), 80u);
   EXPECT_EQ(steps.total_samples(1), 40u);
   ASSERT_NE(reach(steps, 0, ranks(2)), nullptr);
   EXPECT_EQ(steps.total_samples(1), 20u + 30u) << "two clocks are planned for two";
   EXPECT_EQ(steps.total_samples(0), 20u) << "nobody is left to take the rest";
 
-  DataPlan epochs(train_of(5, 3), Mode::Apply::kOnArrival, 20);
+  DataPlan epochs(train_of(5, 3), kAsp, 20);
   ASSERT_NE(reach(epochs, 0, ranks(2)), nullptr);
   EXPECT_EQ(epochs.total_samples(1), 60u) << "later epochs are dealt anew";
 }
 
 TEST(DataPlan, WhatIsLeftForAWorkerIsWhatItsStepsWouldTake) {
-  DataPlan data(train_of(3, 3), Mode::Apply::kOnArrival, 20);
+  DataPlan data(train_of(3, 3), kAsp, 20);
   const auto workers = ranks(3);
   const Clock second = reach(data, 0, workers)->end;
   EXPECT_EQ(data.samples_from(0, 0), 7u);
@@ -167,13 +180,13 @@ TEST(DataPlan, WhatIsLeftForAWorkerIsWhatItsStepsWouldTake) {
   EXPECT_EQ(data.samples_from(0, second), 7u);
   EXPECT_EQ(data.samples_from(0, 2 * second), 0u);
 
-  DataPlan cut(train_of(3, 1, 2), Mode::Apply::kOnArrival, 40);
+  DataPlan cut(train_of(3, 1, 2), kAsp, 40);
   ASSERT_NE(reach(cut, 0, {0}), nullptr);
   EXPECT_EQ(cut.samples_from(0, 0), 6u) << "behind the job's last step nothing was dealt";
 }
 
 TEST(DataPlan, ForgetsWhatIsBehindEverybody) {
-  DataPlan data(train_of(10, 3), Mode::Apply::kOnArrival, 10);
+  DataPlan data(train_of(10, 3), kAsp, 10);
   for (Clock clock = 0; clock < 3; ++clock) ASSERT_NE(reach(data, clock, {0}), nullptr);
   data.forget_before(2);
   EXPECT_EQ(data.batch(0, 2), (protocol::BatchRange{2, 0, 10}));

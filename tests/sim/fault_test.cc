@@ -19,7 +19,10 @@ constexpr const char* kModes[] = {"bsp",
                                   "ssp:2 leased",
                                   "asp leased",
                                   "dssp:1..3 leased",
-                                  "softsync:2 leased"};
+                                  "softsync:2 leased",
+                                  "local:2",
+                                  "local:2+ssp:1",
+                                  "local:2+asp"};
 constexpr int kPeerLost = static_cast<int>(Cause::kPeerLost), kEvicted = static_cast<int>(Cause::kEvicted);
 
 class Faults : public testing::TestWithParam<const char*> {

@@ -114,7 +114,7 @@ TEST(Bsp, WithoutEvaluationOnlyTheFinalSnapshotIsRead) {
 class OnArrival : public testing::TestWithParam<const char*> {};
 INSTANTIATE_TEST_SUITE_P(Modes, OnArrival,
                          testing::Values("ssp:0", "ssp:1", "ssp:3", "dssp:1..4", "asp", "softsync:1", "softsync:2",
-                                         "backup:0"),
+                                         "backup:0", "local:2", "local:2+ssp:1", "local:2+asp"),
                          [](const auto& parameter) { return "Mode" + std::to_string(parameter.index); });
 
 TEST_P(OnArrival, ComesNearTheOptimumAndConsumesEverySample) {

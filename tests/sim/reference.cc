@@ -24,16 +24,6 @@ std::vector<float> tree_sum(const std::vector<std::vector<float>>& leaves, std::
   return sum;
 }
 
-std::vector<float> leaf_gradient(const QuadraticWorkload& workload, const std::vector<float>& w,
-                                 std::span<const std::uint64_t> samples) {
-  if (samples.empty()) return {};
-  std::vector<double> sums(w.size());
-  for (const std::uint64_t sample : samples)
-    for (std::size_t i = 0; i < w.size(); ++i)
-      sums[i] += static_cast<double>(w[i]) - static_cast<double>(workload.target(sample)[i]);
-  return {sums.begin(), sums.end()};
-}
-
 void add(std::vector<float>& sum, const std::vector<float>& gradient) {
   if (sum.empty()) {
     sum = gradient;
@@ -49,14 +39,8 @@ class Descent {
       : rates_(rates),
         rule_(kernels::make_rule(job.optimizer).value()),
         manifest_(workload.manifest()),
-        weights_(workload.size()),
+        weights_(initial_weights(job, workload)),
         state_(kernels::kStatePlanesMax, std::vector<float>(workload.size())) {
-    for (std::size_t parameter = 0; parameter < manifest_.size(); ++parameter) {
-      const ParameterSpec& spec = manifest_[parameter];
-      kernels::initialize(spec, job.train.seed, 0,
-                          std::span<float>(weights_).subspan(workload.first_element(parameter),
-                                                             static_cast<std::size_t>(spec.elements())));
-    }
     rates_.emplace(0, job.optimizer.rate);
     history_.push_back(weights_);
   }
@@ -85,35 +69,50 @@ class Descent {
   std::vector<std::vector<float>> state_, history_;
 };
 
-// An epoch dealt into one run of samples a worker.
-class Shares {
- public:
-  Shares(const Job& job, const QuadraticWorkload& workload)
-      : seed_(job.train.seed),
-        samples_(workload.train_samples()),
-        workers_(static_cast<std::size_t>(job.cluster.workers)),
-        batch_(static_cast<std::size_t>(job.train.batch)) {}
-
-  [[nodiscard]] Clock clocks_of_epoch() const {
-    const std::size_t largest = (samples_ + workers_ - 1) / workers_;
-    return static_cast<Clock>((largest + batch_ - 1) / batch_);
-  }
-  [[nodiscard]] std::vector<std::uint64_t> of(std::int64_t worker, Clock clock) const {
-    const auto rank = static_cast<std::size_t>(worker);
-    const std::size_t size = samples_ / workers_ + (rank < samples_ % workers_ ? 1 : 0);
-    const std::size_t first = rank * (samples_ / workers_) + std::min(rank, samples_ % workers_);
-    const std::size_t skipped = std::min(static_cast<std::size_t>(clock % clocks_of_epoch()) * batch_, size);
-    const auto order = data::permutation(seed_, static_cast<std::uint64_t>(clock / clocks_of_epoch()), samples_);
-    const auto begin = order.begin() + static_cast<std::ptrdiff_t>(first + skipped);
-    return {begin, begin + static_cast<std::ptrdiff_t>(std::min(batch_, size - skipped))};
-  }
-
- private:
-  std::uint64_t seed_;
-  std::size_t samples_, workers_, batch_;
-};
-
 }  // namespace
+
+std::vector<float> leaf_gradient(const QuadraticWorkload& workload, const std::vector<float>& w,
+                                 std::span<const std::uint64_t> samples) {
+  if (samples.empty()) return {};
+  std::vector<double> sums(w.size());
+  for (const std::uint64_t sample : samples)
+    for (std::size_t i = 0; i < w.size(); ++i)
+      sums[i] += static_cast<double>(w[i]) - static_cast<double>(workload.target(sample)[i]);
+  return {sums.begin(), sums.end()};
+}
+
+std::vector<float> initial_weights(const Job& job, const QuadraticWorkload& workload) {
+  std::vector<float> weights(workload.size());
+  const protocol::Manifest manifest = workload.manifest();
+  for (std::size_t parameter = 0; parameter < manifest.size(); ++parameter) {
+    const ParameterSpec& spec = manifest[parameter];
+    kernels::initialize(spec, job.train.seed, 0,
+                        std::span<float>(weights).subspan(workload.first_element(parameter),
+                                                          static_cast<std::size_t>(spec.elements())));
+  }
+  return weights;
+}
+
+Shares::Shares(const Job& job, const QuadraticWorkload& workload)
+    : seed_(job.train.seed),
+      samples_(workload.train_samples()),
+      workers_(static_cast<std::size_t>(job.cluster.workers)),
+      batch_(static_cast<std::size_t>(job.train.batch * parse_mode(job.consistency.mode)->steps_per_clock())) {}
+
+Clock Shares::clocks_of_epoch() const {
+  const std::size_t largest = (samples_ + workers_ - 1) / workers_;
+  return static_cast<Clock>((largest + batch_ - 1) / batch_);
+}
+
+std::vector<std::uint64_t> Shares::of(std::int64_t worker, Clock clock) const {
+  const auto rank = static_cast<std::size_t>(worker);
+  const std::size_t size = samples_ / workers_ + (rank < samples_ % workers_ ? 1 : 0);
+  const std::size_t first = rank * (samples_ / workers_) + std::min(rank, samples_ % workers_);
+  const std::size_t skipped = std::min(static_cast<std::size_t>(clock % clocks_of_epoch()) * batch_, size);
+  const auto order = data::permutation(seed_, static_cast<std::uint64_t>(clock / clocks_of_epoch()), samples_);
+  const auto begin = order.begin() + static_cast<std::ptrdiff_t>(first + skipped);
+  return {begin, begin + static_cast<std::ptrdiff_t>(std::min(batch_, size - skipped))};
+}
 
 std::vector<std::vector<float>> bsp_weights(const Job& job, const QuadraticWorkload& workload, const Rates& rates) {
   const auto batch = static_cast<std::size_t>(job.train.batch),

@@ -32,6 +32,22 @@ using Rates = std::map<Clock, double>;
 [[nodiscard]] std::vector<double> weights_by_age(const Job& job, const QuadraticWorkload& workload,
                                                  const std::vector<std::string>& trace);
 
+// What these loops are made of: the weights of the job's seed, the gradient summed over samples in their order
+// (nothing of none), and the samples of each worker's clocks where an epoch is dealt into one run of them a worker.
+[[nodiscard]] std::vector<float> initial_weights(const Job& job, const QuadraticWorkload& workload);
+[[nodiscard]] std::vector<float> leaf_gradient(const QuadraticWorkload& workload, const std::vector<float>& w,
+                                               std::span<const std::uint64_t> samples);
+class Shares {
+ public:
+  Shares(const Job& job, const QuadraticWorkload& workload);
+  [[nodiscard]] Clock clocks_of_epoch() const;
+  [[nodiscard]] std::vector<std::uint64_t> of(std::int64_t worker, Clock clock) const;
+
+ private:
+  std::uint64_t seed_;
+  std::size_t samples_, workers_, batch_;
+};
+
 // The mean of the targets: where the loss is least.
 [[nodiscard]] std::vector<float> optimum(const QuadraticWorkload& workload);
 

@@ -99,8 +99,9 @@ class Replays : public testing::Test {
 };
 
 TEST_F(Replays, EveryModeAndRule) {
-  for (const char* mode : {"bsp", "backup:1", "softsync:2", "ssp:0", "ssp:2", "dssp:1..4", "asp", "asp leased",
-                           "ssp:2 leased", "softsync:2 leased"})
+  for (const char* mode :
+       {"bsp", "backup:1", "softsync:2", "ssp:0", "ssp:2", "dssp:1..4", "asp", "asp leased", "ssp:2 leased",
+        "softsync:2 leased", "local:3", "local:2+backup:1", "local:2+ssp:1", "local:3+asp"})
     for (const char* optimizer : {"sgd", "momentum", "nesterov", "adam", "adamw"}) {
       SCOPED_TRACE(fmt::format("{} {}", mode, optimizer));
       Job job = quadratic_job(mode, {4, 2});

@@ -17,9 +17,11 @@ struct Way {
   bool leased = false;
 };
 constexpr Way kWays[] = {
-    {"bsp"},        {"ssp:0"},     {"ssp:1"},       {"ssp:2"},       {"ssp:3"},           {"ssp:4"},
-    {"asp"},        {"dssp:0..3"}, {"dssp:1..4"},   {"backup:0"},    {"backup:1"},        {"softsync:1"},
-    {"softsync:2"}, {"asp", true}, {"ssp:0", true}, {"ssp:3", true}, {"dssp:1..4", true}, {"softsync:2", true}};
+    {"bsp"},        {"ssp:0"},         {"ssp:1"},       {"ssp:2"},           {"ssp:3"},           {"ssp:4"},
+    {"asp"},        {"dssp:0..3"},     {"dssp:1..4"},   {"backup:0"},        {"backup:1"},        {"softsync:1"},
+    {"softsync:2"}, {"asp", true},     {"ssp:0", true}, {"ssp:3", true},     {"dssp:1..4", true}, {"softsync:2", true},
+    {"local:2"},    {"local:3+ssp:1"}, {"local:2+asp"}, {"local:2+backup:1"}};
+constexpr const char* kOuterRules[] = {"average", "nesterov", "delayed_nesterov"};
 
 class Maker {
  public:
@@ -56,17 +58,21 @@ class Maker {
     job.optimizer.rate = 0.05;
     job.consistency.mode = way.mode;
     if (way.leased) job.data.shards = "leased";
+    job.optimizer.outer.name = kOuterRules[seed_ % std::size(kOuterRules)];
+    job.optimizer.outer.delay = static_cast<std::int64_t>(seed_ % 4);
     job.cluster.servers = between(1, 3);
     job.cluster.workers = std::max(between(1, 4), std::max(mode.backups + 1, mode.splits));
     job.cluster.slice_bytes = wide ? 64 : 1 << 10;
     job.train.epochs = between(1, 6);
     job.train.micro_batches = wide ? 4 : 5;
-    job.train.batch = aggregate ? between(5, 12) : between(2, 5);
+    // Of local steps, and by the seed: what the checker has to know of a group includes it.
+    job.train.batch = aggregate ? between(5, 12) : mode.local() ? (wide ? 2 : 3) : between(2, 5);
     job.train.seed = seed_;
     const std::size_t slices = wide || job.cluster.servers > 1 ? 3 : 1;  // cut for the servers, at 16 weights
     scenario_.group = fmt::format("{}-{}-{}-slices-{}-leaves", job.consistency.mode, job.data.shards, slices,
                                   job.train.micro_batches);
-    std::ranges::replace(scenario_.group, ':', '-');
+    std::ranges::replace_if(
+        scenario_.group, [](char c) { return c == ':' || c == '+'; }, '-');
     scenario_.setting = trace_setting(job, 4, slices);
     scenario_.what = fmt::format("{} {}, {} workers, {} servers", job.consistency.mode, job.data.shards,
                                  job.cluster.workers, job.cluster.servers);

@@ -56,6 +56,10 @@ class EqualsProcesses(unittest.TestCase):
         self.check("quadratic.toml", workers=3, servers=2, mode="backup:0")
         self.check("fashion_lenet.toml", workers=2, servers=2, mode="backup:0")
 
+    def test_local_steps(self):
+        self.check("quadratic.toml", workers=2, servers=2, mode="local:4")
+        self.check("fashion_lenet.toml", workers=2, servers=2, mode="local:4")
+
     def test_the_simulator_does_not_care_how_many_workers(self):
         with tempfile.TemporaryDirectory() as directory:
             hashes = {simulated("fashion_lenet.toml", directory, workers, servers)

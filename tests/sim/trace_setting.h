@@ -19,6 +19,10 @@ inline nlohmann::json trace_setting(const Job& job, std::int64_t workers, std::s
   if (mode.kind == Mode::Kind::kBackup) setting["backups"] = mode.backups;
   if (mode.kind == Mode::Kind::kSoftsync) setting["splits"] = mode.splits;
   if (mode.has_ages() && job.optimizer.compensation.name != "none") setting["compensated"] = true;
+  if (mode.local()) {
+    setting["local_steps"] = mode.local_steps;
+    setting["batch"] = job.train.batch;
+  }
   return setting;
 }
 

@@ -52,6 +52,14 @@ class Replay(SystemCase):
                     self.assertIn("for 5 versions of each of its slices", (run.run_dir / "logs/server-0.log").read_text())
                     self.assertGreater(run.final()["age_factor_mean"], 0)
 
+    def test_local_steps(self):
+        found = images.write(self.folder / "images", train=800, test=50)
+        for mode in ("local:3", "local:3+ssp:1", "local:3+asp"):
+            with self.subTest(mode):
+                self.assert_identical(self.train("fashion_mlp", "--mode", mode, "--workers", 3, "--record",
+                                                 optimizer__name="adam", train__batch=20, train__epochs=2,
+                                                 optimizer__outer__name="delayed_nesterov", **found))
+
     def test_a_network(self):
         found = images.write(self.folder / "images", train=800, test=50)
         for job, settings in (("fashion_mlp", {"optimizer__name": "adam", "train__batch": 20}),

@@ -65,6 +65,17 @@ class Killed(SystemCase):
         run = self.kill_one("asp", train__steps=3000)
         self.assert_promises_kept(run)
 
+    def test_local_steps(self):
+        """What the dead worker's optimizer had gathered is lost with it, and named."""
+        for mode, steps, outer in (("local:4", 300, "average"), ("local:4+ssp:2", 300, "nesterov"),
+                                   ("local:4+asp", 3000, "delayed_nesterov")):
+            with self.subTest(mode):
+                run = self.kill_one(mode, **{**PACE, "train__steps": steps}, optimizer__name="momentum",
+                                    optimizer__outer__name=outer)
+                self.assertIn("2 of 3 workers go on; the state of its inner momentum is lost with it", run.output)
+                self.assertEqual(run.final()["clock"], steps)
+                self.assert_promises_kept(run)
+
     def test_the_last_worker(self):
         run = self.start("quadratic", "--workers", 1, **PACE)
         run.wait_for_clock("worker-0", 20)

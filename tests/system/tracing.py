@@ -15,8 +15,8 @@ def check(run: Run, complete: bool = True) -> subprocess.CompletedProcess:
     job = tomllib.loads((run.run_dir / "job.toml").read_text())
     start = next(line for line in run.metrics() if line["event"] == "start")
     mode = job["consistency"]["mode"]
-    described = {"mode": mode, **bounds(mode), "aggregate": mode == "bsp", "workers": job["cluster"]["workers"],
-                 "slices": start["slices"], "leaves": job["train"]["micro_batches"],
+    described = {"mode": mode, **promises(mode, job["train"]["batch"]), "aggregate": mode == "bsp",
+                 "workers": job["cluster"]["workers"], "slices": start["slices"], "leaves": job["train"]["micro_batches"],
                  "leased": job["data"]["shards"] == "leased", "complete": complete,
                  "compensated": not_synchronous(mode) and job["optimizer"]["compensation"]["name"] != "none"}
     description = run.run_dir / "run.json"
@@ -25,12 +25,20 @@ def check(run: Run, complete: bool = True) -> subprocess.CompletedProcess:
 
 
 def not_synchronous(mode: str) -> bool:
-    """Gradients may be older than the weights that they are applied to."""
-    return mode.partition(":")[0] not in ("bsp", "backup")
+    """Gradients may be older than the weights that they are applied to; those of local steps never leave."""
+    return mode.partition(":")[0] not in ("bsp", "backup", "local")
+
+
+def promises(mode: str, batch: int) -> dict:
+    """What the checker is to know of a mode."""
+    if mode.startswith("local:"):
+        steps, _, updates = mode.removeprefix("local:").partition("+")
+        return {**bounds(updates or "backup:0"), "local_steps": int(steps), "batch": batch}
+    return bounds(mode)
 
 
 def bounds(mode: str) -> dict:
-    """The bound that the checker is to know, and the lower one where it moves."""
+    """The bound of a mode, and the lower one where it moves."""
     name, _, numbers = mode.partition(":")
     if name == "dssp":
         low, _, high = numbers.partition("..")

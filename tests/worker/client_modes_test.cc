@@ -29,6 +29,20 @@ TEST(WorkerTicking, ATickSaysUnderWhichVersionsAcceptedPushesWere) {
   EXPECT_EQ(tick.versions[1].count, 2u);
 }
 
+TEST(WorkerPushing, ADeltaSaysOfHowManySteps) {
+  Worker worker;
+  worker.join();
+  worker.grant(0);
+  worker.all_weights(0, 0);
+  worker.report(SliceGradient{0, 1, {}, 24, floats_payload(1.0f), 3});
+  const auto pushes = worker.sent_to_servers<protocol::Push>();
+  ASSERT_EQ(pushes.size(), 1u);
+  EXPECT_EQ(pushes[0].local_steps, 3u);
+  EXPECT_EQ(pushes[0].samples, 24u);
+  ASSERT_EQ(worker.out.traces.size(), 1u);
+  EXPECT_EQ(worker.out.traces[0].local_steps, 3u);
+}
+
 // backup: the others have closed clocks 0 to 4 without this worker.
 TEST(WorkerOvertaken, FinishesItsStepAndJumpsToTheClockThatIsGranted) {
   Worker worker;

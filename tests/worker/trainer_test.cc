@@ -67,11 +67,12 @@ class Trained {
           if (taken == orders.size()) return std::nullopt;
           return orders[taken++];
         },
-        [&](ComputeReport report) { reports.push_back(std::move(report)); });
+        [&](ComputeReport report) { reports.push_back(std::move(report)); }, inner);
     return reports;
   }
 
   std::unique_ptr<Trainer> trainer;
+  InnerState inner;
   std::size_t taken = 0;  // orders, by the last run
 };
 
@@ -249,7 +250,8 @@ TEST(Trainer, SaysHowLongItWaitedForWeights) {
       },
       [&](ComputeReport report) {
         if (const auto* computed = std::get_if<StepComputed>(&report)) blocked_ns = computed->blocked_ns;
-      });
+      },
+      trained.inner);
   EXPECT_GE(blocked_ns, static_cast<std::uint64_t>(6 * kMillisecond));
 }
 

@@ -39,9 +39,18 @@ class Run:
         return found
 
     @property
+    def is_local(self) -> bool:
+        return self.mode.startswith("local:")
+
+    @property
+    def pace(self) -> str:
+        """The mode but for local steps: `ssp:4` of `local:16+ssp:4`."""
+        return self.mode.partition("+")[2] or "backup:0" if self.is_local else self.mode
+
+    @property
     def kind(self) -> str:
-        """`ssp` of `ssp:4`."""
-        return self.mode.split(":")[0]
+        """`ssp` of `ssp:4`, also in `local:16+ssp:4`."""
+        return self.pace.split(":")[0]
 
     @property
     def final(self) -> dict:

@@ -10,6 +10,9 @@ Two rules of thumb, both stated with what they rest on, for no single run can sh
 - A rate tuned without staleness should be divided by the age (Zhang, Gupta, Lian, Liu, "Staleness-aware async-SGD for
   distributed deep learning", IJCAI 2016). Servers do so where optimizer.age_scaling is "inverse", for each gradient;
   what is left to say then is that momentum lets it go on for longer.
+
+With local steps these are of the outer rule, which meets old deltas; of `nesterov` alone: `average` has no rate, and
+`delayed_nesterov` is made for them.
 """
 
 from .. import ages
@@ -27,11 +30,14 @@ ZHANG = "Zhang et al. 2016"
 
 def too_old(run: Run) -> list[Finding]:
     age = ages.mean(run.metrics.ages) or 0.0
-    rule, rate = run.setting("optimizer.name", "sgd"), run.setting("optimizer.rate", 0.0)
-    momentum = run.setting("optimizer.momentum", 0.0) if rule in ("momentum", "nesterov") else 0.0
+    table = "optimizer.outer" if run.is_local else "optimizer"
+    rule, rate = run.setting(f"{table}.name", "sgd"), run.setting(f"{table}.rate", 0.0)
+    momentum = run.setting(f"{table}.momentum", 0.0) if rule in ("momentum", "nesterov") else 0.0
     if rule in ("adam", "adamw"):
         momentum = run.setting("optimizer.beta1", 0.9)
     implied = 1 - (1 - momentum) / (1 + age)
+    if rule in ("average", "delayed_nesterov"):
+        return []
     bears_age = _rate_over_age(run) or age < AGE_PLAIN_SGD
     if age < AGE_MIN or (implied <= MOMENTUM_MAX if momentum else bears_age):
         return []
@@ -39,11 +45,12 @@ def too_old(run: Run) -> list[Finding]:
                f"{rule} at rate {rate:g}" + (" over the age" if _rate_over_age(run) else "")
                + (f" and momentum {momentum:g}" if momentum else "")
                + f" that acts like momentum {implied:.3f} ({MITLIAGKAS})")
-    advice = [] if _rate_over_age(run) else [
-        f'optimizer.age_scaling="inverse", the rate over the age of each gradient ({ZHANG}), or '
-        f"optimizer.rate={_round(rate / (1 + age))} for all"]
+    scaled = [] if run.is_local else [f'optimizer.age_scaling="inverse", the rate over the age of each gradient ({ZHANG})']
+    advice = [] if _rate_over_age(run) else [" or ".join([*scaled, f"{table}.rate={_round(rate / (1 + age))} for all"])]
     if rule in ("momentum", "nesterov"):
-        advice.insert(0, f"optimizer.momentum={max(0.0, 1 - (1 - momentum) * (1 + age)):.2f}")
+        advice.insert(0, f"{table}.momentum={max(0.0, 1 - (1 - momentum) * (1 + age)):.2f}")
+    if run.is_local:
+        advice.insert(0, f"{table}.name=delayed_nesterov (Liu et al. 2024)")
     return [Finding("age", "gradients were older than this rate and momentum bear", figures,
                     "; ".join([*advice, "fewer workers, or bsp, make ages smaller"]))]
 
@@ -73,7 +80,7 @@ def long_tail(run: Run) -> list[Finding]:
 
 
 def loose_bound(run: Run) -> list[Finding]:
-    bound, reached = _bound(run.mode), run.final.get("staleness_max")
+    bound, reached = _bound(run.pace), run.final.get("staleness_max")
     if bound is None or reached is None or reached >= bound or len(run.modes) > 1:
         return []
     return [Finding("bound_never_binds", "the bound never held anybody back",
@@ -82,7 +89,7 @@ def loose_bound(run: Run) -> list[Finding]:
 
 
 def _rate_over_age(run: Run) -> bool:
-    return run.setting("optimizer.age_scaling", "none") == "inverse"
+    return run.setting("optimizer.age_scaling", "none") == "inverse" and not run.is_local
 
 
 def _bound(mode: str) -> int | None:

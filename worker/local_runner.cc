@@ -1,0 +1,69 @@
+#include "worker/local_runner.h"
+
+#include <utility>
+
+#include "worker/local_steps.h"
+
+namespace rubato::worker {
+
+LocalRunner::LocalRunner(const Job& job, StepRunner& steps, data::Loader& loader, const SliceLayout& layout,
+                         const protocol::Manifest& manifest, const protocol::RoutingTable& routing)
+    : batch_(static_cast<std::uint64_t>(job.train.batch)),
+      steps_(steps),
+      loader_(loader),
+      layout_(layout),
+      inner_(job, manifest, routing),
+      copies_{Arena(layout.floats()), Arena(layout.floats())},
+      copy_(layout),
+      deltas_(layout.floats()) {}
+
+Result<StepComputed> LocalRunner::run(const ComputeStep& order, model::WeightSource& pulled, const WeightTable& table,
+                                      InnerState& state, const Report& report) {
+  Step step{order, table, state, report, 0, local_step_count(order.step.batch, batch_)};
+  if (step.all == 0) return steps_.run(order, pulled, report);  // no samples: an empty push, as ever
+  delta_ = deltas_.take();
+  step_ = order;
+  StepComputed computed;
+  computed.clock = order.step.clock;
+  for (; step.number < step.all; ++step.number) {
+    step_.step.batch = local_step(order.step.batch, batch_, step.number);
+    read_ahead(order, step.number + 1, step.all);
+    if (step.number > 0) copy_.hold(copy_after(step.number - 1));
+    model::WeightSource& weights = step.number > 0 ? copy_ : pulled;
+    RUBATO_ASSIGN(const StepComputed done, steps_.run(step_, weights, [this, &step](const ComputeReport& made) {
+      take(step, std::get<SliceGradient>(made));
+    }));
+    computed.samples += done.samples;
+    computed.correct += done.correct;
+    computed.loss_sum += done.loss_sum;
+  }
+  delta_.reset();
+  return computed;
+}
+
+// The gradient of one slice: one update of it, and, in the clock's last step, its delta.
+void LocalRunner::take(const Step& step, const SliceGradient& gradient) {
+  const auto [first, count] = layout_.slice(gradient.slice);
+  const std::span<const float> pulled = step.table.slice(gradient.slice);
+  const std::span<const float> current =
+      step.number == 0 ? pulled : std::as_const(copy_after(step.number - 1)).part(first, count);
+  const std::span<float> next = copy_after(step.number).part(first, count);
+  inner_.update(step.state, gradient.slice, step.clock.step.rate, gradient.gradient.floats(), gradient.samples, current,
+                next);
+  if (step.number + 1 < step.all) return;
+  const std::span<float> delta = delta_->part(first, count);
+  inner_.write_delta(step.state, gradient.slice, pulled, next, delta);
+  step.report(SliceGradient{
+      gradient.clock, gradient.slice, gradient.node, static_cast<std::uint32_t>(step.clock.step.batch.count),
+      Payload(delta_, std::as_bytes(std::span<const float>(delta))), static_cast<std::uint32_t>(step.all)});
+}
+
+// What a local step computes on, or, behind the last, the first of what probably comes next.
+void LocalRunner::read_ahead(const ComputeStep& order, std::uint64_t step, std::uint64_t all) {
+  const protocol::BatchRange range =
+      step < all ? local_step(order.step.batch, batch_, step)
+                 : local_step({order.next.epoch, order.next.first, order.next.count}, batch_, 0);
+  if (range.count > 0) loader_.hint({range.epoch, range.first, range.count});
+}
+
+}  // namespace rubato::worker
