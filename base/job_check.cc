@@ -13,12 +13,15 @@
 namespace rubato {
 namespace {
 
+constexpr double kLeastClip = 1e-30;
+
 class Checker {
  public:
   Checker(const Job& job, const Where& where) : job_(job), where_(where) {}
 
   Status run() const {
     RUBATO_TRY(check_model_and_data());
+    RUBATO_TRY(check_clipping());
     RUBATO_TRY(check_train());
     RUBATO_TRY(check_cluster());
     RUBATO_TRY(check_faults());
@@ -66,6 +69,16 @@ class Checker {
         return wrong(key, "is missing: give it, or set evaluation.enabled = false");
       }
     }
+    return {};
+  }
+
+  // What is further from 1 than this is 0 in the 32 bits that gradients have.
+  Status check_clipping() const {
+    const OptimizerConfig& optimizer = job_.optimizer;
+    for (const auto& [key, value] : {std::pair("optimizer.clip_value", optimizer.clip_value),
+                                     std::pair("optimizer.clip_norm", optimizer.clip_norm)})
+      if (value > 0 && value < kLeastClip)
+        return wrong(key, "= {}: must be 0, which is off, or at least {}", value, kLeastClip);
     return {};
   }
 
@@ -202,43 +215,6 @@ Status check_device(const std::string& text) {
 
 std::int64_t outer_delay(const Job& job) {
   return job.optimizer.outer.delay > 0 ? job.optimizer.outer.delay : job.cluster.workers;
-}
-
-std::vector<std::string> job_notes(const Job& job) {
-  std::vector<std::string> notes;
-  const Mode mode = parse_mode(job.consistency.mode).value();
-  if (!mode.local() && job.optimizer.outer != OuterConfig()) {
-    notes.push_back(fmt::format("optimizer.outer has no part in {}: only local:H has deltas", job.consistency.mode));
-  }
-  if (mode.local() && mode.apply() == Mode::Apply::kOnArrival && job.optimizer.outer.name == "average" &&
-      job.cluster.workers > 1) {
-    notes.push_back(fmt::format(
-        "optimizer.outer.name = \"average\" on arrival takes the whole delta of each of {} workers, and not their "
-        "mean; \"delayed_nesterov\" takes a part of each",
-        job.cluster.workers));
-  }
-  if (job.optimizer.clip_norm > 0) {
-    notes.push_back("optimizer.clip_norm needs the whole gradient before any of it may leave: early pushing is off");
-  }
-  if (job.train.steps > 0 && job.train.epochs > 1) {
-    notes.push_back(fmt::format("train.steps = {} ends the job, whatever train.epochs says", job.train.steps));
-  }
-  const OptimizerConfig& optimizer = job.optimizer;
-  const bool compensates = optimizer.compensation.name != "none";
-  if (!mode.has_ages()) {
-    const auto idle = [&](std::string_view key, std::string_view value) {
-      notes.push_back(fmt::format("{} = \"{}\" changes nothing in {}, where no gradient is older than the weights", key,
-                                  value, job.consistency.mode));
-    };
-    if (optimizer.age_scaling != "none") idle("optimizer.age_scaling", optimizer.age_scaling);
-    if (compensates) idle("optimizer.compensation.name", optimizer.compensation.name);
-  } else if (compensates) {
-    notes.push_back(
-        fmt::format("optimizer.compensation.name = \"{}\" keeps the weights that each worker read: about {} "
-                    "versions of every slice on the servers, with their optimizer state, instead of 2",
-                    optimizer.compensation.name, job.cluster.workers + 2));
-  }
-  return notes;
 }
 
 }  // namespace rubato

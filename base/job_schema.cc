@@ -13,7 +13,11 @@ constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 Allowed between(double low, double high) { return Range{low, high}; }
 Allowed at_least(double low) { return Range{low, kInfinity}; }
-Allowed above(double low) { return Range{low, kInfinity, true}; }
+// Kept in 32 bits by whoever uses it: what is further from 1 becomes 0 or infinite there.
+Allowed positive() { return between(1e-30, 1e30); }
+Allowed not_negative() { return between(0, 1e30); }
+// Seconds that somebody is waited for: not so few that nobody could answer, and no more than nanoseconds can count.
+Allowed patience() { return between(0.1, 1e6); }
 Allowed fraction_below_one() { return Range{0, 1, false, true}; }  // [0, 1)
 Allowed fraction() { return Range{0, 1}; }
 Allowed finite() { return Range{}; }
@@ -55,15 +59,16 @@ JobKey data_file(std::string path, std::string* slot, std::string help) {
 }
 
 void add_model(std::vector<JobKey>& keys, ModelConfig& m) {
-  keys.insert(keys.end(),
-              {{"model.name", &m.name, one_of({"quadratic", "logistic", "mlp", "lenet5", "cnn"}), "which network"},
-               {"model.hidden", &m.hidden, between(1, 1 << 20), "mlp: widths of the hidden layers"},
-               {"model.activation", &m.activation, one_of({"relu", "tanh", "sigmoid"}), "mlp: between its layers"},
-               {"model.channels", &m.channels, between(1, 1 << 16), "cnn: channels of each 3x3 convolution"},
-               {"model.dense", &m.dense, between(1, 1 << 20), "cnn: width of the dense layer before the last"},
-               {"model.dropout", &m.dropout, fraction_below_one(), "share of inputs of the last layer dropped"},
-               {"model.loss", &m.loss, one_of({"cross_entropy", "binary_cross_entropy", "mse"}), "what is minimized"},
-               {"model.size", &m.size, between(1, 1 << 30), "quadratic: number of weights"}});
+  keys.insert(
+      keys.end(),
+      {{"model.name", &m.name, one_of({"quadratic", "logistic", "mlp", "lenet5", "cnn"}), "which network"},
+       {"model.hidden", &m.hidden, between(1, 1 << 20), "mlp: widths of the hidden layers"},
+       {"model.activation", &m.activation, one_of({"relu", "tanh", "sigmoid"}), "mlp and lenet5: between their layers"},
+       {"model.channels", &m.channels, between(1, 1 << 16), "cnn: channels of each 3x3 convolution"},
+       {"model.dense", &m.dense, between(1, 1 << 20), "cnn: width of the dense layer before the last"},
+       {"model.dropout", &m.dropout, fraction_below_one(), "share of inputs of the last layer dropped"},
+       {"model.loss", &m.loss, one_of({"cross_entropy", "binary_cross_entropy", "mse"}), "what is minimized"},
+       {"model.size", &m.size, between(1, 1 << 30), "quadratic: number of weights"}});
 }
 
 void add_data(std::vector<JobKey>& keys, DataConfig& d) {
@@ -75,7 +80,7 @@ void add_data(std::vector<JobKey>& keys, DataConfig& d) {
                data_file("data.test_labels", &d.test_labels, "idx: their labels"),
                {"data.classes", &d.classes, between(2, 1 << 20), "labels are 0 to classes - 1"},
                {"data.mean", &d.mean, finite(), "inputs become (value / 255 - mean) / stddev"},
-               {"data.stddev", &d.stddev, above(0), "see data.mean"},
+               {"data.stddev", &d.stddev, positive(), "see data.mean"},
                {"data.samples", &d.samples, between(1, 1 << 30), "synthetic: number of training samples"},
                {"data.shards", &d.shards, one_of({"static", "leased"}),
                 "how workers share an epoch: equally, or by leases, of which a faster one takes more"}});
@@ -88,29 +93,29 @@ void add_optimizer(std::vector<JobKey>& keys, OptimizerConfig& o) {
   keys.insert(
       keys.end(),
       {{"optimizer.name", &o.name, one_of({"sgd", "momentum", "nesterov", "adam", "adamw"}), "the update rule"},
-       {"optimizer.rate", &o.rate, above(0), "learning rate"},
+       {"optimizer.rate", &o.rate, positive(), "learning rate"},
        {"optimizer.momentum", &o.momentum, fraction_below_one(), "momentum, nesterov"},
        {"optimizer.beta1", &o.beta1, fraction_below_one(), "adam, adamw"},
        {"optimizer.beta2", &o.beta2, fraction_below_one(), "adam, adamw"},
-       {"optimizer.epsilon", &o.epsilon, above(0), "adam, adamw"},
-       {"optimizer.weight_decay", &o.weight_decay, at_least(0), "per update"},
-       {"optimizer.clip_value", &o.clip_value, at_least(0), "each element of a mean gradient is clipped; 0 is off"},
-       {"optimizer.clip_norm", &o.clip_norm, at_least(0),
+       {"optimizer.epsilon", &o.epsilon, positive(), "adam, adamw"},
+       {"optimizer.weight_decay", &o.weight_decay, not_negative(), "per update"},
+       {"optimizer.clip_value", &o.clip_value, not_negative(), "each element of a mean gradient is clipped; 0 is off"},
+       {"optimizer.clip_norm", &o.clip_norm, not_negative(),
         "workers clip the global norm of their gradient (of each leaf's in bsp); 0 is off"},
        {"optimizer.age_scaling", &o.age_scaling, one_of({"none", "inverse"}),
         "inverse: the rate of a gradient is divided by its age, if that is above 1"},
        {"optimizer.compensation.name", &c.name, one_of({"none", "constant", "adaptive"}),
         "what is added to gradients whose weights have moved meanwhile"},
-       {"optimizer.compensation.lambda", &c.lambda, at_least(0), "how much; 0: 0.04 if constant, 2 if adaptive"},
+       {"optimizer.compensation.lambda", &c.lambda, not_negative(), "how much; 0: 0.04 if constant, 2 if adaptive"},
        {"optimizer.compensation.decay", &c.decay, fraction_below_one(), "adaptive: of the mean square of gradients"},
        {"optimizer.schedule.name", &s.name, one_of({"constant", "step", "cosine"}), "how the rate moves"},
-       {"optimizer.schedule.warmup_epochs", &s.warmup_epochs, at_least(0), "first grow linearly from 0"},
-       {"optimizer.schedule.step_epochs", &s.step_epochs, above(0), "step: every so many epochs ..."},
+       {"optimizer.schedule.warmup_epochs", &s.warmup_epochs, between(0, 1e6), "first grow linearly from 0"},
+       {"optimizer.schedule.step_epochs", &s.step_epochs, between(1e-6, 1e6), "step: every so many epochs ..."},
        {"optimizer.schedule.step_factor", &s.step_factor, Range{0, 1, true}, "... the rate is multiplied by this"},
        {"optimizer.schedule.final_fraction", &s.final_fraction, fraction(), "cosine: last rate over first rate"},
        {"optimizer.outer.name", &outer.name, one_of({"average", "nesterov", "delayed_nesterov"}),
         "local:H: the servers' rule for deltas"},
-       {"optimizer.outer.rate", &outer.rate, above(0), "nesterov, delayed_nesterov; average is rate 1"},
+       {"optimizer.outer.rate", &outer.rate, positive(), "nesterov, delayed_nesterov; average is rate 1"},
        {"optimizer.outer.momentum", &outer.momentum, fraction_below_one(), "nesterov, delayed_nesterov"},
        {"optimizer.outer.delay", &outer.delay, between(0, 1'000'000),
         "delayed_nesterov: updates to one of the momentum; 0 is cluster.workers"},
@@ -125,7 +130,7 @@ void add_consistency(std::vector<JobKey>& keys, ConsistencyConfig& c) {
                 "who may run ahead of whom, and how pushes become updates"},
                {"consistency.nonfinite", &c.nonfinite, one_of({"skip", "stop"}),
                 "on a gradient that is not finite: drop and count it, or end the job"},
-               {"consistency.evict_after_s", &c.evict_after_s, above(0),
+               {"consistency.evict_after_s", &c.evict_after_s, patience(),
                 "a worker that lives and takes so long for a step is evicted"}});
 }
 
@@ -142,8 +147,8 @@ void add_cluster(std::vector<JobKey>& keys, ClusterConfig& c) {
                  "address of this host to listen on; the others are told it"}),
        unhashed({"cluster.scheduler_port", &c.scheduler_port, between(0, 65535), "tcp; 0 picks a free one"}),
        unhashed({"cluster.http_port", &c.http_port, between(0, 65535), "the scheduler's status; 0 picks a free one"}),
-       unhashed({"cluster.start_timeout_s", &c.start_timeout_s, above(0), "to wait for members at the start"}),
-       unhashed({"cluster.lost_after_s", &c.lost_after_s, above(0), "a member silent for so long is lost"}),
+       unhashed({"cluster.start_timeout_s", &c.start_timeout_s, patience(), "to wait for members at the start"}),
+       unhashed({"cluster.lost_after_s", &c.lost_after_s, patience(), "a member silent for so long is lost"}),
        {"cluster.restarts", &c.restarts, between(0, 1'000'000),
         "a worker that dies while the job trains is started again, so many times"}});
 }
@@ -161,21 +166,22 @@ void add_worker(std::vector<JobKey>& keys, WorkerConfig& w) {
 }
 
 void add_simulation(std::vector<JobKey>& keys, SimulationConfig& s) {
-  keys.insert(keys.end(),
-              {{"simulation.step_ms", &s.step_ms, above(0), "a step of train.batch samples, without a burden"},
-               {"simulation.step_fixed", &s.step_fixed, fraction(), "its share that fewer samples do not shorten"},
-               {"simulation.network_us", &s.network_us, at_least(0), "from member to member, at least ..."},
-               {"simulation.network_spread_us", &s.network_spread_us, at_least(0), "... and this mean beyond"},
-               {"simulation.bandwidth_mb_s", &s.bandwidth_mb_s, at_least(0),
-                "of each direction between two members; 0 is unlimited"},
-               {"simulation.loss", &s.loss, fraction_below_one(), "probability that a frame never arrives"},
-               {"simulation.duplication", &s.duplication, fraction_below_one(), "... that it arrives twice"},
-               {"simulation.reordering", &s.reordering, fraction_below_one(), "... that later ones overtake it"},
-               {"simulation.evaluation_ms", &s.evaluation_ms, at_least(0), "an evaluation"},
-               {"simulation.faults", &s.faults, Form{"like \"kill worker-1 at 3s\"", check_fault},
-                "what goes wrong, and when: docs/simulator.md"},
-               {"simulation.changes", &s.changes, Form{"like \"set mode=ssp:2 at 3s\"", check_change},
-                "other rules on the way: docs/simulator.md"}});
+  keys.insert(
+      keys.end(),
+      {{"simulation.step_ms", &s.step_ms, between(1e-6, 1e9), "a step of train.batch samples, without a burden"},
+       {"simulation.step_fixed", &s.step_fixed, fraction(), "its share that fewer samples do not shorten"},
+       {"simulation.network_us", &s.network_us, between(0, 1e9), "from member to member, at least ..."},
+       {"simulation.network_spread_us", &s.network_spread_us, between(0, 1e9), "... and this mean beyond"},
+       {"simulation.bandwidth_mb_s", &s.bandwidth_mb_s, between(0, 1e9),
+        "of each direction between two members; 0 is unlimited"},
+       {"simulation.loss", &s.loss, fraction_below_one(), "probability that a frame never arrives"},
+       {"simulation.duplication", &s.duplication, fraction_below_one(), "... that it arrives twice"},
+       {"simulation.reordering", &s.reordering, fraction_below_one(), "... that later ones overtake it"},
+       {"simulation.evaluation_ms", &s.evaluation_ms, between(0, 1e9), "an evaluation"},
+       {"simulation.faults", &s.faults, Form{"like \"kill worker-1 at 3s\"", check_fault},
+        "what goes wrong, and when: docs/simulator.md"},
+       {"simulation.changes", &s.changes, Form{"like \"set mode=ssp:2 at 3s\"", check_change},
+        "other rules on the way: docs/simulator.md"}});
 }
 
 void add_rest(std::vector<JobKey>& keys, Job& job) {
@@ -197,14 +203,14 @@ void add_rest(std::vector<JobKey>& keys, Job& job) {
                            {"evaluation.per_epoch", &e.per_epoch, between(1, 1000),
                             "in such an epoch: so many times, evenly apart"},
                            {"evaluation.batch", &e.batch, between(1, 1 << 24), "samples at a time"},
-                           unhashed({"evaluation.timeout_s", &e.timeout_s, above(0),
+                           unhashed({"evaluation.timeout_s", &e.timeout_s, patience(),
                                      "the last one may take so long, or 20 of those before"})});
   add_simulation(keys, job.simulation);
   keys.insert(
       keys.end(),
       {unhashed({"debug.trace", &d.trace, Anything{}, "write RUN/trace/*.jsonl for the protocol checker"}),
        {"debug.nonfinite_at", &d.nonfinite_at, at_least(-1), "worker 0 spoils its gradient of this clock; -1 never"},
-       {"debug.slow_worker_ms", &d.slow_worker_ms, at_least(0), "worker 0 sleeps so long in every step"}});
+       {"debug.slow_worker_ms", &d.slow_worker_ms, between(0, 1e6), "worker 0 sleeps so long in every step"}});
 }
 
 }  // namespace

@@ -50,7 +50,7 @@ Result<std::string> write_weights(const protocol::Manifest& manifest, const Weig
     hash.update(std::as_bytes(table.parameter(p)));
     tensors.push_back({manifest[p].name, manifest[p].shape, table.parameter(p)});
   }
-  RUBATO_TRY(data::write_safetensors(run_dir + "/final.safetensors", tensors, {{"format", "pt"}}));
+  RUBATO_TRY(data::write_safetensors(run_dir + "/final.safetensors", tensors, {{"layout", "channels last"}}));
   return hash.hex();
 }
 

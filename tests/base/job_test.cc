@@ -82,8 +82,14 @@ INSTANTIATE_TEST_SUITE_P(
         {"date_for_number", "[optimizer]\nrate = 2020-01-01",
          "job.toml:6: optimizer.rate = 2020-01-01: expected a number, found a date or time"},
         {"dotted_in_a_table", "model.hidden = 5", "job.toml:5: unknown table \"data.model\""},
-        {"negative_rate", "[optimizer]\nrate = -1", "job.toml:6: optimizer.rate = -1: must be above 0"},
-        {"zero_rate", "[optimizer]\nrate = 0", "job.toml:6: optimizer.rate = 0: must be above 0"},
+        {"negative_rate", "[optimizer]\nrate = -1", "job.toml:6: optimizer.rate = -1: must be 1e-30 to 1e+30"},
+        {"zero_rate", "[optimizer]\nrate = 0", "job.toml:6: optimizer.rate = 0: must be 1e-30 to 1e+30"},
+        {"endless_patience", "[cluster]\nlost_after_s = 1e10",
+         "job.toml:6: cluster.lost_after_s = 1e10: must be 0.1 to 1,000,000"},
+        {"no_patience", "[cluster]\nlost_after_s = 1e-9",
+         "job.toml:6: cluster.lost_after_s = 1e-9: must be 0.1 to 1,000,000"},
+        {"clip_to_nothing", "[optimizer]\nclip_value = 1e-300",
+         "job.toml:6: optimizer.clip_value = 1e-300: must be 0, which is off, or at least 1e-30"},
         {"infinite_rate", "[optimizer]\nrate = inf", "job.toml:6: optimizer.rate = inf: must be finite, found inf"},
         {"nan_mean", "mean = nan", "job.toml:5: data.mean = nan: must be finite, found nan"},
         {"momentum_one", "[optimizer]\nmomentum = 1.0",
@@ -100,7 +106,7 @@ INSTANTIATE_TEST_SUITE_P(
         {"compensation_decay", "[optimizer.compensation]\ndecay = 1",
          "job.toml:6: optimizer.compensation.decay = 1: must be at least 0 and below 1"},
         {"compensation_lambda", "[optimizer.compensation]\nlambda = -1",
-         "job.toml:6: optimizer.compensation.lambda = -1: must be at least 0"},
+         "job.toml:6: optimizer.compensation.lambda = -1: must be 0 to 1e+30"},
         {"mode", "[consistency]\nmode = \"sync\"",
          "job.toml:6: consistency.mode = \"sync\": must be bsp, backup:B, softsync:N, ssp:S, dssp:LO..HI, asp, local:H "
          "or local:H+MODE, "
@@ -270,7 +276,7 @@ TEST(Job, WrittenJobsReadBackEqual) {
     if (key.is_path) **std::get_if<std::string*>(&key.slot) = "a \"b\"\\c\td\n\x01\x7f ü";
   }
   job.simulation.faults = {"drain at 1s", "kill worker-0 at 0.5ms"};
-  job.optimizer.rate = 1e-300;
+  job.optimizer.rate = 1e-29;
   job.optimizer.weight_decay = 1e22;
   job.train.seed = 0x7FFFFFFFFFFFFFFF;
   const auto again = parse_job(write_job(job), "written");
@@ -332,6 +338,23 @@ TEST(Job, NotesTellWhatAValidJobCosts) {
   EXPECT_TRUE(job_notes(job).empty());
   job.optimizer.clip_norm = 1;
   EXPECT_THAT(job_notes(job), testing::ElementsAre(HasSubstr("early pushing is off")));
+}
+
+TEST(Job, NotesNameKeysThatDoNothing) {
+  Job job = valid_job();
+  job.model.name = "cnn";
+  job.model.channels = {4};
+  job.model.activation = "tanh";
+  job.model.hidden = {77};
+  job.optimizer.name = "sgd";
+  job.optimizer.momentum = 0.5;
+  EXPECT_THAT(job_notes(job),
+              testing::ElementsAre("model.hidden has no effect on cnn", "model.activation has no effect on cnn",
+                                   "optimizer.momentum has no effect on sgd"));
+  job.model.name = "lenet5";
+  job.optimizer.name = "nesterov";
+  EXPECT_THAT(job_notes(job),
+              testing::ElementsAre("model.hidden has no effect on lenet5", "model.channels has no effect on lenet5"));
 }
 
 TEST(Job, NotesTellWhatDelayCompensationKeepsAndWhereItDoesNothing) {

@@ -21,7 +21,7 @@ class Job(SystemCase):
 
     def test_a_wrong_type_and_a_wrong_range(self):
         self.assert_one_error(self.start("quadratic", train__epochs="many"), USAGE, "train.epochs", "integer")
-        self.assert_one_error(self.start("quadratic", optimizer__rate=-1), USAGE, "optimizer.rate", "above 0")
+        self.assert_one_error(self.start("quadratic", optimizer__rate=-1), USAGE, "optimizer.rate", "must be 1e-30 to 1e+30")
 
     def test_the_option_that_was_typed_is_blamed(self):
         self.assert_one_error(self.start("quadratic", "--mode", "ssp"), USAGE, "--mode: consistency.mode", "ssp:3")

@@ -165,7 +165,7 @@ TEST_F(EvaluatorTest, TheFinalOneWritesTheWeightsAndTheirHash) {
     hash.update(std::as_bytes(std::span(weights_[p])));
   }
   EXPECT_EQ(result.weights_sha256, hash.hex());
-  EXPECT_EQ(file->metadata.at("format"), "pt");
+  EXPECT_EQ(file->metadata.at("layout"), "channels last");
 }
 
 TEST_F(EvaluatorTest, AModelThatPredictsNothingHasALossAlone) {

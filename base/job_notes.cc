@@ -1,0 +1,79 @@
+// What a person should know of a job that is valid.
+#include <fmt/format.h>
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/job.h"
+
+namespace rubato {
+namespace {
+
+// Keys that a job has changed and that nothing of it looks at.
+void add_keys_without_effect(const Job& job, std::vector<std::string>& notes) {
+  const Job untouched;
+  const ModelConfig &model = job.model, &plain = untouched.model;
+  const std::string& network = model.name;
+  const std::string& rule = job.optimizer.name;
+  const bool layers = network != "quadratic", momentum = rule == "momentum" || rule == "nesterov",
+             adam = rule.starts_with("adam");
+  const auto idle = [&](bool matters, bool changed, std::string_view key, std::string_view of) {
+    if (changed && !matters) notes.push_back(fmt::format("{} has no effect on {}", key, of));
+  };
+  idle(network == "mlp", model.hidden != plain.hidden, "model.hidden", network);
+  idle(network == "mlp" || network == "lenet5", model.activation != plain.activation, "model.activation", network);
+  idle(network == "cnn", model.channels != plain.channels, "model.channels", network);
+  idle(network == "cnn", model.dense != plain.dense, "model.dense", network);
+  idle(layers, model.dropout != plain.dropout, "model.dropout", network);
+  idle(layers, model.loss != plain.loss, "model.loss", network);
+  idle(!layers, model.size != plain.size, "model.size", network);
+  idle(job.data.kind == "synthetic", job.data.samples != untouched.data.samples, "data.samples", "idx files");
+  const OptimizerConfig &optimizer = job.optimizer, &usual = untouched.optimizer;
+  idle(momentum, optimizer.momentum != usual.momentum, "optimizer.momentum", rule);
+  idle(adam, optimizer.beta1 != usual.beta1, "optimizer.beta1", rule);
+  idle(adam, optimizer.beta2 != usual.beta2, "optimizer.beta2", rule);
+  idle(adam, optimizer.epsilon != usual.epsilon, "optimizer.epsilon", rule);
+}
+
+}  // namespace
+
+std::vector<std::string> job_notes(const Job& job) {
+  std::vector<std::string> notes;
+  const Mode mode = parse_mode(job.consistency.mode).value();
+  if (!mode.local() && job.optimizer.outer != OuterConfig()) {
+    notes.push_back(fmt::format("optimizer.outer has no part in {}: only local:H has deltas", job.consistency.mode));
+  }
+  if (mode.local() && mode.apply() == Mode::Apply::kOnArrival && job.optimizer.outer.name == "average" &&
+      job.cluster.workers > 1) {
+    notes.push_back(fmt::format(
+        "optimizer.outer.name = \"average\" on arrival takes the whole delta of each of {} workers, and not their "
+        "mean; \"delayed_nesterov\" takes a part of each",
+        job.cluster.workers));
+  }
+  if (job.optimizer.clip_norm > 0) {
+    notes.push_back("optimizer.clip_norm needs the whole gradient before any of it may leave: early pushing is off");
+  }
+  if (job.train.steps > 0 && job.train.epochs > 1) {
+    notes.push_back(fmt::format("train.steps = {} ends the job, whatever train.epochs says", job.train.steps));
+  }
+  const OptimizerConfig& optimizer = job.optimizer;
+  const bool compensates = optimizer.compensation.name != "none";
+  if (!mode.has_ages()) {
+    const auto idle = [&](std::string_view key, std::string_view value) {
+      notes.push_back(fmt::format("{} = \"{}\" changes nothing in {}, where no gradient is older than the weights", key,
+                                  value, job.consistency.mode));
+    };
+    if (optimizer.age_scaling != "none") idle("optimizer.age_scaling", optimizer.age_scaling);
+    if (compensates) idle("optimizer.compensation.name", optimizer.compensation.name);
+  } else if (compensates) {
+    notes.push_back(
+        fmt::format("optimizer.compensation.name = \"{}\" keeps the weights that each worker read: about {} "
+                    "versions of every slice on the servers, with their optimizer state, instead of 2",
+                    optimizer.compensation.name, job.cluster.workers + 2));
+  }
+  add_keys_without_effect(job, notes);
+  return notes;
+}
+
+}  // namespace rubato
