@@ -216,9 +216,10 @@ TEST(WireDoc, ListOfMessagesIsWhatIsCoded) {
             EXPECT_EQ(documented_types(said, structures), types.text()) << row[1];
           } else {
             const char* content = header.content == Content::kGradient  ? "gradient"
+                                  : header.content == Content::kDelta   ? "delta"
                                   : header.content == Content::kWeights ? "weights"
                                                                         : "none";
-            EXPECT_TRUE(said.starts_with(content)) << row[1] << ": " << said;
+            EXPECT_NE(said.find(content), std::string::npos) << row[1] << ": " << said;
           }
         },
         body);

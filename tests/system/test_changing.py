@@ -159,7 +159,7 @@ class Command(ChangingCase):
         self.assertRegex(self.set(run.run_dir, "rate=0.05"), r"^nothing to change: ssp:1 at rate 0\.05 ")
         for words, code, text in (
                 ((), 2, "nothing to set"),
-                (("mode=lsp:3",), 2, "must be bsp, backup:B, softsync:N, ssp:S, dssp:LO..HI or asp"),
+                (("mode=lsp:3",), 2, "must be bsp, backup:B, softsync:N, ssp:S, dssp:LO..HI, asp, local:H"),
                 (("rate=0",), 2, "must be a number above 0"),
                 (("bound=3",), 2, "the bound is part of the mode"),
                 (("mode=bsp",), 9, "start a new job with mode bsp")):

@@ -47,7 +47,7 @@ class Fatal(SystemCase):
     def test_a_stopped_scheduler(self):
         run = self.kill_and_time("scheduler", number=signal.SIGSTOP, cluster__lost_after_s=1.0)
         self.assertEqual(run.wait(), 5)
-        self.assertIn("warning: scheduler is stopped; killing it", run.output)
+        self.assertIn("warning: scheduler is stopped (SIGSTOP); killing it", run.output)
         self.assert_one_error(run, 5, "rubato: error: scheduler was killed by SIGKILL")
 
     def test_a_server_that_dies_before_training(self):
