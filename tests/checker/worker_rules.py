@@ -100,8 +100,6 @@ class Joins:
         if settle is None:
             self.unsettled(key, event)
             return
-        if samples != settle.samples and samples not in [push.samples for push in earlier[:-1]]:
-            self.run.violate("exactly once", "settled with another number of samples", event, settle)
         if rule_epoch != settle.rule_epoch and not self.schedule.lives_ended_by(rank, clock):
             self.run.violate("rules", "settled under other rules than pushed", event, settle)
         if settle.fate == APPLIED:
@@ -149,6 +147,9 @@ def _check_settles_have_pushes(run, schedule, shards, workers):
     for key, settle in shards.settles.items():
         worker = workers.get(key[0])
         if worker is not None and key in worker.pushes:
+            pushes = worker.pushes[key]  # of several lives, perhaps, and of different samples
+            if settle.samples not in [push.samples for push in pushes]:
+                run.violate("exactly once", "settled with another number of samples", *pushes, settle)
             continue
         # A process may be killed between a push and its line, or while it writes that line.
         if not run.simulated and schedule.lives_ended_by(key[0], settle.clock):
