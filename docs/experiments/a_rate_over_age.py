@@ -9,17 +9,14 @@ samples (at 1.9 of two epochs) and at the end, and draws accuracy over epochs in
 OUT/a-same-rate.svg and OUT/a-rate-over-age.svg.
 """
 
-import argparse
-import csv
-import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "scripts"))
-from rubato_cli.tables import table  # noqa: E402
-from rubato_lab.charts.lines import Axis, Series, line_chart  # noqa: E402
-from rubato_lab.run_figures import RunFigures  # noqa: E402
+import experiment
+from experiment import mean
+from rubato_cli.tables import table
+from rubato_lab.charts.lines import Axis, Series, line_chart
+from rubato_lab.run_figures import RunFigures
 
 WORKERS, BATCH, SEEDS, EPOCHS, SAMPLES = 30, 4, 3, 2, 60_000
 MODES, SCALINGS = ("softsync:1", "softsync:15", "softsync:30"), ("none", "inverse")
@@ -27,13 +24,8 @@ SYNCHRONOUS_RATES, SOFTSYNC_RATES = "0.005,0.01,0.02,0.05,0.1", "0.0005,0.001,0.
 
 
 def compare(build_dir: str, out: Path, *arguments: str) -> list[dict]:
-    """The rows of the runs that are shown."""
-    subprocess.run([ROOT / "scripts/rubato", "compare", ROOT / "jobs/fashion_mlp.toml", "--workers", str(WORKERS),
-                    "--servers", "1", "--seeds", str(SEEDS), "--stragglers", "lognormal:0.2",
-                    "--set", "model.hidden=[64]", "--set", f"train.epochs={EPOCHS}", "--build-dir", build_dir,
-                    "--out", out, *arguments], check=True, stdout=subprocess.DEVNULL)
-    with open(out / "RUNS.csv") as file:
-        return [row for row in csv.DictReader(file) if row["tuning"] == "0"]
+    return experiment.compare("fashion_mlp", build_dir, out, "--workers", WORKERS, "--servers", 1, "--seeds", SEEDS,
+                              "--stragglers", "lognormal:0.2", *arguments, model__hidden="[64]", train__epochs=EPOCHS)
 
 
 def grid(rates: str) -> tuple[str, ...]:
@@ -52,7 +44,7 @@ def evaluations(rows: list[dict]) -> list[tuple]:
 def accuracy(rows: list[dict]) -> str:
     """Means of the last evaluation but one and of the last, and from the least to the greatest of that."""
     *_, before, last = [[evaluation.value for evaluation in together] for together in evaluations(rows)]
-    return f"{sum(before) / len(before):.1%}, {sum(last) / len(last):.1%} ({min(last):.1%} to {max(last):.1%})"
+    return f"{mean(before):.1%}, {mean(last):.1%} ({min(last):.1%} to {max(last):.1%})"
 
 
 def curve(name: str, colour: int, rows: list[dict]) -> Series:
@@ -60,22 +52,17 @@ def curve(name: str, colour: int, rows: list[dict]) -> Series:
     points = []
     for together in evaluations(rows):
         values = [evaluation.value for evaluation in together]
-        epochs = sum(evaluation.samples for evaluation in together) / len(together) / SAMPLES
-        points.append((epochs, sum(values) / len(values), min(values), max(values)))
+        epochs = mean([evaluation.samples for evaluation in together]) / SAMPLES
+        points.append((epochs, *experiment.mean_and_range(values)))
     return Series(name, colour, points)
 
 
 def draw(out: Path, id_: str, title: str, series: list[Series]) -> None:
-    figure = line_chart(id_, title, Axis("epochs"), Axis("test accuracy", is_percent=True), series, (0.0, 0.9))
-    (out / f"{id_}.svg").write_text(figure.file)
-    print(out / f"{id_}.svg")
+    experiment.write(line_chart(id_, title, Axis("epochs"), Axis("test accuracy", is_percent=True), series, (0.0, 0.9)), out)
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--build-dir", default=str(ROOT / "build"))
-    parser.add_argument("--out", type=Path, default=Path("runs/experiment-a"))
-    arguments = parser.parse_args()
+    arguments = experiment.options(__doc__, "a")
     out = arguments.out
     softsync = ("--modes", ",".join(MODES), "--vary", f"optimizer.age_scaling={','.join(SCALINGS)}",
                 "--set", f"train.batch={BATCH}")
@@ -91,7 +78,7 @@ def main() -> int:
     for mode in MODES:
         best = [f"{accuracy(of(own, mode, scaling))} at {of(own, mode, scaling)[0]['optimizer.rate']}" for scaling in SCALINGS]
         ages = [float(row["age_mean"]) for row in of(same, mode, "inverse")]
-        rows.append([mode, f"{sum(ages) / len(ages):.1f}", *(accuracy(of(same, mode, scaling)) for scaling in SCALINGS), *best])
+        rows.append([mode, f"{mean(ages):.1f}", *(accuracy(of(same, mode, scaling)) for scaling in SCALINGS), *best])
     print("\n".join(table(head, rows)) + "\n")
     for scaling, id_, title in (("none", "a-same-rate", f"Rate {rate}, whatever the age"),
                                 ("inverse", "a-rate-over-age", f"Rate {rate} over the age of each gradient")):

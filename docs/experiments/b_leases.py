@@ -9,26 +9,22 @@ leases: prints what the job got done, and draws it into OUT/b-leases.svg. Then a
 bsp and ssp. Each row at the best of a grid of learning rates.
 """
 
-import argparse
-import csv
-import subprocess
 import sys
 from collections import defaultdict
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "scripts"))
-from rubato_cli.tables import table  # noqa: E402
-from rubato_lab.charts.lines import Axis, Series, line_chart  # noqa: E402
+import experiment
+from experiment import mean
+from rubato_cli.tables import table
+from rubato_lab.charts.lines import Axis, Series, line_chart
 
 WORKERS, SEEDS, TARGET = 8, 3, 0.82
 FACTORS = (1, 2, 4, 8, 16)
 PASSING = "exponential:1"  # a step takes 1 + E times as long, E exponential of mean 1
 # A worker's 64 samples take 1 + 9 ms; so all of a bsp batch, 64 of each worker, would take one worker 1 + 72 ms.
-ARRIVAL = {"train.batch": 64, "simulation.step_ms": 10, "simulation.step_fixed": 0.1}
-BSP = {"train.batch": 64 * WORKERS, "simulation.step_ms": 73, "simulation.step_fixed": 1 / 73,
-       "train.micro_batches": WORKERS}
-COMMON = {"train.epochs": 3, "optimizer.name": "sgd", "model.hidden": "[128]"}
+ARRIVAL = {"train__batch": 64, "simulation__step_ms": 10, "simulation__step_fixed": 0.1}
+BSP = {"train__batch": 64 * WORKERS, "simulation__step_ms": 73, "simulation__step_fixed": 1 / 73,
+       "train__micro_batches": WORKERS}
+COMMON = {"train__epochs": 3, "optimizer__name": "sgd", "model__hidden": "[128]"}
 
 
 def straggler(factor: int) -> str:
@@ -37,30 +33,23 @@ def straggler(factor: int) -> str:
 
 def compared(arguments, name: str, modes: str, stragglers: str, rates: str, shards: str, settings: dict) -> dict:
     """(mode, shards, stragglers) -> rows of RUNS.csv, at the best rate."""
-    out = arguments.out / name
-    keys = [word for key, value in {**COMMON, **settings}.items() for word in ("--set", f"{key}={value}")]
-    subprocess.run([ROOT / "scripts/rubato", "compare", ROOT / "jobs/fashion_mlp.toml", "--modes", modes,
-                    "--stragglers", stragglers, "--workers", str(WORKERS), "--seeds", str(SEEDS), "--target", str(TARGET),
-                    "--vary", f"data.shards={shards}", "--grid", f"optimizer.rate={rates}", "--tuning-seeds", str(SEEDS),
-                    *keys, "--build-dir", arguments.build_dir, "--out", out], check=True, stdout=subprocess.DEVNULL)
     found = defaultdict(list)
-    with open(out / "RUNS.csv") as file:
-        for row in csv.DictReader(file):
-            if row["tuning"] == "0":
-                found[row["mode"], row["data.shards"], row["stragglers"]].append(row)
+    for row in experiment.compare("fashion_mlp", arguments.build_dir, arguments.out / name, "--modes", modes,
+                                  "--stragglers", stragglers, "--workers", WORKERS, "--seeds", SEEDS, "--target", TARGET,
+                                  "--vary", f"data.shards={shards}", "--grid", f"optimizer.rate={rates}",
+                                  "--tuning-seeds", SEEDS, **COMMON, **settings):
+        found[row["mode"], row["data.shards"], row["stragglers"]].append(row)
     return found
 
 
 def numbers(rows: list[dict], field: str) -> tuple[float, float, float]:
-    """Mean, least, greatest."""
-    values = [float(row[field]) for row in rows]
-    return sum(values) / len(values), min(values), max(values)
+    return experiment.mean_and_range([float(row[field]) for row in rows])
 
 
 def words(mode: str, shards: str, stragglers: str, rows: list[dict]) -> list[str]:
     accuracy, least, most = numbers(rows, "test_accuracy")
     reached = [float(row["time_to_target_s"]) for row in rows if row["time_to_target_s"]]
-    time = f"{sum(reached) / len(reached):.2f} s" if len(reached) == len(rows) else f"{len(reached)} of {len(rows)}"
+    time = f"{mean(reached):.2f} s" if len(reached) == len(rows) else f"{len(reached)} of {len(rows)}"
     return [stragglers, mode, shards, rows[0]["optimizer.rate"], f"{numbers(rows, 'samples_per_s')[0]:,.0f}",
             f"{100 * numbers(rows, 'wait_share')[0]:.0f}%", time, f"{100 * accuracy:.1f}%",
             f"{100 * least:.1f}..{100 * most:.1f}%"]
@@ -80,10 +69,7 @@ def figure(found: dict):
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--build-dir", default=str(ROOT / "build"))
-    parser.add_argument("--out", type=Path, default=Path("runs/experiment-b"))
-    arguments = parser.parse_args()
+    arguments = experiment.options(__doc__, "b")
     steady = compared(arguments, "steady", "ssp:4", ",".join(map(straggler, FACTORS)), "0.02,0.05,0.1", "static,leased",
                       ARRIVAL)
     passing = compared(arguments, "bsp", "bsp", PASSING, "0.05,0.1,0.2,0.4", "static", BSP)
@@ -92,10 +78,7 @@ def main() -> int:
             "least..most"]
     for found in (steady, passing):
         print("\n".join(table(head, [words(*key, rows) for key, rows in found.items()])), end="\n\n")
-    drawn = figure(steady)
-    path = arguments.out / f"{drawn.id}.svg"
-    path.write_text(drawn.file)
-    print(path)
+    experiment.write(figure(steady), arguments.out)
     return 0
 
 

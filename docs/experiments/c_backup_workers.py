@@ -8,17 +8,14 @@ milliseconds a clock beside the order statistic and beside a loop of a few lines
 them into OUT/c-backup-workers.svg.
 """
 
-import argparse
-import csv
 import random
-import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "scripts"))
-from rubato_cli.tables import table  # noqa: E402
-from rubato_lab.charts.lines import Axis, Series, line_chart  # noqa: E402
+import experiment
+from experiment import mean
+from rubato_cli.tables import table
+from rubato_lab.charts.lines import Axis, Series, line_chart
 
 WORKERS, BACKUPS, STEP_MS, CLOCKS, SEEDS = 16, (0, 1, 2, 3, 4, 6, 8), 10.0, 300, 2
 LOOP_CLOCKS = 20_000
@@ -45,37 +42,29 @@ def looped(backups: int) -> float:
 
 def measured(build_dir: str, out: Path) -> dict[int, list[float]]:
     modes = ",".join(f"backup:{backups}" for backups in BACKUPS)
-    subprocess.run([ROOT / "scripts/rubato", "compare", ROOT / "jobs/quadratic.toml", "--modes", modes, "--stragglers",
-                    "exponential:1", "--workers", str(WORKERS), "--servers", "1", "--seeds", str(SEEDS),
-                    "--set", f"train.steps={CLOCKS}", "--set", "evaluation.enabled=false",
-                    "--set", "simulation.network_us=0", "--set", f"simulation.step_ms={STEP_MS}",
-                    "--build-dir", build_dir, "--out", out], check=True, stdout=subprocess.DEVNULL)
     found = {backups: [] for backups in BACKUPS}
-    with open(out / "RUNS.csv") as file:
-        for row in csv.DictReader(file):
-            found[int(row["mode"].partition(":")[2])].append(1000 * float(row["train_s"]) / int(row["updates"]))
+    for row in experiment.compare("quadratic", build_dir, out, "--modes", modes, "--stragglers", "exponential:1",
+                                  "--workers", WORKERS, "--servers", 1, "--seeds", SEEDS, train__steps=CLOCKS,
+                                  evaluation__enabled="false", simulation__network_us=0, simulation__step_ms=STEP_MS):
+        found[int(row["mode"].partition(":")[2])].append(1000 * float(row["train_s"]) / int(row["updates"]))
     return found
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--build-dir", default=str(ROOT / "build"))
-    parser.add_argument("--out", type=Path, default=Path("runs/experiment-c"))
-    arguments = parser.parse_args()
+    arguments = experiment.options(__doc__, "c")
     runs = measured(arguments.build_dir, arguments.out)
     theory = {backups: order_statistic(WORKERS - backups, WORKERS) for backups in BACKUPS}
     loop = {backups: looped(backups) for backups in BACKUPS}
-    rows = [[str(backups), f"{sum(times) / len(times):.1f}", f"{theory[backups]:.1f}", f"{loop[backups]:.1f}"]
+    rows = [[str(backups), f"{mean(times):.1f}", f"{theory[backups]:.1f}", f"{loop[backups]:.1f}"]
             for backups, times in runs.items()]
     print("\n".join(table(["B", "ms a clock", "order statistic", "steps are finished"], rows)))
-    series = [Series("Rubato", 0, [(b, sum(t) / len(t), min(t), max(t)) for b, t in runs.items()]),
+    series = [Series("Rubato", 0, [(b, *experiment.mean_and_range(t)) for b, t in runs.items()]),
               Series("order statistic of fresh steps", 1, [(b, *[theory[b]] * 3) for b in BACKUPS]),
               Series("loop in which steps are finished", 2, [(b, *[loop[b]] * 3) for b in BACKUPS])]
     figure = line_chart("c-backup-workers", "Milliseconds a clock with B backup workers of 16", Axis("B"), Axis("ms a clock"),
                         series, (0.0, max(theory.values())))
-    path = arguments.out / f"{figure.id}.svg"
-    path.write_text(figure.file)
-    print(f"\n{path}")
+    print()
+    experiment.write(figure, arguments.out)
     return 0
 
 

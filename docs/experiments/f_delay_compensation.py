@@ -7,16 +7,12 @@ Each at its best learning rate and lambda of a grid, and synchronous descent at 
 accuracies over five seeds, and draws them into OUT/f-delay-compensation.svg.
 """
 
-import argparse
-import csv
-import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "scripts"))
-from rubato_cli.tables import table  # noqa: E402
-from rubato_lab.charts.lines import Axis, Series, line_chart  # noqa: E402
+import experiment
+from rubato_cli.tables import table
+from rubato_lab.charts.lines import Axis, Series, line_chart
 
 WORKERS, BATCH, SEEDS, EPOCHS = (4, 8), 32, 5, 2
 KINDS = ("none", "constant", "adaptive")
@@ -24,26 +20,19 @@ RATES, LAMBDAS = "0.01,0.02,0.05,0.1", "0,10,100"  # lambda 0 is the paper's, 0.
 
 
 def compare(build_dir: str, out: Path, workers: int, *arguments: str) -> list[dict]:
-    """The rows of the runs that are shown."""
-    subprocess.run([ROOT / "scripts/rubato", "compare", ROOT / "jobs/fashion_mlp.toml", "--workers", str(workers),
-                    "--servers", "1", "--seeds", str(SEEDS), "--stragglers", "lognormal:0.5", "--grid",
-                    f"optimizer.rate={RATES}", "--tuning-seeds", "2", "--set", "optimizer.name=sgd",
-                    "--set", "model.hidden=[64]", "--set", f"train.epochs={EPOCHS}", "--set", f"train.batch={BATCH}",
-                    "--build-dir", build_dir, "--out", out, *arguments], check=True, stdout=subprocess.DEVNULL)
-    with open(out / "RUNS.csv") as file:
-        return [row for row in csv.DictReader(file) if row["tuning"] == "0"]
+    return experiment.compare("fashion_mlp", build_dir, out, "--workers", workers, "--servers", 1, "--seeds", SEEDS,
+                              "--stragglers", "lognormal:0.5", "--grid", f"optimizer.rate={RATES}", "--tuning-seeds", 2,
+                              *arguments, optimizer__name="sgd", model__hidden="[64]", train__epochs=EPOCHS,
+                              train__batch=BATCH)
 
 
 def accuracies(rows: list[dict]) -> tuple[float, float, float]:
-    values = [float(row["test_accuracy"] or 0.1) for row in rows]  # a run that diverged guesses one class in ten
-    return sum(values) / len(values), min(values), max(values)
+    # A run that diverged guesses one class in ten.
+    return experiment.mean_and_range([float(row["test_accuracy"] or 0.1) for row in rows])
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--build-dir", default=str(ROOT / "build"))
-    parser.add_argument("--out", type=Path, default=Path("runs/experiment-f"))
-    arguments = parser.parse_args()
+    arguments = experiment.options(__doc__, "f")
     found = {}  # (workers, name) -> rows
     for workers in WORKERS:
         out = arguments.out / f"{workers}-workers"
@@ -57,7 +46,7 @@ def main() -> int:
     lines = []
     for (workers, name), rows in found.items():
         mean, least, most = accuracies(rows)
-        ages = sum(float(row["age_mean"]) for row in rows) / len(rows)
+        ages = experiment.mean([float(row["age_mean"]) for row in rows])
         strength = rows[0]["optimizer.compensation.lambda"] if name in KINDS[1:] else ""
         lines.append([str(workers), name, f"{ages:.1f}", rows[0]["optimizer.rate"], strength, f"{mean:.2%}",
                       f"{least:.2%} to {most:.2%}"])
@@ -68,9 +57,7 @@ def main() -> int:
     highest = max(point[3] for entry in series for point in entry.points)
     figure = line_chart("f-delay-compensation", "Final accuracy with delay compensation, five seeds",
                         Axis("workers", values=WORKERS), Axis("test accuracy", is_percent=True), series, (lowest, highest))
-    path = arguments.out / f"{figure.id}.svg"
-    path.write_text(figure.file)
-    print(path)
+    experiment.write(figure, arguments.out)
     return 0
 
 
