@@ -18,13 +18,6 @@ Job uneven_job(const std::string& mode) {
   return job;
 }
 
-void expect_all_consumed(const Job& job, const Ran& ran) {
-  const auto final = ran.metrics("final");
-  ASSERT_THAT(final, SizeIs(1));
-  EXPECT_EQ(final[0]["samples"].get<std::int64_t>() + final[0]["samples_dropped"].get<std::int64_t>(),
-            job.data.samples * job.train.epochs);
-}
-
 // Grants of steps from `clock` on, in the order in which they were given.
 std::vector<Json> grants_from(const Ran& ran, Clock clock) {
   std::vector<Json> found;
@@ -85,13 +78,7 @@ TEST(Changing, WhateverTheNetworkDoes) {
   for (std::uint64_t seed = 1; seed <= 8; ++seed) {
     SCOPED_TRACE(seed);
     const Job job = uneven_job("asp");
-    SimOptions options;
-    options.seed = seed;
-    options.link.loss = 0.1;
-    options.link.duplication = 0.2;
-    options.link.reordering = 0.2;
-    options.link.held_up = transport::Delay::exponential(0, 5 * kMillisecond);
-    options.timing.lost_after = 2 * kSecond;
+    SimOptions options = rough_network(seed);
     options.changes = {at(70 * kMillisecond, "mode=ssp:2"), at(90 * kMillisecond, "mode=ssp:1"),
                        at(200 * kMillisecond, "mode=asp rate=0.02")};
     const Ran ran = run_sim(job, options);

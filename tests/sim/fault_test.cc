@@ -29,21 +29,6 @@ class Faults : public testing::TestWithParam<const char*> {
  protected:
   Faults() : job_(quadratic_job(GetParam(), {3, 2})) { job_.train.epochs = 4; }
 
-  // What holds of every job that ends well, whatever has happened to some of its workers.
-  void expect_finished(const Ran& ran) {
-    EXPECT_TRUE(ran.result.over) << ran.result.unfinished;
-    EXPECT_EQ(ran.result.exit_code, 0) << ran.result.text;
-    const auto final = ran.metrics("final");
-    ASSERT_THAT(final, SizeIs(1));
-    if (job_.consistency.mode == "bsp") {
-      EXPECT_EQ(ran.result.final_weights, bsp_weights(job_, QuadraticWorkload(job_)).back());
-    } else {
-      EXPECT_EQ(final[0]["samples"].get<std::int64_t>() + final[0]["samples_dropped"].get<std::int64_t>(),
-                job_.data.samples * job_.train.epochs);
-    }
-    expect_promises_kept(job_, ran);
-  }
-
   Job job_;
 };
 INSTANTIATE_TEST_SUITE_P(Modes, Faults, testing::ValuesIn(kModes),
@@ -69,7 +54,7 @@ TEST_P(Faults, LossDuplicationAndReorderingChangeNothing) {
       options.timing.lost_after = 2 * kSecond;
       const Ran ran = run_sim(job_, options);
       expect_success(ran);
-      expect_finished(ran);
+      expect_finished(job_, ran);
     }
   }
 }
@@ -81,7 +66,7 @@ TEST_P(Faults, SlowNetworkWithALongTail) {
   job_.worker.stragglers = "lognormal:1";
   const Ran ran = run_sim(job_, options);
   expect_success(ran);
-  expect_finished(ran);
+  expect_finished(job_, ran);
 }
 
 TEST_P(Faults, ACutThatHealsIsWaitedOut) {
@@ -92,7 +77,7 @@ TEST_P(Faults, ACutThatHealsIsWaitedOut) {
       options.faults = {{at, Fault::Kind::kCut, "worker-1", other, at + 300 * kMillisecond}};
       const Ran ran = run_sim(job_, options);
       expect_success(ran);
-      expect_finished(ran);
+      expect_finished(job_, ran);
     }
   }
 }
@@ -107,7 +92,7 @@ TEST_P(Faults, KilledWorkerIsNamedAndTheOthersGoOn) {
       options.launcher = launcher;
       options.faults = {{at, Fault::Kind::kKill, "worker-1"}};
       const Ran ran = run_sim(job_, options);
-      expect_finished(ran);
+      expect_finished(job_, ran);
       const auto lost = ran.metrics("worker_lost");
       if (!lost.empty()) {
         EXPECT_EQ(lost[0]["worker"], "worker-1");
@@ -123,7 +108,7 @@ TEST_P(Faults, TwoWorkersMayDie) {
     SCOPED_TRACE(fmt::format("the second at {} ms", second / kMillisecond));
     SimOptions options;
     options.faults = {{22 * kMillisecond, Fault::Kind::kKill, "worker-0"}, {second, Fault::Kind::kKill, "worker-2"}};
-    expect_finished(run_sim(job_, options));
+    expect_finished(job_, run_sim(job_, options));
   }
 }
 
@@ -133,7 +118,7 @@ TEST_P(Faults, ASurvivorMayBeCutOffJustThen) {
     SimOptions options;
     options.faults = {{at, Fault::Kind::kKill, "worker-1"},
                       {at, Fault::Kind::kCut, "worker-0", "scheduler", at + 100 * kMillisecond}};
-    expect_finished(run_sim(job_, options));
+    expect_finished(job_, run_sim(job_, options));
   }
 }
 
@@ -186,7 +171,7 @@ TEST_P(Faults, KilledEvaluatorIsStartedAgain) {
     job_.simulation.evaluation_ms = 20;
     const Ran ran = run_sim(job_, options);
     expect_success(ran);
-    expect_finished(ran);
+    expect_finished(job_, ran);
     EXPECT_THAT(ran.metrics("evaluation"), SizeIs(5));
   }
 }
@@ -211,7 +196,7 @@ TEST_P(Faults, StoppedWorkerIsNamedAndEvictedAndTheOthersGoOn) {
     options.faults = {
         {25 * kMillisecond, Fault::Kind::kPause, "worker-1", "", comes_back ? 1500 * kMillisecond : kNever}};
     const Ran ran = run_sim(job_, options);
-    expect_finished(ran);
+    expect_finished(job_, ran);
     ASSERT_THAT(ran.metrics("worker_lost"), SizeIs(1));
     EXPECT_EQ(ran.metrics("worker_lost")[0]["worker"], "worker-1");
     EXPECT_LT(ran.metrics("worker_lost")[0]["time_s"].get<double>(), 0.7);
@@ -229,13 +214,13 @@ TEST_P(Faults, AShortStopIsForgiven) {
   options.faults = {{25 * kMillisecond, Fault::Kind::kPause, "worker-1", "", 325 * kMillisecond}};
   const Ran ran = run_sim(job_, options);
   expect_success(ran);
-  expect_finished(ran);
+  expect_finished(job_, ran);
 }
 
 TEST_P(Faults, WorkerThatComputesForEverIsNamedAndEvicted) {
   job_.worker.stragglers = "persistent:1000000x";  // hours
   const Ran ran = run_sim(job_);
-  expect_finished(ran);
+  expect_finished(job_, ran);
   EXPECT_TRUE(noted(ran, "worker-0 has computed step 0"));
   ASSERT_THAT(ran.metrics("worker_lost"), SizeIs(1));
   EXPECT_EQ(ran.result.ends.at(worker_node(0)).exit_code, kEvicted);
@@ -284,7 +269,7 @@ TEST_P(Faults, WithEnoughWorkersTheJobStartsWithoutTheLate) {
   options.faults = {{0, Fault::Kind::kKill, "worker-2"}};
   const Ran ran = run_sim(job_, options);
   expect_success(ran);
-  expect_finished(ran);
+  expect_finished(job_, ran);
 }
 
 }  // namespace

@@ -118,18 +118,11 @@ INSTANTIATE_TEST_SUITE_P(Modes, OnArrival,
                          [](const auto& parameter) { return "Mode" + std::to_string(parameter.index); });
 
 TEST_P(OnArrival, ComesNearTheOptimumAndConsumesEverySample) {
-  Job job = quadratic_job(GetParam(), {3, 2});
-  job.train.epochs = 12;
-  job.optimizer.name = "sgd";
-  job.worker.stragglers = "persistent:3x + lognormal:0.5";
+  const Job job = descent_job(GetParam(), {3, 2});
   QuadraticWorkload workload(job);
   const Ran ran = run_sim(job, workload);
-  expect_success(ran);
-  EXPECT_LT(distance(ran.result.final_weights, optimum(workload)), 0.25f);
+  expect_descended(job, ran, workload);
   const auto final = ran.metrics("final");
-  ASSERT_THAT(final, SizeIs(1));
-  EXPECT_EQ(final[0]["samples"], 12 * 40);
-  EXPECT_EQ(final[0]["samples_dropped"], 0);
   EXPECT_THAT(ran.result.snapshots, SizeIs(12));
   const Mode mode = parse_mode(GetParam()).value();
   if (mode.bound != Mode::kUnbounded) {

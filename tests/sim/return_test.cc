@@ -11,20 +11,6 @@ class Returns : public testing::TestWithParam<const char*> {
  protected:
   Returns() : job_(quadratic_job(GetParam(), {3, 2})) { job_.train.epochs = 12; }
 
-  void expect_finished(const Ran& ran) {
-    EXPECT_TRUE(ran.result.over) << ran.result.unfinished;
-    EXPECT_EQ(ran.result.exit_code, 0) << ran.result.text;
-    const auto final = ran.metrics("final");
-    ASSERT_THAT(final, SizeIs(1));
-    if (job_.consistency.mode == "bsp") {
-      EXPECT_EQ(ran.result.final_weights, bsp_weights(job_, QuadraticWorkload(job_)).back());
-    } else {
-      EXPECT_EQ(final[0]["samples"].get<std::int64_t>() + final[0]["samples_dropped"].get<std::int64_t>(),
-                job_.data.samples * job_.train.epochs);
-    }
-    expect_promises_kept(job_, ran);
-  }
-
   // Of all lives.
   static std::int64_t steps_of(const Ran& ran, std::size_t worker) {
     return ran.metrics("final").at(0)["workers"][worker]["steps"];
@@ -45,7 +31,7 @@ TEST_P(Returns, AndTakesStepsAgain) {
       SimOptions options;
       options.faults = {{at, Fault::Kind::kKill, "worker-1"}, {at + absent, Fault::Kind::kReturn, "worker-1"}};
       const Ran ran = run_sim(job_, options);
-      expect_finished(ran);
+      expect_finished(job_, ran);
       EXPECT_EQ(ran.exits_with(0), 7u);
       const auto back = ran.metrics("worker_returned");
       ASSERT_THAT(back, SizeIs(1));
@@ -60,18 +46,12 @@ TEST_P(Returns, AndTakesStepsAgain) {
 TEST_P(Returns, OverANetworkThatLosesAndReorders) {
   for (std::uint64_t seed = 1; seed <= 6; ++seed) {
     SCOPED_TRACE(fmt::format("seed {}", seed));
-    SimOptions options;
-    options.seed = seed;
-    options.link.loss = 0.1;
-    options.link.duplication = 0.1;
-    options.link.reordering = 0.2;
-    options.link.held_up = transport::Delay::exponential(0, 5 * kMillisecond);
-    options.timing.lost_after = 2 * kSecond;
+    SimOptions options = rough_network(seed);
     options.faults = {{500 * kMillisecond, Fault::Kind::kKill, "worker-2"},  // by then all have found together
                       {520 * kMillisecond, Fault::Kind::kReturn, "worker-2"}};
     job_.train.epochs = 50;
     const Ran ran = run_sim(job_, options);
-    expect_finished(ran);
+    expect_finished(job_, ran);
     EXPECT_THAT(ran.metrics("worker_returned"), SizeIs(1));
   }
 }
@@ -82,7 +62,7 @@ TEST_P(Returns, AsOftenAsTheJobSays) {
   SimOptions options;
   for (const TimeNs at : {20, 160, 300}) options.faults.push_back({at * kMillisecond, Fault::Kind::kKill, "worker-0"});
   const Ran ran = run_sim(job_, options);
-  expect_finished(ran);
+  expect_finished(job_, ran);
   EXPECT_THAT(ran.metrics("worker_lost"), SizeIs(3));
   const auto back = ran.metrics("worker_returned");
   ASSERT_THAT(back, SizeIs(2));
@@ -98,7 +78,7 @@ TEST_P(Returns, WhileAnotherDies) {
                       {40 * kMillisecond, Fault::Kind::kReturn, "worker-1"},
                       {other, Fault::Kind::kKill, "worker-0"},
                       {other + 1 * kMillisecond, Fault::Kind::kReturn, "worker-0"}};
-    expect_finished(run_sim(job_, options));
+    expect_finished(job_, run_sim(job_, options));
   }
 }
 
@@ -108,7 +88,7 @@ TEST_P(Returns, WhoWasEvictedToo) {
   options.faults = {{25 * kMillisecond, Fault::Kind::kPause, "worker-1", "", 800 * kMillisecond}};
   job_.cluster.restarts = 1;
   const Ran ran = run_sim(job_, options);
-  expect_finished(ran);
+  expect_finished(job_, ran);
   EXPECT_THAT(ran.metrics("worker_returned"), SizeIs(1));
 }
 
@@ -124,7 +104,7 @@ TEST_P(Returns, WhoIsThereStaysAndWhoComesToTheEndIsToldSo) {
     SCOPED_TRACE(fmt::format("{} ms before the end", early));
     options.faults.resize(1);
     options.faults.push_back({trained - early * kMillisecond, Fault::Kind::kReturn, "worker-1"});
-    expect_finished(run_sim(job_, options));
+    expect_finished(job_, run_sim(job_, options));
   }
 }
 

@@ -82,6 +82,27 @@ inline Ran run_sim(const Job& job, SimOptions options = {}) {
   return run_sim(job, workload, std::move(options));
 }
 
+// Plain descent, with one worker that is always slow, for twelve epochs: long enough to come near the optimum.
+inline Job descent_job(const std::string& mode, Cluster cluster) {
+  Job job = quadratic_job(mode, cluster);
+  job.train.epochs = 12;
+  job.optimizer.name = "sgd";
+  job.worker.stragglers = "persistent:3x + lognormal:0.5";
+  return job;
+}
+
+// A network that loses, repeats and reorders, in an order that the seed decides.
+inline SimOptions rough_network(std::uint64_t seed) {
+  SimOptions options;
+  options.seed = seed;
+  options.link.loss = 0.1;
+  options.link.duplication = 0.2;
+  options.link.reordering = 0.2;
+  options.link.held_up = transport::Delay::exponential(0, 5 * kMillisecond);
+  options.timing.lost_after = 2 * kSecond;
+  return options;
+}
+
 // Everybody ended well.
 inline void expect_success(const Ran& ran) {
   EXPECT_TRUE(ran.result.over) << ran.result.unfinished;
@@ -110,6 +131,35 @@ inline void expect_promises_kept(const Job& job, const Ran& ran, bool complete =
   said << std::ifstream(folder / "out").rdbuf();
   EXPECT_EQ(status, 0) << said.str();
   std::filesystem::remove_all(folder);
+}
+
+// Every sample of every epoch was consumed, or is counted as dropped.
+inline void expect_all_consumed(const Job& job, const Ran& ran) {
+  const auto final = ran.metrics("final");
+  ASSERT_THAT(final, testing::SizeIs(1));
+  EXPECT_EQ(final[0]["samples"].get<std::int64_t>() + final[0]["samples_dropped"].get<std::int64_t>(),
+            job.data.samples * job.train.epochs);
+}
+
+// What holds of every job that ends well, whatever has happened to some of its workers.
+inline void expect_finished(const Job& job, const Ran& ran) {
+  EXPECT_TRUE(ran.result.over) << ran.result.unfinished;
+  EXPECT_EQ(ran.result.exit_code, 0) << ran.result.text;
+  if (job.consistency.mode == "bsp") {
+    ASSERT_THAT(ran.metrics("final"), testing::SizeIs(1));
+    EXPECT_EQ(ran.result.final_weights, bsp_weights(job, QuadraticWorkload(job)).back());
+  } else {
+    expect_all_consumed(job, ran);
+  }
+  expect_promises_kept(job, ran);
+}
+
+// A descent_job without losses: all that its epochs have was consumed, and the weights are near the optimum.
+inline void expect_descended(const Job& job, const Ran& ran, QuadraticWorkload& workload) {
+  expect_success(ran);
+  EXPECT_LT(distance(ran.result.final_weights, optimum(workload)), 0.25f);
+  expect_all_consumed(job, ran);
+  EXPECT_EQ(ran.metrics("final").at(0)["samples_dropped"], 0);
 }
 
 }  // namespace rubato::sim

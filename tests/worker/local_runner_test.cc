@@ -5,8 +5,8 @@
 #include <gtest/gtest.h>
 
 #include "base/rng.h"
+#include "tests/worker/given_orders.h"
 #include "worker/local_steps.h"
-#include "worker/trainer.h"
 
 namespace rubato::worker {
 namespace {
@@ -57,15 +57,7 @@ class LocalSteps {
       const auto part = std::span(weights).subspan(16 * slice, slice == 2 ? 8 : 16);
       orders.emplace_back(SliceWeights{clock, slice, static_cast<Version>(clock), Payload::of_floats(part)});
     }
-    std::vector<ComputeReport> reports;
-    std::size_t taken = 0;
-    trainer_->run(
-        [&]() -> std::optional<ComputeOrder> {
-          if (taken == orders.size()) return std::nullopt;
-          return orders[taken++];
-        },
-        [&](ComputeReport report) { reports.push_back(std::move(report)); }, inner);
-    return reports;
+    return run_orders(*trainer_, orders, inner).reports;
   }
 
   InnerState inner;

@@ -8,6 +8,7 @@
 
 #include "base/rng.h"
 #include "base/time.h"
+#include "tests/worker/given_orders.h"
 
 namespace rubato::worker {
 namespace {
@@ -52,7 +53,6 @@ std::vector<ComputeOrder> step_with_weights(Clock clock) {
   return orders;
 }
 
-// A trainer that is given orders one by one, as it asks for them.
 class Trained {
  public:
   explicit Trained(const Job& job = quadratic_job()) : trainer(Trainer::open(job, worker_node(0), ".").value()) {
@@ -60,15 +60,9 @@ class Trained {
   }
 
   std::vector<ComputeReport> run(const std::vector<ComputeOrder>& orders) {
-    std::vector<ComputeReport> reports;
-    taken = 0;
-    trainer->run(
-        [&]() -> std::optional<ComputeOrder> {
-          if (taken == orders.size()) return std::nullopt;
-          return orders[taken++];
-        },
-        [&](ComputeReport report) { reports.push_back(std::move(report)); }, inner);
-    return reports;
+    Answers answers = run_orders(*trainer, orders, inner);
+    taken = answers.taken;
+    return std::move(answers.reports);
   }
 
   std::unique_ptr<Trainer> trainer;
