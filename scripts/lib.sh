@@ -18,6 +18,12 @@ usage() { sed -n '2,/^[^#]/ { /^#/ s/^# \{0,1\}//p }' "$0"; }
 # The folder that a preset of CMakePresets.json builds in.
 build_dir() { if [[ "$1" == release ]]; then echo build; else echo "build-$1"; fi; }
 
+# What jobs need: no test and no bench.
+programs=(rubato-scheduler rubato-server rubato-worker rubato-sim)
+
+# In a pipe a build says this often how far it has come.
+progress_every_s=20
+
 # build_preset PRESET [TARGET...]: configures and builds on every core.
 build_preset() {
   local preset="$1" started=$SECONDS
@@ -29,8 +35,25 @@ build_preset() {
   cmake --preset "$preset" >"$log" 2>&1 || { cat "$log" >&2 && die "cmake could not configure, see above"; }
   grep -E 'Warning|^-- Rubato:' "$log" || true
   rm -f "$log"
-  local quiet=(--quiet)
-  [[ -t 1 ]] && quiet=()
-  ninja -C "$(build_dir "$preset")" -j "$(nproc)" "${quiet[@]}" "$@"
+  local build=(ninja -C "$(build_dir "$preset")" -j "$(nproc)" "$@")
+  if [[ -t 1 ]]; then
+    "${build[@]}"
+  else
+    NINJA_STATUS='build: %f of %t ' "${build[@]}" | now_and_then
+  fi
   echo "built in $((SECONDS - started)) s"
+}
+
+# Of what ninja says, some of the lines that tell how far it is, and all that tell something else: errors, warnings.
+now_and_then() {
+  local line next=$((SECONDS + progress_every_s))
+  while IFS= read -r line; do
+    if [[ "$line" =~ ^(build:\ [0-9]+\ of\ [0-9]+)\  ]]; then
+      ((SECONDS >= next)) || continue
+      echo "${BASH_REMATCH[1]}"
+      next=$((SECONDS + progress_every_s))
+    elif [[ ! "$line" =~ ^ninja:\ (Entering\ directory|no\ work\ to\ do) ]]; then
+      printf '%s\n' "$line"
+    fi
+  done
 }

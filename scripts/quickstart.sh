@@ -13,10 +13,10 @@ esac
 say "1 of 3: packages"
 scripts/setup.sh
 
-say "2 of 3: build (some minutes the first time)"
-build_preset release
+say "2 of 3: build the programs (some minutes the first time; scripts/build.sh builds tests and benches as well)"
+build_preset release "${programs[@]}"
 
-say "3 of 3: train jobs/fashion_cnn.toml, 5 epochs (about half a minute on two cores)"
+say "3 of 3: train jobs/fashion_cnn.toml, 5 epochs (about half a minute on two cores that are otherwise idle)"
 cat <<'TEXT'
 Two servers hold the weights, two workers compute gradients; a worker may be up to three steps ahead
 of the slowest one (ssp:3). Watch from another terminal with: scripts/rubato status --watch
