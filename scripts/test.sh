@@ -8,6 +8,7 @@
 #   --          what follows goes to ctest, for instance: scripts/test.sh -- -R layers
 set -euo pipefail
 source "$(dirname "$0")/lib.sh"
+source scripts/test_output.sh
 
 preset=release
 excluded=()
@@ -27,26 +28,24 @@ while [[ $# -gt 0 ]]; do
   shift
 done
 
-# The whole log is kept; a pipe sees failures and the summary, a terminal one line that moves.
 run_tests() {
-  local arguments=(--test-dir "$(build_dir "$preset")" -j "$(nproc)" --output-on-failure --no-tests=error --progress)
+  local arguments=(--test-dir "$(build_dir "$preset")" -j "$(nproc)" --output-on-failure --no-tests=error)
   if [[ ${#excluded[@]} -gt 0 ]]; then
     arguments+=(--label-exclude "^($(IFS='|' && echo "${excluded[*]}"))\$")
   fi
-  if [[ -t 1 ]]; then
-    ctest "${arguments[@]}" "$@"
-  else
-    ctest "${arguments[@]}" "$@" |
-      grep -vE '^Internal ctest|^ +Start +[0-9]+:|^ *[0-9]+/[0-9]+ Test +#.* Passed +[0-9.]+ sec'
-  fi
+  rm -f "$kept/LastTestsDisabled.log" # of another time: ctest writes it only where something is skipped
+  ctest "${arguments[@]}" "$@" | show_tests
 }
 
 scripts/setup.sh --test
 build_preset "$preset"
 say "testing${excluded[*]:+ (without ${excluded[*]})}"
 started=$SECONDS
+kept="$(build_dir "$preset")/Testing/Temporary" # where ctest writes the whole of it
 run_tests "$@" || {
-  echo "tests failed after $((SECONDS - started)) s; see above, or $(build_dir "$preset")/Testing/Temporary/LastTest.log" >&2
+  skipped_tests "$kept"
+  echo "tests failed after $((SECONDS - started)) s; see above, or $kept/LastTest.log" >&2
   exit 1
 }
+skipped_tests "$kept"
 echo "all tests passed in $((SECONDS - started)) s"
