@@ -7,6 +7,7 @@ import argparse
 import csv
 import subprocess
 import sys
+from collections import defaultdict
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -28,8 +29,17 @@ def compare(job: str, build_dir: str, out: Path, *words, **settings) -> list[dic
     sets = [word for key, value in settings.items() for word in ("--set", f"{key.replace('__', '.')}={value}")]
     subprocess.run([ROOT / "scripts/rubato", "compare", ROOT / "jobs" / f"{job}.toml", *map(str, words), *sets,
                     "--build-dir", build_dir, "--out", out], check=True, stdout=subprocess.DEVNULL)
+    return [row for row in _runs(out) if row["tuning"] == "0"]
+
+
+def tried(out: Path) -> list[dict]:
+    """The rows that `compare` left out: those that chose a point of the grid."""
+    return [row for row in _runs(out) if row["tuning"] == "1"]
+
+
+def _runs(out: Path) -> list[dict]:
     with open(out / "RUNS.csv") as file:
-        return [row for row in csv.DictReader(file) if row["tuning"] == "0"]
+        return list(csv.DictReader(file))
 
 
 def mean(values: list[float]) -> float:
@@ -39,6 +49,19 @@ def mean(values: list[float]) -> float:
 def mean_and_range(values: list[float]) -> tuple[float, float, float]:
     """Mean, least, greatest."""
     return mean(values), min(values), max(values)
+
+
+def accuracies(rows: list[dict]) -> tuple[float, float, float]:
+    """At the end: mean, least, greatest. A run that diverged guesses one class in ten."""
+    return mean_and_range([float(row["test_accuracy"] or 0.1) for row in rows])
+
+
+def accuracies_at_each(key: str, rows: list[dict]) -> list[tuple[float, float, float, float]]:
+    """The points of a curve of final accuracy against the values of a key."""
+    found = defaultdict(list)
+    for row in rows:
+        found[float(row[key])].append(row)
+    return [(value, *accuracies(found[value])) for value in sorted(found)]
 
 
 def write(figure: Figure, out: Path) -> None:

@@ -26,11 +26,6 @@ def compare(build_dir: str, out: Path, workers: int, *arguments: str) -> list[di
                               train__batch=BATCH)
 
 
-def accuracies(rows: list[dict]) -> tuple[float, float, float]:
-    # A run that diverged guesses one class in ten.
-    return experiment.mean_and_range([float(row["test_accuracy"] or 0.1) for row in rows])
-
-
 def main() -> int:
     arguments = experiment.options(__doc__, "f")
     found = {}  # (workers, name) -> rows
@@ -45,13 +40,13 @@ def main() -> int:
             found[workers, kind] = [row for row in rows if row["optimizer.compensation.name"] == kind]
     lines = []
     for (workers, name), rows in found.items():
-        mean, least, most = accuracies(rows)
+        mean, least, most = experiment.accuracies(rows)
         ages = experiment.mean([float(row["age_mean"]) for row in rows])
         strength = rows[0]["optimizer.compensation.lambda"] if name in KINDS[1:] else ""
         lines.append([str(workers), name, f"{ages:.1f}", rows[0]["optimizer.rate"], strength, f"{mean:.2%}",
                       f"{least:.2%} to {most:.2%}"])
     print("\n".join(table(["workers", "", "mean age", "rate", "lambda", "accuracy", "least to most"], lines)) + "\n")
-    series = [Series(name, colour, [(workers, *accuracies(found[workers, name])) for workers in WORKERS])
+    series = [Series(name, colour, [(workers, *experiment.accuracies(found[workers, name])) for workers in WORKERS])
               for colour, name in enumerate(("bsp", *KINDS))]
     lowest = min(point[2] for entry in series for point in entry.points)
     highest = max(point[3] for entry in series for point in entry.points)
