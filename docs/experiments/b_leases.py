@@ -6,7 +6,8 @@ Usage: docs/experiments/b_leases.py [--build-dir build] [--out runs/experiment-b
 
 Eight simulated workers on Fashion-MNIST. First worker 0 is slower by a factor, under ssp:4, with equal shares and with
 leases: prints what the job got done, and draws it into OUT/b-leases.svg. Then all workers are slow now and then, under
-bsp and ssp. Each row at the best of a grid of learning rates.
+bsp and ssp. Each row at the best of a grid of learning rates, which fall to nothing along half a cosine: so the last
+steps are small, and what a run ends with is not the noise of its last steps.
 """
 
 import sys
@@ -24,7 +25,8 @@ PASSING = "exponential:1"  # a step takes 1 + E times as long, E exponential of 
 ARRIVAL = {"train__batch": 64, "simulation__step_ms": 10, "simulation__step_fixed": 0.1}
 BSP = {"train__batch": 64 * WORKERS, "simulation__step_ms": 73, "simulation__step_fixed": 1 / 73,
        "train__micro_batches": WORKERS}
-COMMON = {"train__epochs": 3, "optimizer__name": "sgd", "model__hidden": "[128]"}
+COMMON = {"train__epochs": 3, "optimizer__name": "sgd", "optimizer__schedule__name": "cosine", "model__hidden": "[128]"}
+RATES, BSP_RATES = "0.02,0.05,0.1,0.2", "0.1,0.2,0.4,0.8"
 
 
 def straggler(factor: int) -> str:
@@ -70,10 +72,9 @@ def figure(found: dict):
 
 def main() -> int:
     arguments = experiment.options(__doc__, "b")
-    steady = compared(arguments, "steady", "ssp:4", ",".join(map(straggler, FACTORS)), "0.02,0.05,0.1", "static,leased",
-                      ARRIVAL)
-    passing = compared(arguments, "bsp", "bsp", PASSING, "0.05,0.1,0.2,0.4", "static", BSP)
-    passing |= compared(arguments, "ssp", "ssp:1,ssp:4", PASSING, "0.02,0.05,0.1", "static,leased", ARRIVAL)
+    steady = compared(arguments, "steady", "ssp:4", ",".join(map(straggler, FACTORS)), RATES, "static,leased", ARRIVAL)
+    passing = compared(arguments, "bsp", "bsp", PASSING, BSP_RATES, "static", BSP)
+    passing |= compared(arguments, "ssp", "ssp:1,ssp:4", PASSING, RATES, "static,leased", ARRIVAL)
     head = ["stragglers", "mode", "shards", "rate", "samples/s", "waited", f"time to {100 * TARGET:.0f}%", "accuracy",
             "least..most"]
     for found in (steady, passing):
