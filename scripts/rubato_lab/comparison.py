@@ -1,6 +1,7 @@
 """Runs put side by side: groups of seeds, and what the table tells of them."""
 
 from .campaign import Outcome
+from .chance import Chance
 from .grid import Contender
 from .group import Group, grouped, measures_accuracy
 from .statistics import mean, spread
@@ -18,6 +19,7 @@ class Comparison:
         self.remarks = remarks or []  # what was changed in the job, to be told
         self.comparable = comparable  # in time: every process has a core
         self.is_accuracy = measures_accuracy(self.groups)
+        self.chance = Chance.of([run for group in self.groups for run in group.runs]) if self.is_accuracy else None
         self.target = self._target(target)
 
     @property
@@ -55,7 +57,7 @@ class Comparison:
     def speed_up(self, group: Group) -> float | None:
         """Over bsp under the same stragglers, in time to the target; of groups whose seeds all got there."""
         base = self.baseline(group)
-        if base is None or not self._all_there(group) or not self._all_there(base):
+        if base is None or not self.all_there(group) or not self.all_there(base):
             return None
         own = self.time_to_target(group)
         return self.time_to_target(base) / own if own else None
@@ -66,7 +68,26 @@ class Comparison:
     def final_spread(self, group: Group) -> tuple[float, float] | None:
         return spread(group.finals(self.is_accuracy))
 
-    def _all_there(self, group: Group) -> bool:
+    def best(self, groups: list[Group]) -> Group | None:
+        """By the mean of the final figures."""
+        known = [group for group in groups if self.final(group) is not None]
+        return (max if self.is_accuracy else min)(known, key=self.final) if known else None
+
+    def nothing_learned(self, groups: list[Group]) -> str:
+        """Says so where the best final accuracy of these is not clearly above chance; else empty."""
+        best = self.best(groups)
+        if self.chance is None or best is None or self.final(best) > self.chance.floor:
+            return ""
+        return (f"nothing learned: the best final accuracy, {100 * self.final(best):.2f}% of {best.name}, is not clearly "
+                f"above {self.chance.words}")
+
+    @property
+    def why_no_target(self) -> str:
+        if any(group.diverged for group in self.groups) and self.best(self.groups) is None:
+            return "every run diverged"
+        return self.nothing_learned(self.groups) or "no run was evaluated"
+
+    def all_there(self, group: Group) -> bool:
         return bool(group.runs) and self.seeds_there(group) == len(group.outcomes)
 
     def _target(self, asked: float | None) -> Target | None:
@@ -76,4 +97,4 @@ class Comparison:
         for group in self.groups:
             if (final := self.final(group)) is not None:
                 finals.setdefault(group.contender.mode, []).append(final)
-        return default_target(finals, self.is_accuracy)
+        return default_target(finals, self.is_accuracy, self.chance)

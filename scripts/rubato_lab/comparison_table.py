@@ -8,7 +8,7 @@ from .comparison import Comparison
 from .group import Group
 
 HEADINGS = ["stragglers", "mode", "time to target", "updates to target", "final {final}", "least..most", "age mean",
-            "age p99", "waited", "samples/s", "vs bsp"]
+            "age p99", "waited", "done early", "samples/s", "vs bsp"]
 
 
 def rows(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
@@ -39,7 +39,9 @@ def notes(comparison: Comparison) -> list[str]:
     if comparison.target:
         said.append(f"target: {comparison.target.words} ({comparison.target.origin})")
     else:
-        said.append("target: none, since no run was evaluated")
+        said.append(f"target: none, since {comparison.why_no_target}")
+    if comparison.target and comparison.chance and comparison.target.value < comparison.chance.floor:
+        said.append(f"this target shows nothing: it is not clearly above {comparison.chance.words}")
     seeds = max(len(group.outcomes) for group in comparison.groups)
     said.append(f"means over {text.plural(seeds, 'seed')}; time counts from the first grant; between two evaluations "
                 "the way is taken as straight")
@@ -66,6 +68,11 @@ def seconds(value: float | None) -> str:
     return f"{value:.3g} s" if value is not None and value < 10 else text.duration(value)
 
 
+def figure_words(comparison: Comparison, value: float | None) -> str:
+    """A final figure: an accuracy in percent, or a loss."""
+    return text.percent(value, 2) if comparison.is_accuracy else text.fixed(value, 4)
+
+
 def _row(comparison: Comparison, group: Group) -> list[str]:
     start = [group.stragglers, group.contender.name]
     if not group.runs:
@@ -74,18 +81,18 @@ def _row(comparison: Comparison, group: Group) -> list[str]:
     limit = " or less" if comparison.is_upper_limit(group) else ""
     histogram = group.ages
     spread = comparison.final_spread(group)
-    figure = (lambda value: text.percent(value, 2)) if comparison.is_accuracy else (lambda value: text.fixed(value, 4))
-    final = figure(comparison.final(group)) if spread else "diverged" if group.diverged else text.MISSING
+    final = figure_words(comparison, comparison.final(group)) if spread else "diverged" if group.diverged else text.MISSING
     if spread and group.diverged:
         final += f" ({group.diverged} diverged)"
     return start + [
         _to_target(comparison, group, mark + limit),
         text.count(comparison.updates_to_target(group)) + limit,
         final,
-        f"{figure(spread[0])}..{figure(spread[1])}" if spread else text.MISSING,
+        "..".join(figure_words(comparison, value) for value in spread) if spread else text.MISSING,
         text.fixed(ages.mean(histogram), 1),
         text.count(ages.quantile(histogram, 0.99)),
         text.percent(group.wait_share),
+        text.percent(group.done_early_share),
         text.count(group.samples_per_s) + mark,
         _times(comparison.speed_up(group), mark),
     ]

@@ -49,19 +49,24 @@ class Group:
 
     @property
     def ages(self) -> dict[int, int]:
-        return ages.merged([run.ages for run in self.runs])
+        """Of runs that diverged they tell of the time before, so those are left out."""
+        return ages.merged([run.ages for run in self.runs if not run.diverged])
+
+    @property
+    def ages_before_divergence(self) -> dict[int, int]:
+        return ages.merged([run.ages for run in self.runs if run.diverged])
 
     @property
     def wait_share(self) -> float | None:
-        return mean(run.final.get("wait_share") for run in self.runs)
+        return mean(run.worker_time.waited for run in self.runs if run.workers)
+
+    @property
+    def done_early_share(self) -> float | None:
+        return mean(run.worker_time.done_early for run in self.runs if run.workers)
 
     @property
     def samples_per_s(self) -> float | None:
         return mean(run.final.get("samples_per_s") for run in self.runs)
-
-    @property
-    def updates_per_s(self) -> float | None:
-        return mean(run.final["updates"] / run.final["train_s"] for run in self.runs if run.final.get("train_s"))
 
     def wait_matrix(self) -> dict[tuple[str, str], float]:
         """Seconds, the mean over the seeds."""

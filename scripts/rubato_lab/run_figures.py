@@ -7,6 +7,8 @@ from pathlib import Path
 
 from rubato_cli.failure import ExitCode, Failure
 
+from .worker_time import WorkerTime
+
 
 @dataclass(frozen=True)
 class Point:
@@ -85,6 +87,16 @@ class RunFigures:
     @property
     def worker_names(self) -> list[str]:
         return [worker["worker"] for worker in self.workers]
+
+    @property
+    def worker_time(self) -> WorkerTime:
+        return WorkerTime.of(self.workers, self.final.get("train_s", 0.0), self.lost_for_good)
+
+    @property
+    def lost_for_good(self) -> list[str]:
+        """Workers that died or were evicted, and did not return."""
+        last = {line["worker"]: line["event"] for line in self.all("worker_lost", "worker_returned")}
+        return [worker for worker, event in last.items() if event == "worker_lost"]
 
     @property
     def waits(self) -> list[Wait]:

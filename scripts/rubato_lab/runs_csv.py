@@ -10,7 +10,7 @@ from .group import Group
 from .run_figures import RunFigures
 
 FIGURES = ["updates", "samples", "train_s", "samples_per_s", "test_accuracy", "test_loss", "age_mean", "age_p99",
-           "staleness_max", "wait_share", "pushes", "pushes_dropped", "samples_dropped", "nonfinite", "weights_sha256"]
+           "staleness_max", "wait_share", "done_early_share", "pushes", "pushes_dropped", "samples_dropped", "nonfinite", "weights_sha256"]
 
 
 def runs_csv(comparison: Comparison) -> str:
@@ -44,5 +44,7 @@ def _values(settings: Values) -> list[str]:
 
 
 def _figures(run: RunFigures) -> list:
-    values = {**run.final, "age_mean": ages.mean(run.ages), "age_p99": ages.quantile(run.ages, 0.99)}
+    time = run.worker_time
+    values = {**run.final, "wait_share": time.waited, "done_early_share": time.done_early, "age_mean": ages.mean(run.ages),
+              "age_p99": ages.quantile(run.ages, 0.99)}
     return ["" if values.get(name) is None else values[name] for name in FIGURES]

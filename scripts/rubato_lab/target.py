@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from .chance import Chance
 from .run_figures import Point, RunFigures
 
 SHARE_OF_BEST = 0.98
@@ -47,13 +48,19 @@ class Target:
         return None
 
 
-def default_target(finals: dict[str, list[float]], is_accuracy: bool) -> Target | None:
-    """`finals`: final figures by mode, a mean for each group of runs. 98 % of bsp's best, or where bsp is not
-    in the grid, of the best there is."""
-    known = finals.get("bsp") or [value for values in finals.values() for value in values]
+def default_target(finals: dict[str, list[float]], is_accuracy: bool, chance: Chance | None = None) -> Target | None:
+    """`finals`: final figures by mode, a mean for each group of runs. 98 % of bsp's best, or where bsp is not in the
+    grid or learned nothing, of the best there is; and clearly above chance. None where nobody learned anything."""
+    learned = lambda values: [value for value in values if not (is_accuracy and chance) or value > chance.floor]
+    base, everybody = finals.get("bsp", []), [value for values in finals.values() for value in values]
+    known = learned(base) or learned(everybody)
     if not known:
         return None
-    whose = "bsp's best" if finals.get("bsp") else "the best"
-    if is_accuracy:
-        return Target(SHARE_OF_BEST * max(known), True, f"98% of {whose} final accuracy, {100 * max(known):.2f}%")
-    return Target(min(known) / SHARE_OF_BEST, False, f"{whose} final test loss, {min(known):.4g}, over 0.98")
+    whose = "bsp's best" if learned(base) else "the best"
+    if not is_accuracy:
+        return Target(min(known) / SHARE_OF_BEST, False, f"{whose} final test loss, {min(known):.4g}, over 0.98")
+    best = max(known)
+    why = "; bsp learned nothing" if base and not learned(base) else ""
+    if chance and SHARE_OF_BEST * best <= chance.floor:
+        return Target(chance.floor, True, f"clearly above {chance.words}; {whose} final accuracy is {100 * best:.2f}%{why}")
+    return Target(SHARE_OF_BEST * best, True, f"98% of {whose} final accuracy, {100 * best:.2f}%{why}")

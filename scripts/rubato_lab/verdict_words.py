@@ -1,13 +1,12 @@
-"""The comparison in words: which mode won where, and what its figures say of why."""
-
-from rubato_cli import text
+"""The comparison in words: which mode won where. why_words says what its figures tell of why."""
 
 from . import ages
 from .comparison import Comparison
-from .comparison_table import seconds
+from .comparison_table import figure_words, seconds
 from .group import Group
+from .why_words import NEAR, ages_words, closest_words, samples_words, why_words
 
-NEAR = 0.03  # three percent apart is no difference worth a word
+AGE_MIN = 1.0  # a mean age below it is no reason to speak of old gradients
 
 
 def paragraph(comparison: Comparison, stragglers: str) -> str:
@@ -15,21 +14,24 @@ def paragraph(comparison: Comparison, stragglers: str) -> str:
     under = "Without stragglers" if stragglers == "none" else f"With {stragglers}"
     if not groups:
         return f"{under}, every run failed."
-    said = [_race(comparison, groups, under), _finals(comparison, groups)]
+    if nothing := comparison.nothing_learned(groups):
+        said = [f"{under}, {nothing}. So there is no winner."]
+    elif comparison.comparable:
+        said = [_race(comparison, groups, under), _finals(comparison, groups)]
+    else:
+        said = [_by_updates(comparison, groups, under), _finals(comparison, groups)]
     said += [_trouble(group) for group in groups if group.failures or 0 < group.diverged < len(group.runs)]
-    said.append(_diverged([group for group in groups if group.diverged == len(group.runs)]))
-    if not comparison.comparable:
-        said.append("Times are not comparable: the processes had to share processors.")
+    said.append(_diverged(comparison, [group for group in groups if group.diverged == len(group.runs)]))
     return " ".join(sentence for sentence in said if sentence)
 
 
 def _race(comparison: Comparison, groups: list[Group], under: str) -> str:
-    there = [group for group in groups if comparison.seeds_there(group) == len(group.outcomes)]
     if comparison.target is None:
-        return f"{under}, no run was evaluated, so none can be timed."
+        return f"{under}, no run can be timed: {comparison.why_no_target}."
+    there = sorted(filter(comparison.all_there, groups), key=comparison.time_to_target)
     if not there:
-        return f"{under}, no mode reached {comparison.target.words} with every seed."
-    there.sort(key=comparison.time_to_target)
+        said = f"{under}, no mode reached {comparison.target.words} with every seed."
+        return " ".join(filter(None, [said, closest_words(comparison, groups)]))
     first = there[0]
     said = (f"{under}, {first.name} was the first to reach {comparison.target.words}, "
             f"in {_at_most(comparison, first)}{seconds(comparison.time_to_target(first))}")
@@ -37,43 +39,23 @@ def _race(comparison: Comparison, groups: list[Group], under: str) -> str:
         second = comparison.time_to_target(there[1]) / comparison.time_to_target(first) - 1
         said += f" ({there[1].name} " + (f"took {100 * second:.0f}% longer)" if second > NEAR else "took as long)")
     base = comparison.baseline(first)
-    if base is first:
-        return said + ". " + _why_bsp(comparison, first, groups)
-    if base is None:
-        return said + "."
-    if comparison.speed_up(first) is None:
-        return said + f"; {base.name} did not get there with every seed."
-    return said + f", {comparison.speed_up(first):.2f} times as fast as {base.name}. " + _why(comparison, first, base)
+    if base is not None and base is not first and comparison.all_there(base):
+        said += f", {comparison.speed_up(first):.2f} times as fast as {base.name}"
+    rival = base if base in there[1:] else there[1] if len(there) > 1 else None
+    if rival is not None:
+        return f"{said}. {why_words(comparison, first, rival)}"
+    others = [group for group in groups if group is not first]
+    return f"{said}. {'No other mode got there with every seed. ' if others else ''}{closest_words(comparison, others, first)}".strip()
 
 
-def _why(comparison: Comparison, group: Group, base: Group) -> str:
-    """A time is updates times the time of one: which of the two made the difference."""
-    updates = comparison.updates_to_target(group) / comparison.updates_to_target(base)
-    pace = group.updates_per_s / base.updates_per_s
-    said = f"An update came every {_per_update(group)} against {_per_update(base)}, "
-    said += f"and it took {_ratio(updates)} updates"
-    said += f" ({text.count(comparison.updates_to_target(group))} against {text.count(comparison.updates_to_target(base))}): "
-    if pace > 1 + NEAR and updates > 1 + NEAR:
-        said += "it won by its pace, although older gradients made each update worth less."
-    elif pace > 1 + NEAR:
-        said += "it won by its pace, and its updates were worth as much."
-    else:
-        said += "it won by what each update was worth, not by its pace."
-    said += f" Its workers had nothing to compute {text.percent(group.wait_share)} of the time ({base.name}: "
-    said += f"{text.percent(base.wait_share)}); {_ages(group)}."
-    return said
-
-
-def _why_bsp(comparison: Comparison, base: Group, groups: list[Group]) -> str:
-    others = [group for group in groups if group is not base and comparison.updates_to_target(group)]
-    if not others:
-        return "No other mode got there." if len(groups) > 1 else ""
-    quick = max(others, key=lambda group: group.updates_per_s or 0.0)
-    updates = comparison.updates_to_target(quick) / comparison.updates_to_target(base)
-    pace = quick.updates_per_s / base.updates_per_s
-    return (f"The quickest of the others, {quick.name}, made {pace:.2f} times as many updates in the same time and needed "
-            f"{updates:.2f} times as many; {_ages(quick)}. Waiting cost {base.name} {text.percent(base.wait_share)} of its "
-            "workers' time, less than old gradients would have.")
+def _by_updates(comparison: Comparison, groups: list[Group], under: str) -> str:
+    """Where processes share processors, a second says nothing; an update still does."""
+    said = f"{under}, times are not comparable, for the processes had to share processors: there is no winner by time."
+    there = sorted(filter(comparison.all_there, groups), key=comparison.updates_to_target) if comparison.target else []
+    if not there:
+        return f"{said} No mode reached {comparison.target.words} with every seed." if comparison.target else said
+    needed = "; ".join(f"{group.name} {samples_words(comparison, group)}" for group in there)
+    return f"{said} Updates to {comparison.target.words}: {needed}."
 
 
 def _finals(comparison: Comparison, groups: list[Group]) -> str:
@@ -82,9 +64,8 @@ def _finals(comparison: Comparison, groups: list[Group]) -> str:
         return ""
     known.sort(key=comparison.final, reverse=comparison.is_accuracy)
     best, worst = known[0], known[-1]
-    figure = (lambda value: text.percent(value, 2)) if comparison.is_accuracy else (lambda value: text.fixed(value, 4))
-    said = (f"In the end {best.name} stood best with {figure(comparison.final(best))} and {worst.name} worst with "
-            f"{figure(comparison.final(worst))}")
+    said = (f"In the end {best.name} stood best with {figure_words(comparison, comparison.final(best))} and {worst.name} "
+            f"worst with {figure_words(comparison, comparison.final(worst))}")
     low, high = comparison.final_spread(best)
     other_low, other_high = comparison.final_spread(worst)
     if low <= other_high and other_low <= high and max(len(group.runs) for group in known) > 1:
@@ -102,28 +83,17 @@ def _at_most(comparison: Comparison, group: Group) -> str:
     return "at most " if comparison.is_upper_limit(group) else ""
 
 
-def _diverged(groups: list[Group]) -> str:
+def _diverged(comparison: Comparison, groups: list[Group]) -> str:
     """Those of which no run is left."""
     if not groups:
         return ""
     names = [group.name for group in groups]
     said = (", ".join(names[:-1]) + " and " if len(names) > 1 else "") + names[-1] + " diverged with every seed"
-    oldest = max(groups, key=lambda group: ages.mean(group.ages) or 0.0)
-    if ages.mean(oldest.ages):
-        said += f" ({oldest.name}: {_ages(oldest)})"
-    return said + ". Older gradients want a smaller rate: --grid optimizer.rate=... shows each mode at its best."
-
-
-def _per_update(group: Group) -> str:
-    return f"{1000 / group.updates_per_s:.3g} ms"
-
-
-def _ratio(ratio: float) -> str:
-    return "as many" if abs(ratio - 1) <= NEAR else f"{ratio:.2f} times as many"
-
-
-def _ages(group: Group) -> str:
-    mean = ages.mean(group.ages)
-    if not mean:
-        return "no gradient was older than the weights it met"
-    return f"the mean age of a push was {mean:.1f} updates, the 99th percentile {ages.quantile(group.ages, 0.99)}"
+    oldest = max(groups, key=lambda group: ages.mean(group.ages_before_divergence) or 0.0)
+    is_old = (ages.mean(oldest.ages_before_divergence) or 0.0) >= AGE_MIN
+    if is_old:
+        said += f" ({oldest.name}: until then {ages_words(oldest.ages_before_divergence)})"
+    if "optimizer.rate" in comparison.tuning.keys:
+        return said + ", at the best rate of the grid."
+    why = "Older gradients want a smaller rate" if is_old else "A smaller rate may be borne"
+    return f"{said}. {why}: --grid optimizer.rate=... shows each mode at its best."

@@ -8,9 +8,9 @@ import json
 BATCH, SAMPLES, EPOCHS, PROGRESS = 100, 1000, 3, 5
 
 
-def run_lines(mode="asp", count=4, seed=1, slow=1.0, accuracies=(0.6, 0.8, 0.85), rate=0.1, **final) -> list[dict]:
+def run_lines(mode="asp", count=4, seed=1, slow=1.0, accuracies=(0.6, 0.8, 0.85), rate=0.1, classes=0, **final) -> list[dict]:
     """A run whose worker 0 is `slow` times as slow as the others. bsp takes an update a clock and waits for it, others
-    an update a push. `final` adds to the last line, or replaces."""
+    an update a push. It is tested on 1,000 samples of each of `classes`. `final` adds to the last line, or replaces."""
     aggregate = mode == "bsp"
     updates_an_epoch = SAMPLES // BATCH
     update_s = slow if aggregate else 1.0 / count
@@ -28,6 +28,8 @@ def run_lines(mode="asp", count=4, seed=1, slow=1.0, accuracies=(0.6, 0.8, 0.85)
                 "epoch": epoch + 1, "clock": (epoch + 1) * updates_an_epoch, "reached_s": 0.5 + (epoch + 1) * epoch_s,
                 "updates": (epoch + 1) * updates_an_epoch, "samples_settled": (epoch + 1) * SAMPLES,
                 "train_loss": 1.0, "test_loss": 1 - accuracies[epoch], "test_accuracy": accuracies[epoch] - 0.001 * (seed % 1000)}
+        if classes:
+            line["details"] = {"per_class": [{"support": 1000}] * classes}
         lines.append(line)
     held = 0.4 if aggregate and slow > 1 else 0.0
     train_s = EPOCHS * epoch_s
@@ -37,8 +39,9 @@ def run_lines(mode="asp", count=4, seed=1, slow=1.0, accuracies=(0.6, 0.8, 0.85)
                       for clock in range(EPOCHS * updates_an_epoch) for name in names[1:]]
     lines[-1].update({
         "samples_per_s": EPOCHS * SAMPLES / train_s, "staleness_max": 0 if aggregate else 2, "train_s": train_s,
-        "samples": EPOCHS * SAMPLES, "samples_dropped": 0, "torn_steps": 0, "nonfinite": 0, "weights_sha256": "ab",
-        "pushes": sum(ages.values()), "pushes_repeated": 0, "pushes_dropped": 0, "refused_frames": 0, "wait_share": held,
+        "samples": EPOCHS * SAMPLES, "samples_dropped": 0, "torn_steps": 0, "nonfinite": 0, "weights_sha256": f"{mode} {seed} {slow} {accuracies}",
+        "pushes": sum(ages.values()), "pushes_repeated": 0, "pushes_dropped": 0, "refused_frames": 0,
+        "wait_share": held * (count - 1) / count,
         "ages": [[age, count] for age, count in sorted(ages.items())],
         "workers": [{"worker": name, "samples": SAMPLES * EPOCHS // count, "steps": updates_an_epoch * EPOCHS,
                      "time_s": train_s, "wait_s": held * train_s if rank else 0.0,

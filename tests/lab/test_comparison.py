@@ -10,6 +10,7 @@ from lab_case import LabCase
 
 from rubato_lab import ages, comparison_table
 from rubato_lab.campaign import Outcome
+from rubato_lab.chance import Chance
 from rubato_lab.comparison import Comparison
 from rubato_lab.files import write_whole
 from rubato_lab.grid import Cell, Contender
@@ -59,6 +60,20 @@ class Targets(unittest.TestCase):
         self.assertAlmostEqual(default_target({"bsp": [0.5, 0.49]}, False).value, 0.5)
         self.assertIsNone(default_target({}, True))
 
+    def test_default_is_clearly_above_chance(self):
+        ten = Chance(0.1, 10_000)
+        self.assertAlmostEqual(ten.floor, 0.109)
+        self.assertIsNone(default_target({"bsp": [0.1004], "asp": [0.1067]}, True, ten))
+        self.assertAlmostEqual(default_target({"bsp": [0.1004], "asp": [0.5]}, True, ten).value, 0.49)
+        self.assertIn("bsp learned nothing", default_target({"bsp": [0.1004], "asp": [0.5]}, True, ten).origin)
+        self.assertAlmostEqual(default_target({"bsp": [0.8]}, True, ten).value, 0.98 * 0.8)
+        self.assertAlmostEqual(default_target({"bsp": [0.95]}, True, Chance(0.94, 10_000)).value, Chance(0.94, 10_000).floor)
+
+    def test_chance_is_the_largest_class(self):
+        lines = made_metrics.run_lines("bsp", details={"per_class": [{"support": 30}, {"support": 70}]})
+        self.assertEqual(Chance.of([RunFigures.of(lines)]), Chance(0.7, 100))
+        self.assertIsNone(Chance.of([RunFigures.of(made_metrics.run_lines("bsp"))]))
+
 
 class Comparisons(LabCase):
     def outcomes(self, *runs):
@@ -84,12 +99,26 @@ class Comparisons(LabCase):
         self.assertAlmostEqual(found.speed_up(bsp), 1.0)
         self.assertAlmostEqual(found.speed_up(asp), 16.0, places=6)
         self.assertEqual(found.updates_to_target(asp), 15)
-        self.assertAlmostEqual(bsp.wait_share, 0.4)
+        self.assertAlmostEqual(bsp.wait_share, 0.4 * 3 / 4)
         self.assertAlmostEqual(bsp.wait_matrix()[("worker-1", "worker-0")], 0.4 * 120 * 1.005)
         words = paragraph(found, "persistent:4x")
         self.assertIn("With persistent:4x, asp was the first to reach accuracy 70.00%", words)
         self.assertIn("16.00 times as fast as bsp", words)
-        self.assertIn("it won by its pace, and its updates were worth as much", words)
+        self.assertIn("it won by its pace, 16.00 times as many updates in the same time, and took as many", words)
+
+    def test_workers_that_are_done_early_are_idle(self):
+        lines = made_metrics.run_lines("asp", train_s=40.0)
+        for worker, time_s, wait_s in zip(lines[-1]["workers"], (40.0, 10.0, 10.0, 20.0), (0.0, 2.0, 2.0, 4.0)):
+            worker.update(time_s=time_s, wait_s=wait_s, wait_workers_s=wait_s / 2, wait_weights_s=wait_s / 4)
+        time = RunFigures.of(lines).worker_time
+        self.assertAlmostEqual(time.waited, 8 / 160)
+        self.assertAlmostEqual(time.for_workers, 4 / 160)
+        self.assertAlmostEqual(time.messages, 2 / 160)
+        self.assertAlmostEqual(time.done_early, 80 / 160)
+        found = self.comparison(("asp", "none", 1, lines))
+        self.assertEqual(comparison_table.rows(found)[1][0][8:10], ["5%", "50%"])
+        lines.insert(1, {"event": "worker_lost", "time_s": 1, "worker": "worker-1", "clock": 7, "reason": "was killed"})
+        self.assertAlmostEqual(RunFigures.of(lines).worker_time.done_early, 50 / 130, msg="the dead are not idle")
 
     def test_no_speed_up_where_a_seed_never_gets_there(self):
         made = made_metrics.run_lines
@@ -103,8 +132,63 @@ class Comparisons(LabCase):
         lines = made_metrics.run_lines("asp", test_loss=None, nonfinite=3)
         found = self.comparison(("bsp", "none", 1, made_metrics.run_lines("bsp")), ("asp", "none", 1, lines))
         self.assertEqual(comparison_table.rows(found)[1][1][4], "diverged")
-        self.assertIn("asp diverged with every seed (asp: the mean age of a push was 3.3", paragraph(found, "none"))
-        self.assertIn("bsp was the first", paragraph(found, "none"))
+        self.assertEqual(comparison_table.rows(found)[1][1][6:8], ["-", "-"], "ages are of the time before")
+        words = paragraph(found, "none")
+        self.assertIn("asp diverged with every seed (asp: until then the mean age of a push was 3.3", words)
+        self.assertIn("Older gradients want a smaller rate", words)
+        self.assertIn("bsp was the first", words)
+
+    def test_divergence_without_ages_is_not_for_old_gradients(self):
+        made = made_metrics.run_lines
+        found = self.comparison(("bsp", "none", 1, made("bsp")),
+                                ("local:4", "none", 1, made("local:4", ages=[[0, 100]], test_loss=None, nonfinite=3)))
+        words = paragraph(found, "none")
+        self.assertNotIn("Older gradients", words)
+        self.assertIn("local:4 diverged with every seed. A smaller rate may be borne", words)
+
+    def test_where_nothing_learned_there_is_no_target_and_no_winner(self):
+        made = made_metrics.run_lines
+        found = self.comparison(("bsp", "none", 1, made("bsp", accuracies=(0.1, 0.1, 0.1004), classes=10)),
+                                ("local:4", "none", 1, made("local:4", accuracies=(0.1, 0.1, 0.1067), classes=10)), target=None)
+        self.assertIsNone(found.target)
+        words = paragraph(found, "none")
+        self.assertIn("nothing learned: the best final accuracy, 10.57% of local:4, is not clearly above what the largest class "
+                      "alone gives, 10.00%. So there is no winner.", words)
+        self.assertNotIn("first to reach", words)
+        self.assertNotIn("stood best", words)
+        self.assertIn("target: none, since nothing learned", " ".join(comparison_table.lines(found)))
+
+    def test_why_bsp_won_is_told_of_the_next(self):
+        """Not of whichever made the most updates: that one may be the last to get there."""
+        made = made_metrics.run_lines
+        found = self.comparison(("bsp", "none", 0, made("bsp", seed=0, accuracies=(0.8, 0.8, 0.85))),
+                                ("local:4", "none", 0, made("local:4", 1, 0, accuracies=(0.6, 0.72, 0.75), ages=[[0, 9]])),
+                                ("asp", "none", 0, made("asp", 2, 0, accuracies=(0.5, 0.6, 0.7))))
+        words = paragraph(found, "none")
+        self.assertIn("bsp was the first to reach accuracy 70.00%, in at most 10.0 s (asp took 50% longer)", words)
+        self.assertIn("one of asp every 500 ms and it took 30 updates of 100 samples", words)
+        self.assertIn("it won by needing fewer updates, 0.33 times as many, although it made 0.50 times as many in the same time",
+                      words)
+        self.assertNotIn("old gradients would have", words)
+        self.assertNotIn("Of local:4, the mean age", words)
+
+    def test_how_close_the_others_came(self):
+        made = made_metrics.run_lines
+        found = self.comparison(("bsp", "none", 0, made("bsp", seed=0)),
+                                ("ssp:1", "none", 0, made("ssp:1", seed=0, accuracies=(0.5, 0.6, 0.65))),
+                                ("asp", "none", 0, made("asp", seed=0, accuracies=(0.5, 0.5, 0.5))))
+        words = paragraph(found, "none")
+        self.assertIn("No other mode got there with every seed. The closest, ssp:1, ended at 65.00%, after 30 updates of 100 "
+                      "samples in 7.5 s, where bsp made 30 updates of 100 samples in 30.0 s.", words)
+        self.assertIn("Of ssp:1, the mean age of a push was 3.3 updates", words)
+
+    def test_where_processes_shared_processors_there_is_no_winner_by_time(self):
+        made = made_metrics.run_lines
+        outcomes = self.outcomes(("bsp", "none", 0, made("bsp", seed=0)), ("asp", "none", 0, made("asp", seed=0)))
+        words = paragraph(Comparison(outcomes, 0.7, is_real=True, comparable=False), "none")
+        self.assertIn("there is no winner by time. Updates to accuracy 70.00%: bsp 15 updates of 100 samples; asp 15", words)
+        for untrue in ("first", "times as fast", "pace", "longer"):
+            self.assertNotIn(untrue, words)
 
     def test_runs_csv_has_a_row_a_run(self):
         found = self.comparison(("bsp", "none", 1, made_metrics.run_lines("bsp")), ("asp", "none", 1, "it broke"))
@@ -121,7 +205,7 @@ class Comparisons(LabCase):
         self.assertIsNone(found.target)
         self.assertIn("no run was evaluated", " ".join(comparison_table.lines(found)))
         self.assertEqual(comparison_table.rows(found)[1][0][4], "-", "no figure is no divergence")
-        self.assertIn("none can be timed", paragraph(found, "none"))
+        self.assertIn("no run can be timed: no run was evaluated", paragraph(found, "none"))
 
 
 if __name__ == "__main__":
