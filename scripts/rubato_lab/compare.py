@@ -9,7 +9,7 @@ from rubato_cli import text
 from rubato_cli.failure import ExitCode, Failure
 from rubato_cli.stop_requests import StopRequests
 
-from . import comparison_table
+from . import comparison_table, processors
 from .campaign import Campaign, Outcome, resolve
 from .comparison import Comparison
 from .files import write_whole
@@ -111,8 +111,7 @@ def has_a_core_each(outcomes: list[Outcome], is_real: bool) -> bool:
     done = next((outcome for outcome in outcomes if not outcome.failure), None)
     if not is_real or done is None:
         return True
-    job = read_job(done.run_dir)
-    return job_value(job, "cluster.workers", 1) + job_value(job, "cluster.servers", 1) <= (os.cpu_count() or 1)
+    return processors.processes(read_job(done.run_dir)) <= processors.here()
 
 
 def write_outputs(comparison: Comparison, folder: Path, job: Path) -> list[str]:

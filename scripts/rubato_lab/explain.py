@@ -6,7 +6,7 @@ from pathlib import Path
 from rubato_cli import text
 from rubato_cli.failure import Failure
 
-from . import ages
+from . import ages, processors
 from .findings import Finding, Run, find
 from .run_figures import RunFigures, read_job
 
@@ -15,7 +15,7 @@ def explain(arguments) -> int:
     run_dir = Path(arguments.run_dir)
     if not run_dir.is_dir():
         raise Failure(f"there is no run directory {run_dir}")
-    run = Run(RunFigures.read(run_dir), read_job(run_dir))
+    run = Run(RunFigures.read(run_dir), read_job(run_dir), processors.of_run(run_dir))
     findings = find(run)
     if arguments.json:
         print(json.dumps([vars(finding) for finding in findings], indent=2))
@@ -25,7 +25,7 @@ def explain(arguments) -> int:
 
 
 def lines(run_dir: Path, run: Run, findings: list[Finding]) -> list[str]:
-    said = [f"{run_dir}: {_headline(run)}", ""]
+    said = [f"{run_dir}: {_headline(run)}", *_idle(run), ""]
     for number, finding in enumerate(findings, 1):
         said += [f"{number}. {finding.what}", f"   {finding.figures}", f"   try: {finding.advice}", ""]
     if not findings:
@@ -42,6 +42,26 @@ def _headline(run: Run) -> str:
         parts.append(f"{text.duration(final['train_s'])} of training")
     if metrics.ages:
         parts.append(f"mean age {ages.mean(metrics.ages):.1f}")
-    if final.get("wait_share") is not None:
-        parts.append(f"{text.percent(final['wait_share'])} waited")
     return ", ".join(parts)
+
+
+def _idle(run: Run) -> list[str]:
+    """All workers' time without anything to compute, in parts that add up."""
+    if not run.metrics.workers:
+        return []
+    time = run.time
+    parts = {"for other workers": time.for_workers, "for weights": time.for_weights,
+             "for acknowledgements and messages under way": time.messages, "done before the others": time.done_early}
+    whole = round(100 * sum(parts.values()))
+    shown = _add_up([100 * share for share in parts.values()], whole)
+    return [f"{whole}% of all workers' time without anything to compute: "
+            + ", ".join(f"{share}% {name}" for name, share in zip(parts, shown))]
+
+
+def _add_up(shares: list[float], whole: int) -> list[int]:
+    """Rounded down, and what is missing from the whole given to those with the largest remainders."""
+    found = [int(share) for share in shares]
+    by_remainder = sorted(range(len(shares)), key=lambda index: found[index] - shares[index])
+    for index in by_remainder[:whole - sum(found)]:
+        found[index] += 1
+    return found

@@ -10,7 +10,8 @@ from .group import Group
 from .run_figures import RunFigures
 
 FIGURES = ["updates", "samples", "train_s", "samples_per_s", "test_accuracy", "test_loss", "age_mean", "age_p99",
-           "staleness_max", "wait_share", "done_early_share", "pushes", "pushes_dropped", "samples_dropped", "nonfinite", "weights_sha256"]
+           "staleness_max", "wait_share", "waited", "done_early", "pushes", "pushes_dropped", "samples_dropped",
+           "nonfinite", "weights_sha256"]
 
 
 def runs_csv(comparison: Comparison) -> str:
@@ -44,7 +45,8 @@ def _values(settings: Values) -> list[str]:
 
 
 def _figures(run: RunFigures) -> list:
+    """`wait_share` is what metrics.jsonl says; `waited` and `done_early` are as in the table."""
     time = run.worker_time
-    values = {**run.final, "wait_share": time.waited, "done_early_share": time.done_early, "age_mean": ages.mean(run.ages),
+    values = {**run.final, "waited": time.waited, "done_early": time.done_early, "age_mean": ages.mean(run.ages),
               "age_p99": ages.quantile(run.ages, 0.99)}
     return ["" if values.get(name) is None else values[name] for name in FIGURES]

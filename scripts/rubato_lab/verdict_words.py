@@ -45,7 +45,8 @@ def _race(comparison: Comparison, groups: list[Group], under: str) -> str:
     if rival is not None:
         return f"{said}. {why_words(comparison, first, rival)}"
     others = [group for group in groups if group is not first]
-    return f"{said}. {'No other mode got there with every seed. ' if others else ''}{closest_words(comparison, others, first)}".strip()
+    alone = "No other mode got there with every seed." if others else ""
+    return " ".join(filter(None, [f"{said}.", alone, closest_words(comparison, others, first)]))
 
 
 def _by_updates(comparison: Comparison, groups: list[Group], under: str) -> str:

@@ -27,7 +27,8 @@ def run_lines(mode="asp", count=4, seed=1, slow=1.0, accuracies=(0.6, 0.8, 0.85)
         line = {"event": "evaluation" if epoch + 1 < EPOCHS else "final", "time_s": 0.7 + (epoch + 1) * epoch_s,
                 "epoch": epoch + 1, "clock": (epoch + 1) * updates_an_epoch, "reached_s": 0.5 + (epoch + 1) * epoch_s,
                 "updates": (epoch + 1) * updates_an_epoch, "samples_settled": (epoch + 1) * SAMPLES,
-                "train_loss": 1.0, "test_loss": 1 - accuracies[epoch], "test_accuracy": accuracies[epoch] - 0.001 * (seed % 1000)}
+                "train_loss": 1.0, "test_loss": 1 - accuracies[epoch],
+                "test_accuracy": accuracies[epoch] - 0.001 * (seed % 1000)}
         if classes:
             line["details"] = {"per_class": [{"support": 1000}] * classes}
         lines.append(line)
@@ -39,7 +40,8 @@ def run_lines(mode="asp", count=4, seed=1, slow=1.0, accuracies=(0.6, 0.8, 0.85)
                       for clock in range(EPOCHS * updates_an_epoch) for name in names[1:]]
     lines[-1].update({
         "samples_per_s": EPOCHS * SAMPLES / train_s, "staleness_max": 0 if aggregate else 2, "train_s": train_s,
-        "samples": EPOCHS * SAMPLES, "samples_dropped": 0, "torn_steps": 0, "nonfinite": 0, "weights_sha256": f"{mode} {seed} {slow} {accuracies}",
+        "samples": EPOCHS * SAMPLES, "samples_dropped": 0, "torn_steps": 0, "nonfinite": 0,
+        "weights_sha256": f"{mode} {seed} {slow} {accuracies}",
         "pushes": sum(ages.values()), "pushes_repeated": 0, "pushes_dropped": 0, "refused_frames": 0,
         "wait_share": held * (count - 1) / count,
         "ages": [[age, count] for age, count in sorted(ages.items())],

@@ -29,6 +29,14 @@ def workers(**fields):
             for rank in range(4)]
 
 
+def lost(worker, clock):
+    return {"event": "worker_lost", "time_s": 1, "worker": worker, "clock": clock, "reason": "was killed"}
+
+
+def back(worker, clock):
+    return {"event": "worker_returned", "time_s": 1, "worker": worker, "clock": clock, "life": 2}
+
+
 SGD = {"name": "sgd", "rate": 0.1}
 MOMENTUM = {"name": "momentum", "rate": 0.02, "momentum": 0.9}
 YOUNG = [[0, 50], [1, 40]]
@@ -118,9 +126,57 @@ class Findings(unittest.TestCase):
 
     def test_samples_dropped_and_workers_lost(self):
         lines = made_metrics.run_lines("asp", ages=YOUNG, samples=900, samples_dropped=100, torn_steps=1)
-        lines.insert(1, {"event": "worker_lost", "time_s": 1, "worker": "worker-2", "clock": 7, "reason": "was killed"})
+        lines[1:1] = [lost("worker-2", 7)]
         self.assertEqual(keys(lines), ["workers_lost", "samples_dropped"])
         self.assertIn("100 of 1,000 (10.0%)", found("samples_dropped", lines).figures)
+        self.assertIn("data.shards=leased", found("samples_dropped", lines).advice)
+        self.assertNotIn("leased", found("samples_dropped", lines, data={"shards": "leased"}).advice)
+
+    def test_workers_are_counted_and_not_deaths(self):
+        lines = made_metrics.run_lines("ssp:4", ages=YOUNG, staleness_max=4)
+        lines[1:1] = [lost("worker-1", 7), back("worker-1", 9), lost("worker-1", 20), lost("worker-2", 21), back("worker-2", 30)]
+        finding = found("workers_lost", lines)
+        self.assertEqual(finding.what, "the job went on without 1 of its 4 workers")
+        self.assertIn("worker-1: lost at clock 7 (was killed), back at clock 9, lost at clock 20 (was killed); worker-2: lost "
+                      "at clock 21 (was killed), back at clock 30", finding.figures)
+        del lines[3:5]
+        self.assertEqual(keys(lines), ["workers_returned"])
+        self.assertEqual(found("workers_returned", lines).what, "2 workers died, and came back")
+
+    def test_what_backup_drops_is_its_design(self):
+        lines = made_metrics.run_lines("backup:1", ages=YOUNG, samples=2625, samples_dropped=375,
+                                       workers=workers(samples=[750, 750, 750, 375]))
+        self.assertEqual(keys(lines), ["samples_dropped", "uneven"])
+        self.assertEqual(found("samples_dropped", lines).what, "samples were never trained on, as backup:1 means it")
+        self.assertIn("does not need the slowest 1 of each clock", found("samples_dropped", lines).advice)
+        self.assertIn("does not need the slowest 1 of each clock", found("uneven", lines).advice)
+        for finding in find(Run(RunFigures.of(lines), {})):
+            self.assertNotIn("lost", finding.advice)
+            self.assertNotIn("dead", finding.advice)
+
+    def test_a_run_that_was_ended_early(self):
+        lines = made_metrics.run_lines("asp", ages=YOUNG, workers=workers(samples=[750, 750, 750, 200]))
+        lines[0]["train_samples"] = 1000
+        self.assertIn("ended before worker-3", found("uneven", lines, train={"epochs": 5}).advice)
+        self.assertNotIn("lost", found("uneven", lines, train={"epochs": 3}).advice)
+
+    def test_workers_that_were_done_early(self):
+        lines = made_metrics.run_lines("asp", ages=YOUNG, train_s=30.0, workers=workers(time_s=[30.0, 10.0, 12.0, 10.0]))
+        finding = found("done_early", lines)
+        self.assertIn("48% of all workers' time: worker-1 was done after 10.0 s, worker-0 after 30.0 s", finding.figures)
+        self.assertIn("data.shards=leased", finding.advice)
+        self.assertNotIn("leased", found("done_early", lines, data={"shards": "leased"}).advice)
+
+    def test_more_processes_than_processors(self):
+        """Comes before what it is the cause of, and more servers are no remedy."""
+        lines = made_metrics.run_lines("bsp", workers=workers(wait_s=24.0, wait_weights_s=12.0))
+        job = {"cluster": {"workers": 4, "servers": 2}}
+        found_ = find(Run(RunFigures.of(lines), job, processors=2))
+        self.assertEqual([finding.key for finding in found_], ["processors", "weights", "answers"])
+        self.assertIn("6 workers and servers on the 2 processors", found_[0].figures)
+        self.assertNotIn("cluster.servers", " ".join(finding.advice for finding in found_))
+        self.assertEqual([finding.key for finding in find(Run(RunFigures.of(lines), job, processors=6))], ["weights", "answers"])
+        self.assertEqual(keys(lines, **job), ["weights", "answers"])
 
     def test_gradients_that_are_not_finite(self):
         lines = made_metrics.run_lines("asp", ages=YOUNG, nonfinite=1)
@@ -172,6 +228,19 @@ class Command(LabCase):
         said = self.explain(self.folder).stdout
         self.assertIn("1. worker-0 held the others up", said)
         self.assertIn("   try: ", said)
+
+    def test_the_parts_of_idle_time_add_up(self):
+        self.put(made_metrics.run_lines("asp", ages=YOUNG, train_s=30.0, workers=workers(
+            time_s=[30.0, 30.0, 20.0, 20.0], wait_s=8.0, wait_workers_s=4.0, wait_weights_s=3.0)))
+        self.assertIn("43% of all workers' time without anything to compute: 13% for other workers, 10% for weights, 3% for "
+                      "acknowledgements and messages under way, 17% done before the others", self.explain(self.folder).stdout)
+
+    def test_processors_are_of_real_runs_on_this_host(self):
+        self.put(made_metrics.run_lines("bsp", workers=workers(wait_s=24.0)), "[cluster]\nworkers = 5000\n")
+        self.assertNotIn("processors", self.explain(self.folder).stdout)
+        for endpoint, is_told in (("ipc://@rubato", True), ("tcp://10.0.0.1:9", False)):
+            (self.folder / "scheduler.json").write_text(json.dumps({"endpoint": endpoint}))
+            self.assertEqual("more processes than processors" in self.explain(self.folder).stdout, is_told)
 
     def test_json(self):
         self.put(made_metrics.run_lines("bsp", slow=4.0))

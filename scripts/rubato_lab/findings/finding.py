@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 
+from ..processors import processes
 from ..run_figures import RunFigures, job_value
+from ..worker_time import WorkerTime
 
 
 @dataclass(frozen=True)
@@ -17,10 +19,11 @@ class Finding:
 
 @dataclass(frozen=True)
 class Run:
-    """A run's metrics and its resolved job."""
+    """A run's metrics and its resolved job. `processors` of the machine that it ran on, where they are known."""
 
     metrics: RunFigures
     job: dict
+    processors: int | None = None
 
     def setting(self, key: str, default=None):
         return job_value(self.job, key, default)
@@ -57,10 +60,27 @@ class Run:
         return self.metrics.final
 
     @property
-    def worker_time_s(self) -> float:
-        return sum(worker["time_s"] for worker in self.metrics.workers)
+    def time(self) -> WorkerTime:
+        return self.metrics.worker_time
 
-    def share_of_time(self, field: str) -> float:
-        """Of all workers' time, the part in one of the fields of `workers`."""
-        total = self.worker_time_s
-        return sum(worker[field] for worker in self.metrics.workers) / total if total else 0.0
+    @property
+    def backups(self) -> int:
+        """B of `backup:B`: so many parts of each clock are dropped by design."""
+        return int(self.pace.partition(":")[2] or 0) if self.kind == "backup" else 0
+
+    @property
+    def could_lease(self) -> bool:
+        """Shares are equal, and the mode goes with leases sized by speed."""
+        return self.kind in ("asp", "ssp", "dssp", "softsync") and not self.is_local \
+            and self.setting("data.shards", "static") == "static"
+
+    @property
+    def is_crowded(self) -> bool:
+        """More workers and servers than processors."""
+        return self.processors is not None and processes(self.job) > self.processors
+
+    @property
+    def was_cut_short(self) -> bool:
+        """Fewer samples were settled or dropped than the job has."""
+        wanted = self.metrics.start.get("train_samples", 0) * self.setting("train.epochs", 0)
+        return self.final.get("samples", 0) + self.final.get("samples_dropped", 0) < wanted

@@ -56,23 +56,43 @@ def nonfinite(run: Run) -> list[Finding]:
 
 
 def workers_lost(run: Run) -> list[Finding]:
-    lines = list(run.metrics.all("worker_lost"))
-    if not lines:
+    """By worker: one may die several times, and come back."""
+    events: dict[str, list[str]] = {}
+    for line in run.metrics.all("worker_lost", "worker_returned"):
+        said = f"lost at clock {line['clock']} ({line['reason']})" if line["event"] == "worker_lost" else \
+            f"back at clock {line['clock']}"
+        events.setdefault(line["worker"], []).append(said)
+    if not events:
         return []
-    said = "; ".join(f"{line['worker']} at clock {line['clock']} ({line['reason']})" for line in lines[:3])
-    more = f" and {len(lines) - 3} more" if len(lines) > 3 else ""
-    return [Finding("workers_lost", f"the job went on without {len(lines)} of its workers", said + more,
-                    "see their logs in logs/")]
+    gone = len(run.metrics.lost_for_good)
+    said = [f"{worker}: {', '.join(happened)}" for worker, happened in events.items()]
+    figures = "; ".join(said[:3]) + (f"; and {len(said) - 3} more" if len(said) > 3 else "")
+    if not gone:
+        return [Finding("workers_returned", f"{text.plural(len(events), 'worker')} died, and came back", figures,
+                        "see their logs in logs/ for why")]
+    count = run.metrics.start.get("workers") or len(run.metrics.workers)
+    return [Finding("workers_lost", f"the job went on without {gone} of its {count} workers", figures,
+                    "see their logs in logs/ for why; with cluster.restarts the launcher starts one again")]
 
 
 def samples_dropped(run: Run) -> list[Finding]:
     dropped, settled = run.final.get("samples_dropped", 0), run.final.get("samples", 0)
     if not dropped:
         return []
-    return [Finding("samples_dropped", "samples were never trained on",
-                    f"{text.count(dropped)} of {text.count(dropped + settled)} ({100 * dropped / (dropped + settled):.1f}%), "
-                    f"and {text.count(run.final.get('torn_steps', 0))} steps were torn",
-                    "in bsp the others take over a dead worker's part; train.epochs could make up for it")]
+    died = any(run.metrics.all("worker_lost"))
+    torn = run.final.get("torn_steps", 0)
+    figures = f"{text.count(dropped)} of {text.count(dropped + settled)} ({100 * dropped / (dropped + settled):.1f}%)"
+    figures += f"; torn steps: {text.count(torn)}" if torn else ""
+    what, advice = "samples were never trained on", []
+    if run.backups:
+        advice.append(f"{run.mode} does not need the slowest {run.backups} of each clock, and drops the samples that they had: "
+                      "fewer backup workers drop less and wait more, and train.epochs makes up for it")
+        what = what if died else f"samples were never trained on, as {run.mode} means it"
+    if died and run.could_lease:
+        advice.append("data.shards=leased gives the samples of a worker that dies to the others")
+    elif died or not run.backups:
+        advice.append("train.epochs could make up for what lost workers had")
+    return [Finding("samples_dropped", what, figures, "; ".join(advice))]
 
 
 def pushes_dropped(run: Run) -> list[Finding]:
@@ -80,7 +100,7 @@ def pushes_dropped(run: Run) -> list[Finding]:
     if dropped <= DROPPED_SHARE * pushes or run.metrics.diverged:
         return []
     advice = "look for the cause in logs/: nothing in this mode should drop pushes"
-    if run.kind == "backup":
+    if run.backups:
         advice = f"{run.mode} drops what comes last on purpose; fewer backup workers drop less"
     return [Finding("pushes_dropped", "work was thrown away: pushes were settled without being applied",
                     f"{text.count(dropped)} of {text.count(pushes)} pushes of slices ({100 * dropped / pushes:.1f}%)", advice)]

@@ -20,8 +20,15 @@ def uneven(run: Run) -> list[Finding]:
     if run.kind == "bsp" and leaves % len(workers) != 0:
         advice = (f"train.micro_batches={leaves} does not divide among {len(workers)} workers, and everybody waits for who has "
                   f"most: a power of two of workers, or more micro-batches")
+    elif run.backups:
+        advice = (f"nothing, if that is wanted: {run.mode} does not need the slowest {run.backups} of each clock, and drops their "
+                  f"samples; a mode without backup workers waits for {least['worker']}")
+    elif any(run.metrics.all("worker_lost")):
+        advice = "what is said above of workers that were lost"
+    elif run.was_cut_short:
+        advice = f"a whole run: this one was ended before {least['worker']} had done its share"
     else:
-        advice = "a worker was lost, or came late: see worker_lost in metrics.jsonl"
+        advice = "the lines `worker` of metrics.jsonl, which say what each had after each epoch: a worker may have come late"
     return [Finding("uneven", "workers had very different shares of the samples", figures, advice)]
 
 

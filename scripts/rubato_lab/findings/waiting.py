@@ -1,16 +1,28 @@
-"""Where workers' time went when they had nothing to compute."""
+"""Where workers' time went when they had nothing to compute; worker_time.py has its parts."""
 
 from rubato_cli import text
 
+from ..processors import processes
 from .finding import Finding, Run
 
-FOR_WORKERS, FOR_WEIGHTS, FOR_REST = 0.15, 0.15, 0.25  # shares of all workers' time that are worth a word
+FOR_WORKERS, FOR_WEIGHTS, FOR_REST, EARLY, CROWDED = 0.15, 0.15, 0.25, 0.15, 0.15  # shares of time that are worth a word
 ONE_CULPRIT = 0.5
+
+
+def crowded(run: Run) -> list[Finding]:
+    """Comes first: what else is said of waiting may be of its making."""
+    if not run.is_crowded or run.time.waited < CROWDED:
+        return []
+    return [Finding("processors", "there were more processes than processors, so they waited for their turns",
+                    f"{processes(run.job)} workers and servers on the {run.processors} processors of this machine; workers "
+                    f"waited {text.percent(run.time.waited)} of their time",
+                    "fewer workers and servers; rubato-sim shows the same job with a processor for each. How long anything "
+                    "took here says little about the mode")]
 
 
 def for_workers(run: Run) -> list[Finding]:
     """One worker that held the others up, or all of them each other."""
-    share = run.share_of_time("wait_workers_s")
+    share = run.time.for_workers
     workers = run.metrics.workers
     if share < FOR_WORKERS or len(workers) < 2:
         return []
@@ -19,8 +31,7 @@ def for_workers(run: Run) -> list[Finding]:
     part = slowest["held_up_s"] / total if total else 0.0
     # Of few workers each has a large part, whoever is slow.
     if part >= max(ONE_CULPRIT, 2.0 / len(workers) if len(workers) > 2 else 0.8):
-        static = run.kind in ("ssp", "dssp") and run.setting("data.shards", "static") == "static"
-        leases = "data.shards=leased gives it fewer samples, " if static else ""
+        leases = "data.shards=leased gives it fewer samples, " if run.could_lease else ""
         return [Finding("one_culprit", f"{slowest['worker']} held the others up",
                         f"{text.percent(part)} of the time that workers waited for each other was for it: "
                         f"{text.duration(slowest['held_up_s'])} of {text.duration(total)}, {text.percent(share)} of all workers' "
@@ -37,23 +48,35 @@ def for_workers(run: Run) -> list[Finding]:
 
 
 def for_weights(run: Run) -> list[Finding]:
-    share = run.share_of_time("wait_weights_s")
-    if share < FOR_WEIGHTS:
+    if run.time.for_weights < FOR_WEIGHTS:
         return []
+    advice = "a larger train.batch makes fewer pushes for the same samples"
+    if not run.is_crowded:
+        advice = f"the servers or the network do not keep up: more cluster.servers or cluster.shard_threads; {advice}"
     return [Finding("weights", "workers waited for weights, with a step to compute in hand",
-                    f"{text.percent(share)} of all workers' time",
-                    "the servers or the network do not keep up: more cluster.servers or cluster.shard_threads, a larger "
-                    "train.batch (fewer pushes for the same samples), fewer workers than processors")]
+                    f"{text.percent(run.time.for_weights)} of all workers' time", advice)]
 
 
 def for_answers(run: Run) -> list[Finding]:
-    others = run.share_of_time("wait_workers_s") + run.share_of_time("wait_weights_s")
-    share = run.share_of_time("wait_s") - others
-    if share < FOR_REST:
+    if run.time.messages < FOR_REST:
         return []
+    advice = "a larger train.batch" if run.is_crowded else "more cluster.servers, a larger train.batch"
     return [Finding("answers", "workers waited for acknowledgements, and for messages under way",
-                    f"{text.percent(share)} of all workers' time",
-                    "applying updates takes long against computing them: more cluster.servers, a larger train.batch")]
+                    f"{text.percent(run.time.messages)} of all workers' time",
+                    f"applying updates or sending them takes long against computing them: {advice}")]
 
 
-WAITING = [for_workers, for_weights, for_answers]
+def done_early(run: Run) -> list[Finding]:
+    """No wait for anybody: a worker that has done its share is idle until the slowest has done its own."""
+    if run.time.done_early < EARLY:
+        return []
+    staying = [worker for worker in run.metrics.workers if worker["worker"] not in run.metrics.lost_for_good]
+    first, last = (pick(staying, key=lambda worker: worker["time_s"]) for pick in (min, max))
+    advice = "data.shards=leased deals samples by speed, so that all are done together" if run.could_lease else \
+        f"look at what else runs on the host of {last['worker']}"
+    return [Finding("done_early", "workers had done their share long before the last, and were idle from then on",
+                    f"{text.percent(run.time.done_early)} of all workers' time: {first['worker']} was done after "
+                    f"{text.duration(first['time_s'])}, {last['worker']} after {text.duration(last['time_s'])}", advice)]
+
+
+WAITING = [crowded, for_workers, for_weights, for_answers, done_early]
