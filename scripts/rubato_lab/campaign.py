@@ -35,11 +35,24 @@ class Campaign:
         self._kind, self._job, self._common = kind, job, common
         self._cache, self._stop = cache, stop
 
+    def refuse_bad_values(self, cells: list[Cell]) -> None:
+        """Before anything is made: a value that the job takes in no combination with others is a mistake of the command
+        line. One that it takes in some is a row that failed in the others."""
+        refused: dict[str, list[str]] = {}
+        for cell in cells:
+            failure = self._plan(cell).failure
+            for choice in cell.choices:
+                refused.setdefault(choice, []).append(failure)
+        failures = [failures for failures in refused.values() if all(failures)]
+        if failures and len(failures[0]) == len(cells):
+            raise Failure(f"none of these runs can be made: {failures[0][0]}")
+        for choice, found in refused.items():
+            if all(found):
+                raise Failure(f"{choice}: {found[0]}")
+
     def run(self, cells: list[Cell], jobs: int, fail_fast: bool, progress: GridProgress) -> list[Outcome]:
         """In the order of `cells`. A cell that the job file refuses counts as failed like any other."""
         outcomes = [self._plan(cell) for cell in cells]
-        if all(outcome.failure for outcome in outcomes):
-            raise Failure(f"none of the {len(cells)} runs can be made: {outcomes[0].failure}")
         waiting = deque(outcome for outcome in outcomes if not outcome.failure and not self._cache.is_done(outcome.run_dir))
         done = [outcome for outcome in outcomes if not outcome.failure and outcome not in waiting]
         progress.begin(len(cells), [self._cache.took_s(outcome.run_dir) for outcome in done], jobs)

@@ -1,6 +1,6 @@
 """The command `compare`: one job under several modes, bounds and kinds of stragglers; a table and a report."""
 
-import os
+import math
 import sys
 import tomllib
 from pathlib import Path
@@ -25,6 +25,7 @@ from .tuning import Tuning
 
 EVALUATIONS_PER_EPOCH = 8
 MICRO_BATCHES_KEY = "train.micro_batches"
+WITHOUT_CLASSES = "quadratic"  # the one model that has no accuracy
 
 
 def compare(arguments) -> int:
@@ -32,12 +33,15 @@ def compare(arguments) -> int:
     build_dir = Path(arguments.build_dir)
     kind = Real(build_dir) if arguments.real else Simulated(build_dir)
     folder = Path(arguments.out or Path("runs") / f"compare-{Path(arguments.job).stem}")
-    jobs = 1 if arguments.real else max(1, arguments.jobs or os.cpu_count() or 1)
+    jobs = jobs_at_once(arguments)
     progress = GridProgress()
     with StopRequests() as stop:
         settings = common_settings(arguments)
-        remarks = make_room_for_workers(kind, Path(arguments.job), settings)
+        tables = job_of_all(kind, Path(arguments.job), settings)
+        remarks = make_room_for_workers(tables, settings)
+        check_target(arguments.target, tables)
         campaign = Campaign(kind, Path(arguments.job), settings, RunCache(folder / "runs"), stop)
+        campaign.refuse_bad_values(grid.combinations())
         try:
             tuning = Tuning(tune(campaign, grid, jobs, arguments.fail_fast, progress))
             outcomes = campaign.run(grid.cells(tuning.point), jobs, arguments.fail_fast, progress)
@@ -91,19 +95,38 @@ def common_settings(arguments) -> dict[str, str]:
     return settings
 
 
-def make_room_for_workers(kind: RunKind, job: Path, settings: dict[str, str]) -> list[str]:
-    """bsp wants a micro-batch for each worker. Where the job has fewer, all modes get the next power of two, and a
-    remark says so. A job that cannot be read is left for its runs to complain of."""
+def jobs_at_once(arguments) -> int:
+    if arguments.jobs is not None and arguments.jobs < 1:
+        raise Failure(f"--jobs must be at least 1 and is {arguments.jobs}")
+    return 1 if arguments.real else arguments.jobs or processors.here()
+
+
+def job_of_all(kind: RunKind, job: Path, settings: dict[str, str]) -> dict | None:
+    """What all runs share, resolved. A job that cannot be is left for the check of its runs to complain of."""
     try:
-        found = resolve(kind.resolve_command, job, {**settings, MODE_KEY: "asp"})
+        return tomllib.loads(resolve(kind.resolve_command, job, {**settings, MODE_KEY: "asp"}))
     except Failure:
-        return []
-    tables = tomllib.loads(found)
+        return None
+
+
+def make_room_for_workers(tables: dict | None, settings: dict[str, str]) -> list[str]:
+    """bsp wants a micro-batch for each worker. Where the job has fewer, all modes get the next power of two, and a
+    remark says so."""
     workers, leaves = job_value(tables, "cluster.workers", 1), job_value(tables, MICRO_BATCHES_KEY, 1)
     if MICRO_BATCHES_KEY in settings or workers <= leaves:
         return []
     settings[MICRO_BATCHES_KEY] = str(1 << (workers - 1).bit_length())
     return [f"{MICRO_BATCHES_KEY} is {settings[MICRO_BATCHES_KEY]} here and {leaves} in the job: bsp wants one for each worker"]
+
+
+def check_target(target: float | None, tables: dict | None) -> None:
+    """A share, but for a job without classes, which is timed to a loss."""
+    if target is None:
+        return
+    if not 0 < target < math.inf:
+        raise Failure(f"--target must be above 0 and is {target:g}")
+    if target > 1 and job_value(tables, "model.name") != WITHOUT_CLASSES:
+        raise Failure(f"--target is an accuracy, 1 at most, and is {target:g}; 85% is 0.85")
 
 
 def has_a_core_each(outcomes: list[Outcome], is_real: bool) -> bool:

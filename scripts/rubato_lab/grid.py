@@ -52,6 +52,13 @@ class Cell:
         return {**found, SEED_KEY: str(self.seed)}
 
     @property
+    def choices(self) -> list[str]:
+        """What of the command line made it this run: `--modes ssp:4`, `--grid optimizer.rate=0.03`."""
+        return [f"--modes {self.contender.mode}", f"--stragglers {self.stragglers}",
+                *(f"--vary {key}={value}" for key, value in self.contender.variation),
+                *(f"--grid {key}={value}" for key, value in self.point)]
+
+    @property
     def words(self) -> str:
         """`ssp:4, persistent:4x, optimizer.rate=0.03, seed 2`"""
         parts = [self.contender.name] + ([self.stragglers] if self.stragglers != "none" else [])
@@ -77,6 +84,11 @@ class Grid:
     def contenders(self) -> list[Contender]:
         """In the order of the modes, each with all its variations."""
         return [Contender(mode, variation) for mode, variation in itertools.product(self.modes, _combined(self.varied))]
+
+    def combinations(self) -> list[Cell]:
+        """One run of each: whatever a job may refuse is in them, for it minds no seed."""
+        return [Cell(contender, stragglers, self.first_seed, point) for stragglers, point, contender
+                in itertools.product(self.stragglers, _combined(self.keys), self.contenders())]
 
     def tuning_cells(self) -> list[Cell]:
         """Every point of the grid for every contender. Nothing where there is no grid."""

@@ -3,7 +3,7 @@
 Its job file is not read but for being part of the resolved job. Keys that it minds:
   fake.sleep_s     how long a run takes
   fake.fail_mode   runs of this mode fail, and say why
-  consistency.mode=nonsense   is refused
+  consistency.mode=nonsense   is refused, as is any value zzz, and leases in bsp
 Each run adds a line to made.txt beside the program.
 """
 
@@ -56,6 +56,12 @@ def main():
     settings, run_dir = options(words)
     if settings.get("consistency.mode") == "nonsense":
         print('job.toml:1: consistency.mode = "nonsense": a mode is bsp, ssp:S or asp', file=sys.stderr)
+        return 2
+    if "zzz" in settings.values():
+        print("job.toml:1: what is zzz?", file=sys.stderr)
+        return 2
+    if (settings.get("consistency.mode"), settings.get("data.shards")) == ("bsp", "leased"):
+        print("job.toml:1: leases do not go with bsp", file=sys.stderr)
         return 2
     run_dir.mkdir(parents=True, exist_ok=True)
     (run_dir / "job.toml").write_text(resolved(settings))

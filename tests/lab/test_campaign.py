@@ -82,16 +82,31 @@ class Campaigns(LabCase):
         self.assertEqual(len(self.made()), 1)
         self.assertIn("asp, seed 1 failed: it went wrong on purpose", done.stderr)
 
-    def test_a_mode_that_the_job_refuses_is_one_failed_row(self):
-        done = self.compare("--modes", "bsp,nonsense", code=1)
-        self.assertIn("nonsense, seed 1: FAILED: job.toml:1: consistency.mode", done.stdout)
-        done = self.compare("--modes", "nonsense", code=2)
-        self.assertIn("none of the 1 runs can be made: job.toml:1", done.stderr)
+    def test_a_value_that_the_job_never_takes_is_refused_before_the_first_run(self):
+        said = "consistency.mode = \"nonsense\": a mode is"
+        for words, choice in ((["--modes", "bsp,nonsense"], "--modes nonsense"),
+                              (["--modes", "bsp", "--stragglers", "none,zzz"], "--stragglers zzz"),
+                              (["--modes", "bsp", "--grid", "optimizer.rate=0.1,zzz"], "--grid optimizer.rate=zzz"),
+                              (["--modes", "bsp,asp", "--vary", "optimizer.rate=0.1,zzz"], "--vary optimizer.rate=zzz"),
+                              (["--modes", "nonsense"], "none of these runs can be made")):
+            done = self.compare(*words, code=2)
+            self.assertTrue(done.stderr.startswith(f"rubato: error: {choice}: job.toml:1:"), done.stderr)
+            self.assertEqual(len(done.stderr.splitlines()), 1, done.stderr)
+            self.assertFalse(self.out.exists(), "nothing is made")
+
+    def test_a_combination_that_the_job_refuses_is_one_failed_row(self):
+        done = self.compare("--modes", "bsp,asp", "--vary", "data.shards=static,leased", code=1)
+        self.assertIn("bsp, shards=leased, seed 1: FAILED: job.toml:1: leases do not go with bsp", done.stdout)
+        self.assertEqual(len(self.made()), 3)
 
     def test_bad_words_are_one_line(self):
-        for words in (["--modes", "bsp,,asp"], ["--modes", "bsp", "--seeds", 0], ["--modes", "bsp", "--set", "x"]):
+        for words in (["--modes", "bsp,,asp"], ["--modes", "bsp", "--seeds", 0], ["--modes", "bsp", "--set", "x"],
+                      ["--modes", "bsp", "--jobs", 0], ["--modes", "bsp", "--target", 2], ["--modes", "bsp", "--target", 0],
+                      ["--modes", "bsp", "--target", "nan"]):
             done = self.compare(*words, code=2)
             self.assertEqual(len(done.stderr.splitlines()), 1, done.stderr)
+            self.assertFalse(self.out.exists(), "nothing is made")
+        self.compare("--modes", "bsp", "--target", 2, "--set", "model.name=quadratic")
 
     def test_ctrl_c_stops_cleanly_and_the_next_goes_on(self):
         words = ("--modes", "bsp,asp", "--seeds", 3, "--jobs", 1, "--set", "fake.sleep_s=0.5")
