@@ -4,9 +4,11 @@ import re
 
 from .log_file import LogLine
 from .metrics import MetricsFile
-from .processes import Processes
+from .processes import Child, Processes
 from .progress import Quiet
 from .progress_lines import epoch_line, rules_line
+
+EXITED = re.compile(r"(\S+) exited with code \d+")  # all that the scheduler knows of a member that has said why
 
 
 class News:
@@ -19,10 +21,15 @@ class News:
         self._progress = progress
         self._lost: str | None = None
         self._shown: dict[str, str] = {}  # what was said, and by whom
+        self._explained: set[str] = set()  # members that have said an error themselves
 
     def job_lost(self, node: str) -> None:
         """The job cannot go on without this process, and people know: what others say of that is left to their logs."""
         self._lost = self._lost or node
+
+    def is_explained(self, child: Child) -> bool:
+        """It has ended by itself, and has said why."""
+        return child.return_code > 0 and child.node in self._explained
 
     def show(self) -> None:
         # The scheduler's log last: whoever repeats its words has done so after them.
@@ -31,7 +38,10 @@ class News:
         for line in sorted(lines, key=lambda line: (line.time, line.node != "scheduler")):
             if self._is_news(line):
                 self._progress.say(f"{line.level}: {line.node}: {line.text}")
-            self.job_failed |= line.is_error and line.node == "scheduler"
+            if line.is_error and line.node == "scheduler":
+                self.job_failed = True
+            elif line.is_error:
+                self._explained.add(line.node)
         for record in self._metrics.new_records():
             if line := epoch_line(record) or rules_line(record):
                 self._progress.say(line)
@@ -43,6 +53,9 @@ class News:
         if self._shown.get(line.text) or self._shown.setdefault(gist, line.node) != line.node:
             return False
         if self.job_failed and line.node != "scheduler":
+            return False
+        ended = EXITED.match(line.text)
+        if ended and line.is_error and line.node == "scheduler" and ended[1] in self._explained:
             return False
         if self._lost and line.node != self._lost:
             return False

@@ -112,8 +112,9 @@ class Supervisor:
             return  # as it was asked to
         elif child.role in ("scheduler", "server"):
             self._news.job_lost(child.node)
-            self._progress.say(f"{how}; the job cannot go on without it, stopping")
-        else:
+            if not self._news.is_explained(child):
+                self._progress.say(f"{how}; the job cannot go on without it, stopping")
+        elif not self._news.is_explained(child):
             self._progress.say(f"warning: {how}")
 
     def _may_restart(self, child: Child) -> bool:

@@ -100,6 +100,22 @@ class Failures(LauncherCase):
         self.assertEqual(result.returncode, 5)
         self.assertEqual(result.stdout.count("has not answered"), 1, result.stdout)
 
+    def test_a_cause_is_told_when_it_happens_and_at_the_end(self):
+        """Not that its process ended, nor what the scheduler says of that."""
+        result = self.train("--workers", 2, "--no-progress", worker_1_exit=3, worker_1_says="no such file",
+                            scheduler_exit=3, scheduler_after_s=1.0, duration_s=20,
+                            scheduler_says="worker-1 exited with code 3 before it joined")
+        self.assertEqual(result.stdout.splitlines()[1:], ["error: worker-1: no such file"])
+        self.assert_one_line_error(result, 3, "worker-1", "no such file")
+
+    def test_a_server_that_said_why_needs_no_more_words(self):
+        result = self.train("--no-progress", server_0_exit=8, server_0_says="the disk is full", duration_s=20)
+        self.assertEqual(result.stdout.splitlines()[1:], ["error: server-0: the disk is full"])
+
+    def test_a_process_that_was_killed_is_told_whatever_it_said_before(self):
+        result = self.train("--workers", 2, worker_1_exit=-9, worker_1_says="an odd frame", duration_s=1.0)
+        self.assertIn("warning: worker-1 was killed by SIGKILL", result.stdout)
+
     def test_a_killed_scheduler_ends_everything(self):
         result = self.train(scheduler_exit=-9, scheduler_after_s=0.5, duration_s=20)
         self.assert_one_line_error(result, 5, "scheduler was killed by SIGKILL")

@@ -63,6 +63,9 @@ class Data(SystemCase):
         run = self.start("fashion_lenet", **self.images)
         self.assert_one_error(run, DATA, *words)
         self.assert_cause_comes_first(run, *words)
+        self.assertNotIn("exited with code", run.output)
+        told = [line for line in run.output.splitlines() if not line.startswith(" ")]  # but how far it has come
+        self.assertLessEqual(len(told), 4, run.output)  # the heading, the cause, how many ended, whose fault it was
 
     def test_the_files_are_good(self):
         self.train("fashion_lenet", train__epochs=1, **self.images)

@@ -115,7 +115,7 @@ class Terminated(SystemCase):
         run.wait_for_clock("worker-1", clock + 20)
         self.assertIn("warning: server-0: told to stop by SIGTERM", run.output)
         run.kill("worker-1", signal.SIGTERM)
-        run.wait_for_output("worker-1 ended with exit code 130 (interrupted)")
+        run.wait_for_output("worker-1 exited with code 130")
         self.assert_ends(run, 0)
 
 
