@@ -37,6 +37,8 @@ def failure_line(run_dir: RunDir, verdict: Verdict) -> str:
     blamed, logs = verdict.blamed, f"logs in {run_dir.logs}"
     if blamed is None:
         return f"the job failed ({logs})"
+    if blamed.killed:
+        return f"{blamed.node} {blamed.killed}; the launcher ended the job ({logs})"
     if blamed.node == "scheduler" and blamed.last_words and blamed.return_code > 0:
         return f"{blamed.last_words} ({code_words(blamed.return_code)}; {logs})"
     words = f": {blamed.last_words}" if blamed.last_words else _full_disk(run_dir, blamed.return_code)

@@ -85,7 +85,7 @@ class Supervisor:
     def _note_end(self, child: Child) -> None:
         code = child.return_code
         if child.pid not in self._killed or child.role == "scheduler":
-            self._ends.append(End(child.node, code, child.log.last_words or self._killed.get(child.pid, "")))
+            self._ends.append(End(child.node, code, child.log.last_words, self._killed.get(child.pid, "")))
         if child.role != "scheduler":
             self._unsent.append(lambda: self._client.tell_exited(child.node, code))
         if code != 0 and (child.role == "scheduler" or self._scheduler.return_code is None):
@@ -135,14 +135,14 @@ class Supervisor:
     def _mind_the_scheduler(self) -> None:
         """It has nothing left to do but to end the job."""
         if self._scheduler.is_stopped():
-            self._kill(self._scheduler, "is stopped (SIGSTOP)")
+            self._kill(self._scheduler, "was stopped (SIGSTOP)")
         elif time.monotonic() > self._deadline:
-            self._kill(self._scheduler, "does not end the job")
+            self._kill(self._scheduler, "did not end the job")
 
     def _kill(self, child: Child, why: str) -> None:
         if child.pid in self._killed:
             return
-        self._killed[child.pid] = f"it {why}"
+        self._killed[child.pid] = why
         self._progress.say(f"warning: {child.node} {why}; killing it")
         child.kill()
 
@@ -200,10 +200,10 @@ class Supervisor:
         while self._processes.running() and time.monotonic() < deadline and self._stop.count < 2:
             for child in self._processes.running():
                 if child.is_stopped():
-                    self._kill(child, "is stopped (SIGSTOP)")
+                    self._kill(child, "was stopped (SIGSTOP)")
             self._tick(TICK_S)
         for child in self._processes.running():
-            self._kill(child, "does not end")
+            self._kill(child, "did not end")
         self._processes.kill()
         self._news.show()
         if self._consequences:

@@ -10,12 +10,14 @@ SECONDARY = {int(ExitCode.OK), int(ExitCode.PEER_LOST), int(ExitCode.EVICTED)}
 
 @dataclass(frozen=True)
 class End:
-    """How one process ended; a negative return code is a signal. `last_words` is the last error it logged. Members that
-    the launcher killed are no part of it: their ends are its own."""
+    """How one process ended; a negative return code is a signal. `last_words` is the last error it logged. `killed`:
+    why the launcher killed it, which it does to a scheduler only where that cannot end the job; members that it killed
+    are no part of this."""
 
     node: str
     return_code: int
     last_words: str = ""
+    killed: str = ""
 
 
 @dataclass(frozen=True)

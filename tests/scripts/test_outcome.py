@@ -128,7 +128,7 @@ class Failures(LauncherCase):
     def test_a_scheduler_that_does_not_end_is_ended(self):
         result = self.train(stuck=True, server_0_exit=-9)
         self.assertEqual(result.returncode, 5)
-        self.assertIn("warning: scheduler does not end the job; killing it", result.stdout)
+        self.assertIn("warning: scheduler did not end the job; killing it", result.stdout)
 
     def test_an_evaluator_that_died_is_started_again(self):
         result = self.train(evaluator_0_exit=-11, duration_s=1.5)

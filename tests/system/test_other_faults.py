@@ -42,13 +42,13 @@ class Fatal(SystemCase):
         """It answers nobody: named by its silence, and ended with the job."""
         run = self.kill_and_time("server-0", number=signal.SIGSTOP, cluster__lost_after_s=1.0)
         self.assert_one_error(run, 5, "rubato: error: server-0 has been silent for")
-        self.assertRegex(run.output, r"warning: server-0 (was evicted|is stopped); killing it")
+        self.assertRegex(run.output, r"warning: server-0 was (evicted|stopped \(SIGSTOP\)); killing it")
 
     def test_a_stopped_scheduler(self):
         run = self.kill_and_time("scheduler", number=signal.SIGSTOP, cluster__lost_after_s=1.0)
         self.assertEqual(run.wait(), 5)
-        self.assertIn("warning: scheduler is stopped (SIGSTOP); killing it", run.output)
-        self.assert_one_error(run, 5, "rubato: error: scheduler was killed by SIGKILL")
+        self.assertIn("warning: scheduler was stopped (SIGSTOP); killing it", run.output)
+        self.assert_one_error(run, 5, "rubato: error: scheduler was stopped (SIGSTOP); the launcher ended the job")
 
     def test_a_server_that_dies_before_training(self):
         run = self.start("fashion_lenet")

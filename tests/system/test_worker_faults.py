@@ -172,7 +172,7 @@ class Stopped(SystemCase):
         run.wait_until(lambda: run.worker("worker-1")["state"] == "done", "worker-1 to be done")
         run.kill("worker-1", signal.SIGSTOP)
         self.assert_ends(run, 0)
-        self.assertIn("warning: worker-1 is stopped (SIGSTOP); killing it", run.output)
+        self.assertIn("warning: worker-1 was stopped (SIGSTOP); killing it", run.output)
 
     def test_the_evaluator_is_replaced(self):
         run = self.start("quadratic", "--mode", "ssp:2", train__steps=1000, debug__slow_worker_ms=5,
