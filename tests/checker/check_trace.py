@@ -1,16 +1,18 @@
 #!/usr/bin/env python3
 """Proves from its trace that a run kept Rubato's promises, or names the lines that show that it did not.
 
-Usage: check_trace.py RUN.json TRACE...
+Usage: check_trace.py RUN
+       check_trace.py RUN.json TRACE...
 
-RUN.json describes the run: {"mode": "ssp:3", "bound": 3, "aggregate": false, "workers": 2, "slices": 9,
-"leaves": 4}, as it was when training began; bound -1 is none, and where it moves ("bound_low") it is the highest;
-"backups" and "splits" are the numbers of the modes whose updates are committed; "leased": true says that epochs were
-dealt out in leases, "compensated": true that delays are compensated for; "local_steps" is the H of local:H, "batch" the
-samples of one such step. "complete": false says that the job was cut
-off, so that steps without a tick may be unsettled. A TRACE is a file of trace lines or a folder with a *.jsonl for every
-member; lines with a
-"seed" are simulated runs, one after another, each checked for itself.
+RUN is the run directory of a job with debug.trace = true; what it promised is in its job.toml (run_setting.py).
+
+Many simulated runs of one kind, as tests make them, have a description instead, RUN.json: {"mode": "ssp:3", "bound": 3,
+"aggregate": false, "workers": 2, "slices": 9, "leaves": 4}, as it was when training began; bound -1 is none, and where it
+moves ("bound_low") it is the highest; "backups" and "splits" are the numbers of the modes whose updates are committed;
+"leased": true says that epochs were dealt out in leases, "compensated": true that delays are compensated for;
+"local_steps" is the H of local:H, "batch" the samples of one such step. "complete": false says that the job was cut off,
+so that steps without a tick may be unsettled. A TRACE is a file of trace lines or a folder with a *.jsonl for every
+member; lines with a "seed" are simulated runs, one after another, each checked for itself.
 
 What is checked is recomputed from the lines alone (protocol/trace.h says what they mean); no code is shared
 with the cores. The rules, by the names under which a violation is reported:
@@ -36,7 +38,7 @@ with the cores. The rules, by the names under which a violation is reported:
     local         a delta stands for the local steps that its samples make, at most H (worker_rules.py)
     leaves        each aggregate is applied once, in order, from each leaf of the batch exactly once
 
-Exit code: 0 all hold, 1 a violation, 2 the run's description or a file cannot be read.
+Exit code: 0 all hold, 1 a violation, 2 what describes the run, or a file, cannot be read.
 """
 
 import gc
@@ -46,6 +48,7 @@ import sys
 from collections import Counter
 from typing import NamedTuple
 
+from run_setting import described_by
 from sample_rules import check_samples
 from scheduler_rules import check_schedule
 from shard_rules import check_shards
@@ -78,9 +81,17 @@ class Setting(NamedTuple):
         return self.backups is not None or self.splits is not None
 
 
-def read_setting(path):
-    with open(path, encoding="utf-8") as file:
-        return Setting(**json.load(file))
+def what_to_check(arguments):
+    """The setting, and where the traces are."""
+    if os.path.isdir(arguments[0]):
+        run_dir = arguments[0]
+        setting = Setting(**described_by(run_dir))
+        trace = os.path.join(run_dir, "trace")
+        if not os.path.isdir(trace):
+            raise ValueError(f"{run_dir} has no trace: was the job run with debug.trace = true?")
+        return setting, [trace]
+    with open(arguments[0], encoding="utf-8") as file:
+        return Setting(**json.load(file)), arguments[1:]
 
 
 def trace_files(paths):
@@ -117,15 +128,15 @@ def report(run):
 
 
 def main(arguments):
-    if len(arguments) < 2:
+    if not arguments or os.path.isdir(arguments[0]) != (len(arguments) == 1):
         print(__doc__, file=sys.stderr)
         return 2
     gc.disable()  # millions of tuples and no cycles
     runs = failed = staleness_max = age_max = 0
     total = Counter()
     try:
-        setting = read_setting(arguments[0])
-        for run in read_runs(trace_files(arguments[1:]), arguments[1]):
+        setting, traces = what_to_check(arguments)
+        for run in read_runs(trace_files(traces), traces[0]):
             counts, staleness, age = check_run(run, setting)
             report(run)
             runs += 1
