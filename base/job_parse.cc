@@ -19,6 +19,8 @@
 namespace rubato {
 namespace {
 
+constexpr std::uintmax_t kFileBytesMax = 1 << 20;
+
 constexpr const char* found_text(toml::node_type type) {
   switch (type) {
     case toml::node_type::table:
@@ -261,13 +263,20 @@ Status read_all(Reader& reader, const std::string& text, const Overrides& overri
   return {};
 }
 
+// What is no regular file may have no end (/dev/zero), or never begin (a fifo that nobody writes to).
 Result<std::string> read_text(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::error_code ignored;
-  if (!file || std::filesystem::is_directory(path, ignored)) {
-    const char* reason = file ? "is a directory" : std::strerror(errno);
+  const auto refuse = [&](const std::string& reason) {
     return Error{Cause::kUsage, fmt::format("job file {}: {}; name a .toml file (jobs/ holds examples)", path, reason)};
-  }
+  };
+  std::error_code failed;
+  const std::filesystem::file_status status = std::filesystem::status(path, failed);
+  if (std::filesystem::is_directory(status)) return refuse("is a directory");
+  if (std::filesystem::exists(status) && !std::filesystem::is_regular_file(status)) return refuse("is no regular file");
+  const std::uintmax_t size = std::filesystem::file_size(path, failed);
+  std::ifstream file(path, std::ios::binary);
+  if (failed || !file) return refuse(std::strerror(failed ? failed.value() : errno));
+  if (size > kFileBytesMax)
+    return refuse(fmt::format("has {} bytes, and no job file more than {}", size, kFileBytesMax));
   std::ostringstream text;
   text << file.rdbuf();
   return text.str();

@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -414,6 +415,19 @@ TEST(JobFile, MissingFilesAndDirectoriesSayWhatToDo) {
   EXPECT_EQ(error_of(load_job("/nowhere/job.toml")),
             "job file /nowhere/job.toml: No such file or directory; name a .toml file (jobs/ holds examples)");
   EXPECT_THAT(error_of(load_job(directory.path().string())), HasSubstr("is a directory"));
+}
+
+TEST(JobFile, WhatHasNoEndOrIsTooLongIsNotRead) {
+  const test::TempDirectory directory;
+  const std::string fifo = directory.file("fifo.toml");
+  ASSERT_EQ(::mkfifo(fifo.c_str(), 0600), 0);
+  for (const std::string& path : {std::string("/dev/zero"), fifo}) {
+    EXPECT_THAT(error_of(load_job(path)), HasSubstr(path + ": is no regular file"));
+  }
+  const std::string path = directory.file("job.toml");
+  std::ofstream(path) << "[data]\nkind = \"synthetic\"\n";
+  std::filesystem::resize_file(path, (1 << 20) + 1);
+  EXPECT_THAT(error_of(load_job(path)), HasSubstr("has 1048577 bytes, and no job file more than 1048576"));
 }
 
 TEST(JobFile, DataPathsAreRelativeToTheFileAndTypedOnesToHere) {

@@ -33,6 +33,10 @@ class Job(SystemCase):
     def test_a_file_that_is_not_there(self):
         self.assert_one_error(self.start(self.folder / "nothing.toml"), USAGE, "nothing.toml")
 
+    def test_what_is_no_file_of_a_job(self):
+        self.assert_one_error(self.start(Path("/dev/zero")), USAGE, "/dev/zero: is no regular file")
+        self.assert_one_error(self.start(self.folder), USAGE, "is a directory")
+
     def test_a_file_that_is_no_toml(self):
         path = self.folder / "broken.toml"
         path.write_text("[train\nepochs = 3\n")
