@@ -49,11 +49,21 @@ std::string equals_text(const toml::node& node) {
   return text.str();
 }
 
-// An integer that 64 bits do not hold; TOML has no word for it.
-bool is_too_large(const std::string& text) {
-  std::int64_t value = 0;
+template <typename Number>
+bool overflows(const std::string& text) {
+  Number value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  return error == std::errc::result_out_of_range && end == text.data() + text.size() && text.front() != '-';
+  return error == std::errc::result_out_of_range && end == text.data() + text.size();
+}
+
+// What is wrong with a number that 64 bits do not hold, and for which TOML has no word; empty for any other text.
+std::string overflow_text(const JobSlot& slot, const std::string& text) {
+  if (std::holds_alternative<std::string*>(slot)) return "";
+  if (std::holds_alternative<double*>(slot))
+    return overflows<double>(text) ? "expected a number of at most 1.8e308 and, unless 0, at least 2.2e-308 in size"
+                                   : "";
+  if (!overflows<std::int64_t>(text) || text.front() == '-') return "";
+  return "too large: an integer is at most 9,223,372,036,854,775,807";
 }
 
 // What is there where `slot` wants something else.
@@ -150,10 +160,8 @@ class Reader {
       }
       return Error{Cause::kUsage, where + ": " + unknown("key", path)};
     }
-    if (is_too_large(text) && !std::holds_alternative<std::string*>(key->slot)) {
-      return Error{Cause::kUsage, fmt::format("{}: {} = {}: too large: an integer is at most 9,223,372,036,854,775,807",
-                                              where, path, text)};
-    }
+    if (const std::string wrong = overflow_text(key->slot, text); !wrong.empty())
+      return Error{Cause::kUsage, fmt::format("{}: {} = {}: {}", where, path, text, wrong)};
     // Parsed as the value of a document, so that a value is written here as in the file; what TOML
     // does not know is a bare word.
     toml::table document;

@@ -46,7 +46,8 @@ std::string headline(const Json& status, TimeNs virtual_now, double real_s) {
   parts.push_back(fmt::format("{:.0f}%", 100.0 * done));
   parts.push_back(fmt::format("{} of virtual time", duration_text(seconds(virtual_now))));
   if (const auto rate = number(status, "samples_per_s")) parts.push_back(count_text(*rate) + " samples/s");
-  if (const auto loss = number(status, "train_loss")) parts.push_back(fmt::format("loss {:.4f}", *loss));
+  if (const auto loss = number(status, "train_loss"))
+    parts.push_back("loss " + (std::isnan(*loss) ? "nan" : fmt::format("{:.4f}", *loss)));
   if (const auto accuracy = number(status, "test_accuracy"))
     parts.push_back(fmt::format("accuracy {:.1f}%", 100.0 * *accuracy));
   if (done > 0.0) parts.push_back(duration_text(real_s * (1.0 - done) / done) + " left");

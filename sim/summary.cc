@@ -8,10 +8,25 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "base/counted.h"
 #include "base/result.h"
 #include "sim/progress.h"
 
 namespace rubato::sim {
+namespace {
+
+// Empty for a run whose loss is still a number.
+std::string divergence_text(const nlohmann::json& final) {
+  const auto dropped = final.value("nonfinite", std::uint64_t{0});
+  if (dropped == 0 || !final["test_loss"].is_null()) return "";
+  return fmt::format(
+      "warning: it diverged: {} of slices were not finite, and the loss is no number any more; a smaller "
+      "optimizer.rate "
+      "or optimizer.clip_norm may help\n",
+      counted(dropped, "gradient"));
+}
+
+}  // namespace
 
 std::string summary_text(const SimResult& result, const std::string& run_dir, TimeNs real_time) {
   std::ostringstream text;
@@ -19,15 +34,18 @@ std::string summary_text(const SimResult& result, const std::string& run_dir, Ti
   const bool drained = result.exit_code == static_cast<int>(Cause::kInterrupted);
   text << fmt::format("{} after {} of virtual time, in {}", drained ? "drained" : "finished",
                       duration_text(seconds(result.time)), duration_text(seconds(real_time)));
+  std::string divergence;
   if (!result.metrics.empty()) {
     const auto final = nlohmann::json::parse(result.metrics.back());
     if (final.value("event", "") == "final") {
       text << fmt::format(", {} samples/s of virtual time", count_text(final["samples_per_s"].get<double>()));
       if (final["test_accuracy"].is_number())
         text << fmt::format(", test accuracy {:.2f}%", 100.0 * final["test_accuracy"].get<double>());
+      divergence = divergence_text(final);
     }
   }
-  text << fmt::format("\n  run      {}\n", run_dir);
+  text << '\n' << divergence;
+  text << fmt::format("  run      {}\n", run_dir);
   for (const auto& [name, file] : {std::pair("weights", "final.safetensors"), std::pair("metrics", "metrics.jsonl")})
     if (std::filesystem::exists(run_dir + "/" + file)) text << fmt::format("  {}  {}/{}\n", name, run_dir, file);
   return text.str();

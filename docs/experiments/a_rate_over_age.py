@@ -28,7 +28,8 @@ EQUAL_STEPS = ("--stragglers", "none")
 
 def compare(build_dir: str, out: Path, *arguments: str) -> list[dict]:
     return experiment.compare("fashion_mlp", build_dir, out, "--workers", WORKERS, "--servers", 1, "--seeds", SEEDS,
-                              "--stragglers", "lognormal:0.2", *arguments, model__hidden="[64]", train__epochs=EPOCHS)
+                              "--stragglers", "lognormal:0.2", *arguments, optimizer__name="momentum", model__hidden="[64]",
+                              train__epochs=EPOCHS)
 
 
 def grid(rates: str) -> tuple[str, ...]:

@@ -242,6 +242,9 @@ TEST(Job, WrongOverridesSayThatTheyAreOverrides) {
   EXPECT_EQ(with("train.steps", "-5"), "--set: train.steps = -5: must be 0 to 1,000,000,000,000");
   EXPECT_EQ(with("train.seed", "99999999999999999999"),
             "--set: train.seed = 99999999999999999999: too large: an integer is at most 9,223,372,036,854,775,807");
+  EXPECT_EQ(
+      with("optimizer.rate", "1e400"),
+      "--set: optimizer.rate = 1e400: expected a number of at most 1.8e308 and, unless 0, at least 2.2e-308 in size");
   // A line break cannot smuggle in a second key.
   EXPECT_THAT(with("train.steps", "5\nother = 6"), HasSubstr("expected an integer, found a string"));
   EXPECT_EQ(with("cluster.workers", "5"),

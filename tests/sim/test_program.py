@@ -108,6 +108,8 @@ class Program(unittest.TestCase):
                             train__batch=500, train__epochs=1, evaluation__per_epoch=20, simulation__evaluation_ms=200)
         self.assertTrue(any(line["test_loss"] is not None and line["train_loss"] is None
                             for line in run.events("evaluation")))
+        self.assertIn("warning: it diverged: ", run.out)
+        self.assertNotIn("-nan", run.out)
 
     # ---- virtual time
 
