@@ -1,7 +1,9 @@
 #include "protocol/process.h"
 
 #include <csignal>
+#include <cstdlib>
 #include <cstring>
+#include <thread>
 
 #include "base/life_file.h"
 #include "base/log.h"
@@ -74,6 +76,16 @@ Status Process::record(const std::vector<NodeId>& members, const RecordOrigin& o
     recorders_.emplace(member, std::move(recorder));
   }
   return {};
+}
+
+void Process::meanwhile(const std::function<void()>& work) {
+  std::thread thread([&] {
+    work();
+    loop_.post([this] { loop_.stop(); });
+  });
+  loop_.run();
+  if (exit_code_) std::_Exit(*exit_code_);  // the thread cannot be told to stop, and is not waited for
+  thread.join();
 }
 
 int Process::run() {

@@ -64,6 +64,11 @@ class Process final : public NodeListener {
   void before_end(std::function<bool()> handler) { before_end_ = std::move(handler); }
   void end(int exit_code, const std::string& text);
 
+  // Does `work` on a thread of its own, while signals and the launcher's end are heeded already; returns when it is
+  // done. Where one of them ends the process, it ends here, in the middle of the work: `work` only reads, and nobody
+  // relies on it yet. Before run().
+  void meanwhile(const std::function<void()>& work);
+
   // Starts the cores and runs until the end. Returns the exit code.
   [[nodiscard]] int run();
 

@@ -31,14 +31,18 @@ struct WorkerRecord {
   Clock next_grant = 0;                          // the first step that it was not granted yet
   std::map<Clock, protocol::StepGrant> granted;  // granted and not ticked
   std::uint64_t samples = 0, steps = 0;
-  double step_ns = 0.0, loss = 0.0;  // of recent steps, exponentially weighted
-  double samples_per_s = 0.0;
+  // Of recent steps, exponentially weighted.
+  double step_ns = 0.0, loss = 0.0;
+  double step_samples = 0.0, between_ticks_s = 0.0;
   std::uint64_t age_sum = 0, age_count = 0;
   std::uint64_t wait_ns = 0, weights_ns = 0, total_ns = 0;
   TimeNs computed = 0;  // when the step ticked last was computed, as its tick says
   TimeNs ticked = 0;    // the last time, or the beginning of training
   TimeNs moved = 0;     // when it last had reason to get on: a tick, or a grant
   bool warned = false;  // of not moving
+
+  // Ticks may come in pairs: a mean of rates would count the short ways between two of them too much.
+  [[nodiscard]] double samples_per_s() const { return between_ticks_s > 0.0 ? step_samples / between_ticks_s : 0.0; }
 
   // Of the same rank in its next life: what was done is counted on, what was in hand is not.
   [[nodiscard]] WorkerRecord next_life() const {

@@ -18,6 +18,11 @@ void SchedulerCore::member_exited(TimeNs now, NodeId node, int code, Outbox& out
   const std::string how =
       code < 0 ? fmt::format("was killed by signal {}", -code) : fmt::format("exited with code {}", code);
   if (phase_ == Phase::kOver) return;
+  if (phase_ == Phase::kGathering && may_come_yet(node, code)) {
+    say(now, Level::kWarning, fmt::format("{} {} before training began; its place stays open", node.name(), how), out);
+    members_.erase(node);
+    return;
+  }
   if (member == nullptr) {
     if (phase_ == Phase::kGathering)
       end_job(now, code > 0 ? code : static_cast<int>(Cause::kPeerLost),
@@ -26,6 +31,14 @@ void SchedulerCore::member_exited(TimeNs now, NodeId node, int code, Outbox& out
   }
   if (is_gone(member->state)) return;
   member_gone(now, *member, MemberState::kLost, how, code, out);
+}
+
+// Whether the job can begin although this member died before: somebody starts it again, or it is not needed. One that
+// says why it ends would end the same way again.
+bool SchedulerCore::may_come_yet(NodeId node, int code) const {
+  if (code > 0 && code != static_cast<int>(Cause::kInternal)) return false;
+  const bool spare = job_.cluster.min_workers > 0 && job_.cluster.min_workers < job_.cluster.workers;
+  return node.role == Role::kEvaluator || (node.role == Role::kWorker && (job_.cluster.restarts > 0 || spare));
 }
 
 void SchedulerCore::member_gone(TimeNs now, Member& member, MemberState state, const std::string& why, int code,

@@ -97,7 +97,7 @@ void SchedulerCore::record_epoch(TimeNs now, const EpochAccount& entry) {
     worker["worker"] = member.node.name();
     worker["clock"] = clocks_.contains(rank) ? clocks_.clock(rank) : work.next_grant;
     worker["samples"] = work.samples;
-    worker["samples_per_s"] = work.samples_per_s;
+    worker["samples_per_s"] = work.samples_per_s();
     worker["train_loss"] = work.loss;
     worker["wait_share"] = share(work.wait_ns, work.total_ns);
     worker["age_mean"] = share(work.age_sum, work.age_count);

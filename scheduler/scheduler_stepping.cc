@@ -87,7 +87,8 @@ void SchedulerCore::note_step(TimeNs now, WorkerRecord& work, const protocol::Ti
   blend(work.step_ns, static_cast<double>(tick.step_ns));
   if (tick.samples > 0) {
     blend(work.loss, tick.loss_sum / static_cast<double>(tick.samples));
-    blend(work.samples_per_s, static_cast<double>(tick.samples) / (static_cast<double>(since_last) * 1e-9));
+    blend(work.step_samples, static_cast<double>(tick.samples));
+    blend(work.between_ticks_s, static_cast<double>(since_last) * 1e-9);
   }
   work.ticked = work.moved = now;
   work.warned = false;

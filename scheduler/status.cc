@@ -27,10 +27,11 @@ const char* phase_name(Phase phase, int exit_code) {
 }
 
 // What a worker waits for, and for how long, now. Its last word may be older than its last tick; the
-// scheduler knows by itself whether it owes it a grant.
-protocol::Waiting waiting_now(TimeNs now, const Member& member, const ClockTable& clocks) {
+// scheduler knows by itself whether it owes it a grant. In a job that drains it owes none.
+protocol::Waiting waiting_now(TimeNs now, const Member& member, const ClockTable& clocks, bool draining) {
   protocol::Waiting waiting = member.beat.waiting;
   const WorkerRecord& work = member.work;
+  if (draining && work.granted.empty()) return {};
   if (waiting.kind == protocol::WaitKind::kNothing || member.state == MemberState::kDone) return {};
   if (!clocks.contains(member.node.rank)) return {};
   if (waiting.clock < clocks.clock(member.node.rank)) {
@@ -41,7 +42,7 @@ protocol::Waiting waiting_now(TimeNs now, const Member& member, const ClockTable
   return waiting;
 }
 
-const char* state_name(TimeNs now, const Member& member, const ClockTable& clocks) {
+const char* state_name(TimeNs now, const Member& member, const ClockTable& clocks, bool draining) {
   switch (member.state) {
     case MemberState::kJoining:
       return "joining";
@@ -56,7 +57,8 @@ const char* state_name(TimeNs now, const Member& member, const ClockTable& clock
   }
   if (member.node.role != Role::kWorker) return "ready";
   if (!clocks.contains(member.node.rank)) return "joining";  // it comes back, and is not counted yet
-  return waiting_now(now, member, clocks).kind == protocol::WaitKind::kNothing ? "computing" : "waiting";
+  if (draining && member.work.granted.empty()) return "done";
+  return waiting_now(now, member, clocks, draining).kind == protocol::WaitKind::kNothing ? "computing" : "waiting";
 }
 
 const char* wait_name(protocol::WaitKind kind) {
@@ -73,11 +75,11 @@ const char* wait_name(protocol::WaitKind kind) {
   return "unknown";
 }
 
-Json node_json(TimeNs now, const Member& member, const ClockTable& clocks) {
+Json node_json(TimeNs now, const Member& member, const ClockTable& clocks, bool draining) {
   return {{"node", member.node.name()},
           {"pid", member.registered.pid},
           {"host", member.registered.host},
-          {"state", state_name(now, member, clocks)}};
+          {"state", state_name(now, member, clocks, draining)}};
 }
 
 }  // namespace
@@ -95,7 +97,7 @@ std::vector<std::string> SchedulerCore::culprits(TimeNs now, const Member& membe
     for (const auto& [rank, clock] : clocks_.clocks()) {
       const Member& other = members_.at(worker_node(rank));
       if (clock != clocks_.min() || rank == member.node.rank) continue;
-      const bool waits = waiting_now(now, other, clocks_).kind != protocol::WaitKind::kNothing;
+      const bool waits = waiting_now(now, other, clocks_, draining()).kind != protocol::WaitKind::kNothing;
       if (!waits || now - other.heard > 3 * timing_.heartbeat) of.push_back(other.node.name());
     }
   }
@@ -104,7 +106,7 @@ std::vector<std::string> SchedulerCore::culprits(TimeNs now, const Member& membe
 }
 
 Json SchedulerCore::waiting_for(TimeNs now, const Member& member) const {
-  const protocol::Waiting waiting = waiting_now(now, member, clocks_);
+  const protocol::Waiting waiting = waiting_now(now, member, clocks_, draining());
   if (waiting.kind == protocol::WaitKind::kNothing) return nullptr;
   Json json = {{"what", wait_name(waiting.kind)}, {"clock", waiting.clock}, {"of", culprits(now, member, waiting)}};
   if (waiting.kind != protocol::WaitKind::kGrant && waiting.slice < routing_.slices.size())
@@ -150,7 +152,7 @@ Json SchedulerCore::status(TimeNs now) const {
   json["servers"] = Json::array();
   json["evaluator"] = nullptr;
   for (const auto& [node, member] : members_) {
-    Json entry = node_json(now, member, clocks_);
+    Json entry = node_json(now, member, clocks_, draining());
     if (node.role == Role::kServer) {
       const protocol::ShardCounters& shard = member.beat.shard;
       entry["slices"] = shard.slices;
@@ -175,7 +177,7 @@ Json SchedulerCore::status(TimeNs now) const {
       entry["lead"] = active ? Json(clock - clocks_.min()) : Json();
       const bool behind = active && rules_.pending() > 0 && clock < rules_.pending(0).first;
       entry["to_go"] = behind ? Json(rules_.pending(0).first - clock) : Json();
-      entry["samples_per_s"] = work.samples_per_s;
+      entry["samples_per_s"] = work.samples_per_s();
       entry["step_ms"] = work.step_ns * 1e-6;
       entry["loss"] = work.samples > 0 ? Json(work.loss) : Json();
       entry["age_mean"] =

@@ -64,7 +64,9 @@ Result<int> start(const protocol::MemberOptions& options, bool evaluator) {
   RUBATO_ASSIGN(const auto scheduler, protocol::parse_scheduler_address(options.scheduler));
   RUBATO_ASSIGN(auto process,
                 protocol::Process::open(job, {self, scheduler.job_id, options.run_dir, options.lifeline}));
-  RUBATO_ASSIGN(auto trainer, Trainer::open(job, self, options.run_dir));
+  std::optional<Result<std::unique_ptr<Trainer>>> opened;  // with the data, which may take its time to read
+  process->meanwhile([&] { opened.emplace(Trainer::open(job, self, options.run_dir)); });
+  RUBATO_ASSIGN(const auto trainer, std::move(*opened));
   log::debug("computing on {}", trainer->device_description());
   RUBATO_TRY(process->node().connect(kSchedulerNode, scheduler.address));
 

@@ -49,6 +49,8 @@ class Trainer : private model::WeightSource {
   [[nodiscard]] const std::string& data_fingerprint() const { return data_.train->fingerprint(); }
   [[nodiscard]] std::uint64_t train_samples() const { return data_.train->size(); }
   [[nodiscard]] std::string device_description() const { return device_->description(); }
+  // Of the leaves computed so far, how many had been read before their step began.
+  [[nodiscard]] std::uint64_t read_ahead() const { return loader_->hits(); }
 
   // After the Welcome, before the first order.
   void set_routing(const protocol::RoutingTable& routing);

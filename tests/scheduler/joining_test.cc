@@ -124,6 +124,40 @@ TEST(Joining, TheTotalIsThatOfThoseWhoBegin) {
   EXPECT_EQ(scheduler.core.status(scheduler.now)["samples_total"], 200);  // two epochs of 5 clocks
 }
 
+TEST(Joining, AWorkerThatIsKilledBeforeTheBeginningMayComeAgain) {
+  Job job = job_of("asp");
+  job.cluster.restarts = 1;
+  Scheduler scheduler(job);
+  scheduler.enroll(worker_node(1));
+  for (const std::uint32_t rank : {0u, 1u}) {  // one has not joined yet, one has
+    scheduler.core.member_exited(scheduler.now, worker_node(rank), -9, scheduler.out);
+    ASSERT_EQ(scheduler.core.phase(), Phase::kGathering);
+  }
+  scheduler.begin();
+}
+
+TEST(Joining, AWorkerThatIsKilledBeforeTheBeginningIsNotNeeded) {
+  Job job = job_of("asp");
+  job.cluster.min_workers = 1;
+  Scheduler scheduler(job);
+  for (const NodeId node : scheduler.members())
+    if (node != worker_node(1)) scheduler.enroll(node);
+  scheduler.core.member_exited(scheduler.now, worker_node(1), -9, scheduler.out);
+  EXPECT_EQ(scheduler.core.phase(), Phase::kGathering) << "somebody may start it again by hand";
+  scheduler.wake_at(scheduler.now + scheduler.timing.start_timeout);
+  EXPECT_EQ(scheduler.core.phase(), Phase::kInitializing);
+}
+
+TEST(Joining, WhoeverEndsByItselfOrIsNeededEndsTheJob) {
+  for (const auto& [restarts, code] : {std::pair(1, 3), std::pair(0, -9)}) {
+    Job job = job_of("asp");
+    job.cluster.restarts = restarts;
+    Scheduler scheduler(job);
+    scheduler.core.member_exited(scheduler.now, worker_node(1), code, scheduler.out);
+    EXPECT_EQ(scheduler.core.phase(), Phase::kOver) << code;
+  }
+}
+
 // A new process of a member.
 void come_again(Scheduler& scheduler, NodeId node) {
   auto message = scheduler.registration(node);

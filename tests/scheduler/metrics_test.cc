@@ -67,6 +67,45 @@ TEST(Status, SaysWhoWaitedForWhomLately) {
   EXPECT_EQ(status["workers"][0]["waited_for"], nullptr);
 }
 
+TEST(Metrics, TheNinetyNinthPercentileOfAges) {
+  Scheduler scheduler(job_of("asp"));
+  scheduler.begin();
+  for (Clock clock = 0; clock < 5; ++clock)
+    for (const std::uint32_t worker : {0u, 1u}) {
+      protocol::Tick tick;
+      tick.clock = clock;
+      tick.samples = 10;
+      tick.step_ns = kMillisecond;
+      tick.ages = {{1, 94}, {5, 4}, {9, 2}};
+      scheduler.receive(worker_node(worker), tick);
+    }
+  const auto epochs = lines_of(scheduler, "epoch");
+  ASSERT_EQ(epochs.size(), 1u);
+  EXPECT_EQ(epochs[0]["age_p99"], 9);
+  EXPECT_NEAR(epochs[0]["age_mean"].get<double>(), 0.94 + 0.2 + 0.18, 1e-12);
+}
+
+TEST(Status, AWorkersRateIsThatOfItsTicks) {
+  Scheduler scheduler(job_of("asp"));
+  scheduler.begin();
+  TimeNs time = scheduler.now;
+  for (Clock clock = 0; clock < 100; ++clock)  // in pairs: 20 samples every 40 ms
+    tick_at(scheduler, time += (clock % 2 == 0 ? 38 : 2) * kMillisecond, 0, clock);
+  EXPECT_NEAR(scheduler.core.status(scheduler.now)["workers"][0]["samples_per_s"].get<double>(), 500, 30);
+}
+
+TEST(Status, WhoHasNothingLeftInAJobThatDrainsIsDone) {
+  Scheduler scheduler(job_of("ssp:2"));
+  scheduler.begin();
+  scheduler.core.drain(scheduler.now, scheduler.out);
+  for (Clock clock = 0; clock < 2; ++clock) scheduler.tick(0, clock);
+  scheduler.beat(worker_node(0), {protocol::WaitKind::kGrant, 2, 0, kMillisecond});
+  const Json workers = scheduler.core.status(scheduler.now)["workers"];
+  EXPECT_EQ(workers[0]["state"], "done");
+  EXPECT_EQ(workers[0]["waiting_for"], nullptr);
+  EXPECT_EQ(workers[1]["state"], "computing");
+}
+
 TEST(Alarms, ADivergedJobDoesNotFillTheScreen) {
   Scheduler scheduler(job_of("asp"));
   scheduler.begin();

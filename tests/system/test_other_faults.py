@@ -1,5 +1,6 @@
 """The death of a server, the scheduler, the evaluator or the launcher, at any time of a job's life."""
 
+import os
 import signal
 import time
 import unittest
@@ -61,6 +62,14 @@ class Fatal(SystemCase):
         self.assert_one_error(run, 5, "worker-1 was killed by SIGKILL")
 
 
+    def test_a_worker_that_dies_before_training_and_is_started_again(self):
+        run = self.start("fashion_lenet", cluster__restarts=1, train__steps=5, evaluation__enabled="false")
+        run.kill("worker-1")
+        self.assert_ends(run, 0)
+        self.assertIn("worker-1 was killed by SIGKILL; starting it again", run.output)
+        self.assertEqual(run.final()["clock"], 5)
+
+
 class Evaluator(SystemCase):
     def test_is_started_again(self):
         run = self.start("quadratic", "--mode", "ssp:2", **PACE)
@@ -116,6 +125,19 @@ class Launcher(SystemCase):
         run.launcher.kill()
         run.launcher.wait()
         deadline = time.monotonic() + ENDS_WITHIN_S
+        while run.pids():
+            self.assertLess(time.monotonic(), deadline, run.pids())
+            time.sleep(0.05)
+
+    def test_killed_while_data_is_read_leaves_nothing(self):
+        """However long that takes: of a pipe into which nobody writes nothing is ever read."""
+        pipe = self.folder / "inputs.gz"
+        os.mkfifo(pipe)
+        run = self.start("fashion_lenet", data__train_inputs=str(pipe))
+        run.wait_until(lambda: {"worker-0", "worker-1"} <= run.pids().keys(), "the workers")
+        run.launcher.kill()
+        run.launcher.wait()
+        deadline = time.monotonic() + 5
         while run.pids():
             self.assertLess(time.monotonic(), deadline, run.pids())
             time.sleep(0.05)

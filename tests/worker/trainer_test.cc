@@ -187,6 +187,12 @@ TEST(Trainer, EachStepComputesOnItsOwnWeights) {
   EXPECT_EQ(waiting.run(both).size(), kSlices + 1);
 }
 
+TEST(Trainer, ReadsTheNextBatchWhileItComputes) {
+  Trained trained;
+  for (Clock clock = 0; clock < 4; ++clock) trained.run(step_with_weights(clock));
+  EXPECT_EQ(trained.trainer->read_ahead(), 2u * 3u) << "both leaves of all batches but the first";
+}
+
 TEST(Trainer, StopsInTheMiddleOfWaiting) {
   for (const bool says_so : {true, false}) {  // or there are simply no more orders
     Trained trained;
