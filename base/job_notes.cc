@@ -29,6 +29,8 @@ void add_keys_without_effect(const Job& job, std::vector<std::string>& notes) {
   idle(layers, model.loss != plain.loss, "model.loss", network);
   idle(!layers, model.size != plain.size, "model.size", network);
   idle(job.data.kind == "synthetic", job.data.samples != untouched.data.samples, "data.samples", "idx files");
+  idle(job.cluster.transport == "tcp", job.cluster.scheduler_port != untouched.cluster.scheduler_port,
+       "cluster.scheduler_port", job.cluster.transport);
   const OptimizerConfig &optimizer = job.optimizer, &usual = untouched.optimizer;
   idle(momentum, optimizer.momentum != usual.momentum, "optimizer.momentum", rule);
   idle(adam, optimizer.beta1 != usual.beta1, "optimizer.beta1", rule);

@@ -245,7 +245,15 @@ class Reader {
       guess = same_leaf != keys_.end() ? same_leaf->path : nearest(path, paths_);
       if (!guess) guess = nearest_leaf(leaf);
     }
-    return fmt::format("unknown {} \"{}\"{}", what, path, did_you_mean(guess));
+    const bool lost = !guess && path.find('.') == std::string::npos;
+    return fmt::format("unknown {} \"{}\"{}{}", what, path, did_you_mean(guess), lost ? tables_text() : "");
+  }
+
+  [[nodiscard]] std::string tables_text() const {
+    std::vector<std::string> outer;
+    std::ranges::copy_if(tables_, std::back_inserter(outer),
+                         [](const std::string& t) { return t.find('.') == std::string::npos; });
+    return fmt::format("; the tables are {}", fmt::join(outer, ", "));
   }
 
   [[nodiscard]] std::optional<std::string> nearest_leaf(const std::string& leaf) const {

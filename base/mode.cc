@@ -2,9 +2,13 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cctype>
 #include <optional>
 #include <string_view>
+#include <vector>
 
+#include "base/nearest.h"
 #include "base/whole_number.h"
 
 namespace rubato {
@@ -91,9 +95,13 @@ Result<Mode> parse_mode(const std::string& text) {
                  "softsync:2"};
   }
   if (name == "local") return parse_local(rest);
+  static const std::vector<std::string> kNames = {"bsp", "backup", "softsync", "ssp", "dssp", "asp", "local"};
+  std::string lower(name);
+  std::ranges::transform(lower, lower.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
   return Error{Cause::kUsage,
                "must be bsp, backup:B, softsync:N, ssp:S, dssp:LO..HI, asp, local:H or local:H+MODE, where S is the "
-               "staleness bound, as in ssp:3"};
+               "staleness bound, as in ssp:3" +
+                   did_you_mean(nearest(lower, kNames))};
 }
 
 std::string mode_name(const Mode& mode) {

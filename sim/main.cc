@@ -66,6 +66,7 @@ Result<int> simulate(const Options& options) {
   const TimeNs began = steady_now();
   RUBATO_ASSIGN(const Overrides overrides, options.job_options.overrides());
   RUBATO_ASSIGN(const Job job, load_job(options.job_file, overrides));
+  const Mode mode = parse_mode(job.consistency.mode).value();
   std::optional<Profile> profile;
   if (options.profile) profile.emplace();
   RUBATO_ASSIGN(RunOutput output, RunOutput::open(options.run_dir, options.job_file, job));
@@ -106,6 +107,11 @@ Result<int> simulate(const Options& options) {
                            counted(static_cast<std::uint64_t>(job.cluster.servers), "server"),
                            counted(static_cast<std::uint64_t>(job.cluster.workers), "worker")));
   for (const std::string& note : job_notes(job)) progress.say("note: " + note);
+  if (mode.backups > 0 && job.worker.stragglers == "none")
+    progress.say(
+        fmt::format("note: workers without stragglers come at the same instant, and of those {} goes without the "
+                    "highest ranks: their samples are never trained on; set worker.stragglers",
+                    job.consistency.mode));
   listen_for_interrupts();
   if (profile) *profile = Profile();  // opening data and model is over
   const SimResult result = sim->run();

@@ -245,6 +245,9 @@ TEST(Job, WrongOverridesSayThatTheyAreOverrides) {
   EXPECT_EQ(
       with("optimizer.rate", "1e400"),
       "--set: optimizer.rate = 1e400: expected a number of at most 1.8e308 and, unless 0, at least 2.2e-308 in size");
+  EXPECT_THAT(with("consistency.mode", "BPS"), HasSubstr("did you mean \"bsp\"?"));
+  EXPECT_THAT(with("consistency.mode", "local:4+SSP:2"), HasSubstr("did you mean \"ssp\"?"));
+  EXPECT_THAT(with("x", "1"), HasSubstr("unknown key \"x\"; the tables are cluster, consistency, data, "));
   // A line break cannot smuggle in a second key.
   EXPECT_THAT(with("train.steps", "5\nother = 6"), HasSubstr("expected an integer, found a string"));
   EXPECT_EQ(with("cluster.workers", "5"),
