@@ -17,7 +17,7 @@ PLAIN_INTERVAL_S = 2.0
 PLAIN_INTERVAL_SHARE = 1 / 30
 
 BAR_WIDTH_MIN, BAR_WIDTH_MAX = 6, 24
-ERASE_BELOW = "\x1b[J"
+ERASE_BELOW, ERASE_REST = "\x1b[J", "\x1b[K"
 DIM, PLAIN, BOLD = "\x1b[2m", "\x1b[0m", "\x1b[1m"
 
 
@@ -79,9 +79,9 @@ class Block(Quiet):
 
     def update(self, status: dict) -> None:
         size = shutil.get_terminal_size()
-        workers = progress_lines.worker_lines(status, size.lines - 6)
         # Never the last column: a full line would wrap, and the block could not be redrawn in place.
         width = size.columns - 1
+        workers = progress_lines.worker_lines(status, size.lines - 6, width - len("  "))
         headline = progress_lines.headline(status)
         bar_width = min(BAR_WIDTH_MAX, size.columns // 6, width - len(headline) - 2)
         bar = progress_lines.bar(status, *self._bar, bar_width) + "  " if bar_width >= BAR_WIDTH_MIN else ""
@@ -102,9 +102,12 @@ class Block(Quiet):
         columns = shutil.get_terminal_size().columns
         rows = sum(1 + max(0, length - 1) // columns for length in self._drawn)
         up = f"\x1b[{rows}A\r" if rows else "\r"
-        block = "".join(self._style(style, line) + "\n" for style, line in self._lines)
+        # Line by line, and what is below at the end: tmux keeps a screen that is erased from its top in its history, so
+        # that each frame would stay. Behind a full row the cursor has not gone on, and would erase its last letter.
+        lines = [line + (ERASE_REST if not line or len(line) % columns else "") for line in above.splitlines()]
+        lines += [self._style(style, line) + ERASE_REST for style, line in self._lines]
         self._drawn = [len(line) for _, line in self._lines]
-        self._write(up + ERASE_BELOW + above + block)
+        self._write(up + "".join(line + "\n" for line in lines) + ERASE_BELOW)
 
     def _style(self, style: str, line: str) -> str:
         return style + line + PLAIN if self._styled else line

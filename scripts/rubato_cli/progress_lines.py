@@ -55,25 +55,37 @@ def bar(status: dict, full: str, empty: str, width: int) -> str:
     return full * filled + empty * (width - filled)
 
 
-def worker_lines(status: dict, lines_max: int) -> list[str]:
-    """The workers, the rest counted where they are too many."""
+def worker_lines(status: dict, lines_max: int, width: int) -> list[str]:
+    """The workers, the rest counted where they are too many. Who waits for whom has its room first."""
     workers = status.get("workers") or []
     if lines_max < 1 or not workers:
         return []
     shown = workers if len(workers) <= lines_max else workers[: lines_max - 1]
-    lines = [_worker_line(worker) for worker in shown]
+    lines = [_worker_line(worker, width) for worker in shown]
     if len(shown) < len(workers):
         lines.append(f"... and {len(workers) - len(shown)} more (scripts/rubato status shows all)")
     return lines
 
 
-def _worker_line(worker: dict) -> str:
-    doing = text.doing(worker) or worker.get("state") or text.MISSING
-    return (
-        f"{worker.get('node', text.MISSING):<10} clock {text.count(worker.get('clock')):>7}"
-        f"  staleness {text.count(worker.get('staleness')):>2}"
-        f"  {text.count(worker.get('samples_per_s')):>6}/s  {doing}"
-    )
+def _worker_line(worker: dict, width: int) -> str:
+    """The columns that fit, the least important dropped first; by the width alone, so that lines stand still."""
+    node = f"{worker.get('node', text.MISSING):<10}"
+    columns = [
+        f"clock {text.count(worker.get('clock')):>7}",
+        f" staleness {text.count(worker.get('staleness')):>2}",
+        f" {text.count(worker.get('samples_per_s')):>6}/s",
+    ]
+    room = width - text.DOING_WIDTH - len(node) - len("  ")
+    while columns and len(" ".join(columns)) > room:
+        columns.pop()
+    state = worker.get("state") or text.MISSING
+    if not columns:
+        return f"{node} {text.doing_in_short(worker) or state}, clock {text.count(worker.get('clock'))}"
+    line = f"{node} {' '.join(columns)}  "
+    doing = text.doing(worker)
+    if len(line + doing) > width:
+        doing = text.doing_in_short(worker)
+    return line + (doing or state)
 
 
 def rules_line(record: dict) -> str | None:

@@ -24,21 +24,23 @@ def status(arguments) -> int:
     look = (lambda: one_job(Path(arguments.run_dir))) if arguments.run_dir else all_jobs
     show = json_text if arguments.json else people_text
     if not arguments.watch:
-        print(show(look()))
+        print(show(look(), terminal_width()))
         return 0
     return watch(look, show)
 
 
 def watch(look, show) -> int:
     in_place = sys.stdout.isatty()
-    if in_place:
-        print(ERASE_SCREEN, end="")
+    drawn_at = None  # the size of the terminal at the last frame: what another size has made of that one is erased
     found = look()
     while True:
         if in_place:
-            width = shutil.get_terminal_size().columns
-            lines = [shortened(line, width) for line in show(found).splitlines()]
-            print(CURSOR_HOME + "".join(line + "\x1b[K\n" for line in lines) + ERASE_BELOW, end="", flush=True)
+            size = shutil.get_terminal_size()
+            # Neither the last column nor the last row is written, so that nothing wraps or scrolls.
+            lines = [shortened(line, size.columns - 1) for line in show(found, size.columns - 1).splitlines()]
+            frame = "".join(line + "\x1b[K\n" for line in lines[: size.lines - 1])
+            print((ERASE_SCREEN if size != drawn_at else "") + CURSOR_HOME + frame + ERASE_BELOW, end="", flush=True)
+            drawn_at = size
         else:
             print(show(found), flush=True)
         time.sleep(WATCH_INTERVAL_S)
@@ -95,15 +97,19 @@ def all_jobs() -> list[dict]:
     return found
 
 
-def json_text(found) -> str:
+def terminal_width() -> int | None:
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def json_text(found, _width: int | None = None) -> str:
     return json.dumps(found, indent=2)
 
 
-def people_text(found) -> str:
+def people_text(found, width: int | None = None) -> str:
     if isinstance(found, dict):
-        return "\n".join(job_lines(found))
+        return "\n".join(job_lines(found, width))
     if not found:
         return "no job of yours is running; start one: scripts/rubato train jobs/fashion_cnn.toml"
     if len(found) == 1:
-        return "\n".join(job_lines(found[0]))
+        return "\n".join(job_lines(found[0], width))
     return "\n".join([*overview_lines(found), "", "more about one: scripts/rubato status RUN"])

@@ -7,13 +7,19 @@ from .tables import table
 EVENTS_MAX = 5
 
 
-def job_lines(status: dict) -> list[str]:
+# Columns that narrow terminals lack, in this order; who waits for whom stays.
+WORKER_COLUMNS_DROPPED = ("pid", "age", "lead", "step ms", "loss", "waited", "samples/s", "staleness", "state")
+SERVER_COLUMNS_DROPPED = ("pid", "repeated", "refused", "bytes", "slices", "pushes")
+
+
+def job_lines(status: dict, width: int | None = None) -> list[str]:
+    """`width`: of the terminal, if it is one."""
     lines = [
         f"{status.get('run_dir') or text.MISSING}  ({status.get('mode') or 'mode unknown'}, "
         f"running for {text.duration(status.get('elapsed_s'))})",
         headline(status),
     ]
-    for section in (_workers(status), _servers(status), _evaluator(status), _events(status)):
+    for section in (_workers(status, width), _servers(status, width), _evaluator(status), _events(status)):
         if section:
             lines += ["", *section]
     return lines
@@ -38,7 +44,7 @@ def overview_lines(statuses: list[dict]) -> list[str]:
     return table(headings, rows)
 
 
-def _workers(status: dict) -> list[str]:
+def _workers(status: dict, width: int | None) -> list[str]:
     workers = status.get("workers") or []
     headings = ["worker", "pid", "state", "clock", "staleness", "lead", "samples/s", "step ms", "loss", "age", "waited", ""]
     rows = [
@@ -58,7 +64,30 @@ def _workers(status: dict) -> list[str]:
         ]
         for worker in workers
     ]
-    return table(headings, rows) if rows else []
+    lines = _fitting(headings, rows, WORKER_COLUMNS_DROPPED, width, text.DOING_WIDTH)
+    if width is not None and any(len(line) > width for line in lines):
+        for worker, row, line in zip(workers, rows, lines[1:]):
+            row[-1] = text.doing_in_short(worker) if len(line) > width else row[-1]
+        lines = _fitting(headings, rows, WORKER_COLUMNS_DROPPED, width, text.DOING_WIDTH)
+    return lines
+
+
+def _fitting(headings, rows, dropped, width: int | None, last_width: int | None = None) -> list[str]:
+    """The table with as many columns as fit. The last one counts as `last_width`, if that is given, so that columns do not
+    come and go with what it says."""
+    if not rows:
+        return []
+    kept = list(range(len(headings)))
+
+    def needed() -> int:
+        widths = [max(len(cells[at]) for cells in (headings, *rows)) for at in kept]
+        return sum(widths[:-1]) + len("  ") * (len(kept) - 1) + (last_width or widths[-1])
+
+    for name in dropped:
+        if width is None or needed() <= width:
+            break
+        kept.remove(headings.index(name))
+    return table([headings[at] for at in kept], [[row[at] for at in kept] for row in rows])
 
 
 def _waited(worker: dict) -> str:
@@ -67,7 +96,7 @@ def _waited(worker: dict) -> str:
     return text.percent(share) + (f" for {culprit}" if culprit and share >= 0.005 else "")
 
 
-def _servers(status: dict) -> list[str]:
+def _servers(status: dict, width: int | None) -> list[str]:
     headings = ["server", "pid", "state", "slices", "bytes", "versions", "pushes", "repeated", "refused"]
     rows = [
         [
@@ -83,7 +112,7 @@ def _servers(status: dict) -> list[str]:
         ]
         for server in status.get("servers") or []
     ]
-    return table(headings, rows) if rows else []
+    return _fitting(headings, rows, SERVER_COLUMNS_DROPPED, width)
 
 
 def _evaluator(status: dict) -> list[str]:

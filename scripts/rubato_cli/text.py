@@ -1,6 +1,7 @@
 """Numbers, times and waits in words. A value that a status lacks shows as a dash."""
 
 MISSING = "-"
+DOING_WIDTH = len("waits for clock 1,000 of worker-10 for 10.0 s")  # what `doing` takes, mostly
 
 
 def count(value) -> str:
@@ -75,6 +76,12 @@ def doing(worker: dict) -> str:
     to_go = worker.get("to_go")
     parts = [wait(worker.get("waiting_for")), f"{plural(to_go, 'clock')} to go" if to_go else ""]
     return ", ".join(part for part in parts if part)
+
+
+def doing_in_short(worker: dict) -> str:
+    """`waits for worker-1`, for narrow terminals."""
+    waiting_for = worker.get("waiting_for") or {}
+    return f"waits for {names(waiting_for['of'])}" if waiting_for.get("of") else wait(worker.get("waiting_for"))
 
 
 def shortened(text: str, width: int) -> str:

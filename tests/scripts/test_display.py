@@ -35,7 +35,7 @@ class Progress(LauncherCase):
         screen = self.train_on_a_terminal("--workers", 2, worker_1_exit=3, worker_1_says="no such file", duration_s=2.0)
         self.assertIn("\x1b[J", screen)
         self.assertIn("waits for clock 9 of worker-1 for 3.2 s", screen)
-        kept = screen.replace("\x1b[J", "\n").splitlines()
+        kept = screen.replace("\x1b[J", "\n").replace("\x1b[K", "").splitlines()
         self.assertIn("error: worker-1: no such file", kept)
         self.assertNotIn("ended with exit code 3", screen)  # it has said why
 

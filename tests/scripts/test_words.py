@@ -12,8 +12,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
 from rubato_cli import set_rules, text  # noqa: E402: after the path is set
 from rubato_cli.failure import Failure  # noqa: E402
 from rubato_cli.progress import Block  # noqa: E402
-from rubato_cli.progress_lines import fraction_done, headline, rules_line  # noqa: E402
+from rubato_cli.progress_lines import fraction_done, headline, rules_line, worker_lines  # noqa: E402
 from rubato_cli.running_jobs import RunningJob  # noqa: E402
+from rubato_cli.status_view import job_lines  # noqa: E402
 from rubato_cli.verdict import End, decide  # noqa: E402
 
 
@@ -95,6 +96,33 @@ class RulesThatChange(unittest.TestCase):
                          "waits for clock 90 of worker-0 for 1.0 s, 2 clocks to go")
 
 
+class NarrowTerminals(unittest.TestCase):
+    STATUS = {"workers": [
+        {"node": "worker-0", "pid": 123, "clock": 9, "staleness": 0, "samples_per_s": 900.0, "state": "computing"},
+        {"node": "worker-1", "pid": 124, "clock": 12, "staleness": 3, "samples_per_s": 950.0, "state": "waiting",
+         "waiting_for": {"what": "grant", "clock": 12, "of": ["worker-0"], "since_s": 3.2}},
+        {"node": "worker-2", "pid": 125, "clock": 11, "staleness": 2, "samples_per_s": 950.0, "state": "waiting",
+         "waiting_for": {"what": "acknowledgement", "clock": 12, "slice": 3, "of": ["server-0"], "since_s": 0.2}},
+    ]}
+
+    def test_show_who_waits_for_whom_at_every_width(self):
+        for width in range(36, 140):
+            for lines in (worker_lines(self.STATUS, 9, width), job_lines(self.STATUS, width)):
+                told = [next(line for line in lines if line.startswith(f"worker-{rank}"))[:width] for rank in range(3)]
+                self.assertIn("9", told[0], width)
+                self.assertRegex(told[1], "waits for .*worker-0", width)
+                self.assertRegex(told[2], "waits for .*server-0", width)
+
+    def test_lack_the_less_important_columns(self):
+        self.assertEqual(worker_lines(self.STATUS, 9, 42)[:2],
+                         ["worker-0   computing, clock 9", "worker-1   waits for worker-0, clock 12"])
+        self.assertEqual(worker_lines(self.STATUS, 9, 80)[1],
+                         "worker-1   clock      12  waits for clock 12 of worker-0 for 3.2 s")
+        self.assertIn("staleness  3     950/s", worker_lines(self.STATUS, 9, 100)[1])
+        self.assertIn("pid", job_lines(self.STATUS)[3])
+        self.assertEqual(job_lines(self.STATUS, 60)[3].split(), ["worker", "clock"])
+
+
 class WhichJob(unittest.TestCase):
     def reached(self, *words, jobs=()):
         run_dir, changes = set_rules.split(list(words))
@@ -151,6 +179,16 @@ class Redrawing(unittest.TestCase):
         self.assertTrue(screen.told[-1].startswith("\x1b[2A"), screen.told[-1])
         self.draw(block, longest - 1)
         self.assertRegex(screen.told[-1], r"^\x1b\[[34]A")
+
+    def test_nothing_is_erased_from_its_top(self):
+        """tmux keeps a screen that is cleared from its top, so that every frame would stay in its history."""
+        screen = Screen()
+        block = Block(screen)
+        for _ in range(2):
+            self.draw(block, 100)
+            self.assertTrue(screen.told[-1].endswith("\n\x1b[J"), screen.told[-1])
+        block.say("x" * 100)  # a full row, whose last letter an erasure would take
+        self.assertIn("x\n", screen.told[-1])
 
     def test_the_bar_gives_way_to_the_words(self):
         for columns in (50, 60, 70, 200):
