@@ -75,6 +75,10 @@ class Child:
         if self.return_code is None:
             signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
 
+    def ask_to_end(self) -> None:
+        if self.return_code is None:
+            signal.pidfd_send_signal(self._pidfd, signal.SIGTERM)
+
     def is_stopped(self) -> bool:
         """By SIGSTOP or a debugger: it does nothing, and obeys nobody, until somebody lets it go on."""
         return self.return_code is None and process_state(self.pid) in ("T", "t")

@@ -22,6 +22,8 @@ TICK_S = 0.1
 STATUS_INTERVAL_S = 0.5
 # After the scheduler has ended the others end by themselves, or are killed.
 MEMBERS_GRACE_S = 5.0
+# In a job that failed they are asked to after this: one that had not joined yet would look for the scheduler on and on.
+ASKED_TO_END_S = 1.0
 # So long an aborted job may write down that it was.
 ABORT_GRACE_S = 1.0
 # A scheduler with nobody left, or without one of its servers, ends the job; one that does not is stuck.
@@ -196,8 +198,13 @@ class Supervisor:
         return Verdict(int(ExitCode.INTERRUPTED), None)
 
     def _finish(self) -> Verdict:
-        deadline = time.monotonic() + MEMBERS_GRACE_S
-        while self._processes.running() and time.monotonic() < deadline and self._stop.count < 2:
+        ended = time.monotonic()
+        asked = self._scheduler.return_code == 0
+        while self._processes.running() and time.monotonic() < ended + MEMBERS_GRACE_S and self._stop.count < 2:
+            if not asked and time.monotonic() > ended + ASKED_TO_END_S:
+                asked = True
+                for child in self._processes.running():
+                    child.ask_to_end()
             for child in self._processes.running():
                 if child.is_stopped():
                     self._kill(child, "was stopped (SIGSTOP)")

@@ -62,6 +62,15 @@ class Fatal(SystemCase):
         self.assert_one_error(run, 5, "worker-1 was killed by SIGKILL")
 
 
+    def test_a_worker_that_dies_while_others_read_data(self):
+        pipe = self.folder / "inputs.gz"
+        os.mkfifo(pipe)  # nobody writes into it, so nothing is ever read
+        run = self.start("fashion_lenet", data__train_inputs=str(pipe))
+        run.wait_until(lambda: {"worker-0", "worker-1", "evaluator-0"} <= run.pids().keys(), "the members")
+        run.kill("worker-1")
+        self.assert_one_error(run, 5, "worker-1 was killed by SIGKILL")
+        self.assertNotIn("killing it", run.output)
+
     def test_a_worker_that_dies_before_training_and_is_started_again(self):
         run = self.start("fashion_lenet", cluster__restarts=1, train__steps=5, evaluation__enabled="false")
         run.kill("worker-1")
