@@ -7,6 +7,7 @@ campaign         makes them, several at once; run_kind says how one is made, run
 run_figures      what metrics.jsonl says of a run
 worker_time      where the workers' time went
 comparison       runs side by side: seeds, the best of the grid, the target, which is above chance
+remarks          what has to be known to read it
 comparison_table, verdict_words, why_words, figures, report, runs_csv, tensorboard_export
                  what comes out
 charts/          figures as SVG

@@ -6,6 +6,7 @@ from rubato_cli.tables import table
 from . import ages
 from .comparison import Comparison
 from .group import Group
+from .remarks import batches, same_runs
 
 HEADINGS = ["stragglers", "mode", "time to target", "updates to target", "final {final}", "least..most", "age mean",
             "age p99", "waited", "done early", "samples/s", "vs bsp"]
@@ -45,8 +46,8 @@ def notes(comparison: Comparison) -> list[str]:
     seeds = max(len(group.outcomes) for group in comparison.groups)
     said.append(f"means over {text.plural(seeds, 'seed')}; time counts from the first grant; between two evaluations "
                 "the way is taken as straight")
-    said.append("an update is one change of the weights: in bsp by all workers' batch together, on arrival by one "
-                "worker's batch of that size, in local:H by what H such batches led to")
+    said.append("an update is one change of the weights")
+    said += batches(comparison) + same_runs(comparison)
     tuning = comparison.tuning
     if tuning.keys:
         said.append("of the grid, the best point for each, by final " + ("accuracy" if tuning.is_accuracy else "loss")

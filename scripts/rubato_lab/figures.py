@@ -2,6 +2,8 @@
 
 import re
 
+from rubato_cli import text
+
 from .charts.ages import Histogram, age_chart
 from .charts.figure import Figure
 from .charts.lines import Axis, Series, line_chart
@@ -34,9 +36,10 @@ def figures(comparison: Comparison, stragglers: str) -> list[Figure]:
     found.append(age_chart(f"{prefix}-ages", "Ages of pushes",
                            [Histogram(group.name, colours[group.contender], group.ages) for group in groups]))
     found.append(_timeline(f"{prefix}-timeline", groups))
-    found.append(matrix_chart(f"{prefix}-waits", "Who waited for whom, in percent of the run",
-                              [Matrix(group.name, group.runs[0].worker_names, group.wait_matrix(), group.train_s or 0.0)
-                               for group in groups]))
+    found.append(matrix_chart(f"{prefix}-waits", "Who waited for whom, in percent of the run. Below, of all workers' time, what "
+                              "was for nobody: weights and messages under way, and being done early",
+                              [Matrix(group.name, group.runs[0].worker_names, group.wait_matrix(), group.train_s or 0.0,
+                                      _nobodys(group)) for group in groups]))
     return found
 
 
@@ -97,8 +100,22 @@ def _timeline(id_: str, groups: list[Group]) -> Figure:
     panels = []
     for group, run in runs:
         waits = [wait for wait in run.waits if wait.to_s > window[0] and wait.from_s < window[1]]
-        panels.append(Panel(group.name, run.worker_names, waits, "" if waits else _why_none(run, run.waits, window)))
+        panels.append(Panel(group.name, run.worker_names, waits, "" if waits else _why_none(run, run.waits, window),
+                            _idle(run)))
     return timeline_chart(id_, "Who waited for whom, over time", panels, window)
+
+
+def _idle(run: RunFigures) -> str:
+    """Of the whole run, not of the window alone."""
+    time = run.worker_time
+    return (f"of all workers' time, {text.percent(time.for_workers)} for each other, "
+            f"{text.percent(time.for_weights + time.messages)} for weights and messages, {text.percent(time.done_early)} done early")
+
+
+def _nobodys(group: Group) -> str:
+    times = [run.worker_time for run in group.runs]
+    messages = mean(time.for_weights + time.messages for time in times)
+    return f"messages {text.percent(messages)}, done early {text.percent(mean(time.done_early for time in times))}"
 
 
 def _why_none(run: RunFigures, waits: list[Wait], window: tuple[float, float]) -> str:

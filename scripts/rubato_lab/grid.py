@@ -27,6 +27,11 @@ class Contender:
         """`asp`, or with varied keys `asp, age_scaling=inverse`. Of a key that is a name, the value says it all."""
         return ", ".join([self.mode, *map(_short, self.variation)])
 
+    @property
+    def kind(self) -> str:
+        """`ssp` of `ssp:4`."""
+        return self.mode.partition(":")[0]
+
 
 @dataclass(frozen=True)
 class Cell:

@@ -31,14 +31,19 @@ class Tuning:
         return max(rivals, key=lambda group: group.rank(self.is_accuracy)).point if rivals else ()
 
     def at_the_edge(self, key: str) -> list[str]:
-        """Contenders whose best value of a key is the least or the greatest tried: perhaps there is a better one
-        beyond."""
+        """Contenders whose best value of a key is the least or the greatest tried, each with the stragglers under which
+        it is: perhaps there is a better one beyond."""
         tried = list(dict.fromkeys(dict(group.point)[key] for group in self.groups))
         try:
             tried.sort(key=float)
         except ValueError:
             return []  # names have no edge
         edges = {tried[0], tried[-1]} if len(tried) > 1 else set()
-        asked = dict.fromkeys((group.contender, group.stragglers) for group in self.groups)
-        return list(dict.fromkeys(contender.name for contender, stragglers in asked
-                                  if dict(self.point(contender, stragglers))[key] in edges))
+        found: dict[str, list[str]] = {}
+        for contender, stragglers in dict.fromkeys((group.contender, group.stragglers) for group in self.groups):
+            if dict(self.point(contender, stragglers))[key] in edges:
+                found.setdefault(contender.name, []).append(stragglers)
+        alike: dict[tuple, list[str]] = {}
+        for name, under in found.items():
+            alike.setdefault(tuple(under), []).append(name)
+        return [f"{', '.join(names)} under {' and '.join(under)}" for under, names in alike.items()]

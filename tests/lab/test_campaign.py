@@ -141,7 +141,7 @@ class Campaigns(LabCase):
         self.assertEqual([row[2] for row in rows], ["0.1", "0.1"])
         self.assertNotIn("edge of the grid", done.stdout)
         done = self.compare("--modes", "bsp,asp", "--grid", "optimizer.rate=0.1,0.3,0.2")
-        self.assertIn("optimizer.rate: the best value for bsp; asp is at the edge of the grid", done.stdout)
+        self.assertIn("optimizer.rate: the best value for bsp, asp under none is at the edge of the grid", done.stdout)
 
     def test_varied_keys_are_compared(self):
         done = self.compare("--modes", "bsp,asp", "--vary", "optimizer.name=sgd,adam", "--grid", "optimizer.rate=0.05,0.1,0.3",

@@ -120,6 +120,25 @@ class Comparisons(LabCase):
         lines.insert(1, {"event": "worker_lost", "time_s": 1, "worker": "worker-1", "clock": 7, "reason": "was killed"})
         self.assertAlmostEqual(RunFigures.of(lines).worker_time.done_early, 50 / 130, msg="the dead are not idle")
 
+    def test_runs_that_are_the_same_are_said_to_be(self):
+        made = lambda mode, seed, **final: made_metrics.run_lines(mode, seed=seed, **final)
+        runs = [(mode, stragglers, seed, made(mode, seed, weights_sha256=f"{stragglers} {seed} {mode if mode in unlike else ''}"))
+                for mode in ("bsp", "ssp:2", "dssp:1..8", "asp") for seed in (1, 2)
+                for stragglers, unlike in (("none", "bsp"), ("persistent:4x", ("bsp", "ssp:2", "dssp:1..8", "asp")))]
+        said = " ".join(comparison_table.notes(self.comparison(*runs)))
+        self.assertIn("under none, ssp:2, dssp:1..8 and asp are the same runs, bit for bit: no bound held anybody back", said)
+        self.assertNotIn("under persistent", said)
+
+    def test_what_a_batch_is_where_modes_mean_different_things(self):
+        made = made_metrics.run_lines
+        one = self.comparison(("ssp:1", "none", 1, made("ssp:1")), ("asp", "none", 1, made("asp")))
+        self.assertNotIn("train.batch", " ".join(comparison_table.notes(one)))
+        found = self.comparison(("bsp", "none", 1, made("bsp")), ("asp", "none", 1, made("asp")),
+                                ("local:4", "none", 1, made("local:4", updates=5)))
+        self.assertIn("train.batch is of a whole update in bsp; of each worker's push in asp; of each local step in local:4, of "
+                      "which a push has H. Samples of an update: bsp 100, asp 100, local:4 600",
+                      " ".join(comparison_table.notes(found)))
+
     def test_no_speed_up_where_a_seed_never_gets_there(self):
         made = made_metrics.run_lines
         found = self.comparison(("bsp", "none", 0, made("bsp", seed=0)), ("asp", "none", 0, made("asp", seed=0)),

@@ -116,6 +116,9 @@ class Report(LabCase):
         self.assertTrue(wanted)
         self.assertEqual(timeline["panels"][0]["waits"], wanted)
         self.assertEqual(timeline["panels"][2]["note"], "nobody waited for anybody")
+        self.assertEqual(timeline["panels"][0]["idle"],
+                         "of all workers' time, 30% for each other, 0% for weights and messages, 0% done early")
+        self.assertEqual(matrix["note"], "messages 0%, done early 0%")
 
     def test_nothing_is_fetched(self):
         self.assertEqual(re.findall(r"(?:src|href)\s*=", self.page), [])
@@ -164,6 +167,18 @@ class Report(LabCase):
                 self.assertRegex(readouts["persistent-4x-timeline"], r"worker-\d waited [\d,]+ ms for worker-0")
                 self.assertRegex(readouts["persistent-4x-waits"], r"waited [\d.]+ s for worker-")
                 self.assertRegex(readouts["none-ages"], r"% of pushes")
+
+
+class LongNames(LabCase):
+    @NEEDS_BROWSER
+    def test_labels_have_room(self):
+        self.compare("--modes", "softsync:2,dssp:1..16,local:16+ssp:4", "--vary", "optimizer.age_scaling=none,inverse", "--grid",
+                     "optimizer.rate=0.1,0.2", "--stragglers", "none,persistent:4x")
+        probed = self.folder / "probed.html"
+        page = (self.out / "report.html").read_text()
+        probed.write_text(page.replace("</body>", f"<script>{(HERE / 'probe.js').read_text()}</script></body>"))
+        seen = Scripts(browser.dom(probed, 1280)).found["probe"]
+        self.assertEqual((seen["overlaps"], seen["spilled"]), ([], []))
 
 
 class Varied(LabCase):

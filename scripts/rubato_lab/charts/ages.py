@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from .. import ages
 from . import style
 from .figure import Figure
-from .scale import Scale, arranged, steps
-from .svg import path, tag, words
+from .scale import Scale, arranged, columns_of, steps
+from .svg import SMALL_LETTER, path, tag, width_of, words
 
 COLUMN, ROW, GAP, LEFT, TOP, BOTTOM = 250, 132, 16, 40, 22, 30
 LABELS_MAX = 10
@@ -23,24 +23,32 @@ def age_chart(id_: str, title: str, histograms: list[Histogram]) -> Figure:
     shown = [entry for entry in histograms if entry.counts]
     bins = ages.bins(max([3, *(age for entry in shown for age in entry.counts)]))
     binned = [(entry, ages.binned(entry.counts, bins)) for entry in shown]
-    columns, rows = arranged(len(shown))
-    parts = [tag("g", _panel(entry, counted), transform=f"translate({column * (COLUMN + GAP)} {row * (ROW + GAP)})")
+    wide = max([COLUMN, *(_title_width(entry) for entry in shown)])
+    columns, rows = arranged(len(shown), columns_of(wide + GAP))
+    parts = [tag("g", _panel(entry, counted, wide), transform=f"translate({column * (wide + GAP)} {row * (ROW + GAP)})")
              for index, (entry, counted) in enumerate(binned) for row, column in [divmod(index, columns)]]
     data = {"kind": "ages", "title": title,
             "histograms": [{"name": entry.name, "colour": entry.colour % style.COLOURS, "bins": counted,
                             "mean": ages.mean(entry.counts), "p99": ages.quantile(entry.counts, 0.99),
                             "max": max(entry.counts)} for entry, counted in binned]}
-    return Figure(id_, title, "".join(parts), columns * (COLUMN + GAP), rows * (ROW + GAP) + 4, data)
+    return Figure(id_, title, "".join(parts), columns * (wide + GAP), rows * (ROW + GAP) + 4, data)
 
 
-def _panel(entry: Histogram, bins: list[tuple[int, int, int]]) -> str:
+def _figures(entry: Histogram) -> str:
+    return f"mean {ages.mean(entry.counts):.1f}, p99 {ages.quantile(entry.counts, 0.99)}"
+
+
+def _title_width(entry: Histogram) -> float:
+    return LEFT + width_of(entry.name) + 10 + width_of(_figures(entry), SMALL_LETTER) + 6
+
+
+def _panel(entry: Histogram, bins: list[tuple[int, int, int]], wide: float) -> str:
     total = sum(entry.counts.values())
-    x = Scale(0, len(bins), LEFT, COLUMN - 6)
+    x = Scale(0, len(bins), LEFT, wide - 6)
     y = Scale(0, max(count for _, _, count in bins) / total * 1.08, ROW - BOTTOM, TOP)
-    said = f"mean {ages.mean(entry.counts):.1f}, p99 {ages.quantile(entry.counts, 0.99)}"
-    parts = [words(entry.name, LEFT, 12), words(said, COLUMN - 6, 12, text_anchor="end", class_="soft small")]
+    parts = [words(entry.name, LEFT, 12), words(_figures(entry), wide - 6, 12, text_anchor="end", class_="soft small")]
     for value in steps(0, y.high, 3)[1:]:
-        parts.append(tag("path", d=path([(LEFT, y(value)), (COLUMN - 6, y(value))]), class_="rule"))
+        parts.append(tag("path", d=path([(LEFT, y(value)), (wide - 6, y(value))]), class_="rule"))
         parts.append(words(f"{100 * value:.3g}%", LEFT - 5, y(value) + 4, text_anchor="end", class_="soft small"))
     every = -(-len(bins) // LABELS_MAX)
     for index, (low, high, count) in enumerate(bins):
@@ -48,8 +56,8 @@ def _panel(entry: Histogram, bins: list[tuple[int, int, int]]) -> str:
             parts.append(words(str(low), x(index + 0.5), ROW - BOTTOM + 14, text_anchor="middle", class_="soft small"))
         if count > 0:
             parts.append(_bar(entry.name, low, high, count / total, x(index), x(index + 1), y))
-    parts.append(tag("path", d=path([(LEFT, y(0)), (COLUMN - 6, y(0))]), class_="axis"))
-    parts.append(words("age (updates), share of pushes", (LEFT + COLUMN) / 2, ROW - 2, text_anchor="middle",
+    parts.append(tag("path", d=path([(LEFT, y(0)), (wide - 6, y(0))]), class_="axis"))
+    parts.append(words("age (updates), share of pushes", (LEFT + wide) / 2, ROW - 2, text_anchor="middle",
                        class_="small soft"))
     return tag("g", *parts, class_=f"c{entry.colour % style.COLOURS}")
 

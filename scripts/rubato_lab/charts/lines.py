@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from . import style
 from .figure import Figure
 from .scale import LogScale, Scale, padded, short, steps
-from .svg import path, tag, words
+from .svg import path, tag, width_of, words
 
 WIDTH, LEFT, RIGHT, BOTTOM = 540, 58, 14, 42
-PLOT_HEIGHT, LEGEND_ROW, LEGEND_LEFT, LETTER, WIDE_LETTER = 230, 18, 18, 7.4, 11.8
+PLOT_HEIGHT, LEGEND_ROW, LEGEND_LEFT = 230, 18, 18
 MARKERS_MAX = 12  # a curve with more points is a line alone
 
 
@@ -64,7 +64,7 @@ def _legend(series: list[Series]) -> tuple[str, float]:
     """Above the plot, in as many rows as it takes; and where the plot begins."""
     parts, left, row = [], LEGEND_LEFT, 0
     for entry in series:
-        width = 32 + _width(entry.name) + 14
+        width = 32 + width_of(entry.name) + 14
         if left + width > WIDTH and left > LEGEND_LEFT:
             left, row = LEGEND_LEFT, row + 1
         middle = 12 + row * LEGEND_ROW
@@ -73,11 +73,6 @@ def _legend(series: list[Series]) -> tuple[str, float]:
                          class_=f"c{entry.colour % style.COLOURS}"))
         left += width
     return "".join(parts), 28 + row * LEGEND_ROW
-
-
-def _width(text: str) -> float:
-    """About what it takes in DejaVu Sans, the widest of the fonts that a page may find."""
-    return sum(WIDE_LETTER if letter in "mwMW" else LETTER for letter in text)
 
 
 def _grid(x: Scale, y: Scale, x_axis: Axis, y_axis: Axis, top: float, bottom: float) -> str:

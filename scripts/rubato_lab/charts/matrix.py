@@ -4,30 +4,33 @@ waited for. The darker, the larger the part of the run."""
 from dataclasses import dataclass
 
 from .figure import Figure
-from .scale import arranged
-from .svg import tag, words
+from .scale import arranged, columns_of
+from .svg import SMALL_LETTER, STRONG_LETTER, tag, width_of, words
 
-SIDE, LEFT, TOP, GAP = 176, 30, 52, 26
+SIDE, LEFT, TOP, GAP, EDGE = 176, 30, 52, 26, 6
 WORKERS_MAX, WRITTEN_MAX = 32, 8
 
 
 @dataclass(frozen=True)
 class Matrix:
-    """`seconds` by (who waited, for whom); `run_s`: how long the run took."""
+    """`seconds` by (who waited, for whom); `run_s`: how long the run took; `note`: what else workers had no work for."""
 
     name: str
     workers: list[str]
     seconds: dict[tuple[str, str], float]
     run_s: float
+    note: str = ""
 
 
 def matrix_chart(id_: str, title: str, matrices: list[Matrix]) -> Figure:
-    columns, rows = arranged(len(matrices))
-    width, height = LEFT + SIDE + GAP, TOP + SIDE + 14
+    names = [LEFT + width_of(matrix.name, STRONG_LETTER) + 10 for matrix in matrices]
+    notes = [EDGE + width_of(matrix.note, SMALL_LETTER) + 10 for matrix in matrices]
+    width, height = max([LEFT + SIDE + GAP, *names, *notes]), TOP + SIDE + 34
+    columns, rows = arranged(len(matrices), columns_of(width))
     parts = [tag("g", _square(matrix), transform=f"translate({column * width} {row * height})")
              for index, matrix in enumerate(matrices) for row, column in [divmod(index, columns)]]
     data = {"kind": "matrix", "title": title,
-            "matrices": [{"name": matrix.name, "run_s": matrix.run_s,
+            "matrices": [{"name": matrix.name, "run_s": matrix.run_s, "note": matrix.note,
                           "seconds": [[*pair, value] for pair, value in sorted(matrix.seconds.items())]}
                          for matrix in matrices]}
     return Figure(id_, title, "".join(parts), columns * width, rows * height, data)
@@ -40,6 +43,7 @@ def _square(matrix: Matrix) -> str:
              words("for worker", LEFT + SIDE / 2, TOP - 20, text_anchor="middle", class_="small soft"),
              words("worker", 12, TOP + SIDE / 2, text_anchor="middle", class_="small soft",
                    transform=f"rotate(-90 12 {TOP + SIDE / 2:.0f})")]
+    parts.append(words(matrix.note, EDGE, TOP + SIDE + 16, class_="small soft"))
     every = 1 if len(shown) <= 12 else 4
     for index, worker in enumerate(shown):
         if index % every == 0:
@@ -50,7 +54,7 @@ def _square(matrix: Matrix) -> str:
         for column, culprit in enumerate(shown):
             parts.append(_cell(matrix, waiting, culprit, LEFT + column * cell, TOP + row * cell, cell))
     if not any(matrix.seconds.values()):
-        parts.append(words("nobody waited", LEFT + SIDE / 2, TOP + SIDE / 2, text_anchor="middle"))
+        parts.append(words("nobody for anybody", LEFT + SIDE / 2, TOP + SIDE / 2, text_anchor="middle"))
     return "".join(parts)
 
 

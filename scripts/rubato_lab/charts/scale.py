@@ -52,6 +52,11 @@ def arranged(panels: int, columns_max: int = 4) -> tuple[int, int]:
     return max(1, -(-panels // rows)), rows
 
 
+def columns_of(width: float, room: float = 1080.0) -> int:
+    """How many small charts of this width go beside each other, four at most."""
+    return max(1, min(4, int(room // width)))
+
+
 def padded(low: float, high: float, share: float = 0.06) -> tuple[float, float]:
     room = (high - low) * share or abs(high) * share or 1.0
     return low - room, high + room

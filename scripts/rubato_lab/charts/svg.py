@@ -2,6 +2,9 @@
 
 from html import escape
 
+LETTER, STRONG_LETTER, SMALL_LETTER = 7.4, 8.4, 6.5  # pixels
+WIDE = 11.8 / LETTER  # times as wide: m and w
+
 
 def number(value: float) -> str:
     """At most two decimals: a hundredth of a pixel is enough."""
@@ -18,6 +21,11 @@ def tag(name: str, *children: str, **attributes) -> str:
 
 def words(text: str, x: float, y: float, **attributes) -> str:
     return tag("text", escape(text), x=float(x), y=float(y), **attributes)
+
+
+def width_of(text: str, letter: float = LETTER) -> float:
+    """About what it takes in DejaVu Sans, the widest of the fonts that a page may find."""
+    return sum(WIDE * letter if character in "mwMW" else letter for character in text)
 
 
 def path(points: list[tuple[float, float]], close: bool = False) -> str:

@@ -7,7 +7,7 @@ from ..run_figures import Wait
 from . import style
 from .figure import Figure
 from .scale import Scale, short, steps
-from .svg import path, tag, words
+from .svg import STRONG_LETTER, path, tag, width_of, words
 
 WIDTH, LEFT, RIGHT = 1080, 92, 12
 LANE, LANE_GAP, HEAD, FOOT, LEGEND = 13, 3, 24, 14, 26
@@ -16,12 +16,13 @@ LANES_MAX = 16
 
 @dataclass(frozen=True)
 class Panel:
-    """`workers` in rank order; `note` where there is nothing to draw."""
+    """`workers` in rank order; `note` where there is nothing to draw; `idle`: where all workers' time went, in words."""
 
     name: str
     workers: list[str]
     waits: list[Wait]
     note: str = ""
+    idle: str = ""
 
 
 def timeline_chart(id_: str, title: str, panels: list[Panel], window: tuple[float, float]) -> Figure:
@@ -36,7 +37,7 @@ def timeline_chart(id_: str, title: str, panels: list[Panel], window: tuple[floa
               for value in steps(*window, 8)]
     parts.append(words("seconds since training began", (LEFT + WIDTH - RIGHT) / 2, top + 30, text_anchor="middle"))
     data = {"kind": "timeline", "title": title, "window": list(window), "workers": workers,
-            "panels": [{"name": panel.name, "note": panel.note,
+            "panels": [{"name": panel.name, "note": panel.note, "idle": panel.idle,
                         "waits": [[wait.worker, wait.culprit, wait.from_s, wait.to_s] for wait in panel.waits]}
                        for panel in panels]}
     return Figure(id_, title, "".join(parts), WIDTH, top + 38, data)
@@ -60,9 +61,9 @@ def _legend(workers: list[str]) -> str:
 def _panel(panel: Panel, x: Scale, top: float) -> tuple[str, float]:
     parts = [words(panel.name, 4, top + 16, class_="strong")]
     shown = panel.workers[:LANES_MAX]
-    said = panel.note or (f"{len(panel.workers) - len(shown)} more workers are not drawn"
-                          if len(panel.workers) > len(shown) else "")
-    parts.append(words(said, LEFT, top + 16, class_="soft"))
+    more = f"{len(panel.workers) - len(shown)} more workers are not drawn" if len(panel.workers) > len(shown) else ""
+    said = "; ".join(filter(None, [panel.note or more, panel.idle]))
+    parts.append(words(said, max(LEFT, 4 + width_of(panel.name, STRONG_LETTER) + 8), top + 16, class_="soft"))
     if panel.note:
         return "".join(parts), HEAD + 2
     for lane, worker in enumerate(shown):
