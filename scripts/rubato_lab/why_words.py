@@ -17,10 +17,13 @@ def why_words(comparison: Comparison, winner: Group, rival: Group) -> str:
     """Both reached the target with every seed."""
     pace = _update_s(comparison, rival) / _update_s(comparison, winner)
     needed = comparison.updates_to_target(winner) / comparison.updates_to_target(rival)
-    said = (f"On the way there an update of {winner.name} came every {_update_ms(comparison, winner)} and it took "
-            f"{samples_words(comparison, winner)}, one of {rival.name} every {_update_ms(comparison, rival)} and it took "
+    said = (f"On the way there an update of {winner.name} came every {_update_words(comparison, winner)} and it took "
+            f"{samples_words(comparison, winner)}, one of {rival.name} every {_update_words(comparison, rival)} and it took "
             f"{samples_words(comparison, rival)}")
-    return f"{said}: {_won_by(pace, needed)}. {_idle(winner, rival)}{_ages_of(winner)}{_ages_of(rival)}"
+    # Of a target that a first evaluation had met already nobody knows when it was reached, so there is no cause to tell.
+    is_known = not (comparison.is_upper_limit(winner) or comparison.is_upper_limit(rival))
+    won_by = f": {_won_by(pace, needed)}" if is_known else ""
+    return f"{said}{won_by}. {_idle(winner, rival)}{_ages_of(winner)}{_ages_of(rival)}"
 
 
 def closest_words(comparison: Comparison, groups: list[Group], winner: Group | None = None) -> str:
@@ -41,7 +44,8 @@ def closest_words(comparison: Comparison, groups: list[Group], winner: Group | N
 def samples_words(comparison: Comparison, group: Group) -> str:
     """`515 updates of 128 samples`: what is one update is not the same in all modes."""
     points = [point for point in group.reached(comparison.target) if point]
-    return _updates_words(mean(point.updates for point in points), mean(point.samples for point in points))
+    words = _updates_words(mean(point.updates for point in points), mean(point.samples for point in points))
+    return f"at most {words}" if comparison.is_upper_limit(group) else words
 
 
 def ages_words(histogram: dict[int, int]) -> str:
@@ -84,8 +88,9 @@ def _update_s(comparison: Comparison, group: Group) -> float:
     return comparison.time_to_target(group) / comparison.updates_to_target(group)
 
 
-def _update_ms(comparison: Comparison, group: Group) -> str:
-    return f"{1000 * _update_s(comparison, group):.3g} ms"
+def _update_words(comparison: Comparison, group: Group) -> str:
+    took_s = _update_s(comparison, group)
+    return f"{1000 * took_s:.3g} ms" if took_s < 0.9995 else seconds(took_s)
 
 
 def _whole(group: Group) -> str:
