@@ -23,20 +23,20 @@ class Target:
     def curve(self, run: RunFigures) -> list[Point]:
         return run.accuracy if self.is_accuracy else run.test_loss
 
-    def _is_met(self, value: float) -> bool:
+    def is_met(self, value: float) -> bool:
         return value >= self.value if self.is_accuracy else value <= self.value
 
     def is_met_at_once(self, run: RunFigures) -> bool:
         """By the first evaluation: when it was reached before that, nobody knows."""
         curve = self.curve(run)
-        return bool(curve) and self._is_met(curve[0].value)
+        return bool(curve) and self.is_met(curve[0].value)
 
     def reached(self, run: RunFigures) -> Point | None:
         """Where a run first meets it: on the straight line between the evaluations before and after. A run whose
         first evaluation meets it already has reached it there, or earlier."""
         before = None
         for point in self.curve(run):
-            if not self._is_met(point.value):
+            if not self.is_met(point.value):
                 before = point
                 continue
             if before is None or point.value == before.value:

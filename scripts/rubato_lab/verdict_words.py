@@ -41,6 +41,7 @@ def _race(comparison: Comparison, groups: list[Group], under: str) -> str:
     base = comparison.baseline(first)
     if base is not None and base is not first and comparison.all_there(base):
         said += f", {comparison.speed_up(first):.2f} times as fast as {base.name}"
+    said += _fell_back(comparison, first)
     rival = base if base in there[1:] else there[1] if len(there) > 1 else None
     if rival is not None:
         return f"{said}. {why_words(comparison, first, rival)}"
@@ -82,6 +83,13 @@ def _trouble(group: Group) -> str:
 
 def _at_most(comparison: Comparison, group: Group) -> str:
     return "at most " if comparison.is_upper_limit(group) else ""
+
+
+def _fell_back(comparison: Comparison, group: Group) -> str:
+    final, target = comparison.final(group), comparison.target
+    if target.is_met(final) or abs(final / target.value - 1) <= NEAR:
+        return ""
+    return f"; but it did not stay there, and ended at {figure_words(comparison, final)}"
 
 
 def _diverged(comparison: Comparison, groups: list[Group]) -> str:
