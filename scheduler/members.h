@@ -16,7 +16,7 @@ namespace rubato::scheduler {
 enum class MemberState : std::uint8_t {
   kJoining,  // registered; not ready
   kReady,    // took in the Welcome
-  kDone,     // a worker that settled its last step
+  kDone,     // a worker that settled its last step: of the job, or of those granted before it drained
   kLost,     // exited, or silent for too long
   kEvicted   // taken out: alive, and not moving
 };

@@ -146,8 +146,6 @@ class SchedulerCore final : public protocol::Core {
   void end_job(TimeNs now, int code, const std::string& text, protocol::Outbox& out);
 
   // scheduler_losses.cc: members that die, fall silent or do not get on
-  // No step is granted any more.
-  [[nodiscard]] bool draining() const { return phase_ == Phase::kDraining || phase_ == Phase::kFinishing; }
   [[nodiscard]] bool may_come_yet(NodeId node, int code) const;
   void member_gone(TimeNs now, Member& member, MemberState state, const std::string& why, int code,
                    protocol::Outbox& out);

@@ -72,6 +72,9 @@ void SchedulerCore::drain(TimeNs now, Outbox& out) {
   if (phase_ == Phase::kTraining) {
     enter_phase(Phase::kDraining, now);
     say(now, Level::kInfo, "draining: what was granted is finished, then the weights are written", out);
+    each(Role::kWorker, [](Member& worker) {
+      if (worker.state == MemberState::kReady && worker.work.granted.empty()) worker.state = MemberState::kDone;
+    });
     finish_if_settled(now, out);
   } else if (phase_ == Phase::kGathering || phase_ == Phase::kInitializing) {
     end_job(now, static_cast<int>(Cause::kInterrupted), "interrupted before training began", out);

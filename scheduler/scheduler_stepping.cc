@@ -54,7 +54,8 @@ void SchedulerCore::on_tick(TimeNs now, Member& member, const protocol::Tick& ti
     clocks_.advance(rank);
     rules_.ticked(rank, tick.clock, now);
   }
-  if (clocks_.clock(rank) == data_->end()) member.state = MemberState::kDone;
+  const bool drained = phase_ == Phase::kDraining && work.granted.empty();
+  if (drained || clocks_.clock(rank) == data_->end()) member.state = MemberState::kDone;
   if (!commits_) {
     settle_step(now, work, tick, step.batch.epoch, step.rate);
     if (leases_) leases_->settle(rank, tick.clock);

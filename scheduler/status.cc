@@ -27,11 +27,10 @@ const char* phase_name(Phase phase, int exit_code) {
 }
 
 // What a worker waits for, and for how long, now. Its last word may be older than its last tick; the
-// scheduler knows by itself whether it owes it a grant. In a job that drains it owes none.
-protocol::Waiting waiting_now(TimeNs now, const Member& member, const ClockTable& clocks, bool draining) {
+// scheduler knows by itself whether it owes it a grant.
+protocol::Waiting waiting_now(TimeNs now, const Member& member, const ClockTable& clocks) {
   protocol::Waiting waiting = member.beat.waiting;
   const WorkerRecord& work = member.work;
-  if (draining && work.granted.empty()) return {};
   if (waiting.kind == protocol::WaitKind::kNothing || member.state == MemberState::kDone) return {};
   if (!clocks.contains(member.node.rank)) return {};
   if (waiting.clock < clocks.clock(member.node.rank)) {
@@ -42,7 +41,7 @@ protocol::Waiting waiting_now(TimeNs now, const Member& member, const ClockTable
   return waiting;
 }
 
-const char* state_name(TimeNs now, const Member& member, const ClockTable& clocks, bool draining) {
+const char* state_name(TimeNs now, const Member& member, const ClockTable& clocks) {
   switch (member.state) {
     case MemberState::kJoining:
       return "joining";
@@ -57,8 +56,7 @@ const char* state_name(TimeNs now, const Member& member, const ClockTable& clock
   }
   if (member.node.role != Role::kWorker) return "ready";
   if (!clocks.contains(member.node.rank)) return "joining";  // it comes back, and is not counted yet
-  if (draining && member.work.granted.empty()) return "done";
-  return waiting_now(now, member, clocks, draining).kind == protocol::WaitKind::kNothing ? "computing" : "waiting";
+  return waiting_now(now, member, clocks).kind == protocol::WaitKind::kNothing ? "computing" : "waiting";
 }
 
 const char* wait_name(protocol::WaitKind kind) {
@@ -75,11 +73,11 @@ const char* wait_name(protocol::WaitKind kind) {
   return "unknown";
 }
 
-Json node_json(TimeNs now, const Member& member, const ClockTable& clocks, bool draining) {
+Json node_json(TimeNs now, const Member& member, const ClockTable& clocks) {
   return {{"node", member.node.name()},
           {"pid", member.registered.pid},
           {"host", member.registered.host},
-          {"state", state_name(now, member, clocks, draining)}};
+          {"state", state_name(now, member, clocks)}};
 }
 
 }  // namespace
@@ -97,7 +95,7 @@ std::vector<std::string> SchedulerCore::culprits(TimeNs now, const Member& membe
     for (const auto& [rank, clock] : clocks_.clocks()) {
       const Member& other = members_.at(worker_node(rank));
       if (clock != clocks_.min() || rank == member.node.rank) continue;
-      const bool waits = waiting_now(now, other, clocks_, draining()).kind != protocol::WaitKind::kNothing;
+      const bool waits = waiting_now(now, other, clocks_).kind != protocol::WaitKind::kNothing;
       if (!waits || now - other.heard > 3 * timing_.heartbeat) of.push_back(other.node.name());
     }
   }
@@ -106,7 +104,7 @@ std::vector<std::string> SchedulerCore::culprits(TimeNs now, const Member& membe
 }
 
 Json SchedulerCore::waiting_for(TimeNs now, const Member& member) const {
-  const protocol::Waiting waiting = waiting_now(now, member, clocks_, draining());
+  const protocol::Waiting waiting = waiting_now(now, member, clocks_);
   if (waiting.kind == protocol::WaitKind::kNothing) return nullptr;
   Json json = {{"what", wait_name(waiting.kind)}, {"clock", waiting.clock}, {"of", culprits(now, member, waiting)}};
   if (waiting.kind != protocol::WaitKind::kGrant && waiting.slice < routing_.slices.size())
@@ -152,7 +150,7 @@ Json SchedulerCore::status(TimeNs now) const {
   json["servers"] = Json::array();
   json["evaluator"] = nullptr;
   for (const auto& [node, member] : members_) {
-    Json entry = node_json(now, member, clocks_, draining());
+    Json entry = node_json(now, member, clocks_);
     if (node.role == Role::kServer) {
       const protocol::ShardCounters& shard = member.beat.shard;
       entry["slices"] = shard.slices;
