@@ -45,32 +45,52 @@ class GoodTraces(TraceTest):
             self.passes(ARRIVAL, members(arrival(die_at=step)))
             self.passes(BSP, {"all.jsonl": text_of(bsp(die_at=step))})
 
-    def test_a_second_life_takes_a_step_again_under_another_bound(self):
-        trace = Trace(1)
-        trace.all_placed(1, (0,), 1)
+    def test_a_second_life_takes_a_step_again(self):
+        """Under another bound, or with newer weights after a push that was lost with the first life."""
+        def lives(first, second, version, age):
+            trace = Trace(1)
+            trace.all_placed(1, (0, 1), 1)
+            name = dict(worker=0, clock=0, slice=0, level=0, index=0)
 
-        def live(bound):
-            trace.add("scheduler", "active", worker=0, clock=0)
-            trace.add("server-0", "active", worker=0, clock=0)
-            trace.grant(0, 0, bound, 0)
-            trace.begin(0, 0)
-            weights = dict(worker=0, clock=0, slice=0, version=0, floor=0)
-            trace.add("server-0", "serve", **weights, snapshot=0)
-            trace.add("worker-0", "use", **weights, bound=bound)
+            def begin(worker, bound, version):
+                for node in ("scheduler", "server-0"):
+                    trace.add(node, "active", worker=worker, clock=0)
+                trace.grant(worker, 0, bound, 0)
+                trace.begin(worker, 0)
+                weights = dict(worker=worker, clock=0, slice=0, version=version, floor=0)
+                trace.add("server-0", "serve", **weights, snapshot=0)
+                trace.add(f"worker-{worker}", "use", **weights, bound=bound)
 
-        def end(clock):
-            trace.add("scheduler", "inactive", worker=0, clock=clock)
-            trace.add("server-0", "inactive", worker=0, clock=0)
+            def push(worker):
+                trace.add(f"worker-{worker}", "push", **name | {"worker": worker}, samples=8, local_steps=0)
 
-        live(3)
-        end(0)
-        live(1)
-        name = dict(worker=0, clock=0, slice=0, level=0, index=0)
-        trace.add("worker-0", "push", **name, samples=8, local_steps=0)
-        trace.add("server-0", "settle", **name, fate=APPLIED, version=1, age=0, samples=8)
-        trace.add("scheduler", "tick", worker=0, clock=0)
-        end(1)
-        self.passes(DSSP | {"slices": 1}, members(trace.lines))
+            def settle(worker, version, age):
+                pushed = name | {"worker": worker}
+                trace.add("server-0", "settle", **pushed, fate=APPLIED, version=version, age=age, samples=8)
+                trace.add("scheduler", "tick", worker=worker, clock=0)
+
+            def end(worker, clock):
+                trace.add("scheduler", "inactive", worker=worker, clock=clock)
+                trace.add("server-0", "inactive", worker=worker, clock=0)
+
+            begin(0, first, 0)
+            if version:
+                begin(1, first, 0)
+                push(1)
+                settle(1, 1, 0)
+                push(0)
+                end(1, 1)
+            end(0, 0)
+            begin(0, second, version)
+            push(0)
+            settle(0, version + 1, age)
+            end(0, 1)
+            return members(trace.lines)
+
+        setting = DSSP | {"slices": 1}
+        self.passes(setting, lives(first=3, second=1, version=0, age=0))
+        self.passes(setting, lives(first=3, second=3, version=1, age=0))
+        self.caught("age", setting, lives(first=3, second=3, version=1, age=1))
 
     def test_a_job_cut_off(self):
         lines = arrival()

@@ -51,6 +51,7 @@ class Joins:
                 self.use(event)
             if event.clock > self.worker.last_clock:
                 self.worker.last_clock = event.clock
+        self.ages()
         return self.worker
 
     def begin(self, event):
@@ -102,11 +103,6 @@ class Joins:
             return
         if rule_epoch != settle.rule_epoch and not self.schedule.lives_ended_by(rank, clock):
             self.run.violate("rules", "settled under other rules than pushed", event, settle)
-        if settle.fate == APPLIED:
-            self.age(event, settle, settle.version)
-        contribution = self.shards.contributions.get((rank, clock, slice_id))
-        if contribution is not None and contribution.fate == ACCEPTED:
-            self.age(event, contribution, contribution.number)
 
     def local(self, event):
         """A clock's samples are cut into steps of `batch`, the last of which may be shorter."""
@@ -131,6 +127,16 @@ class Joins:
         if self.settled_elsewhere is None:
             self.settled_elsewhere = {key[1:] for key in self.shards.settles} if self.setting.aggregate else set()
         return self.settled_elsewhere
+
+    def ages(self):
+        """Once for each step's slice: the shard may have taken it from any of the lives that pushed it."""
+        for key, pushes in self.worker.pushes.items():
+            settle = self.shards.settles.get(key)
+            if settle is not None and settle.fate == APPLIED:
+                self.age(pushes[-1], settle, settle.version)
+            contribution = self.shards.contributions.get(key[:3])
+            if settle is not None and contribution is not None and contribution.fate == ACCEPTED:
+                self.age(pushes[-1], contribution, contribution.number)
 
     def age(self, push, line, version):
         """`line` says the age of a push whose update made this version."""
