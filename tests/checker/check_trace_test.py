@@ -90,7 +90,7 @@ class GoodTraces(TraceTest):
         setting = DSSP | {"slices": 1}
         self.passes(setting, lives(first=3, second=1, version=0, age=0))
         self.passes(setting, lives(first=3, second=3, version=1, age=0))
-        self.caught("age", setting, lives(first=3, second=3, version=1, age=1))
+        self.caught("age", setting, lives(first=3, second=3, version=1, age=2))  # of neither life
 
     def test_a_job_cut_off(self):
         lines = arrival()
