@@ -44,6 +44,7 @@ Status Recorder::record(TimeNs now, const TraceEvent& event) {
     case TraceKind::kDrop:
     case TraceKind::kEpoch:
     case TraceKind::kRules:
+    case TraceKind::kSealed:
       return {};
   }
   return {};

@@ -11,7 +11,7 @@ std::string trace_line(TimeNs now, NodeId node, const TraceEvent& e) {
   };
   switch (e.kind) {
     case TraceKind::kActive:
-      add(R"("active","worker":{},"clock":{})", e.worker, e.clock);
+      add(R"("active","worker":{},"clock":{},"life":{})", e.worker, e.clock, e.life);
       break;
     case TraceKind::kInactive:
       add(R"("inactive","worker":{},"clock":{})", e.worker, e.clock);
@@ -43,8 +43,8 @@ std::string trace_line(TimeNs now, NodeId node, const TraceEvent& e) {
           e.index);
       break;
     case TraceKind::kServe:
-      add(R"("serve","worker":{},"clock":{},"slice":{},"version":{},"floor":{},"snapshot":{})", e.worker, e.clock,
-          e.slice, e.version, e.floor, e.snapshot);
+      add(R"("serve","worker":{},"clock":{},"slice":{},"version":{},"floor":{},"snapshot":{},"wanted":{})", e.worker,
+          e.clock, e.slice, e.version, e.floor, e.snapshot, e.wanted);
       break;
     case TraceKind::kPlaced:
       add(R"("placed","slices":{},"placement":{})", e.slice, e.placement);
@@ -69,6 +69,10 @@ std::string trace_line(TimeNs now, NodeId node, const TraceEvent& e) {
       break;
     case TraceKind::kEpoch:
       add(R"("epoch","number":{},"samples":{})", e.number, e.samples);
+      break;
+    case TraceKind::kSealed:
+      add(R"("sealed","worker":{},"life":{},"clock":{},"count":{},"slices":{})", e.worker, e.life, e.clock, e.count,
+          e.slice);
       break;
     case TraceKind::kRules:
       add(R"("rules","rule_epoch":{},"clock":{},"bound":{},"least":{})", e.rule_epoch, e.clock, e.bound, e.min);

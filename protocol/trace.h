@@ -4,7 +4,7 @@
 // `order` of lines of one member is the order in which it did them.
 //
 //   member     event     fields
-//   scheduler  active    worker clock            from now on counted, starting at clock
+//   scheduler  active    worker clock life       from now on counted, starting at clock; `life`: its incarnation
 //   scheduler  inactive  worker clock            finished or dead, at that clock
 //   scheduler  tick      worker clock            step `clock` settled
 //   scheduler  grant     worker clock bound min epoch first count rule_epoch   bound -1: none
@@ -17,14 +17,16 @@
 //   worker     use       worker clock bound slice version floor
 //   worker     push      worker clock slice level index samples rule_epoch local_steps   (first sending only)
 //   shard      placed    slices placement
-//   shard      active    worker clock            as the scheduler's, when the shard learned it
+//   shard      active    worker clock life       as the scheduler's, when the shard learned it
 //   shard      inactive  worker
+//   shard      sealed    worker life clock count slices   it answers a Seal: the highest clock settled of that worker
+//                                                (-1: none), at how many of its slices
 //   shard      settle    worker clock slice level index fate version age samples rule_epoch
 //   shard      apply     clock slice version     an aggregate of that clock, bsp; a commit, `clock` the floor then
 //   shard      contribution  number worker clock slice age fate samples   to the commit applied next
 //   shard      drop      worker clock slice      accepted, and too late for any commit
 //   shard      repeat    worker clock slice level index
-//   shard      serve     worker clock slice version floor snapshot
+//   shard      serve     worker clock slice version floor snapshot wanted   `wanted`: the floor asked for
 #pragma once
 
 #include <cstdint>
@@ -54,16 +56,17 @@ enum class TraceKind : std::uint8_t {
   kContribution,
   kDrop,
   kEpoch,
-  kRules
+  kRules,
+  kSealed
 };
 
 struct TraceEvent {
   TraceKind kind = TraceKind::kTick;
   std::uint32_t worker = 0;
   Clock clock = 0;
-  SliceId slice = 0;  // of `placed`: how many there are
+  SliceId slice = 0;  // of `placed` and `sealed`: how many there are
   std::uint32_t level = 0, index = 0, samples = 0;
-  std::int64_t bound = 0, min = 0, floor = 0;
+  std::int64_t bound = 0, min = 0, floor = 0, wanted = 0;
   std::uint64_t version = 0, age = 0, snapshot = 0;
   std::uint32_t fate = 0;
   std::uint32_t gradient_hash = 0, weights_hash = 0;  // see Outbox::hash
@@ -72,6 +75,8 @@ struct TraceEvent {
   std::uint32_t leaves = 0, rule_epoch = 0;
   double rate = 0.0;
   std::uint64_t number = 0;       // of a commit, an epoch
+  Incarnation life = 0;           // of a worker
+  std::uint32_t count = 0;        // of `sealed`
   std::uint32_t local_steps = 0;  // of a push: it is a delta
 };
 

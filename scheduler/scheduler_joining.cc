@@ -207,6 +207,7 @@ void SchedulerCore::begin_training(TimeNs now, Outbox& out) {
     event.kind = protocol::TraceKind::kActive;
     event.worker = rank;
     event.clock = clock;
+    event.life = members_.at(worker_node(rank)).incarnation;
     out.trace(event);
     blocked_.emplace(clock, rank);
     WorkerRecord& work = members_.at(worker_node(rank)).work;

@@ -54,7 +54,7 @@ void SchedulerCore::admit(TimeNs now, Member& worker, Clock start, Outbox& out) 
   if (commits_) commits_->joined(rank, start);
   if (leases_) lease_sizes_->joined(rank);
   blocked_.emplace(start, rank);
-  out.trace({.kind = protocol::TraceKind::kActive, .worker = rank, .clock = start});
+  out.trace({.kind = protocol::TraceKind::kActive, .worker = rank, .clock = start, .life = worker.incarnation});
   to_servers(membership(), out);
   auto line = metric(now, "worker_returned");
   line["worker"] = worker.node.name();

@@ -25,7 +25,7 @@ void Members::set_active(const std::vector<ActiveWorker>& active, protocol::Outb
   }
   for (const auto& [rank, worker] : next) {
     if (!same_life(active_, worker))
-      out.trace({.kind = TraceKind::kActive, .worker = rank, .clock = worker.start_clock});
+      out.trace({.kind = TraceKind::kActive, .worker = rank, .clock = worker.start_clock, .life = worker.incarnation});
   }
   active_ = std::move(next);
 }

@@ -205,6 +205,12 @@ void ShardCore::on(TimeNs /*now*/, const Envelope& /*envelope*/, const protocol:
     if (slice != nullptr && sealed.highest != kNoClock && slice->settled_of(seal.rank) == sealed.highest)
       ++sealed.settled;
   }
+  out.trace({.kind = protocol::TraceKind::kSealed,
+             .worker = seal.rank,
+             .clock = sealed.highest,
+             .slice = sealed.slices,
+             .life = seal.incarnation,
+             .count = sealed.settled});
   out.send(kSchedulerNode, sealed);
 }
 

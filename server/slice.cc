@@ -101,6 +101,7 @@ void Slice::answer(const Envelope& envelope, const Pull& pull, const Read& sourc
                .clock = pull.clock,
                .slice = id_,
                .floor = source.floor,
+               .wanted = pull.floor,
                .version = source.version,
                .snapshot = pull.snapshot});
   out.reply(envelope,

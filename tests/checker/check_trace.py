@@ -25,7 +25,10 @@ with the cores. The rules, by the names under which a violation is reported:
                   them are under those of its clock
     staleness     clock minus least active clock at the grant is within the bound, and `min` is that clock
     floor         a floor served is the least settled clock; weights used have floor >= clock - bound
-    served        weights used were served to that worker by the slice's shard (worker_rules.py)
+    served        weights used were served to that worker by the slice's shard (worker_rules.py), and with the floor
+                  that was asked for
+    sealed        a shard that answered for a life that ended takes nothing of it any more, and the answer is true;
+                  the next life, and whoever is dealt its samples, waits for all answers (seal_rules.py)
     snapshot      a fixed snapshot never changes
     kept          where delays are compensated for, a worker is given a second version for a step only for a higher
                   floor, and no more than a shard can keep (kept_reads.py)
@@ -51,6 +54,7 @@ from typing import NamedTuple
 from run_setting import described_by
 from sample_rules import check_samples
 from scheduler_rules import check_schedule
+from seal_rules import check_dealt_again, check_seals
 from shard_rules import check_shards
 from trace_lines import Grant, Push, Repeat, Use, read_runs
 from worker_rules import check_workers
@@ -112,6 +116,8 @@ def check_run(run, setting):
     shards = check_shards(run, setting, schedule)
     check_workers(run, setting, schedule, shards)
     check_samples(run, setting, schedule, shards)
+    check_seals(run, setting, schedule, shards)
+    check_dealt_again(run, setting, schedule, shards)
     counts = Counter(type(event) for log in run.logs.values() for event in log)
     return counts, schedule.staleness_max, shards.age_max
 

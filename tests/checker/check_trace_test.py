@@ -52,9 +52,9 @@ class GoodTraces(TraceTest):
             trace.all_placed(1, (0, 1), 1)
             name = dict(worker=0, clock=0, slice=0, level=0, index=0)
 
-            def begin(worker, bound, version):
+            def begin(worker, bound, version, life=1):
                 for node in ("scheduler", "server-0"):
-                    trace.add(node, "active", worker=worker, clock=0)
+                    trace.add(node, "active", worker=worker, clock=0, life=life)
                 trace.grant(worker, 0, bound, 0)
                 trace.begin(worker, 0)
                 weights = dict(worker=worker, clock=0, slice=0, version=version, floor=0)
@@ -81,7 +81,8 @@ class GoodTraces(TraceTest):
                 push(0)
                 end(1, 1)
             end(0, 0)
-            begin(0, second, version)
+            trace.add("server-0", "sealed", worker=0, life=1, clock=-1, count=0, slices=1)
+            begin(0, second, version, life=2)
             push(0)
             settle(0, version + 1, age)
             end(0, 1)

@@ -142,6 +142,10 @@ class AggregateFloors:
     def repeat(self, event):
         pass  # the rules over pushes ask for the one that was settled
 
+    def last_settled(self):
+        """slice -> clock"""
+        return {slice_id: due - 1 for slice_id, due in self.due.items()}
+
     def holds(self, slice_id, floor):
         due = self._due(slice_id)
         return floor == due, due

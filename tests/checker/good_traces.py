@@ -14,6 +14,10 @@ class Trace:
     def add(self, node, event, **fields):
         if event in ("grant", "push", "settle"):
             fields.setdefault("rule_epoch", 1)
+        if event == "active":
+            fields.setdefault("life", 1)
+        if event == "serve":
+            fields.setdefault("wanted", fields["floor"])
         self.lines.append({"seed": self.seed, "t": len(self.lines) * 10, "node": node, "event": event, **fields})
 
     def all_placed(self, shards, workers, slices):

@@ -22,18 +22,28 @@ class RuleEpoch(NamedTuple):
     bound: int  # ... to that; -1 is none
 
 
+class Left(NamedTuple):
+    life: int
+    grant: Grant
+    dealt: int  # how many grants with samples there were then
+
+
 class Schedule:
     """What the scheduler's log says, for the rules over other logs."""
 
     def __init__(self, run, setting):
         self.ledger = Ledger(run, setting)  # of commits, in a mode that has them
         self.overtakes = setting.backups is not None
+        self.leased = setting.leased and not setting.committed  # what commits take is known without the shards
         self.clocks = {}  # of the active workers
         self.starts = {}  # where each of them began in this life
         self.granted = {}  # highest clock granted to each of them in this life
         self.grants = {}  # (worker, clock) -> Grant, the latest life's
         self.ticks = {}  # (worker, clock) -> Tick
         self.epochs = []  # Epoch lines
+        self.lives = defaultdict(list)  # worker -> [Active]
+        self.dealt = []  # grants with samples, in order
+        self.left = []  # steps that a worker had in hand when a life of it ended
         self.ends = defaultdict(list)  # worker -> clock at which each of its lives ended
         self.staleness_max = 0
         least = setting.bound if setting.bound_low is None else setting.bound_low
@@ -77,6 +87,7 @@ def _active(run, setting, schedule, event):
     if clocks and event.clock < min(clocks.values()):
         run.violate("clock", f"starts below the least active clock {min(clocks.values())}", event)
     clocks[worker] = event.clock
+    schedule.lives[worker].append(event)
     schedule.starts[worker] = event.clock
     schedule.granted[worker] = event.clock - 1
     schedule.ledger.started(event)
@@ -84,6 +95,11 @@ def _active(run, setting, schedule, event):
 
 def _inactive(run, setting, schedule, event):
     clock = schedule.clocks.pop(event.worker, None)
+    if clock is not None and schedule.leased:
+        for step in range(clock, schedule.granted[event.worker] + 1):
+            grant = schedule.grants.get((event.worker, step))
+            if grant is not None and grant.count:
+                schedule.left.append(Left(schedule.lives[event.worker][-1].life, grant, len(schedule.dealt)))
     if clock != event.clock:
         run.violate("clock", f"ends at {event.clock}, its clock is {clock}", event)
     schedule.ends[event.worker].append(event.clock if clock is None else clock)
@@ -169,3 +185,5 @@ def _grant(run, setting, schedule, event):
     schedule.staleness_max = max(schedule.staleness_max, clock - least)
     schedule.granted[worker] = max(clock, granted)
     schedule.grants[worker, clock] = event
+    if schedule.leased and event.count:
+        schedule.dealt.append(event)

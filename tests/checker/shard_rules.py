@@ -4,9 +4,12 @@ Each shard's log is followed in its own order. What it settled and served is kep
 workers' logs (worker_rules.py).
 """
 
+from collections import defaultdict
+
 from commit_rules import CommittedFloors
 from floors import AggregateFloors, ArrivalFloors
 from kept_reads import KeptReads
+from seal_rules import Lives
 from trace_lines import (
     ACCEPTED,
     APPLIED,
@@ -18,6 +21,7 @@ from trace_lines import (
     Inactive,
     Placed,
     Repeat,
+    Sealed,
     Serve,
     Settle,
 )
@@ -32,6 +36,7 @@ class Shards:
         self.repeats = set()  # the same key
         self.served = set()  # (worker, slice, version, floor)
         self.contributions = {}  # (worker, clock, slice) -> Contribution
+        self.answers = defaultdict(dict)  # (worker, life) -> {shard: its first Sealed}
         self.age_max = 0
 
 
@@ -52,6 +57,7 @@ class ShardRules:
     def __init__(self, run, setting, schedule, shards, node):
         self.run, self.setting, self.shards, self.node = run, setting, shards, node
         self.floors = _floors(run, setting, schedule)
+        self.lives = Lives(run, setting, self.floors, shards.answers)
         self.snapshots = {}  # (snapshot, slice) -> Serve
         self.kept = KeptReads(run, schedule) if setting.compensated else None
 
@@ -64,12 +70,21 @@ class ShardRules:
             Repeat: self.repeat,
             Contribution: self.contribution,
             Drop: self.drop,
-            Active: self.floors.active,
-            Inactive: self.floors.inactive,
+            Active: self.active,
+            Inactive: self.inactive,
+            Sealed: self.lives.sealed,
         }
         for event in log:
             steps[type(event)](event)
         self.floors.finish()
+
+    def active(self, event):
+        self.lives.active(event)
+        self.floors.active(event)
+
+    def inactive(self, event):
+        self.lives.inactive(event)
+        self.floors.inactive(event)
 
     def own(self, event):
         owner = self.shards.owners.setdefault(event.slice, self.node)
@@ -80,7 +95,7 @@ class ShardRules:
 
     def serve(self, event):
         self.own(event)
-        node, t, worker, clock, slice_id, version, floor, snapshot = event
+        node, t, worker, clock, slice_id, version, floor, snapshot, wanted = event
         if snapshot:
             first = self.snapshots.setdefault((snapshot, slice_id), event)
             if (first.version, first.floor) != (version, floor):
@@ -88,6 +103,8 @@ class ShardRules:
             if version > self.floors.versions[slice_id]:
                 self.run.violate("version", f"only {self.floors.versions[slice_id]} were applied", event)
             return
+        if floor < wanted and self.lives.active_ones:  # with nobody active nothing more can come
+            self.run.violate("served", f"floor {floor}, it was asked for {wanted}", event)
         if self.kept is not None and self.kept.repeated(event):
             return
         true, least = self.floors.holds(slice_id, floor)
@@ -105,6 +122,7 @@ class ShardRules:
         first = self.shards.settles.setdefault(key, event)
         if first is not event:
             self.run.violate("exactly once", "settled twice", first, event)
+        self.lives.settle(event)
         if self.kept is not None:
             self.kept.settle(event)
         if event.fate == APPLIED and event.age > self.shards.age_max:
@@ -134,5 +152,6 @@ class ShardRules:
 
     def repeat(self, event):
         self.own(event)
+        self.lives.heard(event)
         self.shards.repeats.add((event.worker, event.clock, event.slice, event.level, event.index))
         self.floors.repeat(event)

@@ -17,6 +17,7 @@ class Active(NamedTuple):
     t: int
     worker: int
     clock: int
+    life: int
 
 
 class Inactive(NamedTuple):
@@ -122,6 +123,16 @@ class Settle(NamedTuple):
     rule_epoch: int
 
 
+class Sealed(NamedTuple):
+    node: str
+    t: int
+    worker: int
+    life: int
+    clock: int
+    count: int
+    slices: int
+
+
 class Apply(NamedTuple):
     node: str
     t: int
@@ -149,6 +160,7 @@ class Serve(NamedTuple):
     version: int
     floor: int
     snapshot: int
+    wanted: int
 
 
 class Commit(NamedTuple):
@@ -191,7 +203,7 @@ APPLIED, ACCEPTED, DROPPED, NON_FINITE, EMPTY, FENCED = 1, 2, 3, 4, 5, 6
 
 EVENTS_OF_ROLE = {
     "scheduler": (Active, Inactive, Tick, Grant, Epoch, Rules, Commit, Contributor),
-    "server": (Placed, Active, Inactive, Settle, Apply, Repeat, Serve, Contribution, Drop),
+    "server": (Placed, Active, Inactive, Sealed, Settle, Apply, Repeat, Serve, Contribution, Drop),
     "worker": (Placed, Begin, Use, Push),
 }
 

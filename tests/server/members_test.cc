@@ -59,13 +59,14 @@ TEST(Members, TracesWhatChanged) {
     TraceKind kind;
     std::uint32_t worker;
     Clock clock;
+    Incarnation life;
     bool operator==(const Line&) const = default;
   };
   std::vector<Line> lines;
-  for (const auto& event : out.traces) lines.push_back({event.kind, event.worker, event.clock});
-  const std::vector<Line> expected{{TraceKind::kActive, 0, 0},   {TraceKind::kActive, 2, 0},
-                                   {TraceKind::kInactive, 0, 0}, {TraceKind::kInactive, 2, 0},
-                                   {TraceKind::kActive, 0, 4},   {TraceKind::kActive, 1, 3}};
+  for (const auto& event : out.traces) lines.push_back({event.kind, event.worker, event.clock, event.life});
+  const std::vector<Line> expected{{TraceKind::kActive, 0, 0, 1},   {TraceKind::kActive, 2, 0, 1},
+                                   {TraceKind::kInactive, 0, 0, 0}, {TraceKind::kInactive, 2, 0, 0},
+                                   {TraceKind::kActive, 0, 4, 2},   {TraceKind::kActive, 1, 3, 1}};
   EXPECT_EQ(lines, expected);
 }
 

@@ -154,6 +154,10 @@ TEST(OnArrival, ASealCountsTheSlicesThatHaveTheNewestStep) {
   shard.scheduler(protocol::Seal{0, 1});
   const auto torn = shard.only<protocol::Sealed>();
   EXPECT_EQ(std::tuple(torn.highest, torn.settled, torn.slices), std::tuple(1, 1u, 2u)) << "step 1 reached one of two";
+  const auto traced = shard.traced(TraceKind::kSealed);
+  ASSERT_EQ(traced.size(), 1u);
+  EXPECT_EQ(std::tuple(traced[0].worker, traced[0].life, traced[0].clock, traced[0].count, traced[0].slice),
+            std::tuple(0u, 1u, 1, 1u, 2u));
 }
 
 TEST(OnArrival, TheSealedAndTheGoneAreFencedAndTheUnknownWait) {
@@ -211,7 +215,8 @@ TEST(OnArrival, PullsWaitForTheirFloor) {
   EXPECT_EQ(shard.out.messages.back().to, worker_node(0));
   const auto served = shard.traced(TraceKind::kServe);
   ASSERT_EQ(served.size(), 1u);
-  EXPECT_EQ(std::tuple(served[0].worker, served[0].version, served[0].floor), std::tuple(0u, 2u, 1));
+  EXPECT_EQ(std::tuple(served[0].worker, served[0].version, served[0].floor, served[0].wanted),
+            std::tuple(0u, 2u, 1, 1));
   shard.receive(envelope_of(worker_node(1)), Pull{.slice = 0, .clock = 1, .floor = 1});
   EXPECT_EQ(shard.only<Weights>().version, 2u) << "at once";
 }
