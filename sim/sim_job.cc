@@ -26,6 +26,7 @@ Result<std::unique_ptr<SimJob>> SimJob::open(const Job& job, SimOptions options,
 SimJob::SimJob(const Job& job, SimOptions options, StepTimes times, Workload& workload)
     : job_(job), options_(std::move(options)), times_(std::move(times)), workload_(workload), network_(options_.seed) {
   network_.set_default_link(options_.link);
+  for (const SimOptions::Link& link : options_.links) network_.set_link(link.from, link.to, link.model);
   add_scheduler();
   for (std::uint32_t process = 0; process < job_.cluster.servers; ++process)
     add_server(process, static_cast<std::uint32_t>(job_.cluster.shard_threads));

@@ -28,8 +28,15 @@ struct SimOptions {
   // Those that the job file asks for, with the timing of real processes. The job is valid.
   [[nodiscard]] static SimOptions of(const Job& job);
 
+  // From one host to another, in this direction.
+  struct Link {
+    std::string from, to;
+    transport::LinkModel model;
+  };
+
   std::uint64_t seed = 1;
   transport::LinkModel link;
+  std::vector<Link> links;  // that are otherwise
   std::vector<Fault> faults;
   std::vector<TimedRuleChange> changes;
   // The launcher sees children exit, tells the scheduler, and starts an evaluator again. Without it, deaths

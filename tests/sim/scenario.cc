@@ -32,7 +32,7 @@ class Maker {
     make_up_for_ages();
     make_network();
     make_speeds();
-    make_fault();
+    if (!make_late_word()) make_fault();
     make_changes();
     return std::move(scenario_);
   }
@@ -152,6 +152,48 @@ class Maker {
                                     until / kMillisecond);
       faults.push_back({at, Fault::Kind::kCut, worker, other, until});
     }
+  }
+
+  // A life ends, and word of it comes to the shards late and in pieces: Seal without Membership, or after it, while
+  // pushes are on their way. From a stream of its own.
+  bool make_late_word() {
+    RandomStream random(stream_key(seed_, "late word"));
+    const auto within = [&](std::int64_t least, std::int64_t most) {
+      return least + static_cast<std::int64_t>(random.below(static_cast<std::uint64_t>(most - least + 1)));
+    };
+    Job& job = scenario_.job;
+    if (job.cluster.workers == 1 || random.next_unit() > 0.2) return false;
+    SimOptions& options = scenario_.options;
+    const auto rank = within(0, job.cluster.workers - 1);
+    const std::string worker = fmt::format("worker-{}", rank);
+    transport::LinkModel to_shards = options.link, of_pushes = options.link;
+    to_shards.loss = 0.2 + 0.3 * random.next_unit();
+    of_pushes.delay = Delay::exponential(0, within(2, 40) * kMillisecond);
+    for (std::int64_t server = 0; server < job.cluster.servers; ++server) {
+      const std::string shard = fmt::format("server-{}", server);
+      options.links.push_back({"scheduler", shard, to_shards});
+      options.links.push_back({worker, shard, of_pushes});
+    }
+    options.timing.lost_after = 800 * kMillisecond;  // many words have to be lost before a shard gives up
+    scenario_.victim = worker;
+    scenario_.what += fmt::format(", pushes of {} late, {:.2f} of what shards are told lost", worker, to_shards.loss);
+    if (random.next_unit() < 0.7) {
+      options.launcher = true;
+      const TimeNs at = within(5, 250) * kMillisecond;
+      scenario_.what += fmt::format(", killed at {} ms", at / kMillisecond);
+      options.faults.push_back({at, Fault::Kind::kKill, worker});
+      make_return(worker, at);
+      return true;
+    }
+    // Evicted in a step that takes longer than it may be silent.
+    job.simulation.step_ms = static_cast<double>(within(200, 600));
+    job.train.epochs = std::min<std::int64_t>(job.train.epochs, 2);
+    job.worker.stragglers = "lognormal:0.5";
+    const TimeNs at = within(100, 2000) * kMillisecond, until = at + within(900, 1500) * kMillisecond;
+    scenario_.what += fmt::format(", cut off from scheduler at {} ms until {} ms, steps of {} ms", at / kMillisecond,
+                                  until / kMillisecond, job.simulation.step_ms);
+    options.faults.push_back({at, Fault::Kind::kCut, worker, "scheduler", until});
+    return true;
   }
 
   // Of the dead some come back, and some of those die again.

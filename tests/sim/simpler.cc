@@ -26,6 +26,12 @@ bool no_loss(Scenario& s) { return becomes(s.options.link.loss, 0.0); }
 bool no_duplication(Scenario& s) { return becomes(s.options.link.duplication, 0.0); }
 bool no_reordering(Scenario& s) { return becomes(s.options.link.reordering, 0.0); }
 
+bool links_alike(Scenario& s) {
+  const bool differ = !s.options.links.empty();
+  s.options.links.clear();
+  return differ;
+}
+
 bool steady_network(Scenario& s) {
   s.options.link.delay = Delay::constant(100 * kMicrosecond);
   s.options.link.held_up = Delay::constant(kMillisecond);
@@ -76,7 +82,7 @@ bool half_the_samples(Scenario& s) { return lower(s.job.data.samples, s.job.data
 bool plain_sgd(Scenario& s) { return becomes(s.job.optimizer.name, std::string("sgd")); }
 
 using Simplify = bool (*)(Scenario&);
-constexpr std::array<std::pair<std::string_view, Simplify>, 12> kAll = {{{"one-fewer-worker", one_fewer_worker},
+constexpr std::array<std::pair<std::string_view, Simplify>, 13> kAll = {{{"one-fewer-worker", one_fewer_worker},
                                                                          {"no-last-fault", no_last_fault},
                                                                          {"no-first-fault", no_first_fault},
                                                                          {"one-fewer-epoch", one_fewer_epoch},
@@ -85,6 +91,7 @@ constexpr std::array<std::pair<std::string_view, Simplify>, 12> kAll = {{{"one-f
                                                                          {"no-loss", no_loss},
                                                                          {"no-duplication", no_duplication},
                                                                          {"no-reordering", no_reordering},
+                                                                         {"links-alike", links_alike},
                                                                          {"steady-network", steady_network},
                                                                          {"steady-steps", steady_steps},
                                                                          {"plain-sgd", plain_sgd}}};
