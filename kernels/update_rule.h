@@ -152,17 +152,22 @@ struct Planes {
   float* next_state[kStatePlanesMax];
 };
 
-// The body of either launcher's loop.
+// The body of either launcher's loop, for a gradient from wherever it is.
 template <typename Rule>
-RUBATO_HOST_DEVICE inline void update_element(const Rule& rule, const Planes& planes, std::size_t i) {
+RUBATO_HOST_DEVICE inline void update_element(const Rule& rule, const Planes& planes, std::size_t i, float gradient) {
   Cell cell;
   cell.weight = planes.weight[i];
   if constexpr (Rule::kPlanes > 0) cell.state[0] = planes.state[0][i];
   if constexpr (Rule::kPlanes > 1) cell.state[1] = planes.state[1][i];
-  cell = rule(cell, planes.gradient[i]);
+  cell = rule(cell, gradient);
   planes.next_weight[i] = cell.weight;
   if constexpr (Rule::kPlanes > 0) planes.next_state[0][i] = cell.state[0];
   if constexpr (Rule::kPlanes > 1) planes.next_state[1][i] = cell.state[1];
+}
+
+template <typename Rule>
+RUBATO_HOST_DEVICE inline void update_element(const Rule& rule, const Planes& planes, std::size_t i) {
+  update_element(rule, planes, i, planes.gradient[i]);
 }
 
 }  // namespace rubato::kernels

@@ -2,7 +2,11 @@
 //
 // Only the two children of a node are ever added, whatever the order in which they come, so the bits of
 // the root depend on the leaves alone. A gradient is kept by reference until its sibling is there; the
-// first sum of two of them takes a buffer of our own, later ones are added in place.
+// first sum of two of them takes a buffer of our own, later ones are added in place. The push that completes the tree
+// adds nothing here: terms() are what the root is the sum of, and the update adds them up as it goes, block by block.
+//
+// Whether a gradient is finite shows when it is added: what is not finite has no finite sum. Only then each one is
+// looked at, to name who pushed it.
 //
 // Invariant: the parts are disjoint, none is empty of leaves, and no two of them are siblings.
 // Thread-safety: belongs to one shard.
@@ -11,6 +15,7 @@
 #include <cstdint>
 #include <map>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "base/bytes.h"
@@ -48,13 +53,18 @@ class Aggregate {
 
   // `node` is valid and look() says kAdded. An empty gradient: the leaves had nothing to add. The others
   // are equally long.
-  void add(protocol::LeafNode node, Payload gradient, SumBuffers& buffers);
+  void add(protocol::LeafNode node, std::uint32_t worker, Payload gradient, SumBuffers& buffers);
 
   [[nodiscard]] bool complete() const { return parts_.size() == 1 && parts_.begin()->second.node == root_; }
-  // Of a complete one; empty if no leaf had anything.
-  [[nodiscard]] std::span<const float> sum() const { return parts_.begin()->second.values(); }
-  // Whether sum() came out of an addition here, and is not simply the one gradient that was added.
-  [[nodiscard]] bool added_up() const { return !parts_.begin()->second.own.empty(); }
+  // Of a complete one: terms()[0] + terms()[1] + ..., added in this order, is the root's sum. None, if no leaf had
+  // anything. Valid until clear().
+  [[nodiscard]] std::span<const std::span<const float>> terms() const { return terms_; }
+
+  // Who pushed a gradient that is not finite, as far as it has shown and was not told before. What it was added to is
+  // spoiled: with one of them this is no sum any more.
+  [[nodiscard]] std::vector<std::uint32_t> take_spoilers() { return std::exchange(spoilers_, {}); }
+  // Of a complete one, whose terms are not to be applied: looks at those that nothing was added to.
+  void examine();
 
   void clear(SumBuffers& buffers);
 
@@ -62,6 +72,7 @@ class Aggregate {
   // The sum of one node: a gradient as it came, or a buffer, or neither.
   struct Part {
     protocol::LeafNode node;
+    std::uint32_t worker = 0;  // who pushed what is borrowed
     Payload borrowed;
     std::vector<float> own;
 
@@ -70,11 +81,15 @@ class Aggregate {
       return own.empty() ? borrowed.floats() : std::span<const float>(own);
     }
   };
-  static Part combined(Part left, Part right, SumBuffers& buffers);
+  [[nodiscard]] Part combined(Part left, Part right, SumBuffers& buffers);
+  [[nodiscard]] bool spoils(const Part& part);
 
   std::uint32_t leaves_;
   protocol::LeafNode root_;
-  std::map<std::uint64_t, Part> parts_;  // by first leaf
+  std::map<std::uint64_t, Part> parts_;  // by first leaf; of a complete tree the root, whose values are in chain_
+  std::vector<Part> chain_;              // from the push that came last up to the root: each the sibling of all before
+  std::vector<std::span<const float>> terms_;
+  std::vector<std::uint32_t> spoilers_;
 };
 
 }  // namespace rubato::server

@@ -81,11 +81,18 @@ void Slice::apply(const Commit& commit, Outbox& out) {
 
 // From the parts in the commit's order, whoever came first.
 SlotRef Slice::updated_by(const Commit& commit, const std::vector<Accepted>& parts, Outbox& out) {
+  std::vector<std::span<const float>> gradients;
   std::vector<Contribution> contributions;
+  gradients.reserve(parts.size());
   contributions.reserve(parts.size());
-  for (const Accepted& part : parts)
-    contributions.push_back({part.gradient.floats(), part.samples, part.samples, version() - part.echoed,
+  for (const Accepted& part : parts) {
+    gradients.push_back(part.gradient.floats());
+    contributions.push_back({{&gradients.back(), 1},
+                             part.samples,
+                             part.samples,
+                             version() - part.echoed,
                              part.read == nullptr ? std::span<const float>() : weights_of(part.read)});
+  }
   SlotRef next = updated(contributions, commit.rate);
   // Finite gradients may have an infinite sum. Whose fault that is nobody can say; the last one is named.
   if (next == current_) alarm(commit.contributors.back().rank, commit.contributors.back().clock, out);

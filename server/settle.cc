@@ -2,7 +2,6 @@
 #include <algorithm>
 #include <span>
 
-#include "kernels/cpu/apply_rule.h"
 #include "server/slice.h"
 
 namespace rubato::server {
@@ -83,9 +82,11 @@ void Slice::push_on_arrival(const Envelope& envelope, const Push& push, Outbox& 
 
 // The current slot, if the gradient is not finite, or makes nothing that is.
 SlotRef Slice::updated_by(std::uint32_t worker, const Push& push) {
-  if (!kernels::cpu::all_finite(push.gradient.floats())) return current_;
   const Read* read = reads_.find(worker, push.clock, push.version);
-  const Contribution contribution{push.gradient.floats(), push.samples, state_.divisor.of(push.samples),
+  const std::span<const float> gradient = push.gradient.floats();
+  const Contribution contribution{{&gradient, 1},
+                                  push.samples,
+                                  state_.divisor.of(push.samples),
                                   version() - push.version,
                                   read == nullptr ? std::span<const float>() : weights_of(read->slot)};
   return updated({&contribution, 1}, push.rate);
@@ -138,17 +139,18 @@ void Slice::contribute(const Envelope& envelope, const Push& push, Outbox& out) 
     case Aggregate::Added::kAdded:
       break;
   }
-  Payload gradient = is_empty(push) ? Payload() : push.gradient;
-  if (!gradient.empty()) {
-    open_.samples += push.samples;
-    if (!kernels::cpu::all_finite(gradient.floats())) {
-      open_.nonfinite = true;
-      gradient = {};
-      alarm(envelope.from.rank, push.clock, out);
-    }
-  }
-  open_.sum.add(push.node, std::move(gradient), state_.sums);
+  if (!is_empty(push)) open_.samples += push.samples;
+  open_.sum.add(push.node, envelope.from.rank, is_empty(push) ? Payload() : push.gradient, state_.sums);
+  name_spoilers(push.clock, out);
   await_answer(envelope, push, true, out.hash(push.gradient.bytes()));
+}
+
+// A gradient is looked at when it is added to another one, or applied: at the latest when its clock is settled.
+void Slice::name_spoilers(Clock clock, Outbox& out) {
+  for (const std::uint32_t worker : open_.sum.take_spoilers()) {
+    open_.nonfinite = true;
+    alarm(worker, clock, out);
+  }
 }
 
 void Slice::await_answer(const Envelope& envelope, const Push& push, bool added, std::uint32_t gradient_hash) {
@@ -162,17 +164,19 @@ void Slice::await_answer(const Envelope& envelope, const Push& push, bool added,
 
 void Slice::settle_clock(Outbox& out) {
   const Clock clock = current_->header.settled;
-  // Finite gradients may have an infinite sum. Whose fault that is nobody can say; the last one is named.
-  if (!open_.nonfinite && open_.sum.added_up() && !kernels::cpu::all_finite(open_.sum.sum())) {
-    open_.nonfinite = true;
-    alarm(open_.pushes.back().envelope.from.rank, clock, out);
-  }
-  const Fate fate = open_.nonfinite ? Fate::kNonFinite : open_.samples == 0 ? Fate::kEmpty : Fate::kApplied;
   SlotRef next = current_;
-  if (fate == Fate::kApplied) {
-    const Contribution contribution{open_.sum.sum(), open_.samples, open_.samples, 0, {}};
+  if (!open_.nonfinite && open_.samples > 0) {
+    const Contribution contribution{open_.sum.terms(), open_.samples, open_.samples, 0, {}};
     next = updated({&contribution, 1}, open_.rate);
   }
+  const bool applied = next != current_;
+  if (!applied && open_.samples > 0) {
+    open_.sum.examine();
+    name_spoilers(clock, out);
+    // Finite gradients may have an infinite sum. Whose fault that is nobody can say; the last one is named.
+    if (!open_.nonfinite) alarm(open_.pushes.back().envelope.from.rank, clock, out);
+  }
+  const Fate fate = applied ? Fate::kApplied : open_.samples == 0 ? Fate::kEmpty : Fate::kNonFinite;
   next->header.settled = clock + 1;
   next->header.fate = fate;
   current_ = std::move(next);
@@ -207,14 +211,14 @@ PushAck Slice::ack_of_clock(protocol::LeafNode node, Version echoed) const {
 
 // ---- all --------------------------------------------------------------------------------------------
 
-// The slot that follows the current one, not yet published; or the current one, if the gradients add up to
-// something that is not finite.
+// The slot that follows the current one, not yet published; or the current one, if the gradients, or what they add up
+// to, are not finite. That shows while the next slot is written, which then nobody ever sees.
 SlotRef Slice::updated(std::span<const Contribution> contributions, double rate) {
   SlotRef next = pool_->take();
   next->header = current_->header;
   next->header.version = version() + 1;
   const bool finite = apply_update(state_.rule, spec_, state_.manifest, {contributions, rate, next->header.version},
-                                   std::as_const(*current_).view(), next->view(), state_.sums);
+                                   std::as_const(*current_).view(), next->view());
   return finite ? next : current_;
 }
 

@@ -123,6 +123,7 @@ class Slice {
   void push_aggregate(const protocol::Envelope& envelope, const protocol::Push& push, protocol::Outbox& out);
   void contribute(const protocol::Envelope& envelope, const protocol::Push& push, protocol::Outbox& out);
   void settle_clock(protocol::Outbox& out);
+  void name_spoilers(Clock clock, protocol::Outbox& out);
   void await_answer(const protocol::Envelope& envelope, const protocol::Push& push, bool added,
                     std::uint32_t gradient_hash);
   [[nodiscard]] protocol::PushAck ack_of_clock(protocol::LeafNode node, Version echoed) const;

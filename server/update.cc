@@ -1,7 +1,6 @@
 #include "server/update.h"
 
-#include <utility>
-#include <vector>
+#include <algorithm>
 
 #include "kernels/cpu/apply_rule.h"
 #include "kernels/initialize.h"
@@ -26,41 +25,55 @@ void initial_weights(const protocol::SliceSpec& slice, const protocol::Manifest&
   }
 }
 
+namespace {
+
+// Contributions added up, each with its factor and compensated, a block at a time, and the rule applied to each block
+// while its sum is in the cache.
+bool apply_parts(const kernels::RuleConfig& rule, const kernels::UpdateScalars& scalars, const Update& update,
+                 double divisor, const kernels::ConstSlotView& current, const kernels::SlotView& next) {
+  alignas(64) float block[kernels::cpu::kBlock];
+  const bool alone = update.contributions.size() == 1;
+  for (std::size_t first = 0; first < current.weights.size(); first += kernels::cpu::kBlock) {
+    const std::size_t count = std::min(kernels::cpu::kBlock, current.weights.size() - first);
+    const kernels::ConstSlotView from = current.part(first, count);
+    const kernels::SlotView to = next.part(first, count);
+    const std::span<float> sum(block, count);
+    std::span<const float> mean_square = from.mean_square;
+    for (const Contribution& part : update.contributions) {
+      RUBATO_CHECK(part.terms.size() == 1, "{} terms", part.terms.size());
+      const double share = rule.outer() ? static_cast<double>(part.divisor) / divisor : rule.age_factor(part.age);
+      kernels::cpu::add_part(
+          rule.compensation,
+          {part.terms.front().subspan(first, count), part.samples, alone ? 1.0 : share, from.weights,
+           part.read.empty() ? part.read : part.read.subspan(first, count), mean_square, to.mean_square},
+          sum, &part == update.contributions.data());
+      mean_square = to.mean_square;
+    }
+    if (!kernels::cpu::apply_rule(rule, scalars, from, sum, to)) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
 bool apply_update(const kernels::RuleConfig& rule, const protocol::SliceSpec& slice, const protocol::Manifest& manifest,
-                  const Update& update, const kernels::ConstSlotView& current, const kernels::SlotView& next,
-                  SumBuffers& buffers) {
+                  const Update& update, const kernels::ConstSlotView& current, const kernels::SlotView& next) {
   double divisor = 0.0, weight = 0.0;
   for (const Contribution& part : update.contributions) {
     divisor += static_cast<double>(part.divisor);
     weight += rule.age_factor(part.age) * static_cast<double>(part.divisor);
   }
-  const auto apply = [&](std::span<const float> gradient, double over) {
-    const kernels::UpdateScalars scalars = kernels::update_scalars(
-        rule, manifest[slice.pieces.front().parameter], update.rate, 1.0 / over, update.version, weight / divisor);
-    kernels::cpu::apply_rule(rule, scalars, current, gradient, next);
-  };
   // One gradient needs no weight: the factor of the rate says all of its age.
   const bool alone = update.contributions.size() == 1;
-  if (alone && !rule.compensates()) {
-    apply(update.contributions.front().gradient, rule.outer() ? 1.0 : divisor);
-    return true;
-  }
-
-  std::vector<float> sum = buffers.take(current.weights.size());
-  std::span<const float> mean_square = current.mean_square;
-  for (const Contribution& part : update.contributions) {
-    const double share = rule.outer() ? static_cast<double>(part.divisor) / divisor : rule.age_factor(part.age);
-    const double factor = alone ? 1.0 : share;
-    kernels::cpu::add_part(
-        rule.compensation,
-        {part.gradient, part.samples, factor, current.weights, part.read, mean_square, next.mean_square}, sum,
-        &part == update.contributions.data());
-    mean_square = next.mean_square;
-  }
-  const bool finite = kernels::cpu::all_finite(sum);
-  if (finite) apply(sum, rule.outer() ? 1.0 : alone ? divisor : weight);
-  buffers.give_back(std::move(sum));
-  return finite;
+  const kernels::UpdateScalars scalars =
+      kernels::update_scalars(rule, manifest[slice.pieces.front().parameter], update.rate,
+                              1.0 / (rule.outer() ? 1.0
+                                     : alone      ? divisor
+                                                  : weight),
+                              update.version, weight / divisor);
+  if (alone && !rule.compensates())
+    return kernels::cpu::apply_rule_to_sum(rule, scalars, current, update.contributions.front().terms, next);
+  return apply_parts(rule, scalars, update, divisor, current, next);
 }
 
 }  // namespace rubato::server

@@ -1,7 +1,7 @@
 // The weights of a slice at first, and after one update: what a shard does, and what a replay of the run
 // (sim/replay) does again. Both call this, so that they do it alike, to the bit.
 //
-// Thread-safety: pure, but for the buffers.
+// Thread-safety: pure.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +11,6 @@
 #include "base/job.h"
 #include "kernels/rule_config.h"
 #include "protocol/manifest.h"
-#include "server/aggregate.h"
 
 namespace rubato::server {
 
@@ -39,11 +38,13 @@ class PushDivisor {
 
 // What one push, or the aggregate of a clock, brings to an update. A delta stands where a gradient's sum does.
 struct Contribution {
-  std::span<const float> gradient;  // summed over ...
-  std::uint64_t samples = 0;        // ... so many, at least one
-  std::uint64_t divisor = 0;        // by which the sum is divided: usually the samples
-  Version age = 0;                  // updates since the version that it was computed on
-  std::span<const float> read;      // that version's weights; empty unless the rule compensates
+  // The sum of these, added in this order, is the gradient. More than one: of an aggregate, which stands alone and is
+  // not compensated.
+  std::span<const std::span<const float>> terms;
+  std::uint64_t samples = 0;    // over which it is summed, at least one
+  std::uint64_t divisor = 0;    // by which the sum is divided: usually the samples
+  Version age = 0;              // updates since the version that it was computed on
+  std::span<const float> read;  // that version's weights; empty unless the rule compensates
 };
 
 struct Update {
@@ -61,10 +62,10 @@ struct Update {
 //
 // An outer rule takes deltas: their mean, weighted by n, which is sum(n / sum(n) G).
 //
-// False: the sum is not finite, though all gradients were. What is in `next` then is of no use.
+// All of it in one pass: gradients are added up a block at a time, and whether they are finite shows on the way.
+// False: they are not, or their sum is not. What is in `next` then is of no use.
 [[nodiscard]] bool apply_update(const kernels::RuleConfig& rule, const protocol::SliceSpec& slice,
                                 const protocol::Manifest& manifest, const Update& update,
-                                const kernels::ConstSlotView& current, const kernels::SlotView& next,
-                                SumBuffers& buffers);
+                                const kernels::ConstSlotView& current, const kernels::SlotView& next);
 
 }  // namespace rubato::server

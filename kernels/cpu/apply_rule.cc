@@ -12,14 +12,26 @@
 namespace rubato::kernels::cpu {
 namespace {
 
+constexpr std::uint32_t kMagnitude = 0x7FFFFFFFu, kInfinity = 0x7F800000u;
+
+// Of finite numbers less than kInfinity, of others not. As an integer, because a reduction over floats would have to
+// keep its order.
+std::uint32_t magnitude(float value) { return std::bit_cast<std::uint32_t>(value) & kMagnitude; }
+
 // `rule` is a copy on purpose: behind a reference, its constants could be among the floats written
 // here, and would be loaded again for each element.
-template <typename Rule>
-void update_all(Rule rule, Planes planes, std::size_t count) {
+template <typename Rule, typename Gradient>
+bool update_all(Rule rule, Planes planes, Gradient gradient, std::size_t count) {
+  std::uint32_t largest = 0;
 // In place, each element depends on itself alone. The compiler cannot know, and would take its scalar
 // loop there.
 #pragma GCC ivdep
-  for (std::size_t i = 0; i < count; ++i) update_element(rule, planes, i);
+  for (std::size_t i = 0; i < count; ++i) {
+    const float value = gradient(i);
+    largest = std::max(largest, magnitude(value));
+    update_element(rule, planes, i, value);
+  }
+  return largest < kInfinity;
 }
 
 template <typename Part>
@@ -28,13 +40,74 @@ void add_all(Part part, PartPlanes planes, std::size_t count) {
   for (std::size_t i = 0; i < count; ++i) add_element(part, planes, i);
 }
 
+bool add_all(float* sum, const float* left, const float* right, std::size_t count) {
+  std::uint32_t largest = 0;
+#pragma GCC ivdep
+  for (std::size_t i = 0; i < count; ++i) {
+    const float value = left[i] + right[i];
+    largest = std::max(largest, magnitude(value));
+    sum[i] = value;
+  }
+  return largest < kInfinity;
+}
+
+// The elements from `first` on.
+Planes planes_from(Planes planes, std::size_t first) {
+  planes.weight += first;
+  planes.next_weight += first;
+  for (std::size_t plane = 0; plane < kStatePlanesMax; ++plane) {
+    if (planes.state[plane] != nullptr) planes.state[plane] += first;
+    if (planes.next_state[plane] != nullptr) planes.next_state[plane] += first;
+  }
+  return planes;
+}
+
+// The last term is added where the rule takes it; the sum of the others, if they are several, goes into `block`, and
+// from there, still in the innermost cache, into the rule.
+template <typename Rule>
+bool update_by_sum(Rule rule, Planes planes, std::span<const std::span<const float>> terms, std::size_t count) {
+  const float* last = terms.back().data();
+  if (terms.size() == 2) {
+    const float* left = terms.front().data();
+    return update_all(
+        rule, planes, [=](std::size_t i) { return left[i] + last[i]; }, count);
+  }
+  alignas(64) float block[kBlock];
+  for (std::size_t first = 0; first < count; first += kBlock) {
+    const std::size_t size = std::min(kBlock, count - first);
+    const float* left = terms.front().data() + first;
+    for (const std::span<const float> term : terms.subspan(1, terms.size() - 2)) {
+      add_all(block, left, term.data() + first, size);
+      left = block;
+    }
+    const float* right = last + first;
+    if (!update_all(
+            rule, planes_from(planes, first), [=](std::size_t i) { return left[i] + right[i]; }, size))
+      return false;
+  }
+  return true;
+}
+
 }  // namespace
 
-void apply_rule(const RuleConfig& rule, const UpdateScalars& scalars, const ConstSlotView& current,
+bool apply_rule(const RuleConfig& rule, const UpdateScalars& scalars, const ConstSlotView& current,
                 std::span<const float> gradient, const SlotView& next) {
   check_update(rule.kind, current, gradient, next);
   const Planes planes = planes_of(current, gradient, next);
-  visit_rule(rule, scalars, [&](auto functor) { update_all(functor, planes, gradient.size()); });
+  return visit_rule(rule, scalars, [&](auto functor) {
+    return update_all(
+        functor, planes, [=](std::size_t i) { return planes.gradient[i]; }, gradient.size());
+  });
+}
+
+bool apply_rule_to_sum(const RuleConfig& rule, const UpdateScalars& scalars, const ConstSlotView& current,
+                       std::span<const std::span<const float>> terms, const SlotView& next) {
+  RUBATO_CHECK(!terms.empty());
+  if (terms.size() == 1) return apply_rule(rule, scalars, current, terms.front(), next);
+  for (const std::span<const float> term : terms) check_update(rule.kind, current, term, next);
+  const Planes planes = planes_of(current, terms.front(), next);
+  return visit_rule(rule, scalars,
+                    [&](auto functor) { return update_by_sum(functor, planes, terms, terms.front().size()); });
 }
 
 void add_part(const Compensation& compensation, const GradientPart& part, std::span<float> sum, bool first) {
@@ -43,26 +116,19 @@ void add_part(const Compensation& compensation, const GradientPart& part, std::s
   visit_part(compensation, part, [&](auto functor) { add_all(functor, planes, sum.size()); });
 }
 
-void sum_into(std::span<float> destination, std::span<const float> source) {
-  RUBATO_CHECK(destination.size() == source.size(), "{} += {} elements", destination.size(), source.size());
-  float* sum = destination.data();
-  const float* addend = source.data();
-  const std::size_t count = destination.size();
-#pragma GCC ivdep
-  for (std::size_t i = 0; i < count; ++i) sum[i] += addend[i];
+bool add(std::span<float> sum, std::span<const float> left, std::span<const float> right) {
+  RUBATO_CHECK(sum.size() == left.size() && sum.size() == right.size(), "{} + {} elements into {}", left.size(),
+               right.size(), sum.size());
+  return add_all(sum.data(), left.data(), right.data(), sum.size());
 }
 
 bool all_finite(std::span<const float> values) {
-  // An exponent of all ones. As integers, because a reduction over floats would have to keep its
-  // order; in blocks, so that the loop inside has no exit and vectorizes.
-  constexpr std::uint32_t kExponent = 0x7F800000u;
-  constexpr std::size_t kBlock = 4096;
+  // In blocks, so that the loop inside has no exit and vectorizes.
   for (std::size_t first = 0; first < values.size(); first += kBlock) {
-    std::uint32_t bad = 0;
-    for (float value : values.subspan(first, std::min(kBlock, values.size() - first))) {
-      bad |= static_cast<std::uint32_t>((std::bit_cast<std::uint32_t>(value) & kExponent) == kExponent);
-    }
-    if (bad != 0) return false;
+    std::uint32_t largest = 0;
+    for (float value : values.subspan(first, std::min(kBlock, values.size() - first)))
+      largest = std::max(largest, magnitude(value));
+    if (largest >= kInfinity) return false;
   }
   return true;
 }

@@ -15,14 +15,26 @@ namespace rubato::kernels::cpu {
 // Writes into `next` what becomes of `current` under one update by `gradient`. All are equally long,
 // as are the state planes that the rule has. `next` is `current` itself (in place) or shares no byte
 // with it; the bits are the same either way, and however a slice is cut into pieces.
-void apply_rule(const RuleConfig& rule, const UpdateScalars& scalars, const ConstSlotView& current,
+//
+// True: the gradient was finite, all of it. It is looked at in the same pass; what was written by one that is not is
+// of no use, so whoever is not sure of it beforehand writes out of place.
+bool apply_rule(const RuleConfig& rule, const UpdateScalars& scalars, const ConstSlotView& current,
                 std::span<const float> gradient, const SlotView& next);
+
+// By the gradient terms[0] + terms[1] + ..., added in this order, in one pass. False: that is not finite. Then one of
+// them was not, or their sum is too large; `next` is of no use, and not all of it was written.
+[[nodiscard]] bool apply_rule_to_sum(const RuleConfig& rule, const UpdateScalars& scalars, const ConstSlotView& current,
+                                     std::span<const std::span<const float>> terms, const SlotView& next);
 
 // sum[i] += what the push brings; or sum[i] = that, if it is the first. `sum` shares no byte with any span of the part.
 void add_part(const Compensation& compensation, const GradientPart& part, std::span<float> sum, bool first);
 
-// destination[i] += source[i]; equally long, and disjoint or the same.
-void sum_into(std::span<float> destination, std::span<const float> source);
+// sum[i] = left[i] + right[i]; equally long, and `sum` is one of them or shares no byte with either. True: it is
+// finite, all of it, and so were both.
+bool add(std::span<float> sum, std::span<const float> left, std::span<const float> right);
+
+// Elements of a block that stays in the innermost cache while it is worked on.
+inline constexpr std::size_t kBlock = 4096;
 
 // No element is infinite or NaN.
 [[nodiscard]] bool all_finite(std::span<const float> values);

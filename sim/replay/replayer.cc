@@ -7,7 +7,6 @@
 #include <thread>
 
 #include "base/hash.h"
-#include "server/aggregate.h"
 #include "server/update.h"
 
 namespace rubato::sim {
@@ -256,14 +255,19 @@ Status Replayer::apply(SliceId id, const RecordedUpdate& update, std::span<const
   if (pushes.empty()) return Error{Cause::kData, fmt::format("an update of slice {} without pushes", id)};
   if (mode_.apply() == Mode::Apply::kAggregate) return apply_aggregate(id, update, pushes, gradients);
   const Slice& slice = *slices_[id];
+  std::vector<std::span<const float>> values;
   std::vector<server::Contribution> contributions;
+  values.reserve(gradients.size());
   contributions.reserve(gradients.size());
-  for (const Gradient& gradient : gradients)
+  for (const Gradient& gradient : gradients) {
+    values.push_back(gradient.values.floats());
     contributions.push_back(
-        {gradient.values.floats(), gradient.samples,
+        {{&values.back(), 1},
+         gradient.samples,
          mode_.apply() == Mode::Apply::kOnArrival ? divisor_.of(gradient.samples) : gradient.samples,
          slice.version - gradient.version,
          gradient.read ? gradient.read->part(0, slice.elements) : std::span<float>()});
+  }
   const double rate = mode_.apply() == Mode::Apply::kOnArrival ? gradients.front().rate : update.rate;
   return make_version(id, contributions, rate);
 }
@@ -276,10 +280,10 @@ Status Replayer::apply_aggregate(SliceId id, const RecordedUpdate& update, std::
     const LeafNode node = pushes[i].node;
     if (!sum.valid(node) || sum.look(node) != server::Aggregate::Added::kAdded) return torn_aggregate(id, pushes[i]);
     samples += gradients[i].samples;
-    sum.add(node, std::move(gradients[i].values), sums_);
+    sum.add(node, pushes[i].worker, std::move(gradients[i].values), sums_);
   }
   if (!sum.complete()) return torn_aggregate(id, pushes.back());
-  const server::Contribution contribution{sum.sum(), samples, samples, 0, {}};
+  const server::Contribution contribution{sum.terms(), samples, samples, 0, {}};
   return make_version(id, {&contribution, 1}, update.rate);
 }
 
@@ -287,7 +291,8 @@ Status Replayer::apply_aggregate(SliceId id, const RecordedUpdate& update, std::
 Status Replayer::make_version(SliceId id, std::span<const server::Contribution> contributions, double rate) {
   Slice& slice = *slices_[id];
   const auto whole = [&](const server::Contribution& part) {
-    return part.samples > 0 && part.gradient.size() == slice.elements;
+    return part.samples > 0 && !part.terms.empty() &&
+           std::ranges::all_of(part.terms, [&](const auto& term) { return term.size() == slice.elements; });
   };
   if (!std::ranges::all_of(contributions, whole))
     return Error{Cause::kData, fmt::format("the record says that version {} of slice {} was made, and there is no "
@@ -299,8 +304,8 @@ Status Replayer::make_version(SliceId id, std::span<const server::Contribution> 
   for (std::size_t plane = 0; plane < kernels::kStatePlanesMax; ++plane)
     from.state[plane] = to.state[plane] = slice.state[plane];
   // Of what came out otherwise than in the run, the hash of the weights tells.
-  std::ignore = server::apply_update(rule_, routing_.slices[id], manifest_, {contributions, rate, slice.version + 1},
-                                     from, to, sums_);
+  std::ignore =
+      server::apply_update(rule_, routing_.slices[id], manifest_, {contributions, rate, slice.version + 1}, from, to);
   publish(slice, std::move(next));
   return {};
 }

@@ -26,6 +26,7 @@
 #include "base/job.h"
 #include "kernels/rule_config.h"
 #include "protocol/manifest.h"
+#include "server/aggregate.h"
 #include "server/update.h"
 #include "sim/computer.h"
 #include "sim/replay/run_record.h"

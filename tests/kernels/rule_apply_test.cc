@@ -15,6 +15,8 @@ using testing::trained_slot;
 
 const std::vector<std::size_t> kSizes = {0, 1, 2, 3, 7, 8, 15, 16, 17, 31, 33, 63, 64, 65, 255, 1000, 4099};
 
+using Terms = std::vector<std::span<const float>>;
+
 class RuleApplication : public ::testing::TestWithParam<std::string> {
  protected:
   RuleApplication() {
@@ -90,6 +92,47 @@ TEST_P(RuleApplication, ANonFiniteGradientSpoilsItsOwnElementAlone) {
   }
 }
 
+TEST_P(RuleApplication, TellsWhetherTheGradientWasFinite) {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  for (std::size_t size : {1u, 7u, 16u, 67u, 4099u}) {
+    std::vector<float> gradient = testing::normals(size, 6);
+    gradient[size / 2] = -std::numeric_limits<float>::max();
+    HeapSlot slot = trained_slot(size, 9);
+    HeapSlot next = trained_slot(size, 9);
+    EXPECT_TRUE(cpu::apply_rule(rule_, scalars_, slot.view(), gradient, next.view()));
+    for (std::size_t place : {std::size_t{0}, size / 3, size - 1}) {
+      for (float bad : {kInfinity, -kInfinity, std::numeric_limits<float>::quiet_NaN()}) {
+        std::vector<float> spoiled = gradient;
+        spoiled[place] = bad;
+        EXPECT_FALSE(cpu::apply_rule(rule_, scalars_, slot.view(), spoiled, next.view())) << bad << " at " << place;
+        EXPECT_FALSE(cpu::apply_rule_to_sum(rule_, scalars_, slot.view(), Terms{gradient, spoiled}, next.view()));
+        EXPECT_FALSE(cpu::apply_rule_to_sum(rule_, scalars_, slot.view(), Terms{spoiled, gradient}, next.view()));
+      }
+    }
+    // Both are finite.
+    EXPECT_FALSE(cpu::apply_rule_to_sum(rule_, scalars_, slot.view(), Terms{gradient, gradient}, next.view()));
+  }
+}
+
+TEST_P(RuleApplication, ToASumIsTheSumAndThenTheRule) {
+  for (std::size_t size : {1u, 33u, 4095u, 4096u, 4097u, 12300u}) {
+    std::vector<std::vector<float>> gradients;
+    for (std::uint64_t seed = 1; seed <= 4; ++seed) {
+      gradients.push_back(testing::normals(size, seed));
+      for (float& value : gradients.back()) value = std::ldexp(value, static_cast<int>(5 * seed));
+      std::vector<float> sum = gradients.front();
+      for (std::size_t i = 1; i < gradients.size(); ++i) EXPECT_TRUE(cpu::add(sum, sum, gradients[i]));
+      HeapSlot expected = trained_slot(size, 4), current = trained_slot(size, 4), next = trained_slot(size, 4);
+      apply(expected.view(), sum, expected.view());
+      const Terms terms(gradients.begin(), gradients.end());
+      EXPECT_TRUE(cpu::apply_rule_to_sum(rule_, scalars_, current.view(), terms, next.view()));
+      EXPECT_TRUE(next.same_bits(expected));
+      EXPECT_TRUE(cpu::apply_rule_to_sum(rule_, scalars_, current.view(), terms, current.view()));
+      EXPECT_TRUE(current.same_bits(expected));
+    }
+  }
+}
+
 TEST_P(RuleApplication, RefusesPartialOverlapAndUnequalLengths) {
   HeapSlot slot = trained_slot(64, 9), shorter = trained_slot(63, 9);
   const std::vector<float> gradient = testing::normals(63, 6);
@@ -101,16 +144,31 @@ TEST_P(RuleApplication, RefusesPartialOverlapAndUnequalLengths) {
 INSTANTIATE_TEST_SUITE_P(Rules, RuleApplication, ::testing::ValuesIn(testing::kAllRuleNames),
                          [](const auto& rule) { return rule.param; });
 
-TEST(SumInto, AddsElementByElement) {
+TEST(Add, TellsWhetherTheSumIsFinite) {
+  constexpr float kMax = std::numeric_limits<float>::max();
+  for (std::size_t size : {1u, 16u, 67u, 4097u}) {
+    for (std::size_t place : {std::size_t{0}, size / 3, size - 1}) {
+      std::vector<float> left = testing::normals(size, 1), right = testing::normals(size, 2), sum(size);
+      left[place] = kMax;
+      EXPECT_TRUE(cpu::add(sum, left, right));
+      right[place] = kMax;
+      EXPECT_FALSE(cpu::add(sum, left, right));
+      right[place] = std::numeric_limits<float>::quiet_NaN();
+      EXPECT_FALSE(cpu::add(left, left, right));
+    }
+  }
+}
+
+TEST(Add, AddsElementByElement) {
   for (std::size_t size : kSizes) {
     std::vector<float> sum = testing::normals(size + 1, 1);
     const std::vector<float> before = sum, addend = testing::normals(size + 1, 2);
-    cpu::sum_into(std::span(sum).subspan(1), std::span(addend).first(size));
+    EXPECT_TRUE(cpu::add(std::span(sum).subspan(1), std::span(sum).subspan(1), std::span(addend).first(size)));
     EXPECT_EQ(sum[0], before[0]);
     for (std::size_t i = 0; i < size; ++i) ASSERT_EQ(sum[i + 1], before[i + 1] + addend[i]);
   }
   std::vector<float> twice = {1.0f, -2.0f, 3.0f};
-  cpu::sum_into(twice, twice);
+  EXPECT_TRUE(cpu::add(twice, twice, twice));
   EXPECT_EQ(twice, (std::vector<float>{2.0f, -4.0f, 6.0f}));
 }
 

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <optional>
 
 #include "base/rng.h"
@@ -50,14 +51,17 @@ void expect_root(const Leaves& leaves, const std::vector<LeafNode>& arrivals, Su
     ASSERT_FALSE(aggregate.complete());
     ASSERT_EQ(aggregate.look(node), Aggregate::Added::kAdded);
     const auto value = reference(leaves, node);
-    aggregate.add(node, value ? Payload::of_floats(*value) : Payload(), buffers);
+    aggregate.add(node, 0, value ? Payload::of_floats(*value) : Payload(), buffers);
     ASSERT_EQ(aggregate.look(node), Aggregate::Added::kRepeat);
   }
   ASSERT_TRUE(aggregate.complete());
   const auto expected = reference(leaves, protocol::root_of(static_cast<std::uint32_t>(leaves.size())));
-  const auto sum = aggregate.sum();
-  ASSERT_EQ(sum.empty(), !expected.has_value());
+  const auto terms = aggregate.terms();
+  ASSERT_EQ(terms.empty(), !expected.has_value());
   if (expected) {
+    Values sum(terms.front().begin(), terms.front().end());
+    for (const auto& term : terms.subspan(1))
+      for (std::size_t i = 0; i < kElements; ++i) sum[i] += term[i];
     ASSERT_EQ(std::memcmp(sum.data(), expected->data(), kElements * sizeof(float)), 0);
   }
   aggregate.clear(buffers);
@@ -132,11 +136,60 @@ TEST(Aggregate, OneGradientIsNotCopied) {
   SumBuffers buffers;
   Aggregate aggregate(4);
   const Payload gradient = Payload::of_floats(Values{1, 2, 3});
-  aggregate.add({1, 0}, {}, buffers);
-  aggregate.add({1, 1}, gradient, buffers);
+  aggregate.add({1, 0}, 0, {}, buffers);
+  aggregate.add({1, 1}, 0, gradient, buffers);
   ASSERT_TRUE(aggregate.complete());
-  EXPECT_FALSE(aggregate.added_up());
-  EXPECT_EQ(aggregate.sum().data(), gradient.floats().data());
+  ASSERT_EQ(aggregate.terms().size(), 1u);
+  EXPECT_EQ(aggregate.terms()[0].data(), gradient.floats().data());
+}
+
+TEST(Aggregate, OfTwoNeitherIsCopied) {
+  SumBuffers buffers;
+  Aggregate aggregate(2);
+  const Payload first = Payload::of_floats(Values{1, 2, 3}), second = Payload::of_floats(Values{4, 5, 6});
+  aggregate.add({0, 1}, 0, first, buffers);
+  aggregate.add({0, 0}, 1, second, buffers);
+  ASSERT_TRUE(aggregate.complete());
+  ASSERT_EQ(aggregate.terms().size(), 2u);
+  EXPECT_EQ(aggregate.terms()[0].data(), second.floats().data());
+  EXPECT_EQ(aggregate.terms()[1].data(), first.floats().data());
+}
+
+// Any set of gradients with a NaN or an infinity in it, in two orders: each is told once, and nobody else is.
+TEST(Aggregate, NamesWhoPushedWhatIsNotFinite) {
+  constexpr std::uint32_t kCount = 6;
+  SumBuffers buffers;
+  for (std::uint32_t bad = 0; bad < 1u << kCount; ++bad) {
+    for (const bool backwards : {false, true}) {
+      Aggregate aggregate(kCount);
+      std::vector<std::uint32_t> named, expected;
+      for (std::uint32_t i = 0; i < kCount; ++i) {
+        const std::uint32_t leaf = backwards ? kCount - 1 - i : i;
+        const float value = (bad >> leaf & 1) == 0 ? 1.0f : leaf % 2 == 0 ? std::nanf("") : HUGE_VALF;
+        aggregate.add({0, leaf}, leaf, Payload::of_floats(Values{1, value, 3}), buffers);
+        std::ranges::copy(aggregate.take_spoilers(), std::back_inserter(named));
+        if (bad >> i & 1) expected.push_back(i);
+      }
+      aggregate.examine();
+      std::ranges::copy(aggregate.take_spoilers(), std::back_inserter(named));
+      std::ranges::sort(named);
+      EXPECT_EQ(named, expected) << "set " << bad;
+    }
+  }
+}
+
+// What is too large is nobody's fault.
+TEST(Aggregate, AnInfiniteSumNamesNobody) {
+  SumBuffers buffers;
+  Aggregate aggregate(4);
+  for (std::uint32_t leaf = 0; leaf < 4; ++leaf) {
+    aggregate.add({0, leaf}, leaf, Payload::of_floats(Values{std::numeric_limits<float>::max(), 0, 0}), buffers);
+    EXPECT_TRUE(aggregate.take_spoilers().empty());
+  }
+  aggregate.examine();
+  EXPECT_TRUE(aggregate.take_spoilers().empty());
+  ASSERT_EQ(aggregate.terms().size(), 3u);
+  EXPECT_TRUE(std::isinf(aggregate.terms()[2][0]));
 }
 
 // After every set of leaves, what every node of the tree looks like, against a set of leaves.
@@ -147,7 +200,7 @@ TEST(Aggregate, KnowsRepeatsAndOverlaps) {
     for (std::uint32_t present = 0; present < 1u << count; ++present) {
       Aggregate aggregate(count);
       for (std::uint32_t leaf = 0; leaf < count; ++leaf) {
-        if (present >> leaf & 1) aggregate.add({0, leaf}, {}, buffers);
+        if (present >> leaf & 1) aggregate.add({0, leaf}, 0, {}, buffers);
       }
       for (std::uint8_t level = 0; level <= root.level; ++level) {
         for (std::uint32_t index = 0; protocol::exists({level, index}, count); ++index) {
