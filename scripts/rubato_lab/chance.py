@@ -31,9 +31,9 @@ class Chance:
     @staticmethod
     def of(runs: list[RunFigures]) -> "Chance | None":
         """All runs of a job are tested on the same samples. None where no evaluation tells of classes."""
-        for run in runs:
-            for line in run.all("evaluation", "final"):
-                support = [entry["support"] for entry in (line.get("details") or {}).get("per_class") or []]
-                if sum(support):
-                    return Chance(max(support) / sum(support), sum(support))
-        return None
+        sizes = next((run.class_sizes for run in runs if sum(run.class_sizes)), [])
+        return Chance(max(sizes) / sum(sizes), sum(sizes)) if sizes else None
+
+    def is_all(self, accuracy: float | None) -> bool:
+        """Such an accuracy shows nothing that was learned."""
+        return accuracy is not None and accuracy <= self.floor

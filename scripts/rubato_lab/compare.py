@@ -38,7 +38,7 @@ def compare(arguments) -> int:
     with StopRequests() as stop:
         settings = common_settings(arguments)
         tables = job_of_all(kind, Path(arguments.job), settings)
-        remarks = make_room_for_workers(tables, settings)
+        remarks = make_room_for_workers(tables, settings, grid.modes)
         check_target(arguments.target, tables)
         campaign = Campaign(kind, Path(arguments.job), settings, RunCache(folder / "runs"), stop)
         campaign.refuse_bad_values(grid.combinations())
@@ -109,14 +109,15 @@ def job_of_all(kind: RunKind, job: Path, settings: dict[str, str]) -> dict | Non
         return None
 
 
-def make_room_for_workers(tables: dict | None, settings: dict[str, str]) -> list[str]:
+def make_room_for_workers(tables: dict | None, settings: dict[str, str], modes: tuple[str, ...]) -> list[str]:
     """bsp wants a micro-batch for each worker. Where the job has fewer, all modes get the next power of two, and a
-    remark says so."""
+    remark says so. Also where bsp is not among them: a longer list of modes is to find the same runs again."""
     workers, leaves = job_value(tables, "cluster.workers", 1), job_value(tables, MICRO_BATCHES_KEY, 1)
     if MICRO_BATCHES_KEY in settings or workers <= leaves:
         return []
     settings[MICRO_BATCHES_KEY] = str(1 << (workers - 1).bit_length())
-    return [f"{MICRO_BATCHES_KEY} is {settings[MICRO_BATCHES_KEY]} here and {leaves} in the job: bsp wants one for each worker"]
+    why = "bsp wants one for each worker" if "bsp" in modes else "so bsp could join, and these runs would be found again"
+    return [f"{MICRO_BATCHES_KEY} is {settings[MICRO_BATCHES_KEY]} here and {leaves} in the job: {why}"]
 
 
 def check_target(target: float | None, tables: dict | None) -> None:

@@ -8,14 +8,14 @@ from rubato_cli.failure import Failure
 
 from . import ages, processors
 from .findings import Finding, Run, find
-from .run_figures import RunFigures, read_job
+from .run_figures import RunFigures, read_job, was_simulated
 
 
 def explain(arguments) -> int:
     run_dir = Path(arguments.run_dir)
     if not run_dir.is_dir():
         raise Failure(f"there is no run directory {run_dir}")
-    run = Run(RunFigures.read(run_dir), read_job(run_dir), processors.of_run(run_dir))
+    run = Run(RunFigures.read(run_dir), read_job(run_dir), processors.of_run(run_dir), was_simulated(run_dir))
     findings = find(run)
     if arguments.json:
         print(json.dumps([vars(finding) for finding in findings], indent=2))
@@ -35,7 +35,8 @@ def lines(run_dir: Path, run: Run, findings: list[Finding]) -> list[str]:
 
 def _headline(run: Run) -> str:
     final, metrics = run.final, run.metrics
-    parts = [", then ".join(run.modes), f"{metrics.start.get('workers', '?')} workers"]
+    workers = metrics.start.get("workers")
+    parts = [", then ".join(run.modes), text.plural(workers, "worker") if workers is not None else "? workers"]
     if final.get("test_accuracy") is not None:
         parts.append(f"test accuracy {text.percent(final['test_accuracy'], 2)}")
     if final.get("train_s") is not None:

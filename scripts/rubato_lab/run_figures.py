@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rubato_cli.failure import ExitCode, Failure
 
+from .divergence import is_diverged
 from .worker_time import WorkerTime
 
 
@@ -109,12 +110,25 @@ class RunFigures:
         return {(waiting, culprit): seconds for waiting, culprit, seconds in self.final.get("waits", [])}
 
     @property
+    def class_sizes(self) -> list[int]:
+        """How many samples of each class it was tested on; empty where no evaluation tells of classes."""
+        for line in self.all("evaluation", "final"):
+            if sizes := [entry["support"] for entry in (line.get("details") or {}).get("per_class") or []]:
+                return sizes
+        return []
+
+    @property
+    def classes(self) -> int:
+        return len(self.class_sizes)
+
+    @property
+    def waited_for_workers_s(self) -> float | None:
+        """Of all workers; None where the end does not tell."""
+        return sum(worker["wait_workers_s"] for worker in self.workers) if self.workers else None
+
+    @property
     def diverged(self) -> bool:
-        """An evaluated job whose loss is no number any more."""
-        asked = [line for line in self.all("evaluation", "final") if "test_loss" in line]
-        evaluated = any(line["test_loss"] is not None for line in asked)
-        lost = asked and asked[-1]["test_loss"] is None and (evaluated or self.final.get("nonfinite", 0) > 0)
-        return bool(lost) or any(line.get("train_loss", 0.0) is None for line in self.all("progress"))
+        return is_diverged(self)
 
 
 def read_job(run_dir: Path) -> dict:
@@ -133,3 +147,8 @@ def job_value(job: dict, key: str, default=None):
             return default
         found = found[part]
     return found
+
+
+def was_simulated(run_dir: Path) -> bool:
+    """Its members had one log, since they were one process (docs/simulator.md)."""
+    return (run_dir / "logs" / "simulation.log").exists()

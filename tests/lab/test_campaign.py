@@ -129,7 +129,8 @@ class Campaigns(LabCase):
         done = self.compare("--modes", "bsp", "--workers", 6, "--set", "train.micro_batches=8")
         self.assertNotIn("micro_batches", done.stdout)
         done = self.compare("--modes", "bsp", "--workers", 6)
-        self.assertIn("train.micro_batches is 8 here and 1 in the job", done.stdout)
+        self.assertIn("train.micro_batches is 8 here and 1 in the job: bsp wants one for each worker", done.stdout)
+        self.assertNotIn("bsp wants", self.compare("--modes", "asp", "--workers", 6).stdout)
         job = next(path for path in self.out.glob("runs/*/job.toml") if "micro_batches = 8" in path.read_text())
         self.assertIn("workers = 6", job.read_text())
 

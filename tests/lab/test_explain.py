@@ -16,8 +16,9 @@ def keys(lines, **job):
     return [finding.key for finding in find(Run(RunFigures.of(lines), job))]
 
 
-def found(key, lines, **job):
-    return next(finding for finding in find(Run(RunFigures.of(lines), job)) if finding.key == key)
+def found(key, lines, is_simulated=False, **job):
+    run = Run(RunFigures.of(lines), job, is_simulated=is_simulated)
+    return next(finding for finding in find(run) if finding.key == key)
 
 
 def workers(**fields):
@@ -97,11 +98,41 @@ class Findings(unittest.TestCase):
         self.assertEqual(Run(RunFigures.of(lines), {}).modes, ["ssp:8", "ssp:1"])
 
     def test_a_bound_that_never_binds(self):
+        """A greatest staleness of 3 was granted while the step before was in hand: that one began 2 clocks ahead."""
         lines = made_metrics.run_lines("ssp:8", ages=YOUNG, staleness_max=3)
-        self.assertIn("no step had more than 3", found("bound_never_binds", lines, optimizer=SGD).figures)
-        for mode, reached in (("ssp:3", 3), ("dssp:1..3", 3), ("asp", 90), ("ssp:0", 0)):
-            self.assertNotIn("bound_never_binds", keys(made_metrics.run_lines(mode, ages=YOUNG, staleness_max=reached)))
+        finding = found("bound_never_binds", lines, optimizer=SGD)
+        self.assertEqual(finding.figures, "ssp:8 allows a staleness of 8, and no step had more than 3")
+        self.assertEqual(finding.advice, "it ran as asp would; steps began up to 2 clocks ahead of the slowest worker, so a bound "
+                                         "below 2 would do something")
         self.assertIn("bound_never_binds", keys(made_metrics.run_lines("dssp:1..8", ages=YOUNG, staleness_max=3)))
+        for mode, reached in (("asp", 90), ("ssp:0", 0), ("dssp:0..0", 0), ("bsp", 0)):
+            self.assertNotIn("bound_never_binds", keys(made_metrics.run_lines(mode, ages=YOUNG, staleness_max=reached)))
+
+    def test_a_bound_that_was_reached_binds_only_where_somebody_waited(self):
+        for mode in ("ssp:1", "dssp:1..3"):
+            finding = found("bound_never_binds", made_metrics.run_lines(mode, ages=YOUNG, staleness_max=1))
+            self.assertNotIn("asp", finding.advice, "a grant may have come later than asp's, if in time")
+            self.assertNotIn("would do something", finding.advice)
+        self.assertIn("though steps were granted ahead up to it, no worker waited for another",
+                      found("bound_never_binds", made_metrics.run_lines("ssp:1", ages=YOUNG, staleness_max=1)).figures)
+        for mode, reached in (("ssp:3", 3), ("dssp:1..8", 3)):
+            lines = made_metrics.run_lines(mode, ages=YOUNG, staleness_max=reached, workers=workers(wait_s=1.0, wait_workers_s=1.0))
+            self.assertNotIn("bound_never_binds", keys(lines))
+            self.assertNotIn("bound_never_binds", keys(made_metrics.run_lines(mode, ages=YOUNG, staleness_max=reached, workers=[])))
+
+    def test_one_worker_has_no_bound_to_try(self):
+        advice = found("bound_never_binds", made_metrics.run_lines("ssp:3", 1, ages=[[0, 9]], staleness_max=1)).advice
+        self.assertEqual(advice, "nothing: one worker has nobody to run ahead of, so no bound holds it back")
+
+    def test_with_leases_no_bounded_mode_runs_as_asp(self):
+        lines = made_metrics.run_lines("ssp:16", ages=YOUNG, staleness_max=13)
+        advice = found("bound_never_binds", lines, data={"shards": "leased"}).advice
+        self.assertNotIn("as asp would", advice)
+        self.assertIn("a bound below 12 would do something", advice)
+        advice = found("bound_never_binds", made_metrics.run_lines("local:4+ssp:8", ages=YOUNG, staleness_max=3)).advice
+        self.assertIn("as local:4+asp would", advice)
+        lines[1:1] = [lost("worker-1", 7)]
+        self.assertNotIn("as asp would", found("bound_never_binds", lines).advice)
 
     def test_one_worker_holds_the_others_up(self):
         lines = made_metrics.run_lines("bsp", slow=4.0)
@@ -113,6 +144,42 @@ class Findings(unittest.TestCase):
         lines = made_metrics.run_lines("bsp", workers=workers(wait_s=9.0, wait_workers_s=9.0, held_up_s=9.0))
         self.assertEqual(keys(lines), ["waiting"])
         self.assertIn("ssp:1", found("waiting", lines).advice)
+
+    def test_advice_is_of_the_mode_that_waited(self):
+        waiting = workers(wait_s=9.0, wait_workers_s=9.0, held_up_s=9.0)
+        advice = lambda mode: found("waiting", made_metrics.run_lines(mode, ages=[[0, 9]], workers=waiting)).advice
+        self.assertEqual(advice("ssp:4"), "a larger bound, or dssp, at the price of older gradients")
+        self.assertNotIn("or dssp", advice("dssp:1..4"))
+        self.assertIn("backup:3 waits for one worker fewer", advice("backup:2"))
+        self.assertIn("local:8+ssp:1 to local:8+ssp:4", advice("local:8"))
+        self.assertIn("local:8+backup:1 waits", advice("local:8"))
+        self.assertIn("a larger H", advice("local:8"))
+        for mode in ("backup:2", "local:8"):
+            self.assertNotIn("bound", advice(mode))
+        lines = made_metrics.run_lines("asp", ages=[[0, 9]], workers=waiting)
+        self.assertIn("while rules change", found("waiting", lines).advice)
+        lines[1:1] = [{"event": "in_force", "time_s": 1.0, "mode": "ssp:2", "rate": 0.1, "clock": 3}]
+        self.assertIn("a larger bound", found("waiting", lines).advice)
+
+    def test_one_slow_worker_by_mode_and_by_what_made_it_slow(self):
+        slow = workers(wait_s=9.0, wait_workers_s=9.0, held_up_s=[36.0, 0.0, 0.0, 0.0])
+        advice = lambda mode, **more: found("one_culprit", made_metrics.run_lines(mode, ages=[[0, 9]], workers=slow), **more).advice
+        self.assertIn("what else runs on the host of worker-0", advice("bsp"))
+        self.assertNotIn("host", advice("bsp", is_simulated=True))
+        said = advice("bsp", is_simulated=True, worker={"stragglers": "persistent:4x"})
+        self.assertIn('worker.stragglers="persistent:4x" makes steps longer', said)
+        self.assertIn("backup:2 goes on without", advice("backup:1"))
+        self.assertIn("local:8+asp does not wait", advice("local:8"))
+        early = made_metrics.run_lines("local:8+asp", ages=YOUNG, train_s=30.0, workers=workers(time_s=[30.0, 10.0, 10.0, 10.0]))
+        self.assertNotIn("host", found("done_early", early, is_simulated=True).advice)
+
+    def test_simulated_servers_take_no_time(self):
+        for field, key in (("wait_weights_s", "weights"), ("wait_s", "answers")):
+            lines = made_metrics.run_lines("asp", ages=YOUNG, workers=workers(**{"wait_s": 9.0, field: 9.0}))
+            self.assertIn("cluster.shard_threads", found(key, lines).advice)
+            advice = found(key, lines, is_simulated=True, simulation={"network_us": 20000.0, "network_spread_us": 0.0}).advice
+            self.assertIn("messages take what the job says (simulation.network_us=20000)", advice)
+            self.assertNotIn("more cluster", advice)
 
     def test_waiting_for_weights_and_for_answers(self):
         self.assertEqual(keys(made_metrics.run_lines("bsp", workers=workers(wait_s=9.0, wait_weights_s=9.0))), ["weights"])
@@ -133,7 +200,7 @@ class Findings(unittest.TestCase):
         self.assertNotIn("leased", found("samples_dropped", lines, data={"shards": "leased"}).advice)
 
     def test_workers_are_counted_and_not_deaths(self):
-        lines = made_metrics.run_lines("ssp:4", ages=YOUNG, staleness_max=4)
+        lines = made_metrics.run_lines("asp", ages=YOUNG, staleness_max=4)
         lines[1:1] = [lost("worker-1", 7), back("worker-1", 9), lost("worker-1", 20), lost("worker-2", 21), back("worker-2", 30)]
         finding = found("workers_lost", lines)
         self.assertEqual(finding.what, "the job went on without 1 of its 4 workers")
@@ -195,6 +262,28 @@ class Findings(unittest.TestCase):
         next(line for line in reversed(lines) if line["event"] == "progress")["train_loss"] = 2.0
         self.assertIn("from 0.5263 after 28 updates to 2 at the end", found("loss_rose", lines, optimizer=SGD).figures)
 
+    def test_a_loss_far_above_that_of_an_untrained_model_is_a_divergence(self):
+        """Ten times ln 10; where there are no classes, ten times the first."""
+        for loss, classes, is_told in ((24.0, 10, True), (22.0, 10, False), (22.0, 0, True), (16.0, 0, False)):
+            lines = made_metrics.run_lines("asp", ages=YOUNG, classes=classes)
+            next(line for line in reversed(lines) if line["event"] == "progress")["train_loss"] = loss
+            self.assertEqual([key for key in keys(lines, optimizer=SGD) if key in ("diverged", "loss_rose")],
+                             ["diverged" if is_told else "loss_rose"], loss)
+        lines[-1]["test_loss"] = 1e31
+        finding = found("diverged", lines, optimizer=SGD)
+        self.assertIn("1e+31 at the end", finding.figures)
+        self.assertIn("--grid optimizer.rate", finding.advice)
+
+    def test_an_accuracy_at_chance_shows_nothing_that_was_learned(self):
+        lines = made_metrics.run_lines("asp", ages=[[3, 9]], classes=10, accuracies=(0.1, 0.1, 0.1337), seed=0)
+        finding = found("learned_nothing", lines, optimizer=SGD)
+        self.assertEqual(finding.figures, "test accuracy 13.37%, not clearly above what the largest class alone gives, 10.00%")
+        self.assertIn("a smaller optimizer.rate than 0.1", finding.advice)
+        self.assertIn("--grid optimizer.rate", finding.advice)
+        lines = made_metrics.run_lines("bsp", classes=10, accuracies=(0.5, 0.1, 0.1), seed=0)
+        self.assertIn("it was 50.00% after 10 updates", found("learned_nothing", lines, optimizer=SGD).figures)
+        self.assertNotIn("learned_nothing", keys(made_metrics.run_lines("bsp", classes=10)))
+
     def test_uneven_shares(self):
         lines = made_metrics.run_lines("bsp", workers=workers(samples=[500, 500, 500, 1000])[1:])
         self.assertIn("does not divide among 3 workers", found("uneven", lines, train={"micro_batches": 4}).advice)
@@ -224,6 +313,9 @@ class Command(LabCase):
     def test_words(self):
         self.put(made_metrics.run_lines("bsp"))
         self.assertIn("nothing stands out", self.explain(self.folder).stdout)
+        self.assertIn(": bsp, 4 workers", self.explain(self.folder).stdout)
+        self.put(made_metrics.run_lines("bsp", 1))
+        self.assertIn(": bsp, 1 worker,", self.explain(self.folder).stdout)
         self.put(made_metrics.run_lines("bsp", slow=4.0))
         said = self.explain(self.folder).stdout
         self.assertIn("1. worker-0 held the others up", said)
@@ -241,6 +333,13 @@ class Command(LabCase):
         for endpoint, is_told in (("ipc://@rubato", True), ("tcp://10.0.0.1:9", False)):
             (self.folder / "scheduler.json").write_text(json.dumps({"endpoint": endpoint}))
             self.assertEqual("more processes than processors" in self.explain(self.folder).stdout, is_told)
+
+    def test_simulated_runs_are_known_by_their_log(self):
+        self.put(made_metrics.run_lines("bsp", slow=4.0))
+        self.assertIn("host of worker-0", self.explain(self.folder).stdout)
+        (self.folder / "logs").mkdir()
+        (self.folder / "logs" / "simulation.log").touch()
+        self.assertNotIn("host of worker-0", self.explain(self.folder).stdout)
 
     def test_json(self):
         self.put(made_metrics.run_lines("bsp", slow=4.0))

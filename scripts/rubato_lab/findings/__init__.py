@@ -2,12 +2,14 @@
 
 finding    a finding, and what finders look at
 losses     divergence, gradients that are not finite, workers and samples lost, pushes dropped
-staleness  ages above what rate and momentum bear, bounds that never bind
+staleness  ages above what rate and momentum bear; old_gradients has the rules
+bounds     bounds that never bind
 waiting    who held the others up, where time went
 sharing    uneven shares of the samples
 evaluating evaluations skipped, and waited for
 """
 
+from .bounds import BOUNDS
 from .evaluating import EVALUATING
 from .finding import Finding, Run
 from .losses import LOSSES
@@ -15,7 +17,7 @@ from .sharing import SHARING
 from .staleness import STALENESS
 from .waiting import WAITING
 
-FINDERS = [*LOSSES, *STALENESS, *WAITING, *SHARING, *EVALUATING]
+FINDERS = [*LOSSES, *STALENESS, *BOUNDS, *WAITING, *SHARING, *EVALUATING]
 
 
 def find(run: Run) -> list[Finding]:

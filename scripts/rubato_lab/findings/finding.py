@@ -19,11 +19,13 @@ class Finding:
 
 @dataclass(frozen=True)
 class Run:
-    """A run's metrics and its resolved job. `processors` of the machine that it ran on, where they are known."""
+    """A run's metrics and its resolved job. `processors` of the machine that it ran on, where they are known; a simulated
+    run had none to share, and servers that take no time."""
 
     metrics: RunFigures
     job: dict
     processors: int | None = None
+    is_simulated: bool = False
 
     def setting(self, key: str, default=None):
         return job_value(self.job, key, default)
@@ -47,8 +49,7 @@ class Run:
 
     @property
     def pace(self) -> str:
-        """The mode but for local steps: `ssp:4` of `local:16+ssp:4`."""
-        return self.mode.partition("+")[2] or "backup:0" if self.is_local else self.mode
+        return pace_of(self.mode)
 
     @property
     def kind(self) -> str:
@@ -84,3 +85,8 @@ class Run:
         """Fewer samples were settled or dropped than the job has."""
         wanted = self.metrics.start.get("train_samples", 0) * self.setting("train.epochs", 0)
         return self.final.get("samples", 0) + self.final.get("samples_dropped", 0) < wanted
+
+
+def pace_of(mode: str) -> str:
+    """The mode but for local steps: `ssp:4` of `local:16+ssp:4`."""
+    return mode.partition("+")[2] or "backup:0" if mode.startswith("local:") else mode

@@ -2,8 +2,13 @@
 
 from rubato_cli import text
 
+from .. import ages
+from ..chance import Chance
+from ..divergence import blown_up
 from .finding import Finding, Run
+from .old_gradients import AGE_MIN
 
+GRID = "scripts/rubato compare JOB --grid optimizer.rate=..."
 DROPPED_SHARE = 0.01
 ROSE = 2.0
 
@@ -22,14 +27,37 @@ def ended(run: Run) -> list[Finding]:
 
 
 def diverged(run: Run) -> list[Finding]:
+    """divergence.py has the rule."""
     if not run.metrics.diverged:
         return []
-    last = [point for point in run.metrics.train_loss]
-    when = f"the last training loss that is a number is {last[-1].value:.4g}, after {text.count(last[-1].updates)} updates" \
-        if last else "no training loss was ever a number"
-    return [Finding("diverged", "the loss is no number any more: the run diverged", when,
-                    f"a smaller optimizer.rate than {run.setting('optimizer.rate')}, a warm-up "
+    if far := blown_up(run.metrics):
+        what = "the loss ended far above that of an untrained model: the run diverged"
+        when = f"{far[0]:.4g} at the end, where a model that knows nothing has {far[1]:.4g}"
+    else:
+        what = "the loss is no number any more: the run diverged"
+        last = run.metrics.train_loss[-1:]
+        when = f"the last training loss that is a number is {last[0].value:.4g}, after {text.count(last[0].updates)} updates" \
+            if last else "no training loss was ever a number"
+    return [Finding("diverged", what, when,
+                    f"a smaller optimizer.rate than {run.setting('optimizer.rate')} ({GRID} shows which is borne), a warm-up "
                     "(optimizer.schedule.warmup_epochs), or optimizer.clip_norm")]
+
+
+def learned_nothing(run: Run) -> list[Finding]:
+    """chance.py has the rule."""
+    chance, ended = Chance.of([run.metrics]), run.final.get("test_accuracy")
+    if run.metrics.diverged or chance is None or not chance.is_all(ended):
+        return []
+    best = max(run.metrics.accuracy, key=lambda point: point.value)
+    figures = f"test accuracy {text.percent(ended, 2)}, not clearly above {chance.words}"
+    what = "it ended having learned nothing"
+    if not chance.is_all(best.value):
+        what = "what had been learned was lost again"
+        figures += f"; it was {text.percent(best.value, 2)} after {text.count(best.updates)} updates"
+    is_old = (ages.mean(run.metrics.ages) or 0.0) >= AGE_MIN
+    rate = f"optimizer.rate than {run.setting('optimizer.rate')}"
+    advice = f"a smaller {rate}, since older gradients bear less" if is_old else f"another {rate}"
+    return [Finding("learned_nothing", what, figures, f"{advice}: {GRID} shows the mode at its best")]
 
 
 def loss_rose(run: Run) -> list[Finding]:
@@ -106,4 +134,4 @@ def pushes_dropped(run: Run) -> list[Finding]:
                     f"{text.count(dropped)} of {text.count(pushes)} pushes of slices ({100 * dropped / pushes:.1f}%)", advice)]
 
 
-LOSSES = [ended, diverged, loss_rose, nonfinite, workers_lost, samples_dropped, pushes_dropped]
+LOSSES = [ended, diverged, learned_nothing, loss_rose, nonfinite, workers_lost, samples_dropped, pushes_dropped]

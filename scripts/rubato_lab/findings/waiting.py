@@ -3,6 +3,7 @@
 from rubato_cli import text
 
 from ..processors import processes
+from . import advice
 from .finding import Finding, Run
 
 FOR_WORKERS, FOR_WEIGHTS, FOR_REST, EARLY, CROWDED = 0.15, 0.15, 0.25, 0.15, 0.15  # shares of time that are worth a word
@@ -31,39 +32,28 @@ def for_workers(run: Run) -> list[Finding]:
     part = slowest["held_up_s"] / total if total else 0.0
     # Of few workers each has a large part, whoever is slow.
     if part >= max(ONE_CULPRIT, 2.0 / len(workers) if len(workers) > 2 else 0.8):
-        leases = "data.shards=leased gives it fewer samples, " if run.could_lease else ""
         return [Finding("one_culprit", f"{slowest['worker']} held the others up",
                         f"{text.percent(part)} of the time that workers waited for each other was for it: "
                         f"{text.duration(slowest['held_up_s'])} of {text.duration(total)}, {text.percent(share)} of all workers' "
-                        "time",
-                        f"if it is always slow, a bound only delays the wait: {leases}asp does not wait, and backup:1 goes on "
-                        "without its part; look at what else runs on its host")]
-    if run.kind == "bsp":
-        advice = "ssp:1 to ssp:4 let workers make up for slow steps; backup:1 does not wait for the last"
-    else:
-        advice = "a larger bound, or dssp, at the price of older gradients"
+                        "time", f"{advice.for_one_slow(run)}; {advice.cause_of_slowness(run, slowest['worker'])}")]
     return [Finding("waiting", "workers waited for each other",
                     f"{text.percent(share)} of all workers' time; no one of them was to blame ({slowest['worker']} was for "
-                    f"{text.percent(part)} of it)", advice)]
+                    f"{text.percent(part)} of it)", advice.for_waiting(run))]
 
 
 def for_weights(run: Run) -> list[Finding]:
     if run.time.for_weights < FOR_WEIGHTS:
         return []
-    advice = "a larger train.batch makes fewer pushes for the same samples"
-    if not run.is_crowded:
-        advice = f"the servers or the network do not keep up: more cluster.servers or cluster.shard_threads; {advice}"
     return [Finding("weights", "workers waited for weights, with a step to compute in hand",
-                    f"{text.percent(run.time.for_weights)} of all workers' time", advice)]
+                    f"{text.percent(run.time.for_weights)} of all workers' time", advice.for_traffic(run))]
 
 
 def for_answers(run: Run) -> list[Finding]:
     if run.time.messages < FOR_REST:
         return []
-    advice = "a larger train.batch" if run.is_crowded else "more cluster.servers, a larger train.batch"
     return [Finding("answers", "workers waited for acknowledgements, and for messages under way",
                     f"{text.percent(run.time.messages)} of all workers' time",
-                    f"applying updates or sending them takes long against computing them: {advice}")]
+                    "; ".join([advice.for_traffic(run), *advice.for_snapshots(run)]))]
 
 
 def done_early(run: Run) -> list[Finding]:
@@ -72,11 +62,11 @@ def done_early(run: Run) -> list[Finding]:
         return []
     staying = [worker for worker in run.metrics.workers if worker["worker"] not in run.metrics.lost_for_good]
     first, last = (pick(staying, key=lambda worker: worker["time_s"]) for pick in (min, max))
-    advice = "data.shards=leased deals samples by speed, so that all are done together" if run.could_lease else \
-        f"look at what else runs on the host of {last['worker']}"
+    what_to_do = "data.shards=leased deals samples by speed, so that all are done together" if run.could_lease else \
+        advice.cause_of_slowness(run, last["worker"])
     return [Finding("done_early", "workers had done their share long before the last, and were idle from then on",
                     f"{text.percent(run.time.done_early)} of all workers' time: {first['worker']} was done after "
-                    f"{text.duration(first['time_s'])}, {last['worker']} after {text.duration(last['time_s'])}", advice)]
+                    f"{text.duration(first['time_s'])}, {last['worker']} after {text.duration(last['time_s'])}", what_to_do)]
 
 
 WAITING = [crowded, for_workers, for_weights, for_answers, done_early]
