@@ -68,15 +68,28 @@ class Comparison:
     def final_spread(self, group: Group) -> tuple[float, float] | None:
         return spread(group.finals(self.is_accuracy))
 
-    def best(self, groups: list[Group]) -> Group | None:
-        """By the mean of the final figures."""
+    def ranked(self, groups: list[Group]) -> list[Group]:
+        """The best first, by the mean of the final figures. A group of which seeds diverged has a mean of those that are
+        left, which says too much for it: it counts only where there is no other."""
         known = [group for group in groups if self.final(group) is not None]
-        return (max if self.is_accuracy else min)(known, key=self.final) if known else None
+        sound = [group for group in known if not group.diverged]
+        return sorted(sound or known, key=self.final, reverse=self.is_accuracy)
+
+    def best(self, groups: list[Group]) -> Group | None:
+        return next(iter(self.ranked(groups)), None)
+
+    def at_chance(self, group: Group) -> int:
+        """How many seeds ended with an accuracy that is not clearly above chance."""
+        return sum(map(self.chance.is_all, group.finals(True))) if self.chance else 0
+
+    def is_ruined(self, group: Group) -> bool:
+        """Every seed that did not fail diverged, or learned nothing."""
+        return bool(group.runs) and group.diverged + self.at_chance(group) == len(group.runs)
 
     def nothing_learned(self, groups: list[Group]) -> str:
         """Says so where the best final accuracy of these is not clearly above chance; else empty."""
-        best = self.best(groups)
-        if self.chance is None or best is None or self.final(best) > self.chance.floor:
+        best = max((group for group in groups if self.final(group) is not None), key=self.final, default=None)
+        if self.chance is None or best is None or not self.chance.is_all(self.final(best)):
             return ""
         return (f"nothing learned: the best final accuracy, {100 * self.final(best):.2f}% of {best.name}, is not clearly "
                 f"above {self.chance.words}")

@@ -32,7 +32,7 @@ class Group:
         return sum(run.diverged for run in self.runs)
 
     def finals(self, is_accuracy: bool) -> list[float | None]:
-        """Of each run, the last figure; None where it has none, or where its loss is no number any more."""
+        """Of each run, the last figure; None where it has none, or diverged."""
         curves = [run.accuracy if is_accuracy else run.test_loss for run in self.runs]
         return [curve[-1].value if curve and not run.diverged else None for run, curve in zip(self.runs, curves)]
 
@@ -53,8 +53,13 @@ class Group:
         return ages.merged([run.ages for run in self.runs if not run.diverged])
 
     @property
-    def ages_before_divergence(self) -> dict[int, int]:
-        return ages.merged([run.ages for run in self.runs if run.diverged])
+    def ages_of_all(self) -> dict[int, int]:
+        return ages.merged([run.ages for run in self.runs])
+
+    @property
+    def made(self) -> list[tuple[Outcome, RunFigures]]:
+        """Those that did not fail, each with its figures."""
+        return list(zip([outcome for outcome in self.outcomes if not outcome.failure], self.runs))
 
     @property
     def wait_share(self) -> float | None:

@@ -28,7 +28,9 @@ def _same(groups: list[Group]) -> str:
     if len({group.train_s for group in groups}) > 1:
         return f"{who} came to the same weights, bit for bit"
     kinds = {group.contender.kind for group in groups}
-    why = ": no bound held anybody back" if kinds <= set(ON_ARRIVAL) and kinds & {"ssp", "dssp"} else ""
+    nobody_waited = not any(run.waited_for_workers_s for group in groups for run in group.runs)
+    is_bounded = kinds <= set(ON_ARRIVAL) and kinds & {"ssp", "dssp"}
+    why = ": no bound held anybody back" if is_bounded and nobody_waited else ""
     return f"{who} are the same runs, bit for bit{why}"
 
 

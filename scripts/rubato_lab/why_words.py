@@ -1,5 +1,6 @@
 """What the figures of two contenders tell of why one won. Each sentence is measured on the way to the target: a time is
-updates times the time of one, so what made the difference is one of the two, or both."""
+updates times the time of one, so what made the difference is one of the two, or both. shortfall_words says why others did
+not get there."""
 
 from rubato_cli import text
 
@@ -7,6 +8,7 @@ from . import ages
 from .comparison import Comparison
 from .comparison_table import figure_words, seconds
 from .group import Group
+from .phrases import ages_words, and_words
 from .statistics import mean
 
 NEAR = 0.03  # three percent apart is no difference worth a word
@@ -28,11 +30,12 @@ def why_words(comparison: Comparison, winner: Group, rival: Group) -> str:
 
 def closest_words(comparison: Comparison, groups: list[Group], winner: Group | None = None) -> str:
     """Of those that did not reach the target with every seed, how near the best came; beside the winner, if any."""
-    closest = comparison.best(groups)
+    closest = comparison.best([group for group in groups if not comparison.is_ruined(group)])
     if closest is None:
         return ""
-    final = comparison.final(closest)
-    said = f"The closest, {closest.name}, ended at {figure_words(comparison, final)}"
+    final = figure_words(comparison, comparison.final(closest))
+    tied = [group for group in comparison.ranked(groups) if figure_words(comparison, comparison.final(group)) == final]
+    said = f"The closest, {and_words(tied)}, ended at {final}"
     if there := comparison.seeds_there(closest):
         said += f" (in the mean; {there} of {len(closest.outcomes)} seeds got there)"
     said += f", after {_whole(closest)}"
@@ -46,13 +49,6 @@ def samples_words(comparison: Comparison, group: Group) -> str:
     points = [point for point in group.reached(comparison.target) if point]
     words = _updates_words(mean(point.updates for point in points), mean(point.samples for point in points))
     return f"at most {words}" if comparison.is_upper_limit(group) else words
-
-
-def ages_words(histogram: dict[int, int]) -> str:
-    mean_age = ages.mean(histogram)
-    if not mean_age:
-        return "no gradient was older than the weights it met"
-    return f"the mean age of a push was {mean_age:.1f} updates, the 99th percentile {ages.quantile(histogram, 0.99)}"
 
 
 def _won_by(pace: float, needed: float) -> str:

@@ -85,6 +85,7 @@ class Comparisons(LabCase):
             run_dir = self.folder / f"run{index}"
             if not isinstance(lines, str):
                 write_whole(run_dir / "metrics.jsonl", made_metrics.as_text(lines))
+                write_whole(run_dir / "job.toml", '[optimizer]\nname = "sgd"\nrate = 0.1\n')
             found.append(Outcome(Cell(Contender(mode), stragglers, seed), run_dir, lines if isinstance(lines, str) else ""))
         return found
 
@@ -130,6 +131,12 @@ class Comparisons(LabCase):
         said = " ".join(comparison_table.notes(self.comparison(*runs)))
         self.assertIn("under none, ssp:2, dssp:1..8 and asp are the same runs, bit for bit: no bound held anybody back", said)
         self.assertNotIn("under persistent", said)
+        held = [{"worker": "worker-0", "samples": 1, "steps": 1, "time_s": 9.0, "wait_s": 3.0, "wait_workers_s": 3.0,
+                 "wait_weights_s": 0.0, "held_up_s": 0.0, "age_mean": 0.0}]
+        runs = [(mode, "none", 1, made(mode, 1, weights_sha256="", workers=held)) for mode in ("ssp:2", "dssp:2..2")]
+        said = " ".join(comparison_table.notes(self.comparison(*runs)))
+        self.assertIn("are the same runs, bit for bit", said)
+        self.assertNotIn("no bound held", said)
 
     def test_what_a_batch_is_where_modes_mean_different_things(self):
         made = made_metrics.run_lines
@@ -158,6 +165,50 @@ class Comparisons(LabCase):
         self.assertIn("asp diverged with every seed (asp: until then the mean age of a push was 3.3", words)
         self.assertIn("Older gradients want a smaller rate", words)
         self.assertIn("bsp was the first", words)
+
+    def test_a_loss_of_1e31_is_a_divergence(self):
+        made = made_metrics.run_lines
+        lines = made("asp", accuracies=(0.6, 0.1, 0.0921), classes=10, test_loss=8.6e34)
+        found = self.comparison(("bsp", "none", 1, made("bsp", classes=10)), ("asp", "none", 1, lines))
+        self.assertEqual(comparison_table.rows(found)[1][1][4], "diverged")
+        words = paragraph(found, "none")
+        self.assertIn("asp diverged with every seed (asp: until then the mean age of a push was 3.3", words)
+        self.assertIn("--grid optimizer.rate=... shows each mode at its best", words)
+
+    def test_a_mode_that_learned_nothing_is_not_the_closest(self):
+        made = made_metrics.run_lines
+        runs = [("bsp", "none", 0, made("bsp", seed=0, classes=10)),
+                ("asp", "none", 0, made("asp", seed=0, accuracies=(0.1, 0.1, 0.1327), classes=10))]
+        words = paragraph(self.comparison(*runs), "none")
+        self.assertIn("No other mode got there with every seed.", words)
+        self.assertNotIn("The closest", words)
+        self.assertIn("asp (13.27%) learned nothing with any seed: that is not clearly above what the largest class alone gives, "
+                      "10.00% (asp: the mean age of a push was 3.3 updates, the 99th percentile 5). Older gradients want a "
+                      "smaller rate: --grid optimizer.rate=... shows each mode at its best.", words)
+        runs += [("bsp", "none", 1, made("bsp", classes=10)),
+                 ("asp", "none", 1, made("asp", accuracies=(0.5, 0.6, 0.65), classes=10))]
+        self.assertIn("Of asp, 1 of 2 learned nothing.", paragraph(self.comparison(*runs), "none"))
+
+    def test_seeds_that_are_left_do_not_stand_best(self):
+        made = made_metrics.run_lines
+        found = self.comparison(*[("bsp", "none", seed, made("bsp", seed=seed)) for seed in (1, 2)],
+                                *[("ssp:1", "none", seed, made("ssp:1", seed=seed, accuracies=(0.6, 0.7, 0.8))) for seed in (1, 2)],
+                                ("asp", "none", 1, made("asp", accuracies=(0.7, 0.8, 0.9))),
+                                ("asp", "none", 2, made("asp", seed=2, test_loss=None, nonfinite=3)))
+        words = paragraph(found, "none")
+        self.assertIn("In the end bsp stood best with 84.85% and ssp:1 worst with 79.85% (without asp, of which seeds diverged).",
+                      words)
+        self.assertIn("Of asp, 1 of 2 diverged.", words)
+
+    def test_equals_are_named_together(self):
+        made = made_metrics.run_lines
+        accuracies = {"bsp": (0.5, 0.8, 0.85), "ssp:4": (0.6, 0.75, 0.76), "asp": (0.6, 0.75, 0.76), "backup:1": (0.5, 0.6, 0.8)}
+        runs = [(mode, "none", 0, made(mode, seed=0, accuracies=accuracies[mode])) for mode in accuracies]
+        words = paragraph(self.comparison(*runs), "none")
+        self.assertIn("bsp stood best with 85.00% and ssp:4 and asp worst with 76.00%.", words)
+        self.assertIn("ssp:4 and asp were the first to reach accuracy 70.00%, in 4.17 s (backup:1 took 50% longer)", words)
+        self.assertIn("The closest, ssp:4 and asp, ended at 76.00%", paragraph(self.comparison(*runs[1:3], target=0.9), "none"))
+        self.assertIn("In the end ssp:4 and asp stood alike at 76.00%.", paragraph(self.comparison(*runs[1:3]), "none"))
 
     def test_divergence_without_ages_is_not_for_old_gradients(self):
         made = made_metrics.run_lines
@@ -216,6 +267,33 @@ class Comparisons(LabCase):
         self.assertIn("No other mode got there with every seed. The closest, ssp:1, ended at 65.00%, after 30 updates of 100 "
                       "samples in 7.5 s, where bsp made 30 updates of 100 samples in 30.0 s.", words)
         self.assertIn("Of ssp:1, the mean age of a push was 3.3 updates", words)
+
+    def test_why_the_others_did_not_get_there(self):
+        made = made_metrics.run_lines
+        short = (0.5, 0.5, 0.6)
+        runs = [("bsp", "none", 0, made("bsp", seed=0)),
+                ("ssp:1", "none", 0, made("ssp:1", seed=0, accuracies=short, ages=[[2, 9]])),
+                ("asp", "none", 0, made("asp", seed=0, accuracies=short, ages=[[7, 9]])),
+                ("local:8", "none", 0, made("local:8", seed=0, accuracies=short, ages=[[0, 9]], updates=4)),
+                ("backup:1", "none", 0, made("backup:1", seed=0, accuracies=short, ages=[[0, 9]]))]
+        words = paragraph(self.comparison(*runs), "none")
+        self.assertIn("local:8 (4) made too few updates for it in all, where bsp took 15.", words)
+        self.assertIn("asp (30) made updates enough for it, where bsp took 15; but gradients were older than rate and momentum "
+                      "bear, by a rule of thumb (Mitliagkas et al. 2016): asp: mean age 7.0, with sgd at rate 0.1 like momentum "
+                      "0.875.", words)
+        self.assertIn("ssp:1 (30) and backup:1 (30) made updates enough for it, where bsp took 15, and each update led less far; by the "
+                      "rule of thumb for old gradients theirs are borne: ssp:1: mean age 2.0, with sgd at rate 0.1 like momentum "
+                      "0.667.", words)
+        self.assertIn("--grid optimizer.rate=... shows", words)
+        runs.append(("softsync:2", "none", 0, made("softsync:2", seed=0, accuracies=short, ages=[[7, 9]], updates=6)))
+        words = paragraph(self.comparison(*runs), "none")
+        self.assertIn("local:8 (4) and softsync:2 (6) made too few", words)
+        self.assertIn("Besides, gradients were old: softsync:2: mean age 7.0", words)
+        words = paragraph(self.comparison(*runs[2:], target=0.9), "none")
+        self.assertIn("Gradients were older than rate and momentum bear", words)
+        self.assertNotIn("updates enough", words)
+        runs.append(("dssp:1..2", "none", 0, made("dssp:1..2", seed=0)))
+        self.assertIn("asp (30) made updates enough", paragraph(self.comparison(*runs), "none"), "also where two got there")
 
     def test_where_processes_shared_processors_there_is_no_winner_by_time(self):
         made = made_metrics.run_lines
