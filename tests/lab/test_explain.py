@@ -86,6 +86,10 @@ class Findings(unittest.TestCase):
     def test_a_long_tail(self):
         lines = made_metrics.run_lines("asp", ages=[[0, 500], [1, 480], [90, 20]], workers=workers(age_mean=[0, 0, 30.0, 0]))
         self.assertIn("worker-2 with 30.0", found("age_tail", lines, optimizer=SGD).advice)
+        for mode, bound in (("asp", "a bound (consistency.mode=ssp:S),"), ("ssp:64", "a smaller bound,"),
+                            ("local:4+asp", "a bound (consistency.mode=local:4+ssp:S),")):
+            lines = made_metrics.run_lines(mode, ages=[[0, 500], [1, 480], [90, 20]])
+            self.assertTrue(found("age_tail", lines, optimizer=SGD).advice.startswith(bound))
 
     def test_a_mode_that_was_changed(self):
         """What was reached in all of it says nothing of the first bound."""
@@ -165,6 +169,7 @@ class Findings(unittest.TestCase):
         slow = workers(wait_s=9.0, wait_workers_s=9.0, held_up_s=[36.0, 0.0, 0.0, 0.0])
         advice = lambda mode, **more: found("one_culprit", made_metrics.run_lines(mode, ages=[[0, 9]], workers=slow), **more).advice
         self.assertIn("what else runs on the host of worker-0", advice("bsp"))
+        self.assertIn("what else runs on the host of worker-0", advice("bsp", worker={"stragglers": "lognormal:0.5"}))
         self.assertNotIn("host", advice("bsp", is_simulated=True))
         said = advice("bsp", is_simulated=True, worker={"stragglers": "persistent:4x"})
         self.assertIn('worker.stragglers="persistent:4x" makes steps longer', said)
@@ -204,6 +209,8 @@ class Findings(unittest.TestCase):
         lines[1:1] = [lost("worker-1", 7), back("worker-1", 9), lost("worker-1", 20), lost("worker-2", 21), back("worker-2", 30)]
         finding = found("workers_lost", lines)
         self.assertEqual(finding.what, "the job went on without 1 of its 4 workers")
+        self.assertIn("the launcher starts one again", finding.advice)
+        self.assertNotIn("launcher", found("workers_lost", lines, is_simulated=True).advice)
         self.assertIn("worker-1: lost at clock 7 (was killed), back at clock 9, lost at clock 20 (was killed); worker-2: lost "
                       "at clock 21 (was killed), back at clock 30", finding.figures)
         del lines[3:5]
@@ -294,10 +301,15 @@ class Findings(unittest.TestCase):
         lines.insert(1, {"event": "evaluation_skipped", "time_s": 3, "epoch": 1, "clock": 10})
         self.assertEqual(keys(lines), ["evaluation_skipped", "evaluation_late"])
         self.assertIn("1 of 4", found("evaluation_skipped", lines).figures)
+        for key in ("evaluation_skipped", "evaluation_late"):
+            self.assertIn("or a processor for the evaluator", found(key, lines).advice)
+            self.assertIn("or a smaller simulation.evaluation_ms", found(key, lines, is_simulated=True).advice)
 
     def test_failed_and_unfinished_jobs(self):
         lines = made_metrics.run_lines("bsp")[:-1]
         self.assertEqual(keys(lines), ["unfinished"])
+        self.assertIn("logs/scheduler.log", found("unfinished", lines).advice)
+        self.assertIn("logs/simulation.log", found("unfinished", lines, is_simulated=True).advice)
         lines.append({"event": "failed", "time_s": 9, "exit_code": 5, "reason": "server-0 was killed"})
         self.assertEqual(keys(lines), ["failed"])
 

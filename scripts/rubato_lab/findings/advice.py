@@ -34,12 +34,24 @@ def for_waiting(run: Run) -> str:
 
 
 def cause_of_slowness(run: Run, worker: str) -> str:
-    stragglers = run.setting("worker.stragglers", "none")
+    stragglers, said = run.setting("worker.stragglers", "none"), []
     if stragglers != "none":
-        return f'worker.stragglers="{stragglers}" makes steps longer than they are'
-    if run.is_simulated:
-        return f"nothing but the job makes {worker} slow here: simulation.faults, debug.slow_worker_ms, its share of the samples"
-    return f"look at what else runs on the host of {worker}"
+        said.append(f'worker.stragglers="{stragglers}" makes steps longer than they are')
+    elif run.is_simulated:
+        said.append(f"nothing but the job makes {worker} slow: simulation.faults, debug.slow_worker_ms, its share of the samples")
+    if not run.is_simulated:
+        said.append(f"look at what else runs on the host of {worker}")
+    return "; ".join(said)
+
+
+def for_late_evaluator(run: Run, fewer: str) -> str:
+    """`fewer`: keys that give it less to do."""
+    quicker = "a smaller simulation.evaluation_ms" if run.is_simulated else "a processor for the evaluator"
+    return f"{fewer}, or {quicker}"
+
+
+def logs_of(run: Run, whose: str) -> str:
+    return "logs/simulation.log" if run.is_simulated else whose
 
 
 def for_traffic(run: Run) -> str:

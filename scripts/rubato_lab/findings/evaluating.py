@@ -2,6 +2,7 @@
 
 from rubato_cli import text
 
+from . import advice
 from .finding import Finding, Run
 
 LATE_SHARE, LATE_S = 0.1, 1.0
@@ -14,7 +15,7 @@ def skipped(run: Run) -> list[Finding]:
     made = sum(1 for _ in run.metrics.all("evaluation", "final"))
     return [Finding("evaluation_skipped", "the evaluator did not keep up",
                     f"{len(lines)} of {len(lines) + made} evaluations were left out, the first at clock {lines[0]['clock']}",
-                    "a larger evaluation.every_epochs (or smaller per_epoch), or a processor for the evaluator")]
+                    advice.for_late_evaluator(run, "a larger evaluation.every_epochs (or smaller per_epoch)"))]
 
 
 def waited_for(run: Run) -> list[Finding]:
@@ -25,7 +26,7 @@ def waited_for(run: Run) -> list[Finding]:
         return []
     return [Finding("evaluation_late", "the job waited for its last evaluations",
                     f"{text.duration(late)} after {text.duration(train_s)} of training",
-                    "a larger evaluation.every_epochs, evaluation.batch, or a processor for the evaluator")]
+                    advice.for_late_evaluator(run, "a larger evaluation.every_epochs, evaluation.batch"))]
 
 
 EVALUATING = [skipped, waited_for]

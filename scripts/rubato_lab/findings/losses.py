@@ -5,6 +5,7 @@ from rubato_cli import text
 from .. import ages
 from ..chance import Chance
 from ..divergence import blown_up
+from .advice import logs_of
 from .finding import Finding, Run
 from .old_gradients import AGE_MIN
 
@@ -22,7 +23,8 @@ def ended(run: Run) -> list[Finding]:
         return [Finding("unfinished", "the job has not ended in order",
                         f"its last line in metrics.jsonl is of {run.metrics.lines[-1]['time_s']:.1f} s" if run.metrics.lines
                         else "metrics.jsonl is empty",
-                        "wait for its end, or see logs/scheduler.log for why there was none; what follows is of what there is")]
+                        f"wait for its end, or see {logs_of(run, 'logs/scheduler.log')} for why there was none; what follows is of "
+                        "what there is")]
     return []
 
 
@@ -92,15 +94,16 @@ def workers_lost(run: Run) -> list[Finding]:
         events.setdefault(line["worker"], []).append(said)
     if not events:
         return []
-    gone = len(run.metrics.lost_for_good)
+    gone, logs = len(run.metrics.lost_for_good), logs_of(run, "their logs in logs/")
+    again = "with cluster.restarts one is started again" if run.is_simulated else "with cluster.restarts the launcher starts one again"
     said = [f"{worker}: {', '.join(happened)}" for worker, happened in events.items()]
     figures = "; ".join(said[:3]) + (f"; and {len(said) - 3} more" if len(said) > 3 else "")
     if not gone:
         return [Finding("workers_returned", f"{text.plural(len(events), 'worker')} died, and came back", figures,
-                        "see their logs in logs/ for why")]
+                        f"see {logs} for why")]
     count = run.metrics.start.get("workers") or len(run.metrics.workers)
     return [Finding("workers_lost", f"the job went on without {gone} of its {count} workers", figures,
-                    "see their logs in logs/ for why; with cluster.restarts the launcher starts one again")]
+                    f"see {logs} for why; {again}")]
 
 
 def samples_dropped(run: Run) -> list[Finding]:

@@ -45,8 +45,13 @@ def long_tail(run: Run) -> list[Finding]:
     return [Finding("age_tail", "a few gradients were very old",
                     f"half of all pushes had an age of at most {median}, one in a hundred {late} or more, the oldest "
                     f"{max(histogram)}",
-                    "a bound (consistency.mode=ssp:S), or a look at the worker whose age_mean is the largest: "
-                    f"{_oldest(run)}")]
+                    f"{_bound(run)}, or a look at the worker whose age_mean is the largest: {_oldest(run)}")]
+
+
+def _bound(run: Run) -> str:
+    if run.kind in ("ssp", "dssp"):
+        return "a smaller bound"
+    return f"a bound (consistency.mode={run.mode.partition('+')[0] + '+' if run.is_local else ''}ssp:S)"
 
 
 def _oldest(run: Run) -> str:
