@@ -158,6 +158,7 @@ class Findings(unittest.TestCase):
         self.assertIn("local:8+ssp:1 to local:8+ssp:4", advice("local:8"))
         self.assertIn("local:8+backup:1 waits", advice("local:8"))
         self.assertIn("a larger H", advice("local:8"))
+        self.assertNotIn("backup:4", advice("backup:3"), "there are four workers")
         for mode in ("backup:2", "local:8"):
             self.assertNotIn("bound", advice(mode))
         lines = made_metrics.run_lines("asp", ages=[[0, 9]], workers=waiting)
@@ -174,6 +175,7 @@ class Findings(unittest.TestCase):
         said = advice("bsp", is_simulated=True, worker={"stragglers": "persistent:4x"})
         self.assertIn('worker.stragglers="persistent:4x" makes steps longer', said)
         self.assertIn("backup:2 goes on without", advice("backup:1"))
+        self.assertNotIn("backup:4", advice("backup:3"))
         self.assertIn("local:8+asp does not wait", advice("local:8"))
         early = made_metrics.run_lines("local:8+asp", ages=YOUNG, train_s=30.0, workers=workers(time_s=[30.0, 10.0, 10.0, 10.0]))
         self.assertNotIn("host", found("done_early", early, is_simulated=True).advice)

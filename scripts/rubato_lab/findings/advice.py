@@ -12,9 +12,9 @@ def for_one_slow(run: Run) -> str:
         return _by_change(run)
     leases = "data.shards=leased gives it fewer samples, " if run.could_lease else ""
     bound = "a larger bound" if kind in ("ssp", "dssp") else "a bound"
-    backups = int(number or 0) + 1 if kind == "backup" else 1
-    return (f"if it is always slow, {bound} only delays the wait: {leases}{local}asp does not wait, and {local}backup:{backups} "
-            "goes on without its part")
+    backup = _more_backups(run, local, kind, number)
+    others = f", and {backup} goes on without its part" if backup else ""
+    return f"if it is always slow, {bound} only delays the wait: {leases}{local}asp does not wait{others}"
 
 
 def for_waiting(run: Run) -> str:
@@ -28,9 +28,10 @@ def for_waiting(run: Run) -> str:
     bounded = f"{local}ssp:1 to {local}ssp:4 let workers make up for slow steps"
     if kind == "bsp":
         return f"{bounded}; backup:1 does not wait for the last"
-    more = f"{local}backup:{int(number or 0) + 1} waits for one worker fewer, and drops its part"
+    backup = _more_backups(run, local, kind, number)
+    more = f"; {backup} waits for one worker fewer, and drops its part" if backup else ""
     steps = "a larger H lets slow steps and quick ones even out; " if local else ""
-    return f"{steps}{bounded}; {more}"
+    return f"{steps}{bounded}{more}"
 
 
 def cause_of_slowness(run: Run, worker: str) -> str:
@@ -78,6 +79,12 @@ def _waiting(run: Run) -> tuple[str, str, str]:
     """Of the last mode in which workers wait for each other: `local:8+`, `backup` and `0` of `local:8`."""
     parts = [(_local(mode), *pace_of(mode).partition(":")[::2]) for mode in run.modes]
     return next((part for part in reversed(parts) if part[1] not in NO_WAITING), parts[0])
+
+
+def _more_backups(run: Run, local: str, kind: str, number: str) -> str:
+    """With one more; empty where nobody would be left to wait for."""
+    backups = int(number or 0) + 1 if kind == "backup" else 1
+    return f"{local}backup:{backups}" if backups < len(run.metrics.workers) else ""
 
 
 def _local(mode: str) -> str:
