@@ -100,6 +100,7 @@ class SchedulerCore final : public protocol::Core {
   void welcome(Member& member, protocol::Outbox& out);
   void advance_start(TimeNs now, protocol::Outbox& out);
   void begin_training(TimeNs now, protocol::Outbox& out);
+  [[nodiscard]] std::uint32_t shards() const;
   [[nodiscard]] std::vector<NodeId> expected() const;
   [[nodiscard]] std::vector<std::string> missing() const;
 
@@ -213,6 +214,7 @@ class SchedulerCore final : public protocol::Core {
   RuleBook rules_;
 
   Phase phase_ = Phase::kGathering;
+  std::size_t workers_ready_ = 0;  // before training
   int exit_code_ = 0;
   protocol::Finish finish_;  // said to all at the end
   TimeNs started_ = 0, phase_since_ = 0, training_since_ = 0, next_sweep_ = 0;

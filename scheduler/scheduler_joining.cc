@@ -9,10 +9,13 @@ namespace rubato::scheduler {
 using protocol::Level;
 using protocol::Outbox;
 
+std::uint32_t SchedulerCore::shards() const {
+  return static_cast<std::uint32_t>(job_.cluster.servers * job_.cluster.shard_threads);
+}
+
 std::vector<NodeId> SchedulerCore::expected() const {
   std::vector<NodeId> nodes;
-  const auto shards = static_cast<std::uint32_t>(job_.cluster.servers * job_.cluster.shard_threads);
-  for (std::uint32_t rank = 0; rank < shards; ++rank) nodes.push_back(server_node(rank));
+  for (std::uint32_t rank = 0; rank < shards(); ++rank) nodes.push_back(server_node(rank));
   for (std::uint32_t rank = 0; rank < job_.cluster.workers; ++rank) nodes.push_back(worker_node(rank));
   nodes.push_back(evaluator_node(0));
   return nodes;
@@ -37,8 +40,11 @@ std::vector<std::string> SchedulerCore::missing() const {
 
 // What speaks against letting this process in, if anything does.
 std::optional<Error> SchedulerCore::objection(NodeId node, const protocol::Register& message) const {
-  const auto nodes = expected();
-  if (std::find(nodes.begin(), nodes.end(), node) == nodes.end())
+  const bool expected_here = node.role == Role::kServer      ? node.rank < shards()
+                             : node.role == Role::kWorker    ? node.rank < job_.cluster.workers
+                             : node.role == Role::kEvaluator ? node.rank == 0
+                                                             : false;
+  if (!expected_here)
     return Error{Cause::kRefused, fmt::format("{} is not part of this job, which has {} server and {} worker processes",
                                               node.name(), job_.cluster.servers, job_.cluster.workers)};
   if (message.job_hash != job_hash_)
@@ -131,6 +137,8 @@ void SchedulerCore::welcome(Member& member, Outbox& out) {
 void SchedulerCore::advance_start(TimeNs now, Outbox& out) {
   if (phase_ == Phase::kGathering) {
     const bool late = now - phase_since_ >= timing_.start_timeout;
+    // Asked with every registration: ten thousand looks at ten thousand members would take a while.
+    if (!late && members_.size() < shards() + static_cast<std::size_t>(job_.cluster.workers) + 1) return;
     std::uint32_t workers = 0;
     each(Role::kWorker, [&](Member&) { ++workers; });
     const auto wanted = static_cast<std::uint32_t>(late && job_.cluster.min_workers > 0 ? job_.cluster.min_workers
@@ -177,7 +185,9 @@ void SchedulerCore::on_ready(TimeNs now, Member& member, Outbox& out) {
   out.send(member.node, protocol::Beat{true, 0});
   if (member.state != MemberState::kJoining) return;
   member.state = MemberState::kReady;
-  advance_start(now, out);
+  // Of the workers only the last one is worth a look at all members. None is lost here without ending the job.
+  const bool starting = phase_ == Phase::kInitializing && member.node.role == Role::kWorker;
+  if (!starting || ++workers_ready_ == clocks_.size()) advance_start(now, out);
   if (member.node.role == Role::kEvaluator) evaluate_next(now, out);
   admit_returning(now, out);
 }

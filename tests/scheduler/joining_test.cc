@@ -1,4 +1,6 @@
 // Who is let into a job, who is not, and what a job says that waits for members.
+#include <algorithm>
+
 #include "tests/scheduler/scheduler_harness.h"
 
 namespace rubato::scheduler {
@@ -33,6 +35,22 @@ TEST(Joining, EverybodyComesServersGetReadyThenTheOthersThenTrainingBegins) {
   scheduler.receive(evaluator_node(0), protocol::Ready{});
   EXPECT_EQ(scheduler.core.phase(), Phase::kTraining);
   EXPECT_THAT(scheduler.granted(), ElementsAre(std::pair(0u, 0), std::pair(0u, 1), std::pair(1u, 0), std::pair(1u, 1)));
+}
+
+TEST(Joining, TheLastOfManyStartsTraining) {
+  Scheduler scheduler(job_of("ssp:1", 10'000));
+  std::vector<NodeId> all = scheduler.members();
+  std::rotate(all.begin() + 1, all.end() - 1, all.end());  // a worker comes last
+  for (const NodeId node : all) {
+    ASSERT_EQ(scheduler.core.phase(), Phase::kGathering);
+    scheduler.enroll(node);
+  }
+  EXPECT_EQ(scheduler.core.phase(), Phase::kInitializing);
+  for (const NodeId node : all) {
+    ASSERT_EQ(scheduler.core.phase(), Phase::kInitializing);
+    scheduler.receive(node, protocol::Ready{});
+  }
+  EXPECT_EQ(scheduler.core.phase(), Phase::kTraining);
 }
 
 TEST(Joining, RegistrationsAndReadyMayBeSaidAgain) {
