@@ -75,7 +75,8 @@ std::string trace_line(TimeNs now, NodeId node, const TraceEvent& e) {
           e.slice);
       break;
     case TraceKind::kRules:
-      add(R"("rules","rule_epoch":{},"clock":{},"bound":{},"least":{})", e.rule_epoch, e.clock, e.bound, e.min);
+      add(R"("rules","rule_epoch":{},"clock":{},"bound":{},"least":{},"rate":{})", e.rule_epoch, e.clock, e.bound,
+          e.min, e.rate);
       break;
   }
   return line + "}";

@@ -9,7 +9,7 @@
 //   scheduler  tick      worker clock            step `clock` settled
 //   scheduler  grant     worker clock bound min epoch first count rule_epoch   bound -1: none
 //   scheduler  epoch     number samples          with leases: all samples of epoch `number` are settled
-//   scheduler  rules     rule_epoch clock bound least   from that clock on; `least`: the lower bound of one that moves
+//   scheduler  rules     rule_epoch clock bound least rate   from that clock on; `least`: the low end of a moving bound
 //   scheduler  commit    number floor            an update, of the contributors that follow
 //   scheduler  contributor  number worker clock
 //   worker     placed    slices placement        it knows the slices, which have this hash

@@ -35,7 +35,8 @@ Result<Json> SchedulerCore::change_rules(TimeNs now, const RuleChange& change, b
              .clock = next.first,
              .bound = mode.bound,
              .min = moves ? mode.least : mode.bound,
-             .rule_epoch = next.epoch});
+             .rule_epoch = next.epoch,
+             .rate = next.rate});
   Json line = metric(now, "set");
   line.update(rules_json(next));
   line["replaces"] = replaces ? Json(last.epoch) : Json();

@@ -52,8 +52,31 @@ class SpoiledTraces(TraceTest):
         def settled_under_others(lines):
             first(lines, event="settle", clock=2)["rule_epoch"] = 1
 
+        def old_rate_beyond(lines):
+            first(lines, event="begin", clock=2)["rate"] = 0.1
+
+        def new_rate_before(lines):
+            first(lines, event="begin", clock=1, worker=1)["rate"] = 0.05
+
+        def rate_of_other_rules(lines):
+            first(lines, event="rules")["rate"] = 0.1
+
         self.spoiled("rules", ARRIVAL, changed(), too_early, too_late, not_the_next, old_rules_beyond, new_rules_before,
-                     begun_under_others, pushed_under_others, settled_under_others)
+                     begun_under_others, pushed_under_others, settled_under_others, old_rate_beyond, new_rate_before, rate_of_other_rules)
+
+    def test_no_rate_is_promised_where_a_schedule_moves_it(self):
+        lines = changed()
+        first(lines, event="begin", clock=1, worker=1)["rate"] = 0.05
+        self.passes(ARRIVAL | {"rate": None}, {"all.jsonl": text_of(lines)})
+
+    def test_a_rate_is_a_number(self):
+        def words(lines):
+            first(lines, event="rules")["rate"] = "high"
+
+        def half_a_clock(lines):
+            first(lines, event="rules")["clock"] = 2.5
+
+        self.spoiled("line", ARRIVAL, changed(), words, half_a_clock)
 
     def test_the_bound_is_that_of_the_rules(self):
         def old_bound_beyond(lines):

@@ -10,7 +10,8 @@ Many simulated runs of one kind, as tests make them, have a description instead,
 "aggregate": false, "workers": 2, "slices": 9, "leaves": 4}, as it was when training began; bound -1 is none, and where it
 moves ("bound_low") it is the highest; "backups" and "splits" are the numbers of the modes whose updates are committed;
 "leased": true says that epochs were dealt out in leases, "compensated": true that delays are compensated for;
-"local_steps" is the H of local:H, "batch" the samples of one such step. "complete": false says that the job was cut off,
+"local_steps" is the H of local:H, "batch" the samples of one such step; "rate" is that of the first rules, unless a
+schedule moves it. "complete": false says that the job was cut off,
 so that steps without a tick may be unsettled. A TRACE is a file of trace lines or a folder with a *.jsonl for every
 member; lines with a "seed" are simulated runs, one after another, each checked for itself.
 
@@ -22,7 +23,7 @@ with the cores. The rules, by the names under which a violation is reported:
     clock         clocks go up by one, a worker comes back no earlier than it ended (scheduler_rules.py)
     grant         grants are consecutive, at most one step ahead, and no step is taken without one
     rules         rule epochs begin one above the highest step granted; a grant, its pushes and what is settled of
-                  them are under those of its clock
+                  them are under those of its clock, and begun at their rate
     staleness     clock minus least active clock at the grant is within the bound, and `min` is that clock
     floor         a floor served is the least settled clock; weights used have floor >= clock - bound
     served        weights used were served to that worker by the slice's shard (worker_rules.py), and with the floor
@@ -79,6 +80,7 @@ class Setting(NamedTuple):
     compensated: bool = False  # gradients are compared with the weights that they were computed on
     local_steps: int = 0  # local:H, of a clock; 0: pushes are gradients
     batch: int = 1  # samples of a local step
+    rate: float | None = None  # of the first rules; None where a schedule moves it
 
     @property
     def committed(self):

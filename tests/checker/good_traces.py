@@ -37,7 +37,7 @@ class Trace:
             self.add(f"server-{shard}", event, **fields)
 
 
-ARRIVAL = {"mode": "ssp:1", "bound": 1, "aggregate": False, "workers": 2, "slices": 3, "leaves": 1}
+ARRIVAL = {"mode": "ssp:1", "bound": 1, "aggregate": False, "workers": 2, "slices": 3, "leaves": 1, "rate": 0.1}
 COMPENSATED = ARRIVAL | {"compensated": True}
 DSSP = ARRIVAL | {"mode": "dssp:1..3", "bound": 3, "bound_low": 1}
 
@@ -116,12 +116,12 @@ def arrival(seed=1, die_at=None):
     return trace.lines
 
 
-def changed(bound=3, first=2):
-    """arrival(), but that the bound changes when worker 0 was granted its second step: for steps from `first` on."""
+def changed(bound=3, first=2, rate=0.05):
+    """arrival(), but that bound and rate change when worker 0 was granted its second step: for steps from `first` on."""
     lines = arrival()
     at = next(i for i, line in enumerate(lines) if (line["event"], line.get("worker"), line.get("clock")) == ("grant", 0, 1))
     lines.insert(at + 1, {"seed": 1, "t": lines[at]["t"], "node": "scheduler", "event": "rules", "rule_epoch": 2,
-                          "clock": first, "bound": bound, "least": bound})
+                          "clock": first, "bound": bound, "least": bound, "rate": rate})
     for line in lines[at + 2:]:
         if line.get("clock", 0) < first:
             continue
@@ -129,6 +129,8 @@ def changed(bound=3, first=2):
             line["rule_epoch"] = 2
         if "bound" in line:
             line["bound"] = bound
+        if "rate" in line:
+            line["rate"] = rate
     return lines
 
 

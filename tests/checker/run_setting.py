@@ -21,6 +21,7 @@ def described_by(run_dir):
             "leaves": job["train"]["micro_batches"],
             "leased": job["data"]["shards"] == "leased",
             "complete": last["event"] == "final",  # or else it was cut off
+            "rate": job["optimizer"]["rate"] if _is_constant(job["optimizer"]["schedule"]) else None,
             "compensated": not _is_synchronous(mode) and job["optimizer"]["compensation"]["name"] != "none",
         }
     except KeyError as error:
@@ -35,6 +36,10 @@ def _ends(path):
     if start is None:
         raise ValueError(f"{path}: training never began")
     return start, lines[-1]
+
+
+def _is_constant(schedule):
+    return schedule["name"] == "constant" and schedule["warmup_epochs"] == 0
 
 
 def _is_synchronous(mode):

@@ -25,6 +25,11 @@ shards = "static"
 [train]
 batch = 32
 micro_batches = 4
+[optimizer]
+rate = 0.1
+[optimizer.schedule]
+name = "{schedule}"
+warmup_epochs = {warmup}
 [optimizer.compensation]
 name = "{compensation}"
 """
@@ -42,8 +47,8 @@ class RunDirectory(unittest.TestCase):
         with open(path, "w", encoding="utf-8") as file:
             file.write(text)
 
-    def describe(self, mode, compensation="none", slices=9, last="final", cut_off=""):
-        self.write("job.toml", JOB.format(mode=mode, compensation=compensation))
+    def describe(self, mode, compensation="none", slices=9, last="final", cut_off="", schedule="constant", warmup=0.0):
+        self.write("job.toml", JOB.format(mode=mode, compensation=compensation, schedule=schedule, warmup=warmup))
         events = [{"event": "start", "slices": slices}, {"event": last}]
         self.write("metrics.jsonl", "".join(json.dumps(event) + "\n" for event in events) + cut_off)
         return described_by(self.run_dir)
@@ -63,6 +68,11 @@ class RunDirectory(unittest.TestCase):
         self.assert_promises("softsync:2", bound=-1, splits=2)
         self.assert_promises("local:8", bound=0, backups=0, local_steps=8, batch=32)
         self.assert_promises("local:8+ssp:2", bound=2, local_steps=8, batch=32)
+
+    def test_a_rate_is_promised_where_no_schedule_moves_it(self):
+        self.assertEqual(self.describe("asp")["rate"], 0.1)
+        self.assertIsNone(self.describe("asp", schedule="cosine")["rate"])
+        self.assertIsNone(self.describe("asp", warmup=1.0)["rate"])
 
     def test_delays_are_compensated_for_where_there_are_any(self):
         for mode, compensated in (("asp", True), ("softsync:2", True), ("bsp", False), ("local:4+asp", False)):

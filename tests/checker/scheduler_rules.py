@@ -48,6 +48,7 @@ class Schedule:
         self.staleness_max = 0
         least = setting.bound if setting.bound_low is None else setting.bound_low
         self.rules = [RuleEpoch(1, 0, least, setting.bound)]
+        self.rates = {1: setting.rate}  # rule epoch -> that of its steps, where the schedule moves none
 
     def rules_at(self, clock):
         return self.rules[bisect_right(self.rules, clock, key=lambda rules: rules.first) - 1]
@@ -126,6 +127,7 @@ def _rules(run, setting, schedule, event):
         run.violate("rules", "another bound in a mode whose updates are of several pushes", event)
     if event.clock == last.first:  # nobody was granted a step of those: they never hold
         schedule.rules.pop()
+    schedule.rates[event.rule_epoch] = event.rate
     schedule.rules.append(RuleEpoch(event.rule_epoch, event.clock, event.least, event.bound))
 
 

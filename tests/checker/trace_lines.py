@@ -61,6 +61,7 @@ class Rules(NamedTuple):
     clock: int
     bound: int
     least: int
+    rate: float
 
 
 class Placed(NamedTuple):
@@ -82,6 +83,7 @@ class Begin(NamedTuple):
     count: int
     leaves: int
     rule_epoch: int
+    rate: float
 
 
 class Use(NamedTuple):
@@ -209,9 +211,11 @@ EVENTS_OF_ROLE = {
 
 
 def _shapes():
-    """(role, event name) -> what takes a line's numbers out of its JSON object, and what they become."""
+    """(role, event name) -> what takes a line's numbers out of its JSON object, what they become, and how many are whole:
+    all but a rate, which stands last."""
     return {
-        (role, shape.__name__.lower()): (itemgetter(*shape._fields[1:]), shape._make)
+        (role, shape.__name__.lower()): (itemgetter(*shape._fields[1:]), shape._make,
+                                                len(shape._fields) - 1 - ("rate" in shape._fields))
         for role, shapes in EVENTS_OF_ROLE.items()
         for shape in shapes
     }
@@ -311,9 +315,10 @@ def read_runs(paths, name):
                     if line[end:] not in ("\n", ""):
                         raise ValueError("more than one object")
                     node = fields["node"]
-                    numbers, make = SHAPES[roles[node], fields["event"]]
+                    numbers, make, whole = SHAPES[roles[node], fields["event"]]
                     values = numbers(fields)
-                    if type(sum(values)) is not int:  # cheaper than a look at each
+                    # Cheaper than a look at each.
+                    if type(sum(values)) is not int and type(sum(values[:whole])) is not int:
                         raise ValueError("a field that is no integer")
                     line_seed = fields.get("seed")
                 except (ValueError, KeyError, TypeError, AttributeError) as error:

@@ -63,6 +63,8 @@ class Joins:
                 self.run.violate("grant", "a step begun of other samples than were granted", event, grant)
         elif event.rule_epoch != grant.rule_epoch and not self.schedule.lives_ended_by(event.worker, event.clock):
             self.run.violate("rules", "a step begun under other rules than granted", event, grant)
+        if self.setting.rate is not None and event.rate != (rate := self.schedule.rates.get(event.rule_epoch)):
+            self.run.violate("rules", f"a step begun at rate {event.rate}, that of its rules is {rate}", event)
 
     def use(self, event):
         node, t, rank, clock, bound, slice_id, version, floor = event

@@ -128,6 +128,26 @@ TEST_F(Changing, AnotherRateReplacesTheBase) {
   EXPECT_EQ(status()["rate"], 0.02);
 }
 
+// The old rate is that of all steps below the clock of the change, whoever takes them and however late.
+TEST_F(Changing, ALaggardKeepsTheOldRateUpToTheClockOfTheChange) {
+  begin("asp");
+  ticks(0, 0, 5);  // worker-0 holds 5 and 6, worker-1 holds 0 and 1
+  EXPECT_EQ((*set("rate=0.02"))["clock"], 7);
+  const auto newest = [&](std::uint32_t worker) {
+    return scheduler_->sent<protocol::Grant>(worker_node(worker)).at(0).steps.back();
+  };
+  for (Clock clock = 2; clock < 9; ++clock) {
+    scheduler_->tick(1, clock - 2);
+    const protocol::StepGrant step = newest(1);
+    ASSERT_EQ(step.clock, clock);
+    EXPECT_EQ(step.rate, clock < 7 ? 0.1 : 0.02) << "of step " << clock;
+    EXPECT_EQ(step.rule_epoch, clock < 7 ? 1u : 2u);
+  }
+  scheduler_->tick(0, 5);
+  EXPECT_EQ(newest(0).clock, 7);
+  EXPECT_EQ(newest(0).rate, 0.02);
+}
+
 // In lockstep the first grants wait until the shards know of the first snapshot.
 TEST_F(Changing, BeforeTheFirstGrantItIsInForceAtOnce) {
   Job job = job_of("bsp");

@@ -15,6 +15,8 @@ inline nlohmann::json trace_setting(const Job& job, std::int64_t workers, std::s
       {"mode", job.consistency.mode}, {"bound", mode.bound}, {"aggregate", aggregate},
       {"workers", workers},           {"slices", slices},    {"leaves", aggregate ? job.train.micro_batches : 1}};
   setting["leased"] = is_leased(job);
+  const ScheduleConfig& schedule = job.optimizer.schedule;
+  if (schedule.name == "constant" && schedule.warmup_epochs == 0.0) setting["rate"] = job.optimizer.rate;
   if (mode.kind == Mode::Kind::kDssp) setting["bound_low"] = mode.least;
   if (mode.kind == Mode::Kind::kBackup) setting["backups"] = mode.backups;
   if (mode.kind == Mode::Kind::kSoftsync) setting["splits"] = mode.splits;
