@@ -4,13 +4,15 @@
 //
 // Workers tick in the order in which they were granted, each at once; every mode therefore goes as fast as its
 // policy lets it. Beside each figure stands its ratio to that of ten workers, and log N over log 10: a tick that
-// costs O(log N) grows no faster than the second.
+// costs O(log N) grows no faster than the second. The last column is CPU time until all had joined. What it is at is
+// said on stderr.
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <cstdio>
 #include <ctime>
 #include <deque>
 #include <string>
@@ -45,13 +47,18 @@ Job job_of(const std::string& mode, std::int64_t workers) {
 class Driver {
  public:
   Driver(const Job& job, std::uint32_t workers) : core_(job, protocol::Timing{}), workers_(workers), next_(workers, 0) {
+    const TimeNs began = cpu_now();
     core_.start(now_, out_);
     std::vector<NodeId> members = {server_node(0), evaluator_node(0)};
     for (std::uint32_t rank = 0; rank < workers; ++rank) members.push_back(worker_node(rank));
     for (const NodeId node : members) receive(node, registration(job, node), 0);
     for (const NodeId node : members) receive(node, protocol::Ready{}, 1);
     RUBATO_CHECK(core_.phase() == scheduler::Phase::kTraining);
+    joining_ = cpu_now() - began;
   }
+
+  // CPU time until all were ready.
+  [[nodiscard]] TimeNs joining() const { return joining_; }
 
   // Nanoseconds of CPU time a tick, over so many, with what the driver itself takes.
   double time_ticks(std::uint64_t ticks) {
@@ -118,7 +125,7 @@ class Driver {
   SchedulerCore core_;
   std::uint32_t workers_;
   protocol::Outbox out_;
-  TimeNs now_ = kSecond;
+  TimeNs now_ = kSecond, joining_ = 0;
   std::vector<Clock> next_;
   std::deque<std::pair<std::uint32_t, Clock>> ready_;
 };
@@ -126,16 +133,20 @@ class Driver {
 void run(const std::string& mode, const std::vector<std::uint32_t>& sizes, std::uint64_t ticks) {
   double first = 0.0;
   for (const std::uint32_t workers : sizes) {
+    fmt::print(stderr, "{}, {} workers: joining ...\n", mode, workers);
     Driver driver(job_of(mode, workers), workers);
     const std::uint64_t most = std::max<std::uint64_t>(ticks, 4 * workers);
+    fmt::print(stderr, "{}, {} workers: joined in {:.2f} s; {} ticks ...\n", mode, workers, seconds(driver.joining()),
+               most + most / 10);
     driver.time_ticks(most / 10);  // warm
     std::vector<double> rounds;
     for (int round = 0; round < 5; ++round) rounds.push_back(driver.time_ticks(most / 5));
     std::ranges::sort(rounds);
     const double median = rounds[2];
     if (first == 0.0) first = median;
-    fmt::print("{:<12} {:>7} {:>10.0f} {:>9.2f} {:>9.2f}\n", mode, workers, median, median / first,
-               std::log(workers) / std::log(sizes.front()));
+    fmt::print("{:<12} {:>7} {:>10.0f} {:>9.2f} {:>9.2f} {:>10.2f}\n", mode, workers, median, median / first,
+               std::log(workers) / std::log(sizes.front()), seconds(driver.joining()));
+    std::fflush(stdout);
   }
 }
 
@@ -151,7 +162,8 @@ int main(int argc, char** argv) {
   app.add_option("--workers", sizes, "numbers of workers")->delimiter(',');
   app.add_option("--ticks", ticks, "to time, at least four a worker");
   CLI11_PARSE(app, argc, argv);
-  fmt::print("{:<12} {:>7} {:>10} {:>9} {:>9}\n", "mode", "workers", "ns a tick", "of first", "log N");
+  fmt::print("{:<12} {:>7} {:>10} {:>9} {:>9} {:>10}\n", "mode", "workers", "ns a tick", "of first", "log N",
+             "joining, s");
   for (const std::string& mode : modes) rubato::bench::run(mode, sizes, ticks);
   return 0;
 }
