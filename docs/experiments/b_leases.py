@@ -14,7 +14,6 @@ import sys
 from collections import defaultdict
 
 import experiment
-from experiment import mean
 from rubato_cli.tables import table
 from rubato_lab.charts.lines import Axis, Series, line_chart
 
@@ -48,11 +47,18 @@ def numbers(rows: list[dict], field: str) -> tuple[float, float, float]:
     return experiment.mean_and_range([float(row[field]) for row in rows])
 
 
+def spread(values: tuple[float, float, float], form: str, unit: str = "") -> str:
+    """`12,759 (12,700..12,801)`: the mean, the least, the greatest."""
+    middle, least, most = (format(value, form) for value in values)
+    return f"{middle}{unit} ({least}..{most})"
+
+
 def words(mode: str, shards: str, stragglers: str, rows: list[dict]) -> list[str]:
     accuracy, least, most = numbers(rows, "test_accuracy")
     reached = [float(row["time_to_target_s"]) for row in rows if row["time_to_target_s"]]
-    time = f"{mean(reached):.2f} s" if len(reached) == len(rows) else f"{len(reached)} of {len(rows)}"
-    return [stragglers, mode, shards, rows[0]["optimizer.rate"], f"{numbers(rows, 'samples_per_s')[0]:,.0f}",
+    all_there = len(reached) == len(rows)
+    time = spread(experiment.mean_and_range(reached), ".2f", " s") if all_there else f"{len(reached)} of {len(rows)}"
+    return [stragglers, mode, shards, rows[0]["optimizer.rate"], spread(numbers(rows, "samples_per_s"), ",.0f"),
             f"{100 * numbers(rows, 'wait_share')[0]:.0f}%", time, f"{100 * accuracy:.1f}%",
             f"{100 * least:.1f}..{100 * most:.1f}%"]
 

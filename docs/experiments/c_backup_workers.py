@@ -55,9 +55,10 @@ def main() -> int:
     runs = measured(arguments.build_dir, arguments.out)
     theory = {backups: order_statistic(WORKERS - backups, WORKERS) for backups in BACKUPS}
     loop = {backups: looped(backups) for backups in BACKUPS}
-    rows = [[str(backups), f"{mean(times):.1f}", f"{theory[backups]:.1f}", f"{loop[backups]:.1f}"]
+    rows = [[str(backups), f"{mean(times):.1f}", f"{min(times):.1f}..{max(times):.1f}", f"{theory[backups]:.1f}",
+             f"{loop[backups]:.1f}"]
             for backups, times in runs.items()]
-    print("\n".join(table(["B", "ms a clock", "order statistic", "steps are finished"], rows)))
+    print("\n".join(table(["B", "ms a clock", "least..most", "order statistic", "steps are finished"], rows)))
     series = [Series("Rubato", 0, [(b, *experiment.mean_and_range(t)) for b, t in runs.items()]),
               Series("order statistic of fresh steps", 1, [(b, *[theory[b]] * 3) for b in BACKUPS]),
               Series("loop in which steps are finished", 2, [(b, *[loop[b]] * 3) for b in BACKUPS])]

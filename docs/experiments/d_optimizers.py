@@ -3,8 +3,8 @@
 
 Usage: docs/experiments/d_optimizers.py [--build-dir build] [--out runs/experiment-d]
 
-Each at its best learning rate of a grid. Prints updates to a test accuracy of 84 %, over those that one worker needs,
-and draws them into OUT/d-optimizers.svg.
+Each at its best learning rate of a grid, by final accuracy. Prints updates to a test accuracy of 84 %, over those that one
+worker needs, and draws them into OUT/d-optimizers.svg; and final accuracies, and what they lack of one worker's.
 """
 
 import sys
@@ -34,22 +34,24 @@ def main() -> int:
         found[row["optimizer.name"], int(row["cluster.workers"])].append(row)
     lines, series = [], []
     for colour, name in enumerate(OPTIMIZERS):
+        alone_at_end = experiment.accuracies(found[name, WORKERS[0]])[0]
         alone = mean([float(row["updates_to_target"]) for row in found[name, WORKERS[0]]])
         points = []
         for workers in WORKERS:
             rows = found[name, workers]
             if not all(row["updates_to_target"] for row in rows):
-                lines.append([name, str(workers), rows[0]["optimizer.rate"]] + ["-"] * 5)
+                lines.append([name, str(workers), rows[0]["optimizer.rate"]] + ["-"] * 7)
                 continue
             updates = [float(row["updates_to_target"]) for row in rows]
             times = [value / alone for value in updates]
             points.append((workers, *mean_and_range(times)))
-            accuracy = [float(row["test_accuracy"]) for row in rows]
+            accuracy, least, most = experiment.accuracies(rows)
             lines.append([name, str(workers), rows[0]["optimizer.rate"], f"{mean([float(row['age_mean']) for row in rows]):.1f}",
                           f"{mean(updates):.0f}", f"{mean(times):.1f}x", f"{min(times):.1f}x to {max(times):.1f}x",
-                          f"{100 * mean(accuracy):.1f}%"])
+                          f"{accuracy:.1%}", f"{least:.1%} to {most:.1%}", f"{100 * (alone_at_end - accuracy):.1f}"])
         series.append(Series(name, colour, points))
-    headings = ["optimizer", "workers", "rate", "mean age", f"updates to {TARGET:.0%}", "of one worker's", "least to most", "at the end"]
+    headings = ["optimizer", "workers", "rate", "mean age", f"updates to {TARGET:.0%}", "of one worker's", "least to most",
+                "at the end", "least to most", "points below one worker"]
     print("\n".join(table(headings, lines)))
     high = max(point[3] for entry in series for point in entry.points)
     figure = line_chart("d-optimizers", f"Updates to {TARGET:.0%}, over those of one worker", Axis("workers", values=WORKERS),
