@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/job.h"
+#include "base/stragglers.h"
 
 namespace rubato {
 namespace {
@@ -58,6 +59,10 @@ std::vector<std::string> job_notes(const Job& job) {
   }
   if (job.train.steps > 0 && job.train.epochs > 1) {
     notes.push_back(fmt::format("train.steps = {} ends the job, whatever train.epochs says", job.train.steps));
+  }
+  if (const std::int64_t named = Stragglers::workers_named(job.worker.stragglers); named > job.cluster.workers) {
+    notes.push_back(fmt::format("worker.stragglers = \"{}\" makes {} workers slower, and the job has {}: all of them",
+                                job.worker.stragglers, named, job.cluster.workers));
   }
   const OptimizerConfig& optimizer = job.optimizer;
   const bool compensates = optimizer.compensation.name != "none";

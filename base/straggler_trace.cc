@@ -19,7 +19,10 @@ constexpr double kStepMsMax = 1e9;
 
 Result<std::vector<std::vector<TimeNs>>> read_straggler_trace(const std::string& path) {
   std::ifstream file(path);
-  if (!file) return Error{Cause::kData, fmt::format("the trace {}: {}", path, std::strerror(errno))};
+  if (!file)
+    return Error{Cause::kData, fmt::format("the trace {}: {}; name a file of lines like 0,12.5 (worker, ms of a step), "
+                                           "as a run leaves in steps/",
+                                           path, std::strerror(errno))};
   std::map<std::int64_t, std::vector<TimeNs>> by_worker;
   std::string line;
   for (int number = 1; std::getline(file, line); ++number) {

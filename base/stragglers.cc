@@ -145,6 +145,14 @@ Status Stragglers::check(const std::string& text) {
   return {};
 }
 
+std::int64_t Stragglers::workers_named(const std::string& text) {
+  std::int64_t named = 0;
+  if (const auto terms = parse_terms(text); terms.ok())
+    for (const Term& term : *terms)
+      if (term.kind == Kind::kPersistent) named = std::max(named, static_cast<std::int64_t>(term.b));
+  return named;
+}
+
 Result<Stragglers> Stragglers::open(const std::string& text, std::uint64_t seed) {
   Stragglers stragglers;
   stragglers.seed_ = seed;

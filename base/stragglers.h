@@ -45,6 +45,9 @@ class Stragglers {
   // The syntax alone. Errors: kUsage, with what is allowed.
   [[nodiscard]] static Status check(const std::string& text);
 
+  // How many workers the text makes slower by name, which a job may not have: the K of persistent:Cx@K. Else 0.
+  [[nodiscard]] static std::int64_t workers_named(const std::string& text);
+
   // Of a step that usually takes so long.
   [[nodiscard]] TimeNs step_time(TimeNs usual, std::uint32_t worker, Clock clock) const;
   // F. RUBATO_CHECKs that there is no trace.

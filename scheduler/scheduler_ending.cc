@@ -55,10 +55,11 @@ void SchedulerCore::on_evaluation_done(TimeNs now, const protocol::EvaluationDon
         out);
   snapshots_->done(message.snapshot);
   release_snapshots(out);
-  if (final)
-    end_job(now, 0, "the job is done", out);
-  else
-    evaluate_next(now, out);
+  if (!final) return evaluate_next(now, out);
+  const bool drained = exit_code_ == static_cast<int>(Cause::kInterrupted);
+  const char* text =
+      drained ? "interrupted: what was granted is finished, and the weights are written" : "the job is done";
+  end_job(now, 0, text, out);
 }
 
 // Shards hold only so many, and those that were cancelled count: they make room for the final one.

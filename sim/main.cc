@@ -121,10 +121,11 @@ Result<int> simulate(const Options& options) {
   if (!output.status().ok()) return output.status().error();
   if (!result.over) return Error{Cause::kInternal, "nothing can happen any more: " + result.unfinished};
   const int code = result.exit_code;
-  if (code == 0 || code == static_cast<int>(Cause::kInterrupted))
-    progress.say(summary_text(result, output.path(), steady_now() - began));
+  const bool drained = code == static_cast<int>(Cause::kInterrupted);
+  if (drained) progress.say(result.text);
+  if (code == 0 || drained) progress.say(summary_text(result, output.path(), steady_now() - began));
   if (profile) progress.say(profile_text(*profile, result));
-  if (code != 0) log::error("{} (run in {})", result.text, output.path());
+  if (code != 0 && !drained) log::error("{} (run in {})", result.text, output.path());
   return code;
 }
 

@@ -116,9 +116,22 @@ class Judge {
   const ReplayOutcome& outcome_;
 };
 
+// Advice for job files would be no help to whoever named no run.
+Status check_is_run(const std::string& run_dir) {
+  namespace fs = std::filesystem;
+  std::error_code error;
+  if (fs::exists(run_dir + "/job.toml", error)) return {};
+  const char* reason = fs::is_directory(run_dir, error) ? "there is no job.toml in it"
+                       : fs::exists(run_dir, error)     ? "is no folder"
+                                                        : "no such folder";
+  return Error{Cause::kData,
+               fmt::format("{}: {}; name the folder of a run that was recorded (train --record)", run_dir, reason)};
+}
+
 }  // namespace
 
 Result<ReplayVerdict> replay(const std::string& run_dir, const std::function<void(const std::string&)>& say) {
+  RUBATO_TRY(check_is_run(run_dir));
   RUBATO_ASSIGN(const Job job, load_job(run_dir + "/job.toml"));
   RUBATO_ASSIGN(auto workload, TrainerWorkload::open(job, run_dir, TrainerWorkload::Trainers::kOneEach));
   const protocol::Manifest manifest = workload->manifest();

@@ -382,6 +382,17 @@ TEST(Job, NotesTellWhatDelayCompensationKeepsAndWhereItDoesNothing) {
   }
 }
 
+TEST(Job, NotesTellOfStragglersThatTheJobDoesNotHave) {
+  Job job = valid_job();
+  job.cluster.workers = 4;
+  for (const char* named : {"none", "persistent:4x", "persistent:4x@4", "lognormal:1", "trace:a.csv"}) {
+    job.worker.stragglers = named;
+    EXPECT_THAT(job_notes(job), testing::IsEmpty()) << named;
+  }
+  job.worker.stragglers = "lognormal:1 + persistent:4x@9";
+  EXPECT_THAT(job_notes(job), testing::ElementsAre(HasSubstr("makes 9 workers slower, and the job has 4")));
+}
+
 TEST(Job, OuterRulesGoWithLocalSteps) {
   Job job = valid_job();
   job.consistency.mode = "asp";

@@ -164,6 +164,8 @@ TEST_F(Trace, WhatIsWrongWithItIsSaidWithItsLine) {
   const auto missing = Stragglers::open("trace:/nowhere/at/all", 1);
   ASSERT_FALSE(missing.ok());
   EXPECT_THAT(missing.error().message, HasSubstr("/nowhere/at/all: No such file"));
+  EXPECT_THAT(missing.error().message,
+              HasSubstr("lines like 0,12.5 (worker, ms of a step), as a run leaves in steps/"));
 }
 
 // ---- syntax -----------------------------------------------------------------------------------------

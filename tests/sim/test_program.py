@@ -206,6 +206,17 @@ class Program(unittest.TestCase):
                 self.assertIn(said, run.err)
                 self.assertEqual(len(run.err.splitlines()), 1 if words[0] != "--worker" else 2, run.err)
 
+    def test_only_a_run_can_be_replayed(self):
+        (self.folder / "empty").mkdir()
+        for run, said in (("/nowhere", "/nowhere: no such folder"), (self.folder / "empty", "there is no job.toml in it"),
+                          (ROOT / "jobs/quadratic.toml", "is no folder")):
+            done = subprocess.run([self.command("quadratic")[0], "--replay", run], capture_output=True, text=True,
+                                  timeout=PATIENCE_S)
+            self.assertEqual(done.returncode, 3, done.stderr)
+            self.assertIn(said, done.stderr)
+            self.assertIn("name the folder of a run that was recorded", done.stderr)
+            self.assertNotIn("jobs/ holds examples", done.stderr)
+
     def test_a_run_directory_in_use_is_left_alone(self):
         (self.folder / "kept").mkdir()
         (self.folder / "kept/file").write_text("mine")
@@ -224,6 +235,8 @@ class Program(unittest.TestCase):
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=PATIENCE_S)
         self.assertEqual(process.returncode, 130, out + err)
+        self.assertIn("interrupted: what was granted is finished", out)
+        self.assertEqual(err, "")
         self.assertTrue((self.run_dir / "final.safetensors").exists())
 
     def test_the_launcher_knows_it(self):
