@@ -28,6 +28,8 @@ class World {
 using WorldFactory = std::function<std::unique_ptr<World>()>;
 std::unique_ptr<World> make_zmq_tcp_world();
 std::unique_ptr<World> make_zmq_ipc_world();
+std::unique_ptr<World> make_shm_world();
+std::unique_ptr<World> make_shm_spinning_world();  // whose readers look again for a while before they sleep
 std::unique_ptr<World> make_sim_world();
 
 inline Payload text(std::string_view characters) { return Payload::copy_of(std::as_bytes(std::span(characters))); }

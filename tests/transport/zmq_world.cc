@@ -37,7 +37,7 @@ ZmqWorld::ZmqWorld(Kind kind, ZmqOptions options) : kind_(kind), options_(option
 ZmqWorld::~ZmqWorld() { std::filesystem::remove_all(directory_); }
 
 std::unique_ptr<Endpoint> ZmqWorld::endpoint(const std::string&) {
-  return std::move(make_zmq_endpoint(loop_, options_)).value();
+  return std::move(make_zmq_endpoint(loop(), options_)).value();
 }
 
 std::string ZmqWorld::address(const std::string& name) {
@@ -46,25 +46,6 @@ std::string ZmqWorld::address(const std::string& name) {
     entry->second =
         kind_ == Kind::kIpc ? "ipc://" + directory_ + "/" + name : "tcp://127.0.0.1:" + std::to_string(free_port());
   return entry->second;
-}
-
-bool ZmqWorld::run_until(const std::function<bool()>& done) {
-  const TimeNs deadline = steady_now() + 20 * kSecond;
-  bool result = false;
-  std::unique_ptr<Timer> look;
-  look = std::make_unique<Timer>(loop_, [&] {
-    result = done();
-    if (result || steady_now() > deadline) return loop_.stop();
-    look->arm(steady_now() + kMillisecond);
-  });
-  look->arm(steady_now());
-  loop_.run();
-  return result;
-}
-
-void ZmqWorld::settle() {
-  const TimeNs end = steady_now() + 100 * kMillisecond;
-  run_until([end] { return steady_now() > end; });
 }
 
 std::unique_ptr<World> make_zmq_tcp_world() { return std::make_unique<ZmqWorld>(ZmqWorld::Kind::kTcp); }

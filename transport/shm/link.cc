@@ -1,0 +1,232 @@
+#include "transport/shm/link.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "transport/shm/local_socket.h"
+
+namespace rubato::transport {
+namespace {
+
+// Below this a body is copied: that costs less than a loan.
+constexpr std::size_t kLendBytesMin = 1024;
+constexpr std::uint64_t kBodyBytesMax = std::uint64_t{1} << 30;  // as over sockets
+
+enum class Kind : std::uint32_t { kWhole = 1, kLent = 2, kBegins = 3, kGoesOn = 4 };
+
+std::size_t padded(std::size_t bytes) { return (bytes + 7) / 8 * 8; }
+
+// What keeps a borrowed body.
+struct Borrowed {
+  std::shared_ptr<LinkMemory> memory;
+  std::shared_ptr<const SharedMemory> segment;
+  LoanWord* word;
+
+  Borrowed(std::shared_ptr<LinkMemory> link, std::shared_ptr<const SharedMemory> lies_in, LoanWord* loan)
+      : memory(std::move(link)), segment(std::move(lies_in)), word(loan) {}
+  ~Borrowed() { give_back(*word); }
+  Borrowed(const Borrowed&) = delete;
+  Borrowed& operator=(const Borrowed&) = delete;
+};
+
+}  // namespace
+
+// Stands before the header of a frame, and that, padded to 8 bytes, before the body.
+struct Link::Record {
+  Kind kind = Kind::kWhole;
+  std::uint32_t header_bytes = 0;
+  std::uint64_t body_bytes = 0;  // of the frame
+  std::uint32_t segment = 0, loan = 0;
+  std::uint64_t offset = 0;
+};
+
+Status LinkMemory::check() const {
+  if (shared.bytes().size() == sizeof(Layout)) return {};
+  return Error{Cause::kMalformed,
+               fmt::format("a link of {} bytes, this program's have {}", shared.bytes().size(), sizeof(Layout))};
+}
+
+Link::Link(std::shared_ptr<LinkMemory> memory, Side side, Doorbell peer, const SharedHeap* heap)
+    : memory_(std::move(memory)),
+      out_(side == Side::kConnector ? memory_->layout().from_connector : memory_->layout().from_acceptor),
+      in_(side == Side::kConnector ? memory_->layout().from_acceptor : memory_->layout().from_connector),
+      peer_(std::move(peer)),
+      heap_(heap),
+      writer_(out_.control, out_.data),
+      loans_(out_.loans),
+      reader_(in_.control, in_.data) {}
+
+// ---- sending ----------------------------------------------------------------------------------------
+
+void Link::send(Frame frame) {
+  Outgoing outgoing{std::move(frame)};
+  if (!waiting_.empty() || !put(outgoing)) waiting_.push_back(std::move(outgoing));
+}
+
+void Link::tend() {
+  loans_.collect();
+  while (!waiting_.empty() && put(waiting_.front())) waiting_.pop_front();
+}
+
+bool Link::put(Outgoing& outgoing) {
+  if (!outgoing.begun && outgoing.frame.body.size() >= kLendBytesMin)
+    if (const auto put = put_lent(outgoing.frame)) return *put;
+  do {
+    if (!put_piece(outgoing)) return false;
+  } while (outgoing.sent < outgoing.frame.body.size());
+  return true;
+}
+
+// False if there is no room; nothing if this body has to be copied.
+std::optional<bool> Link::put_lent(const Frame& frame) {
+  const auto place = heap_ == nullptr ? std::nullopt : heap_->find(frame.body.bytes());
+  if (!place || !announce(place->segment)) return std::nullopt;
+  const auto loan = loans_.lend(frame.body);
+  if (!loan) return std::nullopt;
+  const Record head{.kind = Kind::kLent,
+                    .header_bytes = static_cast<std::uint32_t>(frame.header.size()),
+                    .body_bytes = frame.body.size(),
+                    .segment = place->segment,
+                    .loan = *loan,
+                    .offset = place->offset};
+  const std::span<std::byte> record = writer_.reserve(sizeof(head) + frame.header.size());
+  if (record.empty()) {
+    loans_.take_back(*loan);
+    return false;
+  }
+  std::memcpy(record.data(), &head, sizeof(head));
+  std::ranges::copy(frame.header.bytes(), record.begin() + sizeof(head));
+  publish();
+  return true;
+}
+
+// The header, and as much of the body as a record takes; or more of the body. False if there is no room.
+bool Link::put_piece(Outgoing& outgoing) {
+  const Frame& frame = outgoing.frame;
+  const std::size_t before = sizeof(Record) + (outgoing.begun ? 0 : padded(frame.header.size()));
+  RUBATO_CHECK(before < writer_.record_max(), "a header of {} bytes", frame.header.size());
+  const std::size_t left = frame.body.size() - outgoing.sent;
+  const std::size_t piece = std::min(left, writer_.record_max() - before);
+  const Kind kind = outgoing.begun ? Kind::kGoesOn : piece == left ? Kind::kWhole : Kind::kBegins;
+  const Record head{.kind = kind,
+                    .header_bytes = outgoing.begun ? 0 : static_cast<std::uint32_t>(frame.header.size()),
+                    .body_bytes = frame.body.size()};
+  const std::span<std::byte> record = writer_.reserve(before + piece);
+  if (record.empty()) return false;
+  std::memcpy(record.data(), &head, sizeof(head));
+  if (!outgoing.begun) std::ranges::copy(frame.header.bytes(), record.begin() + sizeof(head));
+  std::ranges::copy(frame.body.bytes().subspan(outgoing.sent, piece), record.subspan(before).begin());
+  publish();
+  outgoing.sent += piece;
+  outgoing.begun = true;
+  return true;
+}
+
+// Before the first record that names a segment: so the other side finds it when it reads that.
+bool Link::announce(std::uint32_t segment) {
+  while (announced_ <= segment) {
+    const LocalMessage message{LocalMessage::Kind::kSegment, announced_};
+    if (!send_local(memory_->socket, message, {heap_->descriptor(announced_).number()})) return false;
+    ++announced_;
+  }
+  return true;
+}
+
+void Link::publish() {
+  if (writer_.publish()) peer_.ring();
+}
+
+// ---- receiving --------------------------------------------------------------------------------------
+
+std::optional<Frame> Link::receive() {
+  while (!broken_) {
+    const std::span<const std::byte> record = reader_.look();
+    if (reader_.broken()) break_link("a ring whose records do not fit");
+    if (record.empty()) return std::nullopt;
+    std::optional<Frame> frame = take(record);
+    if (reader_.take()) peer_.ring();
+    if (frame) return frame;
+  }
+  return std::nullopt;
+}
+
+// Nothing, if the frame goes on in another record, or the link is broken.
+std::optional<Frame> Link::take(std::span<const std::byte> record) {
+  Record head;
+  if (record.size() < sizeof(head)) return break_link("a record without a head"), std::nullopt;
+  std::memcpy(&head, record.data(), sizeof(head));
+  record = record.subspan(sizeof(head));
+  if (head.header_bytes > record.size() || head.body_bytes > kBodyBytesMax)
+    return break_link("a frame larger than frames are"), std::nullopt;
+  const std::span<const std::byte> header = record.first(head.header_bytes);
+  const std::span<const std::byte> rest = record.subspan(std::min(padded(head.header_bytes), record.size()));
+  switch (head.kind) {
+    case Kind::kLent: {
+      std::optional<Payload> body = borrow(head);
+      if (!body) return std::nullopt;
+      return Frame{Payload::copy_of(header), std::move(*body)};
+    }
+    case Kind::kWhole:
+      if (rest.size() != head.body_bytes || pieces_expected_ > 0) break;
+      return Frame{Payload::copy_of(header), rest.empty() ? Payload() : Payload::copy_of(rest)};
+    case Kind::kBegins:
+      if (rest.size() >= head.body_bytes || pieces_expected_ > 0) break;
+      partial_.header = Payload::copy_of(header);
+      pieces_expected_ = head.body_bytes;
+      pieces_.assign(rest.begin(), rest.end());
+      return std::nullopt;
+    case Kind::kGoesOn:
+      if (pieces_expected_ == 0 || rest.empty() || rest.size() > pieces_expected_ - pieces_.size()) break;
+      pieces_.insert(pieces_.end(), rest.begin(), rest.end());
+      if (pieces_.size() < pieces_expected_) return std::nullopt;
+      pieces_expected_ = 0;
+      return Frame{std::exchange(partial_.header, {}), Payload::of(std::exchange(pieces_, {}))};
+  }
+  return break_link("a record that does not follow from those before it"), std::nullopt;
+}
+
+std::optional<Payload> Link::borrow(const Record& record) {
+  if (!segments_.contains(record.segment)) gone_ |= !read_socket();
+  const auto found = segments_.find(record.segment);
+  if (found == segments_.end()) return break_link("a body in memory that was never shared"), std::nullopt;
+  const std::size_t size = found->second->bytes().size();
+  if (record.loan >= LinkMemory::kLoans || record.offset % alignof(std::uint64_t) != 0 || record.offset > size ||
+      record.body_bytes > size - record.offset)
+    return break_link("a body outside of the memory that was shared"), std::nullopt;
+  auto owner = std::make_shared<const Borrowed>(memory_, found->second, &in_.loans[record.loan]);
+  const std::span<const std::byte> bytes = found->second->bytes();
+  return Payload(std::move(owner),
+                 bytes.subspan(static_cast<std::size_t>(record.offset), static_cast<std::size_t>(record.body_bytes)));
+}
+
+bool Link::read_socket() {
+  while (!gone_ && !broken_) {
+    Result<std::optional<ReceivedLocal>> received = receive_local(memory_->socket);
+    if (!received.ok()) {
+      gone_ = true;
+      break;
+    }
+    if (!received->has_value()) break;
+    ReceivedLocal& local = **received;
+    if (local.message.kind != LocalMessage::Kind::kSegment || local.descriptors.size() != 1 ||
+        local.message.number >= SharedHeap::kSegmentsMax) {
+      break_link("a message between links that is none");
+      break;
+    }
+    auto segment = SharedMemory::map(std::move(local.descriptors.front()), SharedMemory::Access::kRead);
+    if (!segment.ok()) {
+      break_link(segment.error().message);
+      break;
+    }
+    segments_[local.message.number] = std::make_shared<const SharedMemory>(std::move(*segment));
+  }
+  return !gone_;
+}
+
+void Link::break_link(std::string why) {
+  if (!broken_) broken_ = Error{Cause::kMalformed, std::move(why)};
+}
+
+}  // namespace rubato::transport

@@ -1,0 +1,116 @@
+// One connection of the shared-memory lane: a ring of records and a table of loans in either direction, in one piece
+// of memory that both sides map, and a local socket that tells when the other side has gone.
+//
+// A frame is one record: its header, and either its body, or the place where the body lies in memory that the sender
+// has made for it (transport/shm/shared_heap.h). Such a body is lent: the receiver reads it where it is, as a Payload
+// like any other, and whoever drops the last reference to that gives it back; until then the sender keeps it, so its
+// bytes do not change. A body from elsewhere that is too large for a record is cut into several.
+//
+// Frames that find no room wait here, in order.
+//
+// What comes from the other side is not trusted: a record that cannot be, or a place outside of what was shared, breaks
+// the link and nothing else.
+//
+// Thread-safety: belongs to the endpoint's thread. Payloads received may be dropped on any thread; they keep the
+// memory, and the socket, so that the sender hears of our end only when nothing of its is read any more.
+#pragma once
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "transport/endpoint.h"
+#include "transport/shm/doorbell.h"
+#include "transport/shm/loans.h"
+#include "transport/shm/ring.h"
+#include "transport/shm/shared_heap.h"
+
+namespace rubato::transport {
+
+// What both sides map, and what keeps it.
+struct LinkMemory {
+  static constexpr std::size_t kLoans = 4096;
+  static constexpr std::size_t kRingBytes = std::size_t{128} << 10;
+
+  struct Lane {
+    RingControl control;
+    LoanWord loans[kLoans];  // of what is lent by those who write this ring
+    std::byte data[kRingBytes];
+  };
+  struct Layout {
+    Lane from_connector, from_acceptor;
+  };
+
+  SharedMemory shared;  // a Layout
+  Descriptor socket;
+
+  [[nodiscard]] Layout& layout() const { return *reinterpret_cast<Layout*>(shared.bytes().data()); }
+  // Errors: kMalformed, where it has another size.
+  [[nodiscard]] Status check() const;
+};
+
+class Link {
+ public:
+  enum class Side { kConnector, kAcceptor };
+  // `heap` outlives what is sent; without one, bodies are copied.
+  Link(std::shared_ptr<LinkMemory> memory, Side side, Doorbell peer, const SharedHeap* heap);
+
+  void send(Frame frame);
+  // Sends what waits, as far as there is room, and lets go of what was given back. Cheap.
+  void tend();
+  // The next frame; nothing if there is none, or the link is broken.
+  [[nodiscard]] std::optional<Frame> receive();
+
+  // What came over the socket. False: the other side has gone.
+  [[nodiscard]] bool read_socket();
+  // See RingReader::fall_asleep().
+  [[nodiscard]] bool fall_asleep() { return reader_.fall_asleep(); }
+
+  // Something that cannot be has come. Said once; then receive() returns nothing for good.
+  [[nodiscard]] const std::optional<Error>& broken() const { return broken_; }
+  [[nodiscard]] const LinkMemory& memory() const { return *memory_; }
+  [[nodiscard]] std::size_t lent() const { return loans_.outstanding(); }
+  [[nodiscard]] std::size_t waiting() const { return waiting_.size(); }
+
+ private:
+  struct Record;
+  struct Outgoing {
+    Frame frame;
+    std::size_t sent = 0;  // of the body
+    bool begun = false;
+  };
+  using Segment = std::shared_ptr<const SharedMemory>;
+
+  [[nodiscard]] bool put(Outgoing& outgoing);
+  [[nodiscard]] std::optional<bool> put_lent(const Frame& frame);
+  [[nodiscard]] bool put_piece(Outgoing& outgoing);
+  [[nodiscard]] bool announce(std::uint32_t segment);
+  void publish();
+  [[nodiscard]] std::optional<Frame> take(std::span<const std::byte> record);
+  [[nodiscard]] std::optional<Payload> borrow(const Record& record);
+  void break_link(std::string why);
+
+  const std::shared_ptr<LinkMemory> memory_;
+  LinkMemory::Lane& out_;
+  LinkMemory::Lane& in_;
+  const Doorbell peer_;
+  const SharedHeap* const heap_;
+
+  RingWriter writer_;
+  Loans loans_;
+  std::deque<Outgoing> waiting_;
+  std::uint32_t announced_ = 0;  // segments of ours that the other side knows: those below
+
+  RingReader reader_;
+  std::map<std::uint32_t, Segment> segments_;  // of the other side
+  Frame partial_;                              // its body is still coming
+  std::vector<std::byte> pieces_;
+  std::uint64_t pieces_expected_ = 0;
+  bool gone_ = false;
+  std::optional<Error> broken_;
+};
+
+}  // namespace rubato::transport

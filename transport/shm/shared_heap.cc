@@ -1,0 +1,36 @@
+#include "transport/shm/shared_heap.h"
+
+#include <algorithm>
+
+namespace rubato::transport {
+
+std::shared_ptr<float[]> SharedHeap::floats(std::size_t count) {
+  const std::size_t bytes =
+      (std::max<std::size_t>(count, 1) * sizeof(float) + kAlignment - 1) / kAlignment * kAlignment;
+  const std::lock_guard lock(growing_);
+  const std::uint32_t segments = count_.load(std::memory_order_relaxed);
+  if (segments == 0 || bytes > segments_[segments - 1]->bytes().size() - used_) {
+    if (segments == kSegmentsMax) throw std::bad_alloc();
+    Result<SharedMemory> memory = SharedMemory::create("rubato", std::max(bytes, kSegmentBytes));
+    if (!memory.ok()) throw std::bad_alloc();
+    segments_[segments] = std::make_shared<SharedMemory>(std::move(*memory));
+    used_ = 0;
+    count_.store(segments + 1, std::memory_order_release);
+  }
+  const std::shared_ptr<SharedMemory>& segment = segments_[count_.load(std::memory_order_relaxed) - 1];
+  auto* values = reinterpret_cast<float*>(segment->bytes().data() + used_);
+  used_ += bytes;
+  return {segment, values};
+}
+
+std::optional<SharedHeap::Place> SharedHeap::find(std::span<const std::byte> bytes) const {
+  const std::uint32_t segments = count_.load(std::memory_order_acquire);
+  for (std::uint32_t number = 0; number < segments; ++number) {
+    const std::span<const std::byte> segment = segments_[number]->bytes();
+    if (bytes.data() < segment.data() || bytes.data() >= segment.data() + segment.size()) continue;
+    return Place{number, static_cast<std::uint64_t>(bytes.data() - segment.data())};
+  }
+  return std::nullopt;
+}
+
+}  // namespace rubato::transport

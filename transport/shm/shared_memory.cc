@@ -1,0 +1,71 @@
+#include "transport/shm/shared_memory.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+namespace rubato::transport {
+namespace {
+
+constexpr int kSizeSeals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
+
+Error failed(const char* what, std::size_t bytes) {
+  return {Cause::kInternal, fmt::format("cannot {} {} bytes of shared memory: {}", what, bytes, std::strerror(errno))};
+}
+
+std::byte* map_bytes(const Descriptor& descriptor, std::size_t bytes, int protection) {
+  void* address = ::mmap(nullptr, bytes, protection, MAP_SHARED, descriptor.number(), 0);
+  return address == MAP_FAILED ? nullptr : static_cast<std::byte*>(address);
+}
+
+}  // namespace
+
+void Descriptor::reset(int number) {
+  if (number_ >= 0) ::close(number_);
+  number_ = number;
+}
+
+SharedMemory::~SharedMemory() {
+  if (!bytes_.empty()) ::munmap(bytes_.data(), bytes_.size());
+}
+
+SharedMemory& SharedMemory::operator=(SharedMemory&& other) noexcept {
+  if (this == &other) return *this;
+  if (!bytes_.empty()) ::munmap(bytes_.data(), bytes_.size());
+  descriptor_ = std::move(other.descriptor_);
+  bytes_ = std::exchange(other.bytes_, {});
+  return *this;
+}
+
+Result<SharedMemory> SharedMemory::create(const char* name, std::size_t bytes) {
+  SharedMemory memory;
+  memory.descriptor_.reset(::memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  if (!memory.descriptor_) return failed("make", bytes);
+  if (::ftruncate(memory.descriptor_.number(), static_cast<off_t>(bytes)) != 0) return failed("size", bytes);
+  if (::fcntl(memory.descriptor_.number(), F_ADD_SEALS, kSizeSeals) != 0) return failed("seal", bytes);
+  std::byte* start = map_bytes(memory.descriptor_, bytes, PROT_READ | PROT_WRITE);
+  if (start == nullptr) return failed("map", bytes);
+  memory.bytes_ = {start, bytes};
+  return memory;
+}
+
+Result<SharedMemory> SharedMemory::map(Descriptor descriptor, Access access) {
+  struct stat status {};
+  const int seals = ::fcntl(descriptor.number(), F_GET_SEALS);
+  if (seals < 0 || (seals & F_SEAL_SHRINK) == 0 || ::fstat(descriptor.number(), &status) != 0 || status.st_size <= 0)
+    return Error{Cause::kMalformed, "expected a memfd of sealed size, found another kind of descriptor"};
+  const auto bytes = static_cast<std::size_t>(status.st_size);
+  std::byte* start = map_bytes(descriptor, bytes, access == Access::kRead ? PROT_READ : PROT_READ | PROT_WRITE);
+  if (start == nullptr) return failed("map", bytes);
+  SharedMemory memory;
+  memory.descriptor_ = std::move(descriptor);
+  memory.bytes_ = {start, bytes};
+  return memory;
+}
+
+}  // namespace rubato::transport

@@ -1,0 +1,60 @@
+// Memory that two processes of one host share: a memfd, mapped. It has no name and no file, so nothing is left
+// behind, whoever is killed; whoever holds the descriptor or a mapping keeps it.
+//
+// A memfd made here can never shrink: its size is sealed, so that no process dies of a page that another took away.
+// What comes from another process is mapped only if that is true of it.
+//
+// Thread-safety: values that are moved; the bytes belong to whoever says so.
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <utility>
+
+#include "base/result.h"
+
+namespace rubato::transport {
+
+// A descriptor that is closed once.
+class Descriptor {
+ public:
+  Descriptor() = default;
+  explicit Descriptor(int number) : number_(number) {}
+  ~Descriptor() { reset(); }
+  Descriptor(Descriptor&& other) noexcept : number_(std::exchange(other.number_, -1)) {}
+  Descriptor& operator=(Descriptor&& other) noexcept {
+    if (this != &other) reset(std::exchange(other.number_, -1));
+    return *this;
+  }
+
+  [[nodiscard]] int number() const { return number_; }
+  explicit operator bool() const { return number_ >= 0; }
+  void reset(int number = -1);
+
+ private:
+  int number_ = -1;
+};
+
+class SharedMemory {
+ public:
+  SharedMemory() = default;
+  ~SharedMemory();
+  SharedMemory(SharedMemory&& other) noexcept { *this = std::move(other); }
+  SharedMemory& operator=(SharedMemory&& other) noexcept;
+
+  // Zeroed, and taking memory only where it is touched. `name` is what /proc shows. Errors: kInternal, out of memory
+  // or descriptors.
+  [[nodiscard]] static Result<SharedMemory> create(const char* name, std::size_t bytes);
+  enum class Access { kRead, kReadWrite };
+  // What another process made, of whatever size it is. Errors: kMalformed, if it is no memfd of sealed size.
+  [[nodiscard]] static Result<SharedMemory> map(Descriptor descriptor, Access access);
+
+  [[nodiscard]] std::span<std::byte> bytes() const { return bytes_; }
+  [[nodiscard]] const Descriptor& descriptor() const { return descriptor_; }
+
+ private:
+  Descriptor descriptor_;
+  std::span<std::byte> bytes_;
+};
+
+}  // namespace rubato::transport

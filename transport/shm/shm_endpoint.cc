@@ -1,0 +1,333 @@
+#include "transport/shm/shm_endpoint.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <deque>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "transport/shm/link.h"
+#include "transport/shm/local_socket.h"
+
+namespace rubato::transport {
+namespace {
+
+constexpr std::string_view kScheme = "shm://";
+constexpr TimeNs kRetryFirst = 10 * kMillisecond, kRetryMax = 200 * kMillisecond;
+constexpr int kFramesPerTurn = 32;              // of one link, before the others and the loop have theirs
+constexpr std::ptrdiff_t kStrangersMax = 1024;  // connected, and not a word yet
+
+Result<std::string> link_name(const std::string& address) {
+  if (!address.starts_with(kScheme) || address.size() == kScheme.size())
+    return Error{Cause::kNetwork, fmt::format("'{}' is no address here; expected {}NAME", address, kScheme)};
+  return address.substr(kScheme.size());
+}
+
+// One connection, from the first try on.
+struct Connection {
+  std::string name;  // whom it connects to; empty where it was accepted
+  PeerId peer = 0;   // of an accepted one: 0 until it speaks
+  std::shared_ptr<LinkMemory> memory;
+  std::optional<Watch> watch;  // of its socket
+  std::optional<Link> link;    // once both sides have said who they are
+  std::deque<Frame> waiting;   // for the link
+  std::optional<Timer> retry;
+  TimeNs retry_after = kRetryFirst;
+  bool forgotten = false;  // by us: it stays until the other side reads nothing of ours any more
+  bool closed = false;
+};
+
+class ShmEndpoint final : public Endpoint {
+ public:
+  ShmEndpoint(Loop& loop, ShmOptions options, Doorbell bell)
+      : loop_(loop), options_(std::move(options)), bell_(std::move(bell)) {
+    rung_.emplace(loop_, bell_.descriptor().number(), [this] {
+      bell_.quiet();
+      take_turn();
+    });
+  }
+
+  void on_frame(FrameHandler handler) override { handler_ = std::move(handler); }
+  Result<std::string> listen(const std::string& address) override;
+  Result<PeerId> connect(const std::string& address) override;
+  void send(PeerId peer, Frame frame) override;
+  void forget(PeerId peer) override;
+  EndpointCounters counters() const override { return counters_; }
+
+ private:
+  using ConnectionRef = std::shared_ptr<Connection>;
+
+  void accept();
+  void add(ConnectionRef connection);
+  void try_to_connect(const ConnectionRef& connection);
+  [[nodiscard]] Status greet(const ConnectionRef& connection);
+  void heed_socket(const ConnectionRef& connection);
+  [[nodiscard]] Status shake_hands(Connection& connection, ReceivedLocal received);
+  void lost(const ConnectionRef& connection);
+  void close(const ConnectionRef& connection);
+
+  void take_turn();
+  void go_on();
+  bool read_some(const ConnectionRef& connection);
+  void deliver(const ConnectionRef& connection, Frame frame);
+  void sleep();
+
+  Loop& loop_;
+  const ShmOptions options_;
+  const Doorbell bell_;
+  FrameHandler handler_;
+  Descriptor listener_;
+  std::optional<Watch> accepting_, rung_;
+  std::vector<ConnectionRef> connections_;
+  std::unordered_map<PeerId, ConnectionRef> peers_;
+  PeerId next_peer_ = 1;
+  EndpointCounters counters_;
+  TimeNs idle_since_ = kNever;  // not kNever: looking again, before it sleeps
+  bool turn_posted_ = false;
+  // Turns are posted to the loop, which may outlive the endpoint.
+  std::shared_ptr<ShmEndpoint*> self_ = std::make_shared<ShmEndpoint*>(this);
+};
+
+// ---- meeting ----------------------------------------------------------------------------------------
+
+Result<std::string> ShmEndpoint::listen(const std::string& address) {
+  RUBATO_CHECK(handler_, "listen before on_frame");
+  RUBATO_ASSIGN(const std::string name, link_name(address));
+  RUBATO_ASSIGN(listener_, listen_local(name, address));
+  accepting_.emplace(loop_, listener_.number(), [this] { accept(); });
+  return address;
+}
+
+void ShmEndpoint::accept() {
+  for (;;) {
+    Result<std::optional<Descriptor>> accepted = accept_local(listener_);
+    if (!accepted.ok()) {
+      ++counters_.refused;
+      if (accepted.error().cause != Cause::kRefused) return;
+      continue;
+    }
+    if (!accepted->has_value()) return;
+    if (std::ranges::count_if(connections_, [](const auto& each) { return !each->link; }) >= kStrangersMax) {
+      ++counters_.refused;
+      continue;
+    }
+    auto connection = std::make_shared<Connection>();
+    connection->memory = std::make_shared<LinkMemory>();
+    connection->memory->socket = std::move(**accepted);
+    add(std::move(connection));
+  }
+}
+
+void ShmEndpoint::add(ConnectionRef connection) {
+  connections_.push_back(connection);
+  // The watch lives in the connection: it needs no share in it, and ends with it.
+  connection->watch.emplace(loop_, connection->memory->socket.number(), [this, weak = std::weak_ptr(connection)] {
+    if (const ConnectionRef alive = weak.lock()) heed_socket(alive);
+  });
+}
+
+Result<PeerId> ShmEndpoint::connect(const std::string& address) {
+  RUBATO_CHECK(handler_, "connect before on_frame");
+  auto connection = std::make_shared<Connection>();
+  RUBATO_ASSIGN(connection->name, link_name(address));
+  connection->peer = next_peer_++;
+  peers_.emplace(connection->peer, connection);
+  try_to_connect(connection);
+  return connection->peer;
+}
+
+void ShmEndpoint::try_to_connect(const ConnectionRef& connection) {
+  if (connection->closed) return;
+  if (greet(connection).ok()) return add(connection);
+  connection->retry.emplace(loop_, [this, weak = std::weak_ptr(connection)] {
+    if (const ConnectionRef alive = weak.lock()) try_to_connect(alive);
+  });
+  connection->retry->arm(steady_now() + connection->retry_after);
+  connection->retry_after = std::min(connection->retry_after * 2, kRetryMax);
+}
+
+Status ShmEndpoint::greet(const ConnectionRef& connection) {
+  auto memory = std::make_shared<LinkMemory>();
+  RUBATO_ASSIGN(memory->socket, connect_local(connection->name, std::string(kScheme) + connection->name));
+  RUBATO_ASSIGN(memory->shared, SharedMemory::create("rubato-link", sizeof(LinkMemory::Layout)));
+  if (!send_local(memory->socket, {LocalMessage::Kind::kHello},
+                  {memory->shared.descriptor().number(), bell_.descriptor().number()}))
+    return Error{Cause::kNetwork, "it went away at once"};
+  connection->memory = std::move(memory);
+  return {};
+}
+
+// The first message of either side, or the end, or new segments.
+void ShmEndpoint::heed_socket(const ConnectionRef& connection) {
+  if (connection->closed) return;
+  if (connection->link) {
+    if (!connection->link->read_socket()) lost(connection);
+    return;
+  }
+  Result<std::optional<ReceivedLocal>> received = receive_local(connection->memory->socket);
+  if (received.ok() && !received->has_value()) return;
+  const Status met = received.ok() ? shake_hands(*connection, std::move(**received)) : Status(received.error());
+  if (!met.ok()) {
+    if (met.error().cause != Cause::kPeerLost) ++counters_.refused;
+    return lost(connection);
+  }
+  connection->retry_after = kRetryFirst;
+  for (Frame& frame : std::exchange(connection->waiting, {})) connection->link->send(std::move(frame));
+  take_turn();
+}
+
+Status ShmEndpoint::shake_hands(Connection& connection, ReceivedLocal received) {
+  LinkMemory& memory = *connection.memory;
+  const bool accepting = connection.name.empty();
+  const auto expected = accepting ? LocalMessage::Kind::kHello : LocalMessage::Kind::kWelcome;
+  if (received.message.kind != expected || received.descriptors.size() != (accepting ? 2 : 1))
+    return Error{Cause::kMalformed, "a first message that is none"};
+  if (accepting) {
+    RUBATO_ASSIGN(memory.shared,
+                  SharedMemory::map(std::move(received.descriptors.front()), SharedMemory::Access::kReadWrite));
+    RUBATO_TRY(memory.check());
+    if (!send_local(memory.socket, {LocalMessage::Kind::kWelcome}, {bell_.descriptor().number()}))
+      return Error{Cause::kPeerLost, "it went away at once"};
+  }
+  connection.link.emplace(connection.memory, accepting ? Link::Side::kAcceptor : Link::Side::kConnector,
+                          Doorbell(std::move(received.descriptors.back())), options_.heap.get());
+  return {};
+}
+
+// ---- parting ----------------------------------------------------------------------------------------
+
+// The other side has gone, or is none of ours. What it has sent before is still read.
+void ShmEndpoint::lost(const ConnectionRef& connection) {
+  while (!connection->closed && read_some(connection)) {
+  }
+  if (connection->closed) return;
+  const bool again = !connection->name.empty() && !connection->forgotten;
+  if (!again) return close(connection);
+  connection->watch.reset();
+  connection->link.reset();
+  connection->memory.reset();
+  std::erase(connections_, connection);
+  try_to_connect(connection);
+}
+
+void ShmEndpoint::close(const ConnectionRef& connection) {
+  const ConnectionRef alive = connection;
+  alive->closed = true;
+  alive->watch.reset();
+  alive->retry.reset();
+  alive->waiting.clear();
+  alive->link.reset();
+  alive->memory.reset();
+  if (!alive->forgotten) peers_.erase(alive->peer);
+  std::erase(connections_, alive);
+}
+
+void ShmEndpoint::forget(PeerId id) {
+  const auto found = peers_.find(id);
+  if (found == peers_.end()) return;
+  const ConnectionRef connection = found->second;
+  peers_.erase(found);
+  connection->peer = 0;
+  if (connection->name.empty()) return;  // if it speaks again, it is somebody new
+  connection->forgotten = true;
+  // What it still reads of ours must not be written again: it says when it is done, by closing its end.
+  if (connection->link && connection->link->lent() > 0 && say_no_more(connection->memory->socket)) return;
+  close(connection);
+}
+
+// ---- frames -----------------------------------------------------------------------------------------
+
+void ShmEndpoint::send(PeerId id, Frame frame) {
+  const auto found = peers_.find(id);
+  if (found == peers_.end()) {
+    ++counters_.dropped;
+    return;
+  }
+  Connection& connection = *found->second;
+  ++counters_.frames_sent;
+  counters_.bytes_sent += frame.header.size() + frame.body.size();
+  if (connection.link)
+    connection.link->send(std::move(frame));
+  else
+    connection.waiting.push_back(std::move(frame));
+}
+
+// Reads and sends what there is, link by link, and comes back behind whatever else the loop has to do; until
+// there has been nothing for a while.
+void ShmEndpoint::take_turn() {
+  bool busy = false;
+  for (std::size_t i = 0; i < connections_.size(); ++i) {  // handlers may add connections, and take them away
+    const ConnectionRef connection = connections_[i];
+    if (!connection->link) continue;
+    connection->link->tend();
+    busy |= read_some(connection);
+  }
+  if (busy) {
+    idle_since_ = kNever;
+    return go_on();
+  }
+  const TimeNs now = steady_now();
+  if (idle_since_ == kNever) idle_since_ = now;
+  if (now - idle_since_ < options_.spin) return go_on();
+  sleep();
+}
+
+void ShmEndpoint::sleep() {
+  idle_since_ = kNever;
+  bool asleep = true;
+  for (const ConnectionRef& connection : connections_)
+    if (connection->link && !connection->link->fall_asleep()) asleep = false;
+  if (!asleep) go_on();
+}
+
+void ShmEndpoint::go_on() {
+  if (turn_posted_) return;
+  turn_posted_ = true;
+  loop_.post([weak = std::weak_ptr(self_)] {
+    const auto self = weak.lock();
+    if (!self) return;
+    (*self)->turn_posted_ = false;
+    (*self)->take_turn();
+  });
+}
+
+// Whether there was anything.
+bool ShmEndpoint::read_some(const ConnectionRef& connection) {
+  int taken = 0;
+  while (taken < kFramesPerTurn && !connection->closed && connection->link) {
+    std::optional<Frame> frame = connection->link->receive();
+    if (!frame) break;
+    ++taken;
+    deliver(connection, std::move(*frame));
+  }
+  if (!connection->closed && connection->link && connection->link->broken()) {
+    ++counters_.refused;
+    close(connection);
+  }
+  return taken > 0;
+}
+
+void ShmEndpoint::deliver(const ConnectionRef& connection, Frame frame) {
+  if (connection->forgotten) return;
+  if (connection->peer == 0) {
+    connection->peer = next_peer_++;
+    peers_.emplace(connection->peer, connection);
+  }
+  ++counters_.frames_received;
+  counters_.bytes_received += frame.header.size() + frame.body.size();
+  handler_(connection->peer, std::move(frame));
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Endpoint>> make_shm_endpoint(Loop& loop, ShmOptions options) {
+  RUBATO_ASSIGN(Doorbell bell, Doorbell::create());
+  return std::unique_ptr<Endpoint>(std::make_unique<ShmEndpoint>(loop, std::move(options), std::move(bell)));
+}
+
+}  // namespace rubato::transport

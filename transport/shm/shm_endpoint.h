@@ -1,0 +1,27 @@
+// An Endpoint between processes of one host and one user, for "shm://NAME": frames go through rings in shared memory,
+// and bodies that lie in `heap` are read where they lie.
+//
+// NAME is of Linux's abstract namespace (transport/shm/local_socket.h). One doorbell wakes an endpoint for all its
+// links. A reader that has nothing left to read looks again for `spin`, between whatever else its loop has to do,
+// before it sleeps: a wake-up costs tens of microseconds, a look less than one.
+//
+// On destruction what the other side has not read yet is still there for it, but what waits for room is lost.
+#pragma once
+
+#include <memory>
+
+#include "transport/endpoint.h"
+#include "transport/loop.h"
+#include "transport/shm/shared_heap.h"
+
+namespace rubato::transport {
+
+struct ShmOptions {
+  std::shared_ptr<const SharedHeap> heap;  // may be nothing: then bodies are copied
+  TimeNs spin = 0;
+};
+
+// Errors: kInternal, out of descriptors.
+[[nodiscard]] Result<std::unique_ptr<Endpoint>> make_shm_endpoint(Loop& loop, ShmOptions options = {});
+
+}  // namespace rubato::transport
