@@ -143,6 +143,8 @@ void add_cluster(std::vector<JobKey>& keys, ClusterConfig& c) {
        {"cluster.shard_threads", &c.shard_threads, between(1, 256), "shards of each server process"},
        {"cluster.slice_bytes", &c.slice_bytes, between(64, 1 << 28), "most bytes of a slice; a multiple of 4"},
        {"cluster.transport", &c.transport, one_of({"ipc", "tcp"}), "ipc stays on one host"},
+       unhashed({"cluster.shared_memory", &c.shared_memory, Anything{},
+                 "pushes and pulls go through it wherever a server is on the worker's host"}),
        unhashed({"cluster.bind", &c.bind, Form{"an IPv4 address, no wildcard", check_bind},
                  "address of this host to listen on; the others are told it"}),
        unhashed({"cluster.scheduler_port", &c.scheduler_port, between(0, 65535), "tcp; 0 picks a free one"}),

@@ -105,7 +105,8 @@ void Node::send(const Hosted& hosted, Outbox::Outgoing outgoing) {
   // The driver alone knows what was refused on the way to its cores; the first of them says it for all.
   auto* beat = std::get_if<Heartbeat>(&outgoing.body);
   if (beat != nullptr && &hosted == hosted_.front().get()) beat->refused_frames += refused();
-  const Stamp stamp{job_id_, hosted.core->identity(), outgoing.to, ++sequence_, options_.checksum_bodies};
+  const bool checksum = options_.checksum_bodies && !endpoint_.without_wire(peer);
+  const Stamp stamp{job_id_, hosted.core->identity(), outgoing.to, ++sequence_, checksum};
   endpoint_.send(peer, encode(stamp, outgoing.body));
 }
 

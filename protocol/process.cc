@@ -8,6 +8,8 @@
 #include "base/life_file.h"
 #include "base/log.h"
 #include "transport/allocator.h"
+#include "transport/shm/shm_endpoint.h"
+#include "transport/two_lanes.h"
 #include "transport/zmq/zmq_endpoint.h"
 
 namespace rubato::protocol {
@@ -15,6 +17,9 @@ namespace {
 
 // `timeout` signals a process and then its group: what comes so soon is the same signal.
 constexpr TimeNs kSameSignal = 100 * kMillisecond;
+
+// The scheduler takes no part in pushing and pulling.
+bool shares_memory(const Job& job, NodeId node) { return job.cluster.shared_memory && node.role != Role::kScheduler; }
 
 }  // namespace
 
@@ -37,16 +42,33 @@ Result<SchedulerAddress> parse_scheduler_address(const std::string& text) {
 }
 
 std::string listen_address(const Job& job, std::uint64_t job_id, NodeId node) {
+  // Names in Linux's abstract namespace: no file, so nothing is left behind, whoever is killed.
+  const std::string name = fmt::format("rubato-{:016x}-{}", job_id, node.name());
+  const bool scheduler = node.role == Role::kScheduler;
+  const std::string near = shares_memory(job, node) ? fmt::format(";shm://{}", name) : "";
   if (job.cluster.transport == "tcp")
-    return fmt::format("tcp://{}:{}", job.cluster.bind, node.role == Role::kScheduler ? job.cluster.scheduler_port : 0);
-  // A name in Linux's abstract namespace: no file, so nothing is left behind, whoever is killed.
-  return fmt::format("ipc://@rubato-{:016x}-{}", job_id, node.name());
+    return fmt::format("tcp://{}:{}{}", job.cluster.bind, scheduler ? job.cluster.scheduler_port : 0, near);
+  return fmt::format("ipc://@{}{}", name, near);
+}
+
+Status Process::open_endpoint(const Job& job) {
+  RUBATO_ASSIGN(endpoint_, transport::make_zmq_endpoint(loop_));
+  memory_ = std::make_shared<PrivateMemory>();
+  if (!shares_memory(job, options_.node)) return {};
+  const auto heap = std::make_shared<transport::SharedHeap>();
+  memory_ = heap;
+  RUBATO_ASSIGN(auto near, transport::make_shm_endpoint(loop_, {.heap = heap}));
+  endpoint_ = transport::make_two_lane_endpoint({.near = std::move(near),
+                                                 .far = std::move(endpoint_),
+                                                 .reachable = transport::shm_reachable,
+                                                 .on_fallback = [](const std::string& why) { log::info("{}", why); }});
+  return {};
 }
 
 Result<std::unique_ptr<Process>> Process::open(const Job& job, const ProcessOptions& options) {
   transport::tune_allocator();
   std::unique_ptr<Process> process(new Process(options));
-  RUBATO_ASSIGN(process->endpoint_, transport::make_zmq_endpoint(process->loop_));
+  RUBATO_TRY(process->open_endpoint(job));
   if (job.debug.trace) {
     RUBATO_ASSIGN(const LifeFile file, create_life_file(options.run_dir + "/trace", options.node.name(), "jsonl"));
     process->trace_.reset(::fdopen(file.descriptor, "w"));

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "base/job.h"
+#include "base/memory.h"
 #include "protocol/node.h"
 #include "protocol/recorder.h"
 #include "transport/loop.h"
@@ -32,7 +33,7 @@ struct SchedulerAddress {
 };
 [[nodiscard]] Result<SchedulerAddress> parse_scheduler_address(const std::string& text);
 
-// Where a member listens, before the system has picked a port.
+// Where a member listens, before the system has picked a port: a socket, and for servers shared memory too.
 [[nodiscard]] std::string listen_address(const Job& job, std::uint64_t job_id, NodeId node);
 
 struct ProcessOptions {
@@ -51,6 +52,8 @@ class Process final : public NodeListener {
   [[nodiscard]] transport::Loop& loop() { return loop_; }
   [[nodiscard]] transport::Endpoint& endpoint() { return *endpoint_; }
   [[nodiscard]] Node& node() { return *node_; }
+  // Where what is sent had better lie: others of this host read it there, if the job shares memory.
+  [[nodiscard]] const std::shared_ptr<Memory>& memory() const { return memory_; }
 
   // From now on these members, which are hosted here, keep their records in RUN/record. Before run().
   // Errors: kStorage.
@@ -74,6 +77,7 @@ class Process final : public NodeListener {
 
  private:
   explicit Process(const ProcessOptions& options) : options_(options) {}
+  [[nodiscard]] Status open_endpoint(const Job& job);
   void heed_signal(int number);
   void cannot_record(const Error& error);
   void on_trace(TimeNs now, NodeId node, const TraceEvent& event) override;
@@ -86,6 +90,7 @@ class Process final : public NodeListener {
 
   const ProcessOptions options_;
   transport::Loop loop_;
+  std::shared_ptr<Memory> memory_;
   std::unique_ptr<transport::Endpoint> endpoint_;
   std::optional<transport::Timer> timer_;
   std::unique_ptr<Node> node_;

@@ -47,10 +47,11 @@ Status check_slice(const protocol::SliceSpec& slice, const protocol::Manifest& m
 }  // namespace
 
 ShardCore::ShardCore(NodeId self, const Job& job, protocol::Register registration, protocol::Timing timing,
-                     std::uint64_t memory_bytes)
+                     std::uint64_t memory_bytes, std::shared_ptr<Memory> memory)
     : rank_(self.rank),
       readers_(static_cast<std::size_t>(job.cluster.workers) + 1),  // the evaluator reads too
       memory_bytes_(memory_bytes),
+      memory_(std::move(memory)),
       enrollment_(self, std::move(registration), timing) {
   state_.rule = rule_of(job);
   state_.apply = parse_mode(job.consistency.mode).value().apply();
@@ -169,7 +170,8 @@ Status ShardCore::make_slices(const protocol::Welcome& welcome, Outbox& out) {
     RUBATO_ASSIGN(
         pools[elements],
         SlotPool::create(shape_of(elements),
-                         {.slices = count, .readers = readers_, .snapshots = kSnapshotsMax, .kept = kept_max()}));
+                         {.slices = count, .readers = readers_, .snapshots = kSnapshotsMax, .kept = kept_max()},
+                         memory_));
   }
   slices_.resize(slices.size());
   for (SliceId id = 0; id < slices.size(); ++id) {

@@ -24,9 +24,10 @@ namespace rubato::server {
 class ShardCore final : public protocol::Core {
  public:
   // `registration`: nonce, pid, host, address and job hash. The job is valid: its mode and optimizer are
-  // known. `timing` is the job's. `memory_bytes` is what there is for slots.
+  // known. `timing` is the job's. `memory_bytes` is what there is for slots, `memory` where they are to lie
+  // (nothing: anywhere).
   ShardCore(NodeId self, const Job& job, protocol::Register registration, protocol::Timing timing,
-            std::uint64_t memory_bytes);
+            std::uint64_t memory_bytes, std::shared_ptr<Memory> memory = nullptr);
 
   // Slices refer to what their shard keeps for all of them.
   ShardCore(const ShardCore&) = delete;
@@ -70,6 +71,7 @@ class ShardCore final : public protocol::Core {
   const std::uint32_t rank_;
   const std::size_t readers_;  // as many as the job has, for the bound on slots
   const std::uint64_t memory_bytes_;
+  const std::shared_ptr<Memory> memory_;
   protocol::Enrollment enrollment_;
   ShardState state_;
 

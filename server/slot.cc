@@ -6,23 +6,17 @@
 namespace rubato::server {
 namespace {
 
-// A cache line, and the width of an AVX-512 register.
-constexpr std::size_t kAlignment = 64;
-
 std::size_t padded(std::size_t elements) {
-  constexpr std::size_t kFloats = kAlignment / sizeof(float);
+  constexpr std::size_t kFloats = Memory::kAlignment / sizeof(float);
   return (elements + kFloats - 1) / kFloats * kFloats;
 }
 
 }  // namespace
 
-void Slot::AlignedDelete::operator()(float* values) const { ::operator delete (values, std::align_val_t{kAlignment}); }
-
-Slot::Slot(std::size_t elements, std::size_t planes, bool mean_square) {
+Slot::Slot(std::size_t elements, std::size_t planes, bool mean_square, Memory& memory) {
   RUBATO_CHECK(planes <= kernels::kStatePlanesMax, "{} state planes", planes);
   const std::size_t stride = padded(elements), count = stride * (1 + planes + (mean_square ? 1 : 0));
-  values_.reset(static_cast<float*>(::operator new (count * sizeof(float), std::align_val_t{kAlignment})));
-  std::fill_n(values_.get(), count, 0.0f);
+  values_ = memory.floats(count);
   view_.weights = {values_.get(), elements};
   for (std::size_t plane = 0; plane < planes; ++plane) {
     view_.state[plane] = {values_.get() + (plane + 1) * stride, elements};
@@ -34,9 +28,10 @@ std::size_t SlotPool::Shape::slot_bytes() const {
   return padded(elements) * (1 + planes + (mean_square ? 1 : 0)) * sizeof(float);
 }
 
-Result<std::shared_ptr<SlotPool>> SlotPool::create(Shape shape, Bounds bounds) {
+Result<std::shared_ptr<SlotPool>> SlotPool::create(Shape shape, Bounds bounds, std::shared_ptr<Memory> memory) {
+  if (memory == nullptr) memory = std::make_shared<PrivateMemory>();
   try {
-    std::shared_ptr<SlotPool> pool(new SlotPool(shape, bounds));
+    std::shared_ptr<SlotPool> pool(new SlotPool(shape, bounds, std::move(memory)));
     std::vector<SlotRef> first;
     for (std::size_t i = 0; i < bounds.slices + 1; ++i) first.push_back(pool->take());
     return pool;
@@ -57,7 +52,7 @@ SlotRef SlotPool::take() {
 Slot* SlotPool::grow() {
   RUBATO_CHECK(slots_.size() < bounds_.slots_max(), "{} slots for {} slices, {} readers", slots_.size(), bounds_.slices,
                bounds_.readers);
-  slots_.push_back(std::unique_ptr<Slot>(new Slot(shape_.elements, shape_.planes, shape_.mean_square)));
+  slots_.push_back(std::unique_ptr<Slot>(new Slot(shape_.elements, shape_.planes, shape_.mean_square, *memory_)));
   return slots_.back().get();
 }
 

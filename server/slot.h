@@ -23,6 +23,7 @@
 #include <vector>
 
 #include "base/bytes.h"
+#include "base/memory.h"
 #include "base/result.h"
 #include "kernels/rule_config.h"
 #include "protocol/messages.h"
@@ -55,12 +56,9 @@ class Slot {
 
  private:
   friend class SlotPool;
-  Slot(std::size_t elements, std::size_t planes, bool mean_square);
+  Slot(std::size_t elements, std::size_t planes, bool mean_square, Memory& memory);
 
-  struct AlignedDelete {
-    void operator()(float* values) const;
-  };
-  std::unique_ptr<float[], AlignedDelete> values_;
+  std::shared_ptr<float[]> values_;
   kernels::SlotView view_;
   Slot* next_free_ = nullptr;
 };
@@ -89,9 +87,10 @@ class SlotPool : public std::enable_shared_from_this<SlotPool> {
     [[nodiscard]] std::size_t slots_max() const { return pins_max() + slices * (snapshots + kept + 1) + 1; }
   };
 
-  // Allocates what the slices need while nobody reads: one slot each, and one to write. Errors: kInternal,
-  // where there is not that much memory.
-  [[nodiscard]] static Result<std::shared_ptr<SlotPool>> create(Shape shape, Bounds bounds);
+  // Allocates what the slices need while nobody reads: one slot each, and one to write. Without a `memory` it is
+  // this process's alone. Errors: kInternal, where there is not that much memory.
+  [[nodiscard]] static Result<std::shared_ptr<SlotPool>> create(Shape shape, Bounds bounds,
+                                                                std::shared_ptr<Memory> memory = nullptr);
 
   // The warmest free slot, with whatever was last written there. Throws std::bad_alloc where the pool has
   // to grow and cannot.
@@ -103,13 +102,15 @@ class SlotPool : public std::enable_shared_from_this<SlotPool> {
   [[nodiscard]] const Bounds& bounds() const { return bounds_; }
 
  private:
-  SlotPool(Shape shape, Bounds bounds) : shape_(shape), bounds_(bounds) {}
+  SlotPool(Shape shape, Bounds bounds, std::shared_ptr<Memory> memory)
+      : shape_(shape), bounds_(bounds), memory_(std::move(memory)) {}
   Slot* grow();
   void give_back(Slot* slot);  // on any thread
   Slot* pop();
 
   Shape shape_;
   Bounds bounds_;
+  std::shared_ptr<Memory> memory_;
   std::vector<std::unique_ptr<Slot>> slots_;
   // A stack that any thread pushes to and only the shard pops from: with a single popper the head cannot
   // be taken and put back between pop's load and its exchange, so there is no ABA problem.

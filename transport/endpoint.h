@@ -62,6 +62,9 @@ class Endpoint {
   // again it is a new peer.
   virtual void forget(PeerId peer) = 0;
 
+  // Whether the bytes that this peer reads are those that were written here, carried by nothing that could harm them.
+  [[nodiscard]] virtual bool without_wire(PeerId /*peer*/) const { return false; }
+
   [[nodiscard]] virtual EndpointCounters counters() const = 0;
 };
 

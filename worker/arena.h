@@ -8,41 +8,38 @@
 #include <atomic>
 #include <cstddef>
 #include <memory>
-#include <new>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "base/bytes.h"
+#include "base/memory.h"
 
 namespace rubato::worker {
 
 class Arena {
  public:
-  explicit Arena(std::size_t floats)
-      : data_(static_cast<float*>(::operator new(bytes(floats), kAlign))), floats_(floats) {
-    std::uninitialized_fill_n(data_, floats, 0.0f);
-  }
-  ~Arena() { ::operator delete(data_, kAlign); }
+  explicit Arena(std::size_t floats) : data_(PrivateMemory().floats(floats)) {}
+  Arena(std::size_t floats, Memory& memory) : data_(memory.floats(floats)) {}
   Arena(const Arena&) = delete;
   Arena& operator=(const Arena&) = delete;
 
-  [[nodiscard]] std::span<float> part(std::size_t first, std::size_t count) { return {data_ + first, count}; }
+  [[nodiscard]] std::span<float> part(std::size_t first, std::size_t count) { return {data_.get() + first, count}; }
   [[nodiscard]] std::span<const float> part(std::size_t first, std::size_t count) const {
-    return {data_ + first, count};
+    return {data_.get() + first, count};
   }
 
  private:
-  static constexpr std::align_val_t kAlign{64};
-  static std::size_t bytes(std::size_t floats) { return (floats > 0 ? floats : 1) * sizeof(float); }
-  float* data_;
-  std::size_t floats_;
+  std::shared_ptr<float[]> data_;
 };
 
 using ArenaRef = std::shared_ptr<Arena>;
 
 class ArenaPool {
  public:
-  explicit ArenaPool(std::size_t floats) : floats_(floats) {}
+  // `memory`: nothing is memory of this process alone.
+  explicit ArenaPool(std::size_t floats, std::shared_ptr<Memory> memory = nullptr)
+      : floats_(floats), memory_(memory ? std::move(memory) : std::make_shared<PrivateMemory>()) {}
 
   [[nodiscard]] ArenaRef take() {
     for (const ArenaRef& arena : arenas_)
@@ -51,13 +48,14 @@ class ArenaPool {
         std::atomic_thread_fence(std::memory_order_acquire);
         return arena;
       }
-    arenas_.push_back(std::make_shared<Arena>(floats_));
+    arenas_.push_back(std::make_shared<Arena>(floats_, *memory_));
     return arenas_.back();
   }
   [[nodiscard]] std::size_t allocated() const { return arenas_.size(); }
 
  private:
   std::size_t floats_;
+  std::shared_ptr<Memory> memory_;
   std::vector<ArenaRef> arenas_;
 };
 

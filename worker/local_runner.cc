@@ -7,7 +7,8 @@
 namespace rubato::worker {
 
 LocalRunner::LocalRunner(const Job& job, StepRunner& steps, data::Loader& loader, const SliceLayout& layout,
-                         const protocol::Manifest& manifest, const protocol::RoutingTable& routing)
+                         const protocol::Manifest& manifest, const protocol::RoutingTable& routing,
+                         std::shared_ptr<Memory> memory)
     : batch_(static_cast<std::uint64_t>(job.train.batch)),
       steps_(steps),
       loader_(loader),
@@ -15,7 +16,7 @@ LocalRunner::LocalRunner(const Job& job, StepRunner& steps, data::Loader& loader
       inner_(job, manifest, routing),
       copies_{Arena(layout.floats()), Arena(layout.floats())},
       copy_(layout),
-      deltas_(layout.floats()) {}
+      deltas_(layout.floats(), std::move(memory)) {}
 
 Result<StepComputed> LocalRunner::run(const ComputeStep& order, model::WeightSource& pulled, const WeightTable& table,
                                       InnerState& state, const Report& report) {

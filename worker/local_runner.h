@@ -27,7 +27,8 @@ class LocalRunner {
 
   // `steps`, `loader` and `layout` outlive it. `layout` is of this manifest and routing.
   LocalRunner(const Job& job, StepRunner& steps, data::Loader& loader, const SliceLayout& layout,
-              const protocol::Manifest& manifest, const protocol::RoutingTable& routing);
+              const protocol::Manifest& manifest, const protocol::RoutingTable& routing,
+              std::shared_ptr<Memory> memory);
 
   // The weights pulled come through `pulled`, which waits for them, and then lie in `table`. Errors: those of
   // StepRunner::run.

@@ -31,7 +31,7 @@ int run(Client& client, protocol::Process& process, Trainer& trainer, std::optio
   bool routed = false;
   process.node().host(client, [&](TimeNs /*now*/) {
     if (!routed && !client.routing().slices.empty()) {
-      trainer.set_routing(client.routing());  // before the first order is queued: the queue orders it
+      trainer.set_routing(client.routing(), process.memory());  // before the first order is queued: the queue orders it
       routed = true;
     }
     for (ComputeOrder& order : client.take_orders())

@@ -69,8 +69,13 @@ model::Batch model_batch(const data::BatchBuffer& buffer, std::uint64_t epoch) {
   return {inputs, buffer.labels, buffer.targets, buffer.sample_ids, epoch};
 }
 
-StepRunner::StepRunner(const Job& job, model::Model& model, data::Loader& loader, const SliceLayout& layout)
-    : clip_norm_(job.optimizer.clip_norm), model_(model), loader_(loader), layout_(layout), arenas_(layout.floats()) {}
+StepRunner::StepRunner(const Job& job, model::Model& model, data::Loader& loader, const SliceLayout& layout,
+                       std::shared_ptr<Memory> memory)
+    : clip_norm_(job.optimizer.clip_norm),
+      model_(model),
+      loader_(loader),
+      layout_(layout),
+      arenas_(layout.floats(), std::move(memory)) {}
 
 Result<StepComputed> StepRunner::run(const ComputeStep& order, model::WeightSource& weights, const Report& report) {
   StepComputed computed;

@@ -28,7 +28,9 @@ class StepRunner {
  public:
   using Report = std::function<void(ComputeReport)>;
 
-  StepRunner(const Job& job, model::Model& model, data::Loader& loader, const SliceLayout& layout);
+  // `memory` is where gradients are to lie; nothing: anywhere.
+  StepRunner(const Job& job, model::Model& model, data::Loader& loader, const SliceLayout& layout,
+             std::shared_ptr<Memory> memory);
 
   // Hands each SliceGradient to `report`, and returns the figures of the step. Errors: those of the
   // model and of the data.

@@ -50,12 +50,12 @@ protocol::Manifest Trainer::manifest() const {
   return {parameters.begin(), parameters.end()};
 }
 
-void Trainer::set_routing(const protocol::RoutingTable& routing) {
+void Trainer::set_routing(const protocol::RoutingTable& routing, const std::shared_ptr<Memory>& memory) {
   layout_.emplace(manifest(), routing);
   table_.emplace(*layout_);
-  runner_ = std::make_unique<StepRunner>(job_, *model_, *loader_, *layout_);
+  runner_ = std::make_unique<StepRunner>(job_, *model_, *loader_, *layout_, memory);
   if (parse_mode(job_.consistency.mode).value().local())
-    local_ = std::make_unique<LocalRunner>(job_, *runner_, *loader_, *layout_, manifest(), routing);
+    local_ = std::make_unique<LocalRunner>(job_, *runner_, *loader_, *layout_, manifest(), routing, memory);
 }
 
 std::optional<ComputeOrder> Trainer::take_order() {

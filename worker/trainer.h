@@ -53,7 +53,8 @@ class Trainer : private model::WeightSource {
   [[nodiscard]] std::uint64_t read_ahead() const { return loader_->hits(); }
 
   // After the Welcome, before the first order.
-  void set_routing(const protocol::RoutingTable& routing);
+  // `memory` is where what is pushed is to lie; nothing: anywhere.
+  void set_routing(const protocol::RoutingTable& routing, const std::shared_ptr<Memory>& memory = nullptr);
 
   // Carries out orders until there are no more, or StopComputing. Errors are reported too. `inner` is the worker's,
   // and the same for all of its steps.

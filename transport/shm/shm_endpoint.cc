@@ -57,6 +57,7 @@ class ShmEndpoint final : public Endpoint {
   Result<PeerId> connect(const std::string& address) override;
   void send(PeerId peer, Frame frame) override;
   void forget(PeerId peer) override;
+  bool without_wire(PeerId /*peer*/) const override { return true; }
   EndpointCounters counters() const override { return counters_; }
 
  private:
@@ -324,6 +325,13 @@ void ShmEndpoint::deliver(const ConnectionRef& connection, Frame frame) {
 }
 
 }  // namespace
+
+Status shm_reachable(const std::string& address) {
+  RUBATO_ASSIGN(const std::string name, link_name(address));
+  const Result<Descriptor> socket = connect_local(name, address);
+  if (!socket.ok()) return socket.error();
+  return {};
+}
 
 Result<std::unique_ptr<Endpoint>> make_shm_endpoint(Loop& loop, ShmOptions options) {
   RUBATO_ASSIGN(Doorbell bell, Doorbell::create());

@@ -24,4 +24,7 @@ struct ShmOptions {
 // Errors: kInternal, out of descriptors.
 [[nodiscard]] Result<std::unique_ptr<Endpoint>> make_shm_endpoint(Loop& loop, ShmOptions options = {});
 
+// Whether somebody of this host and user listens there. Errors: kNetwork, kRefused, with the reason.
+[[nodiscard]] Status shm_reachable(const std::string& address);
+
 }  // namespace rubato::transport

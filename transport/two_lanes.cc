@@ -1,0 +1,84 @@
+#include "transport/two_lanes.h"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+namespace rubato::transport {
+namespace {
+
+constexpr char kSeparator = ';';
+
+struct TwoAddresses {
+  std::string far, near;  // near: empty if there is none
+};
+
+TwoAddresses split(const std::string& address) {
+  const std::size_t at = address.find(kSeparator);
+  if (at == std::string::npos) return {address, {}};
+  return {address.substr(0, at), address.substr(at + 1)};
+}
+
+class TwoLaneEndpoint final : public Endpoint {
+ public:
+  explicit TwoLaneEndpoint(TwoLanes lanes) : lanes_(std::move(lanes)) {}
+
+  void on_frame(FrameHandler handler) override {
+    auto shared = std::make_shared<FrameHandler>(std::move(handler));
+    lanes_.near->on_frame([shared](PeerId peer, Frame frame) { (*shared)(near_id(peer), std::move(frame)); });
+    lanes_.far->on_frame([shared](PeerId peer, Frame frame) { (*shared)(far_id(peer), std::move(frame)); });
+  }
+
+  Result<std::string> listen(const std::string& address) override {
+    const TwoAddresses both = split(address);
+    RUBATO_ASSIGN(const std::string far, lanes_.far->listen(both.far));
+    if (both.near.empty()) return far;
+    RUBATO_ASSIGN(const std::string near, lanes_.near->listen(both.near));
+    return far + kSeparator + near;
+  }
+
+  Result<PeerId> connect(const std::string& address) override {
+    const TwoAddresses both = split(address);
+    if (!both.near.empty()) {
+      const Status reachable = lanes_.reachable(both.near);
+      if (reachable.ok()) {
+        RUBATO_ASSIGN(const PeerId peer, lanes_.near->connect(both.near));
+        return near_id(peer);
+      }
+      lanes_.on_fallback(fmt::format("no shared memory with {}: {}", both.far, reachable.error().message));
+    }
+    RUBATO_ASSIGN(const PeerId peer, lanes_.far->connect(both.far));
+    return far_id(peer);
+  }
+
+  void send(PeerId peer, Frame frame) override { lane(peer).send(peer / 2, std::move(frame)); }
+  void forget(PeerId peer) override { lane(peer).forget(peer / 2); }
+  bool without_wire(PeerId peer) const override { return lane(peer).without_wire(peer / 2); }
+
+  EndpointCounters counters() const override {
+    EndpointCounters sum = lanes_.far->counters();
+    const EndpointCounters near = lanes_.near->counters();
+    sum.frames_sent += near.frames_sent;
+    sum.frames_received += near.frames_received;
+    sum.bytes_sent += near.bytes_sent;
+    sum.bytes_received += near.bytes_received;
+    sum.dropped += near.dropped;
+    sum.refused += near.refused;
+    return sum;
+  }
+
+ private:
+  static PeerId near_id(PeerId peer) { return peer * 2 + 1; }
+  static PeerId far_id(PeerId peer) { return peer * 2; }
+  [[nodiscard]] Endpoint& lane(PeerId peer) const { return peer % 2 == 1 ? *lanes_.near : *lanes_.far; }
+
+  TwoLanes lanes_;
+};
+
+}  // namespace
+
+std::unique_ptr<Endpoint> make_two_lane_endpoint(TwoLanes lanes) {
+  return std::make_unique<TwoLaneEndpoint>(std::move(lanes));
+}
+
+}  // namespace rubato::transport

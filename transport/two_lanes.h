@@ -1,0 +1,27 @@
+// An Endpoint of two: a near lane, for peers that it reaches without a wire (shared memory), and a far one for the
+// others. Who connects takes the near lane if it can and the far one otherwise, for good; who listens does so on both.
+//
+// An address is "FAR;NEAR", or one of the far lane alone.
+//
+// Thread-safety: as an Endpoint's.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "transport/endpoint.h"
+
+namespace rubato::transport {
+
+struct TwoLanes {
+  std::unique_ptr<Endpoint> near, far;
+  // Whether somebody listens at a near address who lets us in; the error says why not.
+  std::function<Status(const std::string& address)> reachable;
+  // Told of each connection that cannot take the near lane, and why.
+  std::function<void(const std::string& text)> on_fallback;
+};
+
+[[nodiscard]] std::unique_ptr<Endpoint> make_two_lane_endpoint(TwoLanes lanes);
+
+}  // namespace rubato::transport
