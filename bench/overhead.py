@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What servers, sockets and clocks cost: a worker under the real processes against one process without servers.
 
-Usage: bench/overhead.py [--job fashion_cnn] [--cores 0] [--mode MODE] [--transport ipc|tcp] [--rounds 5]
+Usage: bench/overhead.py [--job fashion_cnn] [--cores 0] [--mode MODE] [--lane shm|ipc|tcp] [--rounds 5]
 
 Each round trains the same network three times on the same cores, one after another:
   lean_loop    bare oneDNN primitives, no layer of Rubato (cnn only)
@@ -11,7 +11,7 @@ A ratio is taken within a round, where the machine is as busy for one as for the
 By the CPU means samples per CPU second of all processes together: on one core the same as by the wall while
 the machine is otherwise idle. Where it is not, the wall flatters whoever has more processes to be scheduled, and
 the limits are held against the CPU.
-What is asked of the processes is asked of fashion_cnn over ipc at batch 64; of others there are figures only.
+What is asked of the processes is asked of fashion_cnn on one host at batch 64; of others there are figures only.
 Exit code: 0 within the limits, 1 not, 2 something failed.
 """
 
@@ -50,7 +50,7 @@ def parse(words):
     parser.add_argument("--job", default="fashion_cnn", help="a name in jobs/, or a file (default: %(default)s)")
     parser.add_argument("--cores", default="0", help="as taskset takes them (default: %(default)s)")
     parser.add_argument("--mode", help="as consistency.mode (default: the job's)")
-    parser.add_argument("--transport", choices=["ipc", "tcp"], help="default: the job's")
+    parser.add_argument("--lane", choices=["shm", "ipc", "tcp"], help="of pushes and pulls (default: the job's)")
     parser.add_argument("--batch", type=int, default=64, help="default: %(default)s")
     parser.add_argument("--threads", type=int, default=1, help="compute threads (default: %(default)s)")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="any key of the job file")
@@ -63,9 +63,12 @@ def parse(words):
 
 def settings_of(options):
     """The --set of the measured job: one server, one worker, no end and no evaluation in sight."""
-    chosen = {"consistency.mode": options.mode, "cluster.transport": options.transport, "cluster.servers": 1,
+    chosen = {"consistency.mode": options.mode, "cluster.servers": 1,
               "cluster.workers": 1, "train.batch": options.batch, "train.micro_batches": 1, "train.epochs": 100000,
               "evaluation.every_epochs": 100000, "worker.threads": options.threads}
+    if options.lane is not None:
+        chosen |= {"cluster.transport": "ipc" if options.lane == "shm" else options.lane,
+                   "cluster.shared_memory": str(options.lane == "shm").lower()}
     settings = [f"{key}={value}" for key, value in chosen.items() if value is not None] + options.set
     return [word for setting in settings for word in ("--set", setting)]
 
@@ -204,7 +207,7 @@ def print_figures(options, rounds):
 
 def report_ratios(options, rounds):
     """Prints the ratios, and returns them, each with whether it is within its limit."""
-    limited = options.job == "fashion_cnn" and options.batch == 64 and options.transport != "tcp" and not options.set
+    limited = options.job == "fashion_cnn" and options.batch == 64 and options.lane != "tcp" and not options.set
     shares = [found["local_train"]["samples_per_s"] / found["local_train"]["samples_per_cpu_s"] for found in rounds]
     share = statistics.median(shares) / options.threads
     decides = "wall" if share >= BUSY_SHARE else "cpu"

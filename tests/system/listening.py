@@ -3,13 +3,19 @@
 import os
 import socket
 from pathlib import Path
+from typing import NamedTuple
 
 LISTENING_TCP = "0A"  # TCP_LISTEN, as /proc/net/tcp has it
 LISTENING_UNIX = 0x10000  # SO_ACCEPTCON
 
 
+class Local(NamedTuple):
+    name: str  # "\\0name"
+    kind: int  # SOCK_STREAM, or SOCK_SEQPACKET where shared memory is handed out
+
+
 def addresses(pids) -> list:
-    """("127.0.0.1", port) and "\\0name", to connect to."""
+    """("127.0.0.1", port) and Local, to connect to."""
     inodes = {inode for pid in pids for inode in _socket_inodes(pid)}
     found = []
     for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
@@ -19,15 +25,15 @@ def addresses(pids) -> list:
     for line in Path("/proc/net/unix").read_text().splitlines()[1:]:
         fields = line.split()
         if int(fields[3], 16) & LISTENING_UNIX and fields[6] in inodes:
-            found.append("\0" + fields[7].removeprefix("@"))
+            found.append(Local("\0" + fields[7].removeprefix("@"), int(fields[4], 16)))
     return found
 
 
 def connect(address) -> socket.socket:
-    family = socket.AF_INET if isinstance(address, tuple) else socket.AF_UNIX
-    stream = socket.socket(family)
+    local = isinstance(address, Local)
+    stream = socket.socket(socket.AF_UNIX, address.kind) if local else socket.socket(socket.AF_INET)
     stream.settimeout(5.0)
-    stream.connect(address)
+    stream.connect(address.name if local else address)
     return stream
 
 

@@ -81,6 +81,11 @@ class SystemCase(unittest.TestCase):
         self.assertEqual(left, {})
 
 
+def lane(name: str) -> dict:
+    """Settings under which pushes and pulls take this way: "shm", "ipc" or "tcp"."""
+    return {"cluster__transport": "ipc" if name == "shm" else name, "cluster__shared_memory": name == "shm"}
+
+
 def as_options(settings: dict) -> list[str]:
     """train__steps=3 as --set train.steps=3."""
     return [word for key, value in settings.items()

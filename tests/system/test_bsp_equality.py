@@ -4,7 +4,7 @@ import itertools
 import unittest
 
 import images
-from system_case import SystemCase, main
+from system_case import SystemCase, lane, main
 
 SHORT_STEPS = 3
 AT_ONCE = 3  # these jobs mostly wait: for each other's start, and for the goodbyes at their end
@@ -12,11 +12,11 @@ AT_ONCE = 3  # these jobs mostly wait: for each other's start, and for the goodb
 
 class Equality(SystemCase):
     def assert_all_equal(self, job, ways, **common):
-        """Every way of running the job leaves the same weights. A way: (workers, servers, slice_bytes, transport)."""
+        """Every way of running the job leaves the same weights. A way: (workers, servers, slice_bytes, lane)."""
         found = {}
         for batch in batches(ways, AT_ONCE):
             runs = [(way, self.start(job, "--mode", "bsp", cluster__workers=way[0], cluster__servers=way[1],
-                                     cluster__slice_bytes=way[2], cluster__transport=way[3], **common))
+                                     cluster__slice_bytes=way[2], **lane(way[3]), **common))
                     for way in batch]
             for way, run in runs:
                 self.assert_ends(run, 0)
@@ -27,7 +27,8 @@ class Equality(SystemCase):
 
 
 class Quadratic(Equality):
-    WAYS = list(itertools.product((1, 2, 4), (1, 2, 3), (4096, 1 << 20), ("ipc", "tcp")))
+    WAYS = [way + (lanes[sum(way) % 2],) for lanes in (("shm", "tcp"), ("ipc", "shm"))
+            for way in itertools.product((1, 2, 4), (1, 2, 3), (4096, 1 << 20))]
 
     def test_after_three_steps(self):
         self.assert_all_equal("quadratic", self.WAYS, train__steps=SHORT_STEPS)
@@ -45,9 +46,9 @@ class Quadratic(Equality):
 class Lenet(Equality):
     """A real network, on 250 small images: the last batch of an epoch is short, and its leaves are ragged."""
 
-    WAYS = [(1, 1, 1 << 20, "ipc"), (2, 1, 16384, "ipc"), (4, 1, 1 << 20, "tcp"), (1, 2, 16384, "tcp"),
-            (2, 2, 1 << 20, "ipc"), (4, 2, 16384, "ipc"), (1, 3, 1 << 20, "ipc"), (2, 3, 16384, "tcp"),
-            (4, 3, 1 << 20, "ipc"), (4, 3, 16384, "tcp")]
+    WAYS = [(1, 1, 1 << 20, "ipc"), (2, 1, 16384, "shm"), (4, 1, 1 << 20, "tcp"), (1, 2, 16384, "tcp"),
+            (2, 2, 1 << 20, "shm"), (4, 2, 16384, "ipc"), (1, 3, 1 << 20, "shm"), (2, 3, 16384, "tcp"),
+            (4, 3, 1 << 20, "shm"), (4, 3, 16384, "tcp")]
 
     def setUp(self):
         super().setUp()

@@ -82,7 +82,7 @@ class ForeignBytes(SystemCase):
                 run = self.start("quadratic", "--mode", "bsp", cluster__transport=transport, **PACE)
                 run.wait_for_clock("worker-1", 5)
                 addresses = listening.addresses(run.pids().values())
-                self.assertEqual(len(addresses), 4, addresses)  # the scheduler's two, and a server's each
+                self.assertEqual(len(addresses), 6, addresses)  # two of each: HTTP and shared memory beside ZeroMQ
                 idle = [listening.connect(address) for address in addresses]  # says nothing and does not go
                 for pieces in attacks(source):
                     for address in addresses:

@@ -4,7 +4,7 @@ import unittest
 
 import images
 import tracing
-from system_case import SystemCase, main
+from system_case import SystemCase, lane, main
 
 
 class Promises(SystemCase):
@@ -48,7 +48,7 @@ class Promises(SystemCase):
         for mode in ("bsp", "ssp:2", "backup:1", "softsync:2"):
             with self.subTest(mode):
                 run = self.train("fashion_lenet", "--mode", mode, "--workers", 4, "--servers", 3, train__epochs=3,
-                                 cluster__transport="tcp", cluster__slice_bytes=16384, debug__trace=True, **found)
+                                 **lane("tcp"), cluster__slice_bytes=16384, debug__trace=True, **found)
                 self.assert_all_hold(run)
 
     def test_several_shards_in_a_process(self):

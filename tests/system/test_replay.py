@@ -10,7 +10,7 @@ import unittest
 
 import images
 import tracing
-from system_case import JOBS, SystemCase, as_options, main
+from system_case import JOBS, SystemCase, as_options, lane, main
 
 DIFFERS = 12
 
@@ -71,7 +71,7 @@ class Replay(SystemCase):
     def test_several_shards_and_compute_threads(self):
         found = images.write(self.folder / "images", train=400, test=50)
         run = self.train("fashion_lenet", "--mode", "asp", "--record", cluster__shard_threads=2, worker__threads=2,
-                         cluster__slice_bytes=16384, cluster__transport="tcp", **found)
+                         cluster__slice_bytes=16384, **lane("tcp"), **found)
         self.assert_identical(run)
 
     def test_a_simulated_run(self):
