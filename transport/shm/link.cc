@@ -61,6 +61,7 @@ Link::Link(std::shared_ptr<LinkMemory> memory, Side side, Doorbell peer, const S
 // ---- sending ----------------------------------------------------------------------------------------
 
 void Link::send(Frame frame) {
+  loans_.collect();
   Outgoing outgoing{std::move(frame)};
   if (!waiting_.empty() || !put(outgoing)) waiting_.push_back(std::move(outgoing));
 }

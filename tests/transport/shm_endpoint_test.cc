@@ -1,0 +1,281 @@
+// What is particular to endpoints over shared memory: bodies that are read where they lie, who may come, and what
+// happens to those who talk nonsense.
+#include "transport/shm/shm_endpoint.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+#include <thread>
+
+#include "tests/transport/loop_world.h"
+#include "transport/shm/link.h"
+#include "transport/shm/local_socket.h"
+
+namespace rubato::transport {
+namespace {
+
+class ShmEndpoint : public testing::Test {
+ protected:
+  std::unique_ptr<Endpoint> endpoint() { return std::move(make_shm_endpoint(world_.loop(), {.heap = heap_})).value(); }
+  // A body in the heap, with this in each element.
+  Payload lendable(std::size_t floats, float value) {
+    auto block = heap_->floats(floats);
+    std::fill_n(block.get(), floats, value);
+    const auto bytes = std::as_bytes(std::span(block.get(), floats));
+    return {std::move(block), bytes};
+  }
+
+  // A body whose sharers can be counted.
+  struct Counted {
+    std::shared_ptr<const std::shared_ptr<float[]>> owner;
+    Payload body() const { return {owner, std::as_bytes(std::span(owner->get(), 1000))}; }
+    [[nodiscard]] long lent() const { return owner.use_count() - 1; }
+  };
+  Counted counted() { return {std::make_shared<const std::shared_ptr<float[]>>(heap_->floats(1000))}; }
+
+  struct World final : LoopWorld {
+    std::unique_ptr<Endpoint> endpoint(const std::string&) override { return nullptr; }
+    std::string address(const std::string&) override { return {}; }
+  } world_;
+  const std::shared_ptr<SharedHeap> heap_ = std::make_shared<SharedHeap>();
+  const std::string name_ = "rubato-test-shm-" + std::to_string(::getpid());
+  const std::string address_ = "shm://" + name_;
+};
+
+TEST_F(ShmEndpoint, ALargeBodyIsReadWhereItLies) {
+  Recorder server(endpoint()), client(endpoint());
+  ASSERT_TRUE(server->listen(address_).ok());
+  const PeerId peer = client->connect(address_).value();
+  auto block = heap_->floats(1000);
+  std::fill_n(block.get(), 1000, 1.0f);
+  client->send(peer, {text("header"), {block, std::as_bytes(std::span(block.get(), 1000))}});
+  ASSERT_TRUE(world_.run_until([&] { return server.received.size() == 1; }));
+  const Payload& body = server.received[0].frame.body;
+  EXPECT_EQ(body.floats()[7], 1.0f);
+  EXPECT_NE(body.floats().data(), block.get()) << "another mapping";
+  block[7] = 2.0f;  // which no sender does
+  EXPECT_EQ(body.floats()[7], 2.0f) << "of the same memory";
+}
+
+TEST_F(ShmEndpoint, TheSenderKeepsABodyUntilItsReaderHasDroppedIt) {
+  Recorder server(endpoint()), client(endpoint());
+  ASSERT_TRUE(server->listen(address_).ok());
+  const PeerId peer = client->connect(address_).value();
+  const Counted block = counted();
+  client->send(peer, {text("h"), block.body()});
+  ASSERT_TRUE(world_.run_until([&] { return server.received.size() == 1; }));
+  world_.settle();
+  EXPECT_EQ(block.lent(), 1);
+  Payload second = server.received[0].frame.body;
+  server.received.clear();
+  client->send(peer, {text("looks after its loans"), {}});
+  world_.settle();
+  EXPECT_EQ(block.lent(), 1) << "somebody reads it still";
+  std::thread([dropped = std::move(second)] {}).join();
+  client->send(peer, {text("looks after its loans"), {}});
+  EXPECT_TRUE(world_.run_until([&] { return block.lent() == 0; }));
+}
+
+TEST_F(ShmEndpoint, AForgottenReaderIsWaitedFor) {
+  Recorder server(endpoint()), client(endpoint());
+  ASSERT_TRUE(server->listen(address_).ok());
+  const PeerId peer = client->connect(address_).value();
+  const Counted block = counted();
+  client->send(peer, {text("h"), block.body()});
+  ASSERT_TRUE(world_.run_until([&] { return server.received.size() == 1; }));
+  client->forget(peer);
+  world_.settle();
+  EXPECT_EQ(block.lent(), 1) << "it is being read";
+  server.received.clear();
+  EXPECT_TRUE(world_.run_until([&] { return block.lent() == 0; }));
+}
+
+TEST_F(ShmEndpoint, MoreThanRingAndLoansHoldWaitsInOrder) {
+  Recorder server(endpoint()), client(endpoint());
+  ASSERT_TRUE(server->listen(address_).ok());
+  const PeerId peer = client->connect(address_).value();
+  constexpr std::size_t kFrames = 3 * LinkMemory::kLoans;
+  for (std::size_t i = 0; i < kFrames; ++i)
+    client->send(peer, {text(std::to_string(i)), lendable(300, static_cast<float>(i))});
+  ASSERT_TRUE(world_.run_until([&] { return server.received.size() == kFrames; }));  // none dropped: all kept
+  for (std::size_t i = 0; i < kFrames; ++i) {
+    ASSERT_EQ(text(server.received[i].frame.header), std::to_string(i));
+    const auto floats = server.received[i].frame.body.floats();
+    ASSERT_EQ(floats.size(), 300u);
+    ASSERT_TRUE(std::ranges::all_of(floats, [&](float value) { return value == static_cast<float>(i); }));
+  }
+}
+
+TEST_F(ShmEndpoint, WhoDiesIsGoneAndWhatItLentStays) {
+  Recorder server(endpoint());
+  ASSERT_TRUE(server->listen(address_).ok());
+  Payload kept;
+  {
+    Recorder client(endpoint());
+    const PeerId peer = client->connect(address_).value();
+    client->send(peer, {text("h"), lendable(1000, 3.0f)});
+    ASSERT_TRUE(world_.run_until([&] { return server.received.size() == 1; }));
+  }
+  world_.settle();
+  server->send(server.received[0].peer, {text("too late"), {}});
+  EXPECT_EQ(server->counters().dropped, 1u);
+  EXPECT_EQ(server.received[0].frame.body.floats()[999], 3.0f);
+}
+
+TEST_F(ShmEndpoint, SaysWhetherAndWhyNotItCanBeReached) {
+  const Status nobody = shm_reachable(address_);
+  ASSERT_FALSE(nobody.ok());
+  EXPECT_NE(nobody.error().message.find(address_), std::string::npos);
+  EXPECT_FALSE(shm_reachable("tcp://127.0.0.1:1").ok());
+  Recorder server(endpoint());
+  ASSERT_TRUE(server->listen(address_).ok());
+  EXPECT_TRUE(shm_reachable(address_).ok());
+  world_.settle();
+  EXPECT_EQ(server->counters().refused, 0u) << "to ask is no offence";
+}
+
+// Somebody who talks to the endpoint by hand.
+class Stranger {
+ public:
+  explicit Stranger(const std::string& name) : memory_(std::make_shared<LinkMemory>()) {
+    memory_->socket = connect_local(name, name).value();
+  }
+  void say_hello(std::size_t bytes = sizeof(LinkMemory::Layout)) {
+    memory_->shared = SharedMemory::create("test", bytes).value();
+    ASSERT_TRUE(send_local(memory_->socket, {LocalMessage::Kind::kHello},
+                           {memory_->shared.descriptor().number(), bell_.descriptor().number()}));
+  }
+  // Its own end of the link, as it is before anything was written.
+  LinkMemory::Lane& lane() { return memory_->layout().from_connector; }
+  void write(const void* record, std::size_t bytes) {
+    RingWriter writer(lane().control, lane().data);
+    const auto room = writer.reserve(bytes);
+    std::memcpy(room.data(), record, bytes);
+    (void)writer.publish();
+  }
+  void ring() {
+    if (!server_bell_) {
+      auto welcome = receive_local(memory_->socket);
+      ASSERT_TRUE(welcome.ok() && welcome->has_value());
+      server_bell_.emplace(std::move((*welcome)->descriptors.at(0)));
+    }
+    server_bell_->ring();
+  }
+  [[nodiscard]] const Descriptor& socket() const { return memory_->socket; }
+  // Whether the endpoint has hung up.
+  [[nodiscard]] bool refused() const {
+    for (;;) {
+      const auto received = receive_local(memory_->socket);
+      if (!received.ok()) return true;
+      if (!received->has_value()) return false;
+    }
+  }
+
+ private:
+  std::shared_ptr<LinkMemory> memory_;
+  Doorbell bell_ = Doorbell::create().value();
+  std::optional<Doorbell> server_bell_;
+};
+
+class Strangers : public ShmEndpoint {
+ protected:
+  void SetUp() override {
+    ASSERT_TRUE(server_->listen(address_).ok());
+    friend_ = client_->connect(address_).value();
+  }
+  // The stranger is thrown out and counted, and nobody else notices.
+  void expect_refused(Stranger& stranger) {
+    ++refused_;
+    EXPECT_TRUE(world_.run_until([&] { return server_->counters().refused == refused_; }));
+    EXPECT_TRUE(world_.run_until([&] { return stranger.refused(); }));
+    const std::size_t before = server_.received.size();
+    client_->send(friend_, {text("still there?"), lendable(1000, 1.0f)});
+    EXPECT_TRUE(world_.run_until([&] { return server_.received.size() == before + 1; }));
+  }
+  Recorder server_{endpoint()}, client_{endpoint()};
+  PeerId friend_ = 0;
+  std::uint64_t refused_ = 0;
+};
+
+TEST_F(Strangers, NoiseInsteadOfAHello) {
+  Stranger noise(name_);
+  ASSERT_GT(::write(noise.socket().number(), "GET / HTTP/1.1", 14), 0);
+  expect_refused(noise);
+  Stranger wrong_kind(name_);
+  ASSERT_TRUE(send_local(wrong_kind.socket(), {LocalMessage::Kind::kWelcome}, {0}));
+  expect_refused(wrong_kind);
+  Stranger without(name_);
+  ASSERT_TRUE(send_local(without.socket(), {LocalMessage::Kind::kHello}, {0}));
+  expect_refused(without);
+  Stranger no_memory(name_);
+  ASSERT_TRUE(send_local(no_memory.socket(), {LocalMessage::Kind::kHello}, {0, 0}));
+  expect_refused(no_memory);
+}
+
+TEST_F(Strangers, ALinkOfAnotherSize) {
+  Stranger stranger(name_);
+  stranger.say_hello(4096);
+  expect_refused(stranger);
+}
+
+TEST_F(Strangers, RecordsThatCannotBe) {
+  struct Head {
+    std::uint32_t kind = 1, header_bytes = 0;
+    std::uint64_t body_bytes = 0;
+    std::uint32_t segment = 0, loan = 0;
+    std::uint64_t offset = 0;
+  };
+  const std::vector<std::vector<Head>> records = {
+      {{.kind = 9}},
+      {{.header_bytes = 1000}},
+      {{.body_bytes = 5}},
+      {{.kind = 3, .body_bytes = std::uint64_t{1} << 40}},
+      {{.kind = 3, .body_bytes = 100}, {.kind = 1}},
+      {{.kind = 4, .body_bytes = 100}},
+      {{.kind = 2, .body_bytes = 100}},
+      {{.kind = 2, .body_bytes = 100, .segment = ~0u}},
+  };
+  for (const auto& heads : records) {
+    Stranger stranger(name_);
+    stranger.say_hello();
+    stranger.write(heads.data(), sizeof(Head));
+    if (heads.size() > 1) {
+      // A second record, behind the first.
+      RingWriter writer(stranger.lane().control, stranger.lane().data);
+      (void)writer.reserve(sizeof(Head));
+      const auto room = writer.reserve(sizeof(Head));
+      std::memcpy(room.data(), &heads[1], sizeof(Head));
+      std::memcpy(stranger.lane().data + ring::kSizeBytes, &heads[0], sizeof(Head));
+      (void)writer.publish();
+    }
+    expect_refused(stranger);
+  }
+}
+
+TEST_F(Strangers, ARingOfNoise) {
+  Stranger stranger(name_);
+  stranger.say_hello();
+  std::ranges::fill(stranger.lane().data, std::byte{0x5a});
+  stranger.lane().control.tail.store(4096);
+  expect_refused(stranger);
+}
+
+TEST_F(Strangers, ABodyOutsideOfWhatWasShared) {
+  Stranger stranger(name_);
+  stranger.say_hello();
+  const SharedMemory segment = SharedMemory::create("test", 4096).value();
+  ASSERT_TRUE(send_local(stranger.socket(), {LocalMessage::Kind::kSegment, 0}, {segment.descriptor().number()}));
+  const struct {
+    std::uint32_t kind = 2, header_bytes = 0;
+    std::uint64_t body_bytes = 100;
+    std::uint32_t segment = 0, loan = 0;
+    std::uint64_t offset = 4000;
+  } head;
+  stranger.write(&head, sizeof(head));
+  expect_refused(stranger);
+}
+
+}  // namespace
+}  // namespace rubato::transport

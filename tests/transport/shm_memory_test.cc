@@ -1,0 +1,189 @@
+// What the shared-memory lane is made of: memory, heap, ring, loans.
+#include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <memory>
+#include <numeric>
+#include <random>
+#include <thread>
+#include <vector>
+
+#include "transport/shm/loans.h"
+#include "transport/shm/ring.h"
+#include "transport/shm/shared_heap.h"
+
+namespace rubato::transport {
+namespace {
+
+TEST(SharedMemory, IsTheSameForBothAndCanNeverShrink) {
+  const SharedMemory ours = SharedMemory::create("test", 8192).value();
+  EXPECT_TRUE(std::ranges::all_of(ours.bytes(), [](std::byte byte) { return byte == std::byte{0}; }));
+  Descriptor copy(::dup(ours.descriptor().number()));
+  const SharedMemory theirs = SharedMemory::map(std::move(copy), SharedMemory::Access::kRead).value();
+  ASSERT_EQ(theirs.bytes().size(), 8192u);
+  EXPECT_NE(theirs.bytes().data(), ours.bytes().data());
+  ours.bytes()[5000] = std::byte{7};
+  EXPECT_EQ(theirs.bytes()[5000], std::byte{7});
+  EXPECT_NE(::ftruncate(ours.descriptor().number(), 4096), 0);
+}
+
+TEST(SharedMemory, WhatMayShrinkIsNotMapped) {
+  Descriptor unsealed(::memfd_create("test", MFD_CLOEXEC));
+  ASSERT_EQ(::ftruncate(unsealed.number(), 4096), 0);
+  EXPECT_EQ(SharedMemory::map(std::move(unsealed), SharedMemory::Access::kRead).error().cause, Cause::kMalformed);
+  Descriptor pipe_end;
+  int ends[2];
+  ASSERT_EQ(::pipe(ends), 0);
+  const Descriptor other(ends[1]);
+  pipe_end.reset(ends[0]);
+  EXPECT_EQ(SharedMemory::map(std::move(pipe_end), SharedMemory::Access::kRead).error().cause, Cause::kMalformed);
+}
+
+TEST(SharedHeap, FindsWhatItGaveAndNothingElse) {
+  SharedHeap heap;
+  const auto small = heap.floats(3), next = heap.floats(100);
+  const auto large = heap.floats(SharedHeap::kSegmentBytes / sizeof(float) + 1);  // has a segment of its own
+  for (const auto& block : {small, next, large})
+    EXPECT_EQ(reinterpret_cast<std::uintptr_t>(block.get()) % Memory::kAlignment, 0u);
+  EXPECT_EQ(next.get() - small.get(), 16) << "a cache line later";
+  const auto place = heap.find(std::as_bytes(std::span(next.get() + 2, 5)));
+  ASSERT_TRUE(place);
+  EXPECT_EQ(place->segment, 0u);
+  EXPECT_EQ(place->offset, 64u + 8u);
+  EXPECT_EQ(heap.find(std::as_bytes(std::span(large.get(), 1)))->segment, 1u);
+  const float elsewhere = 0.0f;
+  EXPECT_FALSE(heap.find(std::as_bytes(std::span(&elsewhere, 1))));
+}
+
+TEST(SharedHeap, BlocksOutliveIt) {
+  auto heap = std::make_unique<SharedHeap>();
+  const auto block = heap->floats(1000);
+  heap.reset();
+  std::fill_n(block.get(), 1000, 2.0f);
+  EXPECT_EQ(std::accumulate(block.get(), block.get() + 1000, 0.0f), 2000.0f);
+}
+
+struct RingPair {
+  RingControl control{};
+  std::vector<std::byte> data;
+  RingWriter writer;
+  RingReader reader;
+  explicit RingPair(std::size_t bytes) : data(bytes), writer(control, data), reader(control, data) {}
+};
+
+bool write(RingWriter& writer, std::size_t bytes, std::byte value) {
+  const auto record = writer.reserve(bytes);
+  if (record.empty()) return false;
+  std::ranges::fill(record, value);
+  (void)writer.publish();
+  return true;
+}
+
+TEST(Ring, RecordsComeInOrderWholeAndRoundTheEnd) {
+  RingPair pair(1024);
+  std::uint8_t written = 0, read = 0;
+  for (int round = 0; round < 1000; ++round) {
+    while (write(pair.writer, 1 + (written * 37) % pair.writer.record_max(), std::byte{written})) ++written;
+    for (auto record = pair.reader.look(); !record.empty(); record = pair.reader.look()) {
+      ASSERT_EQ(record.size(), 1 + (read * 37) % pair.writer.record_max());
+      ASSERT_TRUE(std::ranges::all_of(record, [&](std::byte byte) { return byte == std::byte{read}; }));
+      EXPECT_EQ(reinterpret_cast<std::uintptr_t>(record.data()) % 8, 0u);
+      (void)pair.reader.take();
+      ++read;
+    }
+    ASSERT_EQ(read, written);
+  }
+}
+
+TEST(Ring, ASleeperIsWokenOnceAndAStarvedWriterToo) {
+  RingPair pair(1024);
+  ASSERT_TRUE(pair.reader.fall_asleep());
+  (void)pair.writer.reserve(8);
+  EXPECT_TRUE(pair.writer.publish()) << "it slept";
+  (void)pair.writer.reserve(8);
+  EXPECT_FALSE(pair.writer.publish()) << "it was told";
+  EXPECT_FALSE(pair.reader.fall_asleep()) << "there is something";
+  while (write(pair.writer, 200, std::byte{1})) {
+  }
+  ASSERT_FALSE(pair.reader.look().empty());
+  EXPECT_TRUE(pair.reader.take()) << "the writer waits for room";
+  ASSERT_FALSE(pair.reader.look().empty());
+  EXPECT_FALSE(pair.reader.take());
+}
+
+TEST(Ring, NumbersThatCannotBeBreakTheReaderAndNothingElse) {
+  const auto broken_by = [](auto spoil) {
+    RingPair pair(1024);
+    EXPECT_TRUE(write(pair.writer, 100, std::byte{1}));
+    spoil(pair);
+    while (!pair.reader.look().empty()) (void)pair.reader.take();
+    EXPECT_TRUE(pair.reader.look().empty());
+    return pair.reader.broken();
+  };
+  const auto size = [](std::uint64_t value) {
+    return [value](RingPair& pair) { std::memcpy(pair.data.data(), &value, sizeof(value)); };
+  };
+  EXPECT_FALSE(broken_by([](RingPair&) {}));
+  for (const std::uint64_t value :
+       {std::uint64_t{0}, std::uint64_t{105}, std::uint64_t{257}, std::uint64_t{1} << 40, ring::kSkip - 1, ring::kSkip})
+    EXPECT_TRUE(broken_by(size(value))) << value;
+  EXPECT_TRUE(broken_by([](RingPair& pair) { pair.control.tail.store(1032); })) << "more than the ring holds";
+  EXPECT_TRUE(broken_by([](RingPair& pair) { pair.control.tail.store(~std::uint64_t{0}); }));
+}
+
+TEST(Ring, TwoThreads) {
+  constexpr int kRecords = 200'000;
+  RingPair pair(4096);
+  std::thread writer([&] {
+    std::mt19937 random(1);
+    for (int i = 0; i < kRecords; ++i) {
+      const std::size_t size = sizeof(int) + random() % 300;
+      std::span<std::byte> record;
+      while ((record = pair.writer.reserve(size)).empty()) std::this_thread::yield();
+      std::ranges::fill(record, static_cast<std::byte>(i));
+      std::memcpy(record.data(), &i, sizeof(i));
+      (void)pair.writer.publish();
+    }
+  });
+  std::mt19937 random(1);
+  int bad = 0;
+  for (int i = 0; i < kRecords; ++i) {
+    std::span<const std::byte> record;
+    while ((record = pair.reader.look()).empty()) std::this_thread::yield();
+    int number = 0;
+    std::memcpy(&number, record.data(), sizeof(number));
+    const auto rest = record.subspan(sizeof(int));
+    bad += number != i || record.size() != sizeof(int) + random() % 300 ||
+           !std::ranges::all_of(rest, [&](std::byte byte) { return byte == static_cast<std::byte>(i); });
+    (void)pair.reader.take();
+  }
+  writer.join();
+  EXPECT_EQ(bad, 0);
+}
+
+TEST(Loans, AreKeptUntilGivenBack) {
+  std::vector<LoanWord> words(4);
+  Loans loans(words);
+  const auto owner = std::make_shared<std::vector<std::byte>>(100);
+  const Payload payload(owner, *owner);
+  std::vector<std::uint32_t> lent;
+  for (int i = 0; i < 4; ++i) lent.push_back(loans.lend(payload).value());
+  EXPECT_FALSE(loans.lend(payload)) << "everything is lent";
+  EXPECT_EQ(owner.use_count(), 2 + 4);
+  give_back(words[lent[2]]);  // not the oldest
+  EXPECT_EQ(owner.use_count(), 2 + 4) << "nobody looked";
+  loans.collect();
+  EXPECT_EQ(owner.use_count(), 2 + 3);
+  EXPECT_EQ(loans.outstanding(), 3u);
+  const auto again = loans.lend(payload);
+  EXPECT_EQ(again, lent[2]);
+  for (const std::uint32_t loan : lent) give_back(words[loan]);
+  loans.collect();
+  EXPECT_EQ(loans.outstanding(), 0u);
+  EXPECT_EQ(owner.use_count(), 2);
+}
+
+}  // namespace
+}  // namespace rubato::transport
