@@ -30,8 +30,8 @@ Result<int> start(const protocol::MemberOptions& options) {
   if (job.train.record) RUBATO_TRY(process->record(members, {.job_hash = job_hash(job)}));
   std::vector<std::unique_ptr<protocol::Core>> cores;
   for (const NodeId member : members) {
-    std::unique_ptr<protocol::Core> core =
-        std::make_unique<ShardCore>(member, job, details, protocol::timing_of(job), physical_memory_bytes() / shards, process->memory());
+    std::unique_ptr<protocol::Core> core = std::make_unique<ShardCore>(
+        member, job, details, protocol::timing_of(job), physical_memory_bytes() / shards, process->memory());
     if (shards > 1) core = std::make_unique<protocol::CoreThread>(std::move(core), process->loop(), process->node());
     cores.push_back(std::move(core));
     process->node().host(*cores.back());

@@ -167,11 +167,10 @@ Status ShardCore::make_slices(const protocol::Welcome& welcome, Outbox& out) {
   RUBATO_TRY(check_memory(count_of_size, out));
   std::map<std::size_t, std::shared_ptr<SlotPool>> pools;
   for (const auto& [elements, count] : count_of_size) {
-    RUBATO_ASSIGN(
-        pools[elements],
-        SlotPool::create(shape_of(elements),
-                         {.slices = count, .readers = readers_, .snapshots = kSnapshotsMax, .kept = kept_max()},
-                         memory_));
+    RUBATO_ASSIGN(pools[elements],
+                  SlotPool::create(
+                      shape_of(elements),
+                      {.slices = count, .readers = readers_, .snapshots = kSnapshotsMax, .kept = kept_max()}, memory_));
   }
   slices_.resize(slices.size());
   for (SliceId id = 0; id < slices.size(); ++id) {
