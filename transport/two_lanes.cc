@@ -31,10 +31,12 @@ class TwoLaneEndpoint final : public Endpoint {
 
   Result<std::string> listen(const std::string& address) override {
     const TwoAddresses both = split(address);
-    RUBATO_ASSIGN(const std::string far, lanes_.far->listen(both.far));
-    if (both.near.empty()) return far;
-    RUBATO_ASSIGN(const std::string near, lanes_.near->listen(both.near));
-    return far + kSeparator + near;
+    if (both.near.empty()) return lanes_.far->listen(both.far);
+    const Result<std::string> far = lanes_.far->listen(both.far);
+    if (!far.ok()) return far.error().in(address);
+    const Result<std::string> near = lanes_.near->listen(both.near);
+    if (!near.ok()) return near.error().in(address);
+    return *far + kSeparator + *near;
   }
 
   Result<PeerId> connect(const std::string& address) override {

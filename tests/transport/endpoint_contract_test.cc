@@ -260,7 +260,7 @@ TEST_P(EndpointContract, AnAddressInUseIsAnError) {
 INSTANTIATE_TEST_SUITE_P(Transports, EndpointContract,
                          testing::Values(Kind{"tcp", make_zmq_tcp_world}, Kind{"ipc", make_zmq_ipc_world},
                                          Kind{"shm", make_shm_world}, Kind{"shm_spinning", make_shm_spinning_world},
-                                         Kind{"sim", make_sim_world}),
+                                         Kind{"two_lanes", make_two_lanes_world}, Kind{"sim", make_sim_world}),
                          [](const auto& kind) { return kind.param.name; });
 
 }  // namespace

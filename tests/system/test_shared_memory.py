@@ -1,0 +1,69 @@
+"""Shared memory: it is used, nothing of it is left behind, and a job does without it where it has to."""
+
+import contextlib
+import os
+import random
+import signal
+import time
+import unittest
+from pathlib import Path
+
+import listening
+from run import POLL_S
+from system_case import SystemCase, lane, main
+
+# More of it by hand: RUBATO_KILLS=50 tests/system/test_shared_memory.py build
+KILLS = int(os.environ.get("RUBATO_KILLS", "6"))
+ENDLESS = {"train__steps": 1_000_000, "evaluation__every_epochs": 1_000_000}
+
+
+def shared_segments(pid) -> int:
+    """How many memfds of Rubato's the process has mapped."""
+    return sum("/memfd:rubato" in line for line in Path(f"/proc/{pid}/maps").read_text().splitlines())
+
+
+class SharedMemory(SystemCase):
+    def wait_until_gone(self, run):
+        """Killed processes may still be on their way out."""
+        while run.pids():
+            time.sleep(POLL_S)
+
+    def test_it_is_used_unless_somebody_says_no(self):
+        for name in ("shm", "ipc", "tcp"):
+            with self.subTest(name):
+                run = self.start("quadratic", **lane(name), **ENDLESS)
+                run.wait_for_clock("worker-0", 2)
+                pids = run.pids()
+                used = {node: shared_segments(pid) > 0 for node, pid in pids.items()
+                        if node.startswith(("worker", "server"))}
+                self.assertEqual(set(used.values()), {name == "shm"}, used)
+                os.kill(run.launcher.pid, signal.SIGINT)
+                run.wait()
+
+    def test_nothing_is_left_when_all_are_killed_at_once(self):
+        source = random.Random(7)
+        before = sorted(os.listdir("/dev/shm"))
+        for _ in range(KILLS):
+            run = self.start("quadratic", "--workers", 3, "--servers", 2, **lane("shm"), **ENDLESS)
+            run.wait_for_clock("worker-0", 1)
+            time.sleep(source.uniform(0.0, 0.2))
+            pids = list(run.pids().values())
+            names = [address.name.strip("\0") for address in listening.addresses(pids)
+                     if isinstance(address, listening.Local)]
+            self.assertEqual(len(names), 5, names)  # the scheduler's, and two of each server's
+            os.kill(run.launcher.pid, signal.SIGKILL)
+            for pid in pids:
+                with contextlib.suppress(ProcessLookupError):  # it noticed the launcher's end
+                    os.kill(pid, signal.SIGKILL)
+            run.launcher.wait()
+            self.wait_until_gone(run)
+            self.assertEqual(sorted(os.listdir("/dev/shm")), before)
+            bound = Path("/proc/net/unix").read_text()
+            for name in names:
+                self.assertNotIn(name, bound)
+        self.assert_no_process_left()
+        self.train("quadratic", train__steps=3, **lane("shm"))
+
+
+if __name__ == "__main__":
+    main()
