@@ -55,8 +55,11 @@ Status Process::open_endpoint(const Job& job) {
   RUBATO_ASSIGN(endpoint_, transport::make_zmq_endpoint(loop_));
   memory_ = std::make_shared<PrivateMemory>();
   if (!shares_memory(job, options_.node)) return {};
-  const auto heap = std::make_shared<transport::SharedHeap>();
-  memory_ = heap;
+  std::shared_ptr<transport::SharedHeap> heap;
+  if (const Status may = transport::can_share_memory(); may.ok())
+    memory_ = heap = std::make_shared<transport::SharedHeap>();
+  else
+    log::warn("gradients and weights are copied from process to process: {}", may.error().message);
   RUBATO_ASSIGN(auto near, transport::make_shm_endpoint(loop_, {.heap = heap}));
   endpoint_ = transport::make_two_lane_endpoint({.near = std::move(near),
                                                  .far = std::move(endpoint_),

@@ -54,6 +54,12 @@ Result<SharedMemory> SharedMemory::create(const char* name, std::size_t bytes) {
   return memory;
 }
 
+Status can_share_memory() {
+  const Result<SharedMemory> some = SharedMemory::create("rubato-probe", 1);
+  if (!some.ok()) return some.error();
+  return {};
+}
+
 Result<SharedMemory> SharedMemory::map(Descriptor descriptor, Access access) {
   struct stat status {};
   const int seals = ::fcntl(descriptor.number(), F_GET_SEALS);

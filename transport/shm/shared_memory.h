@@ -57,4 +57,7 @@ class SharedMemory {
   std::span<std::byte> bytes_;
 };
 
+// Whether this process may make any. (A sandbox may forbid it.)
+[[nodiscard]] Status can_share_memory();
+
 }  // namespace rubato::transport

@@ -328,6 +328,7 @@ void ShmEndpoint::deliver(const ConnectionRef& connection, Frame frame) {
 
 Status shm_reachable(const std::string& address) {
   RUBATO_ASSIGN(const std::string name, link_name(address));
+  RUBATO_TRY(can_share_memory());
   const Result<Descriptor> socket = connect_local(name, address);
   if (!socket.ok()) return socket.error();
   return {};
