@@ -157,7 +157,7 @@ class Runner {
         routing{1, protocol::cut_slices(manifest, options.slice_bytes, 2), {"a", "b"}},
         layout(manifest, routing),
         weights(manifest),
-        runner(options.job, model, loader, layout) {}
+        runner(options.job, model, loader, layout, nullptr) {}
 
   // Reports of the call alone.
   [[nodiscard]] Result<StepComputed> run(const protocol::StepGrant& step) {
