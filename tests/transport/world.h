@@ -30,7 +30,7 @@ std::unique_ptr<World> make_zmq_tcp_world();
 std::unique_ptr<World> make_zmq_ipc_world();
 std::unique_ptr<World> make_shm_world();
 std::unique_ptr<World> make_shm_spinning_world();  // whose readers look again for a while before they sleep
-std::unique_ptr<World> make_two_lanes_world();  // ipc, and shared memory where it can be reached
+std::unique_ptr<World> make_two_lanes_world();     // ipc, and shared memory where it can be reached
 std::unique_ptr<World> make_sim_world();
 
 inline Payload text(std::string_view characters) { return Payload::copy_of(std::as_bytes(std::span(characters))); }
