@@ -64,7 +64,7 @@ class ShmEndpoint final : public Endpoint {
   using ConnectionRef = std::shared_ptr<Connection>;
 
   void accept();
-  void add(ConnectionRef connection);
+  void add(const ConnectionRef& connection);
   void try_to_connect(const ConnectionRef& connection);
   [[nodiscard]] Status greet(const ConnectionRef& connection);
   void heed_socket(const ConnectionRef& connection);
@@ -120,11 +120,11 @@ void ShmEndpoint::accept() {
     auto connection = std::make_shared<Connection>();
     connection->memory = std::make_shared<LinkMemory>();
     connection->memory->socket = std::move(**accepted);
-    add(std::move(connection));
+    add(connection);
   }
 }
 
-void ShmEndpoint::add(ConnectionRef connection) {
+void ShmEndpoint::add(const ConnectionRef& connection) {
   connections_.push_back(connection);
   // The watch lives in the connection: it needs no share in it, and ends with it.
   connection->watch.emplace(loop_, connection->memory->socket.number(), [this, weak = std::weak_ptr(connection)] {
@@ -216,16 +216,16 @@ void ShmEndpoint::lost(const ConnectionRef& connection) {
   try_to_connect(connection);
 }
 
+// `connection` is the caller's own share, and none in the lists that it is taken from here.
 void ShmEndpoint::close(const ConnectionRef& connection) {
-  const ConnectionRef alive = connection;
-  alive->closed = true;
-  alive->watch.reset();
-  alive->retry.reset();
-  alive->waiting.clear();
-  alive->link.reset();
-  alive->memory.reset();
-  if (!alive->forgotten) peers_.erase(alive->peer);
-  std::erase(connections_, alive);
+  connection->closed = true;
+  connection->watch.reset();
+  connection->retry.reset();
+  connection->waiting.clear();
+  connection->link.reset();
+  connection->memory.reset();
+  if (!connection->forgotten) peers_.erase(connection->peer);
+  std::erase(connections_, connection);
 }
 
 void ShmEndpoint::forget(PeerId id) {
