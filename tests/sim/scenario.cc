@@ -185,7 +185,8 @@ class Maker {
       make_return(worker, at);
       return true;
     }
-    // Evicted in a step that takes longer than it may be silent.
+    // Evicted in a step that takes longer than it may be silent; that a step is long is nobody's fault.
+    options.timing.evict_after = 60 * kSecond;
     job.simulation.step_ms = static_cast<double>(within(200, 600));
     job.train.epochs = std::min<std::int64_t>(job.train.epochs, 2);
     job.worker.stragglers = "lognormal:0.5";
