@@ -59,37 +59,39 @@ TEST_F(ShmEndpoint, ALargeBodyIsReadWhereItLies) {
   EXPECT_EQ(body.floats()[7], 2.0f) << "of the same memory";
 }
 
-TEST_F(ShmEndpoint, TheSenderKeepsABodyUntilItsReaderHasDroppedIt) {
-  Recorder server(endpoint()), client(endpoint());
-  ASSERT_TRUE(server->listen(address_).ok());
-  const PeerId peer = client->connect(address_).value();
-  const Counted block = counted();
-  client->send(peer, {text("h"), block.body()});
-  ASSERT_TRUE(world_.run_until([&] { return server.received.size() == 1; }));
+// A client has lent a body to a server, which reads it.
+class ShmLending : public ShmEndpoint {
+ protected:
+  void SetUp() override {
+    ASSERT_TRUE(server_->listen(address_).ok());
+    peer_ = client_->connect(address_).value();
+    client_->send(peer_, {text("h"), block_.body()});
+    ASSERT_TRUE(world_.run_until([&] { return server_.received.size() == 1; }));
+  }
+  Recorder server_{endpoint()}, client_{endpoint()};
+  const Counted block_ = counted();
+  PeerId peer_ = 0;
+};
+
+TEST_F(ShmLending, TheSenderKeepsABodyUntilItsReaderHasDroppedIt) {
   world_.settle();
-  EXPECT_EQ(block.lent(), 1);
-  Payload second = server.received[0].frame.body;
-  server.received.clear();
-  client->send(peer, {text("looks after its loans"), {}});
+  EXPECT_EQ(block_.lent(), 1);
+  Payload second = server_.received[0].frame.body;
+  server_.received.clear();
+  client_->send(peer_, {text("looks after its loans"), {}});
   world_.settle();
-  EXPECT_EQ(block.lent(), 1) << "somebody reads it still";
+  EXPECT_EQ(block_.lent(), 1) << "somebody reads it still";
   std::thread([dropped = std::move(second)] {}).join();
-  client->send(peer, {text("looks after its loans"), {}});
-  EXPECT_TRUE(world_.run_until([&] { return block.lent() == 0; }));
+  client_->send(peer_, {text("looks after its loans"), {}});
+  EXPECT_TRUE(world_.run_until([&] { return block_.lent() == 0; }));
 }
 
-TEST_F(ShmEndpoint, AForgottenReaderIsWaitedFor) {
-  Recorder server(endpoint()), client(endpoint());
-  ASSERT_TRUE(server->listen(address_).ok());
-  const PeerId peer = client->connect(address_).value();
-  const Counted block = counted();
-  client->send(peer, {text("h"), block.body()});
-  ASSERT_TRUE(world_.run_until([&] { return server.received.size() == 1; }));
-  client->forget(peer);
+TEST_F(ShmLending, AForgottenReaderIsWaitedFor) {
+  client_->forget(peer_);
   world_.settle();
-  EXPECT_EQ(block.lent(), 1) << "it is being read";
-  server.received.clear();
-  EXPECT_TRUE(world_.run_until([&] { return block.lent() == 0; }));
+  EXPECT_EQ(block_.lent(), 1) << "it is being read";
+  server_.received.clear();
+  EXPECT_TRUE(world_.run_until([&] { return block_.lent() == 0; }));
 }
 
 TEST_F(ShmEndpoint, MoreThanRingAndLoansHoldWaitsInOrder) {

@@ -71,9 +71,7 @@ class Link {
 
   // Something that cannot be has come. Said once; then receive() returns nothing for good.
   [[nodiscard]] const std::optional<Error>& broken() const { return broken_; }
-  [[nodiscard]] const LinkMemory& memory() const { return *memory_; }
   [[nodiscard]] std::size_t lent() const { return loans_.outstanding(); }
-  [[nodiscard]] std::size_t waiting() const { return waiting_.size(); }
 
  private:
   struct Record;

@@ -20,6 +20,23 @@ struct WireMessage {
   std::uint32_t kind = 0, number = 0;
 };
 
+// A WireMessage and room for descriptors, as sendmsg and recvmsg want them. Points into itself.
+struct Parcel {
+  WireMessage wire;
+  iovec part{&wire, sizeof(wire)};
+  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int) * LocalMessage::kDescriptorsMax)> control{};
+  msghdr header{};
+
+  Parcel() {
+    header.msg_iov = &part;
+    header.msg_iovlen = 1;
+    header.msg_control = control.data();
+    header.msg_controllen = control.size();
+  }
+  Parcel(const Parcel&) = delete;
+  Parcel& operator=(const Parcel&) = delete;
+};
+
 struct Name {
   sockaddr_un address{};
   socklen_t size = 0;
@@ -91,45 +108,35 @@ Result<Descriptor> connect_local(const std::string& name, const std::string& add
 }
 
 bool send_local(const Descriptor& socket, const LocalMessage& message, const std::vector<int>& descriptors) {
-  WireMessage wire{kMagic, static_cast<std::uint32_t>(message.kind), message.number};
-  iovec part{&wire, sizeof(wire)};
-  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int) * LocalMessage::kDescriptorsMax)> control{};
-  msghdr header{};
-  header.msg_iov = &part;
-  header.msg_iovlen = 1;
-  header.msg_control = control.data();
-  header.msg_controllen = CMSG_SPACE(sizeof(int) * descriptors.size());
-  cmsghdr* rights = CMSG_FIRSTHDR(&header);
+  Parcel parcel;
+  parcel.wire = {kMagic, static_cast<std::uint32_t>(message.kind), message.number};
+  parcel.header.msg_controllen = CMSG_SPACE(sizeof(int) * descriptors.size());
+  cmsghdr* rights = CMSG_FIRSTHDR(&parcel.header);
   rights->cmsg_level = SOL_SOCKET;
   rights->cmsg_type = SCM_RIGHTS;
   rights->cmsg_len = CMSG_LEN(sizeof(int) * descriptors.size());
   std::memcpy(CMSG_DATA(rights), descriptors.data(), sizeof(int) * descriptors.size());
   ssize_t sent = 0;
   do {
-    sent = ::sendmsg(socket.number(), &header, MSG_NOSIGNAL);
+    sent = ::sendmsg(socket.number(), &parcel.header, MSG_NOSIGNAL);
   } while (sent < 0 && errno == EINTR);
-  return sent == static_cast<ssize_t>(sizeof(wire));
+  return sent == static_cast<ssize_t>(sizeof(WireMessage));
 }
 
 bool say_no_more(const Descriptor& socket) { return ::shutdown(socket.number(), SHUT_WR) == 0; }
 
 Result<std::optional<ReceivedLocal>> receive_local(const Descriptor& socket) {
-  WireMessage wire;
-  iovec part{&wire, sizeof(wire)};
-  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int) * LocalMessage::kDescriptorsMax)> control{};
-  msghdr header{};
-  header.msg_iov = &part;
-  header.msg_iovlen = 1;
-  header.msg_control = control.data();
-  header.msg_controllen = control.size();
+  Parcel parcel;
+  const WireMessage& wire = parcel.wire;
+  const msghdr& header = parcel.header;
   ssize_t size = 0;
   do {
-    size = ::recvmsg(socket.number(), &header, MSG_CMSG_CLOEXEC);
+    size = ::recvmsg(socket.number(), &parcel.header, MSG_CMSG_CLOEXEC);
   } while (size < 0 && errno == EINTR);
   if (size < 0 && errno == EAGAIN) return std::optional<ReceivedLocal>();
   if (size <= 0) return Error{Cause::kPeerLost, "the process at the other end has gone"};
   ReceivedLocal received;
-  for (cmsghdr* item = CMSG_FIRSTHDR(&header); item != nullptr; item = CMSG_NXTHDR(&header, item)) {
+  for (cmsghdr* item = CMSG_FIRSTHDR(&header); item != nullptr; item = CMSG_NXTHDR(&parcel.header, item)) {
     if (item->cmsg_level != SOL_SOCKET || item->cmsg_type != SCM_RIGHTS) continue;
     const std::size_t count = (item->cmsg_len - CMSG_LEN(0)) / sizeof(int);
     for (std::size_t i = 0; i < count; ++i) {
