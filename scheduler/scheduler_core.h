@@ -101,6 +101,7 @@ class SchedulerCore final : public protocol::Core {
   void advance_start(TimeNs now, protocol::Outbox& out);
   void begin_training(TimeNs now, protocol::Outbox& out);
   [[nodiscard]] std::uint32_t shards() const;
+  [[nodiscard]] bool is_expected(NodeId node) const;
   [[nodiscard]] std::vector<NodeId> expected() const;
   [[nodiscard]] std::vector<std::string> missing() const;
 

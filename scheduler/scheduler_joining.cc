@@ -21,9 +21,22 @@ std::vector<NodeId> SchedulerCore::expected() const {
   return nodes;
 }
 
+bool SchedulerCore::is_expected(NodeId node) const {
+  switch (node.role) {
+    case Role::kScheduler:
+      return false;
+    case Role::kServer:
+      return node.rank < shards();
+    case Role::kWorker:
+      return node.rank < job_.cluster.workers;
+    case Role::kEvaluator:
+      return node.rank == 0;
+  }
+  return false;
+}
+
 bool SchedulerCore::has_place_for(NodeId process) const {
-  if (process.role == Role::kServer) return process.rank < job_.cluster.servers;
-  return process.role != Role::kScheduler && std::ranges::count(expected(), process) > 0;
+  return process.role == Role::kServer ? process.rank < job_.cluster.servers : is_expected(process);
 }
 
 std::vector<std::string> SchedulerCore::missing() const {
@@ -40,11 +53,7 @@ std::vector<std::string> SchedulerCore::missing() const {
 
 // What speaks against letting this process in, if anything does.
 std::optional<Error> SchedulerCore::objection(NodeId node, const protocol::Register& message) const {
-  const bool expected_here = node.role == Role::kServer      ? node.rank < shards()
-                             : node.role == Role::kWorker    ? node.rank < job_.cluster.workers
-                             : node.role == Role::kEvaluator ? node.rank == 0
-                                                             : false;
-  if (!expected_here)
+  if (!is_expected(node))
     return Error{Cause::kRefused, fmt::format("{} is not part of this job, which has {} server and {} worker processes",
                                               node.name(), job_.cluster.servers, job_.cluster.workers)};
   if (message.job_hash != job_hash_)
@@ -148,12 +157,11 @@ void SchedulerCore::advance_start(TimeNs now, Outbox& out) {
     if (workers < wanted) return;
 
     enter_phase(Phase::kInitializing, now);
-    const auto shards = static_cast<std::uint32_t>(job_.cluster.servers * job_.cluster.shard_threads);
-    snapshots_.emplace(shards);
+    snapshots_.emplace(shards());
     routing_.route = 1;
-    routing_.slices = protocol::cut_slices(manifest_, static_cast<std::uint64_t>(job_.cluster.slice_bytes), shards);
+    routing_.slices = protocol::cut_slices(manifest_, static_cast<std::uint64_t>(job_.cluster.slice_bytes), shards());
     each(Role::kServer, [&](Member& server) { routing_.addresses.push_back(server.registered.address); });
-    if (mode_.apply() == Mode::Apply::kCommitted) commits_.emplace(mode_, shards);
+    if (mode_.apply() == Mode::Apply::kCommitted) commits_.emplace(mode_, shards());
     each(Role::kWorker, [&](Member& worker) {
       clocks_.add(worker.node.rank, 0);
       rules_.joined(worker.node.rank, 0);
@@ -165,7 +173,7 @@ void SchedulerCore::advance_start(TimeNs now, Outbox& out) {
     each(Role::kServer, [&](Member& server) { welcome(server, out); });
     say(now, Level::kInfo,
         fmt::format("{} in {} on {}", counted(manifest_.size(), "parameter"), counted(routing_.slices.size(), "slice"),
-                    counted(shards, "shard")),
+                    counted(shards(), "shard")),
         out);
     return;
   }
