@@ -174,7 +174,9 @@ class Maker {
       options.links.push_back({"scheduler", shard, to_shards});
       options.links.push_back({worker, shard, of_pushes});
     }
-    options.timing.lost_after = 800 * kMillisecond;  // many words have to be lost before a shard gives up
+    // A shard that gives up because 30 heartbeats in a row were lost, each with at most even odds, would be one in
+    // 10^9.
+    options.timing.lost_after = 1500 * kMillisecond;
     scenario_.victim = worker;
     scenario_.what += fmt::format(", pushes of {} late, {:.2f} of what shards are told lost", worker, to_shards.loss);
     if (random.next_unit() < 0.7) {
@@ -190,7 +192,7 @@ class Maker {
     job.simulation.step_ms = static_cast<double>(within(200, 600));
     job.train.epochs = std::min<std::int64_t>(job.train.epochs, 2);
     job.worker.stragglers = "lognormal:0.5";
-    const TimeNs at = within(100, 2000) * kMillisecond, until = at + within(900, 1500) * kMillisecond;
+    const TimeNs at = within(100, 2000) * kMillisecond, until = at + within(1600, 2200) * kMillisecond;
     scenario_.what += fmt::format(", cut off from scheduler at {} ms until {} ms, steps of {} ms", at / kMillisecond,
                                   until / kMillisecond, job.simulation.step_ms);
     options.faults.push_back({at, Fault::Kind::kCut, worker, "scheduler", until});
