@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "bench/touch.h"
+
 namespace rubato::bench {
 
 using protocol::Outbox;
@@ -13,7 +15,8 @@ Pusher::Pusher(NodeId self, protocol::Register details, PusherOptions options, s
       options_(options),
       memory_(std::move(memory)),
       hooks_(std::move(hooks)),
-      enrollment_(self, std::move(details), {}) {}
+      // Limits are measured on this thread meanwhile, for as long as they take.
+      enrollment_(self, std::move(details), {.lost_after = 3600 * kSecond}) {}
 
 std::vector<std::span<float>> Pusher::gradients() const {
   std::vector<std::span<float>> all;
@@ -33,8 +36,7 @@ void Pusher::receive(TimeNs now, const protocol::Envelope& envelope, protocol::B
   if (const auto* weights = std::get_if<protocol::Weights>(&body)) {
     Slice& slice = slices_.at(weights->slice);
     slice.version = weights->version;
-    if (options_.touch)
-      for (const float value : weights->weights.floats()) checksum_ += value;
+    if (options_.read) touched_ ^= touch(weights->weights.floats());
     slice.arrived = true;
     body = protocol::Pull{};  // the weights are let go of before anything else
     return complete(slice, out);
@@ -59,7 +61,7 @@ void Pusher::on_welcome(TimeNs now, const protocol::Welcome& welcome, Outbox& ou
 
 void Pusher::begin_round(Outbox& out) {
   ++round_;
-  hooks_.before_round(*this, round_);
+  hooks_.before_round(*this);
   next_ = done_ = 0;
   trips_.clear();
   round_began_ = steady_now();
@@ -71,7 +73,7 @@ void Pusher::push_next(Outbox& out) {
   Slice& slice = slices_[id];
   slice.acknowledged = slice.arrived = false;
   slice.sent = steady_now();
-  if (options_.touch) std::fill_n(slice.gradient.get(), slice.floats, 1e-3f * static_cast<float>(round_ + 1));
+  if (options_.write) std::fill_n(slice.gradient.get(), slice.floats, 1e-3f * static_cast<float>(round_ + 1));
   protocol::Push push;
   push.slice = id;
   push.clock = round_;
@@ -85,7 +87,7 @@ void Pusher::push_next(Outbox& out) {
 
 void Pusher::complete(Slice& slice, Outbox& out) {
   if (!slice.acknowledged || !slice.arrived) return;
-  if (options_.window == 1) trips_.push_back(steady_now() - slice.sent);
+  trips_.push_back(steady_now() - slice.sent);
   ++done_;
   if (next_ < slices_.size()) return push_next(out);
   if (done_ < slices_.size()) return;

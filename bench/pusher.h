@@ -18,15 +18,15 @@ namespace rubato::bench {
 struct PusherOptions {
   int rounds = 5;
   std::size_t window = 16;  // slices under way at most
-  bool touch = false;       // write each gradient before it is pushed, and read the weights that come back
+  bool write = false;       // each gradient before it is pushed
+  bool read = false;        // the weights that come back
 };
 
 class Pusher final : public protocol::Core {
  public:
-  // `before_round` is called before each; `round_done` after it with how long it took and, if there is one slice under
-  // way at a time, how long each took.
+  // `before_round` is called before each; `round_done` after it with how long it took, and each slice.
   struct Hooks {
-    std::function<void(const Pusher& pusher, int round)> before_round;
+    std::function<void(const Pusher& pusher)> before_round;
     std::function<void(TimeNs took, std::vector<TimeNs> trips)> round_done;
     std::function<void()> all_done;
   };
@@ -65,7 +65,7 @@ class Pusher final : public protocol::Core {
   std::size_t next_ = 0, done_ = 0;
   TimeNs round_began_ = 0;
   std::vector<TimeNs> trips_;
-  float checksum_ = 0.0f;  // of what was read: nobody may leave the reading out
+  std::uint32_t touched_ = 0;  // of what was read: nobody may leave the reading out
 };
 
 }  // namespace rubato::bench
