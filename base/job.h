@@ -4,8 +4,8 @@
 // out of range, with what is allowed. Every message is one line. write_job writes every key, so that a
 // resolved job file says all that a run depended on; its text is canonical, and parse_job(write_job(j))
 // is j. job_hash is the SHA-256 of all keys but those that cannot change a result: addresses, ports and
-// timeouts of [cluster], evaluation.timeout_s, debug.trace, train.record, and where the data lies (its
-// fingerprint says what it is).
+// timeouts of [cluster], evaluation.timeout_s, debug.trace, train.record, train.timeline, and where the data lies
+// (its fingerprint says what it is).
 //
 // The ranges and the help of each key are in base/job_schema.cc, the one table that all of this walks.
 //
@@ -113,7 +113,8 @@ struct TrainConfig {
   std::int64_t batch = 64;         // samples per update in bsp, per step of a worker in other modes
   std::int64_t micro_batches = 4;  // bsp: leaves of a batch
   std::uint64_t seed = 1;
-  bool record = false;  // write RUN/record/*.bin, for a replay
+  bool record = false;        // write RUN/record/*.bin, for a replay
+  std::int64_t timeline = 0;  // so many steps on RUN/timeline/*.jsonl; 0: none
   friend bool operator==(const TrainConfig&, const TrainConfig&) = default;
 };
 

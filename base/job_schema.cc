@@ -198,7 +198,9 @@ void add_rest(std::vector<JobKey>& keys, Job& job) {
        {"train.batch", &t.batch, between(1, 1 << 24), "samples of an update in bsp, of a worker's step in other modes"},
        {"train.micro_batches", &t.micro_batches, between(1, 4096), "bsp: leaves that a batch is cut into"},
        {"train.seed", &t.seed, at_least(0), "of weights, order and dropout"},
-       unhashed({"train.record", &t.record, Anything{}, "write RUN/record/*.bin, for rubato-sim --replay RUN"})});
+       unhashed({"train.record", &t.record, Anything{}, "write RUN/record/*.bin, for rubato-sim --replay RUN"}),
+       unhashed({"train.timeline", &t.timeline, between(0, 10'000),
+                 "draw so many steps, of every process; 0 is none: docs/performance.md"})});
   add_worker(keys, job.worker);
   keys.insert(keys.end(), {{"evaluation.enabled", &e.enabled, Anything{}, "run an evaluator beside the workers"},
                            {"evaluation.every_epochs", &e.every_epochs, between(1, 1'000'000), "and always at the end"},

@@ -19,6 +19,7 @@
 #include "base/job.h"
 #include "base/parameter.h"
 #include "base/result.h"
+#include "base/timeline.h"
 #include "kernels/backend.h"
 
 namespace rubato::model {
@@ -92,6 +93,8 @@ class Model {
   // Errors: kData for a batch of the wrong shape or a label out of range; kInterrupted if the weights
   // do not come; kDevice.
   [[nodiscard]] virtual Result<LeafStats> train_leaf(const Batch& batch, WeightSource& source, GradientSink& sink) = 0;
+  // From now on what it does in training is drawn there, a span for each layer and pass.
+  virtual void draw(timeline::Lane* /*lane*/) {}
   // Without dropout.
   [[nodiscard]] virtual Result<Evaluation> evaluate(const Batch& batch, WeightSource& source) = 0;
 };

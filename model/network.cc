@@ -71,6 +71,7 @@ Result<LeafStats> Network::train_leaf(const Batch& batch, WeightSource& source, 
   RUBATO_TRY(check(batch, true));
   device_.enter();
   RUBATO_ASSIGN(StepPlan * plan, plan_for(batch, Purpose::kTraining, training_plans_));
+  plan->draw(lane_);
   const std::span<std::int32_t> predictions(predictions_.data(), batch.samples());
   RUBATO_ASSIGN(const kernels::LossResult loss, plan->forward(batch, source, predictions));
   RUBATO_TRY(plan->backward(sink));

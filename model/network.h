@@ -48,6 +48,7 @@ class Network final : public Model {
   [[nodiscard]] std::int64_t outputs() const override { return outputs_; }
   [[nodiscard]] Result<LeafStats> train_leaf(const Batch& batch, WeightSource& source, GradientSink& sink) override;
   [[nodiscard]] Result<Evaluation> evaluate(const Batch& batch, WeightSource& source) override;
+  void draw(timeline::Lane* lane) override { lane_ = lane; }
 
  private:
   [[nodiscard]] Status check(const Batch& batch, bool training) const;
@@ -65,6 +66,7 @@ class Network final : public Model {
   PlanCache training_plans_, evaluation_plans_;
   std::vector<std::int32_t> predictions_;
   std::vector<float> scores_;
+  timeline::Lane* lane_ = nullptr;
 };
 
 }  // namespace rubato::model

@@ -43,6 +43,7 @@ Status StepPlan::plan_stages(std::span<const Layer> layers, bool training) {
   std::size_t first_parameter = 0;
   for (const Layer& layer : layers) {
     Stage stage;
+    stage.name = layer.name;
     stage.first_parameter = first_parameter;
     stage.parameters = kernels::parameter_shapes(layer.op).size();
     stage.input_gradient = training && first_parameter > 0;  // somebody below it learns
@@ -92,6 +93,8 @@ Status StepPlan::lay_out(bool training) {
 }
 
 Status StepPlan::load(const Stage& stage, WeightSource& source) {
+  if (stage.parameters == 0) return {};
+  const timeline::Scope drawn(lane_, "load", stage.name);
   for (std::size_t i = 0; i < stage.parameters; ++i) {
     const std::size_t parameter = stage.first_parameter + i;
     const std::span<const float> values = source.weights(parameter);
@@ -109,8 +112,10 @@ Result<kernels::LossResult> StepPlan::forward(const Batch& batch, WeightSource& 
   const kernels::SampleKeys keys{batch.epoch, batch.sample_ids};
   for (const Stage& stage : stages_) {
     RUBATO_TRY(load(stage, source));
+    const timeline::Scope drawn(lane_, "forward", stage.name);
     RUBATO_TRY(stage.op->forward(keys));
   }
+  const timeline::Scope drawn(lane_, "loss");
   return loss_->run({batch.labels, batch.targets}, predictions);
 }
 
@@ -118,7 +123,11 @@ Status StepPlan::backward_weights(const Stage& stage, GradientSink& sink) {
   if (stage.parameters == 0) return {};
   gradients_.resize(stage.parameters);
   for (std::size_t i = stage.parameters; i-- > 0;) gradients_[i] = sink.gradient_buffer(stage.first_parameter + i);
-  RUBATO_TRY(stage.op->backward_weights(gradients_));
+  {
+    const timeline::Scope drawn(lane_, "gradient", stage.name);
+    RUBATO_TRY(stage.op->backward_weights(gradients_));
+  }
+  const timeline::Scope drawn(lane_, "hand over", stage.name);
   for (std::size_t i = stage.parameters; i-- > 0;) sink.ready(stage.first_parameter + i);
   return {};
 }
@@ -130,7 +139,9 @@ Status StepPlan::backward(GradientSink& sink) {
     if (stage.parameters == 0 && !stage.input_gradient) break;
     RUBATO_TRY(stage.op->begin_backward());
     RUBATO_TRY(backward_weights(stage, sink));
-    if (stage.input_gradient) RUBATO_TRY(stage.op->backward_data());
+    if (!stage.input_gradient) continue;
+    const timeline::Scope drawn(lane_, "backward", stage.name);
+    RUBATO_TRY(stage.op->backward_data());
   }
   return {};
 }

@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
@@ -32,11 +33,15 @@ class StepPlan {
   [[nodiscard]] std::int64_t samples() const { return samples_; }
   [[nodiscard]] const float* scores() const { return scores_; }
 
+  // On which timeline; null: none.
+  void draw(timeline::Lane* lane) { lane_ = lane; }
+
   Result<kernels::LossResult> forward(const Batch& batch, WeightSource& source, std::span<std::int32_t> predictions);
   Status backward(GradientSink& sink);
 
  private:
   struct Stage {
+    std::string_view name;  // of its layer
     std::unique_ptr<kernels::Op> op;
     std::size_t first_parameter = 0;
     std::size_t parameters = 0;
@@ -60,6 +65,7 @@ class StepPlan {
   float* inputs_ = nullptr;
   const float* scores_ = nullptr;
   std::vector<std::span<float>> gradients_;  // of one stage; kept for its storage
+  timeline::Lane* lane_ = nullptr;
 };
 
 }  // namespace rubato::model

@@ -1,9 +1,13 @@
 #include "protocol/core_thread.h"
 
+#include <algorithm>
+
 namespace rubato::protocol {
 
-CoreThread::CoreThread(std::unique_ptr<Core> core, transport::Loop& loop, Node& node)
-    : core_(std::move(core)), loop_(loop), node_(node), identity_(core_->identity()), thread_([this] { run(); }) {}
+CoreThread::CoreThread(std::unique_ptr<Core> core, transport::Loop& loop, Node& node, timeline::Lane* lane)
+    : core_(std::move(core)), loop_(loop), node_(node), lane_(lane), identity_(core_->identity()), thread_([this] {
+        run();
+      }) {}
 
 CoreThread::~CoreThread() {
   tasks_.close();
@@ -31,17 +35,34 @@ void CoreThread::run() {
     Outbox out;
     out.tracing = node_.options().tracing;
     out.hashing = node_.options().hashing;
-    if (auto* received = std::get_if<Receive>(&task->what))
+    const TimeNs began = lane_ != nullptr ? steady_now() : 0;
+    if (auto* received = std::get_if<Receive>(&task->what)) {
+      const Subject subject = lane_ != nullptr ? subject_of(received->body) : Subject();
       core_->receive(task->now, received->envelope, std::move(received->body), out);
-    else if (std::holds_alternative<Wake>(task->what))
+      if (lane_ != nullptr) draw(began, subject, received->envelope.from, out);
+    } else if (std::holds_alternative<Wake>(task->what)) {
       core_->wake(task->now, out);
-    else
+    } else {
       core_->start(task->now, out);
+    }
     auto shared = std::make_shared<Outbox>(std::move(out));
     loop_.post([this, shared, identity = core_->identity(), deadline = core_->deadline()] {
       come_back(std::move(*shared), identity, deadline);
     });
   }
+}
+
+void CoreThread::draw(TimeNs began, const Subject& subject, NodeId peer, const Outbox& out) {
+  const bool applied =
+      std::ranges::any_of(out.messages, [](const Outbox::Outgoing& sent) { return says_applied(sent.body); });
+  lane_->add({.begin = began,
+              .end = steady_now(),
+              .clock = subject.clock,
+              .what = "received",
+              .of = subject.kind,
+              .slice = subject.slice,
+              .peer = peer,
+              .applied = applied});
 }
 
 void CoreThread::come_back(Outbox out, Identity identity, TimeNs deadline) {

@@ -20,8 +20,9 @@ namespace rubato::protocol {
 
 class CoreThread final : public Core {
  public:
-  // `loop` and `node` outlive this, and the loop has stopped when this is destroyed.
-  CoreThread(std::unique_ptr<Core> core, transport::Loop& loop, Node& node);
+  // `loop` and `node` outlive this, and the loop has stopped when this is destroyed. `lane`: on which timeline the core
+  // is drawn; null: none.
+  CoreThread(std::unique_ptr<Core> core, transport::Loop& loop, Node& node, timeline::Lane* lane = nullptr);
   ~CoreThread() override;
 
   // As of the last call that came back; the node's name never changes.
@@ -45,11 +46,13 @@ class CoreThread final : public Core {
   static constexpr std::size_t kTasksMax = 1 << 14;
 
   void run();
+  void draw(TimeNs began, const Subject& subject, NodeId peer, const Outbox& out);
   void come_back(Outbox out, Identity identity, TimeNs deadline);
 
   const std::unique_ptr<Core> core_;
   transport::Loop& loop_;
   Node& node_;
+  timeline::Lane* const lane_;
   Identity identity_;
   TimeNs deadline_ = kNever;
   std::uint64_t under_way_ = 0;  // tasks that have not come back

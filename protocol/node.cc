@@ -32,8 +32,10 @@ void Node::start() {
 }
 
 void Node::enter(Core& core, const std::function<void(TimeNs, Outbox&)>& function) {
+  const TimeNs began = begin_drawing();
   for (auto& hosted : hosted_)
     if (hosted->core == &core) call(*hosted, function);
+  draw_call(began, "call", {.clock = drawn_}, kSchedulerNode);
 }
 
 bool Node::joined() const {
@@ -50,15 +52,17 @@ void Node::wake() {
 }
 
 void Node::on_frame(transport::PeerId peer, const transport::Frame& frame) {
+  const TimeNs began = begin_drawing();
   Result<Decoded> decoded = decode(frame, job_id_);
   if (!decoded.ok()) return refuse(peer, decoded.error().message);
   for (auto& hosted : hosted_) {
     if (hosted->core->identity().node != decoded->header.to) continue;
     decoded->envelope.via = peer;
+    const Subject subject = options_.lane != nullptr ? subject_of(decoded->body) : Subject();
     call(*hosted, [&](TimeNs now, Outbox& out) {
       hosted->core->receive(now, decoded->envelope, std::move(decoded->body), out);
     });
-    return;
+    return draw_call(began, "received", subject, decoded->envelope.from);
   }
   refuse(peer, fmt::format("{} for {}, which is not here", type_name(decoded->header.type), decoded->header.to.name()));
 }
@@ -106,8 +110,42 @@ void Node::send(const Hosted& hosted, Outbox::Outgoing outgoing) {
   auto* beat = std::get_if<Heartbeat>(&outgoing.body);
   if (beat != nullptr && &hosted == hosted_.front().get()) beat->refused_frames += refused();
   const bool checksum = options_.checksum_bodies && !endpoint_.without_wire(peer);
+  if (options_.lane != nullptr) draw_sent(outgoing);
   const Stamp stamp{job_id_, hosted.core->identity(), outgoing.to, ++sequence_, checksum};
   endpoint_.send(peer, encode(stamp, outgoing.body));
+}
+
+TimeNs Node::begin_drawing() {
+  drawn_ = kNoClock;
+  drawn_applied_ = false;
+  return options_.lane != nullptr ? environment_.now() : 0;
+}
+
+// A call that sent nothing of a step, and was not called with anything of one, is none of a step's.
+void Node::draw_call(TimeNs began, const char* what, Subject subject, NodeId peer) {
+  if (options_.lane == nullptr) return;
+  options_.lane->add({.begin = began,
+                      .end = environment_.now(),
+                      .clock = subject.clock,
+                      .what = what,
+                      .of = subject.kind,
+                      .slice = subject.slice,
+                      .peer = peer,
+                      .applied = drawn_applied_});
+}
+
+void Node::draw_sent(const Outbox::Outgoing& outgoing) {
+  const Subject subject = subject_of(outgoing.body);
+  const TimeNs now = environment_.now();
+  options_.lane->add({.begin = now,
+                      .end = now,
+                      .clock = subject.clock,
+                      .what = "sent",
+                      .of = subject.kind,
+                      .slice = subject.slice,
+                      .peer = outgoing.to});
+  if (subject.clock != kNoClock) drawn_ = subject.clock;
+  drawn_applied_ |= says_applied(outgoing.body);
 }
 
 void Node::arm() {

@@ -19,6 +19,7 @@
 
 #include "protocol/codec.h"
 #include "protocol/core.h"
+#include "protocol/subject.h"
 #include "transport/endpoint.h"
 
 namespace rubato::protocol {
@@ -30,9 +31,10 @@ struct Environment {
 };
 
 struct NodeOptions {
-  bool tracing = false;         // NodeListener hears on_trace
-  bool hashing = false;         // traces hold hashes of gradients and weights
-  bool checksum_bodies = true;  // of the frames it sends; headers always have one
+  bool tracing = false;            // NodeListener hears on_trace
+  bool hashing = false;            // traces hold hashes of gradients and weights
+  bool checksum_bodies = true;     // of the frames it sends; headers always have one
+  timeline::Lane* lane = nullptr;  // what it does and sends is drawn there; null: nowhere
 };
 
 // What a node's owner wants to hear.
@@ -80,6 +82,9 @@ class Node {
   void call(Hosted& hosted, const std::function<void(TimeNs, Outbox&)>& call);
   void flush(TimeNs now, Hosted& hosted);
   void send(const Hosted& hosted, Outbox::Outgoing outgoing);
+  [[nodiscard]] TimeNs begin_drawing();
+  void draw_call(TimeNs began, const char* what, Subject subject, NodeId peer);
+  void draw_sent(const Outbox::Outgoing& outgoing);
   void arm();
 
   transport::Endpoint& endpoint_;
@@ -92,6 +97,9 @@ class Node {
   std::uint64_t sequence_ = 0, refused_ = 0;
   std::set<transport::PeerId> complained_;
   TimeNs armed_ = kNever;
+  // What the call under way has sent, for the timeline: the step of it, and whether it made an update.
+  Clock drawn_ = kNoClock;
+  bool drawn_applied_ = false;
 };
 
 }  // namespace rubato::protocol

@@ -79,10 +79,13 @@ Result<std::unique_ptr<Process>> Process::open(const Job& job, const ProcessOpti
   Process* self = process.get();
   process->timer_.emplace(process->loop_, [self] { self->node_->wake(); });
   const Environment environment{[] { return steady_now(); }, [self](TimeNs at) { self->timer_->arm(at); }};
+  if (job.train.timeline > 0 && options.node.role != Role::kEvaluator)
+    process->timeline_.emplace(timeline::window_of(job));
   // Between processes of one host bytes are copied by the kernel, not carried over a wire.
   const NodeOptions node_options{.tracing = job.debug.trace || job.train.record,
                                  .hashing = job.train.record,
-                                 .checksum_bodies = job.cluster.transport != "ipc"};
+                                 .checksum_bodies = job.cluster.transport != "ipc",
+                                 .lane = process->timeline_ ? &process->timeline_->add_lane("loop") : nullptr};
   process->node_ = std::make_unique<Node>(*process->endpoint_, options.job_id, environment, *process, node_options);
   RUBATO_TRY(process->loop_.on_signal([self](int number) { self->heed_signal(number); }));
   if (options.lifeline >= 0)
@@ -101,6 +104,13 @@ Status Process::record(const std::vector<NodeId>& members, const RecordOrigin& o
     recorders_.emplace(member, std::move(recorder));
   }
   return {};
+}
+
+// The job has come to its end: it does not fail for a picture.
+void Process::write_timeline() {
+  if (!timeline_) return;
+  if (const Status written = timeline_->write(options_.run_dir, options_.node); !written.ok())
+    log::warn("{}", written.error().message);
 }
 
 void Process::meanwhile(const std::function<void()>& work) {

@@ -18,6 +18,7 @@
 
 #include "base/job.h"
 #include "base/memory.h"
+#include "base/timeline.h"
 #include "protocol/node.h"
 #include "protocol/recorder.h"
 #include "transport/loop.h"
@@ -52,6 +53,8 @@ class Process final : public NodeListener {
   [[nodiscard]] transport::Loop& loop() { return loop_; }
   [[nodiscard]] transport::Endpoint& endpoint() { return *endpoint_; }
   [[nodiscard]] Node& node() { return *node_; }
+  // Where its threads draw what they do, if the job asks for that; null: nowhere.
+  [[nodiscard]] timeline::Timeline* timeline() { return timeline_ ? &*timeline_ : nullptr; }
   // Where what is sent had better lie: others of this host read it there, if the job shares memory.
   [[nodiscard]] const std::shared_ptr<Memory>& memory() const { return memory_; }
 
@@ -71,6 +74,9 @@ class Process final : public NodeListener {
   // done. Where one of them ends the process, it ends here, in the middle of the work: `work` only reads, and nobody
   // relies on it yet. Before run().
   void meanwhile(const std::function<void()>& work);
+
+  // Writes the timeline, if there is one. After run(), when all threads that draw on it have ended.
+  void write_timeline();
 
   // Starts the cores and runs until the end. Returns the exit code.
   [[nodiscard]] int run();
@@ -99,6 +105,7 @@ class Process final : public NodeListener {
   std::function<void()> orphaned_;
   std::optional<TimeNs> told_to_stop_;
   std::map<NodeId, Recorder> recorders_;
+  std::optional<timeline::Timeline> timeline_;
   std::function<bool()> before_end_;
   std::optional<int> exit_code_;
 };

@@ -57,7 +57,9 @@ class Scheduler {
     RUBATO_ASSIGN(const Job job, load_job(options.job_file));
     Scheduler scheduler(job, options);
     RUBATO_TRY(scheduler.open());
-    return scheduler.process_->run();
+    const int exit_code = scheduler.process_->run();
+    scheduler.process_->write_timeline();
+    return exit_code;
   }
 
  private:

@@ -32,11 +32,17 @@ Result<int> start(const protocol::MemberOptions& options) {
   for (const NodeId member : members) {
     std::unique_ptr<protocol::Core> core = std::make_unique<ShardCore>(
         member, job, details, protocol::timing_of(job), physical_memory_bytes() / shards, process->memory());
-    if (shards > 1) core = std::make_unique<protocol::CoreThread>(std::move(core), process->loop(), process->node());
+    timeline::Timeline* drawn = process->timeline();
+    if (shards > 1)
+      core = std::make_unique<protocol::CoreThread>(std::move(core), process->loop(), process->node(),
+                                                    drawn ? &drawn->add_lane(member.name()) : nullptr);
     cores.push_back(std::move(core));
     process->node().host(*cores.back());
   }
-  return process->run();
+  const int exit_code = process->run();
+  cores.clear();  // with their threads
+  process->write_timeline();
+  return exit_code;
 }
 
 }  // namespace

@@ -23,6 +23,17 @@ using protocol::Outbox;
 // more slices than this is beyond what one host holds. The queue grows with what is in it.
 constexpr std::size_t kOrdersMax = 1 << 24;
 
+std::vector<std::string> slice_names(const protocol::RoutingTable& routing, const protocol::Manifest& manifest) {
+  std::vector<std::string> names;
+  for (const protocol::SliceSpec& slice : routing.slices) {
+    std::string& name = names.emplace_back();
+    for (const protocol::Piece& piece : slice.pieces)
+      name += fmt::format("{}{}[{}..{})", name.empty() ? "" : " ", manifest[piece.parameter].name, piece.first,
+                          piece.first + piece.count);
+  }
+  return names;
+}
+
 // `burden` and `log` are a worker's; an evaluator has none.
 template <typename Client>
 int run(Client& client, protocol::Process& process, Trainer& trainer, std::optional<Burden> burden = {},
@@ -54,6 +65,10 @@ int run(Client& client, protocol::Process& process, Trainer& trainer, std::optio
   orders.close();
   if (pace) pace->stop();
   compute.join();
+  if (timeline::Timeline* drawn = process.timeline()) {
+    drawn->name_slices(slice_names(client.routing(), client.manifest()));
+    process.write_timeline();
+  }
   return exit_code;
 }
 
@@ -82,6 +97,7 @@ Result<int> start(const protocol::MemberOptions& options, bool evaluator) {
     RUBATO_TRY(process->record({self}, {job_hash(job), trainer->data_fingerprint(), trainer->device_description()}));
   RUBATO_ASSIGN(Burden burden, Burden::open(job, self.rank));
   RUBATO_ASSIGN(StepLog log, StepLog::create(options.run_dir, self.rank));
+  if (process->timeline() != nullptr) trainer->draw(&process->timeline()->add_lane("compute"));
   WorkerClient client(self, std::move(details), protocol::timing_of(job));
   return run(client, *process, *trainer, std::move(burden), std::move(log));
 }

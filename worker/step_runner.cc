@@ -101,7 +101,10 @@ Status StepRunner::run_node(const protocol::StepGrant& step, LeafNode top, model
     const bool completes = leaf == last_leaf;
     const bool early = completes && clip_norm_ == 0.0;
     const std::size_t siblings = siblings_completed(step, {0, static_cast<std::uint32_t>(leaf)}, top);
-    RUBATO_TRY(loader_.gather({step.batch.epoch, part.first, part.count}, batch_));
+    {
+      const timeline::Scope drawn(lane_, "read");
+      RUBATO_TRY(loader_.gather({step.batch.epoch, part.first, part.count}, batch_));
+    }
 
     ArenaRef gradient = arenas_.take();
     if (early) count_pieces();

@@ -32,6 +32,9 @@ class StepRunner {
   StepRunner(const Job& job, model::Model& model, data::Loader& loader, const SliceLayout& layout,
              std::shared_ptr<Memory> memory);
 
+  // On which timeline; null: none.
+  void draw(timeline::Lane* lane) { lane_ = lane; }
+
   // Hands each SliceGradient to `report`, and returns the figures of the step. Errors: those of the
   // model and of the data.
   [[nodiscard]] Result<StepComputed> run(const ComputeStep& order, model::WeightSource& weights, const Report& report);
@@ -62,6 +65,7 @@ class StepRunner {
   data::BatchBuffer batch_;
   std::vector<ArenaRef> siblings_;    // sums that wait for that of their right sibling, the lowest last
   std::vector<std::size_t> missing_;  // of each slice, pieces that are not ready yet
+  timeline::Lane* lane_ = nullptr;
 };
 
 }  // namespace rubato::worker

@@ -7,6 +7,30 @@
 #include "worker/evaluation.h"
 
 namespace rubato::worker {
+namespace {
+
+// What takes no longer was there already, and was not waited for.
+constexpr TimeNs kNoWait = 5 * kMicrosecond;
+
+// Nothing to compute: on the timeline of the step that is waited for.
+std::optional<ComputeOrder> wait_for_order(const Trainer::NextOrder& next_order, timeline::Lane* lane) {
+  if (lane == nullptr) return next_order();
+  timeline::Span span{.begin = steady_now(), .what = "wait"};
+  std::optional<ComputeOrder> order = next_order();
+  span.end = steady_now();
+  if (const auto* step = order ? std::get_if<ComputeStep>(&*order) : nullptr) {
+    span.clock = step->step.clock;
+    span.of = "grant";
+  } else if (const auto* weights = order ? std::get_if<SliceWeights>(&*order) : nullptr) {
+    span.clock = weights->clock;
+    span.slice = weights->slice;
+    span.of = "weights";
+  }
+  if (span.end - span.begin > kNoWait) lane->add(span);
+  return order;
+}
+
+}  // namespace
 
 Trainer::~Trainer() = default;
 
@@ -54,23 +78,32 @@ void Trainer::set_routing(const protocol::RoutingTable& routing, const std::shar
   layout_.emplace(manifest(), routing);
   table_.emplace(*layout_);
   runner_ = std::make_unique<StepRunner>(job_, *model_, *loader_, *layout_, memory);
+  runner_->draw(lane_);
+  model_->draw(lane_);
   if (parse_mode(job_.consistency.mode).value().local())
     local_ = std::make_unique<LocalRunner>(job_, *runner_, *loader_, *layout_, manifest(), routing, memory);
 }
 
 std::optional<ComputeOrder> Trainer::take_order() {
-  if (put_aside_.empty()) return (*next_order_)();
+  if (put_aside_.empty()) return wait_for_order(*next_order_, lane_);
   ComputeOrder order = std::move(put_aside_.front());
   put_aside_.pop_front();
   return order;
+}
+
+void Trainer::take_weights(const SliceWeights& weights) {
+  const TimeNs began = lane_ != nullptr ? steady_now() : 0;
+  table_->take(weights);
+  if (lane_ != nullptr)
+    lane_->add({.begin = began, .end = steady_now(), .clock = weights.clock, .what = "copy", .slice = weights.slice});
 }
 
 void Trainer::run(const NextOrder& next_order, const Report& report, InnerState& inner) {
   next_order_ = &next_order;
   device_->enter();
   while (std::optional<ComputeOrder> order = take_order()) {
-    if (auto* weights = std::get_if<SliceWeights>(&*order)) {
-      table_->take(*weights);
+    if (const auto* weights = std::get_if<SliceWeights>(&*order)) {
+      take_weights(*weights);
     } else if (const auto* step = std::get_if<ComputeStep>(&*order)) {
       Result<StepComputed> computed = run_step(*step, report, inner);
       if (computed.ok())
@@ -105,6 +138,8 @@ void Trainer::read_ahead(const ComputeStep& order) {
 Result<StepComputed> Trainer::run_step(const ComputeStep& order, const Report& report, InnerState& inner) {
   clock_ = order.step.clock;
   blocked_ns_ = 0;
+  if (lane_ != nullptr) lane_->begin_step(clock_);
+  const timeline::Scope drawn(lane_, "step");
   if (!local_) read_ahead(order);
   const TimeNs began = steady_now();
   RUBATO_ASSIGN(StepComputed computed,
@@ -118,11 +153,11 @@ Result<StepComputed> Trainer::run_step(const ComputeStep& order, const Report& r
 std::span<const float> Trainer::weights(std::size_t parameter) {
   while (!table_->has(parameter, clock_)) {
     const TimeNs began = steady_now();
-    std::optional<ComputeOrder> order = (*next_order_)();
+    std::optional<ComputeOrder> order = wait_for_order(*next_order_, lane_);
     blocked_ns_ += static_cast<std::uint64_t>(steady_now() - began);
     if (!order || std::holds_alternative<StopComputing>(*order)) return {};  // the step, and run(), end
     if (const auto* slice = std::get_if<SliceWeights>(&*order))
-      table_->take(*slice);
+      take_weights(*slice);
     else
       put_aside_.push_back(std::move(*order));
   }

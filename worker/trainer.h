@@ -56,6 +56,9 @@ class Trainer : private model::WeightSource {
   // `memory` is where what is pushed is to lie; nothing: anywhere.
   void set_routing(const protocol::RoutingTable& routing, const std::shared_ptr<Memory>& memory = nullptr);
 
+  // Whatever it does in a step is drawn there. Before set_routing().
+  void draw(timeline::Lane* lane) { lane_ = lane; }
+
   // Carries out orders until there are no more, or StopComputing. Errors are reported too. `inner` is the worker's,
   // and the same for all of its steps.
   void run(const NextOrder& next_order, const Report& report, InnerState& inner);
@@ -70,6 +73,7 @@ class Trainer : private model::WeightSource {
   void read_ahead(const ComputeStep& order);
   [[nodiscard]] Result<protocol::EvaluationDone> evaluate(const EvaluateWeights& order);
   [[nodiscard]] std::optional<ComputeOrder> take_order();
+  void take_weights(const SliceWeights& weights);
 
   const Job job_;
   const std::string run_dir_;
@@ -86,6 +90,7 @@ class Trainer : private model::WeightSource {
   std::deque<ComputeOrder> put_aside_;     // came while a step waited for weights
   Clock clock_ = 0;                        // of the step that is computed
   std::uint64_t blocked_ns_ = 0;
+  timeline::Lane* lane_ = nullptr;
 };
 
 }  // namespace rubato::worker

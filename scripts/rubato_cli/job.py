@@ -6,6 +6,8 @@ from pathlib import Path
 
 from .failure import Failure
 
+TRACED_STEPS = 20  # of --trace
+
 
 @dataclass(frozen=True)
 class Job:
@@ -47,4 +49,6 @@ def overrides(arguments) -> list[str]:
             words.append(f"--{option}={value}")
     if arguments.record:
         words += ["--set", "train.record=true"]
+    if arguments.trace:  # first: --set may say another number
+        words = ["--set", f"train.timeline={TRACED_STEPS}", *words]
     return words

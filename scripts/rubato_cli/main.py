@@ -7,8 +7,10 @@ import sys
 from pathlib import Path
 
 from rubato_lab.commands import add_commands
+from rubato_timeline.draw import timeline
 
 from .failure import ExitCode, Failure
+from .job import TRACED_STEPS
 from .set_rules import set_rules
 from .simulate import simulate
 from .status import status
@@ -36,6 +38,8 @@ examples:
         --set optimizer.rate=0.05 --set train.epochs=20
   no bound at all, into a directory of your choice
     scripts/rubato train jobs/fashion_lenet.toml --mode asp --run-dir runs/lenet-asp
+  where does the time of a step go? 20 steps of every process, to be looked at in a browser
+    scripts/rubato train jobs/fashion_mlp.toml --trace --set train.steps=100
 
 Ctrl-C once ends the job in order, with evaluation and weights; twice kills it.
 
@@ -101,6 +105,9 @@ def parse(words: list[str]) -> argparse.Namespace:
     command.add_argument("--seed", metavar="S", help="of weights and order of samples (train.seed)")
     command.add_argument("--record", action="store_true", help="keep what a replay needs (train.record): "
                                                                "rubato-sim --replay DIR repeats the run")
+    command.add_argument("--trace", action="store_true",
+                         help=f"draw {TRACED_STEPS} steps of every process (train.timeline): DIR/timeline.json, which "
+                              "https://ui.perfetto.dev opens")
     command.add_argument("--set", action="append", default=[], metavar="KEY=VALUE",
                          help="any key of the job file, for instance train.steps=5; may be repeated")
     command.add_argument("--run-dir", metavar="DIR", help="new or empty; default: runs/NAME-DATE-TIME")
@@ -132,6 +139,13 @@ def parse(words: list[str]) -> argparse.Namespace:
     command.add_argument("--dry-run", action="store_true", help="say what would be, and change nothing")
     command.add_argument("--wait", action="store_true", help="until every worker is under the new rules")
     command.set_defaults(run=set_rules)
+
+    command = commands.add_parser("timeline", help="draw again what a run with --trace has written",
+                                  description="Makes RUN_DIR/timeline.json from RUN_DIR/timeline/*.jsonl. `train --trace` "
+                                              "does that at its end; of a job over several hosts, copy what the others "
+                                              "wrote into one folder first.")
+    command.add_argument("run_dir", metavar="RUN_DIR")
+    command.set_defaults(run=timeline)
     add_commands(commands, str(REPOSITORY / "build"))
     if not words:
         parser.print_help()

@@ -18,6 +18,7 @@ class RunDir:
         self.evaluation = path / "evaluation.txt"
         self.weights = path / "final.safetensors"
         self.record = path / "record"
+        self.timeline = path / "timeline"
 
     def log(self, node: str) -> Path:
         return self.logs / f"{node}.log"

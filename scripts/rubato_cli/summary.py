@@ -2,8 +2,10 @@
 
 import os
 
+from rubato_timeline.draw import draw
+
 from . import text
-from .failure import ExitCode, code_words, describe_end
+from .failure import ExitCode, Failure, code_words, describe_end
 from .run_dir import RunDir
 from .supervisor import Supervisor
 from .verdict import Verdict
@@ -29,7 +31,7 @@ def success_lines(run_dir: RunDir, supervisor: Supervisor, elapsed_s: float, how
     if "test_loss" in final and final["test_loss"] is None and final.get("nonfinite"):
         lines.append(f"warning: it diverged: {text.plural(final['nonfinite'], 'gradient')} of slices were not finite, and the "
                      "loss is no number any more; a smaller optimizer.rate or optimizer.clip_norm may help")
-    return lines + _where(run_dir) + _record(run_dir, final.get("pushes"))
+    return lines + _where(run_dir) + _record(run_dir, final.get("pushes")) + _timeline(run_dir)
 
 
 def failure_line(run_dir: RunDir, verdict: Verdict) -> str:
@@ -72,3 +74,14 @@ def _record(run_dir: RunDir, pushes) -> list[str]:
     octets = sum(file.stat().st_size for file in run_dir.record.iterdir())
     each = f", {octets / pushes:.1f} bytes a push" if pushes else ""
     return [f"  record   {run_dir.record}, {text.size(octets)}{each}"]
+
+
+def _timeline(run_dir: RunDir) -> list[str]:
+    """The picture of some steps, where one was asked for: it is made here, of what all processes have written."""
+    if not run_dir.timeline.is_dir():
+        return []
+    try:
+        path, notes = draw(run_dir.path)
+    except Failure as failure:  # the job has ended well all the same
+        return [f"warning: {failure}"]
+    return [f"  timeline {path}, for https://ui.perfetto.dev", *(f"note: {note}" for note in notes)]

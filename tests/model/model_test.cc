@@ -48,6 +48,30 @@ TEST_F(ModelContract, WeightsAreAskedForwardAndGradientsGivenBackward) {
                                        "ready 3", "ready 2", "buffer 1", "buffer 0", "ready 1", "ready 0"));
 }
 
+TEST_F(ModelContract, EachLayerIsDrawnAndAGradientIsHandedOverWhereItIsThere) {
+  ModelConfig config;
+  config.hidden = {5};
+  const auto model = try_make(config, {1, 1, 3}).value();
+  Store store(*model);
+  timeline::Lane lane("compute", {.first = 4, .count = 1});
+  model->draw(&lane);
+  for (Clock clock = 3; clock < 6; ++clock) {
+    lane.begin_step(clock);
+    ASSERT_TRUE(model->train_leaf(OwnedBatch(2, {1, 1, 3}).view(), store, store).ok());
+  }
+  std::vector<std::string> drawn;
+  TimeNs before = 0;
+  for (const timeline::Span& span : lane.spans()) {
+    EXPECT_EQ(span.clock, 4);
+    EXPECT_LE(before, span.begin);
+    EXPECT_LE(span.begin, span.end);
+    before = span.end;
+    drawn.push_back(std::string(span.what) + " " + std::string(span.of.text()));
+  }
+  EXPECT_THAT(drawn, ElementsAre("load fc1", "forward fc1", "load fc2", "forward fc2", "loss ", "gradient fc2",
+                                 "hand over fc2", "backward fc2", "gradient fc1", "hand over fc1"));
+}
+
 TEST_F(ModelContract, BitsDoNotDependOnHistory) {
   for (const SmallModel& small : small_models()) {
     SCOPED_TRACE(small.title);

@@ -16,12 +16,15 @@ TEST(Allocations, AreSeen) {
 
 // Steps over the same shapes: a worker's leaf of an on-arrival job, and its four leaves of a bsp job, whose
 // reports are let go at once, as an acknowledged push is.
-void expect_no_allocations(const ModelConfig& config, const data::SampleShape& shape, double clip_norm) {
+void expect_no_allocations(const ModelConfig& config, const data::SampleShape& shape, double clip_norm,
+                           timeline::Lane* lane = nullptr) {
   const auto device = kernels::open_device("cpu", 1).value();
   const auto model = model::make_model(config, {shape.height, shape.width, shape.channels}, 4, *device, 16, 1).value();
   Job job;
   job.optimizer.clip_norm = clip_norm;
   Runner fixture(*model, {.samples = 256, .shape = shape, .slice_bytes = 4096, .job = job});
+  model->draw(lane);
+  fixture.runner.draw(lane);
   VectorWeights& weights = fixture.weights;
   weights.asked.reserve(10'000);
   std::uint64_t slices = 0;
@@ -63,6 +66,13 @@ ModelConfig cnn() {
 TEST(Allocations, NoneInAWarmStepOfAnMlp) { expect_no_allocations(mlp(), {1, 1, 50}, 0.0); }
 TEST(Allocations, NoneInAWarmStepOfACnn) { expect_no_allocations(cnn(), {12, 12, 1}, 0.0); }
 TEST(Allocations, NoneWhereGradientsAreClipped) { expect_no_allocations(mlp(), {1, 1, 50}, 0.1); }
+
+TEST(Allocations, NoneOnATimeline) {
+  timeline::Lane lane("compute", {.first = 0, .count = 100});
+  lane.begin_step(0);
+  expect_no_allocations(mlp(), {1, 1, 50}, 0.0, &lane);
+  EXPECT_GT(lane.spans().size(), 0u);
+}
 
 TEST(Allocations, NoneWithDropout) {
   ModelConfig config = cnn();

@@ -1,0 +1,86 @@
+"""What the processes of a run wrote of their steps (base/timeline.h)."""
+
+import json
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from . import letters
+
+LOOP = "loop"
+
+
+@dataclass(frozen=True)
+class Span:
+    """Something that a thread did. Times are nanoseconds."""
+
+    lane: str
+    what: str
+    clock: int
+    begin: int
+    end: int
+    of: str = ""
+    slice: int | None = None
+    peer: str = "scheduler"
+    applied: bool = False
+
+
+@dataclass
+class Part:
+    """One process. `clock` names the clock of its times: of the start of its host."""
+
+    node: str
+    clock: str
+    first: int
+    steps: int
+    left_out: int
+    slices: list[str]
+    spans: list[Span] = field(default_factory=list)
+
+    @property
+    def role(self) -> str:
+        return self.node.split("-")[0]
+
+    @property
+    def shards(self) -> list[str]:
+        """The lanes of shards that have threads of their own: then the loop only hands messages over to them."""
+        return sorted({span.lane for span in self.spans} - {LOOP}) if self.role == "server" else []
+
+    def hands_over(self, span: Span) -> bool:
+        return span.lane == LOOP and span.what == "received" and span.of in ("push", "pull", "commit") and bool(self.shards)
+
+    def shifted(self, by: int) -> "Part":
+        return replace(self, spans=[replace(span, begin=span.begin + by, end=span.end + by) for span in self.spans])
+
+
+def read(folder: Path) -> list[Part]:
+    """All of them: workers first, then servers, then the scheduler."""
+    order = {"worker": 0, "server": 1, "scheduler": 2}
+    parts = [_read_one(path) for path in sorted(folder.glob("*.jsonl"))]
+    return on_one_clock(sorted(parts, key=lambda part: (order[part.role], len(part.node), part.node)))
+
+
+def _read_one(path: Path) -> Part:
+    head, *lines = path.read_text().splitlines()
+    about = json.loads(head)
+    about.pop("lanes")
+    return Part(**about, spans=[Span(**json.loads(line)) for line in lines])
+
+
+def on_one_clock(parts: list[Part]) -> list[Part]:
+    """Hosts' clocks begin when the hosts do. Those of another host are shifted so that the fastest message there and the
+    fastest message back took equally long, as NTP does it (Mills, RFC 5905); parts of a host that exchanged no messages
+    with the others in these steps are left out."""
+    if not parts:
+        return []
+    delays = letters.fastest(parts)
+    shifts = {parts[0].clock: 0}
+    while True:
+        found = {
+            there: shifts[here] + (delays[there, here] - delay) // 2
+            for (here, there), delay in delays.items()
+            if here in shifts and there not in shifts and (there, here) in delays
+        }
+        if not found:
+            break
+        shifts |= found
+    return [part.shifted(shifts[part.clock]) for part in parts if part.clock in shifts]
