@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "base/hash.h"
+#include "protocol/joined.h"
 #include "protocol/wire.h"
 
 namespace rubato::protocol {
@@ -137,7 +138,7 @@ Result<Body> get_push(const Header& h, const Payload& body) {
   return Body{Push{h.slice, h.clock, h.node, h.samples, h.version, h.rule_epoch, h.rate, body, h.local_steps}};
 }
 Result<Body> get_push_ack(const Header& h, const Payload& body) {
-  RUBATO_TRY(check_bare(h, body));
+  if (h.joined == 0) RUBATO_TRY(check_bare(h, body));
   return Body{PushAck{h.slice, h.clock, h.node, h.fate, h.version, h.age, h.floor}};
 }
 Result<Body> get_pull(const Header& h, const Payload& body) {
@@ -169,6 +170,34 @@ Result<Body> get_control(const Header& h, const Payload& body) {
       }
     }
     return get_control<I + 1>(h, body);
+  }
+}
+
+// ---- two messages in one frame ----------------------------------------------------------------------
+
+// What the second message has that does not follow from the first.
+Payload put_behind(Header& h, const Body& behind) {
+  h.joined = 1;
+  if (const auto* pull = std::get_if<Pull>(&behind)) {
+    h.floor = pull->floor;
+    return {};
+  }
+  h.content = Content::kWeights;
+  return std::get<Weights>(behind).weights;
+}
+
+Result<std::optional<Body>> get_behind(const Header& h, const Payload& body) {
+  if (h.joined == 0) return std::optional<Body>();
+  if (!has_next(h.clock)) return malformed(fmt::format("two messages in one frame, of clock {} and the next", h.clock));
+  switch (h.type) {
+    case MessageType::kPush:
+      return std::optional<Body>(Pull{.slice = h.slice, .clock = h.clock + 1, .floor = h.floor});
+    case MessageType::kPushAck:
+      RUBATO_TRY(check_floats(h, body, Content::kWeights));
+      if (body.empty()) return malformed("weights of no bytes behind an acknowledgement");
+      return std::optional<Body>(Weights{h.slice, h.clock + 1, h.version, h.floor, 0, body});
+    default:
+      return malformed(fmt::format("{} with another message behind it", type_name(h.type)));
   }
 }
 
@@ -245,7 +274,7 @@ const char* type_name(MessageType type) {
   return "unknown";
 }
 
-transport::Frame encode(const Stamp& stamp, const Body& body) {
+transport::Frame encode(const Stamp& stamp, const Body& body, const Body* behind) {
   Header header;
   header.job_id = stamp.job_id;
   header.from = stamp.from.node;
@@ -260,6 +289,11 @@ transport::Frame encode(const Stamp& stamp, const Body& body) {
         return put(header, message);
       },
       body);
+  if (behind != nullptr) {
+    RUBATO_CHECK(may_join(body, *behind), "a frame of {} and something else", type_name(header.type));
+    Payload second = put_behind(header, *behind);
+    if (!second.empty()) payload = std::move(second);
+  }
   header.length = payload.size();
   if (stamp.checksum_payload && !payload.empty()) header.payload_checksum = xxh3(payload.bytes());
   return {Payload::copy_of(encode_header(header)), std::move(payload)};
@@ -274,8 +308,9 @@ Result<Decoded> decode(const transport::Frame& frame, std::uint64_t job_id) {
   if (header.payload_checksum != 0 && header.payload_checksum != xxh3(frame.body.bytes()))
     return malformed("payload checksum does not match");
   RUBATO_ASSIGN(Body body, get_body(header, frame.body));
+  RUBATO_ASSIGN(std::optional<Body> behind, get_behind(header, frame.body));
   return Decoded{header, Envelope{header.from, header.to, header.incarnation, header.generation, header.route, 0},
-                 std::move(body)};
+                 std::move(body), std::move(behind)};
 }
 
 }  // namespace rubato::protocol

@@ -6,6 +6,8 @@
 // Thread-safety: pure functions.
 #pragma once
 
+#include <optional>
+
 #include "protocol/core.h"
 #include "transport/endpoint.h"
 
@@ -24,9 +26,11 @@ struct Decoded {
   Header header;
   Envelope envelope;
   Body body;
+  std::optional<Body> behind;  // of two messages in one frame, the second
 };
 
-[[nodiscard]] transport::Frame encode(const Stamp& stamp, const Body& body);
+// `behind`: a message that goes in the same frame, if there is one. The two may be joined (protocol/joined.h).
+[[nodiscard]] transport::Frame encode(const Stamp& stamp, const Body& body, const Body* behind = nullptr);
 [[nodiscard]] Result<Decoded> decode(const transport::Frame& frame, std::uint64_t job_id);
 
 [[nodiscard]] const char* type_name(MessageType type);

@@ -40,7 +40,8 @@ void visit_fields(Visitor&& at, H& h) {
   at(88, h.clock);
   at(96, h.node.index);
   at(100, h.node.level);
-  // 101..103 reserved
+  at(101, h.joined);
+  // 102..103 reserved
   at(104, h.local_steps);
   at(108, h.samples);
   at(112, h.rule_epoch);
@@ -104,7 +105,7 @@ Result<Header> decode_header(std::span<const std::byte> bytes) {
   visit_fields(get, header);
   if (!known(header.type)) return malformed(fmt::format("message type {}", static_cast<int>(header.type)));
   if (!at_most(header.content, Content::kControl) || !at_most(header.dtype, DType::kInt8) ||
-      !at_most(header.codec, Codec::kTopK) || !at_most(header.fate, Fate::kFenced) ||
+      !at_most(header.codec, Codec::kTopK) || !at_most(header.fate, Fate::kFenced) || header.joined > 1 ||
       !at_most(header.from.role, Role::kEvaluator) || !at_most(header.to.role, Role::kEvaluator))
     return malformed("an enumeration out of range");
   if (header.length > kBodyBytesMax) return malformed(fmt::format("a payload of {} bytes", header.length));

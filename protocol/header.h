@@ -89,6 +89,7 @@ struct Header {
   std::int64_t floor = 0;  // wanted by a pull; had by an answer
   Clock clock = 0;
   LeafNode node;
+  std::uint8_t joined = 0;  // 1: this frame is two messages (protocol/joined.h)
   Fate fate = Fate::kNone;
   std::uint8_t priority = 0;
   std::uint32_t local_steps = 0;

@@ -1,8 +1,28 @@
 #include "protocol/node.h"
 
 #include <algorithm>
+#include <optional>
+#include <span>
+
+#include "protocol/joined.h"
 
 namespace rubato::protocol {
+namespace {
+
+// Where the message stands that goes in one frame with the first of these, if there is one. A pull stands right behind
+// its push. Weights stand somewhere behind their acknowledgement: a push that completes a clock has the answers of all
+// workers in one Outbox.
+std::optional<std::size_t> find_behind(std::span<const Outbox::Outgoing> messages) {
+  const Outbox::Outgoing& first = messages.front();
+  std::size_t end = 0;
+  if (std::holds_alternative<Push>(first.body)) end = std::min<std::size_t>(messages.size(), 2);
+  if (std::holds_alternative<PushAck>(first.body)) end = messages.size();
+  for (std::size_t i = 1; i < end; ++i)
+    if (messages[i].to == first.to && messages[i].via == first.via && may_join(first.body, messages[i].body)) return i;
+  return std::nullopt;
+}
+
+}  // namespace
 
 Node::Node(transport::Endpoint& endpoint, std::uint64_t job_id, Environment environment, NodeListener& listener,
            NodeOptions options)
@@ -58,11 +78,19 @@ void Node::on_frame(transport::PeerId peer, const transport::Frame& frame) {
   for (auto& hosted : hosted_) {
     if (hosted->core->identity().node != decoded->header.to) continue;
     decoded->envelope.via = peer;
-    const Subject subject = options_.lane != nullptr ? subject_of(decoded->body) : Subject();
+    Subject subject, subject_behind;
+    if (options_.lane != nullptr) {
+      subject = subject_of(decoded->body);
+      if (decoded->behind) subject_behind = subject_of(*decoded->behind);
+    }
     call(*hosted, [&](TimeNs now, Outbox& out) {
       hosted->core->receive(now, decoded->envelope, std::move(decoded->body), out);
+      if (decoded->behind) hosted->core->receive(now, decoded->envelope, std::move(*decoded->behind), out);
     });
-    return draw_call(began, "received", subject, decoded->envelope.from);
+    draw_call(began, "received", subject, decoded->envelope.from);
+    if (!decoded->behind) return;
+    drawn_applied_ = false;  // the call is drawn; this only says that a second message came with the first
+    return draw_call(environment_.now(), "received", subject_behind, decoded->envelope.from);
   }
   refuse(peer, fmt::format("{} for {}, which is not here", type_name(decoded->header.type), decoded->header.to.name()));
 }
@@ -90,7 +118,7 @@ void Node::flush(TimeNs now, Hosted& hosted) {
       listener_.on_note(self, Level::kError, status.error().message);
   // First, so that in the logs a reason stands before what its messages make others say.
   for (const Outbox::Note& note : out.notes) listener_.on_note(self, note.level, note.text);
-  for (Outbox::Outgoing& outgoing : out.messages) send(hosted, std::move(outgoing));
+  send_all(hosted);
   for (const TraceEvent& event : out.traces) listener_.on_trace(now, self, event);
   out.clear();
   if (out.end && !hosted.ended) {
@@ -99,7 +127,16 @@ void Node::flush(TimeNs now, Hosted& hosted) {
   }
 }
 
-void Node::send(const Hosted& hosted, Outbox::Outgoing outgoing) {
+void Node::send_all(Hosted& hosted) {
+  std::vector<Outbox::Outgoing>& messages = hosted.out.messages;
+  for (std::size_t i = 0; i < messages.size(); ++i) {
+    const auto behind = find_behind(std::span(messages).subspan(i));
+    send(hosted, messages[i], behind ? &messages[i + *behind].body : nullptr);
+    if (behind) messages.erase(messages.begin() + static_cast<std::ptrdiff_t>(i + *behind));
+  }
+}
+
+void Node::send(const Hosted& hosted, Outbox::Outgoing& outgoing, const Body* behind) {
   transport::PeerId peer = outgoing.via;
   if (peer == 0) {
     const auto found = peers_.find(outgoing.to);
@@ -110,9 +147,12 @@ void Node::send(const Hosted& hosted, Outbox::Outgoing outgoing) {
   auto* beat = std::get_if<Heartbeat>(&outgoing.body);
   if (beat != nullptr && &hosted == hosted_.front().get()) beat->refused_frames += refused();
   const bool checksum = options_.checksum_bodies && !endpoint_.without_wire(peer);
-  if (options_.lane != nullptr) draw_sent(outgoing);
+  if (options_.lane != nullptr) {
+    draw_sent(outgoing.to, outgoing.body);
+    if (behind != nullptr) draw_sent(outgoing.to, *behind);
+  }
   const Stamp stamp{job_id_, hosted.core->identity(), outgoing.to, ++sequence_, checksum};
-  endpoint_.send(peer, encode(stamp, outgoing.body));
+  endpoint_.send(peer, encode(stamp, outgoing.body, behind));
 }
 
 TimeNs Node::begin_drawing() {
@@ -134,8 +174,8 @@ void Node::draw_call(TimeNs began, const char* what, Subject subject, NodeId pee
                       .applied = drawn_applied_});
 }
 
-void Node::draw_sent(const Outbox::Outgoing& outgoing) {
-  const Subject subject = subject_of(outgoing.body);
+void Node::draw_sent(NodeId to, const Body& body) {
+  const Subject subject = subject_of(body);
   const TimeNs now = environment_.now();
   options_.lane->add({.begin = now,
                       .end = now,
@@ -143,9 +183,9 @@ void Node::draw_sent(const Outbox::Outgoing& outgoing) {
                       .what = "sent",
                       .of = subject.kind,
                       .slice = subject.slice,
-                      .peer = outgoing.to});
+                      .peer = to});
   if (subject.clock != kNoClock) drawn_ = subject.clock;
-  drawn_applied_ |= says_applied(outgoing.body);
+  drawn_applied_ |= says_applied(body);
 }
 
 void Node::arm() {

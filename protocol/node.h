@@ -4,6 +4,8 @@
 //
 // A Node may host several cores (the shards of one server process); a frame says which one it is for.
 //
+// Two messages that may go in one frame do (protocol/joined.h): cores know nothing of that.
+//
 // Frames that are not well-formed, of another job, or for nobody here are refused: counted, noted once
 // for each connection, and otherwise without effect. The heartbeats of the first core report the count.
 //
@@ -81,10 +83,11 @@ class Node {
   void refuse(transport::PeerId peer, const std::string& why);
   void call(Hosted& hosted, const std::function<void(TimeNs, Outbox&)>& call);
   void flush(TimeNs now, Hosted& hosted);
-  void send(const Hosted& hosted, Outbox::Outgoing outgoing);
+  void send_all(Hosted& hosted);
+  void send(const Hosted& hosted, Outbox::Outgoing& outgoing, const Body* behind);
   [[nodiscard]] TimeNs begin_drawing();
   void draw_call(TimeNs began, const char* what, Subject subject, NodeId peer);
-  void draw_sent(const Outbox::Outgoing& outgoing);
+  void draw_sent(NodeId to, const Body& body);
   void arm();
 
   transport::Endpoint& endpoint_;

@@ -7,6 +7,7 @@
 #include <set>
 #include <sstream>
 
+#include "protocol/joined.h"
 #include "tests/protocol/frames.h"
 
 namespace rubato::protocol {
@@ -69,6 +70,73 @@ TEST(Codec, EveryMessageRoundTripsEmpty) {
     }
   };
   check(std::make_index_sequence<std::variant_size_v<Body>>());
+}
+
+TEST(Codec, TwoMessagesInOneFrameRoundTrip) {
+  for (const auto& [first, second] : test::pairs()) {
+    const transport::Frame frame = encode(test::stamp(), first, &second);
+    SCOPED_TRACE(test::name_of(frame));
+    const auto decoded = decode(frame, kJob);
+    ASSERT_TRUE(decoded.ok()) << decoded.error().message;
+    ASSERT_TRUE(decoded->behind.has_value());
+    const auto same = [](const Body& sent, const Body& got) {
+      return std::visit(
+          [&](const auto& message) {
+            const auto* other = std::get_if<std::decay_t<decltype(message)>>(&got);
+            return other != nullptr && test::same(message, *other);
+          },
+          sent);
+    };
+    EXPECT_TRUE(same(first, decoded->body));
+    EXPECT_TRUE(same(second, *decoded->behind));
+    EXPECT_FALSE(decode(encode(test::stamp(), first), kJob)->behind.has_value());
+  }
+}
+
+TEST(Codec, OnlyWhatBelongsTogetherIsJoined) {
+  const auto all = test::pairs();
+  for (const auto& [first, second] : all) EXPECT_TRUE(may_join(first, second));
+  EXPECT_FALSE(may_join(all[0].first, all[1].second));
+  EXPECT_FALSE(may_join(all[1].first, all[0].second));
+  EXPECT_FALSE(may_join(all[0].second, all[0].first));
+
+  const auto& push = std::get<Push>(all[0].first);
+  const auto& ack = std::get<PushAck>(all[1].first);
+  const auto changed = [](const auto& message, auto change) {
+    auto other = message;
+    change(other);
+    return other;
+  };
+  for (const Pull& other : {changed(std::get<Pull>(all[0].second), [](Pull& p) { ++p.slice; }),
+                            changed(std::get<Pull>(all[0].second), [](Pull& p) { ++p.clock; }),
+                            changed(std::get<Pull>(all[0].second), [](Pull& p) { p.snapshot = 1; })})
+    EXPECT_FALSE(may_join(push, other));
+  for (const Weights& other : {changed(std::get<Weights>(all[1].second), [](Weights& w) { ++w.slice; }),
+                               changed(std::get<Weights>(all[1].second), [](Weights& w) { ++w.clock; }),
+                               changed(std::get<Weights>(all[1].second), [](Weights& w) { ++w.version; }),
+                               changed(std::get<Weights>(all[1].second), [](Weights& w) { ++w.floor; }),
+                               changed(std::get<Weights>(all[1].second), [](Weights& w) { w.snapshot = 1; }),
+                               changed(std::get<Weights>(all[1].second), [](Weights& w) { w.weights = {}; })})
+    EXPECT_FALSE(may_join(ack, other));
+  const Push last = changed(push, [](Push& p) { p.clock = std::numeric_limits<Clock>::max(); });
+  EXPECT_FALSE(may_join(last, Pull{.slice = last.slice, .clock = last.clock}));
+}
+
+TEST(Codec, AFrameThatCannotBeTwoMessagesIsRefused) {
+  const auto join = [](Header& h) { h.joined = 1; };
+  for (const Body& body : bodies()) {
+    if (std::holds_alternative<Push>(body)) continue;
+    expect_refused(with_header(body, join), Cause::kMalformed,
+                   std::holds_alternative<PushAck>(body) ? "weights of no bytes" : "with another message behind it");
+  }
+  const Body push = full<Push>();
+  expect_refused(with_header(push, [](Header& h) { h.joined = 2; }), Cause::kMalformed, "out of range");
+  expect_refused(with_header(push,
+                             [](Header& h) {
+                               h.joined = 1;
+                               h.clock = std::numeric_limits<Clock>::max();
+                             }),
+                 Cause::kMalformed, "of clock 9223372036854775807 and the next");
 }
 
 // Filled with something everywhere, a push is a delta.

@@ -27,6 +27,19 @@ inline std::vector<Body> bodies() {
   return all;
 }
 
+// Every two messages that go in one frame.
+inline std::vector<std::pair<Body, Body>> pairs() {
+  Push push;
+  PushAck ack;
+  Weights weights;
+  Filler().fill(push);
+  Filler().fill(ack);
+  Filler().fill(weights);
+  const Pull pull{.slice = push.slice, .clock = push.clock + 1, .floor = 17};
+  weights = {ack.slice, ack.clock + 1, ack.version, ack.floor, 0, weights.weights};
+  return {{push, pull}, {ack, weights}};
+}
+
 inline Stamp stamp() {
   Stamp stamp;
   stamp.job_id = kJob;
@@ -85,8 +98,8 @@ inline std::string golden_file(const transport::Frame& frame) {
   return name + ".hex";
 }
 
-// One of each message by its file. A push that is filled with something everywhere is a delta: one of a gradient
-// stands beside it.
+// One of each message by its file, and one of each two that go in one frame. A push that is filled with something
+// everywhere is a delta: one of a gradient stands beside it.
 inline std::map<std::string, transport::Frame> golden_frames() {
   std::map<std::string, transport::Frame> frames;
   for (Body& body : bodies()) {
@@ -97,6 +110,11 @@ inline std::map<std::string, transport::Frame> golden_frames() {
       push->local_steps = 0;
       frames.emplace("push_of_a_gradient.hex", encode(stamp(), body));
     }
+  }
+  for (const auto& [first, second] : pairs()) {
+    transport::Frame frame = encode(stamp(), first, &second);
+    std::string file = "joined_" + golden_file(frame);
+    frames.emplace(std::move(file), std::move(frame));
   }
   return frames;
 }

@@ -106,6 +106,7 @@ class Mutator {
 TEST(HostileFrames, ManyMutationsNeverCrash) {
   std::vector<transport::Frame> good;
   for (const Body& body : bodies()) good.push_back(encode(test::stamp(), body));
+  for (const auto& [first, second] : test::pairs()) good.push_back(encode(test::stamp(), first, &second));
   Mutator mutator(1);
   std::size_t accepted = 0;
   constexpr std::size_t kRounds = 200'000;
@@ -117,9 +118,11 @@ TEST(HostileFrames, ManyMutationsNeverCrash) {
       continue;
     }
     // What was taken in can be said again, and means the same.
-    const auto again = decode(encode(test::stamp(), decoded->body), kJob);
+    const Body* behind = decoded->behind ? &*decoded->behind : nullptr;
+    const auto again = decode(encode(test::stamp(), decoded->body, behind), kJob);
     ASSERT_TRUE(again.ok()) << again.error().message;
     ASSERT_EQ(again->body.index(), decoded->body.index());
+    ASSERT_EQ(again->behind.has_value(), decoded->behind.has_value());
     ++accepted;
   }
   EXPECT_GT(accepted, kRounds / 20);  // mutations that reach the fields ...

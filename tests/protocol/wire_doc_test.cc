@@ -82,6 +82,7 @@ std::vector<Field> measured() {
           field("content", &Header::content),
           field("dtype", &Header::dtype),
           field("codec", &Header::codec),
+          field("joined", &Header::joined),
           field("fate", &Header::fate),
           field("priority", &Header::priority),
           field("job_id", &Header::job_id),
