@@ -1,5 +1,6 @@
 #include "protocol/process.h"
 
+#include <algorithm>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
@@ -17,6 +18,13 @@ namespace {
 
 // `timeout` signals a process and then its group: what comes so soon is the same signal.
 constexpr TimeNs kSameSignal = 100 * kMillisecond;
+
+// Of each peer of a socket, about so many bytes may have come and wait for the loop. Small frames have a bound too:
+// they take more room than their bytes.
+int waiting_frames_max(const Job& job) {
+  constexpr std::int64_t kWaitingBytes = 64 << 20, kFramesMin = 8, kFramesMax = 4096;
+  return static_cast<int>(std::clamp(kWaitingBytes / job.cluster.slice_bytes, kFramesMin, kFramesMax));
+}
 
 // The scheduler takes no part in pushing and pulling.
 bool shares_memory(const Job& job, NodeId node) { return job.cluster.shared_memory && node.role != Role::kScheduler; }
@@ -52,7 +60,7 @@ std::string listen_address(const Job& job, std::uint64_t job_id, NodeId node) {
 }
 
 Status Process::open_endpoint(const Job& job) {
-  RUBATO_ASSIGN(endpoint_, transport::make_zmq_endpoint(loop_));
+  RUBATO_ASSIGN(endpoint_, transport::make_zmq_endpoint(loop_, {.waiting_frames_max = waiting_frames_max(job)}));
   memory_ = std::make_shared<PrivateMemory>();
   if (!shares_memory(job, options_.node)) return {};
   std::shared_ptr<transport::SharedHeap> heap;

@@ -4,7 +4,7 @@
 // A Frame has two parts, so that a payload of many megabytes need not be copied behind its header.
 //
 // Invariants: frames of one peer arrive in the order sent, whole or not at all; nothing is dropped
-// silently while a connection lives (no high-water mark); bytes that are no frame are counted and never
+// silently while a connection lives, however slowly it is read; bytes that are no frame are counted and never
 // disturb other peers. A received part starts at an address aligned to 8 bytes. (The simulated network
 // loses, repeats and reorders frames when a test asks for it: the protocol above must not rely on more
 // than it sends again itself.)

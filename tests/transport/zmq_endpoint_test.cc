@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <gtest/gtest.h>
+#include <malloc.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -73,6 +74,12 @@ std::string announcement_of(std::uint64_t bytes) {
   std::string frame(1, '\x02');
   for (int shift = 56; shift >= 0; shift -= 8) frame += static_cast<char>(bytes >> shift);
   return frame;
+}
+
+// Allocated and not freed, in blocks of any size. Sanitizers have a heap of their own, of which this says 0.
+std::size_t heap_bytes() {
+  const struct mallinfo2 info = ::mallinfo2();
+  return info.uordblks + info.hblkhd;
 }
 
 class ZmqEndpointTest : public testing::TestWithParam<ZmqWorld::Kind> {
@@ -241,6 +248,39 @@ TEST_P(ZmqEndpointTest, ABusyPeerDoesNotStarveTimers) {
   tick->arm(start);
   world_.loop().run();
   EXPECT_LT(steady_now() - start, 2 * kSecond) << "20 ticks of 5 ms";
+}
+
+// The sender says far more than the receiver takes, whose loop stands still meanwhile.
+TEST_P(ZmqEndpointTest, ASlowReceiverHoldsABoundedNumberOfFramesAndLosesNone) {
+  constexpr std::size_t kBodyBytes = 1 << 20, kFrames = 256, kWaiting = 8;
+  ZmqWorld world(GetParam(), {.waiting_frames_max = static_cast<int>(kWaiting)});
+  Recorder server(world.endpoint("server")), client(world.endpoint("client"));
+  ASSERT_TRUE(server->listen(world.address("server")).ok());
+  const PeerId peer = client->connect(world.address("server")).value();
+  client->send(peer, {text("first"), {}});
+  ASSERT_TRUE(world.run_until([&] { return server.received.size() == 1; }));
+
+  const std::size_t before = heap_bytes();
+  // One body for all: what the heap grows by lies at the receiver.
+  const Payload body = Payload::of(std::vector<std::byte>(kBodyBytes));
+  for (std::size_t i = 0; i < kFrames; ++i) client->send(peer, {text(std::to_string(i)), body});
+  // Nobody runs the loop; the I/O threads go on until they may not.
+  std::size_t largest = 0;
+  for (int unchanged = 0; unchanged < 20; ++unchanged) {
+    const std::size_t now = heap_bytes() - before;
+    if (now > largest) largest = now, unchanged = 0;
+    ::usleep(10'000);
+  }
+  // The body itself, what waits, the frame that finds no room, the one that is being read; and the bookkeeping of 256.
+  EXPECT_LE(largest, (1 + kWaiting + 2) * kBodyBytes + kFrames * 1024);
+
+  ASSERT_TRUE(world.run_until([&] { return server.received.size() == kFrames + 1; }));
+  for (std::size_t i = 0; i < kFrames; ++i) {
+    EXPECT_EQ(text(server.received[i + 1].frame.header), std::to_string(i));
+    EXPECT_EQ(server.received[i + 1].frame.body.size(), kBodyBytes);
+  }
+  EXPECT_EQ(client->counters().dropped, 0u);
+  EXPECT_EQ(server->counters().refused, 0u);
 }
 
 INSTANTIATE_TEST_SUITE_P(Kinds, ZmqEndpointTest, testing::Values(ZmqWorld::Kind::kTcp, ZmqWorld::Kind::kIpc),

@@ -129,9 +129,10 @@ class ZmqEndpoint final : public Endpoint {
 
 zmq::socket_t ZmqEndpoint::open_socket(zmq::socket_type type) {
   zmq::socket_t socket(context_, type);
-  // The protocol above bounds what is in flight; a limit here would drop frames or block the loop.
+  // A limit on what is to be sent would drop frames or block the loop: the protocol above bounds what a member says
+  // before it is answered. What has come takes memory here, and has one; libzmq stops reading then and drops nothing.
   socket.set(zmq::sockopt::sndhwm, 0);
-  socket.set(zmq::sockopt::rcvhwm, 0);
+  socket.set(zmq::sockopt::rcvhwm, options_.waiting_frames_max);
   socket.set(zmq::sockopt::linger, options_.linger_ms);
   socket.set(zmq::sockopt::maxmsgsize, 2 * options_.part_bytes_max);
   socket.set(zmq::sockopt::ipv6, 0);

@@ -23,6 +23,10 @@ struct ZmqOptions {
   // Of one part. Larger ones are refused and counted. libzmq closes a connection that announces more
   // than twice this before it allocates anything; it does not tell why, so that is not counted.
   std::int64_t part_bytes_max = std::int64_t{1} << 30;
+  // Of each peer: frames that have come and that the loop has not taken yet. With so many its connection is not read
+  // until half of them are taken; once the kernels' buffers are full too, frames wait at the sender, where they
+  // refer to bodies that lie there anyway. Nothing is dropped. 0: no bound.
+  int waiting_frames_max = 1024;
 };
 
 // Errors: kNetwork, if the process can open no more sockets.
