@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "transport/allocator.h"
 #include "transport/shm/shm_endpoint.h"
+#include "transport/tcp/tcp_endpoint.h"
 #include "transport/two_lanes.h"
 #include "transport/zmq/zmq_endpoint.h"
 
@@ -19,7 +20,7 @@ namespace {
 // `timeout` signals a process and then its group: what comes so soon is the same signal.
 constexpr TimeNs kSameSignal = 100 * kMillisecond;
 
-// Of each peer of a socket, about so many bytes may have come and wait for the loop. Small frames have a bound too:
+// Over ipc, of each peer about so many bytes may have come and wait for the loop. Small frames have a bound too:
 // they take more room than their bytes.
 int waiting_frames_max(const Job& job) {
   constexpr std::int64_t kWaitingBytes = 64 << 20, kFramesMin = 8, kFramesMax = 4096;
@@ -60,7 +61,11 @@ std::string listen_address(const Job& job, std::uint64_t job_id, NodeId node) {
 }
 
 Status Process::open_endpoint(const Job& job) {
-  RUBATO_ASSIGN(endpoint_, transport::make_zmq_endpoint(loop_, {.waiting_frames_max = waiting_frames_max(job)}));
+  if (job.cluster.transport == "tcp") {
+    endpoint_ = transport::make_tcp_endpoint(loop_);
+  } else {
+    RUBATO_ASSIGN(endpoint_, transport::make_zmq_endpoint(loop_, {.waiting_frames_max = waiting_frames_max(job)}));
+  }
   memory_ = std::make_shared<PrivateMemory>();
   if (!shares_memory(job, options_.node)) return {};
   std::shared_ptr<transport::SharedHeap> heap;

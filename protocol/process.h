@@ -1,4 +1,4 @@
-// What every Rubato program does around its cores: one loop thread, one ZeroMQ endpoint, a Node, traces,
+// What every Rubato program does around its cores: one loop thread, one endpoint, a Node, traces,
 // records and notes written down, and an end when a core ends, the launcher dies, or somebody insists on it.
 //
 // SIGINT and SIGTERM: the first is a wish, which a member that is in a job leaves to its scheduler; the second

@@ -22,7 +22,7 @@ WIRING_MAY_ALSO_INCLUDE = {"transport"}
 
 # Inside a row: the kinds of transport and of device do not know each other.
 STRANGERS = [
-    {"transport/zmq", "transport/shm", "transport/sim"},
+    {"transport/zmq", "transport/tcp", "transport/shm", "transport/sim"},
     {"kernels/cpu", "kernels/cuda"},
 ]
 

@@ -12,6 +12,8 @@ PACE = {"train__steps": 700, "debug__slow_worker_ms": 5}
 # ZMTP 3.0 (rfc.zeromq.org/spec/23): signature, version, mechanism, as-server, filler.
 GREETING = b"\xff" + bytes(8) + b"\x7f" + b"\x03\x00" + b"NULL".ljust(20, b"\0") + bytes(32)
 ANSWER_S = 0.02
+# transport/tcp/frame_stream.h. The same stranger each time: each member complains once.
+TCP_GREETING = b"RBT0tcp1" + b"a stranger of 16"
 MAGIC = b"RBT0"
 HEADER_BYTES = 192
 LARGE_FRAME, MORE, COMMAND = 2, 1, 4
@@ -40,9 +42,13 @@ def message(*parts: bytes) -> bytes:
                     for i, part in enumerate(parts))
 
 
+def tcp_frame(header: bytes, body: bytes) -> bytes:
+    return struct.pack("<QQ", len(header), len(body)) + header + body
+
+
 def attacks(source: random.Random):
     """What is said on a connection each, in pieces between which an answer is awaited. The last ones speak ZMTP
-    well, and then talk nonsense."""
+    well, or begin a stream of frames well, and then talk nonsense."""
     noise = source.randbytes
     yield noise(7),
     yield noise(5000),
@@ -63,6 +69,13 @@ def attacks(source: random.Random):
     yield GREETING, READY, message(MAGIC + noise(HEADER_BYTES - len(MAGIC)), noise(1000))
     yield GREETING, READY, message(*[noise(10)] * 20)
     yield GREETING, READY, bytes([LARGE_FRAME]) + struct.pack(">Q", 1 << 62)
+    yield TCP_GREETING[:20],
+    yield TCP_GREETING, noise(200)
+    yield TCP_GREETING, tcp_frame(noise(64), b"")
+    yield TCP_GREETING, tcp_frame(b"", b"")
+    yield TCP_GREETING, tcp_frame(noise(HEADER_BYTES), noise(1000))
+    yield TCP_GREETING, tcp_frame(MAGIC + noise(HEADER_BYTES - len(MAGIC)), noise(1000))
+    yield TCP_GREETING, struct.pack("<QQ", HEADER_BYTES, 1 << 62)
 
 
 class ForeignBytes(SystemCase):
@@ -82,7 +95,7 @@ class ForeignBytes(SystemCase):
                 run = self.start("quadratic", "--mode", "bsp", cluster__transport=transport, **PACE)
                 run.wait_for_clock("worker-1", 5)
                 addresses = listening.addresses(run.pids().values())
-                self.assertEqual(len(addresses), 6, addresses)  # two of each: HTTP and shared memory beside ZeroMQ
+                self.assertEqual(len(addresses), 6, addresses)  # two of each: HTTP and shared memory beside the one for frames
                 idle = [listening.connect(address) for address in addresses]  # says nothing and does not go
                 for pieces in attacks(source):
                     for address in addresses:

@@ -6,10 +6,13 @@
 #include <cstdint>
 #include <map>
 
+#include "tests/transport/tcp_world.h"
 #include "tests/transport/world.h"
 
 namespace rubato::transport {
 namespace {
+
+std::unique_ptr<World> make_tcp_world() { return std::make_unique<TcpWorld>(); }
 
 struct Kind {
   const char* name;
@@ -258,8 +261,9 @@ TEST_P(EndpointContract, AnAddressInUseIsAnError) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Transports, EndpointContract,
-                         testing::Values(Kind{"tcp", make_zmq_tcp_world}, Kind{"ipc", make_zmq_ipc_world},
-                                         Kind{"shm", make_shm_world}, Kind{"shm_spinning", make_shm_spinning_world},
+                         testing::Values(Kind{"tcp", make_tcp_world}, Kind{"zmq_tcp", make_zmq_tcp_world},
+                                         Kind{"zmq_ipc", make_zmq_ipc_world}, Kind{"shm", make_shm_world},
+                                         Kind{"shm_spinning", make_shm_spinning_world},
                                          Kind{"two_lanes", make_two_lanes_world}, Kind{"sim", make_sim_world}),
                          [](const auto& kind) { return kind.param.name; });
 

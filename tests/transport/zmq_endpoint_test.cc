@@ -1,53 +1,20 @@
 // What is special to sockets: foreign bytes, limits, ports, and a busy peer beside a timer.
 #include "transport/zmq/zmq_endpoint.h"
 
-#include <arpa/inet.h>
 #include <gtest/gtest.h>
-#include <malloc.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include <array>
-#include <cstring>
 
 #include "base/rng.h"
+#include "tests/transport/heap_bytes.h"
+#include "tests/transport/stranger.h"
 #include "tests/transport/zmq_world.h"
 
 namespace rubato::transport {
 namespace {
-
-// A stranger that speaks bytes to a listening address.
-class Stranger {
- public:
-  explicit Stranger(const std::string& address) {
-    if (address.starts_with("ipc://")) {
-      sockaddr_un name{};
-      name.sun_family = AF_UNIX;
-      address.copy(name.sun_path, sizeof(name.sun_path) - 1, 6);
-      open(AF_UNIX, reinterpret_cast<const sockaddr*>(&name), sizeof(name));
-    } else {
-      sockaddr_in name{};
-      name.sin_family = AF_INET;
-      name.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-      name.sin_port = htons(static_cast<std::uint16_t>(std::stoi(address.substr(address.rfind(':') + 1))));
-      open(AF_INET, reinterpret_cast<const sockaddr*>(&name), sizeof(name));
-    }
-  }
-  ~Stranger() { ::close(socket_); }
-  Stranger(const Stranger&) = delete;
-  Stranger& operator=(const Stranger&) = delete;
-
-  // The other side may have hung up already; that is its right.
-  void say(std::string_view bytes) const { (void)::send(socket_, bytes.data(), bytes.size(), MSG_NOSIGNAL); }
-
- private:
-  void open(int family, const sockaddr* name, socklen_t size) {
-    socket_ = ::socket(family, SOCK_STREAM, 0);
-    EXPECT_EQ(::connect(socket_, name, size), 0) << std::strerror(errno);
-  }
-  int socket_ = -1;
-};
 
 // ZMTP 3.0 by hand: https://rfc.zeromq.org/spec/23/
 std::string greeting(std::string_view mechanism = "NULL") {
@@ -74,12 +41,6 @@ std::string announcement_of(std::uint64_t bytes) {
   std::string frame(1, '\x02');
   for (int shift = 56; shift >= 0; shift -= 8) frame += static_cast<char>(bytes >> shift);
   return frame;
-}
-
-// Allocated and not freed, in blocks of any size. Sanitizers have a heap of their own, of which this says 0.
-std::size_t heap_bytes() {
-  const struct mallinfo2 info = ::mallinfo2();
-  return info.uordblks + info.hblkhd;
 }
 
 class ZmqEndpointTest : public testing::TestWithParam<ZmqWorld::Kind> {

@@ -1,12 +1,11 @@
 #include "tests/transport/zmq_world.h"
 
 #include <gtest/gtest.h>
-#include <netinet/in.h>
 #include <stdlib.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include <filesystem>
+
+#include "tests/transport/free_port.h"
 
 namespace rubato::transport {
 
@@ -16,19 +15,6 @@ std::string new_directory() {
   std::string path = ::testing::TempDir() + "rubato-transport-XXXXXX";
   RUBATO_CHECK(::mkdtemp(path.data()) != nullptr);
   return path;
-}
-
-// A port that was free a moment ago: the contract needs addresses that are known before anyone listens.
-int free_port() {
-  const int socket = ::socket(AF_INET, SOCK_STREAM, 0);
-  sockaddr_in name{};
-  name.sin_family = AF_INET;
-  name.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof(name);
-  RUBATO_CHECK(::bind(socket, reinterpret_cast<sockaddr*>(&name), size) == 0);
-  RUBATO_CHECK(::getsockname(socket, reinterpret_cast<sockaddr*>(&name), &size) == 0);
-  ::close(socket);
-  return ntohs(name.sin_port);
 }
 
 }  // namespace

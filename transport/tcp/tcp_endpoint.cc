@@ -1,0 +1,322 @@
+#include "transport/tcp/tcp_endpoint.h"
+
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <random>
+#include <set>
+#include <unordered_map>
+#include <utility>
+
+#include "transport/tcp/line.h"
+#include "transport/tcp/tcp_socket.h"
+
+namespace rubato::transport {
+namespace {
+
+constexpr int kRetryMs = 10, kRetryMaxMs = 200;
+// Of one connection before others have their turn.
+constexpr int kFramesPerTurn = 32;
+constexpr std::size_t kBytesPerTurn = std::size_t{8} << 20;
+// What is smaller goes to the kernel together with whatever else is sent in the same turn of the loop.
+constexpr std::size_t kGatherBytesMax = std::size_t{32} << 10;
+// Whoever connects and does not greet for so long has to go when the next one comes.
+constexpr TimeNs kGreetingPatience = 30 * kSecond;
+
+std::string random_id() {
+  std::random_device source;
+  std::string id;
+  while (id.size() < kGreetingIdBytes) {
+    const std::uint32_t word = source();
+    id.append(reinterpret_cast<const char*>(&word), sizeof(word));
+  }
+  return id;
+}
+
+// There is room for it in a new connection.
+bool say_greeting(const std::shared_ptr<Line>& line) {
+  const auto greeting = greeting_of(line->id);
+  return ::send(line->descriptor(), greeting.data(), greeting.size(), MSG_NOSIGNAL) == std::ssize(greeting);
+}
+
+class TcpEndpoint final : public Endpoint {
+ public:
+  using Shared = std::shared_ptr<Line>;
+
+  TcpEndpoint(Loop& loop, const TcpOptions& options) : loop_(loop), options_(options) {}
+  ~TcpEndpoint() override;
+
+  void on_frame(FrameHandler handler) override { handler_ = std::move(handler); }
+  Result<std::string> listen(const std::string& address) override;
+  Result<PeerId> connect(const std::string& address) override;
+  void send(PeerId peer, Frame frame) override;
+  void forget(PeerId peer) override;
+  EndpointCounters counters() const override { return counters_; }
+
+ private:
+  struct Listener {
+    explicit Listener(int descriptor) : socket(descriptor) {}
+    ~Listener() {
+      watch.reset();
+      ::close(socket);
+    }
+    Listener(const Listener&) = delete;
+    Listener& operator=(const Listener&) = delete;
+    const int socket;
+    std::optional<Watch> watch;
+  };
+
+  [[nodiscard]] Shared new_line() { return std::make_shared<Line>(loop_, options_.body_bytes_max); }
+  void accept_all(int listener);
+  void end_silent_strangers();
+
+  void dial(const Shared& line);
+  void dialled(const Shared& line);
+  void dial_again(const Shared& line);
+  void connected(const Shared& line);
+
+  void wait_to_read(const Shared& line);
+  void read(const Shared& line);
+  [[nodiscard]] bool greet(const Shared& line);
+  void deliver(const Shared& line, Frame frame);
+  void write(const Shared& line);
+  void end(const Shared& line, bool refused);
+  void linger(const Shared& line, TimeNs deadline);
+
+  Loop& loop_;
+  const TcpOptions options_;
+  FrameHandler handler_;
+  std::vector<std::unique_ptr<Listener>> listeners_;
+  std::unordered_map<PeerId, Shared> peers_;  // those who were accepted may have no connection now
+  std::unordered_map<std::string, Shared> accepted_;
+  std::set<Shared> strangers_;  // accepted, and no greeting yet
+  PeerId next_peer_ = 1;
+  EndpointCounters counters_;
+};
+
+// ---- connections ------------------------------------------------------------------------------------
+
+Result<std::string> TcpEndpoint::listen(const std::string& address) {
+  RUBATO_CHECK(handler_, "listen before on_frame");
+  RUBATO_ASSIGN(const sockaddr_in wanted, parse_tcp_address(address));
+  RUBATO_ASSIGN(const int socket, listen_tcp(wanted));
+  auto listener = std::make_unique<Listener>(socket);
+  RUBATO_ASSIGN(const sockaddr_in bound, tcp_address_of(socket));
+  listener->watch.emplace(loop_, socket, [this, socket] { accept_all(socket); });
+  listeners_.push_back(std::move(listener));
+  return tcp_address_text(bound);
+}
+
+void TcpEndpoint::accept_all(int listener) {
+  end_silent_strangers();
+  for (int socket = accept_tcp(listener); socket >= 0; socket = accept_tcp(listener)) {
+    const Shared line = new_line();
+    line->open(socket);
+    line->began = steady_now();
+    strangers_.insert(line);
+    connected(line);
+  }
+}
+
+void TcpEndpoint::end_silent_strangers() {
+  std::vector<Shared> silent;
+  for (const Shared& line : strangers_)
+    if (steady_now() - line->began > kGreetingPatience) silent.push_back(line);
+  for (const Shared& line : silent) end(line, true);
+}
+
+Result<PeerId> TcpEndpoint::connect(const std::string& address) {
+  RUBATO_CHECK(handler_, "connect before on_frame");
+  RUBATO_ASSIGN(const sockaddr_in to, parse_tcp_address(address));
+  const Shared line = new_line();
+  line->dialled = to;
+  line->id = random_id();
+  line->peer = next_peer_++;
+  // The timer lives in the line.
+  line->retry = std::make_unique<Timer>(loop_, [this, weak = std::weak_ptr(line)] {
+    if (const Shared again = weak.lock()) dial(again);
+  });
+  peers_.emplace(line->peer, line);
+  dial(line);
+  return line->peer;
+}
+
+void TcpEndpoint::dial(const Shared& line) {
+  const int socket = begin_to_connect(*line->dialled);
+  if (socket < 0) return dial_again(line);
+  line->open(socket);
+  line->wait(Line::For::kWriting, [this](const Shared& self) { dialled(self); });
+}
+
+void TcpEndpoint::dialled(const Shared& line) {
+  if (!is_connected(line->descriptor()) || !say_greeting(line)) {
+    line->close();
+    return dial_again(line);
+  }
+  line->retry_ms = 0;
+  connected(line);
+  write(line);
+}
+
+void TcpEndpoint::dial_again(const Shared& line) {
+  line->retry_ms = std::clamp(2 * line->retry_ms, kRetryMs, kRetryMaxMs);
+  line->retry->arm(steady_now() + line->retry_ms * kMillisecond);
+}
+
+void TcpEndpoint::connected(const Shared& line) {
+  line->connected = true;
+  line->reader.restart();
+  line->writer.restart();
+  wait_to_read(line);
+}
+
+// The connection is over, for whatever reason; or the line, if it was accepted.
+void TcpEndpoint::end(const Shared& line, bool refused) {
+  if (refused) ++counters_.refused;
+  strangers_.erase(line);
+  line->close();
+  if (line->dialled) return dial_again(line);
+  counters_.dropped += line->writer.frames();
+  line->writer.clear();
+  // Whoever was forgotten need not be known again.
+  const auto known = accepted_.find(line->id);
+  if (line->peer == 0 && known != accepted_.end() && known->second == line) accepted_.erase(known);
+}
+
+// ---- sending ----------------------------------------------------------------------------------------
+
+void TcpEndpoint::send(PeerId peer, Frame frame) {
+  const auto found = peers_.find(peer);
+  const std::size_t bytes = frame.header.size() + frame.body.size();
+  if (found == peers_.end() || (!found->second->connected && !found->second->dialled) ||
+      std::cmp_greater(frame.body.size(), options_.body_bytes_max)) {
+    ++counters_.dropped;
+    return;
+  }
+  const Shared& line = found->second;
+  line->writer.add(std::move(frame));
+  ++counters_.frames_sent;
+  counters_.bytes_sent += bytes;
+  if (!line->connected || line->waits_to_write) return;
+  if (bytes > kGatherBytesMax) return write(line);
+  if (!std::exchange(line->write_posted, true))
+    loop_.post([this, weak = std::weak_ptr(line)] {
+      const Shared self = weak.lock();
+      if (!self) return;
+      self->write_posted = false;
+      if (self->connected && !self->waits_to_write) write(self);
+    });
+}
+
+void TcpEndpoint::write(const Shared& line) {
+  // Of a broken connection the reader learns, too: that is where it ends.
+  if (line->writer.write(line->descriptor()) != FrameWriter::Wrote::kFull) return;
+  line->waits_to_write = true;
+  line->wait(Line::For::kWriting, [this](const Shared& self) {
+    self->waits_to_write = false;
+    write(self);
+  });
+}
+
+void TcpEndpoint::forget(PeerId peer) {
+  const auto found = peers_.find(peer);
+  if (found == peers_.end()) return;
+  const Shared line = found->second;
+  peers_.erase(found);
+  line->peer = 0;
+  if (!line->dialled) return;  // who speaks on it again is a new peer
+  line->retry->cancel();
+  line->close();
+}
+
+// ---- receiving --------------------------------------------------------------------------------------
+
+void TcpEndpoint::wait_to_read(const Shared& line) {
+  line->wait(Line::For::kReading, [this](const Shared& self) { read(self); });
+}
+
+void TcpEndpoint::read(const Shared& line) {
+  const std::uint64_t life = line->life;
+  std::size_t bytes = 0;
+  for (int frames = 0; frames < kFramesPerTurn && bytes < kBytesPerTurn;) {
+    if (line->id.empty() ? !greet(line) : false) {
+      if (line->reader.broken()) return end(line, true);
+    } else if (auto frame = line->reader.next()) {
+      ++frames;
+      bytes += frame->body.size();
+      deliver(line, std::move(*frame));
+      if (line->life != life) return;  // the handler has forgotten the peer
+      continue;
+    } else if (line->reader.broken()) {
+      return end(line, true);
+    }
+    switch (line->reader.fill(line->descriptor())) {
+      case FrameReader::Filled::kSome:
+        break;
+      case FrameReader::Filled::kNothing:
+        return wait_to_read(line);
+      case FrameReader::Filled::kEnd:
+        return end(line, line->id.empty());
+    }
+  }
+  line->post([this](const Shared& self) { read(self); });
+}
+
+// False while the greeting of who was accepted is not there, or if it is none.
+bool TcpEndpoint::greet(const Shared& line) {
+  const auto id = line->reader.greeting();
+  if (!id) return false;
+  line->id = *id;
+  strangers_.erase(line);
+  const Shared before = std::exchange(accepted_[*id], line);
+  if (!before) return true;
+  // A connection made anew displaces its dead self.
+  line->peer = std::exchange(before->peer, 0);
+  if (line->peer != 0) peers_[line->peer] = line;
+  if (before->connected) end(before, false);
+  return true;
+}
+
+void TcpEndpoint::deliver(const Shared& line, Frame frame) {
+  if (line->peer == 0) {
+    line->peer = next_peer_++;
+    peers_.emplace(line->peer, line);
+  }
+  ++counters_.frames_received;
+  counters_.bytes_received += frame.header.size() + frame.body.size();
+  handler_(line->peer, std::move(frame));
+}
+
+// ---- the end ----------------------------------------------------------------------------------------
+
+TcpEndpoint::~TcpEndpoint() {
+  listeners_.clear();
+  const TimeNs deadline = steady_now() + options_.linger_ms * kMillisecond;
+  for (const auto& [peer, line] : peers_) linger(line, deadline);
+  for (const auto& [id, line] : accepted_) linger(line, deadline);
+}
+
+// Sends what waits, if the other side takes it in time.
+void TcpEndpoint::linger(const Shared& line, TimeNs deadline) {
+  while (!line->writer.empty() && line->socket.is_open()) {
+    pollfd writable{line->descriptor(), POLLOUT, 0};
+    const TimeNs left = deadline - steady_now();
+    if (left <= 0 || ::poll(&writable, 1, static_cast<int>(left / kMillisecond) + 1) != 1) break;
+    if (!line->connected && !(line->connected = is_connected(line->descriptor()) && say_greeting(line))) break;
+    if (line->writer.write(line->descriptor()) == FrameWriter::Wrote::kBroken) break;
+  }
+  counters_.dropped += line->writer.frames();
+  line->writer.clear();
+  if (line->connected) finish_sending(line->descriptor(), deadline);
+  line->close();
+}
+
+}  // namespace
+
+std::unique_ptr<Endpoint> make_tcp_endpoint(Loop& loop, const TcpOptions& options) {
+  return std::make_unique<TcpEndpoint>(loop, options);
+}
+
+}  // namespace rubato::transport
