@@ -30,8 +30,16 @@ class Payload {
     std::span<const std::byte> view(*owner);
     return {std::move(owner), view};
   }
+  // A small one takes one block, together with its count of references: headers of frames are such. (A mark of a
+  // payload keeps that block, so large ones have their bytes apart.) In words, so that it is aligned as parts of frames
+  // are.
   static Payload copy_of(std::span<const std::byte> bytes) {
-    return of(std::vector<std::byte>(bytes.begin(), bytes.end()));
+    constexpr std::size_t kSmallMax = 256;
+    if (bytes.empty() || bytes.size() > kSmallMax) return of(std::vector<std::byte>(bytes.begin(), bytes.end()));
+    auto owner = std::make_shared_for_overwrite<std::uint64_t[]>((bytes.size() + 7) / 8);
+    std::memcpy(owner.get(), bytes.data(), bytes.size());
+    const std::span<const std::byte> copy(reinterpret_cast<const std::byte*>(owner.get()), bytes.size());
+    return {std::move(owner), copy};
   }
   static Payload of_floats(std::span<const float> values) { return copy_of(std::as_bytes(values)); }
 

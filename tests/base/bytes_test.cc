@@ -2,7 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
+#include <cstdint>
+#include <vector>
 
 namespace rubato {
 namespace {
@@ -19,6 +22,18 @@ TEST(Payload, CopiesShareOneOwner) {
   ASSERT_EQ(part.floats().size(), 2u);  // the owner outlives `whole`
   EXPECT_EQ(part.floats()[0], 2.0f);
   EXPECT_EQ(part.floats()[1], 3.0f);
+}
+
+// Headers of frames and bodies of all sizes are copied, and are read in words.
+TEST(Payload, CopiesAreAlignedAndTheSame) {
+  for (std::size_t size = 0; size < 600; size += 7) {
+    std::vector<std::byte> bytes(size + 1);
+    for (std::size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<std::byte>(i * 31);
+    const auto tail = std::span(bytes).subspan(1);
+    const Payload copy = Payload::copy_of(tail);
+    EXPECT_TRUE(std::ranges::equal(copy.bytes(), tail)) << size;
+    EXPECT_EQ(reinterpret_cast<std::uintptr_t>(copy.bytes().data()) % alignof(std::uint64_t), 0u) << size;
+  }
 }
 
 TEST(Payload, EmptyOnesArePayloadsToo) {

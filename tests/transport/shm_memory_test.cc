@@ -175,6 +175,8 @@ TEST(Loans, AreKeptUntilGivenBack) {
   give_back(words[lent[2]]);  // not the oldest
   EXPECT_EQ(owner.use_count(), 2 + 4) << "nobody looked";
   loans.collect();
+  EXPECT_EQ(owner.use_count(), 2 + 4) << "the oldest is out still";
+  loans.search();
   EXPECT_EQ(owner.use_count(), 2 + 3);
   EXPECT_EQ(loans.outstanding(), 3u);
   const auto again = loans.lend(payload);

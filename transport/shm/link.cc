@@ -18,20 +18,18 @@ enum class Kind : std::uint32_t { kWhole = 1, kLent = 2, kBegins = 3, kGoesOn = 
 
 std::size_t padded(std::size_t bytes) { return (bytes + 7) / 8 * 8; }
 
+}  // namespace
+
 // What keeps a borrowed body.
-struct Borrowed {
-  std::shared_ptr<LinkMemory> memory;
-  std::shared_ptr<const SharedMemory> segment;
+struct Link::Borrowed {
+  std::shared_ptr<const Segment> segment;
   LoanWord* word;
 
-  Borrowed(std::shared_ptr<LinkMemory> link, std::shared_ptr<const SharedMemory> lies_in, LoanWord* loan)
-      : memory(std::move(link)), segment(std::move(lies_in)), word(loan) {}
+  Borrowed(std::shared_ptr<const Segment> lies_in, LoanWord* loan) : segment(std::move(lies_in)), word(loan) {}
   ~Borrowed() { give_back(*word); }
   Borrowed(const Borrowed&) = delete;
   Borrowed& operator=(const Borrowed&) = delete;
 };
-
-}  // namespace
 
 // Stands before the header of a frame, and that, padded to 8 bytes, before the body.
 struct Link::Record {
@@ -67,7 +65,7 @@ void Link::send(Frame frame) {
 }
 
 void Link::tend() {
-  loans_.collect();
+  loans_.search();
   while (!waiting_.empty() && put(waiting_.front())) waiting_.pop_front();
 }
 
@@ -189,15 +187,18 @@ std::optional<Frame> Link::take(std::span<const std::byte> record) {
 }
 
 std::optional<Payload> Link::borrow(const Record& record) {
-  if (!segments_.contains(record.segment)) gone_ |= !read_socket();
-  const auto found = segments_.find(record.segment);
+  auto found = segments_.find(record.segment);
+  if (found == segments_.end()) {
+    gone_ |= !read_socket();
+    found = segments_.find(record.segment);
+  }
   if (found == segments_.end()) return break_link("a body in memory that was never shared"), std::nullopt;
-  const std::size_t size = found->second->bytes().size();
+  const std::span<const std::byte> bytes = found->second->memory.bytes();
+  const std::size_t size = bytes.size();
   if (record.loan >= LinkMemory::kLoans || record.offset % alignof(std::uint64_t) != 0 || record.offset > size ||
       record.body_bytes > size - record.offset)
     return break_link("a body outside of the memory that was shared"), std::nullopt;
-  auto owner = std::make_shared<const Borrowed>(memory_, found->second, &in_.loans[record.loan]);
-  const std::span<const std::byte> bytes = found->second->bytes();
+  auto owner = std::make_shared<const Borrowed>(found->second, &in_.loans[record.loan]);
   return Payload(std::move(owner),
                  bytes.subspan(static_cast<std::size_t>(record.offset), static_cast<std::size_t>(record.body_bytes)));
 }
@@ -221,7 +222,7 @@ bool Link::read_socket() {
       break_link(segment.error().message);
       break;
     }
-    segments_[local.message.number] = std::make_shared<const SharedMemory>(std::move(*segment));
+    segments_[local.message.number] = std::make_shared<const Segment>(Segment{std::move(*segment), memory_});
   }
   return !gone_;
 }

@@ -66,8 +66,10 @@ class Link {
 
   // What came over the socket. False: the other side has gone.
   [[nodiscard]] bool read_socket();
-  // See RingReader::fall_asleep().
+  // See RingReader.
+  [[nodiscard]] bool ready() const { return reader_.ready(); }
   [[nodiscard]] bool fall_asleep() { return reader_.fall_asleep(); }
+  void stay_awake() { reader_.stay_awake(); }
 
   // Something that cannot be has come. Said once; then receive() returns nothing for good.
   [[nodiscard]] const std::optional<Error>& broken() const { return broken_; }
@@ -80,7 +82,12 @@ class Link {
     std::size_t sent = 0;  // of the body
     bool begun = false;
   };
-  using Segment = std::shared_ptr<const SharedMemory>;
+  // Of the other side: bodies lie there, and are given back by way of the link, so both stay while one is read.
+  struct Segment {
+    SharedMemory memory;
+    std::shared_ptr<LinkMemory> link;
+  };
+  struct Borrowed;
 
   [[nodiscard]] bool put(Outgoing& outgoing);
   [[nodiscard]] std::optional<bool> put_lent(const Frame& frame);
@@ -103,8 +110,8 @@ class Link {
   std::uint32_t announced_ = 0;  // segments of ours that the other side knows: those below
 
   RingReader reader_;
-  std::map<std::uint32_t, Segment> segments_;  // of the other side
-  Frame partial_;                              // its body is still coming
+  std::map<std::uint32_t, std::shared_ptr<const Segment>> segments_;
+  Frame partial_;  // its body is still coming
   std::vector<std::byte> pieces_;
   std::uint64_t pieces_expected_ = 0;
   bool gone_ = false;

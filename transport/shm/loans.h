@@ -31,7 +31,7 @@ class Loans {
 
   // Nothing, if everything is lent.
   [[nodiscard]] std::optional<std::uint32_t> lend(Payload payload) {
-    if (free_.empty()) collect();
+    if (free_.empty()) search();
     if (free_.empty()) return std::nullopt;
     const std::uint32_t loan = free_.back();
     free_.pop_back();
@@ -46,10 +46,14 @@ class Loans {
     lent_.pop_back();
     free_.push_back(loan);
   }
-  // Drops what was given back. Loans mostly come back in the order in which they went, so the oldest are looked at,
-  // and behind one that is kept for long a few others each time.
+  // Drops the oldest that were given back: loans mostly come back in the order in which they went. Each look may take
+  // as long as a frame does, since the other side has just written there.
   void collect() {
     while (!lent_.empty() && was_given_back(lent_.front())) lent_.pop_front();
+  }
+  // Behind one that is kept for long, a few others each time.
+  void search() {
+    collect();
     for (std::size_t looks = std::min(lent_.size(), kLooks); looks-- > 0;) {
       const std::uint32_t loan = lent_.front();
       lent_.pop_front();

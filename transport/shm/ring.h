@@ -125,13 +125,18 @@ class RingReader {
     return control_.starved.load() != 0 && control_.starved.exchange(0) != 0;
   }
 
+  // Whether look() would find something. Only looks, for those who do little else.
+  [[nodiscard]] bool ready() const { return control_.tail.load(std::memory_order_relaxed) != head_; }
+
   // False if a record came meanwhile: read on. Otherwise the next publish() says that this reader is to be woken.
   [[nodiscard]] bool fall_asleep() {
     control_.asleep.store(1);
     if (control_.tail.load() == head_) return true;
-    control_.asleep.store(0);
+    stay_awake();
     return false;
   }
+  // Reads on by itself: nobody has to wake it.
+  void stay_awake() { control_.asleep.store(0); }
   [[nodiscard]] bool broken() const { return broken_; }
 
  private:
