@@ -27,6 +27,9 @@ int waiting_frames_max(const Job& job) {
   return static_cast<int>(std::clamp(kWaitingBytes / job.cluster.slice_bytes, kFramesMin, kFramesMax));
 }
 
+// For an answer over shared memory, where looking for it pays: less than it takes to be woken.
+constexpr TimeNs kLookAgain = 50 * kMicrosecond;
+
 // The scheduler takes no part in pushing and pulling.
 bool shares_memory(const Job& job, NodeId node) { return job.cluster.shared_memory && node.role != Role::kScheduler; }
 
@@ -73,7 +76,7 @@ Status Process::open_endpoint(const Job& job) {
     memory_ = heap = std::make_shared<transport::SharedHeap>();
   else
     log::warn("gradients and weights are copied from process to process: {}", may.error().message);
-  RUBATO_ASSIGN(auto near, transport::make_shm_endpoint(loop_, {.heap = heap}));
+  RUBATO_ASSIGN(auto near, transport::make_shm_endpoint(loop_, {.heap = heap, .spin = kLookAgain}));
   endpoint_ = transport::make_two_lane_endpoint({.near = std::move(near),
                                                  .far = std::move(endpoint_),
                                                  .reachable = transport::shm_reachable,

@@ -13,14 +13,24 @@
 
 #include "transport/shm/link.h"
 #include "transport/shm/local_socket.h"
+#include "transport/shm/patience.h"
 
 namespace rubato::transport {
 namespace {
 
 constexpr std::string_view kScheme = "shm://";
 constexpr TimeNs kRetryFirst = 10 * kMillisecond, kRetryMax = 200 * kMillisecond;
-constexpr int kFramesPerTurn = 32;              // of one link, before the others and the loop have theirs
+constexpr int kFramesPerTurn = 32;              // of all links, before the loop has its turn
+constexpr int kFramesPerLink = 8;               // of one, before the others have theirs
+constexpr int kLooksPerTurn = 32;               // of who looks again: a microsecond or so
 constexpr std::ptrdiff_t kStrangersMax = 1024;  // connected, and not a word yet
+
+// Tells the processor that this is a loop that waits.
+void rest_a_moment() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#endif
+}
 
 Result<std::string> link_name(const std::string& address) {
   if (!address.starts_with(kScheme) || address.size() == kScheme.size())
@@ -45,7 +55,7 @@ struct Connection {
 class ShmEndpoint final : public Endpoint {
  public:
   ShmEndpoint(Loop& loop, ShmOptions options, Doorbell bell)
-      : loop_(loop), options_(std::move(options)), bell_(std::move(bell)) {
+      : loop_(loop), options_(std::move(options)), bell_(std::move(bell)), patience_(options_.spin) {
     rung_.emplace(loop_, bell_.descriptor().number(), [this] {
       bell_.quiet();
       take_turn();
@@ -74,8 +84,12 @@ class ShmEndpoint final : public Endpoint {
 
   void take_turn();
   void go_on();
-  bool read_some(const ConnectionRef& connection);
+  int read_links();
+  int read_some(const ConnectionRef& connection);
+  void heed_arrival();
   void deliver(const ConnectionRef& connection, Frame frame);
+  [[nodiscard]] bool look_again() const;
+  void expect_answer();
   void sleep();
 
   Loop& loop_;
@@ -88,7 +102,10 @@ class ShmEndpoint final : public Endpoint {
   std::unordered_map<PeerId, ConnectionRef> peers_;
   PeerId next_peer_ = 1;
   EndpointCounters counters_;
-  TimeNs idle_since_ = kNever;  // not kNever: looking again, before it sleeps
+  Patience patience_;
+  TimeNs idle_since_ = kNever;  // nothing has come since then, or since the last frame was sent; kNever: busy
+  bool expecting_ = false;      // sent something, and nothing has come since
+  bool looking_ = false, asleep_ = false;
   bool turn_posted_ = false;
   // Turns are posted to the loop, which may outlive the endpoint.
   std::shared_ptr<ShmEndpoint*> self_ = std::make_shared<ShmEndpoint*>(this);
@@ -204,7 +221,7 @@ Status ShmEndpoint::shake_hands(Connection& connection, ReceivedLocal received) 
 
 // The other side has gone, or is none of ours. What it has sent before is still read.
 void ShmEndpoint::lost(const ConnectionRef& connection) {
-  while (!connection->closed && read_some(connection)) {
+  while (!connection->closed && read_some(connection) > 0) {
   }
   if (connection->closed) return;
   const bool again = !connection->name.empty() && !connection->forgotten;
@@ -252,38 +269,75 @@ void ShmEndpoint::send(PeerId id, Frame frame) {
   Connection& connection = *found->second;
   ++counters_.frames_sent;
   counters_.bytes_sent += frame.header.size() + frame.body.size();
-  if (connection.link)
-    connection.link->send(std::move(frame));
-  else
+  if (!connection.link) {
     connection.waiting.push_back(std::move(frame));
+    return;
+  }
+  connection.link->send(std::move(frame));
+  expecting_ = true;
+  if (asleep_ && options_.spin > 0) expect_answer();
 }
 
-// Reads and sends what there is, link by link, and comes back behind whatever else the loop has to do; until
-// there has been nothing for a while.
+// Who sends from its sleep waits for an answer from now on, and may look for it.
+void ShmEndpoint::expect_answer() {
+  idle_since_ = steady_now();
+  if (patience_.allowance() == 0) return;
+  asleep_ = false;
+  for (const ConnectionRef& connection : connections_)
+    if (connection->link) connection->link->stay_awake();
+  go_on();
+}
+
+// Reads and sends what there is, and comes back behind whatever else the loop has to do; until there is nothing, and
+// looking again does not pay.
 void ShmEndpoint::take_turn() {
-  bool busy = false;
+  asleep_ = false;
+  int taken = 0;
+  while (taken < kFramesPerTurn) {
+    const int more = read_links();
+    if (more == 0 && !look_again()) break;
+    taken += more;
+  }
+  if (taken > 0) return go_on();
+  if (options_.spin == 0) return sleep();
+  const TimeNs now = steady_now();
+  if (idle_since_ == kNever) idle_since_ = now;
+  const TimeNs allowance = expecting_ ? patience_.allowance() : 0;
+  if (now - idle_since_ < allowance) {
+    looking_ = true;
+    return go_on();
+  }
+  if (std::exchange(looking_, false)) patience_.in_vain();
+  sleep();
+}
+
+// Sends what waits, and reads some of each link. How many frames came.
+int ShmEndpoint::read_links() {
+  int taken = 0;
   for (std::size_t i = 0; i < connections_.size(); ++i) {  // handlers may add connections, and take them away
     const ConnectionRef connection = connections_[i];
     if (!connection->link) continue;
     connection->link->tend();
-    busy |= read_some(connection);
+    taken += read_some(connection);
   }
-  if (busy) {
-    idle_since_ = kNever;
-    return go_on();
+  return taken;
+}
+
+// Looks a few times, on the spot, while it is allowed to.
+bool ShmEndpoint::look_again() const {
+  for (int look = 0; looking_ && look < kLooksPerTurn; ++look) {
+    for (const ConnectionRef& connection : connections_)
+      if (connection->link && connection->link->ready()) return true;
+    rest_a_moment();
   }
-  const TimeNs now = steady_now();
-  if (idle_since_ == kNever) idle_since_ = now;
-  if (now - idle_since_ < options_.spin) return go_on();
-  sleep();
+  return false;
 }
 
 void ShmEndpoint::sleep() {
-  idle_since_ = kNever;
-  bool asleep = true;
+  asleep_ = true;
   for (const ConnectionRef& connection : connections_)
-    if (connection->link && !connection->link->fall_asleep()) asleep = false;
-  if (!asleep) go_on();
+    if (connection->link && !connection->link->fall_asleep()) asleep_ = false;
+  if (!asleep_) go_on();
 }
 
 void ShmEndpoint::go_on() {
@@ -297,20 +351,34 @@ void ShmEndpoint::go_on() {
   });
 }
 
-// Whether there was anything.
-bool ShmEndpoint::read_some(const ConnectionRef& connection) {
+// How many frames there were, kFramesPerLink at most.
+int ShmEndpoint::read_some(const ConnectionRef& connection) {
   int taken = 0;
-  while (taken < kFramesPerTurn && !connection->closed && connection->link) {
+  while (taken < kFramesPerLink && !connection->closed && connection->link) {
     std::optional<Frame> frame = connection->link->receive();
     if (!frame) break;
     ++taken;
+    heed_arrival();
     deliver(connection, std::move(*frame));
   }
   if (!connection->closed && connection->link && connection->link->broken()) {
     ++counters_.refused;
     close(connection);
   }
-  return taken > 0;
+  return taken;
+}
+
+// What came ends a wait, if there was one.
+void ShmEndpoint::heed_arrival() {
+  if (idle_since_ != kNever && expecting_) {
+    const TimeNs waited = steady_now() - idle_since_;
+    if (std::exchange(looking_, false))
+      patience_.came_while_looking(waited);
+    else
+      patience_.came_to_a_sleeper(waited);
+  }
+  idle_since_ = kNever;
+  expecting_ = false;
 }
 
 void ShmEndpoint::deliver(const ConnectionRef& connection, Frame frame) {

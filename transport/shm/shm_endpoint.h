@@ -2,9 +2,9 @@
 // and bodies that lie in `heap` are read where they lie.
 //
 // NAME is of Linux's abstract namespace (transport/shm/local_socket.h). One doorbell wakes an endpoint for all its
-// links. A reader that has nothing left to read looks again for `spin`, between whatever else its loop has to do,
-// before it sleeps: a wake-up costs tens of microseconds, a look less than one. With 0, as processes
-// have it so far, it sleeps at once.
+// links. A reader that waits for an answer may look again for `spin`, between whatever else its loop has to do, before
+// it sleeps: a wake-up costs tens of microseconds, a look less than one. Whether it pays is learned
+// (transport/shm/patience.h). With 0 it sleeps at once.
 //
 // On destruction what the other side has not read yet is still there for it, but what waits for room is lost.
 #pragma once
