@@ -98,6 +98,7 @@ struct ClusterConfig {
   std::int64_t shard_threads = 1;  // per server process
   std::int64_t slice_bytes = 1 << 20;
   std::string transport = "ipc";                   // ipc | tcp
+  std::string wire = "float32";                    // what gradients and weights are rounded to on their way
   bool shared_memory = true;                       // between workers and servers of one host and user
   std::string bind = "127.0.0.1";                  // address to listen on; tcp and the scheduler's HTTP
   std::int64_t scheduler_port = 0, http_port = 0;  // 0: picked by the system

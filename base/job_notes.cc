@@ -39,6 +39,19 @@ void add_keys_without_effect(const Job& job, std::vector<std::string>& notes) {
   idle(adam, optimizer.epsilon != usual.epsilon, "optimizer.epsilon", rule);
 }
 
+void add_wire(const Job& job, const Mode& mode, std::vector<std::string>& notes) {
+  const std::string& wire = job.cluster.wire;
+  if (wire == ClusterConfig().wire) return;
+  if (job.cluster.transport == "ipc")
+    notes.push_back(fmt::format(
+        "cluster.wire = \"{}\" halves what goes over a network, and this job stays on one host: there it costs time",
+        wire));
+  if (mode.apply() == Mode::Apply::kAggregate && job.cluster.workers > 1)
+    notes.push_back(fmt::format(
+        "cluster.wire = \"{}\" rounds each worker's sum: {} gives the same bits for the same number of workers only",
+        wire, job.consistency.mode));
+}
+
 }  // namespace
 
 std::vector<std::string> job_notes(const Job& job) {
@@ -79,6 +92,7 @@ std::vector<std::string> job_notes(const Job& job) {
                     "versions of every slice on the servers, with their optimizer state, instead of 2",
                     optimizer.compensation.name, job.cluster.workers + 2));
   }
+  add_wire(job, mode, notes);
   add_keys_without_effect(job, notes);
   return notes;
 }

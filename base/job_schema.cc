@@ -143,6 +143,8 @@ void add_cluster(std::vector<JobKey>& keys, ClusterConfig& c) {
        {"cluster.shard_threads", &c.shard_threads, between(1, 256), "shards of each server process"},
        {"cluster.slice_bytes", &c.slice_bytes, between(64, 1 << 28), "most bytes of a slice; a multiple of 4"},
        {"cluster.transport", &c.transport, one_of({"ipc", "tcp"}), "ipc stays on one host"},
+       {"cluster.wire", &c.wire, one_of({"float32", "float16", "bfloat16"}),
+        "what gradients and weights are rounded to on their way, whatever the lane"},
        unhashed({"cluster.shared_memory", &c.shared_memory, Anything{},
                  "pushes and pulls go through it wherever a server is on the worker's host"}),
        unhashed({"cluster.bind", &c.bind, Form{"an IPv4 address, no wildcard", check_bind},

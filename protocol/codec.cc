@@ -4,6 +4,7 @@
 
 #include "base/hash.h"
 #include "protocol/joined.h"
+#include "protocol/narrow_floats.h"
 #include "protocol/wire.h"
 
 namespace rubato::protocol {
@@ -113,17 +114,18 @@ Payload put(Header& h, const M& m) {
 
 // ---- and back ---------------------------------------------------------------------------------------
 
-// A payload of float32 values, or none.
-Status check_floats(const Header& h, const Payload& body, Content content) {
+// The float32 values of a payload, or none.
+Result<Payload> get_floats(const Header& h, const Payload& body, Content content) {
   if (h.content != content && !(h.content == Content::kNone && body.empty()))
     return malformed(fmt::format("{} with content {}", type_name(h.type), static_cast<int>(h.content)));
-  if (h.dtype != DType::kFloat32 || h.codec != Codec::kPlain || h.offset != 0)
+  const std::size_t value_bytes = bytes_of(h.dtype);
+  if (value_bytes == 0 || h.codec != Codec::kPlain || h.offset != 0)
     return malformed(fmt::format("{} in a coding this program does not know", type_name(h.type)));
-  if (body.size() % sizeof(float) != 0)
-    return malformed(fmt::format("a payload of {} bytes is no float32", body.size()));
-  if (reinterpret_cast<std::uintptr_t>(body.bytes().data()) % alignof(float) != 0)
-    return malformed("a misaligned payload: floats are read where they lie");
-  return {};
+  if (body.size() % value_bytes != 0)
+    return malformed(fmt::format("a payload of {} bytes is no array of {}", body.size(), value_bytes));
+  if (reinterpret_cast<std::uintptr_t>(body.bytes().data()) % value_bytes != 0)
+    return malformed("a misaligned payload: values are read where they lie");
+  return widened(h.dtype, body);
 }
 Status check_bare(const Header& h, const Payload& body) {
   if (h.content != Content::kNone || !body.empty())
@@ -132,10 +134,11 @@ Status check_bare(const Header& h, const Payload& body) {
 }
 
 Result<Body> get_push(const Header& h, const Payload& body) {
-  RUBATO_TRY(check_floats(h, body, h.local_steps > 0 ? Content::kDelta : Content::kGradient));
+  RUBATO_ASSIGN(Payload floats, get_floats(h, body, h.local_steps > 0 ? Content::kDelta : Content::kGradient));
   if (!std::isfinite(h.rate) || h.rate < 0.0) return malformed(fmt::format("a push at rate {}", h.rate));
   if (h.clock < 0) return malformed(fmt::format("a push of clock {}", h.clock));
-  return Body{Push{h.slice, h.clock, h.node, h.samples, h.version, h.rule_epoch, h.rate, body, h.local_steps}};
+  return Body{
+      Push{h.slice, h.clock, h.node, h.samples, h.version, h.rule_epoch, h.rate, std::move(floats), h.local_steps}};
 }
 Result<Body> get_push_ack(const Header& h, const Payload& body) {
   if (h.joined == 0) RUBATO_TRY(check_bare(h, body));
@@ -146,8 +149,8 @@ Result<Body> get_pull(const Header& h, const Payload& body) {
   return Body{Pull{h.slice, h.clock, h.floor, h.snapshot}};
 }
 Result<Body> get_weights(const Header& h, const Payload& body) {
-  RUBATO_TRY(check_floats(h, body, Content::kWeights));
-  return Body{Weights{h.slice, h.clock, h.version, h.floor, h.snapshot, body}};
+  RUBATO_ASSIGN(Payload floats, get_floats(h, body, Content::kWeights));
+  return Body{Weights{h.slice, h.clock, h.version, h.floor, h.snapshot, std::move(floats)}};
 }
 
 // Control messages are found by their type among the alternatives of Body.
@@ -192,10 +195,11 @@ Result<std::optional<Body>> get_behind(const Header& h, const Payload& body) {
   switch (h.type) {
     case MessageType::kPush:
       return std::optional<Body>(Pull{.slice = h.slice, .clock = h.clock + 1, .floor = h.floor});
-    case MessageType::kPushAck:
-      RUBATO_TRY(check_floats(h, body, Content::kWeights));
-      if (body.empty()) return malformed("weights of no bytes behind an acknowledgement");
-      return std::optional<Body>(Weights{h.slice, h.clock + 1, h.version, h.floor, 0, body});
+    case MessageType::kPushAck: {
+      RUBATO_ASSIGN(Payload floats, get_floats(h, body, Content::kWeights));
+      if (floats.empty()) return malformed("weights of no bytes behind an acknowledgement");
+      return std::optional<Body>(Weights{h.slice, h.clock + 1, h.version, h.floor, 0, std::move(floats)});
+    }
     default:
       return malformed(fmt::format("{} with another message behind it", type_name(h.type)));
   }
@@ -293,6 +297,12 @@ transport::Frame encode(const Stamp& stamp, const Body& body, const Body* behind
     RUBATO_CHECK(may_join(body, *behind), "a frame of {} and something else", type_name(header.type));
     Payload second = put_behind(header, *behind);
     if (!second.empty()) payload = std::move(second);
+  }
+  // Fixed snapshots are evaluated and written to files: they are what the shards have, to the last bit.
+  const bool values = header.content != Content::kNone && header.content != Content::kControl;
+  if (values && header.snapshot == 0) {
+    header.dtype = stamp.wire;
+    payload = narrowed(stamp.wire, payload);
   }
   header.length = payload.size();
   if (stamp.checksum_payload && !payload.empty()) header.payload_checksum = xxh3(payload.bytes());

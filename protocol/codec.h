@@ -20,6 +20,7 @@ struct Stamp {
   NodeId to;
   std::uint64_t sequence = 0;
   bool checksum_payload = true;  // off between processes of one host, where bytes do not travel
+  DType wire = DType::kFloat32;  // of gradients, deltas and live weights
 };
 
 struct Decoded {

@@ -151,7 +151,7 @@ void Node::send(const Hosted& hosted, Outbox::Outgoing& outgoing, const Body* be
     draw_sent(outgoing.to, outgoing.body);
     if (behind != nullptr) draw_sent(outgoing.to, *behind);
   }
-  const Stamp stamp{job_id_, hosted.core->identity(), outgoing.to, ++sequence_, checksum};
+  const Stamp stamp{job_id_, hosted.core->identity(), outgoing.to, ++sequence_, checksum, options_.wire};
   endpoint_.send(peer, encode(stamp, outgoing.body, behind));
 }
 

@@ -36,6 +36,7 @@ struct NodeOptions {
   bool tracing = false;            // NodeListener hears on_trace
   bool hashing = false;            // traces hold hashes of gradients and weights
   bool checksum_bodies = true;     // of the frames it sends; headers always have one
+  DType wire = DType::kFloat32;    // how gradients and weights travel, whatever the lane: as the job says
   timeline::Lane* lane = nullptr;  // what it does and sends is drawn there; null: nowhere
 };
 

@@ -8,6 +8,7 @@
 
 #include "base/life_file.h"
 #include "base/log.h"
+#include "protocol/narrow_floats.h"
 #include "transport/allocator.h"
 #include "transport/shm/shm_endpoint.h"
 #include "transport/tcp/tcp_endpoint.h"
@@ -101,6 +102,7 @@ Result<std::unique_ptr<Process>> Process::open(const Job& job, const ProcessOpti
   const NodeOptions node_options{.tracing = job.debug.trace || job.train.record,
                                  .hashing = job.train.record,
                                  .checksum_bodies = job.cluster.transport != "ipc",
+                                 .wire = wire_of(job),
                                  .lane = process->timeline_ ? &process->timeline_->add_lane("loop") : nullptr};
   process->node_ = std::make_unique<Node>(*process->endpoint_, options.job_id, environment, *process, node_options);
   RUBATO_TRY(process->loop_.on_signal([self](int number) { self->heed_signal(number); }));

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/processor.h"
+#include "protocol/narrow_floats.h"
 #include "sim/read_snapshot.h"
 
 namespace rubato::sim {
@@ -43,11 +44,12 @@ SimJob::Member& SimJob::add_member(std::vector<NodeId> nodes) {
   const std::string host = nodes.front().name();
   member.nodes = std::move(nodes);
   ++processes_;
-  member.process = std::make_unique<SimProcess>(
-      network_, host, kJobId, static_cast<NodeListener&>(*this),
-      // Nothing in this network damages bytes.
-      protocol::NodeOptions{
-          .tracing = options_.trace || recording(), .hashing = recording(), .checksum_bodies = false});
+  member.process = std::make_unique<SimProcess>(network_, host, kJobId, static_cast<NodeListener&>(*this),
+                                                // Nothing in this network damages bytes.
+                                                protocol::NodeOptions{.tracing = options_.trace || recording(),
+                                                                      .hashing = recording(),
+                                                                      .checksum_bodies = false,
+                                                                      .wire = protocol::wire_of(job_)});
   if (recording())
     for (const NodeId node : member.nodes) keep_record(node);
   return member;

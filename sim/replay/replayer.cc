@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "base/hash.h"
+#include "protocol/narrow_floats.h"
 #include "server/update.h"
 
 namespace rubato::sim {
@@ -73,7 +74,8 @@ Replayer::Replayer(const Job& job, const protocol::Manifest& manifest, const pro
       mode_(parse_mode(job.consistency.mode).value()),
       threads_(
           std::max<std::size_t>(1, std::thread::hardware_concurrency() / static_cast<std::size_t>(job.worker.threads))),
-      divisor_(job) {}
+      divisor_(job),
+      wire_(protocol::wire_of(job)) {}
 
 Replayer::~Replayer() = default;
 
@@ -190,8 +192,8 @@ std::vector<worker::ComputeOrder> Replayer::orders_of(const Worker& worker) cons
   for (SliceId id = 0; id < slices_.size(); ++id) {
     const Slice& slice = *slices_[id];
     const worker::ArenaRef& arena = slice.kept.at(step.used[id]);
-    orders.emplace_back(worker::SliceWeights{step.clock, id, step.used[id],
-                                             Payload(arena, std::as_bytes(arena->part(0, slice.elements)))});
+    const Payload weights(arena, std::as_bytes(arena->part(0, slice.elements)));
+    orders.emplace_back(worker::SliceWeights{step.clock, id, step.used[id], protocol::carried(wire_, weights)});
   }
   return orders;
 }
@@ -207,8 +209,9 @@ Status Replayer::computed(std::uint32_t rank, std::vector<worker::ComputeReport>
     if (made == nullptr || std::ranges::find(wanted, made->node) == wanted.end()) continue;
     Slice& slice = *slices_[made->slice];
     const Version used = step.used[made->slice];
-    slice.gradients[{rank, step.clock, made->node}] = {
-        made->samples, step.rate, used, rule_.compensates() ? slice.kept.at(used) : nullptr, std::move(made->gradient)};
+    slice.gradients[{rank, step.clock, made->node}] = {made->samples, step.rate, used,
+                                                       rule_.compensates() ? slice.kept.at(used) : nullptr,
+                                                       protocol::carried(wire_, made->gradient)};
   }
   for (SliceId id = 0; id < slices_.size(); ++id) {
     --slices_[id]->readers[step.used[id]];

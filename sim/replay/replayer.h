@@ -25,6 +25,7 @@
 
 #include "base/job.h"
 #include "kernels/rule_config.h"
+#include "protocol/header.h"
 #include "protocol/manifest.h"
 #include "server/aggregate.h"
 #include "server/update.h"
@@ -98,6 +99,7 @@ class Replayer {
   std::vector<std::unique_ptr<Slice>> slices_;
   std::map<std::uint32_t, std::unique_ptr<Worker>> workers_;
   const server::PushDivisor divisor_;  // on arrival
+  const protocol::DType wire_;         // what gradients and weights were rounded to on their way
   server::SumBuffers sums_;
   ReplayOutcome outcome_;
 };

@@ -408,6 +408,22 @@ TEST(Job, OuterRulesGoWithLocalSteps) {
   EXPECT_THAT(job_notes(job), testing::ElementsAre(HasSubstr("the whole delta of each of 3 workers")));
 }
 
+TEST(Job, NotesSayWhatNarrowNumbersChange) {
+  Job job = valid_job();
+  job.cluster.transport = "tcp";
+  job.cluster.workers = 2;
+  job.consistency.mode = "asp";
+  for (const char* wire : {"float32", "bfloat16"}) {
+    job.cluster.wire = wire;
+    EXPECT_TRUE(job_notes(job).empty()) << wire;
+  }
+  job.consistency.mode = "bsp";
+  EXPECT_THAT(job_notes(job), testing::ElementsAre(HasSubstr("the same bits for the same number of workers")));
+  job.cluster.workers = 1;
+  job.cluster.transport = "ipc";
+  EXPECT_THAT(job_notes(job), testing::ElementsAre(HasSubstr("this job stays on one host")));
+}
+
 TEST(Job, OuterRulesAreChecked) {
   const auto with = [](const std::string& mode, const std::string& delay, const std::string& spread) {
     return parse_job("[model]\nname = \"quadratic\"\n[data]\nkind = \"synthetic\"\n", "job.toml",

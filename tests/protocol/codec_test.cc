@@ -8,6 +8,7 @@
 #include <sstream>
 
 #include "protocol/joined.h"
+#include "protocol/narrow_floats.h"
 #include "tests/protocol/frames.h"
 
 namespace rubato::protocol {
@@ -220,6 +221,55 @@ TEST(Codec, ALaneMayLeaveThePayloadUnchecked) {
   EXPECT_TRUE(decode(frame, kJob).ok());
 }
 
+// Whoever receives it sees float32, and learns the coding from the header alone.
+TEST(Codec, GradientsDeltasAndLiveWeightsTravelAsTheJobSays) {
+  Body gradient = full<Push>(), weights = full<Weights>();
+  std::get<Push>(gradient).local_steps = 0;
+  std::get<Weights>(weights).snapshot = 0;
+  const auto floats_of = [](const Body& body) {
+    const auto* push = std::get_if<Push>(&body);
+    return push != nullptr ? push->gradient : std::get<Weights>(body).weights;
+  };
+  for (const DType wire : {DType::kFloat16, DType::kBFloat16})
+    for (const Body& body : {gradient, full<Push>(), weights}) {
+      const transport::Frame frame = encode(test::stamp(wire), body);
+      EXPECT_EQ(decode_header(frame.header.bytes())->dtype, wire);
+      EXPECT_EQ(2 * frame.body.size(), floats_of(body).size());
+      const auto decoded = decode(frame, kJob);
+      ASSERT_TRUE(decoded.ok()) << decoded.error().message;
+      EXPECT_TRUE(test::same(floats_of(decoded->body), carried(wire, floats_of(body))));
+      // What came can be said again in the same bytes.
+      EXPECT_TRUE(test::same(encode(test::stamp(wire), decoded->body).body, frame.body));
+      std::vector<std::byte> bytes = test::bytes_of(frame.body);
+      bytes.pop_back();
+      expect_refused(test::with_body(frame, bytes), Cause::kMalformed, "is no array of 2");
+    }
+}
+
+TEST(Codec, WeightsBehindAnAcknowledgementTravelAsTheJobSays) {
+  for (const auto& [first, second] : test::pairs()) {
+    const auto decoded = decode(encode(test::stamp(DType::kBFloat16), first, &second), kJob);
+    ASSERT_TRUE(decoded.ok()) << decoded.error().message;
+    EXPECT_EQ(decoded->header.dtype, DType::kBFloat16);
+    ASSERT_TRUE(decoded->behind);
+    if (const auto* weights = std::get_if<Weights>(&second)) {
+      EXPECT_TRUE(test::same(std::get<Weights>(*decoded->behind).weights, carried(DType::kBFloat16, weights->weights)));
+    }
+  }
+}
+
+TEST(Codec, FixedSnapshotsAndWhatHasNoValuesTravelAsTheyAre) {
+  for (Body& body : bodies()) {
+    if (std::holds_alternative<Push>(body)) continue;
+    if (auto* weights = std::get_if<Weights>(&body)) {
+      ASSERT_NE(weights->snapshot, 0u);
+    }
+    const transport::Frame narrow = encode(test::stamp(DType::kBFloat16), body), plain = encode(test::stamp(), body);
+    EXPECT_TRUE(test::same(narrow.header, plain.header)) << test::name_of(plain);
+    EXPECT_TRUE(test::same(narrow.body, plain.body)) << test::name_of(plain);
+  }
+}
+
 TEST(Codec, AnotherJobIsRefused) {
   const auto decoded = decode(encode(test::stamp(), Body{Ready{}}), kJob + 1);
   ASSERT_FALSE(decoded.ok());
@@ -235,7 +285,7 @@ TEST(Codec, DataMessagesAreChecked) {
   malformed(with_header(push, [](Header& h) { h.content = Content::kWeights; }), "push with content 3");
   malformed(with_header(push, [](Header& h) { h.content = Content::kNone; }), "push with content 0");
   malformed(with_header(weights, [](Header& h) { h.content = Content::kGradient; }), "weights with content 1");
-  malformed(with_header(push, [](Header& h) { h.dtype = DType::kFloat16; }), "coding this program does not know");
+  malformed(with_header(push, [](Header& h) { h.dtype = DType::kInt8; }), "coding this program does not know");
   malformed(with_header(push, [](Header& h) { h.codec = Codec::kOneBit; }), "coding this program does not know");
   malformed(with_header(weights, [](Header& h) { h.offset = 4; }), "coding this program does not know");
   malformed(with_header(push, [](Header& h) { h.clock = -1; }), "a push of clock -1");
@@ -245,7 +295,7 @@ TEST(Codec, DataMessagesAreChecked) {
     const transport::Frame frame = encode(test::stamp(), body);
     std::vector<std::byte> bytes = test::bytes_of(frame.body);
     bytes.pop_back();
-    malformed(test::with_body(frame, bytes), "is no float32");
+    malformed(test::with_body(frame, bytes), "is no array of 4");
   }
   for (const Body& body : {full<Pull>(), full<PushAck>()})
     malformed(test::with_body(encode(test::stamp(), body), std::vector<std::byte>(8)), "with a payload");

@@ -40,8 +40,9 @@ inline std::vector<std::pair<Body, Body>> pairs() {
   return {{push, pull}, {ack, weights}};
 }
 
-inline Stamp stamp() {
+inline Stamp stamp(DType wire = DType::kFloat32) {
   Stamp stamp;
+  stamp.wire = wire;
   stamp.job_id = kJob;
   stamp.from = {worker_node(3), 5, 7, 11};
   stamp.to = server_node(2);
@@ -99,7 +100,7 @@ inline std::string golden_file(const transport::Frame& frame) {
 }
 
 // One of each message by its file, and one of each two that go in one frame. A push that is filled with something
-// everywhere is a delta: one of a gradient stands beside it.
+// everywhere is a delta: one of a gradient stands beside it; and gradients and live weights in 16 bits.
 inline std::map<std::string, transport::Frame> golden_frames() {
   std::map<std::string, transport::Frame> frames;
   for (Body& body : bodies()) {
@@ -109,6 +110,11 @@ inline std::map<std::string, transport::Frame> golden_frames() {
     if (auto* push = std::get_if<Push>(&body)) {
       push->local_steps = 0;
       frames.emplace("push_of_a_gradient.hex", encode(stamp(), body));
+      frames.emplace("push_in_float16.hex", encode(stamp(DType::kFloat16), body));
+    }
+    if (auto* weights = std::get_if<Weights>(&body)) {
+      weights->snapshot = 0;
+      frames.emplace("weights_in_bfloat16.hex", encode(stamp(DType::kBFloat16), body));
     }
   }
   for (const auto& [first, second] : pairs()) {

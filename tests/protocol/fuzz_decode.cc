@@ -27,7 +27,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const transport::Frame frame{Payload::copy_of(header), Payload::of(std::move(body))};
   const auto decoded = decode(frame, test::kJob);
   if (!decoded.ok()) return 0;
-  const transport::Frame again = encode(test::stamp(), decoded->body, decoded->behind ? &*decoded->behind : nullptr);
+  const transport::Frame again =
+      encode(test::stamp(decoded->header.dtype), decoded->body, decoded->behind ? &*decoded->behind : nullptr);
   if (!test::same(again.body, frame.body) || !decode(again, test::kJob).ok()) std::abort();
   return 0;
 }

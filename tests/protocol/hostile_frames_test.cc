@@ -107,6 +107,7 @@ TEST(HostileFrames, ManyMutationsNeverCrash) {
   std::vector<transport::Frame> good;
   for (const Body& body : bodies()) good.push_back(encode(test::stamp(), body));
   for (const auto& [first, second] : test::pairs()) good.push_back(encode(test::stamp(), first, &second));
+  good.push_back(encode(test::stamp(DType::kFloat16), bodies().front()));
   Mutator mutator(1);
   std::size_t accepted = 0;
   constexpr std::size_t kRounds = 200'000;

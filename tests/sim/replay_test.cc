@@ -133,6 +133,24 @@ TEST_F(Replays, AgesAndTheWeightsThatGradientsWereComputedOn) {
 }
 
 // Loss, repeats, reordering, deaths in mid-step, evictions, drains.
+// A worker computes on what came, a shard adds what came: both are rounded on their way, and so they are in a replay.
+TEST_F(Replays, NumbersThatTravelInSixteenBits) {
+  for (const char* mode : {"bsp", "backup:1", "softsync:2", "ssp:2", "asp", "local:2"}) {
+    std::vector<float> plain;
+    for (const char* wire : {"float32", "float16", "bfloat16"}) {
+      SCOPED_TRACE(std::string(mode) + " in " + wire);
+      Job job = quadratic_job(mode, {.workers = 3});
+      job.cluster.wire = wire;
+      const Ran ran = record(job);
+      expect_identical(ran);
+      if (plain.empty())
+        plain = ran.result.final_weights;
+      else
+        EXPECT_NE(ran.result.final_weights, plain);
+    }
+  }
+}
+
 TEST_F(Replays, WhateverHappensToARun) {
   int replayed = 0, killed = 0, drained = 0;
   for (std::uint64_t seed = 0; seed < 150; ++seed) {

@@ -63,6 +63,14 @@ class Lenet(Equality):
                 self.assert_all_equal("fashion_lenet", self.WAYS, train__epochs=1, optimizer__name=optimizer,
                                       **self.images)
 
+    def test_in_sixteen_bits_over_every_lane(self):
+        """Whoever is on the same host gets the same numbers as whoever is not."""
+        digests = [self.assert_all_equal("fashion_lenet", [(2, 1, 1 << 20, "tcp"), (2, 2, 16384, "shm"),
+                                                           (2, 3, 1 << 20, "ipc")],
+                                         train__epochs=1, cluster__wire=wire, **self.images)
+                   for wire in ("float32", "float16", "bfloat16")]
+        self.assertEqual(len(set(digests)), 3)
+
     def test_shard_threads_change_nothing(self):
         digests = {self.train("fashion_lenet", "--mode", "bsp", train__epochs=1, cluster__servers=2,
                               cluster__slice_bytes=16384, cluster__shard_threads=threads,

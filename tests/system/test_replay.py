@@ -74,6 +74,14 @@ class Replay(SystemCase):
                          cluster__slice_bytes=16384, **lane("tcp"), **found)
         self.assert_identical(run)
 
+    def test_numbers_that_travel_in_sixteen_bits(self):
+        found = images.write(self.folder / "images", train=400, test=50)
+        for wire, way in (("float16", "tcp"), ("bfloat16", "shm")):
+            with self.subTest(wire):
+                run = self.train("fashion_mlp", "--mode", "asp", "--workers", 2, "--record", train__batch=20,
+                                 cluster__wire=wire, **lane(way), **found)
+                self.assert_identical(run)
+
     def test_a_simulated_run(self):
         found = images.write(self.folder / "images", train=400, test=50)
         run_dir = self.folder / "simulated"
