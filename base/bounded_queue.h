@@ -1,19 +1,18 @@
 // A bounded first-in-first-out queue between threads; the only place where Rubato's threads meet, apart
 // from the rings of shared memory.
 //
-// Invariants: never holds more than its capacity; after close() nothing enters, what is inside can
-// still be taken.
-// Thread-safety: any number of producers and consumers.
+// Invariants: never holds more than its capacity, and takes memory for the most that it held; after close() nothing
+// enters, what is inside can still be taken. Thread-safety: any number of producers and consumers.
 #pragma once
 
 #include <condition_variable>
 #include <cstddef>
-#include <deque>
 #include <mutex>
 #include <optional>
 #include <utility>
 
 #include "base/check.h"
+#include "base/ring.h"
 
 namespace rubato {
 
@@ -68,8 +67,7 @@ class BoundedQueue {
  private:
   std::optional<T> take(std::unique_lock<std::mutex>& lock) {
     if (items_.empty()) return std::nullopt;
-    std::optional<T> value(std::move(items_.front()));
-    items_.pop_front();
+    std::optional<T> value(items_.pop_front());
     lock.unlock();
     room_.notify_one();
     return value;
@@ -78,7 +76,7 @@ class BoundedQueue {
   const std::size_t capacity_;
   std::mutex mutex_;
   std::condition_variable room_, filled_;
-  std::deque<T> items_;
+  Ring<T> items_;
   bool closed_ = false;
 };
 

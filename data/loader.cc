@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/thread_name.h"
+
 namespace rubato::data {
 namespace {
 
@@ -30,6 +32,7 @@ Loader::~Loader() {
 
 // Has an order of its own: the two threads share nothing that changes.
 void Loader::read_ahead(EpochOrder order) {
+  name_thread("reader");
   while (auto work = wanted_.pop()) {
     dataset_.gather(ids_of(order, work->range), work->batch);
     if (!ready_.push(std::move(*work))) return;

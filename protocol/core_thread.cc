@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/thread_name.h"
+
 namespace rubato::protocol {
 
 CoreThread::CoreThread(std::unique_ptr<Core> core, transport::Loop& loop, Node& node, timeline::Lane* lane)
@@ -31,8 +33,9 @@ void CoreThread::wake(TimeNs now, Outbox& /*out*/) {
 }
 
 void CoreThread::run() {
+  name_thread(core_->identity().node.name().c_str());
   while (std::optional<Task> task = tasks_.pop()) {
-    Outbox out;
+    Outbox out = spare_.try_pop().value_or(Outbox());
     out.tracing = node_.options().tracing;
     out.hashing = node_.options().hashing;
     const TimeNs began = lane_ != nullptr ? steady_now() : 0;
@@ -45,10 +48,9 @@ void CoreThread::run() {
     } else {
       core_->start(task->now, out);
     }
-    auto shared = std::make_shared<Outbox>(std::move(out));
-    loop_.post([this, shared, identity = core_->identity(), deadline = core_->deadline()] {
-      come_back(std::move(*shared), identity, deadline);
-    });
+    RUBATO_CHECK(done_.try_push({std::move(out), core_->identity(), core_->deadline()}), "more than {} tasks are done",
+                 kDoneMax);
+    if (!woken_.exchange(true)) loop_.post([this] { take_back(); });
   }
 }
 
@@ -65,11 +67,20 @@ void CoreThread::draw(TimeNs began, const Subject& subject, NodeId peer, const O
               .applied = applied});
 }
 
-void CoreThread::come_back(Outbox out, Identity identity, TimeNs deadline) {
-  identity_ = identity;
+void CoreThread::take_back() {
+  woken_ = false;
+  while (std::optional<Done> done = done_.try_pop()) {
+    come_back(*done);
+    (void)spare_.try_push(std::move(done->out));
+  }
+}
+
+void CoreThread::come_back(Done& done) {
+  identity_ = done.identity;
   // A wake-up that is still in the queue will say the deadline that counts.
-  if (--under_way_ == 0 || deadline_ != kNever) deadline_ = deadline;
-  node_.enter(*this, [&](TimeNs /*now*/, Outbox& to) { to = std::move(out); });
+  if (--under_way_ == 0 || deadline_ != kNever) deadline_ = done.deadline;
+  node_.enter(*this, [&](TimeNs /*now*/, Outbox& to) { std::swap(to, done.out); });
+  done.out.end.reset();  // of an earlier call; it was heeded
 }
 
 }  // namespace rubato::protocol

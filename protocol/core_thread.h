@@ -7,6 +7,7 @@
 // Thread-safety: everything on the loop's thread. The core is touched by its own thread alone.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <thread>
 #include <variant>
@@ -43,11 +44,20 @@ class CoreThread final : public Core {
     TimeNs now = 0;
     std::variant<Start, Wake, Receive> what;
   };
+  // What a task has come to.
+  struct Done {
+    Outbox out;
+    Identity identity;
+    TimeNs deadline = kNever;
+  };
   static constexpr std::size_t kTasksMax = 1 << 14;
+  // Tasks that are done and not taken back at most: far more than the loop asks for before it looks.
+  static constexpr std::size_t kDoneMax = 1 << 24;
 
   void run();
   void draw(TimeNs began, const Subject& subject, NodeId peer, const Outbox& out);
-  void come_back(Outbox out, Identity identity, TimeNs deadline);
+  void take_back();
+  void come_back(Done& done);
 
   const std::unique_ptr<Core> core_;
   transport::Loop& loop_;
@@ -57,6 +67,9 @@ class CoreThread final : public Core {
   TimeNs deadline_ = kNever;
   std::uint64_t under_way_ = 0;  // tasks that have not come back
   BoundedQueue<Task> tasks_{kTasksMax};
+  BoundedQueue<Done> done_{kDoneMax};
+  BoundedQueue<Outbox> spare_{kTasksMax};  // empty ones, kept for their storage
+  std::atomic<bool> woken_ = false;        // the loop is about to look at what is done
   std::thread thread_;
 };
 

@@ -15,6 +15,7 @@
 // it is sent); the bytes of a slot that others refer to never change.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -56,11 +57,18 @@ class Slot {
 
  private:
   friend class SlotPool;
+  template <typename T>
+  friend class CountPlace;
   Slot(std::size_t elements, std::size_t planes, bool mean_square, Memory& memory);
+
+  // Where the count of references to this slot lies (slot.cc), unless the one before is still there.
+  static constexpr std::size_t kCountBytes = 96;
 
   std::shared_ptr<float[]> values_;
   kernels::SlotView view_;
   Slot* next_free_ = nullptr;
+  alignas(std::max_align_t) std::array<std::byte, kCountBytes> count_{};
+  std::atomic<bool> counted_ = false;  // `count_` is in use
 };
 
 using SlotRef = std::shared_ptr<Slot>;

@@ -105,7 +105,8 @@ void SimJob::add_client(NodeId self, std::unique_ptr<Client> client) {
 
 template <typename Client>
 void SimJob::give_orders(Member& member, Client& client) {
-  std::vector<worker::ComputeOrder> orders = client.take_orders();
+  std::vector<worker::ComputeOrder> orders;
+  client.hand_orders([&](worker::ComputeOrder order) { orders.push_back(std::move(order)); });
   if (orders.empty()) return;
   if (!member.compute) {
     const NodeId self = member.nodes.front();

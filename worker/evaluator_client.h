@@ -25,7 +25,11 @@ class EvaluatorClient final : public protocol::Core {
   [[nodiscard]] TimeNs deadline() const override;
 
   void report(TimeNs now, ComputeReport report, protocol::Outbox& out);
-  [[nodiscard]] std::vector<ComputeOrder> take_orders() { return std::exchange(orders_, {}); }
+  template <typename Take>
+  void hand_orders(Take&& take) {
+    for (ComputeOrder& order : orders_) take(std::move(order));
+    orders_.clear();
+  }
 
   [[nodiscard]] const protocol::RoutingTable& routing() const { return routing_; }
   [[nodiscard]] const protocol::Manifest& manifest() const { return manifest_; }

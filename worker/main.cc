@@ -1,13 +1,16 @@
 // rubato-worker: one worker, or, with --evaluator, the member that reads fixed snapshots.
 //
 // Two threads: the main thread runs the loop, the sockets and the client (a core); the compute thread
-// runs the trainer. They meet in one bounded queue of orders, and in the loop's post() for reports.
+// runs the trainer. They meet in two bounded queues, of orders and of reports, and in the loop's post() for who
+// has to look there.
 #include <CLI/CLI.hpp>
+#include <atomic>
 #include <optional>
 #include <thread>
 
 #include "base/bounded_queue.h"
 #include "base/log.h"
+#include "base/thread_name.h"
 #include "protocol/member_options.h"
 #include "worker/evaluator_client.h"
 #include "worker/pace.h"
@@ -45,18 +48,26 @@ int run(Client& client, protocol::Process& process, Trainer& trainer, std::optio
       trainer.set_routing(client.routing(), process.memory());  // before the first order is queued: the queue orders it
       routed = true;
     }
-    for (ComputeOrder& order : client.take_orders())
+    client.hand_orders([&](ComputeOrder order) {
       RUBATO_CHECK(orders.try_push(std::move(order)), "more than {} orders wait", kOrdersMax);
-  });
-  const Trainer::Report post = [&](ComputeReport report) {
-    auto shared = std::make_shared<ComputeReport>(std::move(report));
-    process.loop().post([&, shared] {
-      process.node().enter(client, [&](TimeNs now, Outbox& out) { client.report(now, std::move(*shared), out); });
     });
+  });
+  // Reports wait in a queue of their own, and one wake-up is for all that are there.
+  BoundedQueue<ComputeReport> reports(kOrdersMax);
+  std::atomic<bool> woken = false;
+  const auto deliver = [&] {
+    woken = false;
+    while (std::optional<ComputeReport> report = reports.try_pop())
+      process.node().enter(client, [&](TimeNs now, Outbox& out) { client.report(now, std::move(*report), out); });
+  };
+  const Trainer::Report post = [&](ComputeReport report) {
+    RUBATO_CHECK(reports.try_push(std::move(report)), "more than {} reports wait", kOrdersMax);
+    if (!woken.exchange(true)) process.loop().post([&deliver] { deliver(); });
   };
   std::optional<Pace> pace;
   if (burden) pace.emplace(std::move(*burden), std::move(*log), post);
   std::thread compute([&] {
+    name_thread("compute");
     InnerState inner;
     trainer.run([&] { return orders.pop(); },
                 pace ? [&](ComputeReport report) { pace->pass(std::move(report)); } : post, inner);

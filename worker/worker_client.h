@@ -35,8 +35,12 @@ class WorkerClient final : public protocol::Core {
 
   // What the trainer has to say.
   void report(TimeNs now, ComputeReport report, protocol::Outbox& out);
-  // What the trainer is to do, in order, since the last call.
-  [[nodiscard]] std::vector<ComputeOrder> take_orders() { return std::exchange(orders_, {}); }
+  // Gives `take` what the trainer is to do, in order, since the last call. The room for it is kept.
+  template <typename Take>
+  void hand_orders(Take&& take) {
+    for (ComputeOrder& order : orders_) take(std::move(order));
+    orders_.clear();
+  }
 
   [[nodiscard]] const protocol::RoutingTable& routing() const { return routing_; }
   [[nodiscard]] const protocol::Manifest& manifest() const { return manifest_; }

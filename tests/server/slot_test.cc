@@ -78,6 +78,36 @@ TEST(SlotPool, RefusesMoreThanThereIsMemory) {
   EXPECT_NE(pool.error().message.find("not enough memory"), std::string::npos);
 }
 
+// The count of references to a slot lies in the slot, where it is not in use still.
+TEST(SlotPool, HandsOutASlotThatSomebodyKnowsOfAgain) {
+  const auto pool = pool_of({.slices = 2, .readers = 2});
+  SlotRef slot = pool->take();
+  const Slot* first = slot.get();
+  const std::weak_ptr<Slot> known = slot;
+  slot.reset();
+  EXPECT_TRUE(known.expired());
+  SlotRef again = pool->take(), other = again;
+  EXPECT_EQ(again.get(), first);
+  EXPECT_EQ(again.use_count(), 2);
+  EXPECT_TRUE(known.expired());
+  again.reset();
+  EXPECT_EQ(other.use_count(), 1);
+  EXPECT_EQ(pool->in_use(), 1u);
+}
+
+TEST(SlotPool, IsGoneWithItsLastSlotAndWhoKnowsOfIt) {
+  auto pool = pool_of({.slices = 1});
+  const std::weak_ptr<SlotPool> gone = pool;
+  SlotRef slot = pool->take();
+  std::weak_ptr<Slot> known = slot;
+  pool.reset();
+  slot.reset();
+  EXPECT_TRUE(known.expired());
+  EXPECT_FALSE(gone.expired());
+  known.reset();
+  EXPECT_TRUE(gone.expired());
+}
+
 // What a transport does: the last reference to a slot goes on another thread, while the shard takes more.
 TEST(SlotPool, TakesSlotsBackFromOtherThreads) {
   const auto pool = pool_of({.slices = 8, .readers = 6});

@@ -138,7 +138,7 @@ class Client {
     orders.clear();
   }
   void take_orders() {
-    for (ComputeOrder& order : core.take_orders()) orders.push_back(std::move(order));
+    core.hand_orders([this](ComputeOrder order) { orders.push_back(std::move(order)); });
   }
 };
 
