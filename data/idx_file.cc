@@ -13,7 +13,8 @@
 namespace rubato::data {
 namespace {
 
-constexpr std::size_t kChunkBytes = 16 << 20;
+constexpr std::size_t kChunkBytes = 16 << 20;     // a header may promise anything: memory grows with what is there
+constexpr std::size_t kReadBytesMax = 1 << 30;    // as large as gzread's count may be, and larger than a chunk
 constexpr std::uint64_t kValuesMax = 1ull << 40;  // no multiple of four 32-bit extents overflows below it
 
 // Bytes of a file, decompressed on the way if it is a gzip file (zlib decides by the first two bytes).
@@ -31,7 +32,7 @@ class Bytes {
   Result<std::size_t> read(std::span<std::uint8_t> target) {
     std::size_t filled = 0;
     while (filled < target.size()) {
-      const std::size_t wanted = std::min(target.size() - filled, kChunkBytes);
+      const std::size_t wanted = std::min(target.size() - filled, kReadBytesMax);
       const int got = gzread(file_.get(), target.data() + filled, static_cast<unsigned>(wanted));
       if (got > 0) filled += static_cast<std::size_t>(got);
       if (got < static_cast<int>(wanted)) {
@@ -127,14 +128,15 @@ Result<IdxFile> read_idx(const std::string& path) {
   const std::string promise = fmt::format("{} = {} bytes after the header", extents_text(idx.extents), expected);
   while (idx.values.size() < expected) {
     const std::size_t before = idx.values.size(), chunk = std::min<std::uint64_t>(expected - before, kChunkBytes);
-    idx.values.resize(before + chunk);
-    RUBATO_ASSIGN(const std::size_t got, bytes.read(std::span(idx.values).subspan(before)));
+    // One byte more than there should be, in the same call as the last of them: that makes zlib read on to the checksum
+    // behind them, and say where it is missing.
+    idx.values.resize(before + chunk + 1);
+    RUBATO_ASSIGN(const std::size_t got,
+                  bytes.read(std::span(idx.values).subspan(before, chunk + (before + chunk == expected))));
     if (got < chunk) return bytes.error(fmt::format("cut off: expected {}, found {}", promise, before + got));
+    if (got > chunk) return bytes.error(fmt::format("too long: expected {}, found more", promise));
+    idx.values.resize(before + chunk);
   }
-  // Reading past the end is also what makes zlib compare its checksum.
-  std::array<std::uint8_t, 1> one_more{};
-  RUBATO_ASSIGN(const std::size_t more, bytes.read(one_more));
-  if (more > 0) return bytes.error(fmt::format("too long: expected {}, found more", promise));
   return idx;
 }
 

@@ -1,5 +1,7 @@
 #include "protocol/process.h"
 
+#include <sys/resource.h>
+
 #include <algorithm>
 #include <csignal>
 #include <cstdlib>
@@ -33,6 +35,17 @@ constexpr TimeNs kLookAgain = 50 * kMicrosecond;
 
 // The scheduler takes no part in pushing and pulling.
 bool shares_memory(const Job& job, NodeId node) { return job.cluster.shared_memory && node.role != Role::kScheduler; }
+
+// A write that fails is an error, which says more than a signal that ends the process: of a file beyond its limit, or
+// into something that nobody reads. And each member of a job takes descriptors of all that talk to it.
+void arrange_with_the_system() {
+  std::signal(SIGXFSZ, SIG_IGN);
+  std::signal(SIGPIPE, SIG_IGN);
+  rlimit descriptors{};
+  if (::getrlimit(RLIMIT_NOFILE, &descriptors) != 0) return;
+  descriptors.rlim_cur = descriptors.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &descriptors);
+}
 
 }  // namespace
 
@@ -74,7 +87,9 @@ Status Process::open_endpoint(const Job& job) {
   if (!shares_memory(job, options_.node)) return {};
   std::shared_ptr<transport::SharedHeap> heap;
   if (const Status may = transport::can_share_memory(); may.ok())
-    memory_ = heap = std::make_shared<transport::SharedHeap>();
+    memory_ = heap = std::make_shared<transport::SharedHeap>([](const Error& why) {
+      log::warn("some gradients or weights are copied from process to process: {}", why.message);
+    });
   else
     log::warn("gradients and weights are copied from process to process: {}", may.error().message);
   RUBATO_ASSIGN(auto near, transport::make_shm_endpoint(loop_, {.heap = heap, .spin = kLookAgain}));
@@ -87,6 +102,7 @@ Status Process::open_endpoint(const Job& job) {
 
 Result<std::unique_ptr<Process>> Process::open(const Job& job, const ProcessOptions& options) {
   transport::tune_allocator();
+  arrange_with_the_system();
   std::unique_ptr<Process> process(new Process(options));
   RUBATO_TRY(process->open_endpoint(job));
   if (job.debug.trace) {

@@ -34,6 +34,7 @@ void listen_for_interrupts() {
   ::sigaction(SIGINT, &action, nullptr);
   ::sigaction(SIGTERM, &action, nullptr);
   std::signal(SIGPIPE, SIG_IGN);  // nobody reads the display any more: the job goes on without it
+  std::signal(SIGXFSZ, SIG_IGN);  // a file beyond its limit is an error like a full disk
 }
 
 // What a metric or a note says that people should see; often nothing.

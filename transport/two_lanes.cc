@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <unordered_map>
 #include <utility>
 
 namespace rubato::transport {
@@ -21,12 +22,17 @@ TwoAddresses split(const std::string& address) {
 
 class TwoLaneEndpoint final : public Endpoint {
  public:
-  explicit TwoLaneEndpoint(TwoLanes lanes) : lanes_(std::move(lanes)) {}
+  explicit TwoLaneEndpoint(TwoLanes lanes) : lanes_(std::move(lanes)) {
+    lanes_.near->on_given_up([this](PeerId peer, const Error& why) { move_to_far(near_id(peer), why); });
+  }
 
   void on_frame(FrameHandler handler) override {
     auto shared = std::make_shared<FrameHandler>(std::move(handler));
     lanes_.near->on_frame([shared](PeerId peer, Frame frame) { (*shared)(near_id(peer), std::move(frame)); });
-    lanes_.far->on_frame([shared](PeerId peer, Frame frame) { (*shared)(far_id(peer), std::move(frame)); });
+    lanes_.far->on_frame([this, shared](PeerId peer, Frame frame) {
+      const auto moved = names_.find(far_id(peer));
+      (*shared)(moved == names_.end() ? far_id(peer) : moved->second, std::move(frame));
+    });
   }
 
   Result<std::string> listen(const std::string& address) override {
@@ -45,6 +51,7 @@ class TwoLaneEndpoint final : public Endpoint {
       const Status reachable = lanes_.reachable(both.near);
       if (reachable.ok()) {
         RUBATO_ASSIGN(const PeerId peer, lanes_.near->connect(both.near));
+        far_addresses_.emplace(near_id(peer), both.far);
         return near_id(peer);
       }
       lanes_.on_fallback(fmt::format("no shared memory with {}: {}", both.far, reachable.error().message));
@@ -53,9 +60,21 @@ class TwoLaneEndpoint final : public Endpoint {
     return far_id(peer);
   }
 
-  void send(PeerId peer, Frame frame) override { lane(peer).send(peer / 2, std::move(frame)); }
-  void forget(PeerId peer) override { lane(peer).forget(peer / 2); }
-  bool without_wire(PeerId peer) const override { return lane(peer).without_wire(peer / 2); }
+  void send(PeerId peer, Frame frame) override {
+    const PeerId now = as_it_is_now(peer);
+    lane(now).send(now / 2, std::move(frame));
+  }
+  void forget(PeerId peer) override {
+    const PeerId now = as_it_is_now(peer);
+    lane(now).forget(now / 2);
+    far_addresses_.erase(peer);
+    moved_.erase(peer);
+    names_.erase(now);
+  }
+  bool without_wire(PeerId peer) const override {
+    const PeerId now = as_it_is_now(peer);
+    return lane(now).without_wire(now / 2);
+  }
 
   EndpointCounters counters() const override {
     EndpointCounters sum = lanes_.far->counters();
@@ -73,8 +92,24 @@ class TwoLaneEndpoint final : public Endpoint {
   static PeerId near_id(PeerId peer) { return peer * 2 + 1; }
   static PeerId far_id(PeerId peer) { return peer * 2; }
   [[nodiscard]] Endpoint& lane(PeerId peer) const { return peer % 2 == 1 ? *lanes_.near : *lanes_.far; }
+  [[nodiscard]] PeerId as_it_is_now(PeerId peer) const {
+    const auto moved = moved_.find(peer);
+    return moved == moved_.end() ? peer : moved->second;
+  }
+  void move_to_far(PeerId peer, const Error& why) {
+    const auto address = far_addresses_.find(peer);
+    if (address == far_addresses_.end()) return;
+    lanes_.on_fallback(fmt::format("no shared memory with {}: {}", address->second, why.message));
+    lanes_.near->forget(peer / 2);
+    const Result<PeerId> far = lanes_.far->connect(address->second);
+    if (!far.ok()) return;  // an address of the wrong form: as silent as one that nobody listens at
+    moved_.emplace(peer, far_id(*far));
+    names_.emplace(far_id(*far), peer);
+  }
 
   TwoLanes lanes_;
+  std::unordered_map<PeerId, std::string> far_addresses_;  // of near connections made here
+  std::unordered_map<PeerId, PeerId> moved_, names_;  // what a peer was called at first -> its far connection, and back
 };
 
 }  // namespace

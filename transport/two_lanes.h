@@ -1,5 +1,6 @@
 // An Endpoint of two: a near lane, for peers that it reaches without a wire (shared memory), and a far one for the
-// others. Who connects takes the near lane if it can and the far one otherwise, for good; who listens does so on both.
+// others. Who connects takes the near lane if it can and the far one otherwise; who listens does so on both. A near
+// connection that looked possible and cannot be made moves to the far lane, and stays the same peer.
 //
 // An address is "FAR;NEAR", or one of the far lane alone.
 //

@@ -100,6 +100,20 @@ TEST(IdxFile, EveryCutOfAFileIsRefused) {
   }
 }
 
+// zlib decompresses so many bytes straight to where they are wanted, and stops when they are there: the checksum behind
+// them is another matter.
+TEST(IdxFile, ALargeFileThatIsCutInItsChecksumIsRefused) {
+  std::string values(1 << 20, 'a');
+  for (std::size_t i = 0; i < values.size(); ++i) values[i] = static_cast<char>(i * i >> 7);
+  const std::string file = gzip(idx_bytes({1 << 20}, values));
+  ASSERT_TRUE(read(file).ok());
+  for (std::size_t cut = 1; cut <= 16; ++cut) {
+    const auto idx = read(file.substr(0, file.size() - cut));
+    ASSERT_FALSE(idx.ok()) << "without its last " << cut << " bytes";
+    EXPECT_THAT(idx.error().message, HasSubstr("the gzip file is cut off")) << cut;
+  }
+}
+
 TEST(IdxFile, MissingFilesAndDirectories) {
   EXPECT_EQ(read_idx("/nowhere/f.gz").error().message, "/nowhere/f.gz: No such file or directory");
   const TempDirectory directory;

@@ -30,6 +30,20 @@ class SharedMemory(SystemCase):
             self.assertLess(time.monotonic(), deadline, f"{run.pids()} or some of {names} stay")
             time.sleep(POLL_S)
 
+    def test_where_descriptors_are_few_a_job_does_without_it(self):
+        for limit, workers in ((32, 2), (64, 8)):
+            with self.subTest(limit):
+                few = ("bash", "-c", f'ulimit -n {limit}; exec "$@"', "few")
+                run = self.start("quadratic", wrapped_in=few, cluster__workers=workers, **lane("shm"))
+                self.assert_ends(run, 0)
+
+    def test_where_no_file_may_grow_a_job_does_without_it(self):
+        """Memory for the probe and the links is to be had, for weights and gradients not."""
+        small = ("bash", "-c", 'ulimit -f 20000; exec "$@"', "small")  # KiB
+        run = self.start("quadratic", wrapped_in=small, **lane("shm"))
+        self.assert_ends(run, 0)
+        self.assertIn("are copied from process to process: cannot size", run.output)
+
     def test_it_is_used_unless_somebody_says_no(self):
         for name in ("shm", "ipc", "tcp"):
             with self.subTest(name):

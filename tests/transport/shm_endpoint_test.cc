@@ -161,7 +161,7 @@ class Stranger {
     if (!server_bell_) {
       auto welcome = receive_local(memory_->socket);
       ASSERT_TRUE(welcome.ok() && welcome->has_value());
-      server_bell_.emplace(std::move((*welcome)->descriptors.at(0)));
+      server_bell_.emplace(Doorbell::of_another(std::move((*welcome)->descriptors.at(0))).value());
     }
     server_bell_->ring();
   }
@@ -214,6 +214,51 @@ TEST_F(Strangers, NoiseInsteadOfAHello) {
   Stranger no_memory(name_);
   ASSERT_TRUE(send_local(no_memory.socket(), {LocalMessage::Kind::kHello}, {0, 0}));
   expect_refused(no_memory);
+}
+
+// To write into a pipe that nobody reads any more would end the server, and into a full one hold it up.
+TEST_F(Strangers, ADoorbellThatIsNone) {
+  Stranger stranger(name_);
+  const SharedMemory memory = SharedMemory::create("test", sizeof(LinkMemory::Layout)).value();
+  int ends[2];
+  ASSERT_EQ(::pipe(ends), 0);
+  const Descriptor read_end(ends[0]), write_end(ends[1]);
+  ASSERT_TRUE(
+      send_local(stranger.socket(), {LocalMessage::Kind::kHello}, {memory.descriptor().number(), write_end.number()}));
+  expect_refused(stranger);
+}
+
+TEST_F(Strangers, TheSilentMakeRoomForWhoeverSpeaks) {
+  std::vector<std::unique_ptr<Stranger>> silent;
+  for (int i = 0; i < 200; ++i) {
+    silent.push_back(std::make_unique<Stranger>(name_));
+    world_.settle();
+  }
+  Recorder late(endpoint());
+  const PeerId peer = late->connect(address_).value();
+  late->send(peer, {text("h"), {}});
+  EXPECT_TRUE(world_.run_until([&] { return server_.received.size() == 1; }));
+  EXPECT_TRUE(silent.front()->refused());
+  EXPECT_FALSE(silent.back()->refused());
+}
+
+// Who listens hangs up on everybody, as one does that has no file descriptors left.
+TEST_F(ShmEndpoint, AConnectionThatIsNeverMadeIsGivenUpWhereSomebodyHearsOfIt) {
+  const Descriptor listener = listen_local(name_, address_).value();
+  Recorder client(endpoint());
+  std::vector<std::pair<PeerId, std::string>> given_up;
+  client->on_given_up([&](PeerId peer, const Error& why) { given_up.emplace_back(peer, why.message); });
+  const PeerId peer = client->connect(address_).value();
+  client->send(peer, {text("waits"), {}});
+  int calls = 0;
+  ASSERT_TRUE(world_.run_until([&] {
+    if (const auto accepted = accept_local(listener); accepted.ok() && accepted->has_value()) ++calls;
+    return !given_up.empty();
+  }));
+  EXPECT_EQ(given_up[0].first, peer);
+  EXPECT_EQ(given_up[0].second, "it hangs up; perhaps it has no file descriptors left");
+  EXPECT_EQ(calls, 6);
+  EXPECT_EQ(client->counters().dropped, 1u) << "what waited for it";
 }
 
 TEST_F(Strangers, ALinkOfAnotherSize) {

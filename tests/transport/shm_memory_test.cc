@@ -7,9 +7,11 @@
 #include <memory>
 #include <numeric>
 #include <random>
+#include <string>
 #include <thread>
 #include <vector>
 
+#include "tests/base/file_size_limit.h"
 #include "transport/shm/loans.h"
 #include "transport/shm/ring.h"
 #include "transport/shm/shared_heap.h"
@@ -55,6 +57,24 @@ TEST(SharedHeap, FindsWhatItGaveAndNothingElse) {
   EXPECT_EQ(heap.find(std::as_bytes(std::span(large.get(), 1)))->segment, 1u);
   const float elsewhere = 0.0f;
   EXPECT_FALSE(heap.find(std::as_bytes(std::span(&elsewhere, 1))));
+}
+
+TEST(SharedHeap, BlocksArePrivateWhereThereIsNoMoreToShare) {
+  std::vector<std::string> said;
+  SharedHeap heap([&](const Error& why) { said.push_back(why.message); });
+  const auto shared = heap.floats(100);
+  std::shared_ptr<float[]> large, larger;
+  {
+    const test::FileSizeLimit limit(rlim_t{300} << 20);
+    large = heap.floats((std::size_t{400} << 20) / sizeof(float));
+    larger = heap.floats((std::size_t{500} << 20) / sizeof(float));
+  }
+  large[0] = 1.0f;
+  EXPECT_TRUE(heap.find(std::as_bytes(std::span(shared.get(), 1))));
+  EXPECT_FALSE(heap.find(std::as_bytes(std::span(large.get(), 1))));
+  EXPECT_FALSE(heap.find(std::as_bytes(std::span(larger.get(), 1))));
+  ASSERT_EQ(said.size(), 1u);
+  EXPECT_NE(said[0].find("of shared memory: File too large"), std::string::npos) << said[0];
 }
 
 TEST(SharedHeap, BlocksOutliveIt) {

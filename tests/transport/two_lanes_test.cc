@@ -66,6 +66,57 @@ TEST_F(TwoLanesTest, OtherwiseTheFarOneAndTheReasonIsSaid) {
   EXPECT_EQ(lanes_.said[0], "no shared memory with sim://server: it is a process of user 7");
 }
 
+// A simulated network in which connections can be given up.
+class GivesUp final : public Endpoint {
+ public:
+  explicit GivesUp(std::unique_ptr<Endpoint> inner) : inner_(std::move(inner)) {}
+  void on_frame(FrameHandler handler) override { inner_->on_frame(std::move(handler)); }
+  void on_given_up(GivenUpHandler handler) override { give_up = std::move(handler); }
+  Result<std::string> listen(const std::string& address) override { return inner_->listen(address); }
+  Result<PeerId> connect(const std::string& address) override { return last = inner_->connect(address).value(); }
+  void send(PeerId peer, Frame frame) override { inner_->send(peer, std::move(frame)); }
+  void forget(PeerId peer) override { inner_->forget(peer); }
+  bool without_wire(PeerId /*peer*/) const override { return true; }
+  EndpointCounters counters() const override { return inner_->counters(); }
+
+  GivenUpHandler give_up;
+  PeerId last = 0;
+
+ private:
+  std::unique_ptr<Endpoint> inner_;
+};
+
+TEST_F(TwoLanesTest, ANearConnectionThatCannotBeMadeMovesToTheFarLaneAndStaysTheSamePeer) {
+  ASSERT_TRUE(server_->listen("sim://server;sim://server").ok());
+  auto near = std::make_unique<GivesUp>(lanes_.near.endpoint("mover"));
+  GivesUp* const mover_near = near.get();
+  Recorder mover(
+      make_two_lane_endpoint({.near = std::move(near),
+                              .far = lanes_.far.endpoint("mover"),
+                              .reachable = [](const std::string&) -> Status { return {}; },
+                              .on_fallback = [this](const std::string& why) { lanes_.said.push_back(why); }}));
+  const PeerId peer = mover->connect("sim://server;sim://server").value();
+  EXPECT_TRUE(mover->without_wire(peer));
+  mover_near->give_up(mover_near->last, Error{Cause::kPeerLost, "it hangs up"});
+  ASSERT_EQ(lanes_.said.size(), 1u);
+  EXPECT_EQ(lanes_.said[0], "no shared memory with sim://server: it hangs up");
+  EXPECT_FALSE(mover->without_wire(peer)) << "over the far lane bytes are on a wire";
+
+  mover->send(peer, {text("hello"), {}});
+  lanes_.run();
+  ASSERT_EQ(server_.received.size(), 1u);
+  EXPECT_EQ(lanes_.far.counters().delivered, 1u);
+  server_->send(server_.received[0].peer, {text("and back"), {}});
+  lanes_.run();
+  ASSERT_EQ(mover.received.size(), 1u);
+  EXPECT_EQ(mover.received[0].peer, peer);
+
+  mover->forget(peer);
+  mover->send(peer, {text("lost"), {}});
+  lanes_.run();
+  EXPECT_EQ(server_.received.size(), 1u);
+}
+
 TEST_F(TwoLanesTest, AnAddressWithoutANearLane) {
   EXPECT_EQ(server_->listen("sim://server").value(), "sim://server");
   const PeerId peer = client_->connect("sim://server").value();

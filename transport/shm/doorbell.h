@@ -10,8 +10,9 @@ namespace rubato::transport {
 class Doorbell {
  public:
   Doorbell() = default;
-  // One that another process made.
-  explicit Doorbell(Descriptor descriptor) : descriptor_(std::move(descriptor)) {}
+  // One that another process made. Errors: kMalformed, if it is no eventfd: to ring something else might end or hold up
+  // this process.
+  [[nodiscard]] static Result<Doorbell> of_another(Descriptor descriptor);
   // Errors: kInternal, out of descriptors.
   [[nodiscard]] static Result<Doorbell> create();
 
@@ -21,6 +22,8 @@ class Doorbell {
   [[nodiscard]] const Descriptor& descriptor() const { return descriptor_; }
 
  private:
+  explicit Doorbell(Descriptor descriptor) : descriptor_(std::move(descriptor)) {}
+
   Descriptor descriptor_;
 };
 

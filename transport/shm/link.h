@@ -9,7 +9,7 @@
 // Frames that find no room wait here, in order.
 //
 // What comes from the other side is not trusted: a record that cannot be, or a place outside of what was shared, breaks
-// the link and nothing else.
+// the link and nothing else. (Who shares memory is a process of the same user, which may also end this one outright.)
 //
 // Thread-safety: belongs to the endpoint's thread. Payloads received may be dropped on any thread; they keep the
 // memory, and the socket, so that the sender hears of our end only when nothing of its is read any more.

@@ -1,6 +1,7 @@
 #include "transport/shm/local_socket.h"
 
 #include <fmt/format.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -14,6 +15,7 @@ namespace {
 
 constexpr std::uint64_t kMagic = 0x31304d4853544252;  // "RBTSHM01": another version is another number
 constexpr int kBacklog = 1024;
+constexpr rlim_t kSpareDescriptors = 16;  // for handshakes, files, and the sockets of who cannot share memory
 
 struct WireMessage {
   std::uint64_t magic = kMagic;
@@ -75,6 +77,17 @@ Status check_same_user(const Descriptor& socket) {
   return {};
 }
 
+// A process that has no descriptor left can neither open a file nor let anybody in elsewhere. The kernel gives the
+// lowest number that is free.
+Status check_spare_descriptors(const Descriptor& socket) {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return {};
+  if (static_cast<rlim_t>(socket.number()) + kSpareDescriptors < limit.rlim_cur) return {};
+  return Error{Cause::kRefused, fmt::format("few file descriptors are left here: {} are open, and the limit is {} "
+                                            "(ulimit -n)",
+                                            socket.number(), limit.rlim_cur)};
+}
+
 }  // namespace
 
 Result<Descriptor> listen_local(const std::string& name, const std::string& address) {
@@ -94,6 +107,7 @@ Result<std::optional<Descriptor>> accept_local(const Descriptor& listener) {
     return failed("accept on", "shared memory");
   }
   RUBATO_TRY(check_same_user(socket));
+  RUBATO_TRY(check_spare_descriptors(socket));
   return std::optional<Descriptor>(std::move(socket));
 }
 
@@ -104,6 +118,7 @@ Result<Descriptor> connect_local(const std::string& name, const std::string& add
   if (!socket || ::connect(socket.number(), reinterpret_cast<const sockaddr*>(&path->address), path->size) != 0)
     return failed("connect to", address);
   RUBATO_TRY(check_same_user(socket));
+  RUBATO_TRY(check_spare_descriptors(socket));
   return socket;
 }
 

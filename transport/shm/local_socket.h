@@ -21,9 +21,10 @@ namespace rubato::transport {
 
 // Errors: kNetwork; `address` is what the message calls it.
 [[nodiscard]] Result<Descriptor> listen_local(const std::string& name, const std::string& address);
-// Nothing, if nobody waits. Errors: kRefused, where another user comes; kNetwork.
+// Nothing, if nobody waits. Errors: kRefused, where another user comes, or too few descriptors would be left to this
+// process: whoever came is sent away; kNetwork: somebody waits and cannot be let in or sent away now.
 [[nodiscard]] Result<std::optional<Descriptor>> accept_local(const Descriptor& listener);
-// Errors: kNetwork, if nobody listens there; kRefused, if another user does.
+// Errors: kNetwork, if nobody listens there; kRefused, if another user does, or too few descriptors would be left.
 [[nodiscard]] Result<Descriptor> connect_local(const std::string& name, const std::string& address);
 
 // One small message with descriptors.

@@ -1,5 +1,7 @@
 #include "transport/shm/shared_heap.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 namespace rubato::transport {
@@ -10,17 +12,27 @@ std::shared_ptr<float[]> SharedHeap::floats(std::size_t count) {
   const std::lock_guard lock(growing_);
   const std::uint32_t segments = count_.load(std::memory_order_relaxed);
   if (segments == 0 || bytes > segments_[segments - 1]->bytes().size() - used_) {
-    if (segments == kSegmentsMax) throw std::bad_alloc();
-    Result<SharedMemory> memory = SharedMemory::create("rubato", std::max(bytes, kSegmentBytes));
-    if (!memory.ok()) throw std::bad_alloc();
-    segments_[segments] = std::make_shared<SharedMemory>(std::move(*memory));
-    used_ = 0;
-    count_.store(segments + 1, std::memory_order_release);
+    if (!exhausted_) {
+      const Status grown = grow(bytes);
+      exhausted_ = !grown.ok();
+      if (exhausted_ && on_private_) on_private_(grown.error());
+    }
+    if (exhausted_) return PrivateMemory().floats(count);
   }
   const std::shared_ptr<SharedMemory>& segment = segments_[count_.load(std::memory_order_relaxed) - 1];
   auto* values = reinterpret_cast<float*>(segment->bytes().data() + used_);
   used_ += bytes;
   return {segment, values};
+}
+
+Status SharedHeap::grow(std::size_t bytes) {
+  const std::uint32_t segments = count_.load(std::memory_order_relaxed);
+  if (segments == kSegmentsMax) return Error{Cause::kInternal, fmt::format("{} segments are all there are", segments)};
+  RUBATO_ASSIGN(SharedMemory memory, SharedMemory::create("rubato", std::max(bytes, kSegmentBytes)));
+  segments_[segments] = std::make_shared<SharedMemory>(std::move(memory));
+  used_ = 0;
+  count_.store(segments + 1, std::memory_order_release);
+  return {};
 }
 
 std::optional<SharedHeap::Place> SharedHeap::find(std::span<const std::byte> bytes) const {

@@ -3,7 +3,8 @@
 //
 // Blocks are cut one after the other from segments, at multiples of a cache line, and are given back to the system
 // when the heap and every block are gone: what lives here lives about as long as its job. Segments take memory only
-// where they are touched.
+// where they are touched. Where the system gives no more shared memory, blocks are private, and what is sent from
+// there is copied.
 //
 // Thread-safety: from any thread.
 #pragma once
@@ -12,6 +13,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -27,6 +29,10 @@ class SharedHeap final : public Memory {
   static constexpr std::size_t kSegmentBytes = std::size_t{256} << 20;  // of one segment at least
   static constexpr std::size_t kSegmentsMax = 1024;
 
+  SharedHeap() = default;
+  // `on_private` hears once, on whatever thread it happens, why blocks are private from now on.
+  explicit SharedHeap(std::function<void(const Error& why)> on_private) : on_private_(std::move(on_private)) {}
+
   [[nodiscard]] std::shared_ptr<float[]> floats(std::size_t count) override;
 
   // Where bytes lie, if it is here. Segments are numbered from 0 on, and last as long as the heap.
@@ -38,7 +44,11 @@ class SharedHeap final : public Memory {
   [[nodiscard]] const Descriptor& descriptor(std::uint32_t segment) const { return segments_[segment]->descriptor(); }
 
  private:
+  [[nodiscard]] Status grow(std::size_t bytes);
+
   std::mutex growing_;
+  std::function<void(const Error&)> on_private_;
+  bool exhausted_ = false;
   std::array<std::shared_ptr<SharedMemory>, kSegmentsMax> segments_;
   std::atomic<std::uint32_t> count_ = 0;  // segments below it never change any more
   std::size_t used_ = 0;                  // bytes of the last one

@@ -69,7 +69,6 @@ Result<SharedMemory> SharedMemory::map(Descriptor descriptor, Access access) {
   std::byte* start = map_bytes(descriptor, bytes, access == Access::kRead ? PROT_READ : PROT_READ | PROT_WRITE);
   if (start == nullptr) return failed("map", bytes);
   SharedMemory memory;
-  memory.descriptor_ = std::move(descriptor);
   memory.bytes_ = {start, bytes};
   return memory;
 }

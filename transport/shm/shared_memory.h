@@ -46,11 +46,15 @@ class SharedMemory {
   // or descriptors.
   [[nodiscard]] static Result<SharedMemory> create(const char* name, std::size_t bytes);
   enum class Access { kRead, kReadWrite };
-  // What another process made, of whatever size it is. Errors: kMalformed, if it is no memfd of sealed size.
+  // What another process made, of whatever size it is; the descriptor is closed, for descriptors are few. Errors:
+  // kMalformed, if it is no memfd of sealed size.
   [[nodiscard]] static Result<SharedMemory> map(Descriptor descriptor, Access access);
 
   [[nodiscard]] std::span<std::byte> bytes() const { return bytes_; }
+  // Of memory made here, until it is closed.
   [[nodiscard]] const Descriptor& descriptor() const { return descriptor_; }
+  // It stays mapped, and nobody else is given it any more.
+  void close_descriptor() { descriptor_.reset(); }
 
  private:
   Descriptor descriptor_;

@@ -20,10 +20,11 @@ namespace {
 
 constexpr std::string_view kScheme = "shm://";
 constexpr TimeNs kRetryFirst = 10 * kMillisecond, kRetryMax = 200 * kMillisecond;
-constexpr int kFramesPerTurn = 32;              // of all links, before the loop has its turn
-constexpr int kFramesPerLink = 8;               // of one, before the others have theirs
-constexpr int kLooksPerTurn = 32;               // of who looks again: a microsecond or so
-constexpr std::ptrdiff_t kStrangersMax = 1024;  // connected, and not a word yet
+constexpr int kTriesMax = 6;  // to make a connection, a third of a second, where somebody hears that it cannot be made
+constexpr int kFramesPerTurn = 32;             // of all links, before the loop has its turn
+constexpr int kFramesPerLink = 8;              // of one, before the others have theirs
+constexpr int kLooksPerTurn = 32;              // of who looks again: a microsecond or so
+constexpr std::ptrdiff_t kStrangersMax = 128;  // connected, and not a word yet
 
 // Tells the processor that this is a loop that waits.
 void rest_a_moment() {
@@ -48,6 +49,8 @@ struct Connection {
   std::deque<Frame> waiting;   // for the link
   std::optional<Timer> retry;
   TimeNs retry_after = kRetryFirst;
+  int tries = 0;           // in vain, until it was met
+  bool met = false;        // once there was a link
   bool forgotten = false;  // by us: it stays until the other side reads nothing of ours any more
   bool closed = false;
 };
@@ -63,6 +66,7 @@ class ShmEndpoint final : public Endpoint {
   }
 
   void on_frame(FrameHandler handler) override { handler_ = std::move(handler); }
+  void on_given_up(GivenUpHandler handler) override { given_up_ = std::move(handler); }
   Result<std::string> listen(const std::string& address) override;
   Result<PeerId> connect(const std::string& address) override;
   void send(PeerId peer, Frame frame) override;
@@ -74,12 +78,14 @@ class ShmEndpoint final : public Endpoint {
   using ConnectionRef = std::shared_ptr<Connection>;
 
   void accept();
+  [[nodiscard]] bool send_a_stranger_away();
   void add(const ConnectionRef& connection);
   void try_to_connect(const ConnectionRef& connection);
+  void try_again(const ConnectionRef& connection, const Error& why);
   [[nodiscard]] Status greet(const ConnectionRef& connection);
   void heed_socket(const ConnectionRef& connection);
   [[nodiscard]] Status shake_hands(Connection& connection, ReceivedLocal received);
-  void lost(const ConnectionRef& connection);
+  void lost(const ConnectionRef& connection, const Error& why);
   void close(const ConnectionRef& connection);
 
   void take_turn();
@@ -96,8 +102,10 @@ class ShmEndpoint final : public Endpoint {
   const ShmOptions options_;
   const Doorbell bell_;
   FrameHandler handler_;
+  GivenUpHandler given_up_;
   Descriptor listener_;
   std::optional<Watch> accepting_, rung_;
+  std::optional<Timer> accept_later_;
   std::vector<ConnectionRef> connections_;
   std::unordered_map<PeerId, ConnectionRef> peers_;
   PeerId next_peer_ = 1;
@@ -126,19 +134,33 @@ void ShmEndpoint::accept() {
     Result<std::optional<Descriptor>> accepted = accept_local(listener_);
     if (!accepted.ok()) {
       ++counters_.refused;
-      if (accepted.error().cause != Cause::kRefused) return;
-      continue;
+      // Whoever is silent makes room for the next.
+      if (send_a_stranger_away() || accepted.error().cause == Cause::kRefused) continue;
+      // Who waits still waits, and would wake the loop again and again.
+      accepting_.reset();
+      accept_later_.emplace(loop_, [this] { accepting_.emplace(loop_, listener_.number(), [this] { accept(); }); });
+      accept_later_->arm(steady_now() + kRetryMax);
+      return;
     }
     if (!accepted->has_value()) return;
-    if (std::ranges::count_if(connections_, [](const auto& each) { return !each->link; }) >= kStrangersMax) {
+    if (std::ranges::count_if(connections_, [](const auto& each) { return !each->link; }) >= kStrangersMax &&
+        send_a_stranger_away())
       ++counters_.refused;
-      continue;
-    }
     auto connection = std::make_shared<Connection>();
     connection->memory = std::make_shared<LinkMemory>();
     connection->memory->socket = std::move(**accepted);
     add(connection);
+    heed_socket(connection);  // who means it has spoken: only the silent are strangers
   }
+}
+
+// The one that has been silent for longest. False: there is none.
+bool ShmEndpoint::send_a_stranger_away() {
+  const auto found =
+      std::ranges::find_if(connections_, [](const auto& each) { return each->name.empty() && !each->link; });
+  if (found == connections_.end()) return false;
+  close(ConnectionRef(*found));
+  return true;
 }
 
 void ShmEndpoint::add(const ConnectionRef& connection) {
@@ -161,7 +183,18 @@ Result<PeerId> ShmEndpoint::connect(const std::string& address) {
 
 void ShmEndpoint::try_to_connect(const ConnectionRef& connection) {
   if (connection->closed) return;
-  if (greet(connection).ok()) return add(connection);
+  const Status greeted = greet(connection);
+  if (greeted.ok()) return add(connection);
+  try_again(connection, greeted.error());
+}
+
+void ShmEndpoint::try_again(const ConnectionRef& connection, const Error& why) {
+  if (given_up_ && !connection->met && ++connection->tries == kTriesMax) {
+    const PeerId peer = connection->peer;
+    counters_.dropped += connection->waiting.size();
+    close(connection);
+    return given_up_(peer, why);
+  }
   connection->retry.emplace(loop_, [this, weak = std::weak_ptr(connection)] {
     if (const ConnectionRef alive = weak.lock()) try_to_connect(alive);
   });
@@ -184,7 +217,7 @@ Status ShmEndpoint::greet(const ConnectionRef& connection) {
 void ShmEndpoint::heed_socket(const ConnectionRef& connection) {
   if (connection->closed) return;
   if (connection->link) {
-    if (!connection->link->read_socket()) lost(connection);
+    if (!connection->link->read_socket()) lost(connection, {Cause::kPeerLost, "the process at the other end has gone"});
     return;
   }
   Result<std::optional<ReceivedLocal>> received = receive_local(connection->memory->socket);
@@ -192,8 +225,11 @@ void ShmEndpoint::heed_socket(const ConnectionRef& connection) {
   const Status met = received.ok() ? shake_hands(*connection, std::move(**received)) : Status(received.error());
   if (!met.ok()) {
     if (met.error().cause != Cause::kPeerLost) ++counters_.refused;
-    return lost(connection);
+    return lost(connection, connection->name.empty() || met.error().cause != Cause::kPeerLost
+                                ? met.error()
+                                : Error{Cause::kPeerLost, "it hangs up; perhaps it has no file descriptors left"});
   }
+  connection->met = true;
   connection->retry_after = kRetryFirst;
   for (Frame& frame : std::exchange(connection->waiting, {})) connection->link->send(std::move(frame));
   take_turn();
@@ -209,18 +245,20 @@ Status ShmEndpoint::shake_hands(Connection& connection, ReceivedLocal received) 
     RUBATO_ASSIGN(memory.shared,
                   SharedMemory::map(std::move(received.descriptors.front()), SharedMemory::Access::kReadWrite));
     RUBATO_TRY(memory.check());
-    if (!send_local(memory.socket, {LocalMessage::Kind::kWelcome}, {bell_.descriptor().number()}))
-      return Error{Cause::kPeerLost, "it went away at once"};
   }
+  RUBATO_ASSIGN(Doorbell bell, Doorbell::of_another(std::move(received.descriptors.back())));
+  if (accepting && !send_local(memory.socket, {LocalMessage::Kind::kWelcome}, {bell_.descriptor().number()}))
+    return Error{Cause::kPeerLost, "it went away at once"};
+  memory.shared.close_descriptor();
   connection.link.emplace(connection.memory, accepting ? Link::Side::kAcceptor : Link::Side::kConnector,
-                          Doorbell(std::move(received.descriptors.back())), options_.heap.get());
+                          std::move(bell), options_.heap.get());
   return {};
 }
 
 // ---- parting ----------------------------------------------------------------------------------------
 
 // The other side has gone, or is none of ours. What it has sent before is still read.
-void ShmEndpoint::lost(const ConnectionRef& connection) {
+void ShmEndpoint::lost(const ConnectionRef& connection, const Error& why) {
   while (!connection->closed && read_some(connection) > 0) {
   }
   if (connection->closed) return;
@@ -230,7 +268,7 @@ void ShmEndpoint::lost(const ConnectionRef& connection) {
   connection->link.reset();
   connection->memory.reset();
   std::erase(connections_, connection);
-  try_to_connect(connection);
+  try_again(connection, why);
 }
 
 // `connection` is the caller's own share, and none in the lists that it is taken from here.
