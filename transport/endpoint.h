@@ -65,7 +65,7 @@ class Endpoint {
   // Told of a connection that was never made and is tried no more, from inside the loop. Frames that waited for it are
   // dropped. An endpoint that tries for ever, as most do, says nothing.
   using GivenUpHandler = std::function<void(PeerId, const Error& why)>;
-  virtual void on_given_up(GivenUpHandler /*handler*/) {}
+  virtual void on_given_up(GivenUpHandler /*handler*/) {}  // NOLINT: those who keep it move it
 
   // Whether the bytes that this peer reads are those that were written here, carried by nothing that could harm them.
   [[nodiscard]] virtual bool without_wire(PeerId /*peer*/) const { return false; }
