@@ -2,7 +2,8 @@
 // from the rings of shared memory.
 //
 // Invariants: never holds more than its capacity, and takes memory for the most that it held; after close() nothing
-// enters, what is inside can still be taken. Thread-safety: any number of producers and consumers.
+// enters, what is inside can still be taken.
+// Thread-safety: any number of producers and consumers.
 #pragma once
 
 #include <condition_variable>

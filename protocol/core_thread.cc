@@ -7,9 +7,12 @@
 namespace rubato::protocol {
 
 CoreThread::CoreThread(std::unique_ptr<Core> core, transport::Loop& loop, Node& node, timeline::Lane* lane)
-    : core_(std::move(core)), loop_(loop), node_(node), lane_(lane), identity_(core_->identity()), thread_([this] {
-        run();
-      }) {}
+    : core_(std::move(core)),
+      node_(node),
+      lane_(lane),
+      identity_(core_->identity()),
+      done_(loop, [this](Done done) { come_back(std::move(done)); }),
+      thread_([this] { run(); }) {}
 
 CoreThread::~CoreThread() {
   tasks_.close();
@@ -48,9 +51,7 @@ void CoreThread::run() {
     } else {
       core_->start(task->now, out);
     }
-    RUBATO_CHECK(done_.try_push({std::move(out), core_->identity(), core_->deadline()}), "more than {} tasks are done",
-                 kDoneMax);
-    if (!woken_.exchange(true)) loop_.post([this] { take_back(); });
+    done_.put({std::move(out), core_->identity(), core_->deadline()});
   }
 }
 
@@ -67,20 +68,13 @@ void CoreThread::draw(TimeNs began, const Subject& subject, NodeId peer, const O
               .applied = applied});
 }
 
-void CoreThread::take_back() {
-  woken_ = false;
-  while (std::optional<Done> done = done_.try_pop()) {
-    come_back(*done);
-    (void)spare_.try_push(std::move(done->out));
-  }
-}
-
-void CoreThread::come_back(Done& done) {
+void CoreThread::come_back(Done done) {
   identity_ = done.identity;
   // A wake-up that is still in the queue will say the deadline that counts.
   if (--under_way_ == 0 || deadline_ != kNever) deadline_ = done.deadline;
   node_.enter(*this, [&](TimeNs /*now*/, Outbox& to) { std::swap(to, done.out); });
   done.out.end.reset();  // of an earlier call; it was heeded
+  (void)spare_.try_push(std::move(done.out));
 }
 
 }  // namespace rubato::protocol

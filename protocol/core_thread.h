@@ -7,7 +7,6 @@
 // Thread-safety: everything on the loop's thread. The core is touched by its own thread alone.
 #pragma once
 
-#include <atomic>
 #include <memory>
 #include <thread>
 #include <variant>
@@ -15,7 +14,7 @@
 #include "base/bounded_queue.h"
 #include "protocol/core.h"
 #include "protocol/node.h"
-#include "transport/loop.h"
+#include "transport/mailbox.h"
 
 namespace rubato::protocol {
 
@@ -51,25 +50,20 @@ class CoreThread final : public Core {
     TimeNs deadline = kNever;
   };
   static constexpr std::size_t kTasksMax = 1 << 14;
-  // Tasks that are done and not taken back at most: far more than the loop asks for before it looks.
-  static constexpr std::size_t kDoneMax = 1 << 24;
 
   void run();
   void draw(TimeNs began, const Subject& subject, NodeId peer, const Outbox& out);
-  void take_back();
-  void come_back(Done& done);
+  void come_back(Done done);
 
   const std::unique_ptr<Core> core_;
-  transport::Loop& loop_;
   Node& node_;
   timeline::Lane* const lane_;
   Identity identity_;
   TimeNs deadline_ = kNever;
   std::uint64_t under_way_ = 0;  // tasks that have not come back
   BoundedQueue<Task> tasks_{kTasksMax};
-  BoundedQueue<Done> done_{kDoneMax};
+  transport::Mailbox<Done> done_;
   BoundedQueue<Outbox> spare_{kTasksMax};  // empty ones, kept for their storage
-  std::atomic<bool> woken_ = false;        // the loop is about to look at what is done
   std::thread thread_;
 };
 

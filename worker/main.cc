@@ -1,10 +1,8 @@
 // rubato-worker: one worker, or, with --evaluator, the member that reads fixed snapshots.
 //
 // Two threads: the main thread runs the loop, the sockets and the client (a core); the compute thread
-// runs the trainer. They meet in two bounded queues, of orders and of reports, and in the loop's post() for who
-// has to look there.
+// runs the trainer. They meet in a bounded queue of orders, and in a mailbox of reports.
 #include <CLI/CLI.hpp>
-#include <atomic>
 #include <optional>
 #include <thread>
 
@@ -12,6 +10,7 @@
 #include "base/log.h"
 #include "base/thread_name.h"
 #include "protocol/member_options.h"
+#include "transport/mailbox.h"
 #include "worker/evaluator_client.h"
 #include "worker/pace.h"
 #include "worker/trainer.h"
@@ -52,18 +51,10 @@ int run(Client& client, protocol::Process& process, Trainer& trainer, std::optio
       RUBATO_CHECK(orders.try_push(std::move(order)), "more than {} orders wait", kOrdersMax);
     });
   });
-  // Reports wait in a queue of their own, and one wake-up is for all that are there.
-  BoundedQueue<ComputeReport> reports(kOrdersMax);
-  std::atomic<bool> woken = false;
-  const auto deliver = [&] {
-    woken = false;
-    while (std::optional<ComputeReport> report = reports.try_pop())
-      process.node().enter(client, [&](TimeNs now, Outbox& out) { client.report(now, std::move(*report), out); });
-  };
-  const Trainer::Report post = [&](ComputeReport report) {
-    RUBATO_CHECK(reports.try_push(std::move(report)), "more than {} reports wait", kOrdersMax);
-    if (!woken.exchange(true)) process.loop().post([&deliver] { deliver(); });
-  };
+  transport::Mailbox<ComputeReport> reports(process.loop(), [&](ComputeReport report) {
+    process.node().enter(client, [&](TimeNs now, Outbox& out) { client.report(now, std::move(report), out); });
+  });
+  const Trainer::Report post = [&](ComputeReport report) { reports.put(std::move(report)); };
   std::optional<Pace> pace;
   if (burden) pace.emplace(std::move(*burden), std::move(*log), post);
   std::thread compute([&] {

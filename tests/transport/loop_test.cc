@@ -9,7 +9,10 @@
 #include <csignal>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
+
+#include "transport/mailbox.h"
 
 namespace rubato::transport {
 namespace {
@@ -190,6 +193,43 @@ TEST(Watch, ReportsWhatIsReadableAlreadyAndLater) {
   EXPECT_EQ(read, "ab");
   EXPECT_EQ(::close(ends[0]), 0) << "the descriptor stays its owner's";
   ::close(ends[1]);
+}
+
+TEST(Mailbox, ALoopTakesWhatOtherThreadsPutInInTheirOrder) {
+  Loop loop;
+  constexpr int kThreads = 4, kValues = 5000;
+  std::vector<std::vector<int>> seen(kThreads);
+  int count = 0;
+  Mailbox<std::pair<int, int>> mailbox(loop, [&](std::pair<int, int> value) {
+    seen[value.first].push_back(value.second);
+    if (++count == kThreads * kValues) loop.stop();
+  });
+  std::vector<std::thread> threads;
+  for (int thread = 0; thread < kThreads; ++thread)
+    threads.emplace_back([&, thread] {
+      for (int i = 0; i < kValues; ++i) mailbox.put({thread, i});
+    });
+  loop.run();
+  for (auto& thread : threads) thread.join();
+  for (const auto& values : seen) {
+    ASSERT_EQ(values.size(), static_cast<std::size_t>(kValues));
+    EXPECT_TRUE(std::ranges::is_sorted(values));
+  }
+}
+
+TEST(Mailbox, WhatIsPutInWhileItIsBeingEmptiedIsTakenToo) {
+  Loop loop;
+  std::vector<int> seen;
+  Mailbox<int>* again = nullptr;
+  Mailbox<int> mailbox(loop, [&](int value) {
+    seen.push_back(value);
+    if (value < 3) return again->put(value + 1);
+    loop.stop();
+  });
+  again = &mailbox;
+  mailbox.put(0);
+  loop.run();
+  EXPECT_EQ(seen, (std::vector<int>{0, 1, 2, 3}));
 }
 
 }  // namespace
