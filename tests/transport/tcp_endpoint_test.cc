@@ -1,10 +1,13 @@
-// What is special to TCP: foreign bytes, limits, slow receivers, last words, and a busy peer beside a timer.
+// What is special to TCP: foreign bytes, limits, slow receivers, last words.
 #include "transport/tcp/tcp_endpoint.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include "base/rng.h"
 #include "tests/transport/heap_bytes.h"
+#include "tests/transport/served.h"
 #include "tests/transport/stranger.h"
 #include "tests/transport/tcp_world.h"
 #include "transport/tcp/frame_stream.h"
@@ -23,28 +26,10 @@ std::string frame(const std::string& header, const std::string& body) {
   return number(header.size()) + number(body.size()) + header + body;
 }
 
-class TcpEndpointTest : public testing::Test {
+class TcpEndpointTest : public Served<testing::Test> {
  protected:
-  void SetUp() override {
-    ASSERT_TRUE(server_->listen(address_).ok());
-    peer_ = client_->connect(address_).value();
-    expect_service();
-  }
-  // A member of the job is served as ever.
-  void expect_service() {
-    const std::size_t before = server_.received.size();
-    client_->send(peer_, {text("ping"), text("body")});
-    EXPECT_TRUE(world_.run_until([&] { return server_.received.size() > before; }));
-  }
-  void expect_refused(std::uint64_t count) {
-    EXPECT_TRUE(world_.run_until([&] { return server_->counters().refused >= count; }));
-    EXPECT_EQ(server_->counters().refused, count);
-  }
-
-  TcpWorld world_{{.linger_ms = 1000, .body_bytes_max = kBodyBytesMax}};
-  const std::string address_ = world_.address("server");
-  Recorder server_{world_.endpoint("server")}, client_{world_.endpoint("client")};
-  PeerId peer_ = 0;
+  TcpEndpointTest()
+      : Served(std::make_unique<TcpWorld>(TcpOptions{.linger_ms = 1000, .body_bytes_max = kBodyBytesMax})) {}
 };
 
 TEST_F(TcpEndpointTest, ForeignBytesAreRefused) {
@@ -83,6 +68,22 @@ TEST_F(TcpEndpointTest, WhoGreetsIsHeard) {
   EXPECT_EQ(text(server_.received[before + 2].frame.header), "again");
 }
 
+TEST_F(TcpEndpointTest, WhoFindsNoDescriptorLeftIsLetInLater) {
+  const Stranger stranger(address_);
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  const int next = ::dup(0);
+  ASSERT_EQ(::close(next), 0);
+  const rlimit none{static_cast<rlim_t>(next), before.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
+  world_.settle();
+  expect_service();
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+  const std::size_t heard = server_.received.size();
+  stranger.say(greeting() + frame("header", "body"));
+  EXPECT_TRUE(world_.run_until([&] { return server_.received.size() == heard + 1; }));
+}
+
 TEST_F(TcpEndpointTest, LengthsBeyondTheLimitEndTheConnectionAndNothingElse) {
   std::uint64_t strangers = 0;
   for (const auto& [header, body] : {std::pair<std::uint64_t, std::uint64_t>{kFrameHeaderBytesMax + 1, 0},
@@ -98,44 +99,7 @@ TEST_F(TcpEndpointTest, LengthsBeyondTheLimitEndTheConnectionAndNothingElse) {
   expect_service();
 }
 
-TEST_F(TcpEndpointTest, APeerThatLeavesIsNoRefusal) {
-  for (int i = 0; i < 20; ++i) {
-    Recorder visitor(world_.endpoint("visitor"));
-    const PeerId peer = visitor->connect(address_).value();
-    const std::size_t before = server_.received.size();
-    visitor->send(peer, {text("hello"), {}});
-    ASSERT_TRUE(world_.run_until([&] { return server_.received.size() > before; }));
-  }
-  world_.settle();
-  EXPECT_EQ(server_->counters().refused, 0u);
-}
-
-TEST_F(TcpEndpointTest, FramesToAPeerThatIsGoneAreCounted) {
-  {
-    Recorder visitor(world_.endpoint("visitor"));
-    const PeerId peer = visitor->connect(address_).value();
-    visitor->send(peer, {text("hello"), {}});
-    ASSERT_TRUE(world_.run_until([&] { return server_.received.size() == 2; }));
-  }
-  world_.settle();
-  server_->send(server_.received.back().peer, {text("too late"), {}});
-  EXPECT_EQ(server_->counters().dropped, 1u);
-  expect_service();
-}
-
-TEST_F(TcpEndpointTest, WhatWaitsAtTheEndIsStillSent) {
-  constexpr std::size_t kFrames = 200;
-  const std::size_t before = server_.received.size();
-  {
-    Recorder visitor(world_.endpoint("visitor"));
-    const PeerId peer = visitor->connect(address_).value();
-    for (std::size_t i = 0; i < kFrames; ++i)
-      visitor->send(peer, {text("last words"), Payload::of(std::vector<std::byte>(900))});
-  }
-  EXPECT_TRUE(world_.run_until([&] { return server_.received.size() == before + kFrames; }));
-}
-
-// Also where something has come that it did not read.
+// What waits at the end is sent also where something has come that was not read.
 TEST_F(TcpEndpointTest, LastWordsAreNotTakenBack) {
   constexpr std::size_t kFrames = 50;
   std::size_t heard = 0;
@@ -152,28 +116,6 @@ TEST_F(TcpEndpointTest, LastWordsAreNotTakenBack) {
       visitor->send(peer, {text("last words"), Payload::of(std::vector<std::byte>(900))});
   }
   EXPECT_TRUE(world_.run_until([&] { return heard == 1 + kFrames; }));
-}
-
-TEST_F(TcpEndpointTest, ABusyPeerDoesNotStarveTimers) {
-  // Each frame is answered with another, and each takes its time, so that the socket is never empty.
-  server_->on_frame([&](PeerId peer, Frame) {
-    const TimeNs until = steady_now() + 50 * kMicrosecond;
-    while (steady_now() < until) {
-    }
-    server_->send(peer, {text("pong"), {}});
-  });
-  client_->on_frame([&](PeerId, Frame) { client_->send(peer_, {text("again"), {}}); });
-  for (int i = 0; i < 500; ++i) client_->send(peer_, {text("ping"), {}});
-  int ticks = 0;
-  std::unique_ptr<Timer> tick;
-  tick = std::make_unique<Timer>(world_.loop(), [&] {
-    if (++ticks == 20) return world_.loop().stop();
-    tick->arm(steady_now() + 5 * kMillisecond);
-  });
-  const TimeNs start = steady_now();
-  tick->arm(start);
-  world_.loop().run();
-  EXPECT_LT(steady_now() - start, 2 * kSecond) << "20 ticks of 5 ms";
 }
 
 // The sender says far more than the receiver takes, whose loop stands still meanwhile.

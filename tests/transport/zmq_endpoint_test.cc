@@ -1,4 +1,4 @@
-// What is special to sockets: foreign bytes, limits, ports, and a busy peer beside a timer.
+// What is special to libzmq: foreign bytes, limits, ports, slow receivers.
 #include "transport/zmq/zmq_endpoint.h"
 
 #include <gtest/gtest.h>
@@ -10,6 +10,7 @@
 
 #include "base/rng.h"
 #include "tests/transport/heap_bytes.h"
+#include "tests/transport/served.h"
 #include "tests/transport/stranger.h"
 #include "tests/transport/zmq_world.h"
 
@@ -43,36 +44,18 @@ std::string announcement_of(std::uint64_t bytes) {
   return frame;
 }
 
-class ZmqEndpointTest : public testing::TestWithParam<ZmqWorld::Kind> {
+class ZmqEndpointTest : public Served<testing::TestWithParam<ZmqWorld::Kind>> {
  protected:
   static constexpr std::int64_t kPartBytesMax = 1000;
 
-  void SetUp() override {
-    ASSERT_TRUE(server_->listen(address_).ok());
-    peer_ = client_->connect(address_).value();
-    expect_service();
-  }
+  ZmqEndpointTest()
+      : Served(std::make_unique<ZmqWorld>(GetParam(), ZmqOptions{.linger_ms = 100, .part_bytes_max = kPartBytesMax})) {}
 
-  // A member of the job is served as ever.
-  void expect_service() {
-    const std::size_t before = server_.received.size();
-    client_->send(peer_, {text("ping"), text("body")});
-    EXPECT_TRUE(world_.run_until([&] { return server_.received.size() > before; }));
-  }
   // A peer may not speak before both sides are ready, hence the pause.
   void shake_hands(const Stranger& stranger) {
     stranger.say(greeting() + ready("DEALER"));
     world_.settle();
   }
-  void expect_refused(std::uint64_t count) {
-    EXPECT_TRUE(world_.run_until([&] { return server_->counters().refused >= count; }));
-    EXPECT_EQ(server_->counters().refused, count);
-  }
-
-  ZmqWorld world_{GetParam(), {.linger_ms = 100, .part_bytes_max = kPartBytesMax}};
-  const std::string address_ = world_.address("server");
-  Recorder server_{world_.endpoint("server")}, client_{world_.endpoint("client")};
-  PeerId peer_ = 0;
 };
 
 TEST_P(ZmqEndpointTest, AnHttpRequestIsRefused) {
@@ -149,66 +132,6 @@ TEST_P(ZmqEndpointTest, AnAbsurdLengthEndsTheConnectionAndNothingElse) {
     world_.settle();
     expect_service();
   }
-}
-
-TEST_P(ZmqEndpointTest, APeerThatLeavesIsNoRefusal) {
-  for (int i = 0; i < 20; ++i) {
-    Recorder visitor(world_.endpoint("visitor"));
-    const PeerId peer = visitor->connect(address_).value();
-    const std::size_t before = server_.received.size();
-    visitor->send(peer, {text("hello"), {}});
-    ASSERT_TRUE(world_.run_until([&] { return server_.received.size() > before; }));
-  }
-  world_.settle();
-  EXPECT_EQ(server_->counters().refused, 0);
-}
-
-TEST_P(ZmqEndpointTest, FramesToAPeerThatIsGoneAreCounted) {
-  {
-    Recorder visitor(world_.endpoint("visitor"));
-    const PeerId peer = visitor->connect(address_).value();
-    visitor->send(peer, {text("hello"), {}});
-    ASSERT_TRUE(world_.run_until([&] { return server_.received.size() == 2; }));
-  }
-  world_.settle();
-  server_->send(server_.received.back().peer, {text("too late"), {}});
-  EXPECT_EQ(server_->counters().dropped, 1);
-  expect_service();
-}
-
-TEST_P(ZmqEndpointTest, WhatWaitsAtTheEndIsStillSent) {
-  constexpr int kFrames = 200;
-  const std::size_t before = server_.received.size();
-  {
-    Recorder visitor(world_.endpoint("visitor"));
-    const PeerId peer = visitor->connect(address_).value();
-    for (int i = 0; i < kFrames; ++i)
-      visitor->send(peer, {text("last words"), Payload::of(std::vector<std::byte>(900))});
-  }
-  EXPECT_TRUE(world_.run_until([&] { return server_.received.size() == before + kFrames; }));
-}
-
-TEST_P(ZmqEndpointTest, ABusyPeerDoesNotStarveTimers) {
-  // Each frame is answered with another, and each takes its time, so that the socket is never empty.
-  Endpoint& server = *server_.endpoint;
-  server.on_frame([&](PeerId peer, Frame) {
-    const TimeNs until = steady_now() + 50 * kMicrosecond;
-    while (steady_now() < until) {
-    }
-    server.send(peer, {text("again"), {}});
-  });
-  client_->on_frame([&](PeerId, Frame) { client_->send(peer_, {text("again"), {}}); });
-  for (int i = 0; i < 500; ++i) client_->send(peer_, {text("ping"), {}});
-  int ticks = 0;
-  std::unique_ptr<Timer> tick;
-  tick = std::make_unique<Timer>(world_.loop(), [&] {
-    if (++ticks == 20) return world_.loop().stop();
-    tick->arm(steady_now() + 5 * kMillisecond);
-  });
-  const TimeNs start = steady_now();
-  tick->arm(start);
-  world_.loop().run();
-  EXPECT_LT(steady_now() - start, 2 * kSecond) << "20 ticks of 5 ms";
 }
 
 // The sender says far more than the receiver takes, whose loop stands still meanwhile.

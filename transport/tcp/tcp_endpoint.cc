@@ -24,6 +24,7 @@ constexpr std::size_t kBytesPerTurn = std::size_t{8} << 20;
 constexpr std::size_t kGatherBytesMax = std::size_t{32} << 10;
 // Whoever connects and does not greet for so long has to go when the next one comes.
 constexpr TimeNs kGreetingPatience = 30 * kSecond;
+constexpr TimeNs kAcceptRest = 200 * kMillisecond;  // where no descriptor is left
 
 std::string random_id() {
   std::random_device source;
@@ -66,10 +67,12 @@ class TcpEndpoint final : public Endpoint {
     Listener& operator=(const Listener&) = delete;
     const int socket;
     std::optional<Watch> watch;
+    std::optional<Timer> rest;
   };
 
   [[nodiscard]] Shared new_line() { return std::make_shared<Line>(loop_, options_.body_bytes_max); }
-  void accept_all(int listener);
+  void wait_to_accept(Listener& listener);
+  void accept_all(Listener& listener);
   void end_silent_strangers();
 
   void dial(const Shared& line);
@@ -104,20 +107,30 @@ Result<std::string> TcpEndpoint::listen(const std::string& address) {
   RUBATO_ASSIGN(const int socket, listen_tcp(wanted));
   auto listener = std::make_unique<Listener>(socket);
   RUBATO_ASSIGN(const sockaddr_in bound, tcp_address_of(socket));
-  listener->watch.emplace(loop_, socket, [this, socket] { accept_all(socket); });
+  wait_to_accept(*listener);
   listeners_.push_back(std::move(listener));
   return tcp_address_text(bound);
 }
 
-void TcpEndpoint::accept_all(int listener) {
+void TcpEndpoint::wait_to_accept(Listener& listener) {
+  listener.watch.emplace(loop_, listener.socket, [this, &listener] { accept_all(listener); });
+}
+
+void TcpEndpoint::accept_all(Listener& listener) {
   end_silent_strangers();
-  for (int socket = accept_tcp(listener); socket >= 0; socket = accept_tcp(listener)) {
+  int socket = accept_tcp(listener.socket);
+  for (; socket >= 0; socket = accept_tcp(listener.socket)) {
     const Shared line = new_line();
     line->open(socket);
     line->began = steady_now();
     strangers_.insert(line);
     connected(line);
   }
+  if (socket != kNoneLeft) return;
+  // Whoever waits goes on waiting, and would wake the loop again and again.
+  listener.watch.reset();
+  listener.rest.emplace(loop_, [this, &listener] { wait_to_accept(listener); });
+  listener.rest->arm(steady_now() + kAcceptRest);
 }
 
 void TcpEndpoint::end_silent_strangers() {
@@ -241,7 +254,7 @@ void TcpEndpoint::read(const Shared& line) {
   const std::uint64_t life = line->life;
   std::size_t bytes = 0;
   for (int frames = 0; frames < kFramesPerTurn && bytes < kBytesPerTurn;) {
-    if (line->id.empty() ? !greet(line) : false) {
+    if (line->id.empty() && !greet(line)) {
       if (line->reader.broken()) return end(line, true);
     } else if (auto frame = line->reader.next()) {
       ++frames;

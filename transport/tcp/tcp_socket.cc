@@ -81,7 +81,8 @@ Result<sockaddr_in> tcp_address_of(int socket) {
 
 int accept_tcp(int listener) {
   const int socket = ::accept4(listener, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
-  if (socket >= 0) send_at_once(socket);
+  if (socket < 0) return errno == EMFILE || errno == ENFILE ? kNoneLeft : -1;
+  send_at_once(socket);
   return socket;
 }
 

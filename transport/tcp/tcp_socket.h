@@ -20,7 +20,8 @@ namespace rubato::transport {
 [[nodiscard]] Result<int> listen_tcp(const sockaddr_in& address);
 [[nodiscard]] Result<sockaddr_in> tcp_address_of(int socket);
 
-// The next connection; -1 if there is none.
+// The next connection; -1 if there is none, and kNoneLeft if there may be one, and no descriptor for it.
+inline constexpr int kNoneLeft = -2;
 [[nodiscard]] int accept_tcp(int listener);
 // A socket on its way to `address`, or -1: it is writable once it is there, or has failed.
 [[nodiscard]] int begin_to_connect(const sockaddr_in& address);
