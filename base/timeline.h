@@ -51,7 +51,7 @@ struct Span {
   TimeNs begin = 0, end = 0;
   Clock clock = kNoClock;
   const char* what = "";  // a literal
-  Label of;
+  Label of{};
   std::int64_t slice = kNoSlice;
   NodeId peer = kSchedulerNode;  // of a message: the other side
   bool applied = false;          // of a message that was received: it made an update

@@ -4,27 +4,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "tests/protocol/hand_endpoint.h"
+
 namespace rubato::protocol {
 namespace {
 
 using testing::ElementsAre;
-
-constexpr std::uint64_t kJob = 7;
-
-// Takes frames by hand, and keeps what is sent.
-class HandEndpoint final : public transport::Endpoint {
- public:
-  void on_frame(FrameHandler handler) override { deliver = std::move(handler); }
-  Result<std::string> listen(const std::string& address) override { return address; }
-  Result<transport::PeerId> connect(const std::string& /*address*/) override { return transport::PeerId{1}; }
-  void send(transport::PeerId /*peer*/, transport::Frame frame) override { sent.push_back(std::move(frame)); }
-  void forget(transport::PeerId /*peer*/) override {}
-  [[nodiscard]] transport::EndpointCounters counters() const override { return {.refused = thrown_out}; }
-
-  FrameHandler deliver;
-  std::vector<transport::Frame> sent;
-  std::uint64_t thrown_out = 0;
-};
 
 // Says at each wake-up that it has refused so many messages itself.
 class BeatingCore final : public Core {
@@ -45,18 +30,10 @@ class BeatingCore final : public Core {
   const std::uint64_t refused_;
 };
 
-class Listener final : public NodeListener {
- public:
-  void on_trace(TimeNs /*now*/, NodeId /*node*/, const TraceEvent& /*event*/) override {}
-  void on_note(NodeId /*node*/, Level /*level*/, const std::string& text) override { notes.push_back(text); }
-  void on_end(NodeId /*node*/, int /*exit_code*/, const std::string& /*text*/) override {}
-  std::vector<std::string> notes;
-};
-
 // A process of two shards. What reached neither is said once, by the first; each adds what it refused itself.
 TEST(Node, RefusedFramesOfAProcessAreReportedOnce) {
   HandEndpoint endpoint;
-  Listener listener;
+  NoteListener listener;
   Node node(endpoint, kJob, {[] { return TimeNs{0}; }, [](TimeNs) {}}, listener);
   BeatingCore first(server_node(0), 10), second(server_node(1), 100);
   node.host(first);
@@ -103,7 +80,7 @@ class RepeatingCore final : public Core {
 // What a node makes of the messages that its core sends, as "push+pull, ready".
 std::string frames_of(std::vector<Outbox::Outgoing> messages) {
   HandEndpoint endpoint;
-  Listener listener;
+  NoteListener listener;
   Node node(endpoint, kJob, {[] { return TimeNs{0}; }, [](TimeNs) {}}, listener);
   RepeatingCore core(server_node(0), std::move(messages));
   node.host(core);
@@ -142,7 +119,7 @@ TEST(Node, TwoMessagesThatBelongTogetherGoInOneFrame) {
 // A core hears one message after the other, and its answers to both are one Outbox.
 TEST(Node, AFrameOfTwoMessagesIsTwoMessagesToACore) {
   HandEndpoint endpoint;
-  Listener listener;
+  NoteListener listener;
   Node node(endpoint, kJob, {[] { return TimeNs{0}; }, [](TimeNs) {}}, listener);
   const Payload floats = Payload::of_floats(std::vector<float>{1.0f});
   RepeatingCore core(server_node(0), {});

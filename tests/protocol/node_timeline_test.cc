@@ -2,27 +2,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "protocol/node.h"
+#include "tests/protocol/hand_endpoint.h"
 
 namespace rubato::protocol {
 namespace {
 
 using testing::ElementsAre;
-
-constexpr std::uint64_t kJob = 7;
-
-// Takes frames by hand, and sends nowhere.
-class HandEndpoint final : public transport::Endpoint {
- public:
-  void on_frame(FrameHandler handler) override { deliver = std::move(handler); }
-  Result<std::string> listen(const std::string& address) override { return address; }
-  Result<transport::PeerId> connect(const std::string& /*address*/) override { return transport::PeerId{1}; }
-  void send(transport::PeerId /*peer*/, transport::Frame /*frame*/) override {}
-  void forget(transport::PeerId /*peer*/) override {}
-  [[nodiscard]] transport::EndpointCounters counters() const override { return {}; }
-
-  FrameHandler deliver;
-};
 
 // Applies every push, and takes five nanoseconds for it.
 class ApplyingCore final : public Core {
@@ -34,7 +19,7 @@ class ApplyingCore final : public Core {
     time_ += 5;
     const auto* push = std::get_if<Push>(&body);
     if (push != nullptr)
-      out.reply(envelope, PushAck{.slice = push->slice, .clock = push->clock, .fate = Fate::kApplied});
+      out.reply(envelope, PushAck{.slice = push->slice, .clock = push->clock, .node = {}, .fate = Fate::kApplied});
   }
   void wake(TimeNs /*now*/, Outbox& /*out*/) override {}
   [[nodiscard]] TimeNs deadline() const override { return kNever; }
@@ -43,16 +28,17 @@ class ApplyingCore final : public Core {
   TimeNs& time_;
 };
 
-class Listener final : public NodeListener {
- public:
-  void on_trace(TimeNs /*now*/, NodeId /*node*/, const TraceEvent& /*event*/) override {}
-  void on_note(NodeId /*node*/, Level /*level*/, const std::string& /*text*/) override {}
-  void on_end(NodeId /*node*/, int /*exit_code*/, const std::string& /*text*/) override {}
-};
-
 std::string line(const timeline::Span& span) {
   return fmt::format("{}..{} {} {} slice {} clock {} {}{}", span.begin, span.end, span.what, span.of.text(), span.slice,
                      span.clock, span.peer.name(), span.applied ? " applied" : "");
+}
+
+Grant grant_of(Clock clock) {
+  StepGrant step;
+  step.clock = clock;
+  Grant grant;
+  grant.steps.push_back(std::move(step));
+  return grant;
 }
 
 class NodeTimeline : public testing::Test {
@@ -69,14 +55,14 @@ class NodeTimeline : public testing::Test {
   TimeNs time_ = 100;
   timeline::Lane lane_{"loop", {.first = 3, .count = 2}};
   HandEndpoint endpoint_;
-  Listener listener_;
+  NoteListener listener_;
   ApplyingCore core_{time_};
   Node node_{endpoint_, kJob, {[this] { return time_; }, [](TimeNs) {}}, listener_, {.lane = &lane_}};
 };
 
 TEST_F(NodeTimeline, ShowsWhatCameAndWhatWentInTheWindow) {
   node_.host(core_);
-  for (Clock clock = 2; clock < 6; ++clock) deliver(Push{.slice = 8, .clock = clock});
+  for (Clock clock = 2; clock < 6; ++clock) deliver(Push{.slice = 8, .clock = clock, .node = {}, .gradient = {}});
   EXPECT_THAT(drawn(), ElementsAre("110..110 sent ack slice 8 clock 3 worker-1",
                                    "105..110 received push slice 8 clock 3 worker-1 applied",
                                    "115..115 sent ack slice 8 clock 4 worker-1",
@@ -94,7 +80,7 @@ TEST_F(NodeTimeline, ACallIsOfTheStepThatItSendsSomethingOf) {
   node_.host(core_);
   node_.enter(core_, [&](TimeNs /*now*/, Outbox& out) {
     time_ += 2;
-    out.send(worker_node(0), Grant{.steps = {StepGrant{.clock = 4}}});
+    out.send(worker_node(0), grant_of(4));
   });
   node_.enter(core_, [&](TimeNs /*now*/, Outbox& out) { out.send(worker_node(0), Beat{.clock = 4}); });
   // The first has no connection to send it on, and so has sent nothing.
@@ -102,7 +88,7 @@ TEST_F(NodeTimeline, ACallIsOfTheStepThatItSendsSomethingOf) {
   ASSERT_TRUE(node_.connect(worker_node(0), "there").ok());
   node_.enter(core_, [&](TimeNs /*now*/, Outbox& out) {
     time_ += 2;
-    out.send(worker_node(0), Grant{.steps = {StepGrant{.clock = 4}}});
+    out.send(worker_node(0), grant_of(4));
   });
   EXPECT_THAT(drawn(), ElementsAre("104..104 sent grant slice -1 clock 4 worker-0",
                                    "102..104 call  slice -1 clock 4 scheduler"));
