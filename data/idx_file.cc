@@ -132,7 +132,7 @@ Result<IdxFile> read_idx(const std::string& path) {
     // behind them, and say where it is missing.
     idx.values.resize(before + chunk + 1);
     RUBATO_ASSIGN(const std::size_t got,
-                  bytes.read(std::span(idx.values).subspan(before, chunk + (before + chunk == expected))));
+                  bytes.read(std::span(idx.values).subspan(before, chunk + (before + chunk == expected ? 1 : 0))));
     if (got < chunk) return bytes.error(fmt::format("cut off: expected {}, found {}", promise, before + got));
     if (got > chunk) return bytes.error(fmt::format("too long: expected {}, found more", promise));
     idx.values.resize(before + chunk);

@@ -30,8 +30,8 @@ class TwoLaneEndpoint final : public Endpoint {
     auto shared = std::make_shared<FrameHandler>(std::move(handler));
     lanes_.near->on_frame([shared](PeerId peer, Frame frame) { (*shared)(near_id(peer), std::move(frame)); });
     lanes_.far->on_frame([this, shared](PeerId peer, Frame frame) {
-      const auto moved = names_.find(far_id(peer));
-      (*shared)(moved == names_.end() ? far_id(peer) : moved->second, std::move(frame));
+      const auto moved = moved_.find(far_id(peer));
+      (*shared)(moved == moved_.end() ? far_id(peer) : moved->second, std::move(frame));
     });
   }
 
@@ -51,7 +51,7 @@ class TwoLaneEndpoint final : public Endpoint {
       const Status reachable = lanes_.reachable(both.near);
       if (reachable.ok()) {
         RUBATO_ASSIGN(const PeerId peer, lanes_.near->connect(both.near));
-        far_addresses_.emplace(near_id(peer), both.far);
+        dialled_.emplace(near_id(peer), Dialled{both.far, near_id(peer)});
         return near_id(peer);
       }
       lanes_.on_fallback(fmt::format("no shared memory with {}: {}", both.far, reachable.error().message));
@@ -67,9 +67,8 @@ class TwoLaneEndpoint final : public Endpoint {
   void forget(PeerId peer) override {
     const PeerId now = as_it_is_now(peer);
     lane(now).forget(now / 2);
-    far_addresses_.erase(peer);
-    moved_.erase(peer);
-    names_.erase(now);
+    dialled_.erase(peer);
+    moved_.erase(now);
   }
   bool without_wire(PeerId peer) const override {
     const PeerId now = as_it_is_now(peer);
@@ -93,23 +92,30 @@ class TwoLaneEndpoint final : public Endpoint {
   static PeerId far_id(PeerId peer) { return peer * 2; }
   [[nodiscard]] Endpoint& lane(PeerId peer) const { return peer % 2 == 1 ? *lanes_.near : *lanes_.far; }
   [[nodiscard]] PeerId as_it_is_now(PeerId peer) const {
-    const auto moved = moved_.find(peer);
-    return moved == moved_.end() ? peer : moved->second;
+    const auto found = dialled_.find(peer);
+    return found == dialled_.end() ? peer : found->second.now;
   }
   void move_to_far(PeerId peer, const Error& why) {
-    const auto address = far_addresses_.find(peer);
-    if (address == far_addresses_.end()) return;
-    lanes_.on_fallback(fmt::format("no shared memory with {}: {}", address->second, why.message));
+    const auto found = dialled_.find(peer);
+    if (found == dialled_.end()) return;
+    Dialled& dialled = found->second;
+    lanes_.on_fallback(fmt::format("no shared memory with {}: {}", dialled.far_address, why.message));
     lanes_.near->forget(peer / 2);
-    const Result<PeerId> far = lanes_.far->connect(address->second);
+    const Result<PeerId> far = lanes_.far->connect(dialled.far_address);
     if (!far.ok()) return;  // an address of the wrong form: as silent as one that nobody listens at
-    moved_.emplace(peer, far_id(*far));
-    names_.emplace(far_id(*far), peer);
+    dialled.now = far_id(*far);
+    moved_.emplace(dialled.now, peer);
   }
 
   TwoLanes lanes_;
-  std::unordered_map<PeerId, std::string> far_addresses_;  // of near connections made here
-  std::unordered_map<PeerId, PeerId> moved_, names_;  // what a peer was called at first -> its far connection, and back
+  // A near connection made here, by what it is called.
+  struct Dialled {
+    std::string far_address;
+    PeerId now;  // another one since it moved
+  };
+  std::unordered_map<PeerId, Dialled> dialled_;
+  std::unordered_map<PeerId, PeerId>
+      moved_;  // far connections that have taken the place of near ones -> what those are called
 };
 
 }  // namespace

@@ -48,8 +48,7 @@ struct Connection {
   std::optional<Link> link;    // once both sides have said who they are
   std::deque<Frame> waiting;   // for the link
   std::optional<Timer> retry;
-  TimeNs retry_after = kRetryFirst;
-  int tries = 0;           // in vain, until it was met
+  int tries = 0;           // in vain, since there was a link, or ever
   bool met = false;        // once there was a link
   bool forgotten = false;  // by us: it stays until the other side reads nothing of ours any more
   bool closed = false;
@@ -189,7 +188,8 @@ void ShmEndpoint::try_to_connect(const ConnectionRef& connection) {
 }
 
 void ShmEndpoint::try_again(const ConnectionRef& connection, const Error& why) {
-  if (given_up_ && !connection->met && ++connection->tries == kTriesMax) {
+  ++connection->tries;
+  if (given_up_ && !connection->met && connection->tries == kTriesMax) {
     const PeerId peer = connection->peer;
     counters_.dropped += connection->waiting.size();
     close(connection);
@@ -198,8 +198,7 @@ void ShmEndpoint::try_again(const ConnectionRef& connection, const Error& why) {
   connection->retry.emplace(loop_, [this, weak = std::weak_ptr(connection)] {
     if (const ConnectionRef alive = weak.lock()) try_to_connect(alive);
   });
-  connection->retry->arm(steady_now() + connection->retry_after);
-  connection->retry_after = std::min(connection->retry_after * 2, kRetryMax);
+  connection->retry->arm(steady_now() + std::min(kRetryFirst << std::min(connection->tries - 1, 8), kRetryMax));
 }
 
 Status ShmEndpoint::greet(const ConnectionRef& connection) {
@@ -225,12 +224,12 @@ void ShmEndpoint::heed_socket(const ConnectionRef& connection) {
   const Status met = received.ok() ? shake_hands(*connection, std::move(**received)) : Status(received.error());
   if (!met.ok()) {
     if (met.error().cause != Cause::kPeerLost) ++counters_.refused;
-    return lost(connection, connection->name.empty() || met.error().cause != Cause::kPeerLost
-                                ? met.error()
-                                : Error{Cause::kPeerLost, "it hangs up; perhaps it has no file descriptors left"});
+    return lost(connection, met.error().cause == Cause::kPeerLost
+                                ? Error{Cause::kPeerLost, "it hangs up; perhaps it has no file descriptors left"}
+                                : met.error());
   }
   connection->met = true;
-  connection->retry_after = kRetryFirst;
+  connection->tries = 0;
   for (Frame& frame : std::exchange(connection->waiting, {})) connection->link->send(std::move(frame));
   take_turn();
 }
