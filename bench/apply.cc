@@ -21,7 +21,7 @@ using kernels::RuleConfig;
 using kernels::RuleKind;
 using kernels::SlotView;
 using Gradients = std::span<const std::span<const float>>;
-using Update = std::function<void(const ConstSlotView&, Gradients, const SlotView&)>;
+using Update = std::function<void(const ConstSlotView&, Gradients, const SlotView&, std::size_t traffic)>;
 
 struct Options {
   std::size_t mib = 256;
@@ -33,7 +33,7 @@ struct Options {
 
 // Every plane gets a multiple of the gradients' sum.
 template <std::size_t kPlanes, std::size_t kTerms>
-void triad(const ConstSlotView& current, Gradients gradients, const SlotView& next) {
+void triad(const ConstSlotView& current, Gradients gradients, const SlotView& next, std::size_t /*traffic*/) {
   const float* g = gradients[0].data();
   const float* h = gradients[kTerms - 1].data();
   const float *w = current.weights.data(), *s = current.state[0].data(), *t = current.state[1].data();
@@ -61,18 +61,19 @@ Update rule_update(RuleKind kind) {
   kernels::UpdateScalars scalars;
   scalars.rate = 1e-3;
   scalars.update_count = 5;
-  return [=](const ConstSlotView& current, Gradients gradients, const SlotView& next) {
-    std::ignore = kernels::cpu::apply_rule_to_sum(rule, scalars, current, gradients, next);
+  return [=](const ConstSlotView& current, Gradients gradients, const SlotView& next, std::size_t traffic) {
+    std::ignore = kernels::cpu::apply_rule_to_sum(rule, scalars, current, gradients, next, traffic);
   };
 }
 
 Update checked_before(RuleKind kind) {
-  return [update = rule_update(kind)](const ConstSlotView& current, Gradients gradients, const SlotView& next) {
-    if (kernels::cpu::all_finite(gradients.front())) update(current, gradients, next);
+  return [update = rule_update(kind)](const ConstSlotView& current, Gradients gradients, const SlotView& next,
+                                      std::size_t traffic) {
+    if (kernels::cpu::all_finite(gradients.front())) update(current, gradients, next, traffic);
   };
 }
 
-void add_to_weights(const ConstSlotView& current, Gradients gradients, const SlotView& next) {
+void add_to_weights(const ConstSlotView& current, Gradients gradients, const SlotView& next, std::size_t /*traffic*/) {
   kernels::cpu::add(next.weights, current.weights, gradients.front());
 }
 

@@ -30,8 +30,8 @@ class ColdModel {
   }
 
   // Seconds of one pass, of this thread's CPU time: alone on a core the same as by the clock, and on a busy machine it
-  // still says something. `update(current, gradients, next)` for each slice; in place `next` is `current`, else the
-  // slot that the slice before has left.
+  // still says something. `update(current, gradients, next, traffic)` for each slice; in place `next` is `current`,
+  // else the slot that the slice before has left.
   template <typename Update>
   double seconds_of(bool in_place, Update&& update) {
     const std::size_t terms = gradients_.size() / current_.size();
@@ -40,7 +40,9 @@ class ColdModel {
     for (std::size_t slice = 0; slice < current_.size(); ++slice) {
       for (std::size_t term = 0; term < terms; ++term) spans[term] = gradients_[slice * terms + term];
       server::SlotRef next = in_place ? current_[slice] : pool_->take();
-      update(std::as_const(*current_[slice]).view(), std::span<const std::span<const float>>(spans), next->view());
+      const std::size_t traffic = in_place ? 0 : pool_->count_update(*current_[slice], *next);
+      update(std::as_const(*current_[slice]).view(), std::span<const std::span<const float>>(spans), next->view(),
+             traffic);
       current_[slice] = std::move(next);
     }
     return seconds(cpu_now() - began);

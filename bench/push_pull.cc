@@ -1,11 +1,13 @@
 // What pushing and pulling costs: real shards in processes of their own, and workers that compute nothing. Between
-// their rounds, over the same gradients: the same update in one loop, memcpy, and the same messages over raw loopback
-// TCP and raw libzmq.
+// their rounds, over the same gradients: the same update in one loop and in two, memcpy, and the same messages over raw
+// loopback TCP and raw libzmq.
 //
 //   push_pull --model 256 --slice 1048576
 //   push_pull --lane shm,ipc,tcp --slice 4096,65536,1048576 --workers 1,2,4 --shards 1,2     every combination
 //   push_pull --lane tcp --rule none --read            what is carried alone: nothing is applied, both ends read it
-//   push_pull --slice 4096 --model 4 --window 1        round trips: one slice under way at a time
+//   push_pull --slice 4096 --model 4 --window 1 --warm           round trips: one slice under way at a time
+//   push_pull --slice 4096 --model 1 --window 1 --pause 2000     the same, when everybody sleeps
+//   push_pull --mode bsp --workers 4 --shards 2 --model 256      updates of four gradients each
 //   push_pull --touch                                  gradients written before, weights read after
 //   push_pull --json figures.json                      rows of name, value, unit, limit, ratio
 //
@@ -32,12 +34,12 @@ namespace rubato::bench {
 namespace {
 
 struct Options {
-  std::vector<std::string> lanes = {"shm"}, rules = {"momentum"};
+  std::vector<std::string> lanes = {"shm"}, rules = {"momentum"}, modes = {"asp"};
   std::vector<std::size_t> models_mib = {64};
   std::vector<std::int64_t> slices_bytes = {1 << 20};
   std::vector<std::uint32_t> workers = {1}, shards = {1};
   PusherOptions pusher;
-  bool touch = false;
+  bool touch = false, warm = false;
   std::string json;
 };
 
@@ -149,8 +151,10 @@ void show(const Case& test, const std::vector<nlohmann::json>& workers, Rows& ro
     cpu_s.push_back(cpu);
     faults.push_back(fault);
   }
-  for (const auto& [limit, rounds] : limits.items())
-    rows.add(name + "/pushed of " + limit, all / median(took), "GB/s", one / median_of(rounds, "seconds"));
+  for (const auto& [limit, rounds] : limits.items()) {
+    const double moved = limit.starts_with("update") ? one * static_cast<double>(test.terms()) : one;
+    rows.add(name + "/pushed of " + limit, all / median(took), "GB/s", moved / median_of(rounds, "seconds"));
+  }
   for (const char* raw : {"tcp", "zmq"})
     rows.add(name + "/cpu of " + raw, median(cpu_s) / all, "s/GB", median_of(limits.at(raw), "cpu_s") / one);
   const nlohmann::json& zmq = limits.at("zmq");
@@ -163,11 +167,12 @@ std::vector<Case> cases_of(const Options& options) {
   std::vector<Case> cases;
   for (const std::string& lane : options.lanes)
     for (const std::string& rule : options.rules)
-      for (const std::size_t model : options.models_mib)
-        for (const std::int64_t slice : options.slices_bytes)
-          for (const std::uint32_t workers : options.workers)
-            for (const std::uint32_t shards : options.shards)
-              cases.push_back({lane, rule, model, slice, workers, shards, options.pusher});
+      for (const std::string& mode : options.modes)
+        for (const std::size_t model : options.models_mib)
+          for (const std::int64_t slice : options.slices_bytes)
+            for (const std::uint32_t workers : options.workers)
+              for (const std::uint32_t shards : options.shards)
+                cases.push_back({lane, rule, mode, model, slice, workers, shards, options.warm, options.pusher});
   return cases;
 }
 
@@ -195,11 +200,13 @@ int run(const Options& options) {
 
 int main(int argc, char** argv) {
   rubato::bench::Options options;
+  std::int64_t pause_us = 0;
   CLI::App app("What pushing and pulling costs, beside what bounds it. Lists are separated by commas.");
   app.add_option("--lane", options.lanes, "shm, ipc or tcp")
       ->delimiter(',')
       ->check(CLI::IsMember({"shm", "ipc", "tcp"}));
   app.add_option("--rule", options.rules, "an optimizer's name, or none")->delimiter(',');
+  app.add_option("--mode", options.modes, "asp or bsp")->delimiter(',')->check(CLI::IsMember({"asp", "bsp"}));
   app.add_option("--model", options.models_mib, "MiB of weights")->delimiter(',');
   app.add_option("--slice", options.slices_bytes, "bytes of a slice")->delimiter(',');
   app.add_option("--workers", options.workers, "processes that push")->delimiter(',')->check(CLI::Range(1, 64));
@@ -207,10 +214,14 @@ int main(int argc, char** argv) {
   app.add_option("--window", options.pusher.window, "slices under way at most, of a worker")
       ->check(CLI::Range(1, 1 << 20));
   app.add_option("--rounds", options.pusher.rounds, "the first of which warms up")->check(CLI::Range(2, 100000));
+  app.add_option("--pause", pause_us, "microseconds before each push; with --window 1: round trips from idle")
+      ->check(CLI::Range(0, 10000000));
+  app.add_flag("--warm", options.warm, "leave the caches as they are; else each round finds its data in memory");
   app.add_flag("--read", options.pusher.read, "read weights that come back");
   app.add_flag("--touch", options.touch, "write gradients before they are pushed, and read weights that come back");
   app.add_option("--json", options.json, "a file for the figures: name, value, unit, limit, ratio");
   CLI11_PARSE(app, argc, argv);
+  options.pusher.pause = pause_us * rubato::kMicrosecond;
   if (options.touch) options.pusher.write = options.pusher.read = true;
   return rubato::bench::run(options);
 }

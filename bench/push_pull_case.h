@@ -18,18 +18,22 @@ namespace rubato::bench {
 inline constexpr const char* kNoRule = "none";
 
 struct Case {
-  std::string lane = "shm", rule = "momentum";
+  std::string lane = "shm", rule = "momentum", mode = "asp";
   std::size_t model_mib = 64;
   std::int64_t slice_bytes = 1 << 20;
   std::uint32_t workers = 1, shards = 1;
+  bool warm = false;  // the caches are left as the round before leaves them
   PusherOptions pusher;
 
   [[nodiscard]] bool has_rule() const { return rule != kNoRule; }
+  [[nodiscard]] bool in_bsp() const { return mode == "bsp"; }
+  // Gradients of a slice that one update takes: in bsp a leaf of each worker.
+  [[nodiscard]] std::size_t terms() const { return in_bsp() ? workers : 1; }
   [[nodiscard]] double gigabytes() const { return static_cast<double>(model_mib << 20) * 1e-9; }  // of one gradient
   [[nodiscard]] std::string name() const {
     const char* touched = pusher.write ? "/written,read" : pusher.read ? "/read" : "";
-    return fmt::format("{}/{}/{}MiB/{}KiB/{}w{}s{}", lane, rule, model_mib, static_cast<double>(slice_bytes) / 1024,
-                       workers, shards, touched);
+    return fmt::format("{}/{}{}/{}MiB/{}KiB/{}w{}s{}", lane, in_bsp() ? "bsp/" : "", rule, model_mib,
+                       static_cast<double>(slice_bytes) / 1024, workers, shards, touched);
   }
 
   [[nodiscard]] Job job() const {
@@ -37,7 +41,8 @@ struct Case {
     job.model.name = "quadratic";
     job.data.kind = "synthetic";
     if (has_rule()) job.optimizer.name = rule;
-    job.consistency.mode = "asp";
+    job.consistency.mode = mode;
+    job.train.micro_batches = in_bsp() ? workers : 1;
     job.cluster.workers = workers;
     job.cluster.servers = shards;
     job.cluster.slice_bytes = slice_bytes;

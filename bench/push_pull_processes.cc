@@ -144,13 +144,14 @@ int push(const Stage& stage, std::uint32_t rank, int results) {
   RUBATO_CHECK(process->node().connect(kSchedulerNode, scheduler_address(stage)).ok());
   nlohmann::json rounds = nlohmann::json::array();
   std::optional<Limits> limits;
-  if (rank == 0) limits.emplace(stage.test, stage.far_ends);
+  if (rank == 0) limits.emplace(stage.test, stage.far_ends, process->memory());
   // Each server is counted once.
   const auto used = [&] { return usage_of(::getpid()) + (rank == 0 ? usage_of(stage.servers) : Usage()); };
   Usage before;
   const auto before_round = [&](const Pusher& pusher) {
     stage.barrier->wait();
     if (limits) limits->measure(pusher.gradients());
+    if (limits) limits->chill();
     stage.barrier->wait();
     before = used();
   };
@@ -159,7 +160,9 @@ int push(const Stage& stage, std::uint32_t rank, int results) {
     measured.set_trips(std::move(trips));
     rounds.push_back(measured.json());
   };
-  Pusher pusher(self, registration(self), stage.test.pusher, process->memory(),
+  PusherOptions options = stage.test.pusher;
+  options.is_leaf = stage.test.in_bsp();
+  Pusher pusher(self, registration(self), options, process->memory(),
                 {.before_round = before_round, .round_done = round_done, .all_done = [&] { process->end(0, ""); }});
   process->node().host(pusher);
   const int code = process->run();

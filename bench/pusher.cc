@@ -68,6 +68,13 @@ void Pusher::begin_round(Outbox& out) {
   for (std::size_t i = 0; i < std::min(options_.window, slices_.size()); ++i) push_next(out);
 }
 
+void Pusher::wake(TimeNs now, Outbox& out) {
+  enrollment_.wake(now, {}, out);
+  if (now < resume_at_) return;
+  resume_at_ = kNever;
+  push_next(out);
+}
+
 void Pusher::push_next(Outbox& out) {
   const auto id = static_cast<SliceId>(next_++);
   Slice& slice = slices_[id];
@@ -78,6 +85,7 @@ void Pusher::push_next(Outbox& out) {
   push.slice = id;
   push.clock = round_;
   push.samples = push.rule_epoch = 1;
+  push.node = {0, options_.is_leaf ? self_.rank : 0};
   push.version = slice.version;
   push.rate = 1e-3;
   push.gradient = {slice.gradient, std::as_bytes(std::span(slice.gradient.get(), slice.floats))};
@@ -89,7 +97,11 @@ void Pusher::complete(Slice& slice, Outbox& out) {
   if (!slice.acknowledged || !slice.arrived) return;
   trips_.push_back(steady_now() - slice.sent);
   ++done_;
-  if (next_ < slices_.size()) return push_next(out);
+  if (next_ < slices_.size()) {
+    if (options_.pause == 0) return push_next(out);
+    resume_at_ = steady_now() + options_.pause;
+    return;
+  }
   if (done_ < slices_.size()) return;
   hooks_.round_done(steady_now() - round_began_, std::exchange(trips_, {}));
   if (round_ + 1 < options_.rounds) return begin_round(out);

@@ -6,6 +6,7 @@
 // Thread-safety: a core's.
 #pragma once
 
+#include <algorithm>
 #include <functional>
 #include <vector>
 
@@ -17,9 +18,11 @@ namespace rubato::bench {
 
 struct PusherOptions {
   int rounds = 5;
+  bool is_leaf = false;     // bsp: what is pushed is a leaf of the batch, the rank's
   std::size_t window = 16;  // slices under way at most
   bool write = false;       // each gradient before it is pushed
   bool read = false;        // the weights that come back
+  TimeNs pause = 0;         // before each push but the first ones: everybody has fallen asleep
 };
 
 class Pusher final : public protocol::Core {
@@ -35,8 +38,8 @@ class Pusher final : public protocol::Core {
   [[nodiscard]] protocol::Identity identity() const override { return enrollment_.identity(); }
   void start(TimeNs now, protocol::Outbox& out) override { enrollment_.start(now, out); }
   void receive(TimeNs now, const protocol::Envelope& envelope, protocol::Body body, protocol::Outbox& out) override;
-  void wake(TimeNs now, protocol::Outbox& out) override { enrollment_.wake(now, {}, out); }
-  [[nodiscard]] TimeNs deadline() const override { return enrollment_.deadline(); }
+  void wake(TimeNs now, protocol::Outbox& out) override;
+  [[nodiscard]] TimeNs deadline() const override { return std::min(enrollment_.deadline(), resume_at_); }
 
   [[nodiscard]] std::vector<std::span<float>> gradients() const;
 
@@ -64,6 +67,7 @@ class Pusher final : public protocol::Core {
   int round_ = -1;
   std::size_t next_ = 0, done_ = 0;
   TimeNs round_began_ = 0;
+  TimeNs resume_at_ = kNever;
   std::vector<TimeNs> trips_;
   std::uint32_t touched_ = 0;  // of what was read: nobody may leave the reading out
 };

@@ -217,8 +217,9 @@ SlotRef Slice::updated(std::span<const Contribution> contributions, double rate)
   SlotRef next = pool_->take();
   next->header = current_->header;
   next->header.version = version() + 1;
-  const bool finite = apply_update(state_.rule, spec_, state_.manifest, {contributions, rate, next->header.version},
-                                   std::as_const(*current_).view(), next->view());
+  const bool finite =
+      apply_update(state_.rule, spec_, state_.manifest, {contributions, rate, next->header.version},
+                   std::as_const(*current_).view(), next->view(), pool_->count_update(*current_, *next));
   return finite ? next : current_;
 }
 

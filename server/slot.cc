@@ -83,6 +83,13 @@ SlotRef SlotPool::take() {
   return {slot, [this](Slot* done) { give_back(done); }, CountPlace<Slot>(shared_from_this(), slot)};
 }
 
+std::size_t SlotPool::count_update(Slot& current, const Slot& next) {
+  const std::size_t since = traffic_ - next.left_at_;
+  current.left_at_ = traffic_;  // its first bytes: those that the next update writes first
+  traffic_ += 2 * shape_.slot_bytes() + shape_.elements * sizeof(float);
+  return since;
+}
+
 Slot* SlotPool::grow() {
   RUBATO_CHECK(slots_.size() < bounds_.slots_max(), "{} slots for {} slices, {} readers", slots_.size(), bounds_.slices,
                bounds_.readers);

@@ -67,6 +67,7 @@ class Slot {
   std::shared_ptr<float[]> values_;
   kernels::SlotView view_;
   Slot* next_free_ = nullptr;
+  std::size_t left_at_ = 0;  // the pool's traffic when an update last read it
   alignas(std::max_align_t) std::array<std::byte, kCountBytes> count_{};
   std::atomic<bool> counted_ = false;  // `count_` is in use
 };
@@ -104,6 +105,10 @@ class SlotPool : public std::enable_shared_from_this<SlotPool> {
   // to grow and cannot.
   [[nodiscard]] SlotRef take();
 
+  // Counts an update that reads `current` and writes `next`. Returns how many bytes the updates of this pool have read
+  // and written since one of them read `next`: from that follows whether it is still in the cache.
+  std::size_t count_update(Slot& current, const Slot& next);
+
   [[nodiscard]] bool crowded() const { return in_use_.load(std::memory_order_relaxed) >= bounds_.pins_max(); }
   [[nodiscard]] std::size_t in_use() const { return in_use_.load(std::memory_order_relaxed); }
   [[nodiscard]] std::size_t allocated() const { return slots_.size(); }
@@ -123,6 +128,7 @@ class SlotPool : public std::enable_shared_from_this<SlotPool> {
   // A stack that any thread pushes to and only the shard pops from: with a single popper the head cannot
   // be taken and put back between pop's load and its exchange, so there is no ABA problem.
   std::atomic<Slot*> free_ = nullptr;
+  std::size_t traffic_ = 0;  // bytes, of all updates
   std::atomic<std::size_t> in_use_ = 0;
 };
 

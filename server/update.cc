@@ -30,7 +30,8 @@ namespace {
 // Contributions added up, each with its factor and compensated, a block at a time, and the rule applied to each block
 // while its sum is in the cache.
 bool apply_parts(const kernels::RuleConfig& rule, const kernels::UpdateScalars& scalars, const Update& update,
-                 double divisor, const kernels::ConstSlotView& current, const kernels::SlotView& next) {
+                 double divisor, const kernels::ConstSlotView& current, const kernels::SlotView& next,
+                 std::size_t traffic) {
   alignas(64) float block[kernels::cpu::kBlock];
   const bool alone = update.contributions.size() == 1;
   for (std::size_t first = 0; first < current.weights.size(); first += kernels::cpu::kBlock) {
@@ -49,7 +50,7 @@ bool apply_parts(const kernels::RuleConfig& rule, const kernels::UpdateScalars& 
           sum, &part == update.contributions.data());
       mean_square = to.mean_square;
     }
-    if (!kernels::cpu::apply_rule(rule, scalars, from, sum, to)) return false;
+    if (!kernels::cpu::apply_rule(rule, scalars, from, sum, to, traffic)) return false;
   }
   return true;
 }
@@ -57,7 +58,8 @@ bool apply_parts(const kernels::RuleConfig& rule, const kernels::UpdateScalars& 
 }  // namespace
 
 bool apply_update(const kernels::RuleConfig& rule, const protocol::SliceSpec& slice, const protocol::Manifest& manifest,
-                  const Update& update, const kernels::ConstSlotView& current, const kernels::SlotView& next) {
+                  const Update& update, const kernels::ConstSlotView& current, const kernels::SlotView& next,
+                  std::size_t traffic) {
   double divisor = 0.0, weight = 0.0;
   for (const Contribution& part : update.contributions) {
     divisor += static_cast<double>(part.divisor);
@@ -72,8 +74,8 @@ bool apply_update(const kernels::RuleConfig& rule, const protocol::SliceSpec& sl
                                                   : weight),
                               update.version, weight / divisor);
   if (alone && !rule.compensates())
-    return kernels::cpu::apply_rule_to_sum(rule, scalars, current, update.contributions.front().terms, next);
-  return apply_parts(rule, scalars, update, divisor, current, next);
+    return kernels::cpu::apply_rule_to_sum(rule, scalars, current, update.contributions.front().terms, next, traffic);
+  return apply_parts(rule, scalars, update, divisor, current, next, traffic);
 }
 
 }  // namespace rubato::server

@@ -4,6 +4,7 @@
 // Thread-safety: pure.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
 
@@ -63,9 +64,11 @@ struct Update {
 // An outer rule takes deltas: their mean, weighted by n, which is sum(n / sum(n) G).
 //
 // All of it in one pass: gradients are added up a block at a time, and whether they are finite shows on the way.
-// False: they are not, or their sum is not. What is in `next` then is of no use.
+// False: they are not, or their sum is not. What is in `next` then is of no use. `traffic` as kernels/cpu/apply_rule.h
+// has it.
 [[nodiscard]] bool apply_update(const kernels::RuleConfig& rule, const protocol::SliceSpec& slice,
                                 const protocol::Manifest& manifest, const Update& update,
-                                const kernels::ConstSlotView& current, const kernels::SlotView& next);
+                                const kernels::ConstSlotView& current, const kernels::SlotView& next,
+                                std::size_t traffic = 0);
 
 }  // namespace rubato::server

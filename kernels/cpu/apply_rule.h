@@ -18,13 +18,17 @@ namespace rubato::kernels::cpu {
 //
 // True: the gradient was finite, all of it. It is looked at in the same pass; what was written by one that is not is
 // of no use, so whoever is not sure of it beforehand writes out of place.
+//
+// `traffic`: bytes that this thread has read and written, about, since it last had `next` under its hands. From it
+// follows whether `next` is still in the cache, and with it how it is written; never what.
 bool apply_rule(const RuleConfig& rule, const UpdateScalars& scalars, const ConstSlotView& current,
-                std::span<const float> gradient, const SlotView& next);
+                std::span<const float> gradient, const SlotView& next, std::size_t traffic = 0);
 
 // By the gradient terms[0] + terms[1] + ..., added in this order, in one pass. False: that is not finite. Then one of
 // them was not, or their sum is too large; `next` is of no use, and not all of it was written.
 [[nodiscard]] bool apply_rule_to_sum(const RuleConfig& rule, const UpdateScalars& scalars, const ConstSlotView& current,
-                                     std::span<const std::span<const float>> terms, const SlotView& next);
+                                     std::span<const std::span<const float>> terms, const SlotView& next,
+                                     std::size_t traffic = 0);
 
 // sum[i] += what the push brings; or sum[i] = that, if it is the first. `sum` shares no byte with any span of the part.
 void add_part(const Compensation& compensation, const GradientPart& part, std::span<float> sum, bool first);

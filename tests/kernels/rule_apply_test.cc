@@ -1,10 +1,14 @@
 // How the rules are applied: the same bits in place and out of place, at any size, alignment and cut.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <array>
 #include <cmath>
+#include <cstdint>
 #include <limits>
 
 #include "kernels/cpu/apply_rule.h"
+#include "kernels/cpu/core_cache.h"
 #include "tests/kernels/rule_fixture.h"
 
 namespace rubato::kernels {
@@ -30,6 +34,48 @@ class RuleApplication : public ::testing::TestWithParam<std::string> {
   RuleConfig rule_;
   UpdateScalars scalars_;
 };
+
+// More than any cache holds: what is written goes past it.
+constexpr std::size_t kMuchTraffic = std::size_t{1} << 40;
+
+// Slots of a shard begin on a line's start, those that are past the cache written by whole lines; others do not.
+std::span<float> on_line(std::vector<float>& storage, std::size_t size, std::size_t beside) {
+  storage.assign(size + 2 * cpu::kLineFloats, 0.5f);
+  const auto address = reinterpret_cast<std::uintptr_t>(storage.data());
+  const std::size_t first = (cpu::kCacheLine - address % cpu::kCacheLine) % cpu::kCacheLine / sizeof(float);
+  return std::span(storage).subspan(first + beside, size);
+}
+
+TEST_P(RuleApplication, PastTheCacheTheBitsAreTheSame) {
+  for (std::size_t size : {0u, 1u, 15u, 16u, 17u, 127u, 128u, 129u, 255u, 1000u, 4099u, 12300u}) {
+    for (std::size_t beside : {0u, 1u}) {
+      SCOPED_TRACE(fmt::format("size {}, {} elements beside a line", size, beside));
+      const std::vector<float> gradient = testing::normals(size, 5), other = testing::normals(size, 6);
+      const Terms terms = {gradient, other, gradient};
+      HeapSlot current = trained_slot(size, 4), expected = trained_slot(size, 4);
+      std::array<std::vector<float>, 1 + kStatePlanesMax> storage;
+      SlotView next;
+      next.weights = on_line(storage[0], size, beside);
+      for (std::size_t plane = 0; plane < state_planes(rule_.kind); ++plane)
+        next.state[plane] = on_line(storage[1 + plane], size, beside);
+      const auto as_expected = [&] {
+        EXPECT_TRUE(std::ranges::equal(next.weights, expected.view().weights));
+        for (std::size_t plane = 0; plane < state_planes(rule_.kind); ++plane) {
+          EXPECT_TRUE(std::ranges::equal(next.state[plane], expected.view().state[plane]));
+        }
+        for (const std::vector<float>& plane : storage) {
+          EXPECT_EQ(std::ranges::count(plane, 0.5f), plane.size() - (plane.empty() ? 0 : size)) << "written beside";
+        }
+      };
+      EXPECT_TRUE(cpu::apply_rule(rule_, scalars_, current.view(), gradient, expected.view()));
+      EXPECT_TRUE(cpu::apply_rule(rule_, scalars_, current.view(), gradient, next, kMuchTraffic));
+      as_expected();
+      EXPECT_TRUE(cpu::apply_rule_to_sum(rule_, scalars_, current.view(), terms, expected.view()));
+      EXPECT_TRUE(cpu::apply_rule_to_sum(rule_, scalars_, current.view(), terms, next, kMuchTraffic));
+      as_expected();
+    }
+  }
+}
 
 TEST_P(RuleApplication, OutOfPlaceEqualsInPlace) {
   for (std::size_t size : kSizes) {

@@ -38,6 +38,21 @@ TEST(SlotPool, HandsOutTheSlotGivenBackLast) {
   EXPECT_EQ(pool->in_use(), 0u);
 }
 
+// Two slices, updated in turns: each writes the slot that the one before has left.
+TEST(SlotPool, TellsHowMuchHasPassedThroughTheCacheSinceASlotWasRead) {
+  const auto pool = pool_of({.slices = 2, .readers = 1}, 16, 1);
+  constexpr std::size_t kSlot = 2 * 64, kGradient = 64, kUpdate = 2 * kSlot + kGradient;
+  SlotRef a = pool->take(), b = pool->take(), next = pool->take();
+  EXPECT_EQ(pool->count_update(*a, *next), 0u) << "nothing yet";
+  std::swap(a, next);
+  EXPECT_EQ(pool->count_update(*b, *next), kUpdate);
+  std::swap(b, next);
+  // A reader keeps the slot that was left last; the next one was never read.
+  SlotRef other = pool->take();
+  EXPECT_EQ(pool->count_update(*a, *other), 2 * kUpdate);
+  EXPECT_EQ(pool->count_update(*other, *next), 2 * kUpdate) << "left by the update before the last one";
+}
+
 TEST(SlotPool, APayloadKeepsItsSlotOutOfThePoolAndThePoolAlive) {
   auto pool = pool_of({.slices = 1, .readers = 2});
   SlotRef slot = pool->take();

@@ -43,6 +43,35 @@ TEST(SharedMemory, WhatMayShrinkIsNotMapped) {
   EXPECT_EQ(SharedMemory::map(std::move(pipe_end), SharedMemory::Access::kRead).error().cause, Cause::kMalformed);
 }
 
+TEST(SharedMemory, LargeOnesStartWhereAHugePageMay) {
+  constexpr std::size_t kBytes = 2 * SharedMemory::kHugePage + 100;
+  const SharedMemory ours = SharedMemory::create("test", kBytes).value();
+  const SharedMemory theirs =
+      SharedMemory::map(Descriptor(::dup(ours.descriptor().number())), SharedMemory::Access::kRead).value();
+  for (const SharedMemory* memory : {&ours, &theirs})
+    EXPECT_EQ(reinterpret_cast<std::uintptr_t>(memory->bytes().data()) % SharedMemory::kHugePage, 0u);
+  ours.bytes()[kBytes - 1] = std::byte{7};
+  EXPECT_EQ(theirs.bytes()[kBytes - 1], std::byte{7});
+}
+
+TEST(SharedMemory, HugePagesKeepWhatIsThere) {
+  constexpr std::size_t kBytes = 3 * SharedMemory::kHugePage;
+  const SharedMemory ours = SharedMemory::create("test", kBytes).value();
+  const SharedMemory theirs =
+      SharedMemory::map(Descriptor(::dup(ours.descriptor().number())), SharedMemory::Access::kRead).value();
+  ours.bytes()[5000] = std::byte{7};
+  ours.bytes()[SharedMemory::kHugePage + 5000] = std::byte{8};
+  // The first page has something, the second is left as it is, the third has never been touched.
+  const bool first = ours.make_huge(0, SharedMemory::kHugePage);
+  const bool third = ours.make_huge(2 * SharedMemory::kHugePage, kBytes);
+  RecordProperty("huge pages", first && third ? "given" : "refused");
+  for (const SharedMemory* memory : {&ours, &theirs}) {
+    EXPECT_EQ(memory->bytes()[5000], std::byte{7});
+    EXPECT_EQ(memory->bytes()[SharedMemory::kHugePage + 5000], std::byte{8});
+    EXPECT_EQ(std::ranges::count(memory->bytes(), std::byte{0}), kBytes - 2);
+  }
+}
+
 TEST(SharedHeap, FindsWhatItGaveAndNothingElse) {
   SharedHeap heap;
   const auto small = heap.floats(3), next = heap.floats(100);

@@ -22,7 +22,16 @@ std::shared_ptr<float[]> SharedHeap::floats(std::size_t count) {
   const std::shared_ptr<SharedMemory>& segment = segments_[count_.load(std::memory_order_relaxed) - 1];
   auto* values = reinterpret_cast<float*>(segment->bytes().data() + used_);
   used_ += bytes;
+  make_huge(*segment);
   return {segment, values};
+}
+
+// Whole pages only, all of which is given away: a small model takes no more memory than it needs.
+void SharedHeap::make_huge(const SharedMemory& segment) {
+  const std::size_t end = used_ / SharedMemory::kHugePage * SharedMemory::kHugePage;
+  if (no_huge_pages_ || end == huge_) return;
+  no_huge_pages_ = !segment.make_huge(huge_, end);
+  huge_ = end;
 }
 
 Status SharedHeap::grow(std::size_t bytes) {
@@ -30,7 +39,7 @@ Status SharedHeap::grow(std::size_t bytes) {
   if (segments == kSegmentsMax) return Error{Cause::kInternal, fmt::format("{} segments are all there are", segments)};
   RUBATO_ASSIGN(SharedMemory memory, SharedMemory::create("rubato", std::max(bytes, kSegmentBytes)));
   segments_[segments] = std::make_shared<SharedMemory>(std::move(memory));
-  used_ = 0;
+  used_ = huge_ = 0;
   count_.store(segments + 1, std::memory_order_release);
   return {};
 }

@@ -45,6 +45,7 @@ class SharedHeap final : public Memory {
 
  private:
   [[nodiscard]] Status grow(std::size_t bytes);
+  void make_huge(const SharedMemory& segment);
 
   std::mutex growing_;
   std::function<void(const Error&)> on_private_;
@@ -52,6 +53,8 @@ class SharedHeap final : public Memory {
   std::array<std::shared_ptr<SharedMemory>, kSegmentsMax> segments_;
   std::atomic<std::uint32_t> count_ = 0;  // segments below it never change any more
   std::size_t used_ = 0;                  // bytes of the last one
+  std::size_t huge_ = 0;                  // of those, bytes that huge pages were asked for
+  bool no_huge_pages_ = false;            // there are none
 };
 
 }  // namespace rubato::transport

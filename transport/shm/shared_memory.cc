@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdint>
 #include <cstring>
 
 namespace rubato::transport {
@@ -18,9 +19,28 @@ Error failed(const char* what, std::size_t bytes) {
   return {Cause::kInternal, fmt::format("cannot {} {} bytes of shared memory: {}", what, bytes, std::strerror(errno))};
 }
 
+// Large ones start at a multiple of a huge page: in each process, or its part of the page table has small ones.
 std::byte* map_bytes(const Descriptor& descriptor, std::size_t bytes, int protection) {
-  void* address = ::mmap(nullptr, bytes, protection, MAP_SHARED, descriptor.number(), 0);
-  return address == MAP_FAILED ? nullptr : static_cast<std::byte*>(address);
+  constexpr std::size_t kAlign = SharedMemory::kHugePage;
+  if (bytes < kAlign) {
+    void* address = ::mmap(nullptr, bytes, protection, MAP_SHARED, descriptor.number(), 0);
+    return address == MAP_FAILED ? nullptr : static_cast<std::byte*>(address);
+  }
+  // As many addresses and one page more, of which the middle is taken.
+  void* reserved = ::mmap(nullptr, bytes + kAlign, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (reserved == MAP_FAILED) return nullptr;
+  auto* first = static_cast<std::byte*>(reserved);
+  const std::size_t before = (kAlign - reinterpret_cast<std::uintptr_t>(first) % kAlign) % kAlign;
+  void* address = ::mmap(first + before, bytes, protection, MAP_SHARED | MAP_FIXED, descriptor.number(), 0);
+  if (address == MAP_FAILED) {
+    ::munmap(reserved, bytes + kAlign);
+    return nullptr;
+  }
+  const std::size_t page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+  const std::size_t end = before + (bytes + page - 1) / page * page;
+  if (before > 0) ::munmap(first, before);
+  if (end < bytes + kAlign) ::munmap(first + end, bytes + kAlign - end);
+  return static_cast<std::byte*>(address);
 }
 
 }  // namespace
@@ -52,6 +72,16 @@ Result<SharedMemory> SharedMemory::create(const char* name, std::size_t bytes) {
   if (start == nullptr) return failed("map", bytes);
   memory.bytes_ = {start, bytes};
   return memory;
+}
+
+bool SharedMemory::make_huge(std::size_t first, std::size_t end) const {
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25  // Linux 6.1; older headers have no name for it
+#endif
+  // Where nothing was touched there is nothing to make larger.
+  for (std::size_t at = first; at < end; at += kHugePage)
+    [[maybe_unused]] const std::byte touched = *static_cast<const volatile std::byte*>(bytes_.data() + at);
+  return ::madvise(bytes_.data() + first, end - first, MADV_COLLAPSE) == 0;
 }
 
 Status can_share_memory() {

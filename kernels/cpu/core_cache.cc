@@ -1,0 +1,51 @@
+#include "kernels/cpu/core_cache.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdint>
+#if defined(__SSE2__)
+#include <immintrin.h>
+#endif
+
+namespace rubato::kernels::cpu {
+namespace {
+
+#if defined(__AVX512F__)
+void stream_line(float* to, const float* from) { _mm512_stream_ps(to, _mm512_loadu_ps(from)); }
+#elif defined(__AVX__)
+void stream_line(float* to, const float* from) {
+  for (std::size_t i = 0; i < kLineFloats; i += 8) _mm256_stream_ps(to + i, _mm256_loadu_ps(from + i));
+}
+#elif defined(__SSE2__)
+void stream_line(float* to, const float* from) {
+  for (std::size_t i = 0; i < kLineFloats; i += 4) _mm_stream_ps(to + i, _mm_loadu_ps(from + i));
+}
+#else
+void stream_line(float* to, const float* from) { std::copy_n(from, kLineFloats, to); }
+#endif
+
+}  // namespace
+
+std::size_t core_cache_bytes() {
+  static const std::size_t bytes = [] {
+    const long known = ::sysconf(_SC_LEVEL2_CACHE_SIZE);
+    return known > 0 ? static_cast<std::size_t>(known) : std::size_t{1} << 20;
+  }();
+  return bytes;
+}
+
+void write_past_cache(float* to, const float* from, std::size_t count) {
+  const bool on_line = reinterpret_cast<std::uintptr_t>(to) % kCacheLine == 0;
+  const std::size_t lines = on_line ? count / kLineFloats : 0;
+  for (std::size_t line = 0; line < lines; ++line) stream_line(to + line * kLineFloats, from + line * kLineFloats);
+  std::copy(from + lines * kLineFloats, from + count, to + lines * kLineFloats);
+}
+
+void settle_writes_past_cache() {
+#if defined(__SSE2__)
+  _mm_sfence();
+#endif
+}
+
+}  // namespace rubato::kernels::cpu

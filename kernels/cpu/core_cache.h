@@ -1,0 +1,31 @@
+// The cache of one processor core, as far as loops that only pass over memory have to know it: what lies there, and
+// ways to write that say whether it does. None of it changes a result.
+//
+// Thread-safety: pure functions.
+#pragma once
+
+#include <cstddef>
+
+namespace rubato::kernels::cpu {
+
+inline constexpr std::size_t kCacheLine = 64;
+inline constexpr std::size_t kLineFloats = kCacheLine / sizeof(float);
+
+// Elements that are written at a time: few enough that several planes of them stay in the innermost cache. How far
+// ahead of its turn a piece is asked for. Both by trial (docs/performance.md).
+inline constexpr std::size_t kPiece = 128, kAhead = 2 * kPiece;
+
+// Of the largest cache that a core has for itself (the L2); 1 MiB where the system does not say.
+[[nodiscard]] std::size_t core_cache_bytes();
+
+// Asks for to[first] to to[end - 1], which are to be written soon.
+inline void prefetch_for_writing(const float* to, std::size_t first, std::size_t end) {
+  for (std::size_t i = first; i < end; i += kLineFloats) __builtin_prefetch(to + i, 1, 3);
+}
+
+// to[i] = from[i], without a place in the cache for `to` where the processor can do that and `to` lies on a line's
+// start. Others may see it late, so whoever publishes it calls settle_writes_past_cache() first.
+void write_past_cache(float* to, const float* from, std::size_t count);
+void settle_writes_past_cache();
+
+}  // namespace rubato::kernels::cpu
