@@ -4,6 +4,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from .growing_file import GrowingFile
+
 LINE = re.compile(r"^(?P<time>\d\d:\d\d:\d\d\.\d{3}) (?P<node>\S+) (?P<level>[a-z]+): (?P<text>.*)$")
 
 
@@ -35,21 +37,13 @@ class LogFile:
     def __init__(self, path: Path):
         self.path = path
         self.last_words = ""
-        self._offset = 0
+        self._file = GrowingFile(path)
         self._error_seen = False
 
     def new_lines(self) -> list[LogLine]:
         """The log lines completed since the last call."""
-        try:
-            with open(self.path, "rb") as file:
-                file.seek(self._offset)
-                data = file.read()
-        except OSError:
-            return []
-        data = data[: data.rfind(b"\n") + 1]
-        self._offset += len(data)
         lines = []
-        for text in data.decode(errors="replace").splitlines():
+        for text in b"\n".join(self._file.new_lines()).decode(errors="replace").splitlines():
             line = parse(text)
             if line:
                 lines.append(line)

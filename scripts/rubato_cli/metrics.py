@@ -3,25 +3,18 @@
 import json
 from pathlib import Path
 
+from .growing_file import GrowingFile
+
 
 class MetricsFile:
     """Follows the file. `last` is its newest record."""
 
     def __init__(self, path: Path):
         self.last: dict = {}
-        self._path = path
-        self._offset = 0
+        self._file = GrowingFile(path)
 
     def new_records(self) -> list[dict]:
-        try:
-            with open(self._path, "rb") as file:
-                file.seek(self._offset)
-                data = file.read()
-        except OSError:
-            return []
-        data = data[: data.rfind(b"\n") + 1]
-        self._offset += len(data)
-        records = [record for line in data.splitlines() if (record := _parse(line))]
+        records = [record for line in self._file.new_lines() if (record := _parse(line))]
         if records:
             self.last = records[-1]
         return records

@@ -116,8 +116,8 @@ class Processes:
         poll = select.poll()
         for child in self.running():
             poll.register(child, select.POLLIN)
-        poll.poll(max(0.0, timeout_s) * 1000)
-        return [child for child in self.children if child.reap()]
+        ended = {descriptor for descriptor, _ in poll.poll(max(0.0, timeout_s) * 1000)}
+        return [child for child in self.running() if child.fileno() in ended and child.reap()]
 
     def running(self) -> list[Child]:
         return [child for child in self.children if child.return_code is None]

@@ -18,8 +18,9 @@ from .stop_requests import StopRequests
 from .text import plural
 from .verdict import End, Verdict, decide
 
-TICK_S = 0.1
-STATUS_INTERVAL_S = 0.5
+TICK_S = 0.2  # to logs and signals; whoever ends is noticed at once
+# To the next look at the status: longer and longer while everybody waits, since looking is all that such a job does.
+STATUS_INTERVAL_S, STATUS_INTERVAL_MAX_S = 0.5, 2.0
 # After the scheduler has ended the others end by themselves, or are killed.
 MEMBERS_GRACE_S = 5.0
 # In a job that failed they are asked to after this: one that had not joined yet would look for the scheduler on and on.
@@ -58,6 +59,7 @@ class Supervisor:
         self._restarts = Counter()  # by node
         self._deadline: float | None = None  # for the scheduler to end
         self._next_status = 0.0
+        self._status_interval_s = STATUS_INTERVAL_S
 
     def run(self) -> Verdict:
         while self._scheduler.return_code is None:
@@ -162,11 +164,17 @@ class Supervisor:
         now = time.monotonic()
         if now < self._next_status or self._scheduler.return_code is not None:
             return
-        self._next_status = now + STATUS_INTERVAL_S
+        before = self.last_status
         try:
             self.last_status = self._client.status()
         except Unreachable:
+            self._next_status = now + STATUS_INTERVAL_S
             return
+        stands = all(status.get("state") == "training" for status in (before, self.last_status))
+        stands = stands and before.get("samples_done") == self.last_status.get("samples_done")
+        longer_s = min(2 * self._status_interval_s, STATUS_INTERVAL_MAX_S)
+        self._status_interval_s = longer_s if stands else STATUS_INTERVAL_S
+        self._next_status = now + self._status_interval_s
         self._progress.update(self.last_status)
         self._kill_evicted()
 
