@@ -11,7 +11,9 @@ A ratio is taken within a round, where the machine is as busy for one as for the
 By the CPU means samples per CPU second of all processes together: on one core the same as by the wall while
 the machine is otherwise idle. Where it is not, the wall flatters whoever has more processes to be scheduled, and
 the limits are held against the CPU.
-What is asked of the processes is asked of fashion_cnn on one host at batch 64; of others there are figures only.
+With several workers it is held against as many independent trainers running at once.
+What is asked of the processes is asked of one worker of fashion_cnn on one host at batch 64; of others there are
+figures only. bench/end_to_end.py is this over lanes, modes and numbers of workers.
 Exit code: 0 within the limits, 1 not, 2 something failed.
 """
 
@@ -51,7 +53,8 @@ def parse(words):
     parser.add_argument("--cores", default="0", help="as taskset takes them (default: %(default)s)")
     parser.add_argument("--mode", help="as consistency.mode (default: the job's)")
     parser.add_argument("--lane", choices=["shm", "ipc", "tcp"], help="of pushes and pulls (default: the job's)")
-    parser.add_argument("--batch", type=int, default=64, help="default: %(default)s")
+    parser.add_argument("--workers", type=int, default=1, help="default: %(default)s")
+    parser.add_argument("--batch", type=int, default=64, help="of a worker's step (default: %(default)s)")
     parser.add_argument("--threads", type=int, default=1, help="compute threads (default: %(default)s)")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="any key of the job file")
     parser.add_argument("--rounds", type=int, default=5, help="default: %(default)s")
@@ -62,9 +65,11 @@ def parse(words):
 
 
 def settings_of(options):
-    """The --set of the measured job: one server, one worker, no end and no evaluation in sight."""
-    chosen = {"consistency.mode": options.mode, "cluster.servers": 1,
-              "cluster.workers": 1, "train.batch": options.batch, "train.micro_batches": 1, "train.epochs": 100000,
+    """The --set of the measured job: one server, no end and no evaluation in sight."""
+    # Where the workers share a batch, each has as many samples of it as in other modes.
+    batch = options.batch * (options.workers if options.mode == "bsp" else 1)
+    chosen = {"consistency.mode": options.mode, "cluster.servers": 1, "cluster.workers": options.workers,
+              "train.batch": batch, "train.micro_batches": options.workers, "train.epochs": 100000,
               "evaluation.every_epochs": 100000, "worker.threads": options.threads}
     if options.lane is not None:
         chosen |= {"cluster.transport": "ipc" if options.lane == "shm" else options.lane,
@@ -89,20 +94,28 @@ def figures(samples, wall_s, cpu_s):
 
 
 def run_program(options, program, *words):
-    """lean_loop and local_train: a window of so many steps, long enough."""
+    """lean_loop and local_train: a window of so many steps, long enough, of as many at once as there are workers."""
     words = [*words, "--batch", options.batch, "--threads", options.threads, "--windows", 1]
 
-    def window(steps):
+    def windows(steps):
         command = pinned(options, options.build_dir / "bin" / program, *words, "--steps", steps)
         environment = dict(os.environ, OMP_WAIT_POLICY="passive")
-        result = subprocess.run(command, capture_output=True, text=True, env=environment)
-        found = re.search(r"([\d.]+) samples/s, ([\d.]+) per CPU second", result.stdout)
-        if not found:
-            raise Failure(f"{' '.join(command)}: {result.stderr.strip() or result.stdout.strip()}")
-        return {"samples_per_s": float(found[1]), "samples_per_cpu_s": float(found[2])}
+        started = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                                    env=environment) for _ in range(options.workers)]
+        found = [window_of(command, *process.communicate()) for process in started]
+        samples_per_s = sum(window["samples_per_s"] for window in found)
+        cores = sum(window["samples_per_s"] / window["samples_per_cpu_s"] for window in found)
+        return {"samples_per_s": samples_per_s, "samples_per_cpu_s": samples_per_s / cores}
 
-    per_second = window(20)["samples_per_s"] / options.batch
-    return window(max(20, round(per_second * options.seconds)))
+    per_second = windows(20)["samples_per_s"] / options.batch / options.workers
+    return windows(max(20, round(per_second * options.seconds)))
+
+
+def window_of(command, output, errors):
+    found = re.search(r"([\d.]+) samples/s, ([\d.]+) per CPU second", output)
+    if not found:
+        raise Failure(f"{' '.join(command)}: {errors.strip() or output.strip()}")
+    return {"samples_per_s": float(found[1]), "samples_per_cpu_s": float(found[2])}
 
 
 # ---- the job
@@ -194,6 +207,12 @@ def median_ratio(rounds, name, by, key):
     return statistics.median(found[name][key] / found[by][key] for found in rounds)
 
 
+def share_of_cores(options, rounds):
+    """What the local trainers had of the cores they could use: less than all of it where others were busy there."""
+    shares = [found["local_train"]["samples_per_s"] / found["local_train"]["samples_per_cpu_s"] for found in rounds]
+    return statistics.median(shares) / (options.threads * options.workers)
+
+
 def print_figures(options, rounds):
     """Prints the figures of each program."""
     print(f"{options.job}, batch {options.batch}, cores {options.cores}, medians of {options.rounds} rounds")
@@ -207,9 +226,9 @@ def print_figures(options, rounds):
 
 def report_ratios(options, rounds):
     """Prints the ratios, and returns them, each with whether it is within its limit."""
-    limited = options.job == "fashion_cnn" and options.batch == 64 and options.lane != "tcp" and not options.set
-    shares = [found["local_train"]["samples_per_s"] / found["local_train"]["samples_per_cpu_s"] for found in rounds]
-    share = statistics.median(shares) / options.threads
+    limited = (options.job == "fashion_cnn" and options.batch == 64 and options.workers == 1
+               and options.lane != "tcp" and not options.set)
+    share = share_of_cores(options, rounds)
     decides = "wall" if share >= BUSY_SHARE else "cpu"
     if decides == "cpu":
         print(f"This machine is busy: local_train had {100 * share:.0f}% of its core. Only the CPU column counts.")
