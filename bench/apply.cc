@@ -5,6 +5,7 @@
 // same slots and gradients, in turns with the rule. Then, for slices of some sizes, the ways to update a slice when a
 // gradient may turn out not to be finite (docs/decisions/out-of-place-slots.md).
 #include <CLI/CLI.hpp>
+#include <array>
 #include <functional>
 #include <string>
 #include <vector>
@@ -20,7 +21,7 @@ using kernels::ConstSlotView;
 using kernels::RuleConfig;
 using kernels::RuleKind;
 using kernels::SlotView;
-using Gradients = std::span<const std::span<const float>>;
+using Gradients = std::span<const kernels::SumTerm>;
 using Update = std::function<void(const ConstSlotView&, Gradients, const SlotView&, std::size_t traffic)>;
 
 struct Options {
@@ -34,8 +35,8 @@ struct Options {
 // Every plane gets a multiple of the gradients' sum.
 template <std::size_t kPlanes, std::size_t kTerms>
 void triad(const ConstSlotView& current, Gradients gradients, const SlotView& next, std::size_t /*traffic*/) {
-  const float* g = gradients[0].data();
-  const float* h = gradients[kTerms - 1].data();
+  const float* g = gradients[0].values.data();
+  const float* h = gradients[kTerms - 1].values.data();
   const float *w = current.weights.data(), *s = current.state[0].data(), *t = current.state[1].data();
   float *nw = next.weights.data(), *ns = next.state[0].data(), *nt = next.state[1].data();
   constexpr float kScalar = 1e-3f;
@@ -69,12 +70,13 @@ Update rule_update(RuleKind kind) {
 Update checked_before(RuleKind kind) {
   return [update = rule_update(kind)](const ConstSlotView& current, Gradients gradients, const SlotView& next,
                                       std::size_t traffic) {
-    if (kernels::cpu::all_finite(gradients.front())) update(current, gradients, next, traffic);
+    if (kernels::cpu::all_finite(gradients.front().values)) update(current, gradients, next, traffic);
   };
 }
 
 void add_to_weights(const ConstSlotView& current, Gradients gradients, const SlotView& next, std::size_t /*traffic*/) {
-  kernels::cpu::add(next.weights, current.weights, gradients.front());
+  kernels::cpu::add_up(std::array<kernels::SumTerm, 2>{{{current.weights}, {gradients.front().values, 1}}},
+                       next.weights);
 }
 
 struct Way {
@@ -93,6 +95,7 @@ std::vector<double> rates(ColdModel& model, const std::vector<Way>& ways, std::s
     }
   }
   std::vector<double> medians;
+  medians.reserve(all.size());
   for (const std::vector<double>& of_way : all) medians.push_back(median(of_way));
   return medians;
 }

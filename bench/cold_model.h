@@ -12,6 +12,7 @@
 #include "base/check.h"
 #include "base/rng.h"
 #include "base/time.h"
+#include "kernels/sum_term.h"
 #include "server/slot.h"
 
 namespace rubato::bench {
@@ -35,14 +36,14 @@ class ColdModel {
   template <typename Update>
   double seconds_of(bool in_place, Update&& update) {
     const std::size_t terms = gradients_.size() / current_.size();
-    std::vector<std::span<const float>> spans(terms);
+    std::vector<kernels::SumTerm> sum(terms);
     const TimeNs began = cpu_now();
     for (std::size_t slice = 0; slice < current_.size(); ++slice) {
-      for (std::size_t term = 0; term < terms; ++term) spans[term] = gradients_[slice * terms + term];
+      for (std::size_t term = 0; term < terms; ++term)
+        sum[term] = {gradients_[slice * terms + term], term > 0 ? 1u : 0u};
       server::SlotRef next = in_place ? current_[slice] : pool_->take();
       const std::size_t traffic = in_place ? 0 : pool_->count_update(*current_[slice], *next);
-      update(std::as_const(*current_[slice]).view(), std::span<const std::span<const float>>(spans), next->view(),
-             traffic);
+      update(std::as_const(*current_[slice]).view(), std::span<const kernels::SumTerm>(sum), next->view(), traffic);
       current_[slice] = std::move(next);
     }
     return seconds(cpu_now() - began);

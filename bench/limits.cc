@@ -102,15 +102,15 @@ void Limits::update(std::span<const std::span<float>> gradients, std::size_t fir
   kernels::UpdateScalars scalars{.rate = 1e-3};
   scalars.update_count = round_;
   const std::size_t others = test_.terms() - 1;
-  std::vector<std::span<const float>> terms(test_.terms());
+  std::vector<kernels::SumTerm> terms(test_.terms());
   for (std::size_t i = first; i < end; ++i) {
     const float value = 1e-3f * static_cast<float>(round_);
     if (test_.pusher.write) std::ranges::fill(gradients[i], value);
-    terms[0] = gradients[i];
+    terms[0] = {gradients[i]};
     for (std::size_t other = 0; other < others; ++other) {
       const std::span<float> gradient = others_[i * others + other];
       if (test_.pusher.write) std::ranges::fill(gradient, value);
-      terms[1 + other] = gradient;
+      terms[1 + other] = {gradient, 1};
     }
     RUBATO_CHECK(kernels::cpu::apply_rule_to_sum(rule_, scalars, slots_[i], terms, slots_[i]), "not finite");
     // Each of the workers reads them.

@@ -153,7 +153,8 @@ void show(const Case& test, const std::vector<nlohmann::json>& workers, Rows& ro
   }
   for (const auto& [limit, rounds] : limits.items()) {
     const double moved = limit.starts_with("update") ? one * static_cast<double>(test.terms()) : one;
-    rows.add(name + "/pushed of " + limit, all / median(took), "GB/s", moved / median_of(rounds, "seconds"));
+    rows.add(fmt::format("{}/pushed of {}", name, limit), all / median(took), "GB/s",
+             moved / median_of(rounds, "seconds"));
   }
   for (const char* raw : {"tcp", "zmq"})
     rows.add(name + "/cpu of " + raw, median(cpu_s) / all, "s/GB", median_of(limits.at(raw), "cpu_s") / one);

@@ -1,5 +1,7 @@
 #include "server/aggregate.h"
 
+#include <algorithm>
+#include <iterator>
 #include <tuple>
 #include <utility>
 
@@ -34,59 +36,83 @@ Aggregate::Added Aggregate::look(LeafNode node) const {
 
 void Aggregate::add(LeafNode node, std::uint32_t worker, Payload gradient, SumBuffers& buffers) {
   RUBATO_CHECK(valid(node) && look(node) == Added::kAdded, "node ({}, {})", node.level, node.index);
-  LeafNode top = protocol::promoted(node, leaves_, root_.level);
-  chain_.push_back({top, worker, std::move(gradient), {}});
-  while (top != root_) {
-    const auto sibling = parts_.find(top.sibling().first_leaf());
-    if (sibling == parts_.end() || sibling->second.node != top.sibling()) break;
-    chain_.push_back(std::move(sibling->second));
+  Part part{protocol::promoted(node, leaves_, root_.level), take_list()};
+  if (!gradient.empty()) part.pieces.push_back({worker, std::move(gradient), {}});
+  while (part.node != root_) {
+    const auto sibling = parts_.find(part.node.sibling().first_leaf());
+    if (sibling == parts_.end() || sibling->second.node != part.node.sibling()) break;
+    join(part, std::move(sibling->second));
     parts_.erase(sibling);
-    top = protocol::promoted(top.parent(), leaves_, root_.level);
+    part.node = protocol::promoted(part.node.parent(), leaves_, root_.level);
   }
-  if (top == root_) {
-    parts_.emplace(0, Part{root_, worker, {}, {}});
-    for (const Part& part : chain_)
-      if (!part.empty()) terms_.push_back(part.values());
-    return;
-  }
-  Part sum = std::move(chain_.front());
-  for (std::size_t i = 1; i < chain_.size(); ++i) sum = combined(std::move(sum), std::move(chain_[i]), buffers);
-  chain_.clear();
-  sum.node = top;
-  parts_.emplace(top.first_leaf(), std::move(sum));
+  if (part.node == root_)
+    list_terms(part);
+  else if (part.pieces.size() > kKeptMax)
+    add_up(part, buffers);
+  const std::uint64_t first = part.node.first_leaf();
+  parts_.emplace(first, std::move(part));
 }
 
-Aggregate::Part Aggregate::combined(Part left, Part right, SumBuffers& buffers) {
-  if (right.empty()) return left;
-  if (left.empty()) return right;
-  // An addition gives the same bits either way round, so whichever side is a buffer takes the sum.
-  if (left.own.empty()) std::swap(left, right);
-  std::vector<float> sum = left.own.empty() ? buffers.take(left.values().size()) : std::move(left.own);
-  const std::span<const float> addend = left.borrowed.empty() ? std::span<const float>(sum) : left.values();
-  const bool finite = kernels::cpu::add(sum, addend, right.values());
+// An addition gives the same bits either way round, so it does not matter which of the two is the left child.
+void Aggregate::join(Part& part, Part sibling) {
+  if (part.pieces.empty()) std::swap(part.pieces, sibling.pieces);
+  if (!sibling.pieces.empty()) {
+    ++sibling.pieces.back().folds;
+    std::ranges::move(sibling.pieces, std::back_inserter(part.pieces));
+    sibling.pieces.clear();
+  }
+  spare_.push_back(std::move(sibling.pieces));
+}
+
+void Aggregate::add_up(Part& part, SumBuffers& buffers) {
+  list_terms(part);
+  std::vector<float> sum = buffers.take(terms_.front().values.size());
+  const bool finite = kernels::cpu::add_up(terms_, sum);
+  bool spoiled = false;
+  if (!finite) {
+    for (const Piece& piece : part.pieces) spoiled |= spoils(piece);
+  }
+  let_go(std::move(part.pieces), buffers);
+  part.pieces = take_list();
   // Nothing else is added to what is spoiled, so that others that spoil it are found when they come.
-  const bool left_spoils = !finite && spoils(left), right_spoils = !finite && spoils(right);
-  buffers.give_back(std::move(right.own));
-  if (!left_spoils && !right_spoils) return {left.node, left.worker, {}, std::move(sum)};
-  buffers.give_back(std::move(sum));
-  return {left.node, left.worker, {}, {}};
+  if (spoiled)
+    buffers.give_back(std::move(sum));
+  else
+    part.pieces.push_back({0, {}, std::move(sum)});
 }
 
-bool Aggregate::spoils(const Part& part) {
-  if (part.borrowed.empty() || kernels::cpu::all_finite(part.borrowed.floats())) return false;
-  spoilers_.push_back(part.worker);
+void Aggregate::list_terms(const Part& part) {
+  terms_.clear();
+  for (const Piece& piece : part.pieces) terms_.push_back({piece.values(), piece.folds});
+}
+
+bool Aggregate::spoils(const Piece& piece) {
+  if (piece.borrowed.empty() || kernels::cpu::all_finite(piece.borrowed.floats())) return false;
+  spoilers_.push_back(piece.worker);
   return true;
 }
 
 void Aggregate::examine() {
-  for (const Part& part : chain_) std::ignore = spoils(part);
+  RUBATO_CHECK(complete());
+  for (const Piece& piece : parts_.begin()->second.pieces) std::ignore = spoils(piece);
+}
+
+void Aggregate::let_go(std::vector<Piece> pieces, SumBuffers& buffers) {
+  for (Piece& piece : pieces) buffers.give_back(std::move(piece.own));
+  pieces.clear();
+  spare_.push_back(std::move(pieces));
+}
+
+std::vector<Aggregate::Piece> Aggregate::take_list() {
+  if (spare_.empty()) return {};
+  std::vector<Piece> list = std::move(spare_.back());
+  spare_.pop_back();
+  return list;
 }
 
 void Aggregate::clear(SumBuffers& buffers) {
-  for (auto& [first, part] : parts_) buffers.give_back(std::move(part.own));
-  for (Part& part : chain_) buffers.give_back(std::move(part.own));
+  for (auto& [first, part] : parts_) let_go(std::move(part.pieces), buffers);
   parts_.clear();
-  chain_.clear();
   terms_.clear();
   spoilers_.clear();
 }

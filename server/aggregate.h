@@ -1,9 +1,11 @@
 // The sum of one clock's gradients for one slice, along the leaf tree (protocol/leaf_tree.h).
 //
 // Only the two children of a node are ever added, whatever the order in which they come, so the bits of
-// the root depend on the leaves alone. A gradient is kept by reference until its sibling is there; the
-// first sum of two of them takes a buffer of our own, later ones are added in place. The push that completes the tree
-// adds nothing here: terms() are what the root is the sum of, and the update adds them up as it goes, block by block.
+// the root depend on the leaves alone. Gradients are kept by reference, a few of each node: each one that is added up
+// before the others are there costs a pass over memory for the sum, and another one later. From kKeptMax on, what a
+// node has is added up into a buffer of our own, so that not all pushes of a clock lie here at once. The push that
+// completes the tree adds nothing: terms() are what the root is the sum of, and the update adds them up as it goes,
+// block by block.
 //
 // Whether a gradient is finite shows when it is added: what is not finite has no finite sum. Only then each one is
 // looked at, to name who pushed it.
@@ -19,6 +21,7 @@
 #include <vector>
 
 #include "base/bytes.h"
+#include "kernels/sum_term.h"
 #include "protocol/leaf_tree.h"
 
 namespace rubato::server {
@@ -51,45 +54,55 @@ class Aggregate {
   // What add() would find.
   [[nodiscard]] Added look(protocol::LeafNode node) const;
 
+  // Gradients of a node that wait to be added up.
+  static constexpr std::size_t kKeptMax = 4;
+
   // `node` is valid and look() says kAdded. An empty gradient: the leaves had nothing to add. The others
   // are equally long.
   void add(protocol::LeafNode node, std::uint32_t worker, Payload gradient, SumBuffers& buffers);
 
   [[nodiscard]] bool complete() const { return parts_.size() == 1 && parts_.begin()->second.node == root_; }
-  // Of a complete one: terms()[0] + terms()[1] + ..., added in this order, is the root's sum. None, if no leaf had
-  // anything. Valid until clear().
-  [[nodiscard]] std::span<const std::span<const float>> terms() const { return terms_; }
+  // Of a complete one: what the root is the sum of. None, if no leaf had anything. Valid until clear().
+  [[nodiscard]] std::span<const kernels::SumTerm> terms() const { return terms_; }
 
   // Who pushed a gradient that is not finite, as far as it has shown and was not told before. What it was added to is
   // spoiled: with one of them this is no sum any more.
   [[nodiscard]] std::vector<std::uint32_t> take_spoilers() { return std::exchange(spoilers_, {}); }
-  // Of a complete one, whose terms are not to be applied: looks at those that nothing was added to.
+  // Of a complete one, whose terms are not to be applied: looks at those that were not added up yet.
   void examine();
 
   void clear(SumBuffers& buffers);
 
  private:
-  // The sum of one node: a gradient as it came, or a buffer, or neither.
-  struct Part {
-    protocol::LeafNode node;
+  // A gradient as it came, or a buffer with the sum of some.
+  struct Piece {
     std::uint32_t worker = 0;  // who pushed what is borrowed
     Payload borrowed;
     std::vector<float> own;
+    std::uint32_t folds = 0;  // as of a kernels::SumTerm
 
-    [[nodiscard]] bool empty() const { return borrowed.empty() && own.empty(); }
     [[nodiscard]] std::span<const float> values() const {
       return own.empty() ? borrowed.floats() : std::span<const float>(own);
     }
   };
-  [[nodiscard]] Part combined(Part left, Part right, SumBuffers& buffers);
-  [[nodiscard]] bool spoils(const Part& part);
+  // What a node has: the sum of pieces that is not made yet, or nothing.
+  struct Part {
+    protocol::LeafNode node;
+    std::vector<Piece> pieces;
+  };
+  void join(Part& part, Part sibling);
+  void add_up(Part& part, SumBuffers& buffers);
+  void list_terms(const Part& part);
+  [[nodiscard]] bool spoils(const Piece& piece);
+  void let_go(std::vector<Piece> pieces, SumBuffers& buffers);
+  [[nodiscard]] std::vector<Piece> take_list();
 
   std::uint32_t leaves_;
   protocol::LeafNode root_;
-  std::map<std::uint64_t, Part> parts_;  // by first leaf; of a complete tree the root, whose values are in chain_
-  std::vector<Part> chain_;              // from the push that came last up to the root: each the sibling of all before
-  std::vector<std::span<const float>> terms_;
+  std::map<std::uint64_t, Part> parts_;  // by first leaf
+  std::vector<kernels::SumTerm> terms_;  // while a sum is made, and of the root
   std::vector<std::uint32_t> spoilers_;
+  std::vector<std::vector<Piece>> spare_;  // lists that are empty, for the next parts
 };
 
 }  // namespace rubato::server

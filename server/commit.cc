@@ -81,12 +81,12 @@ void Slice::apply(const Commit& commit, Outbox& out) {
 
 // From the parts in the commit's order, whoever came first.
 SlotRef Slice::updated_by(const Commit& commit, const std::vector<Accepted>& parts, Outbox& out) {
-  std::vector<std::span<const float>> gradients;
+  std::vector<kernels::SumTerm> gradients;
   std::vector<Contribution> contributions;
   gradients.reserve(parts.size());
   contributions.reserve(parts.size());
   for (const Accepted& part : parts) {
-    gradients.push_back(part.gradient.floats());
+    gradients.push_back({part.gradient.floats()});
     contributions.push_back({{&gradients.back(), 1},
                              part.samples,
                              part.samples,

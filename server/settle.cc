@@ -83,7 +83,7 @@ void Slice::push_on_arrival(const Envelope& envelope, const Push& push, Outbox& 
 // The current slot, if the gradient is not finite, or makes nothing that is.
 SlotRef Slice::updated_by(std::uint32_t worker, const Push& push) {
   const Read* read = reads_.find(worker, push.clock, push.version);
-  const std::span<const float> gradient = push.gradient.floats();
+  const kernels::SumTerm gradient{push.gradient.floats()};
   const Contribution contribution{{&gradient, 1},
                                   push.samples,
                                   state_.divisor.of(push.samples),

@@ -45,7 +45,7 @@ bool apply_parts(const kernels::RuleConfig& rule, const kernels::UpdateScalars& 
       const double share = rule.outer() ? static_cast<double>(part.divisor) / divisor : rule.age_factor(part.age);
       kernels::cpu::add_part(
           rule.compensation,
-          {part.terms.front().subspan(first, count), part.samples, alone ? 1.0 : share, from.weights,
+          {part.terms.front().values.subspan(first, count), part.samples, alone ? 1.0 : share, from.weights,
            part.read.empty() ? part.read : part.read.subspan(first, count), mean_square, to.mean_square},
           sum, &part == update.contributions.data());
       mean_square = to.mean_square;

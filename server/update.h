@@ -11,6 +11,7 @@
 #include "base/ids.h"
 #include "base/job.h"
 #include "kernels/rule_config.h"
+#include "kernels/sum_term.h"
 #include "protocol/manifest.h"
 
 namespace rubato::server {
@@ -39,9 +40,8 @@ class PushDivisor {
 
 // What one push, or the aggregate of a clock, brings to an update. A delta stands where a gradient's sum does.
 struct Contribution {
-  // The sum of these, added in this order, is the gradient. More than one: of an aggregate, which stands alone and is
-  // not compensated.
-  std::span<const std::span<const float>> terms;
+  // Their sum is the gradient. More than one: of an aggregate, which stands alone and is not compensated.
+  std::span<const kernels::SumTerm> terms;
   std::uint64_t samples = 0;    // over which it is summed, at least one
   std::uint64_t divisor = 0;    // by which the sum is divided: usually the samples
   Version age = 0;              // updates since the version that it was computed on

@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "kernels/cpu/core_cache.h"
+#include "kernels/sum_term.h"
 #include "kernels/update_rule.h"
 #include "kernels/visit_rule.h"
 
@@ -111,28 +112,52 @@ bool add_all(float* sum, const float* left, const float* right, std::size_t coun
   return largest < kInfinity;
 }
 
-// The last term is added where the rule takes it; the sum of the others, if they are several, goes into `block`, and
-// from there, still in the innermost cache, into the rule.
-template <typename Rule>
-bool update_by_sum(Rule rule, Planes planes, std::span<const std::span<const float>> terms, std::size_t count,
-                   std::size_t traffic) {
-  const float* last = terms.back().data();
-  if (terms.size() == 2) {
-    const float* left = terms.front().data();
-    return update_all(
-        rule, planes, [=](std::size_t i) { return left[i] + last[i]; }, count, traffic);
-  }
-  alignas(64) float block[kBlock];
-  for (std::size_t first = 0; first < count; first += kBlock) {
-    const std::size_t size = std::min(kBlock, count - first);
-    const float* left = terms.front().data() + first;
-    for (const std::span<const float> term : terms.subspan(1, terms.size() - 2)) {
-      add_all(block, left, term.data() + first, size);
-      left = block;
+// Elements of a block of a sum: few enough that all sums under way stay in the innermost cache.
+constexpr std::size_t kSumBlock = 1024;
+
+struct LastAddition {
+  const float *left, *right;
+};
+
+// Sums of one block of a few terms.
+class BlockSums {
+ public:
+  // All but the last addition, of elements from `first` on.
+  LastAddition fold(std::span<const SumTerm> terms, std::size_t first, std::size_t count) {
+    std::size_t depth = 0, left = terms.size() - 1;
+    for (const SumTerm& term : terms) {
+      RUBATO_CHECK(depth < kSumDepth, "more than {} additions wait for each other", kSumDepth);
+      sums_[depth++] = term.values.data() + first;
+      for (std::uint32_t fold = 0; fold < term.folds; ++fold) {
+        RUBATO_CHECK(depth > 1 && left > 0, "more additions than terms");
+        if (--left == 0) {
+          RUBATO_CHECK(&term == &terms.back() && fold + 1 == term.folds, "more additions than terms");
+          return {sums_[depth - 2], sums_[depth - 1]};
+        }
+        --depth;
+        add_all(blocks_[depth - 1], sums_[depth - 1], sums_[depth], count);
+        sums_[depth - 1] = blocks_[depth - 1];
+      }
     }
-    const float* right = last + first;
+    RUBATO_CHECK(false, "fewer additions than terms");
+  }
+
+ private:
+  const float* sums_[kSumDepth] = {};
+  alignas(kCacheLine) float blocks_[kSumDepth][kSumBlock];
+};
+
+// The last addition is made where the rule takes its gradient; the sums before it stay in the innermost cache.
+template <typename Rule>
+bool update_by_sum(Rule rule, Planes planes, std::span<const SumTerm> terms, std::size_t count, std::size_t traffic) {
+  BlockSums sums;
+  const std::size_t block = terms.size() == 2 ? count : kSumBlock;
+  for (std::size_t first = 0; first < count; first += block) {
+    const std::size_t size = std::min(block, count - first);
+    const LastAddition last = sums.fold(terms, first, size);
     if (!update_all(
-            rule, planes_from(planes, first), [=](std::size_t i) { return left[i] + right[i]; }, size, traffic))
+            rule, planes_from(planes, first), [=](std::size_t i) { return last.left[i] + last.right[i]; }, size,
+            traffic))
       return false;
   }
   return true;
@@ -151,13 +176,14 @@ bool apply_rule(const RuleConfig& rule, const UpdateScalars& scalars, const Cons
 }
 
 bool apply_rule_to_sum(const RuleConfig& rule, const UpdateScalars& scalars, const ConstSlotView& current,
-                       std::span<const std::span<const float>> terms, const SlotView& next, std::size_t traffic) {
+                       std::span<const SumTerm> terms, const SlotView& next, std::size_t traffic) {
   RUBATO_CHECK(!terms.empty());
-  if (terms.size() == 1) return apply_rule(rule, scalars, current, terms.front(), next, traffic);
-  for (const std::span<const float> term : terms) check_update(rule.kind, current, term, next);
-  const Planes planes = planes_of(current, terms.front(), next);
-  return visit_rule(rule, scalars,
-                    [&](auto functor) { return update_by_sum(functor, planes, terms, terms.front().size(), traffic); });
+  if (terms.size() == 1) return apply_rule(rule, scalars, current, terms.front().values, next, traffic);
+  for (const SumTerm& term : terms) check_update(rule.kind, current, term.values, next);
+  const Planes planes = planes_of(current, terms.front().values, next);
+  return visit_rule(rule, scalars, [&](auto functor) {
+    return update_by_sum(functor, planes, terms, current.weights.size(), traffic);
+  });
 }
 
 void add_part(const Compensation& compensation, const GradientPart& part, std::span<float> sum, bool first) {
@@ -166,10 +192,21 @@ void add_part(const Compensation& compensation, const GradientPart& part, std::s
   visit_part(compensation, part, [&](auto functor) { add_all(functor, planes, sum.size()); });
 }
 
-bool add(std::span<float> sum, std::span<const float> left, std::span<const float> right) {
-  RUBATO_CHECK(sum.size() == left.size() && sum.size() == right.size(), "{} + {} elements into {}", left.size(),
-               right.size(), sum.size());
-  return add_all(sum.data(), left.data(), right.data(), sum.size());
+bool add_up(std::span<const SumTerm> terms, std::span<float> sum) {
+  RUBATO_CHECK(terms.size() > 1);
+  for (const SumTerm& term : terms)
+    RUBATO_CHECK(term.values.size() == sum.size(), "{} elements into {}", term.values.size(), sum.size());
+  BlockSums sums;
+  bool finite = true;
+  for (std::size_t first = 0; first < sum.size(); first += kSumBlock) {
+    const std::size_t end = std::min(first + kSumBlock, sum.size());
+    const LastAddition last = sums.fold(terms, first, end - first);
+    for (std::size_t at = first; at < end; at += kPiece) {
+      prefetch_for_writing(sum.data(), at + kAhead, std::min(at + kAhead + kPiece, sum.size()));
+      finite &= add_all(&sum[at], last.left + (at - first), last.right + (at - first), std::min(kPiece, end - at));
+    }
+  }
+  return finite;
 }
 
 bool all_finite(std::span<const float> values) {

@@ -9,6 +9,7 @@
 #include <span>
 
 #include "kernels/rule_config.h"
+#include "kernels/sum_term.h"
 
 namespace rubato::kernels::cpu {
 
@@ -24,18 +25,20 @@ namespace rubato::kernels::cpu {
 bool apply_rule(const RuleConfig& rule, const UpdateScalars& scalars, const ConstSlotView& current,
                 std::span<const float> gradient, const SlotView& next, std::size_t traffic = 0);
 
-// By the gradient terms[0] + terms[1] + ..., added in this order, in one pass. False: that is not finite. Then one of
-// them was not, or their sum is too large; `next` is of no use, and not all of it was written.
+// By the sum of gradients that `terms` describe, at least one, added up in the same pass. False: it is not finite. Then
+// one of them was not, or the sum is too large; `next` is of no use, and not all of it was written.
 [[nodiscard]] bool apply_rule_to_sum(const RuleConfig& rule, const UpdateScalars& scalars, const ConstSlotView& current,
-                                     std::span<const std::span<const float>> terms, const SlotView& next,
-                                     std::size_t traffic = 0);
+                                     std::span<const SumTerm> terms, const SlotView& next, std::size_t traffic = 0);
+
+// Additions that may wait for each other in a sum.
+inline constexpr std::size_t kSumDepth = 8;
 
 // sum[i] += what the push brings; or sum[i] = that, if it is the first. `sum` shares no byte with any span of the part.
 void add_part(const Compensation& compensation, const GradientPart& part, std::span<float> sum, bool first);
 
-// sum[i] = left[i] + right[i]; equally long, and `sum` is one of them or shares no byte with either. True: it is
-// finite, all of it, and so were both.
-bool add(std::span<float> sum, std::span<const float> left, std::span<const float> right);
+// sum[i] = what the terms, at least two, add up to. They are as long as `sum`, which is one of them or shares no byte
+// with any. True: it is finite, all of it, and so were they.
+bool add_up(std::span<const SumTerm> terms, std::span<float> sum);
 
 // Elements of a block that stays in the innermost cache while it is worked on.
 inline constexpr std::size_t kBlock = 4096;

@@ -258,12 +258,12 @@ Status Replayer::apply(SliceId id, const RecordedUpdate& update, std::span<const
   if (pushes.empty()) return Error{Cause::kData, fmt::format("an update of slice {} without pushes", id)};
   if (mode_.apply() == Mode::Apply::kAggregate) return apply_aggregate(id, update, pushes, gradients);
   const Slice& slice = *slices_[id];
-  std::vector<std::span<const float>> values;
+  std::vector<kernels::SumTerm> values;
   std::vector<server::Contribution> contributions;
   values.reserve(gradients.size());
   contributions.reserve(gradients.size());
   for (const Gradient& gradient : gradients) {
-    values.push_back(gradient.values.floats());
+    values.push_back({gradient.values.floats()});
     contributions.push_back(
         {{&values.back(), 1},
          gradient.samples,
@@ -295,7 +295,7 @@ Status Replayer::make_version(SliceId id, std::span<const server::Contribution> 
   Slice& slice = *slices_[id];
   const auto whole = [&](const server::Contribution& part) {
     return part.samples > 0 && !part.terms.empty() &&
-           std::ranges::all_of(part.terms, [&](const auto& term) { return term.size() == slice.elements; });
+           std::ranges::all_of(part.terms, [&](const auto& term) { return term.values.size() == slice.elements; });
   };
   if (!std::ranges::all_of(contributions, whole))
     return Error{Cause::kData, fmt::format("the record says that version {} of slice {} was made, and there is no "

@@ -5,6 +5,7 @@
 #include <array>
 #include <cmath>
 #include <cstdint>
+#include <functional>
 #include <limits>
 
 #include "kernels/cpu/apply_rule.h"
@@ -19,7 +20,14 @@ using testing::trained_slot;
 
 const std::vector<std::size_t> kSizes = {0, 1, 2, 3, 7, 8, 15, 16, 17, 31, 33, 63, 64, 65, 255, 1000, 4099};
 
-using Terms = std::vector<std::span<const float>>;
+using Terms = std::vector<SumTerm>;
+
+// ((a + b) + c) + ...
+Terms chain(const std::vector<std::span<const float>>& gradients) {
+  Terms terms;
+  for (const std::span<const float> gradient : gradients) terms.push_back({gradient, terms.empty() ? 0u : 1u});
+  return terms;
+}
 
 class RuleApplication : public ::testing::TestWithParam<std::string> {
  protected:
@@ -51,7 +59,7 @@ TEST_P(RuleApplication, PastTheCacheTheBitsAreTheSame) {
     for (std::size_t beside : {0u, 1u}) {
       SCOPED_TRACE(fmt::format("size {}, {} elements beside a line", size, beside));
       const std::vector<float> gradient = testing::normals(size, 5), other = testing::normals(size, 6);
-      const Terms terms = {gradient, other, gradient};
+      const Terms terms = chain({gradient, other, gradient});
       HeapSlot current = trained_slot(size, 4), expected = trained_slot(size, 4);
       std::array<std::vector<float>, 1 + kStatePlanesMax> storage;
       SlotView next;
@@ -151,12 +159,12 @@ TEST_P(RuleApplication, TellsWhetherTheGradientWasFinite) {
         std::vector<float> spoiled = gradient;
         spoiled[place] = bad;
         EXPECT_FALSE(cpu::apply_rule(rule_, scalars_, slot.view(), spoiled, next.view())) << bad << " at " << place;
-        EXPECT_FALSE(cpu::apply_rule_to_sum(rule_, scalars_, slot.view(), Terms{gradient, spoiled}, next.view()));
-        EXPECT_FALSE(cpu::apply_rule_to_sum(rule_, scalars_, slot.view(), Terms{spoiled, gradient}, next.view()));
+        EXPECT_FALSE(cpu::apply_rule_to_sum(rule_, scalars_, slot.view(), chain({gradient, spoiled}), next.view()));
+        EXPECT_FALSE(cpu::apply_rule_to_sum(rule_, scalars_, slot.view(), chain({spoiled, gradient}), next.view()));
       }
     }
     // Both are finite.
-    EXPECT_FALSE(cpu::apply_rule_to_sum(rule_, scalars_, slot.view(), Terms{gradient, gradient}, next.view()));
+    EXPECT_FALSE(cpu::apply_rule_to_sum(rule_, scalars_, slot.view(), chain({gradient, gradient}), next.view()));
   }
 }
 
@@ -167,10 +175,10 @@ TEST_P(RuleApplication, ToASumIsTheSumAndThenTheRule) {
       gradients.push_back(testing::normals(size, seed));
       for (float& value : gradients.back()) value = std::ldexp(value, static_cast<int>(5 * seed));
       std::vector<float> sum = gradients.front();
-      for (std::size_t i = 1; i < gradients.size(); ++i) EXPECT_TRUE(cpu::add(sum, sum, gradients[i]));
+      for (std::size_t i = 1; i < gradients.size(); ++i) EXPECT_TRUE(cpu::add_up(chain({sum, gradients[i]}), sum));
       HeapSlot expected = trained_slot(size, 4), current = trained_slot(size, 4), next = trained_slot(size, 4);
       apply(expected.view(), sum, expected.view());
-      const Terms terms(gradients.begin(), gradients.end());
+      const Terms terms = chain({gradients.begin(), gradients.end()});
       EXPECT_TRUE(cpu::apply_rule_to_sum(rule_, scalars_, current.view(), terms, next.view()));
       EXPECT_TRUE(next.same_bits(expected));
       EXPECT_TRUE(cpu::apply_rule_to_sum(rule_, scalars_, current.view(), terms, current.view()));
@@ -196,11 +204,11 @@ TEST(Add, TellsWhetherTheSumIsFinite) {
     for (std::size_t place : {std::size_t{0}, size / 3, size - 1}) {
       std::vector<float> left = testing::normals(size, 1), right = testing::normals(size, 2), sum(size);
       left[place] = kMax;
-      EXPECT_TRUE(cpu::add(sum, left, right));
+      EXPECT_TRUE(cpu::add_up(chain({left, right}), sum));
       right[place] = kMax;
-      EXPECT_FALSE(cpu::add(sum, left, right));
+      EXPECT_FALSE(cpu::add_up(chain({left, right}), sum));
       right[place] = std::numeric_limits<float>::quiet_NaN();
-      EXPECT_FALSE(cpu::add(left, left, right));
+      EXPECT_FALSE(cpu::add_up(chain({left, right}), left));
     }
   }
 }
@@ -209,13 +217,54 @@ TEST(Add, AddsElementByElement) {
   for (std::size_t size : kSizes) {
     std::vector<float> sum = testing::normals(size + 1, 1);
     const std::vector<float> before = sum, addend = testing::normals(size + 1, 2);
-    EXPECT_TRUE(cpu::add(std::span(sum).subspan(1), std::span(sum).subspan(1), std::span(addend).first(size)));
+    const std::span<float> into = std::span(sum).subspan(1);
+    EXPECT_TRUE(cpu::add_up(chain({into, std::span(addend).first(size)}), into));
     EXPECT_EQ(sum[0], before[0]);
     for (std::size_t i = 0; i < size; ++i) ASSERT_EQ(sum[i + 1], before[i + 1] + addend[i]);
   }
   std::vector<float> twice = {1.0f, -2.0f, 3.0f};
-  EXPECT_TRUE(cpu::add(twice, twice, twice));
+  EXPECT_TRUE(cpu::add_up(chain({twice, twice}), twice));
   EXPECT_EQ(twice, (std::vector<float>{2.0f, -4.0f, 6.0f}));
+}
+
+// The sum of each tree of some leaves, by its definition, and in one pass.
+TEST(AddUp, FollowsTheTree) {
+  for (std::size_t size : {1u, 100u, 1024u, 1025u, 5000u}) {
+    std::vector<std::vector<float>> leaves;
+    for (std::uint64_t seed = 1; seed <= 6; ++seed) {
+      leaves.push_back(testing::normals(size, seed));
+      for (float& value : leaves.back()) value = std::ldexp(value, static_cast<int>(7 * seed % 24));
+    }
+    const std::vector<float>&a = leaves[0], &b = leaves[1], &c = leaves[2], &d = leaves[3], &e = leaves[4],
+          &f = leaves[5];
+    struct Case {
+      Terms terms;
+      std::function<float(std::size_t)> sum;
+    };
+    const std::vector<Case> cases = {
+        {{{a}, {b, 1}}, [&](std::size_t i) { return a[i] + b[i]; }},
+        {{{a}, {b, 1}, {c, 1}}, [&](std::size_t i) { return (a[i] + b[i]) + c[i]; }},
+        {{{a}, {b}, {c, 2}}, [&](std::size_t i) { return a[i] + (b[i] + c[i]); }},
+        {{{a}, {b, 1}, {c}, {d, 2}}, [&](std::size_t i) { return (a[i] + b[i]) + (c[i] + d[i]); }},
+        {{{a}, {b, 1}, {c}, {d, 2}, {e}, {f, 2}},
+         [&](std::size_t i) { return ((a[i] + b[i]) + (c[i] + d[i])) + (e[i] + f[i]); }},
+        {{{a}, {b}, {c}, {d}, {e, 4}}, [&](std::size_t i) { return a[i] + (b[i] + (c[i] + (d[i] + e[i]))); }},
+    };
+    for (const Case& test : cases) {
+      std::vector<float> sum(size);
+      EXPECT_TRUE(cpu::add_up(test.terms, sum));
+      for (std::size_t i = 0; i < size; ++i) ASSERT_EQ(sum[i], test.sum(i)) << test.terms.size() << " terms, " << i;
+    }
+  }
+}
+
+TEST(AddUp, RefusesWhatIsNoTree) {
+  const std::vector<float> a(3), b(3), shorter(2);
+  std::vector<float> sum(3);
+  EXPECT_DEATH(cpu::add_up(Terms{{a}, {b}}, sum), "fewer additions");
+  EXPECT_DEATH(cpu::add_up(Terms{{a}, {b, 2}}, sum), "more additions");
+  EXPECT_DEATH(cpu::add_up(Terms{{a, 1}, {b}}, sum), "more additions");
+  EXPECT_DEATH(cpu::add_up(Terms{{a}, {shorter, 1}}, sum), "2 elements into 3");
 }
 
 TEST(AllFinite, FindsEachKindAtEachPlace) {

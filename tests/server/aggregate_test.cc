@@ -5,8 +5,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
-#include <cstring>
 #include <limits>
 #include <optional>
 
@@ -45,6 +45,20 @@ std::optional<Values> reference(const Leaves& leaves, LeafNode node) {
   return left;
 }
 
+Values sum_of(std::span<const kernels::SumTerm> terms) {
+  std::vector<Values> sums;
+  for (const kernels::SumTerm& term : terms) {
+    sums.emplace_back(term.values.begin(), term.values.end());
+    for (std::uint32_t fold = 0; fold < term.folds; ++fold) {
+      const Values right = std::move(sums.back());
+      sums.pop_back();
+      for (std::size_t i = 0; i < kElements; ++i) sums.back()[i] += right[i];
+    }
+  }
+  EXPECT_EQ(sums.size(), 1u);
+  return sums.front();
+}
+
 void expect_root(const Leaves& leaves, const std::vector<LeafNode>& arrivals, SumBuffers& buffers) {
   Aggregate aggregate(static_cast<std::uint32_t>(leaves.size()));
   for (const LeafNode& node : arrivals) {
@@ -59,10 +73,9 @@ void expect_root(const Leaves& leaves, const std::vector<LeafNode>& arrivals, Su
   const auto terms = aggregate.terms();
   ASSERT_EQ(terms.empty(), !expected.has_value());
   if (expected) {
-    Values sum(terms.front().begin(), terms.front().end());
-    for (const auto& term : terms.subspan(1))
-      for (std::size_t i = 0; i < kElements; ++i) sum[i] += term[i];
-    ASSERT_EQ(std::memcmp(sum.data(), expected->data(), kElements * sizeof(float)), 0);
+    const Values sum = sum_of(terms);
+    for (std::size_t i = 0; i < kElements; ++i)
+      ASSERT_EQ(std::bit_cast<std::uint32_t>(sum[i]), std::bit_cast<std::uint32_t>((*expected)[i]));
   }
   aggregate.clear(buffers);
 }
@@ -140,7 +153,7 @@ TEST(Aggregate, OneGradientIsNotCopied) {
   aggregate.add({1, 1}, 0, gradient, buffers);
   ASSERT_TRUE(aggregate.complete());
   ASSERT_EQ(aggregate.terms().size(), 1u);
-  EXPECT_EQ(aggregate.terms()[0].data(), gradient.floats().data());
+  EXPECT_EQ(aggregate.terms()[0].values.data(), gradient.floats().data());
 }
 
 TEST(Aggregate, OfTwoNeitherIsCopied) {
@@ -151,8 +164,8 @@ TEST(Aggregate, OfTwoNeitherIsCopied) {
   aggregate.add({0, 0}, 1, second, buffers);
   ASSERT_TRUE(aggregate.complete());
   ASSERT_EQ(aggregate.terms().size(), 2u);
-  EXPECT_EQ(aggregate.terms()[0].data(), second.floats().data());
-  EXPECT_EQ(aggregate.terms()[1].data(), first.floats().data());
+  EXPECT_EQ(aggregate.terms()[0].values.data(), second.floats().data());
+  EXPECT_EQ(aggregate.terms()[1].values.data(), first.floats().data());
 }
 
 // Any set of gradients with a NaN or an infinity in it, in two orders: each is told once, and nobody else is.
@@ -188,8 +201,27 @@ TEST(Aggregate, AnInfiniteSumNamesNobody) {
   }
   aggregate.examine();
   EXPECT_TRUE(aggregate.take_spoilers().empty());
-  ASSERT_EQ(aggregate.terms().size(), 3u);
-  EXPECT_TRUE(std::isinf(aggregate.terms()[2][0]));
+  EXPECT_TRUE(std::isinf(sum_of(aggregate.terms())[0]));
+}
+
+// Of a node with more gradients than are kept, the sum is.
+TEST(Aggregate, KeepsAFewGradientsOfANodeAndThenTheirSum) {
+  constexpr std::uint32_t kCount = 4 * Aggregate::kKeptMax;
+  SumBuffers buffers;
+  Aggregate aggregate(kCount);
+  std::vector<std::weak_ptr<const void>> lent;
+  std::size_t most = 0;
+  for (std::uint32_t leaf = 0; leaf < kCount; ++leaf) {
+    auto values = std::make_shared<Values>(Values{1, 2, 3});
+    lent.emplace_back(values);
+    const auto bytes = std::as_bytes(std::span(*values));
+    aggregate.add({0, leaf}, leaf, Payload(std::move(values), bytes), buffers);
+    const auto kept = std::ranges::count_if(lent, [](const auto& gradient) { return !gradient.expired(); });
+    if (!aggregate.complete()) most = std::max(most, static_cast<std::size_t>(kept));
+  }
+  EXPECT_EQ(sum_of(aggregate.terms()), (Values{kCount, 2 * kCount, 3 * kCount}));
+  // Half of the leaves are one sum; of the other half all but the last node's are kept.
+  EXPECT_LE(most, 2 * Aggregate::kKeptMax - 1);
 }
 
 // After every set of leaves, what every node of the tree looks like, against a set of leaves.
