@@ -49,6 +49,15 @@ class Dataset {
 
 enum class Split : std::uint8_t { kTrain, kTest };
 
+// How large a data set is, without reading it.
+struct DatasetSize {
+  std::uint64_t samples = 0;
+  SampleShape shape;
+  std::int64_t target_floats = 0;
+  std::uint64_t bytes = 0;  // in memory, once it is read
+};
+[[nodiscard]] Result<DatasetSize> size_of_dataset(const Job& job, Split split);
+
 // The data that a job names. Errors: kData, naming the key, the file, what was expected and found.
 [[nodiscard]] Result<std::unique_ptr<Dataset>> open_dataset(const Job& job, Split split);
 

@@ -93,6 +93,15 @@ Status check_labels(const IdxNames& paths, const IdxFile& inputs, const IdxFile&
 
 }  // namespace
 
+Result<DatasetSize> size_of_idx_dataset(const std::string& inputs) {
+  RUBATO_ASSIGN(const std::vector<std::int64_t> extents, read_idx_extents(inputs));
+  DatasetSize size;
+  RUBATO_ASSIGN(size.shape, shape_of(inputs, extents));
+  size.samples = static_cast<std::uint64_t>(extents.front());
+  size.bytes = size.samples * (static_cast<std::uint64_t>(size.shape.floats()) + 1);  // a byte each, and the label
+  return size;
+}
+
 Result<std::unique_ptr<Dataset>> open_idx_dataset(const IdxNames& paths, const DataConfig& config) {
   RUBATO_ASSIGN(IdxFile inputs, read_idx(paths.inputs));
   RUBATO_ASSIGN(const SampleShape shape, shape_of(paths.inputs, inputs.extents));

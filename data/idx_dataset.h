@@ -17,6 +17,7 @@ struct IdxNames {
 };
 
 // Errors: kData.
+[[nodiscard]] Result<DatasetSize> size_of_idx_dataset(const std::string& inputs);
 [[nodiscard]] Result<std::unique_ptr<Dataset>> open_idx_dataset(const IdxNames& paths, const DataConfig& config);
 
 }  // namespace rubato::data

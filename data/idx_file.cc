@@ -7,14 +7,18 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 #include <memory>
+#include <new>
 #include <span>
+#include <system_error>
 
 namespace rubato::data {
 namespace {
 
 constexpr std::size_t kChunkBytes = 16 << 20;     // a header may promise anything: memory grows with what is there
 constexpr std::size_t kReadBytesMax = 1 << 30;    // as large as gzread's count may be, and larger than a chunk
+constexpr std::uint64_t kExpansionMax = 1032;     // of deflate: no byte of a gzip file stands for more
 constexpr std::uint64_t kValuesMax = 1ull << 40;  // no multiple of four 32-bit extents overflows below it
 
 // Bytes of a file, decompressed on the way if it is a gzip file (zlib decides by the first two bytes).
@@ -112,6 +116,19 @@ Result<std::uint64_t> count_values(const Bytes& bytes, const std::vector<std::in
   return count;
 }
 
+// Room for all values at once, where the file is large enough to have them: a vector that grows leaves behind what it
+// outgrew, as much again as the values. Room alone takes no memory, and where there is none it is no matter yet.
+void make_room(const std::string& path, std::uint64_t expected, std::vector<std::uint8_t>& values) {
+  std::error_code error;
+  const std::uint64_t file_bytes = std::filesystem::file_size(path, error);
+  if (error || expected / kExpansionMax > file_bytes) return;
+  try {
+    values.reserve(expected + 1);
+  } catch (const std::bad_alloc&) {
+    return;
+  }
+}
+
 }  // namespace
 
 std::string extents_text(const std::vector<std::int64_t>& extents) {
@@ -120,11 +137,19 @@ std::string extents_text(const std::vector<std::int64_t>& extents) {
   return text;
 }
 
+Result<std::vector<std::int64_t>> read_idx_extents(const std::string& path) {
+  RUBATO_ASSIGN(Bytes bytes, Bytes::open(path));
+  RUBATO_ASSIGN(std::vector<std::int64_t> extents, read_header(bytes));
+  RUBATO_TRY(count_values(bytes, extents));
+  return extents;
+}
+
 Result<IdxFile> read_idx(const std::string& path) {
   RUBATO_ASSIGN(Bytes bytes, Bytes::open(path));
   IdxFile idx;
   RUBATO_ASSIGN(idx.extents, read_header(bytes));
   RUBATO_ASSIGN(const std::uint64_t expected, count_values(bytes, idx.extents));
+  make_room(path, expected, idx.values);
   const std::string promise = fmt::format("{} = {} bytes after the header", extents_text(idx.extents), expected);
   while (idx.values.size() < expected) {
     const std::size_t before = idx.values.size(), chunk = std::min<std::uint64_t>(expected - before, kChunkBytes);

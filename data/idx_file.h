@@ -22,6 +22,9 @@ struct IdxFile {
 // Errors: kData, starting with the path.
 [[nodiscard]] Result<IdxFile> read_idx(const std::string& path);
 
+// Its extents alone, without reading what is behind them. Errors: the same.
+[[nodiscard]] Result<std::vector<std::int64_t>> read_idx_extents(const std::string& path);
+
 // "60000 x 28 x 28"
 [[nodiscard]] std::string extents_text(const std::vector<std::int64_t>& extents);
 

@@ -32,8 +32,9 @@ struct SampleRange {
 
 class Loader {
  public:
+  static constexpr std::size_t kDepth = 4;
   // `seed` is the job's; it does nothing in order.
-  Loader(const Dataset& dataset, EpochOrder::Kind order, std::uint64_t seed, std::size_t depth = 4);
+  Loader(const Dataset& dataset, EpochOrder::Kind order, std::uint64_t seed, std::size_t depth = kDepth);
   ~Loader();
   Loader(const Loader&) = delete;
   Loader& operator=(const Loader&) = delete;

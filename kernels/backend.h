@@ -83,6 +83,7 @@ struct OpInfo {
   TensorShape input, output;
   std::size_t saved_bytes = 0;
   std::size_t scratch_bytes = 0;
+  std::size_t private_bytes = 0;  // that it keeps for itself: weights and gradients in layouts of its own
   std::vector<Algorithm> algorithms;
 };
 

@@ -79,6 +79,12 @@ class GradientSink {
   virtual void ready(std::size_t parameter) = 0;
 };
 
+// What a model takes, beside its parameters, to compute on so many samples at a time.
+struct ModelMemory {
+  std::size_t activations = 0;  // with their gradients, and what one operation needs while it runs
+  std::size_t reordered = 0;    // weights and gradients in layouts that only the backend knows
+};
+
 class Model {
  public:
   virtual ~Model() = default;
@@ -93,6 +99,10 @@ class Model {
   // Errors: kData for a batch of the wrong shape or a label out of range; kInterrupted if the weights
   // do not come; kDevice.
   [[nodiscard]] virtual Result<LeafStats> train_leaf(const Batch& batch, WeightSource& source, GradientSink& sink) = 0;
+  // Makes what it would make for such a leaf, or evaluation, and says what it took. Errors: kDevice.
+  [[nodiscard]] virtual Result<ModelMemory> memory_for(std::int64_t /*samples*/, bool /*training*/) {
+    return ModelMemory{};
+  }
   // From now on what it does in training is drawn there, a span for each layer and pass.
   virtual void draw(timeline::Lane* /*lane*/) {}
   // Without dropout.

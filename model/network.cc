@@ -61,16 +61,23 @@ Status Network::check_targets(const Batch& batch) const {
   return {};
 }
 
-Result<StepPlan*> Network::plan_for(const Batch& batch, Purpose purpose, PlanCache& cache) {
-  const auto samples = static_cast<std::int64_t>(batch.samples());
-  const std::span<const Layer> layers = purpose == Purpose::kTraining ? layers_ : evaluation_layers_;
+Result<StepPlan*> Network::plan_for(std::int64_t samples, Purpose purpose) {
+  const bool training = purpose == Purpose::kTraining;
+  const std::span<const Layer> layers = training ? layers_ : evaluation_layers_;
+  PlanCache& cache = training ? training_plans_ : evaluation_plans_;
   return cache.find(samples, [&] { return StepPlan::make(device_, layers, parameters_, loss_, samples, purpose); });
+}
+
+Result<ModelMemory> Network::memory_for(std::int64_t samples, bool training) {
+  device_.enter();
+  RUBATO_ASSIGN(const StepPlan* plan, plan_for(samples, training ? Purpose::kTraining : Purpose::kEvaluation));
+  return plan->memory();
 }
 
 Result<LeafStats> Network::train_leaf(const Batch& batch, WeightSource& source, GradientSink& sink) {
   RUBATO_TRY(check(batch, true));
   device_.enter();
-  RUBATO_ASSIGN(StepPlan * plan, plan_for(batch, Purpose::kTraining, training_plans_));
+  RUBATO_ASSIGN(StepPlan * plan, plan_for(static_cast<std::int64_t>(batch.samples()), Purpose::kTraining));
   plan->draw(lane_);
   const std::span<std::int32_t> predictions(predictions_.data(), batch.samples());
   RUBATO_ASSIGN(const kernels::LossResult loss, plan->forward(batch, source, predictions));
@@ -81,7 +88,7 @@ Result<LeafStats> Network::train_leaf(const Batch& batch, WeightSource& source, 
 Result<Evaluation> Network::evaluate(const Batch& batch, WeightSource& source) {
   RUBATO_TRY(check(batch, false));
   device_.enter();
-  RUBATO_ASSIGN(StepPlan * plan, plan_for(batch, Purpose::kEvaluation, evaluation_plans_));
+  RUBATO_ASSIGN(StepPlan * plan, plan_for(static_cast<std::int64_t>(batch.samples()), Purpose::kEvaluation));
   const std::span<std::int32_t> predictions(predictions_.data(), batch.samples());
   RUBATO_ASSIGN(const kernels::LossResult loss, plan->forward(batch, source, predictions));
   const std::span<float> scores(scores_.data(), batch.samples() * static_cast<std::size_t>(outputs_));

@@ -48,12 +48,13 @@ class Network final : public Model {
   [[nodiscard]] std::int64_t outputs() const override { return outputs_; }
   [[nodiscard]] Result<LeafStats> train_leaf(const Batch& batch, WeightSource& source, GradientSink& sink) override;
   [[nodiscard]] Result<Evaluation> evaluate(const Batch& batch, WeightSource& source) override;
+  [[nodiscard]] Result<ModelMemory> memory_for(std::int64_t samples, bool training) override;
   void draw(timeline::Lane* lane) override { lane_ = lane; }
 
  private:
   [[nodiscard]] Status check(const Batch& batch, bool training) const;
   [[nodiscard]] Status check_targets(const Batch& batch) const;
-  Result<StepPlan*> plan_for(const Batch& batch, StepPlan::Purpose purpose, PlanCache& cache);
+  Result<StepPlan*> plan_for(std::int64_t samples, StepPlan::Purpose purpose);
 
   kernels::Device& device_;
   const std::vector<Layer> layers_;

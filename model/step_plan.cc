@@ -92,6 +92,12 @@ Status StepPlan::lay_out(bool training) {
   return {};
 }
 
+ModelMemory StepPlan::memory() const {
+  ModelMemory memory{.activations = memory_.bytes()};
+  for (const Stage& stage : stages_) memory.reordered += stage.op->info().private_bytes;
+  return memory;
+}
+
 Status StepPlan::load(const Stage& stage, WeightSource& source) {
   if (stage.parameters == 0) return {};
   const timeline::Scope drawn(lane_, "load", stage.name);

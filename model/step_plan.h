@@ -33,6 +33,7 @@ class StepPlan {
   [[nodiscard]] std::int64_t samples() const { return samples_; }
   [[nodiscard]] const float* scores() const { return scores_; }
 
+  [[nodiscard]] ModelMemory memory() const;
   // On which timeline; null: none.
   void draw(timeline::Lane* lane) { lane_ = lane; }
 

@@ -31,7 +31,7 @@ Node::Node(transport::Endpoint& endpoint, std::uint64_t job_id, Environment envi
       environment_(std::move(environment)),
       listener_(listener),
       options_(options) {
-  endpoint_.on_frame([this](transport::PeerId peer, const transport::Frame& frame) { on_frame(peer, frame); });
+  endpoint_.on_frame([this](transport::PeerId peer, transport::Frame frame) { on_frame(peer, std::move(frame)); });
 }
 
 void Node::host(Core& core, std::function<void(TimeNs)> after) {
@@ -71,9 +71,10 @@ void Node::wake() {
   arm();
 }
 
-void Node::on_frame(transport::PeerId peer, const transport::Frame& frame) {
+void Node::on_frame(transport::PeerId peer, transport::Frame frame) {
   const TimeNs began = begin_drawing();
   Result<Decoded> decoded = decode(frame, job_id_);
+  frame = {};  // what the core lets go of is given back before the answer goes, and who reads that may write there
   if (!decoded.ok()) return refuse(peer, decoded.error().message);
   for (auto& hosted : hosted_) {
     if (hosted->core->identity().node != decoded->header.to) continue;

@@ -80,7 +80,7 @@ class Node {
     bool ended = false;
   };
 
-  void on_frame(transport::PeerId peer, const transport::Frame& frame);
+  void on_frame(transport::PeerId peer, transport::Frame frame);
   void refuse(transport::PeerId peer, const std::string& why);
   void call(Hosted& hosted, const std::function<void(TimeNs, Outbox&)>& call);
   void flush(TimeNs now, Hosted& hosted);

@@ -73,7 +73,7 @@ void Slice::apply(const Commit& commit, Outbox& out) {
   const Fate fate = next == current_ ? Fate::kEmpty : Fate::kApplied;
   next->header.version = commit.number;
   next->header.settled = commit.floor;
-  current_ = std::move(next);
+  publish(std::move(next));
   trace_apply(commit.floor, fate, commit.rate, out);
   drop_late(out);
   serve_waiting(out);

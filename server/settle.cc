@@ -73,7 +73,7 @@ void Slice::push_on_arrival(const Envelope& envelope, const Push& push, Outbox& 
   Mark& next_mark = mark_of(next->header, worker);
   next_mark.ack = ack;
   next_mark.ack.floor = ack.floor = floor_of(next->header);
-  current_ = std::move(next);
+  publish(std::move(next));
 
   count_settled({worker, push.samples, push.rule_epoch, out.hash(push.gradient.bytes())}, ack, out);
   out.reply(envelope, ack);
@@ -179,7 +179,7 @@ void Slice::settle_clock(Outbox& out) {
   const Fate fate = applied ? Fate::kApplied : open_.samples == 0 ? Fate::kEmpty : Fate::kNonFinite;
   next->header.settled = clock + 1;
   next->header.fate = fate;
-  current_ = std::move(next);
+  publish(std::move(next));
   open_.sum.clear(state_.sums);
   const std::vector<Pushed> pushes = std::exchange(open_.pushes, {});
   open_.samples = 0;
@@ -220,7 +220,16 @@ SlotRef Slice::updated(std::span<const Contribution> contributions, double rate)
   const bool finite =
       apply_update(state_.rule, spec_, state_.manifest, {contributions, rate, next->header.version},
                    std::as_const(*current_).view(), next->view(), pool_->count_update(*current_, *next));
-  return finite ? next : current_;
+  if (finite) return next;
+  pool_->drop_state(*next);
+  return current_;
+}
+
+// What may be the current slot itself.
+void Slice::publish(SlotRef next) {
+  if (next == current_) return;
+  pool_->drop_state(*current_);
+  current_ = std::move(next);
 }
 
 void Slice::alarm(std::uint32_t worker, Clock clock, Outbox& out) {

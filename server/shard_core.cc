@@ -49,14 +49,13 @@ Status check_slice(const protocol::SliceSpec& slice, const protocol::Manifest& m
 ShardCore::ShardCore(NodeId self, const Job& job, protocol::Register registration, protocol::Timing timing,
                      std::uint64_t memory_bytes, std::shared_ptr<Memory> memory)
     : rank_(self.rank),
-      readers_(static_cast<std::size_t>(job.cluster.workers) + 1),  // the evaluator reads too
+      planner_(job),
       memory_bytes_(memory_bytes),
       memory_(std::move(memory)),
       enrollment_(self, std::move(registration), timing) {
   state_.rule = rule_of(job);
   state_.apply = parse_mode(job.consistency.mode).value().apply();
-  // In commits on their way, in the open one, not ticked yet, and too late.
-  state_.accepted_max = (protocol::Commit::kAheadMax + 3) * static_cast<std::size_t>(job.cluster.workers);
+  state_.accepted_max = planner_.accepted_max();
   state_.workers = static_cast<std::uint32_t>(job.cluster.workers);
   state_.leaves = static_cast<std::uint32_t>(job.train.micro_batches);
   state_.divisor = PushDivisor(job);
@@ -131,46 +130,31 @@ Status ShardCore::check_welcome(const protocol::Welcome& welcome) const {
 }
 
 // Says what delay compensation takes, before training starts: nobody should find out from a machine that swaps. Of
-// each slice the version that each worker reads, the current one, and the one being written.
-Status ShardCore::check_memory(const std::map<std::size_t, std::size_t>& count_of_size, Outbox& out) const {
-  const std::size_t versions = 2 + (state_.rule.compensates() ? state_.workers : 0);
+// each slice the newest version, with its state, the one being written, and the weights that each worker reads.
+Status ShardCore::check_memory(const std::map<std::size_t, PoolPlan>& plans, Outbox& out) const {
+  const std::size_t read = state_.rule.compensates() ? state_.workers : 0;
   double bytes = 0.0;
-  for (const auto& [elements, count] : count_of_size)
-    bytes += static_cast<double>(shape_of(elements).slot_bytes()) * static_cast<double>(count * versions);
+  for (const auto& [elements, plan] : plans)
+    bytes += static_cast<double>(plan.bounds.slices) *
+             static_cast<double>(2 * plan.shape.slot_bytes() + read * plan.shape.weights_bytes());
   constexpr double kMebi = 1 << 20;
-  const std::string needed = fmt::format("{:.1f} MiB for {} versions of each of its slices", bytes / kMebi, versions);
+  const std::string needed = fmt::format("{:.1f} MiB for {} versions of each of its slices", bytes / kMebi, 2 + read);
   if (bytes > static_cast<double>(memory_bytes_))
     return Error{Cause::kUsage,
                  fmt::format("{} needs {}, and has {:.1f} MiB: use more servers, on more machines{}",
                              server_node(rank_).name(), needed, static_cast<double>(memory_bytes_) / kMebi,
-                             versions > 2 ? ", or optimizer.compensation.name = \"none\"" : "")};
-  if (versions > 2) out.note(protocol::Level::kInfo, "delay compensation: " + needed);
+                             read > 0 ? ", or optimizer.compensation.name = \"none\"" : "")};
+  if (read > 0) out.note(protocol::Level::kInfo, "delay compensation: " + needed);
   return {};
-}
-
-SlotPool::Shape ShardCore::shape_of(std::size_t elements) const {
-  return {elements, kernels::state_planes(state_.rule.kind), state_.rule.keeps_mean_square()};
-}
-
-// Versions of a slice that wait for their pushes, and for the commits of those.
-std::size_t ShardCore::kept_max() const {
-  if (!state_.rule.compensates()) return 0;
-  return Reads::kOfWorkerMax * state_.workers + (state_.apply == Mode::Apply::kCommitted ? state_.accepted_max : 0);
 }
 
 Status ShardCore::make_slices(const protocol::Welcome& welcome, Outbox& out) {
   const std::vector<protocol::SliceSpec>& slices = welcome.routing.slices;
-  std::map<std::size_t, std::size_t> count_of_size;
-  for (const protocol::SliceSpec& spec : slices) {
-    if (spec.shard == rank_) ++count_of_size[spec.elements()];
-  }
-  RUBATO_TRY(check_memory(count_of_size, out));
+  const std::map<std::size_t, PoolPlan> plans = planner_.pools(rank_, slices);
+  RUBATO_TRY(check_memory(plans, out));
   std::map<std::size_t, std::shared_ptr<SlotPool>> pools;
-  for (const auto& [elements, count] : count_of_size) {
-    RUBATO_ASSIGN(pools[elements],
-                  SlotPool::create(
-                      shape_of(elements),
-                      {.slices = count, .readers = readers_, .snapshots = kSnapshotsMax, .kept = kept_max()}, memory_));
+  for (const auto& [elements, plan] : plans) {
+    RUBATO_ASSIGN(pools[elements], SlotPool::create(plan.shape, plan.bounds, memory_));
   }
   slices_.resize(slices.size());
   for (SliceId id = 0; id < slices.size(); ++id) {

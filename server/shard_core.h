@@ -17,6 +17,7 @@
 #include "base/job.h"
 #include "protocol/core.h"
 #include "protocol/enrollment.h"
+#include "server/pool_plan.h"
 #include "server/slice.h"
 
 namespace rubato::server {
@@ -59,17 +60,14 @@ class ShardCore final : public protocol::Core {
 
   [[nodiscard]] Status check_welcome(const protocol::Welcome& welcome) const;
   [[nodiscard]] Status make_slices(const protocol::Welcome& welcome, protocol::Outbox& out);
-  [[nodiscard]] Status check_memory(const std::map<std::size_t, std::size_t>& count_of_size,
-                                    protocol::Outbox& out) const;
-  [[nodiscard]] SlotPool::Shape shape_of(std::size_t elements) const;
-  [[nodiscard]] std::size_t kept_max() const;
+  [[nodiscard]] Status check_memory(const std::map<std::size_t, PoolPlan>& plans, protocol::Outbox& out) const;
   [[nodiscard]] Slice* own_slice(SliceId id);
   void apply_commits(const protocol::Envelope& envelope, protocol::Outbox& out);
   void report_snapshots(bool again, protocol::Outbox& out);
   [[nodiscard]] protocol::Heartbeat heartbeat() const;
 
   const std::uint32_t rank_;
-  const std::size_t readers_;  // as many as the job has, for the bound on slots
+  const PoolPlanner planner_;
   const std::uint64_t memory_bytes_;
   const std::shared_ptr<Memory> memory_;
   protocol::Enrollment enrollment_;

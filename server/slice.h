@@ -133,6 +133,7 @@ class Slice {
   void drop_late(protocol::Outbox& out);
   [[nodiscard]] std::string complaint(std::uint32_t worker, const protocol::Push& push) const;
   [[nodiscard]] SlotRef updated(std::span<const Contribution> contributions, double rate);
+  void publish(SlotRef next);
   void alarm(std::uint32_t worker, Clock clock, protocol::Outbox& out);
   [[nodiscard]] const Mark* find_mark(std::uint32_t worker) const;
   static Mark& mark_of(SlotHeader& header, std::uint32_t worker);

@@ -47,19 +47,18 @@ class CountPlace {
   Slot* slot_;
 };
 
-Slot::Slot(std::size_t elements, std::size_t planes, bool mean_square, Memory& memory) {
-  RUBATO_CHECK(planes <= kernels::kStatePlanesMax, "{} state planes", planes);
-  const std::size_t stride = padded(elements), count = stride * (1 + planes + (mean_square ? 1 : 0));
-  values_ = memory.floats(count);
-  view_.weights = {values_.get(), elements};
-  for (std::size_t plane = 0; plane < planes; ++plane) {
-    view_.state[plane] = {values_.get() + (plane + 1) * stride, elements};
-  }
-  if (mean_square) view_.mean_square = {values_.get() + (planes + 1) * stride, elements};
+Slot::Slot(std::size_t elements, Memory& memory) : weights_(memory.floats(padded(elements))) {
+  view_.weights = {weights_.get(), elements};
 }
 
-std::size_t SlotPool::Shape::slot_bytes() const {
-  return padded(elements) * (1 + planes + (mean_square ? 1 : 0)) * sizeof(float);
+std::size_t SlotPool::Shape::weights_bytes() const { return padded(elements) * sizeof(float); }
+
+std::size_t SlotPool::Shape::state_bytes() const { return weights_bytes() * (planes + (mean_square ? 1 : 0)); }
+
+SlotPool::SlotPool(Shape shape, Bounds bounds, std::shared_ptr<Memory> memory)
+    : shape_(shape), bounds_(bounds), memory_(std::move(memory)) {
+  RUBATO_CHECK(shape.planes <= kernels::kStatePlanesMax, "{} state planes", shape.planes);
+  free_states_.reserve(bounds.slots_at_first());
 }
 
 Result<std::shared_ptr<SlotPool>> SlotPool::create(Shape shape, Bounds bounds, std::shared_ptr<Memory> memory) {
@@ -67,7 +66,8 @@ Result<std::shared_ptr<SlotPool>> SlotPool::create(Shape shape, Bounds bounds, s
   try {
     std::shared_ptr<SlotPool> pool(new SlotPool(shape, bounds, std::move(memory)));
     std::vector<SlotRef> first;
-    for (std::size_t i = 0; i < bounds.slices + 1; ++i) first.push_back(pool->take());
+    for (std::size_t i = 0; i < bounds.slots_at_first(); ++i) first.push_back(pool->take());
+    for (const SlotRef& slot : first) pool->drop_state(*slot);
     return pool;
   } catch (const std::bad_alloc&) {
     return Error{Cause::kInternal, fmt::format("not enough memory for {} slices of {} elements with {} planes of "
@@ -79,6 +79,7 @@ Result<std::shared_ptr<SlotPool>> SlotPool::create(Shape shape, Bounds bounds, s
 SlotRef SlotPool::take() {
   Slot* slot = pop();
   if (slot == nullptr) slot = grow();
+  if (slot->state_ == nullptr && shape_.state_bytes() > 0) give_state(*slot);
   in_use_.fetch_add(1, std::memory_order_relaxed);
   return {slot, [this](Slot* done) { give_back(done); }, CountPlace<Slot>(shared_from_this(), slot)};
 }
@@ -93,8 +94,30 @@ std::size_t SlotPool::count_update(Slot& current, const Slot& next) {
 Slot* SlotPool::grow() {
   RUBATO_CHECK(slots_.size() < bounds_.slots_max(), "{} slots for {} slices, {} readers", slots_.size(), bounds_.slices,
                bounds_.readers);
-  slots_.push_back(std::unique_ptr<Slot>(new Slot(shape_.elements, shape_.planes, shape_.mean_square, *memory_)));
+  slots_.push_back(std::unique_ptr<Slot>(new Slot(shape_.elements, *memory_)));
   return slots_.back().get();
+}
+
+std::shared_ptr<float[]> SlotPool::new_state() {
+  ++states_;
+  return memory_->floats(shape_.state_bytes() / sizeof(float));
+}
+
+void SlotPool::give_state(Slot& slot) {
+  if (free_states_.empty()) free_states_.push_back(new_state());
+  slot.state_ = std::move(free_states_.back());
+  free_states_.pop_back();
+  const std::size_t stride = padded(shape_.elements);
+  for (std::size_t plane = 0; plane < shape_.planes; ++plane)
+    slot.view_.state[plane] = {slot.state_.get() + plane * stride, shape_.elements};
+  if (shape_.mean_square) slot.view_.mean_square = {slot.state_.get() + shape_.planes * stride, shape_.elements};
+}
+
+void SlotPool::drop_state(Slot& slot) {
+  if (slot.state_ == nullptr) return;
+  free_states_.push_back(std::move(slot.state_));
+  slot.view_.state = {};
+  slot.view_.mean_square = {};
 }
 
 void SlotPool::give_back(Slot* slot) {

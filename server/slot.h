@@ -7,6 +7,10 @@
 // pinned(), keeps the slot out of the pool. Nothing that a recovery would need lives anywhere else, open aggregates
 // aside, and those are built again from pushes sent again.
 //
+// Readers read weights alone, and only the newest version's state is ever read again. So state lies in blocks of its
+// own, which go from slot to slot: once a version is followed by the next, drop_state() gives its block back, and who
+// still reads its weights keeps no more than those.
+//
 // A pool hands out the slot that was given back last: the one most likely to be still in the cache, which
 // makes writing out of place cost the memory traffic of writing in place.
 //
@@ -59,12 +63,13 @@ class Slot {
   friend class SlotPool;
   template <typename T>
   friend class CountPlace;
-  Slot(std::size_t elements, std::size_t planes, bool mean_square, Memory& memory);
+  Slot(std::size_t elements, Memory& memory);
 
   // Where the count of references to this slot lies (slot.cc), unless the one before is still there.
   static constexpr std::size_t kCountBytes = 96;
 
-  std::shared_ptr<float[]> values_;
+  std::shared_ptr<float[]> weights_;
+  std::shared_ptr<float[]> state_;  // the planes end to end; null: none now, or the rule has none
   kernels::SlotView view_;
   Slot* next_free_ = nullptr;
   std::size_t left_at_ = 0;  // the pool's traffic when an update last read it
@@ -87,17 +92,21 @@ class SlotPool : public std::enable_shared_from_this<SlotPool> {
     std::size_t elements = 0;
     std::size_t planes = 0;  // of the rule's state
     bool mean_square = false;
-    [[nodiscard]] std::size_t slot_bytes() const;
+    [[nodiscard]] std::size_t weights_bytes() const;
+    [[nodiscard]] std::size_t state_bytes() const;
+    [[nodiscard]] std::size_t slot_bytes() const { return weights_bytes() + state_bytes(); }
   };
   struct Bounds {
     std::size_t slices = 0, readers = 0, snapshots = 0;
     std::size_t kept = 0;  // versions that a slice keeps for itself, at most
     [[nodiscard]] std::size_t pins_max() const { return slices * (readers + 2); }
     [[nodiscard]] std::size_t slots_max() const { return pins_max() + slices * (snapshots + kept + 1) + 1; }
+    // What there is while nobody reads: one slot each, and one to write. Of blocks of state there are never more.
+    [[nodiscard]] std::size_t slots_at_first() const { return slices + 1; }
   };
 
-  // Allocates what the slices need while nobody reads: one slot each, and one to write. Without a `memory` it is
-  // this process's alone. Errors: kInternal, where there is not that much memory.
+  // Allocates what the slices need while nobody reads. Without a `memory` it is this process's alone. Errors:
+  // kInternal, where there is not that much memory.
   [[nodiscard]] static Result<std::shared_ptr<SlotPool>> create(Shape shape, Bounds bounds,
                                                                 std::shared_ptr<Memory> memory = nullptr);
 
@@ -106,18 +115,24 @@ class SlotPool : public std::enable_shared_from_this<SlotPool> {
   [[nodiscard]] SlotRef take();
 
   // Counts an update that reads `current` and writes `next`. Returns how many bytes the updates of this pool have read
-  // and written since one of them read `next`: from that follows whether it is still in the cache.
+  // and written since one of them read `next`: from that follows whether it is still in the cache. (Its state was never
+  // left alone for longer: that is the block of whichever version was followed last.)
   std::size_t count_update(Slot& current, const Slot& next);
+
+  // Of a slot whose state nobody will read again: the version was followed by another, or never published.
+  void drop_state(Slot& slot);
 
   [[nodiscard]] bool crowded() const { return in_use_.load(std::memory_order_relaxed) >= bounds_.pins_max(); }
   [[nodiscard]] std::size_t in_use() const { return in_use_.load(std::memory_order_relaxed); }
   [[nodiscard]] std::size_t allocated() const { return slots_.size(); }
+  [[nodiscard]] std::size_t states_allocated() const { return states_; }
   [[nodiscard]] const Bounds& bounds() const { return bounds_; }
 
  private:
-  SlotPool(Shape shape, Bounds bounds, std::shared_ptr<Memory> memory)
-      : shape_(shape), bounds_(bounds), memory_(std::move(memory)) {}
+  SlotPool(Shape shape, Bounds bounds, std::shared_ptr<Memory> memory);
   Slot* grow();
+  [[nodiscard]] std::shared_ptr<float[]> new_state();
+  void give_state(Slot& slot);
   void give_back(Slot* slot);  // on any thread
   Slot* pop();
 
@@ -125,6 +140,8 @@ class SlotPool : public std::enable_shared_from_this<SlotPool> {
   Bounds bounds_;
   std::shared_ptr<Memory> memory_;
   std::vector<std::unique_ptr<Slot>> slots_;
+  std::vector<std::shared_ptr<float[]>> free_states_;  // the warmest last
+  std::size_t states_ = 0;
   // A stack that any thread pushes to and only the shard pops from: with a single popper the head cannot
   // be taken and put back between pop's load and its exchange, so there is no ABA problem.
   std::atomic<Slot*> free_ = nullptr;

@@ -6,6 +6,7 @@
 #include "base/counted.h"
 #include "base/log.h"
 #include "protocol/job_options.h"
+#include "sim/memory_estimate.h"
 #include "sim/progress.h"
 #include "sim/replay/replay.h"
 #include "sim/run_output.h"
@@ -17,7 +18,7 @@ namespace rubato::sim {
 namespace {
 
 struct Options {
-  std::string job_file, replay_dir, run_dir, log_level = "info";
+  std::string job_file, replay_dir, memory_file, run_dir, log_level = "info";
   protocol::JobOptions job_options;
   bool profile = false, no_progress = false;
 };
@@ -140,7 +141,17 @@ Result<int> replay_run(const std::string& run_dir) {
   return verdict.identical ? 0 : static_cast<int>(Cause::kDiffers);
 }
 
+// A line for each thing: its bytes, whether it may be less, and what it is. scripts/rubato_cli/memory.py reads it.
+Result<int> print_memory(const Options& options) {
+  RUBATO_ASSIGN(const Overrides overrides, options.job_options.overrides());
+  RUBATO_ASSIGN(const Job job, load_job(options.memory_file, overrides));
+  RUBATO_ASSIGN(const std::vector<MemoryRow> rows, estimate_memory(job));
+  for (const MemoryRow& row : rows) fmt::print("{} {} {}\n", row.bytes, row.at_most ? "at-most" : "all", row.what);
+  return 0;
+}
+
 Result<int> start(const Options& options) {
+  if (!options.memory_file.empty()) return print_memory(options);
   if (options.job_file.empty() == options.replay_dir.empty())
     return Error{Cause::kUsage, "give JOB.toml to simulate it, or --replay RUN to repeat a recorded run; see --help"};
   return options.job_file.empty() ? replay_run(options.replay_dir) : simulate(options);
@@ -157,6 +168,7 @@ int main(int argc, char** argv) {
       "  rubato-sim jobs/fashion_mlp.toml --workers 8 --set worker.stragglers=persistent:4x\n"
       "  rubato-sim jobs/quadratic.toml --workers 4 --set 'simulation.faults=kill worker-1 at 50ms'\n"
       "  rubato-sim --replay runs/a    repeats a real run that was recorded (docs/replay.md)\n"
+      "  rubato-sim --memory jobs/fashion_mlp.toml    says what its processes would take, in bytes, and runs nothing\n"
       "Keys of [simulation], and how virtual time passes: docs/simulator.md.");
   app.footer(
       "exit codes: 0 ok (also where a worker died and the others finished), 1 internal, 2 usage or job file,\n"
@@ -166,6 +178,7 @@ int main(int argc, char** argv) {
   app.add_option("job", options.job_file, "the job file; jobs/ has examples")->type_name("JOB.toml");
   rubato::protocol::add_job_options(app, options.job_options);
   app.add_option("--replay", options.replay_dir, "a recorded run to repeat, instead of a job")->type_name("RUN");
+  app.add_option("--memory", options.memory_file, "a job of which only the memory is estimated")->type_name("JOB.toml");
   app.add_option("--run-dir", options.run_dir, "new or empty; default: runs/NAME-DATE-TIME")->type_name("DIR");
   app.add_option("--log-level", options.log_level, "debug, info, warning or error")->capture_default_str();
   app.add_flag("--profile", options.profile, "say at the end where the real time went");

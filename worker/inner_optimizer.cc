@@ -5,6 +5,10 @@
 
 namespace rubato::worker {
 
+std::size_t InnerOptimizer::planes(const Job& job) {
+  return kernels::state_planes(kernels::make_rule(job.optimizer).value().kind);
+}
+
 InnerOptimizer::InnerOptimizer(const Job& job, const protocol::Manifest& manifest,
                                const protocol::RoutingTable& routing)
     : rule_(kernels::make_rule(job.optimizer).value()) {

@@ -31,7 +31,8 @@ struct InnerState {
 
 class InnerOptimizer {
  public:
-  // The job is valid.
+  // Of its state, beside the weights. The job is valid.
+  [[nodiscard]] static std::size_t planes(const Job& job);
   InnerOptimizer(const Job& job, const protocol::Manifest& manifest, const protocol::RoutingTable& routing);
 
   // Writes into `next` what becomes of `current` under one step by a gradient summed over so many samples.

@@ -14,7 +14,6 @@ LocalRunner::LocalRunner(const Job& job, StepRunner& steps, data::Loader& loader
       loader_(loader),
       layout_(layout),
       inner_(job, manifest, routing),
-      copies_{Arena(layout.floats()), Arena(layout.floats())},
       copy_(layout),
       deltas_(layout.floats(), std::move(memory)) {}
 
@@ -22,7 +21,7 @@ Result<StepComputed> LocalRunner::run(const ComputeStep& order, model::WeightSou
                                       InnerState& state, const Report& report) {
   Step step{order, table, state, report, 0, local_step_count(order.step.batch, batch_)};
   if (step.all == 0) return steps_.run(order, pulled, report);  // no samples: an empty push, as ever
-  delta_ = deltas_.take();
+  delta_.reset();
   step_ = order;
   StepComputed computed;
   computed.clock = order.step.clock;
@@ -42,6 +41,12 @@ Result<StepComputed> LocalRunner::run(const ComputeStep& order, model::WeightSou
   return computed;
 }
 
+Arena& LocalRunner::copy_after(std::uint64_t step) {
+  std::optional<Arena>& copy = copies_[step % 2];
+  if (!copy) copy.emplace(layout_.floats());
+  return *copy;
+}
+
 // The gradient of one slice: one update of it, and, in the clock's last step, its delta.
 void LocalRunner::take(const Step& step, const SliceGradient& gradient) {
   const auto [first, count] = layout_.slice(gradient.slice);
@@ -52,6 +57,7 @@ void LocalRunner::take(const Step& step, const SliceGradient& gradient) {
   inner_.update(step.state, gradient.slice, step.clock.step.rate, gradient.gradient.floats(), gradient.samples, current,
                 next);
   if (step.number + 1 < step.all) return;
+  if (delta_ == nullptr) delta_ = deltas_.take();
   const std::span<float> delta = delta_->part(first, count);
   inner_.write_delta(step.state, gradient.slice, pulled, next, delta);
   step.report(SliceGradient{

@@ -10,6 +10,7 @@
 #pragma once
 
 #include <array>
+#include <optional>
 
 #include "base/job.h"
 #include "data/loader.h"
@@ -67,17 +68,17 @@ class LocalRunner {
 
   void take(const Step& step, const SliceGradient& gradient);
   void read_ahead(const ComputeStep& order, std::uint64_t step, std::uint64_t all);
-  [[nodiscard]] Arena& copy_after(std::uint64_t step) { return copies_[step % 2]; }
+  [[nodiscard]] Arena& copy_after(std::uint64_t step);
 
   const std::uint64_t batch_;
   StepRunner& steps_;
   data::Loader& loader_;
   const SliceLayout& layout_;
   const InnerOptimizer inner_;
-  std::array<Arena, 2> copies_;
+  std::array<std::optional<Arena>, 2> copies_;  // from the first local step on
   Copy copy_;
   ArenaPool deltas_;
-  ArenaRef delta_;    // of the clock at hand
+  ArenaRef delta_;    // of the clock at hand; taken when it is written: until then a server may read the one before
   ComputeStep step_;  // the local step at hand, kept for its storage
 };
 

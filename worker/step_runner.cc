@@ -38,14 +38,16 @@ std::size_t siblings_completed(const protocol::StepGrant& step, LeafNode leaf, L
 
 }  // namespace
 
-// Gives the model its buffers, and, in the leaf that completes a node, sends slices on their way.
+// Gives the model its buffers, and, in the leaf that completes a node, sends slices on their way. The arena is taken
+// when backward begins: until then the one of the step before may still be read by a shard.
 class StepRunner::Sink final : public model::GradientSink {
  public:
   // Without a report it only keeps the gradient.
-  Sink(StepRunner& runner, const ArenaRef& gradient, const Node& node, std::size_t siblings, const Report* report)
+  Sink(StepRunner& runner, ArenaRef& gradient, const Node& node, std::size_t siblings, const Report* report)
       : runner_(runner), gradient_(gradient), node_(node), siblings_(siblings), report_(report) {}
 
   std::span<float> gradient_buffer(std::size_t parameter) override {
+    if (gradient_ == nullptr) gradient_ = runner_.arenas_.take();
     const auto [first, count] = runner_.layout_.parameter(parameter);
     return gradient_->part(first, count);
   }
@@ -58,7 +60,7 @@ class StepRunner::Sink final : public model::GradientSink {
 
  private:
   StepRunner& runner_;
-  const ArenaRef& gradient_;
+  ArenaRef& gradient_;
   const Node& node_;
   const std::size_t siblings_;
   const Report* report_;
@@ -106,7 +108,7 @@ Status StepRunner::run_node(const protocol::StepGrant& step, LeafNode top, model
       RUBATO_TRY(loader_.gather({step.batch.epoch, part.first, part.count}, batch_));
     }
 
-    ArenaRef gradient = arenas_.take();
+    ArenaRef gradient;
     if (early) count_pieces();
     Sink sink(*this, gradient, node, siblings, early ? &report : nullptr);
     RUBATO_ASSIGN(const model::LeafStats stats,

@@ -53,20 +53,27 @@ Result<std::unique_ptr<Trainer>> Trainer::open(const Job& job, NodeId self, cons
   std::unique_ptr<Trainer> trainer(new Trainer(job, run_dir, std::move(datasets)));
   RUBATO_ASSIGN(trainer->device_, kernels::open_device(job.worker.device, static_cast<int>(job.worker.threads)));
   const data::Dataset& train = *trainer->data_.train;
-  const bool evaluates = self.role == Role::kEvaluator;
-  // Samples without an input are points: what the model reads is their target.
-  data::SampleShape shape = train.shape();
-  if (shape.floats() == 0) shape = {1, 1, train.target_floats()};
-  const bool aggregate = parse_mode(job.consistency.mode).value().apply() == Mode::Apply::kAggregate;
-  const auto batch = static_cast<std::uint64_t>(job.train.batch);
-  const auto usual = static_cast<std::int64_t>(
-      share(batch, aggregate ? static_cast<std::uint64_t>(job.train.micro_batches) : 1, 0).count);
-  const std::int64_t leaf = is_leased(job) ? kLeaseBatchesMax * job.train.batch : usual;
-  RUBATO_ASSIGN(trainer->model_,
-                model::make_model(job.model, {shape.height, shape.width, shape.channels}, job.data.classes,
-                                  *trainer->device_, evaluates ? job.evaluation.batch : leaf, job.train.seed));
+  RUBATO_ASSIGN(trainer->model_, make_model(job, {.shape = train.shape(), .target_floats = train.target_floats()},
+                                            *trainer->device_, self.role));
   trainer->loader_ = std::make_unique<data::Loader>(train, data::EpochOrder::Kind::kShuffled, job.train.seed);
   return trainer;
+}
+
+std::int64_t Trainer::leaf_max(const Job& job) {
+  if (is_leased(job)) return kLeaseBatchesMax * job.train.batch;
+  const bool aggregate = parse_mode(job.consistency.mode).value().apply() == Mode::Apply::kAggregate;
+  const auto batch = static_cast<std::uint64_t>(job.train.batch);
+  return static_cast<std::int64_t>(
+      share(batch, aggregate ? static_cast<std::uint64_t>(job.train.micro_batches) : 1, 0).count);
+}
+
+Result<std::unique_ptr<model::Model>> Trainer::make_model(const Job& job, const data::DatasetSize& data,
+                                                          kernels::Device& device, Role role) {
+  // Samples without an input are points: what the model reads is their target.
+  data::SampleShape shape = data.shape;
+  if (shape.floats() == 0) shape = {1, 1, data.target_floats};
+  return model::make_model(job.model, {shape.height, shape.width, shape.channels}, job.data.classes, device,
+                           role == Role::kEvaluator ? job.evaluation.batch : leaf_max(job), job.train.seed);
 }
 
 protocol::Manifest Trainer::manifest() const {

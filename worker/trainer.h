@@ -44,6 +44,12 @@ class Trainer : private model::WeightSource {
                                                              Datasets datasets);
   ~Trainer() override;
 
+  // The samples of a leaf, at most. / The job's model, as a member of this role computes it on data of this shape.
+  // Errors: kUsage.
+  [[nodiscard]] static std::int64_t leaf_max(const Job& job);
+  [[nodiscard]] static Result<std::unique_ptr<model::Model>> make_model(const Job& job, const data::DatasetSize& data,
+                                                                        kernels::Device& device, Role role);
+
   // For the registration.
   [[nodiscard]] protocol::Manifest manifest() const;
   [[nodiscard]] const std::string& data_fingerprint() const { return data_.train->fingerprint(); }

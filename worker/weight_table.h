@@ -1,9 +1,11 @@
 // The weights that the current step reads, filled slice by slice as they come. What is there already is not
-// copied again: simulated workers that read the same version share a table.
+// copied again: simulated workers that read the same version share a table. It takes memory when the first of them
+// comes: an evaluator that nobody asks for anything has none.
 //
 // Thread-safety: one owner.
 #pragma once
 
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -16,11 +18,7 @@ namespace rubato::worker {
 class WeightTable {
  public:
   explicit WeightTable(const SliceLayout& layout)
-      : layout_(layout),
-        arena_(layout.floats()),
-        clock_(layout.slices(), kNoClock),
-        changes_(layout.slices(), 0),
-        held_(layout.slices()) {}
+      : layout_(layout), clock_(layout.slices(), kNoClock), changes_(layout.slices(), 0), held_(layout.slices()) {}
 
   void take(const SliceWeights& weights) {
     const auto [first, count] = layout_.slice(weights.slice);
@@ -29,7 +27,8 @@ class WeightTable {
     clock_[weights.slice] = weights.clock;
     Held& held = held_[weights.slice];
     if (held.mark.is(weights.weights) && held.version == weights.version) return;
-    std::copy(values.begin(), values.end(), arena_.part(first, count).begin());
+    if (!arena_) arena_.emplace(layout_.floats());
+    std::copy(values.begin(), values.end(), arena_->part(first, count).begin());
     held = {PayloadMark(weights.weights), weights.version};
     changes_[weights.slice] = ++change_;
   }
@@ -42,12 +41,12 @@ class WeightTable {
   }
   [[nodiscard]] std::span<const float> parameter(std::size_t parameter) const {
     const auto [first, count] = layout_.parameter(parameter);
-    return arena_.part(first, count);
+    return arena_->part(first, count);
   }
-  // The same, a slice at a time, whatever clock it is for.
+  // The same, a slice at a time, whatever clock it is for; once there is any.
   [[nodiscard]] std::span<const float> slice(SliceId slice) const {
     const auto [first, count] = layout_.slice(slice);
-    return arena_.part(first, count);
+    return arena_->part(first, count);
   }
   // A number that is new whenever the parameter was written.
   [[nodiscard]] std::uint64_t changes(std::size_t parameter) const {
@@ -63,7 +62,7 @@ class WeightTable {
   };
 
   const SliceLayout& layout_;
-  Arena arena_;
+  std::optional<Arena> arena_;
   std::vector<Clock> clock_;
   std::vector<std::uint64_t> changes_;
   std::vector<Held> held_;  // what was copied last

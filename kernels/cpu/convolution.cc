@@ -90,6 +90,7 @@ Convolution::Convolution(const CpuContext& context, const ConvolutionDesc& desc,
   forward_weights_ = PackedWeights(context, t.canonical_weights, plan.weights_desc());
   need_scratch(plan.scratchpad_desc().get_size());
   need_scratch(forward_weights_.scratch_bytes());
+  info_.private_bytes += forward_weights_.bytes();
   if (!training_) return;
   activation_ = ActivationBackward(context, desc.activation, t.result);
   need_scratch(activation_.scratch_bytes());
@@ -111,6 +112,7 @@ void Convolution::plan_backward_weights(const CpuContext& context, const Convolu
   weights_gradient_ = PackedGradient(context, t.canonical_weights, plan.diff_weights_desc());
   need_scratch(plan.scratchpad_desc().get_size());
   need_scratch(weights_gradient_.scratch_bytes());
+  info_.private_bytes += weights_gradient_.bytes();
   need_scratch(column_sums_scratch_bytes(info_.output));
 }
 
@@ -128,6 +130,7 @@ void Convolution::plan_backward_data(const CpuContext& context, const Convolutio
   backward_data_weights_ = PackedWeights(context, t.canonical_weights, plan.weights_desc());
   need_scratch(plan.scratchpad_desc().get_size());
   need_scratch(backward_data_weights_.scratch_bytes());
+  info_.private_bytes += backward_data_weights_.bytes();
 }
 
 void Convolution::bind(const Ports& ports) {

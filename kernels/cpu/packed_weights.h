@@ -25,6 +25,7 @@ class PackedWeights {
   void bind(Primitive& user, void* scratch);
   // Gives the user the values in its layout.
   Status load(Primitive& user, const float* values, Version version);
+  [[nodiscard]] std::size_t bytes() const { return in_place_ ? 0 : packed_.get_desc().get_size(); }
 
  private:
   bool in_place_ = true;
@@ -44,6 +45,7 @@ class PackedGradient {
   void bind(Primitive& producer, void* scratch);
   // Runs the producer and leaves its gradient in `gradient`, in canonical layout.
   Status produce(Primitive& producer, float* gradient);
+  [[nodiscard]] std::size_t bytes() const { return in_place_ ? 0 : packed_.get_desc().get_size(); }
 
  private:
   bool in_place_ = true;

@@ -91,6 +91,7 @@ class Processes:
         self.children: list[Child] = []
         self._programs = programs
         self._run_dir = run_dir
+        self._beside: list[subprocess.Popen] = []
         self._lifeline, self._lifeline_held = os.pipe()
 
     def __enter__(self) -> "Processes":
@@ -98,6 +99,9 @@ class Processes:
 
     def __exit__(self, *_) -> None:
         self.kill()
+        for process in self._beside:
+            process.kill()
+            process.communicate()
         os.close(self._lifeline)
         os.close(self._lifeline_held)
 
@@ -110,6 +114,18 @@ class Processes:
         if role == "evaluator":  # a worker that only pulls
             arguments.insert(0, "--evaluator")
         return self._start(node, arguments)
+
+    def start_estimate(self) -> subprocess.Popen | None:
+        """Says what memory the job will take, on its standard output, and has no part in it."""
+        try:
+            process = subprocess.Popen([self._programs["sim"], "--memory", str(self._run_dir.job)],
+                                       stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                                       text=True, start_new_session=True, env=child_environment(),
+                                       preexec_fn=with_parent_death_signal(signal.SIGKILL))
+        except OSError:
+            return None  # a build without the simulator
+        self._beside.append(process)
+        return process
 
     def wait(self, timeout_s: float) -> list[Child]:
         """Those that ended, as soon as one does or the time is up."""

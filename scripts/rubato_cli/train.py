@@ -7,6 +7,7 @@ from pathlib import Path
 from . import job as jobs
 from .failure import ExitCode, Failure, describe_end
 from .log_file import parse
+from .memory import available_octets, memory_lines
 from .processes import Child, Processes, Programs, child_environment
 from .progress import make_progress
 from .run_dir import RunDir
@@ -39,6 +40,8 @@ def run(
 ) -> int:
     started = time.monotonic()
     job = jobs.Job.load(run_dir.job)
+    available = available_octets()  # before anything of the job's takes any
+    estimate = processes.start_estimate()
     scheduler = processes.start_scheduler()
     client = wait_for_address(processes, scheduler, run_dir, stop)
     for node in job.members:
@@ -48,6 +51,8 @@ def run(
     progress.say(f"{run_dir.path}: {job.mode}, {plural(job.servers, 'server')}, {plural(job.workers, 'worker')}")
     for note in notes:
         progress.say(f"note: {note}")
+    for line in memory_lines(estimate, available):
+        progress.say(line)
     supervisor = Supervisor(processes, client, progress, stop, run_dir, job.restarts)
     try:
         verdict = supervisor.run()

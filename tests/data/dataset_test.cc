@@ -85,6 +85,26 @@ TEST_F(IdxDatasetTest, TheFingerprintCoversInputsLabelsAndShapeButNotTheCompress
   EXPECT_NE(open()->fingerprint(), before);
 }
 
+TEST_F(IdxDatasetTest, ItsSizeIsKnownWithoutReadingIt) {
+  const std::unique_ptr<Dataset> whole = open();
+  write_bytes(job_.data.train_inputs, idx_bytes({3, 1, 2}, ""));
+  const DatasetSize size = size_of_dataset(job_, Split::kTrain).value();
+  EXPECT_EQ(size.samples, whole->size());
+  EXPECT_EQ(size.shape, whole->shape());
+  EXPECT_EQ(size.bytes, 3 * (2 + 1u));
+  write_bytes(job_.data.train_inputs, idx_bytes({3, 0, 2}, ""));
+  EXPECT_EQ(size_of_dataset(job_, Split::kTrain).error().cause, Cause::kData);
+
+  job_.data.kind = "synthetic";
+  job_.model.size = 5;
+  for (const Split split : {Split::kTrain, Split::kTest}) {
+    const DatasetSize points = size_of_dataset(job_, split).value();
+    EXPECT_EQ(points.samples, open_dataset(job_, split).value()->size());
+    EXPECT_EQ(points.shape, SampleShape());
+    EXPECT_EQ(points.target_floats, 5);
+  }
+}
+
 TEST_F(IdxDatasetTest, RefusesFilesThatDoNotFitEachOther) {
   write_bytes(job_.data.train_labels, idx_bytes({2}, std::string("\x02\x00", 2)));
   EXPECT_EQ(open_error(), job_.data.train_labels + ": expected 3 labels, as many as " + job_.data.train_inputs +

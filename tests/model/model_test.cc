@@ -72,6 +72,19 @@ TEST_F(ModelContract, EachLayerIsDrawnAndAGradientIsHandedOverWhereItIsThere) {
                                  "hand over fc2", "backward fc2", "gradient fc1", "hand over fc1"));
 }
 
+TEST_F(ModelContract, SaysWhatMemoryItTakesToComputeOnSoMany) {
+  for (const SmallModel& small : small_models()) {
+    SCOPED_TRACE(small.title);
+    const auto model = make(small);
+    const ModelMemory few = model->memory_for(2, true).value(), many = model->memory_for(8, true).value();
+    const auto inputs = static_cast<std::size_t>(small.shape.elements());
+    EXPECT_GE(few.activations, 2 * inputs * sizeof(float));
+    EXPECT_GE(many.activations, few.activations + 6 * inputs * sizeof(float));
+    EXPECT_LE(model->memory_for(8, false).value().activations, many.activations);
+    if (small.config.name != "cnn" && small.config.name != "lenet5") EXPECT_EQ(few.reordered, 0u);
+  }
+}
+
 TEST_F(ModelContract, BitsDoNotDependOnHistory) {
   for (const SmallModel& small : small_models()) {
     SCOPED_TRACE(small.title);

@@ -134,5 +134,49 @@ TEST(Node, AFrameOfTwoMessagesIsTwoMessagesToACore) {
   EXPECT_EQ(std::get<Pull>(core.received[1]).floor, 4);
 }
 
+// Answers everything with a note, which is told before messages are sent.
+class NotingCore final : public Core {
+ public:
+  [[nodiscard]] Identity identity() const override { return {server_node(0), 1, 1, 1}; }
+  void start(TimeNs /*now*/, Outbox& /*out*/) override {}
+  void receive(TimeNs /*now*/, const Envelope& /*envelope*/, Body /*body*/, Outbox& out) override {
+    out.note(Level::kInfo, "done");
+  }
+  void wake(TimeNs /*now*/, Outbox& /*out*/) override {}
+  [[nodiscard]] TimeNs deadline() const override { return kNever; }
+};
+
+class UseListener final : public NodeListener {
+ public:
+  explicit UseListener(const std::shared_ptr<std::vector<float>>& bytes) : bytes_(bytes) {}
+  void on_trace(TimeNs /*now*/, NodeId /*node*/, const TraceEvent& /*event*/) override {}
+  void on_note(NodeId /*node*/, Level /*level*/, const std::string& /*text*/) override { uses = bytes_.use_count(); }
+  void on_end(NodeId /*node*/, int /*exit_code*/, const std::string& /*text*/) override {}
+
+  long uses = -1;
+
+ private:
+  const std::weak_ptr<std::vector<float>> bytes_;
+};
+
+// Whoever reads an answer may write again where the message lay that it answers, and need not take other memory.
+TEST(Node, WhatACoreLetsGoOfIsGivenBackBeforeItsAnswerGoes) {
+  HandEndpoint endpoint;
+  auto bytes = std::make_shared<std::vector<float>>(64, 1.0f);
+  UseListener listener(bytes);
+  Node node(endpoint, kJob, {[] { return TimeNs{0}; }, [](TimeNs) {}}, listener);
+  NotingCore core;
+  node.host(core);
+  const Stamp stamp{kJob, {worker_node(0), 1, 1, 1}, server_node(0), 1, false};
+  transport::Frame frame = encode(stamp, Push{.slice = 3,
+                                              .clock = 5,
+                                              .node = {},
+                                              .samples = 1,
+                                              .gradient = Payload(bytes, std::as_bytes(std::span(*bytes)))});
+  bytes.reset();
+  endpoint.deliver(2, std::move(frame));
+  EXPECT_EQ(listener.uses, 0);
+}
+
 }  // namespace
 }  // namespace rubato::protocol

@@ -1,9 +1,10 @@
-"""Stands for Rubato's three programs in the launcher's tests. Usage: fake_node.py PROGRAM [ARGUMENT...]
+"""Stands for Rubato's programs in the launcher's tests. Usage: fake_node.py PROGRAM [ARGUMENT...]
 
 What it pretends is told by the [fake] table of the job file, set with --set fake.KEY=VALUE:
   duration_s        how long the training takes
   job_exit          the job's exit code
   note              what a person should know of the job
+  memory            what is printed of the memory that the job will take
   final             JSON: what the last line of metrics.jsonl says too, or instead
   silent            the scheduler never listens
   stuck             the scheduler does not end when a server is lost, nor when drained
@@ -241,6 +242,10 @@ def main():
     program, found = sys.argv[1], options(sys.argv[2:])
     if "resolve" in found:
         return resolve(found)
+    if "memory" in found:
+        said = tomllib.loads(Path(found["memory"]).read_text()).get("fake", {}).get("memory")
+        print(said or "", end="")
+        return 0 if said is not None else 3
     if program == "rubato-scheduler":
         return Scheduler(found).run()
     role = "evaluator" if "evaluator" in found else program.removeprefix("rubato-")

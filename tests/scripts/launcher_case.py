@@ -23,7 +23,7 @@ class LauncherCase(unittest.TestCase):
         self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
         self.build = self.folder / "build"
         (self.build / "bin").mkdir(parents=True)
-        for program in ("rubato-scheduler", "rubato-server", "rubato-worker"):
+        for program in ("rubato-scheduler", "rubato-server", "rubato-worker", "rubato-sim"):
             path = self.build / "bin" / program
             path.write_text(f'#!/bin/sh\nexec {sys.executable} -S {HERE}/fake_node.py {program} "$@"\n')
             path.chmod(0o755)

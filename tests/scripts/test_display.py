@@ -31,6 +31,28 @@ class Progress(LauncherCase):
             lines = self.train(*words, note="early pushing is off").stdout.splitlines()
             self.assertEqual(lines[1], "note: early pushing is off")
 
+    def test_the_memory_that_the_job_will_take_comes_before_it(self):
+        rows = "1048576 all weights\n3145728 all optimizer state\n2097152 at-most evaluator\n1024 all data\n"
+        lines = self.train(memory=rows).stdout.splitlines()
+        self.assertEqual(lines[1], "memory: 4.0 MiB to 6.0 MiB: weights 1.0 MiB, optimizer state 3.0 MiB, "
+                                   "evaluator up to 2.0 MiB, others 1.0 KiB")
+        self.assertNotIn("warning", "".join(lines))
+
+    def test_more_memory_than_there_is_is_warned_of(self):
+        lines = self.train(memory=f"{1 << 60} all weights\n").stdout.splitlines()
+        self.assertRegex(lines[2], r"^warning: this host has [\d.]+ [GM]iB of memory to spare; the job will want ")
+
+    def test_what_may_never_come_is_not_warned_of(self):
+        self.assertNotIn("warning", self.train(memory=f"1 all weights\n{1 << 60} at-most evaluator\n").stdout)
+
+    def test_without_an_estimate_there_is_no_word_of_it(self):
+        self.assertNotIn("memory", self.train().stdout)
+        (self.build / "bin" / "rubato-sim").unlink()
+        self.run_dir = self.folder / "another"
+        result = self.train(memory="1048576 all weights\n")
+        self.assertNotIn("memory", result.stdout)
+        self.assertEqual(result.returncode, 0)
+
     def test_a_terminal_gets_a_bar_that_warnings_do_not_garble(self):
         screen = self.train_on_a_terminal("--workers", 2, worker_1_exit=3, worker_1_says="no such file", duration_s=2.0)
         self.assertIn("\x1b[J", screen)

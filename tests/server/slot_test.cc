@@ -84,6 +84,37 @@ TEST(SlotPool, GrowsToItsBoundAndSaysWhenItIsCrowded) {
   EXPECT_NE(pool->take(), nullptr);
 }
 
+// Whoever reads an older version keeps its weights from being written, and no more than those.
+TEST(SlotPool, BlocksOfStateAreAsManyAsSlicesAndOneToWrite) {
+  const auto pool = pool_of({.slices = 2, .readers = 2});
+  std::vector<SlotRef> current{pool->take(), pool->take()};
+  std::vector<Payload> read;
+  for (int update = 0; update < 3; ++update)
+    for (SlotRef& slot : current) {
+      read.push_back(pinned(slot));
+      SlotRef next = pool->take();
+      ASSERT_EQ(next->view().state[1].size(), 5u);
+      next->view().weights[0] = slot->view().weights[0] + 1.0f;
+      next->view().state[1][4] = slot->view().state[1][4] + 1.0f;
+      pool->drop_state(*slot);
+      EXPECT_TRUE(slot->view().state[0].empty());
+      slot = next;
+      const SlotRef never_published = pool->take();
+      pool->drop_state(*never_published);
+    }
+  EXPECT_EQ(pool->allocated(), 2 + 6 + 1u);
+  EXPECT_EQ(pool->states_allocated(), 2 + 1u);
+  for (std::size_t i = 0; i < read.size(); ++i) EXPECT_EQ(read[i].floats()[0], static_cast<float>(i / 2));
+  for (const SlotRef& slot : current) EXPECT_EQ(slot->view().state[1][4], 3.0f);
+}
+
+TEST(SlotPool, WithoutStateThereAreNoBlocks) {
+  const auto pool = pool_of({.slices = 2}, 5, 0);
+  const SlotRef slot = pool->take();
+  pool->drop_state(*slot);
+  EXPECT_EQ(pool->states_allocated(), 0u);
+}
+
 TEST(SlotPool, RefusesMoreThanThereIsMemory) {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
   GTEST_SKIP() << "sanitizers end the process on such a request";

@@ -204,9 +204,10 @@ TEST(Compensation, ThatIsNotFiniteIsDroppedAsSuchAGradientIs) {
   }
 }
 
-// What every worker reads, what is current and what is written: five versions of 64 floats for three workers.
+// What is current and what is written, with state, and the weights that each of three workers reads: five versions of
+// 64 floats.
 TEST(Compensation, SaysWhatMemoryItTakesAndRefusesWhatThereIsNot) {
-  constexpr std::uint64_t kNeeded = 5 * 2 * 64 * sizeof(float);
+  constexpr std::uint64_t kNeeded = (2 * 2 + 3) * 64 * sizeof(float);
   const auto welcomed = [](const Job& job, std::uint64_t memory_bytes) {
     Shard shard(job, memory_bytes);
     protocol::Welcome message;

@@ -246,6 +246,18 @@ TEST(StepRunner, AGradientThatSomebodyHasIsNotWrittenAgain) {
   for (std::size_t i = 0; i < kept.size(); ++i) EXPECT_EQ(bits_of(kept[i].gradient.floats()), bits[i]);
 }
 
+// What a shard still reads while the next step's forward runs costs no second arena.
+TEST(StepRunner, AGradientThatIsReadUntilBackwardBeginsIsWrittenAgain) {
+  ArbitraryModel model({5});
+  Runner runner(model);
+  ASSERT_TRUE(runner.run(step_of(0, 8, 1, {{0, 0}})).ok());
+  std::vector<SliceGradient> held = runner.reports;
+  const float* const place = held.front().gradient.floats().data();
+  model.on_leaf = [&] { held.clear(); };
+  ASSERT_TRUE(runner.run(step_of(8, 8, 1, {{0, 0}}, 1)).ok());
+  EXPECT_EQ(runner.reports.front().gradient.floats().data(), place);
+}
+
 TEST(StepRunner, GoesOnAfterAStepThatFailed) {
   ArbitraryModel model({7, 50});
   Runner runner(model);

@@ -1,0 +1,153 @@
+#include "sim/memory_estimate.h"
+
+#include <algorithm>
+#include <bit>
+#include <span>
+
+#include "base/mode.h"
+#include "data/dataset.h"
+#include "data/loader.h"
+#include "kernels/rule_config.h"
+#include "protocol/leaf_tree.h"
+#include "protocol/manifest.h"
+#include "server/pool_plan.h"
+#include "server/update.h"
+#include "transport/shm/link.h"
+#include "worker/inner_optimizer.h"
+#include "worker/slice_layout.h"
+#include "worker/trainer.h"
+
+namespace rubato::sim {
+namespace {
+
+constexpr std::uint64_t kMiB = 1 << 20;
+
+// What each program takes with next to no model and no data (bench/memory.py shows it), rounded up: code, libraries,
+// the allocator's, and in a worker what oneDNN makes to compute with.
+constexpr std::uint64_t kSchedulerProgram = 6 * kMiB, kServerProgram = 6 * kMiB, kWorkerProgram = 16 * kMiB,
+                        kEvaluatorProgram = 8 * kMiB;
+
+struct Slots {
+  std::uint64_t weights = 0, state = 0;  // of one version of every slice
+  std::uint64_t spare = 0;               // beside it, while nobody reads
+};
+
+Slots slots_of(const Job& job, std::span<const protocol::SliceSpec> slices, std::uint32_t shards) {
+  const server::PoolPlanner planner(job);
+  Slots slots;
+  for (std::uint32_t shard = 0; shard < shards; ++shard)
+    for (const auto& [elements, plan] : planner.pools(shard, slices)) {
+      slots.weights += plan.bounds.slices * plan.shape.weights_bytes();
+      slots.state += plan.bounds.slices * plan.shape.state_bytes();
+      slots.spare += (plan.bounds.slots_at_first() - plan.bounds.slices) * plan.shape.slot_bytes();
+    }
+  return slots;
+}
+
+// Versions of all weights that are kept beside the newest one because workers read them. A worker has one answer at
+// most that it has not copied. On arrival it is the newest to whoever pushed last; a commit may come behind all of
+// them; in an aggregate everybody has copied before anybody pushes. Compensated, each version is kept until the push
+// that was computed on it is settled, and the next may be asked for by then.
+std::uint64_t versions_read(const Job& job, Mode::Apply apply, bool compensated) {
+  const auto workers = static_cast<std::uint64_t>(job.cluster.workers);
+  if (compensated) return 2 * workers;
+  if (apply == Mode::Apply::kAggregate) return 0;
+  return apply == Mode::Apply::kOnArrival ? workers - 1 : workers;
+}
+
+// Gradients that all workers have at once. In an aggregate those of a step that wait for the clock, and those that wait
+// for their right siblings while the next leaf is computed.
+std::uint64_t gradients_of(const Job& job, Mode::Apply apply) {
+  const auto workers = static_cast<std::uint32_t>(job.cluster.workers);
+  if (apply != Mode::Apply::kAggregate) return workers;
+  const auto leaves = static_cast<std::uint32_t>(job.train.micro_batches);
+  std::uint64_t sum = 0;
+  for (std::uint32_t worker = 0; worker < workers; ++worker) {
+    std::uint64_t most = 0, done = 0;
+    for (const protocol::LeafNode& node : protocol::nodes_of_worker(worker, workers, leaves)) {
+      const std::uint64_t under = protocol::end_leaf(node, leaves) - node.first_leaf();
+      most = std::max<std::uint64_t>(most, done++ + static_cast<std::uint64_t>(std::bit_width(under)));
+    }
+    sum += most;
+  }
+  return sum;
+}
+
+// Sums of two nodes' gradients that wait on the servers for their siblings: every other pair of nodes, at most.
+std::uint64_t sums_of(const Job& job, Mode::Apply apply) {
+  const auto workers = static_cast<std::uint32_t>(job.cluster.workers);
+  if (apply != Mode::Apply::kAggregate) return 0;
+  std::uint64_t nodes = 0;
+  for (std::uint32_t worker = 0; worker < workers; ++worker)
+    nodes += protocol::nodes_of_worker(worker, workers, static_cast<std::uint32_t>(job.train.micro_batches)).size();
+  return nodes > 2 ? (nodes + 3) / 4 : 0;
+}
+
+// The samples that a worker has in its hands, and those read ahead.
+std::uint64_t batch_bytes(const data::DatasetSize& data, std::int64_t samples) {
+  const auto floats = static_cast<std::uint64_t>(data.shape.floats() + data.target_floats);
+  return (data::Loader::kDepth + 1) * static_cast<std::uint64_t>(samples) * floats * sizeof(float);
+}
+
+std::uint64_t programs_of(const Job& job, std::uint32_t shards) {
+  const auto workers = static_cast<std::uint64_t>(job.cluster.workers);
+  const auto servers = static_cast<std::uint64_t>(job.cluster.servers);
+  const std::uint64_t links = job.cluster.shared_memory ? (workers + 1) * shards : 0;
+  return kSchedulerProgram + kEvaluatorProgram + servers * kServerProgram + workers * kWorkerProgram +
+         links * sizeof(transport::LinkMemory::Layout);
+}
+
+}  // namespace
+
+Result<std::vector<MemoryRow>> estimate_memory(const Job& job) {
+  using worker::Trainer;
+  const Mode mode = parse_mode(job.consistency.mode).value();
+  const kernels::RuleConfig rule = server::rule_of(job);
+  const auto workers = static_cast<std::uint64_t>(job.cluster.workers);
+  const auto shards = static_cast<std::uint32_t>(job.cluster.servers * job.cluster.shard_threads);
+
+  RUBATO_ASSIGN(const data::DatasetSize train, data::size_of_dataset(job, data::Split::kTrain));
+  RUBATO_ASSIGN(const auto device, kernels::open_device(job.worker.device, static_cast<int>(job.worker.threads)));
+  RUBATO_ASSIGN(const auto training, Trainer::make_model(job, train, *device, Role::kWorker));
+  RUBATO_ASSIGN(const model::ModelMemory of_leaf, training->memory_for(Trainer::leaf_max(job), true));
+  std::uint64_t evaluator = 0;
+  std::uint64_t test_bytes = 0;
+  const auto parameters = training->parameters();
+  const protocol::Manifest manifest(parameters.begin(), parameters.end());
+  const std::vector<protocol::SliceSpec> slices =
+      protocol::cut_slices(manifest, static_cast<std::uint64_t>(job.cluster.slice_bytes), shards);
+  const Slots slots = slots_of(job, slices, shards);
+  // An arena, of gradients or weights, as a worker lays it out.
+  const std::uint64_t arena = worker::SliceLayout(manifest, {0, slices, {}}).floats() * sizeof(float);
+  if (job.evaluation.enabled) {
+    RUBATO_ASSIGN(const data::DatasetSize test, data::size_of_dataset(job, data::Split::kTest));
+    RUBATO_ASSIGN(const auto evaluating, Trainer::make_model(job, train, *device, Role::kEvaluator));
+    RUBATO_ASSIGN(const model::ModelMemory of_evaluation, evaluating->memory_for(job.evaluation.batch, false));
+    test_bytes = test.bytes;
+    evaluator = arena + of_evaluation.activations + of_evaluation.reordered;
+  }
+
+  std::vector<MemoryRow> rows = {
+      {"weights", slots.weights},
+      {"optimizer state", slots.state},
+      {"spare slots", slots.spare},
+      {"older weights that are still read", slots.weights * versions_read(job, mode.apply(), rule.compensates()), true},
+      {"gradients", arena * gradients_of(job, mode.apply())},
+      {"gradients under commit", mode.apply() == Mode::Apply::kCommitted ? arena * workers : 0, true},
+      {"sums of gradients", slots.weights * sums_of(job, mode.apply()), true},
+      {"workers' weights", arena * workers},
+      {"deltas", mode.local() ? arena * workers : 0},
+      {"local steps", mode.local() ? arena * workers * 2 : 0},
+      {"inner optimizers' state", mode.local() ? arena * workers * worker::InnerOptimizer::planes(job) : 0},
+      {"activations", of_leaf.activations * workers},
+      {"reordered weights", of_leaf.reordered * workers},
+      {"data", train.bytes * (workers + 1) + test_bytes + batch_bytes(train, Trainer::leaf_max(job)) * workers},
+      {"evaluator", evaluator, true},
+      {"weights held for the evaluator", job.evaluation.enabled ? slots.weights : 0, true},
+      {"programs", programs_of(job, shards)},
+  };
+  std::erase_if(rows, [](const MemoryRow& row) { return row.bytes == 0; });
+  return rows;
+}
+
+}  // namespace rubato::sim

@@ -1,0 +1,104 @@
+#include "sim/memory_estimate.h"
+
+#include <gmock/gmock.h>
+
+#include <map>
+
+#include "tests/base/temp_directory.h"
+#include "tests/data/idx_files.h"
+
+namespace rubato::sim {
+namespace {
+
+constexpr std::uint64_t kMiB = 1 << 20;
+
+std::map<std::string, std::uint64_t> estimated(const Job& job) {
+  std::map<std::string, std::uint64_t> rows;
+  const std::vector<MemoryRow> estimate = estimate_memory(job).value();
+  for (const MemoryRow& row : estimate) rows.emplace(row.what, row.bytes);
+  return rows;
+}
+
+// A model of 1 MiB without layers, in four slices.
+Job points() {
+  Job job;
+  job.model.name = "quadratic";
+  job.model.size = kMiB / 4;
+  job.data.kind = "synthetic";
+  job.consistency.mode = "asp";
+  job.cluster.workers = 3;
+  job.cluster.slice_bytes = kMiB / 4;
+  return job;
+}
+
+TEST(MemoryEstimate, NamesWhatThereIsOfTheModel) {
+  Job job = points();
+  const auto sgd = estimated(job);
+  EXPECT_EQ(sgd.at("weights"), kMiB);
+  EXPECT_FALSE(sgd.contains("optimizer state"));
+  EXPECT_EQ(sgd.at("spare slots"), kMiB / 4);
+  EXPECT_EQ(sgd.at("older weights that are still read"), 2 * kMiB);
+  EXPECT_EQ(sgd.at("gradients"), 3 * kMiB);
+  EXPECT_EQ(sgd.at("workers' weights"), 3 * kMiB);
+  EXPECT_FALSE(sgd.contains("reordered weights"));
+  job.optimizer.name = "adam";
+  job.cluster.servers = 2;
+  const auto adam = estimated(job);
+  EXPECT_EQ(adam.at("optimizer state"), 2 * kMiB);
+  EXPECT_EQ(adam.at("spare slots"), 2 * 3 * kMiB / 4);
+  EXPECT_EQ(adam.at("older weights that are still read"), 2 * kMiB);  // without their state
+}
+
+TEST(MemoryEstimate, CountsWhatAModeKeepsMore) {
+  Job job = points();
+  job.consistency.mode = "bsp";
+  job.train.micro_batches = 12;  // four leaves each: two sums wait while a third is computed
+  EXPECT_EQ(estimated(job).at("gradients"), 3 * 3 * kMiB);
+  // Of four leaves and four; the last four add up as they come.
+  EXPECT_EQ(estimated(job).at("sums of gradients"), kMiB);
+  EXPECT_FALSE(estimated(job).contains("older weights that are still read"));
+  job.train.micro_batches = 9;  // three leaves each, in two nodes: what was pushed waits for the clock as well
+  EXPECT_EQ(estimated(job).at("gradients"), (2 + 3 + 2) * kMiB);
+  job.consistency.mode = "softsync:2";
+  EXPECT_EQ(estimated(job).at("gradients under commit"), 3 * kMiB);
+  EXPECT_EQ(estimated(job).at("older weights that are still read"), 3 * kMiB);
+  job.consistency.mode = "local:4+asp";
+  job.optimizer.name = "momentum";
+  EXPECT_EQ(estimated(job).at("deltas"), 3 * kMiB);
+  EXPECT_EQ(estimated(job).at("local steps"), 2 * 3 * kMiB);
+  EXPECT_EQ(estimated(job).at("inner optimizers' state"), 3 * kMiB);
+  job = points();
+  job.optimizer.compensation.name = "adaptive";
+  EXPECT_EQ(estimated(job).at("older weights that are still read"), 2 * 3 * kMiB);
+  EXPECT_EQ(estimated(job).at("optimizer state"), kMiB);  // the mean square
+}
+
+TEST(MemoryEstimate, AsksTheDeviceForTheRest) {
+  const test::TempDirectory folder;
+  Job job;
+  job.model.name = "cnn";
+  job.model.channels = {8, 16};
+  job.consistency.mode = "asp";
+  job.cluster.workers = 2;
+  job.train.batch = 32;
+  job.evaluation.batch = 100;
+  job.data.train_inputs = folder.file("train");
+  job.data.test_inputs = folder.file("test");
+  EXPECT_EQ(estimate_memory(job).error().cause, Cause::kData);
+
+  // Headers alone: nobody reads what would be behind them.
+  data::test::write_bytes(job.data.train_inputs, data::test::idx_bytes({1000, 28, 28}, ""));
+  data::test::write_bytes(job.data.test_inputs, data::test::idx_bytes({100, 28, 28}, ""));
+  const auto rows = estimated(job);
+  // Workers and evaluator have read the training set; each worker has five batches at hand or ahead.
+  EXPECT_EQ(rows.at("data"), (2 + 1) * 1000 * 785u + 100 * 785u + 2 * 5 * 32 * 784 * 4u);
+  // Of each worker, what 32 samples are behind the first layer, its pool and the second one.
+  EXPECT_GT(rows.at("activations"), 2 * 32 * 4u * (28 * 28 * 8 + 14 * 14 * 8 + 14 * 14 * 16));
+  EXPECT_GT(rows.at("reordered weights"), 0u);
+  EXPECT_GT(rows.at("evaluator"), rows.at("weights") + 100 * 4u * 28 * 28 * 8);
+  job.evaluation.enabled = false;
+  EXPECT_FALSE(estimated(job).contains("evaluator"));
+}
+
+}  // namespace
+}  // namespace rubato::sim
