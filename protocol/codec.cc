@@ -66,7 +66,7 @@ Error malformed(const std::string& text) { return {Cause::kMalformed, text}; }
 
 // ---- data messages: header fields -------------------------------------------------------------------
 
-Payload put(Header& h, const Push& m) {
+Payload put(Header& h, const Push& m, EncodingMemory& /*memory*/) {
   h.content = m.gradient.empty() ? Content::kNone : m.local_steps > 0 ? Content::kDelta : Content::kGradient;
   h.local_steps = m.local_steps;
   h.slice = m.slice;
@@ -78,7 +78,7 @@ Payload put(Header& h, const Push& m) {
   h.rate = m.rate;
   return m.gradient;
 }
-Payload put(Header& h, const PushAck& m) {
+Payload put(Header& h, const PushAck& m, EncodingMemory& /*memory*/) {
   h.slice = m.slice;
   h.clock = m.clock;
   h.node = m.node;
@@ -88,14 +88,14 @@ Payload put(Header& h, const PushAck& m) {
   h.floor = m.floor;
   return {};
 }
-Payload put(Header& h, const Pull& m) {
+Payload put(Header& h, const Pull& m, EncodingMemory& /*memory*/) {
   h.slice = m.slice;
   h.clock = m.clock;
   h.floor = m.floor;
   h.snapshot = m.snapshot;
   return {};
 }
-Payload put(Header& h, const Weights& m) {
+Payload put(Header& h, const Weights& m, EncodingMemory& /*memory*/) {
   h.content = Content::kWeights;
   h.slice = m.slice;
   h.clock = m.clock;
@@ -105,11 +105,12 @@ Payload put(Header& h, const Weights& m) {
   return m.weights;
 }
 template <Coded M>
-Payload put(Header& h, const M& m) {
+Payload put(Header& h, const M& m, EncodingMemory& memory) {
   h.content = Content::kControl;
-  Writer writer;
+  Writer writer(std::move(memory.fields));
   writer(m);
-  return Payload::of(writer.take());
+  memory.fields = writer.take();
+  return memory.blocks.copy_of(memory.fields);
 }
 
 // ---- and back ---------------------------------------------------------------------------------------
@@ -133,29 +134,43 @@ Status check_bare(const Header& h, const Payload& body) {
   return {};
 }
 
-Result<Body> get_push(const Header& h, const Payload& body) {
-  RUBATO_ASSIGN(Payload floats, get_floats(h, body, h.local_steps > 0 ? Content::kDelta : Content::kGradient));
+Status get(const Header& h, const Payload& body, Push& push) {
+  RUBATO_ASSIGN(push.gradient, get_floats(h, body, h.local_steps > 0 ? Content::kDelta : Content::kGradient));
   if (!std::isfinite(h.rate) || h.rate < 0.0) return malformed(fmt::format("a push at rate {}", h.rate));
   if (h.clock < 0) return malformed(fmt::format("a push of clock {}", h.clock));
-  return Body{
-      Push{h.slice, h.clock, h.node, h.samples, h.version, h.rule_epoch, h.rate, std::move(floats), h.local_steps}};
+  push.slice = h.slice;
+  push.clock = h.clock;
+  push.node = h.node;
+  push.samples = h.samples;
+  push.version = h.version;
+  push.rule_epoch = h.rule_epoch;
+  push.rate = h.rate;
+  push.local_steps = h.local_steps;
+  return {};
 }
-Result<Body> get_push_ack(const Header& h, const Payload& body) {
+Status get(const Header& h, const Payload& body, PushAck& ack) {
   if (h.joined == 0) RUBATO_TRY(check_bare(h, body));
-  return Body{PushAck{h.slice, h.clock, h.node, h.fate, h.version, h.age, h.floor}};
+  ack = {h.slice, h.clock, h.node, h.fate, h.version, h.age, h.floor};
+  return {};
 }
-Result<Body> get_pull(const Header& h, const Payload& body) {
+Status get(const Header& h, const Payload& body, Pull& pull) {
   RUBATO_TRY(check_bare(h, body));
-  return Body{Pull{h.slice, h.clock, h.floor, h.snapshot}};
+  pull = {h.slice, h.clock, h.floor, h.snapshot};
+  return {};
 }
-Result<Body> get_weights(const Header& h, const Payload& body) {
-  RUBATO_ASSIGN(Payload floats, get_floats(h, body, Content::kWeights));
-  return Body{Weights{h.slice, h.clock, h.version, h.floor, h.snapshot, std::move(floats)}};
+Status get(const Header& h, const Payload& body, Weights& weights) {
+  RUBATO_ASSIGN(weights.weights, get_floats(h, body, Content::kWeights));
+  weights.slice = h.slice;
+  weights.clock = h.clock;
+  weights.version = h.version;
+  weights.floor = h.floor;
+  weights.snapshot = h.snapshot;
+  return {};
 }
 
 // Control messages are found by their type among the alternatives of Body.
 template <std::size_t I = 0>
-Result<Body> get_control(const Header& h, const Payload& body) {
+Status get_control(const Header& h, const Payload& body, Body& into) {
   if constexpr (I == std::variant_size_v<Body>) {
     return malformed(fmt::format("message type {}", static_cast<int>(h.type)));
   } else {
@@ -164,15 +179,14 @@ Result<Body> get_control(const Header& h, const Payload& body) {
       if (kTypeOf<M> == h.type) {
         if (h.content != Content::kControl)
           return malformed(fmt::format("{} that is no control message", type_name(h.type)));
-        M message;
         Reader reader(body.bytes());
-        reader(message);
+        reader(into.emplace<M>());
         if (!reader.good())
           return malformed(fmt::format("{}: its fields do not fit its {} bytes", type_name(h.type), body.size()));
-        return Body{std::move(message)};
+        return {};
       }
     }
-    return get_control<I + 1>(h, body);
+    return get_control<I + 1>(h, body, into);
   }
 }
 
@@ -189,34 +203,36 @@ Payload put_behind(Header& h, const Body& behind) {
   return std::get<Weights>(behind).weights;
 }
 
-Result<std::optional<Body>> get_behind(const Header& h, const Payload& body) {
-  if (h.joined == 0) return std::optional<Body>();
+Status get_behind(const Header& h, const Payload& body, std::optional<Body>& behind) {
+  if (h.joined == 0) return {};
   if (!has_next(h.clock)) return malformed(fmt::format("two messages in one frame, of clock {} and the next", h.clock));
   switch (h.type) {
     case MessageType::kPush:
-      return std::optional<Body>(Pull{.slice = h.slice, .clock = h.clock + 1, .floor = h.floor});
+      behind.emplace(Pull{.slice = h.slice, .clock = h.clock + 1, .floor = h.floor});
+      return {};
     case MessageType::kPushAck: {
       RUBATO_ASSIGN(Payload floats, get_floats(h, body, Content::kWeights));
       if (floats.empty()) return malformed("weights of no bytes behind an acknowledgement");
-      return std::optional<Body>(Weights{h.slice, h.clock + 1, h.version, h.floor, 0, std::move(floats)});
+      behind.emplace(Weights{h.slice, h.clock + 1, h.version, h.floor, 0, std::move(floats)});
+      return {};
     }
     default:
       return malformed(fmt::format("{} with another message behind it", type_name(h.type)));
   }
 }
 
-Result<Body> get_body(const Header& h, const Payload& body) {
+Status get_body(const Header& h, const Payload& body, Body& into) {
   switch (h.type) {
     case MessageType::kPush:
-      return get_push(h, body);
+      return get(h, body, into.emplace<Push>());
     case MessageType::kPushAck:
-      return get_push_ack(h, body);
+      return get(h, body, into.emplace<PushAck>());
     case MessageType::kPull:
-      return get_pull(h, body);
+      return get(h, body, into.emplace<Pull>());
     case MessageType::kWeights:
-      return get_weights(h, body);
+      return get(h, body, into.emplace<Weights>());
     default:
-      return get_control(h, body);
+      return get_control(h, body, into);
   }
 }
 
@@ -279,6 +295,11 @@ const char* type_name(MessageType type) {
 }
 
 transport::Frame encode(const Stamp& stamp, const Body& body, const Body* behind) {
+  EncodingMemory memory;
+  return encode(stamp, body, behind, memory);
+}
+
+transport::Frame encode(const Stamp& stamp, const Body& body, const Body* behind, EncodingMemory& memory) {
   Header header;
   header.job_id = stamp.job_id;
   header.from = stamp.from.node;
@@ -290,7 +311,7 @@ transport::Frame encode(const Stamp& stamp, const Body& body, const Body* behind
   Payload payload = std::visit(
       [&](const auto& message) {
         header.type = kTypeOf<std::decay_t<decltype(message)>>;
-        return put(header, message);
+        return put(header, message, memory);
       },
       body);
   if (behind != nullptr) {
@@ -306,21 +327,24 @@ transport::Frame encode(const Stamp& stamp, const Body& body, const Body* behind
   }
   header.length = payload.size();
   if (stamp.checksum_payload && !payload.empty()) header.payload_checksum = xxh3(payload.bytes());
-  return {Payload::copy_of(encode_header(header)), std::move(payload)};
+  return {memory.blocks.copy_of(encode_header(header)), std::move(payload)};
 }
 
 Result<Decoded> decode(const transport::Frame& frame, std::uint64_t job_id) {
-  RUBATO_ASSIGN(Header header, decode_header(frame.header.bytes()));
+  Result<Decoded> result{Decoded{}};
+  Decoded& decoded = *result;
+  Header& header = decoded.header;
+  RUBATO_ASSIGN(header, decode_header(frame.header.bytes()));
   if (header.job_id != job_id)
     return Error{Cause::kRefused, fmt::format("a frame of job {:016x}, this is job {:016x}", header.job_id, job_id)};
   if (header.length != frame.body.size())
     return malformed(fmt::format("a payload of {} bytes, its header says {}", frame.body.size(), header.length));
   if (header.payload_checksum != 0 && header.payload_checksum != xxh3(frame.body.bytes()))
     return malformed("payload checksum does not match");
-  RUBATO_ASSIGN(Body body, get_body(header, frame.body));
-  RUBATO_ASSIGN(std::optional<Body> behind, get_behind(header, frame.body));
-  return Decoded{header, Envelope{header.from, header.to, header.incarnation, header.generation, header.route, 0},
-                 std::move(body), std::move(behind)};
+  RUBATO_TRY(get_body(header, frame.body, decoded.body));
+  RUBATO_TRY(get_behind(header, frame.body, decoded.behind));
+  decoded.envelope = {header.from, header.to, header.incarnation, header.generation, header.route, 0};
+  return result;
 }
 
 }  // namespace rubato::protocol

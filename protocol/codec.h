@@ -3,11 +3,13 @@
 // decode() takes bytes from anyone. It returns an Error of cause kMalformed or kRefused for whatever is
 // not a whole, well-formed message of this protocol and job, and never aborts.
 //
-// Thread-safety: pure functions.
+// Thread-safety: pure functions, but for the memory that they are given.
 #pragma once
 
 #include <optional>
+#include <vector>
 
+#include "base/block_pool.h"
 #include "protocol/core.h"
 #include "transport/endpoint.h"
 
@@ -30,7 +32,15 @@ struct Decoded {
   std::optional<Body> behind;  // of two messages in one frame, the second
 };
 
+// Memory that is used again for every frame, so that encoding one allocates nothing: headers, and the fields of control
+// messages that are not large, lie in blocks.
+struct EncodingMemory {
+  BlockPool blocks{512};
+  std::vector<std::byte> fields;
+};
+
 // `behind`: a message that goes in the same frame, if there is one. The two may be joined (protocol/joined.h).
+[[nodiscard]] transport::Frame encode(const Stamp& stamp, const Body& body, const Body* behind, EncodingMemory& memory);
 [[nodiscard]] transport::Frame encode(const Stamp& stamp, const Body& body, const Body* behind = nullptr);
 [[nodiscard]] Result<Decoded> decode(const transport::Frame& frame, std::uint64_t job_id);
 

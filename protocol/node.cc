@@ -102,7 +102,8 @@ void Node::refuse(transport::PeerId peer, const std::string& why) {
     listener_.on_note(hosted_.front()->core->identity().node, Level::kWarning, "refused a frame: " + why);
 }
 
-void Node::call(Hosted& hosted, const std::function<void(TimeNs, Outbox&)>& function) {
+template <typename Call>
+void Node::call(Hosted& hosted, Call&& function) {
   const TimeNs now = environment_.now();
   function(now, hosted.out);
   flush(now, hosted);
@@ -153,7 +154,7 @@ void Node::send(const Hosted& hosted, Outbox::Outgoing& outgoing, const Body* be
     if (behind != nullptr) draw_sent(outgoing.to, *behind);
   }
   const Stamp stamp{job_id_, hosted.core->identity(), outgoing.to, ++sequence_, checksum, options_.wire};
-  endpoint_.send(peer, encode(stamp, outgoing.body, behind));
+  endpoint_.send(peer, encode(stamp, outgoing.body, behind, memory_));
 }
 
 TimeNs Node::begin_drawing() {

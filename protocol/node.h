@@ -82,7 +82,8 @@ class Node {
 
   void on_frame(transport::PeerId peer, transport::Frame frame);
   void refuse(transport::PeerId peer, const std::string& why);
-  void call(Hosted& hosted, const std::function<void(TimeNs, Outbox&)>& call);
+  template <typename Call>
+  void call(Hosted& hosted, Call&& function);
   void flush(TimeNs now, Hosted& hosted);
   void send_all(Hosted& hosted);
   void send(const Hosted& hosted, Outbox::Outgoing& outgoing, const Body* behind);
@@ -98,6 +99,7 @@ class Node {
   const NodeOptions options_;
   std::vector<std::unique_ptr<Hosted>> hosted_;
   std::map<NodeId, transport::PeerId> peers_;
+  EncodingMemory memory_;
   std::uint64_t sequence_ = 0, refused_ = 0;
   std::set<transport::PeerId> complained_;
   TimeNs armed_ = kNever;

@@ -14,6 +14,7 @@
 #include <span>
 #include <string>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 namespace rubato::protocol {
@@ -31,6 +32,10 @@ concept Scalar = std::is_arithmetic_v<T> || std::is_enum_v<T>;
 
 class Writer {
  public:
+  Writer() = default;
+  // Into the room of these, whatever they were.
+  explicit Writer(std::vector<std::byte> room) : bytes_(std::move(room)) { bytes_.clear(); }
+
   template <typename... Ts>
   void operator()(const Ts&... values) {
     (put(values), ...);

@@ -60,9 +60,8 @@ void Slice::push_on_arrival(const Envelope& envelope, const Push& push, Outbox& 
 
   PushAck ack{.slice = id_, .clock = push.clock, .node = push.node, .fate = Fate::kEmpty};
   ack.age = version() - push.version;
-  SlotRef next = current_;
+  SlotRef next = is_empty(push) ? current_ : updated_by(worker, push);
   if (!is_empty(push)) {
-    next = updated_by(worker, push);
     ack.fate = next == current_ ? Fate::kNonFinite : Fate::kApplied;
     if (ack.fate == Fate::kNonFinite) alarm(worker, push.clock, out);
   }
@@ -181,16 +180,16 @@ void Slice::settle_clock(Outbox& out) {
   next->header.fate = fate;
   publish(std::move(next));
   open_.sum.clear(state_.sums);
-  const std::vector<Pushed> pushes = std::exchange(open_.pushes, {});
   open_.samples = 0;
   open_.nonfinite = false;
 
-  for (const Pushed& pushed : pushes) {
+  for (const Pushed& pushed : open_.pushes) {
     const PushAck ack = ack_of_clock(pushed.node, pushed.echoed);
     if (pushed.added)
       count_settled({pushed.envelope.from.rank, pushed.samples, open_.rule_epoch, pushed.gradient_hash}, ack, out);
     out.reply(pushed.envelope, ack);
   }
+  open_.pushes.clear();
   if (fate == Fate::kApplied) trace_apply(clock, fate, open_.rate, out);
   serve_waiting(out);
 }

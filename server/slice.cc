@@ -68,12 +68,12 @@ void Slice::pull(const Envelope& envelope, const Pull& pull, Outbox& out) {
 // A pull of the live weights whose floor is reached.
 void Slice::serve(const Envelope& envelope, const Pull& pull, Outbox& out) {
   const std::uint32_t worker = envelope.from.rank;
-  const Read now{current_, version(), floor()};
   // Of a step that is settled a pull comes late, and its answer serves nothing.
   if (!state_.rule.compensates() || envelope.from.role != Role::kWorker || pull.clock <= settled_of(worker))
-    return answer(envelope, pull, now, out);
-  const Read* given =
-      worker < state_.workers ? reads_.give(worker, envelope.incarnation, pull.clock, pull.floor, now) : nullptr;
+    return answer(envelope, pull, current_, version(), floor(), out);
+  const Read* given = worker < state_.workers ? reads_.give(worker, envelope.incarnation, pull.clock, pull.floor,
+                                                            {current_, version(), floor()})
+                                              : nullptr;
   if (given == nullptr)
     return state_.refuse(envelope, fmt::format("a pull for step {}, with others at hand", pull.clock), out);
   answer(envelope, pull, *given, out);
@@ -91,8 +91,9 @@ void Slice::park(const Envelope& envelope, const Pull& pull, Outbox& out) {
   parked_.push_back({envelope, pull});
 }
 
-void Slice::answer(const Envelope& envelope, const Pull& pull, const Read& source, Outbox& out) const {
-  Payload weights = pinned(source.slot);
+void Slice::answer(const Envelope& envelope, const Pull& pull, const SlotRef& slot, Version version, std::int64_t floor,
+                   Outbox& out) const {
+  Payload weights = pinned(slot);
   // Readers so slow that slots run short get a copy instead (server/slot.h).
   if (pool_->crowded()) weights = Payload::copy_of(weights.bytes());
   if (envelope.from.role == Role::kWorker || pull.snapshot != 0)
@@ -100,12 +101,11 @@ void Slice::answer(const Envelope& envelope, const Pull& pull, const Read& sourc
                .worker = envelope.from.rank,
                .clock = pull.clock,
                .slice = id_,
-               .floor = source.floor,
+               .floor = floor,
                .wanted = pull.floor,
-               .version = source.version,
+               .version = version,
                .snapshot = pull.snapshot});
-  out.reply(envelope,
-            protocol::Weights{id_, pull.clock, source.version, source.floor, pull.snapshot, std::move(weights)});
+  out.reply(envelope, protocol::Weights{id_, pull.clock, version, floor, pull.snapshot, std::move(weights)});
 }
 
 void Slice::membership_changed(Outbox& out) {

@@ -112,7 +112,11 @@ class Slice {
   void park(const protocol::Envelope& envelope, const protocol::Pull& pull, protocol::Outbox& out);
   void serve(const protocol::Envelope& envelope, const protocol::Pull& pull, protocol::Outbox& out);
   void answer(const protocol::Envelope& envelope, const protocol::Pull& pull, const Read& source,
-              protocol::Outbox& out) const;
+              protocol::Outbox& out) const {
+    answer(envelope, pull, source.slot, source.version, source.floor, out);
+  }
+  void answer(const protocol::Envelope& envelope, const protocol::Pull& pull, const SlotRef& slot, Version version,
+              std::int64_t floor, protocol::Outbox& out) const;
   [[nodiscard]] const Pinned* find_pinned(std::uint64_t snapshot) const;
   void pin(HeldSnapshot& snapshot);
 

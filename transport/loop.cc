@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <atomic>
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
@@ -147,6 +148,61 @@ Timer::~Timer() {
 void Timer::arm(TimeNs deadline) {
   state_->deadline = deadline;
   if (deadline < state_->sleeping_until) state_->sleep_until(deadline);
+}
+
+// --- Wakeup ---------------------------------------------------------------------------------------
+
+struct Wakeup::State : std::enable_shared_from_this<Wakeup::State> {
+  State(asio::io_context& loop, Loop::Handler on_ring) : context(loop), handler(std::move(on_ring)) {}
+
+  // What the context queues. It is kept in `place`, which Asio gives back before it calls; and there is one at most,
+  // since only then a ring may queue the next.
+  struct Call {
+    template <typename T>
+    struct Place {
+      using value_type = T;
+      explicit Place(State& of) : state(&of) {}
+      template <typename Other>
+      Place(const Place<Other>& other) : state(other.state) {}  // NOLINT: as allocators are
+
+      [[nodiscard]] T* allocate(std::size_t count) {
+        RUBATO_CHECK(count * sizeof(T) <= kPlaceBytes, "{} bytes for a call", count * sizeof(T));
+        return reinterpret_cast<T*>(state->place.data());
+      }
+      void deallocate(T* /*place*/, std::size_t /*count*/) {}
+      template <typename Other>
+      [[nodiscard]] bool operator==(const Place<Other>& other) const {
+        return state == other.state;
+      }
+
+      State* state;
+    };
+    using allocator_type = Place<void>;
+    [[nodiscard]] allocator_type get_allocator() const { return allocator_type(*state); }
+
+    void operator()() const {
+      state->rung = false;  // before it looks at anything: what comes later calls it again
+      if (!state->closed) state->handler();
+    }
+
+    std::shared_ptr<State> state;
+  };
+  static constexpr std::size_t kPlaceBytes = 128;
+
+  asio::io_context& context;
+  Loop::Handler handler;
+  bool closed = false;
+  std::atomic<bool> rung = false;
+  alignas(std::max_align_t) std::array<std::byte, kPlaceBytes> place;
+};
+
+Wakeup::Wakeup(Loop& loop, Loop::Handler handler)
+    : state_(std::make_shared<State>(loop.io_context(), std::move(handler))) {}
+
+Wakeup::~Wakeup() { state_->closed = true; }  // a call that is already queued finds nothing to do
+
+void Wakeup::ring() {
+  if (!state_->rung.exchange(true)) asio::post(state_->context, State::Call{state_});
 }
 
 // --- Watch ----------------------------------------------------------------------------------------

@@ -4,10 +4,10 @@
 // Boost.Asio is underneath and stays out of this header. What speaks Asio itself (the scheduler's
 // HTTP) takes io_context().
 //
-// Invariants: handlers run one at a time, inside run(). A handler may destroy the Timer or Watch that
-// calls it. An exception that leaves a handler leaves run().
+// Invariants: handlers run one at a time, inside run(). A handler may destroy the Timer, Wakeup or
+// Watch that calls it. An exception that leaves a handler leaves run().
 // Thread-safety: post() and stop() from any thread; everything else on the thread that runs the loop,
-// or before run() begins. Timers and Watches are destroyed before their Loop.
+// or before run() begins. Timers, Wakeups and Watches are destroyed before their Loop.
 #pragma once
 
 #include <functional>
@@ -68,6 +68,24 @@ class Timer {
   // before it. kNever cancels.
   void arm(TimeNs deadline);
   void cancel() { arm(kNever); }
+
+ private:
+  struct State;
+  std::shared_ptr<State> state_;
+};
+
+// Calls its handler on the loop's thread after it was rung: once, however often that was since the call before. It has
+// room of its own for that, so that ringing allocates nothing.
+//
+// Thread-safety: ring() from any thread, while the Wakeup lives.
+class Wakeup {
+ public:
+  Wakeup(Loop& loop, Loop::Handler handler);
+  ~Wakeup();
+  Wakeup(const Wakeup&) = delete;
+  Wakeup& operator=(const Wakeup&) = delete;
+
+  void ring();
 
  private:
   struct State;

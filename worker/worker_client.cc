@@ -7,6 +7,18 @@ namespace rubato::worker {
 using protocol::Outbox;
 using protocol::StepGrant;
 
+namespace {
+
+// One more with this key; `counts` is in the order of keys.
+template <typename Count, typename Key>
+void count(std::vector<Count>& counts, Key Count::*key, Key value) {
+  auto found = std::ranges::lower_bound(counts, value, {}, key);
+  if (found == counts.end() || (*found).*key != value) found = counts.insert(found, {value, 0});
+  ++found->count;
+}
+
+}  // namespace
+
 WorkerClient::WorkerClient(NodeId self, protocol::Register details, protocol::Timing timing)
     : self_(self), timing_(timing), enrollment_(self, std::move(details), timing) {}
 
@@ -30,7 +42,7 @@ void WorkerClient::receive(TimeNs now, const protocol::Envelope& envelope, proto
   }
   if (envelope.from == kSchedulerNode) {
     if (const auto* welcome = std::get_if<protocol::Welcome>(&body)) on_welcome(now, *welcome, out);
-    if (const auto* grant = std::get_if<protocol::Grant>(&body)) on_grant(now, *grant, out);
+    if (auto* grant = std::get_if<protocol::Grant>(&body)) on_grant(now, std::move(*grant), out);
     return;
   }
   if (!enrollment_.joined() || envelope.from.role != Role::kServer) return;
@@ -53,17 +65,19 @@ void WorkerClient::on_welcome(TimeNs now, const protocol::Welcome& welcome, Outb
 
 // ---- grants and steps -------------------------------------------------------------------------------
 
-void WorkerClient::confirm(Clock clock) { unconfirmed_.erase(unconfirmed_.begin(), unconfirmed_.lower_bound(clock)); }
+void WorkerClient::confirm(Clock clock) {
+  std::erase_if(unconfirmed_, [&](const protocol::Tick& tick) { return tick.clock < clock; });
+}
 
 WorkerClient::OpenStep* WorkerClient::find_step(Clock clock) {
   const auto found = open_.find(clock);
   return found == open_.end() ? nullptr : &found->second;
 }
 
-void WorkerClient::on_grant(TimeNs now, const protocol::Grant& grant, Outbox& out) {
+void WorkerClient::on_grant(TimeNs now, protocol::Grant grant, Outbox& out) {
   if (!enrollment_.joined()) return;  // it overtook the Welcome, and will be said again
   confirm(grant.clock);
-  for (const StepGrant& step : grant.steps) {
+  for (StepGrant& step : grant.steps) {
     if (next_step_ == kNoClock) {  // the first of all: nothing was pulled in the wake of a push
       next_step_ = settled_ = step.clock;
       for (std::size_t slice = slices_.size(); slice-- > 0;)  // the first layers' weights first
@@ -72,7 +86,11 @@ void WorkerClient::on_grant(TimeNs now, const protocol::Grant& grant, Outbox& ou
     if (OpenStep* open = find_step(step.clock)) {
       add_nodes(*open, step, out);
     } else if (step.clock >= next_step_) {
-      granted_[step.clock] = step;
+      const auto at = std::ranges::lower_bound(granted_, step.clock, {}, &StepGrant::clock);
+      if (at != granted_.end() && at->clock == step.clock)
+        *at = std::move(step);
+      else
+        granted_.insert(at, std::move(step));
     }
   }
   next_hint_ = grant.next;
@@ -109,28 +127,21 @@ void WorkerClient::trace_begin(const StepGrant& step, Outbox& out) const {
 
 void WorkerClient::begin_step_if_possible(TimeNs now, Outbox& out) {
   // Others may have closed clocks without this worker (backup): it goes on where they are.
-  if (open_.empty() && !granted_.empty() && granted_.begin()->first > next_step_)
-    next_step_ = settled_ = granted_.begin()->first;
-  const auto granted = granted_.find(next_step_);
+  if (open_.empty() && !granted_.empty() && granted_.front().clock > next_step_)
+    next_step_ = settled_ = granted_.front().clock;
+  const auto granted = std::ranges::find(granted_, next_step_, &StepGrant::clock);
   if (granted == granted_.end() || open_.size() >= 2) return;
   if (!open_.empty() && open_.begin()->second.orders_open > 0) return;
 
-  OpenStep& step = open_[next_step_];
-  step.grant = std::move(granted->second);
+  OpenStep& step = open_step(now, std::move(*granted));
   granted_.erase(granted);
-  step.began = now;
-  step.orders_open = 1;
-  step.tick.clock = next_step_;
   step.tick.wait_ns = static_cast<std::uint64_t>(now - idle_since_);
   trace_begin(step.grant, out);
   // With leases nobody knows what comes after the newest grant.
   const bool told = next_hint_.count > 0 || granted_.empty();
-  orders_.push_back(ComputeStep{step.grant, told ? next_hint_ : granted_.begin()->second.batch, false});
+  orders_.push_back(ComputeStep{step.grant, told ? next_hint_ : granted_.front().batch, false});
   ++next_step_;
-  for (SliceId slice = 0; slice < slices_.size(); ++slice) {
-    step.unpushed[slice] = step.grant.nodes.size();
-    slices_[slice].delivered = false;
-  }
+  for (SliceState& slice : slices_) slice.delivered = false;
   for (std::size_t at = slices_.size(); at-- > 0;) {
     const auto slice = static_cast<SliceId>(at);
     SliceState& state = slices_[slice];
@@ -145,6 +156,26 @@ void WorkerClient::begin_step_if_possible(TimeNs now, Outbox& out) {
         state.pull && state.pull->clock == step.grant.clock && state.pull->floor <= step.grant.floor();
     if (!state.delivered && !under_way) pull(now, slice, step.grant.clock, step.grant.floor(), out);
   }
+}
+
+// The step of a grant, newly begun.
+WorkerClient::OpenStep& WorkerClient::open_step(TimeNs now, StepGrant grant) {
+  const Clock clock = grant.clock;
+  if (!settled_steps_.empty()) {
+    settled_steps_.back().key() = clock;
+    open_.insert(std::move(settled_steps_.back()));
+    settled_steps_.pop_back();
+  }
+  OpenStep& step = open_[clock];
+  step.grant = std::move(grant);
+  step.began = now;
+  step.orders_open = 1;
+  step.pushes.reset(slices_.size());
+  step.held.clear();
+  step.unpushed.assign(slices_.size(), step.grant.nodes.size());
+  step.tick = {};
+  step.tick.clock = clock;
+  return step;
 }
 
 // ---- weights ----------------------------------------------------------------------------------------
@@ -237,16 +268,15 @@ void WorkerClient::send_push(TimeNs now, OpenStep& step, protocol::Push push, Ou
   event.local_steps = push.local_steps;
   out.trace(event);
   out.send(owner(slice), push);
-  const PushKey key{slice, push.node};
-  step.pushes.emplace(key, PendingPush{std::move(push), timer_from(now)});
+  step.pushes.add(std::move(push), timer_from(now));
   // Behind its own push, the weights for the next step. Once only, if nodes are added later.
   if (--step.unpushed.at(slice) > 0 || step.grant.last) return;
   const Clock next = step.grant.clock + 1;
   const SliceState& state = slices_[slice];
   if ((state.pull && state.pull->clock == next) || (state.arrived && state.arrived->clock == next)) return;
-  StepGrant expected = step.grant;
-  expected.clock = next;
-  pull(now, slice, next, expected.floor(), out);
+  const std::int64_t bound = step.grant.bound;
+  const std::int64_t floor = bound == StepGrant::kUnbounded ? 0 : std::max<std::int64_t>(next - bound, 0);
+  pull(now, slice, next, floor, out);
 }
 
 void WorkerClient::on_computed(TimeNs now, const StepComputed& computed, Outbox& out) {
@@ -271,11 +301,11 @@ void WorkerClient::on_push_ack(TimeNs now, const protocol::PushAck& ack, Outbox&
   }
   OpenStep* step = find_step(ack.clock);
   if (step == nullptr) return;
-  const auto pending = step->pushes.find({ack.slice, ack.node});
-  if (pending == step->pushes.end()) return;
-  if (ack.fate == protocol::Fate::kApplied) ++step->ages[ack.age];
-  if (ack.fate == protocol::Fate::kAccepted) ++step->versions[pending->second.push.version];
-  step->pushes.erase(pending);
+  const std::optional<protocol::Push> push = step->pushes.take(ack.slice, ack.node);
+  if (!push) return;
+  if (ack.fate == protocol::Fate::kApplied) count(step->tick.ages, &protocol::AgeCount::age, ack.age);
+  if (ack.fate == protocol::Fate::kAccepted)
+    count(step->tick.versions, &protocol::VersionCount::version, push->version);
   if (ack.fate == protocol::Fate::kNonFinite || ack.fate == protocol::Fate::kDropped) ++step->tick.dropped;
   settle_if_complete(now, out);
   begin_step_if_possible(now, out);
@@ -286,17 +316,15 @@ void WorkerClient::settle_if_complete(TimeNs now, Outbox& out) {
     if (step->orders_open > 0 || !step->pushes.empty()) return;
     step->tick.step_ns = static_cast<std::uint64_t>(now - step->began);
     step->tick.settling_ns = static_cast<std::uint64_t>(now - step->computed);
-    for (const auto& [age, count] : step->ages) step->tick.ages.push_back({age, count});
-    for (const auto& [version, count] : step->versions) step->tick.versions.push_back({version, count});
     out.send(kSchedulerNode, step->tick);
     if (unconfirmed_.empty()) tick_timer_ = timer_from(now);
-    unconfirmed_.emplace(step->tick.clock, std::move(step->tick));
+    unconfirmed_.push_back(std::move(step->tick));
     last_done_ = step->grant.last;
-    open_.erase(settled_);
+    settled_steps_.push_back(open_.extract(settled_));
     ++settled_;
     if (OpenStep* next = find_step(settled_)) {
-      std::vector<protocol::Push> held = std::move(next->held);
-      for (protocol::Push& push : held) send_push(now, *next, std::move(push), out);
+      for (protocol::Push& push : next->held) send_push(now, *next, std::move(push), out);
+      next->held.clear();
     }
   }
 }
@@ -304,7 +332,7 @@ void WorkerClient::settle_if_complete(TimeNs now, Outbox& out) {
 // ---- time -------------------------------------------------------------------------------------------
 
 // Whether a request is to be sent again now; the waits double, up to eight times the first.
-bool WorkerClient::due(TimeNs now, Timer& timer) const {
+bool WorkerClient::due(TimeNs now, RequestTimer& timer) const {
   if (now - timer.sent < timer.wait) return false;
   timer.sent = now;
   timer.wait = std::min(timer.wait * 2, timing_.resend_after * 8);
@@ -315,10 +343,11 @@ void WorkerClient::resend(TimeNs now, Outbox& out) {
   for (SliceState& state : slices_)
     if (state.pull && due(now, state.timer)) out.send(owner(state.pull->slice), *state.pull);
   for (auto& [clock, step] : open_)
-    for (auto& [key, pending] : step.pushes)
+    step.pushes.for_each([&](PendingPushes::Pending& pending) {
       if (due(now, pending.timer)) out.send(owner(pending.push.slice), pending.push);
+    });
   if (!unconfirmed_.empty() && due(now, tick_timer_))
-    for (const auto& [clock, tick] : unconfirmed_) out.send(kSchedulerNode, tick);
+    for (const protocol::Tick& tick : unconfirmed_) out.send(kSchedulerNode, tick);
 }
 
 void WorkerClient::wake(TimeNs now, Outbox& out) {
@@ -354,8 +383,7 @@ protocol::Waiting WorkerClient::waiting(TimeNs now) const {
   if (!open_.empty()) {
     const OpenStep& step = open_.begin()->second;
     if (!step.pushes.empty())
-      return wait(protocol::WaitKind::kAcknowledgement, step.grant.clock, step.pushes.begin()->first.first,
-                  idle_since_);
+      return wait(protocol::WaitKind::kAcknowledgement, step.grant.clock, step.pushes.first_slice(), idle_since_);
   }
   return wait(protocol::WaitKind::kGrant, next_step_ == kNoClock ? 0 : next_step_, 0, idle_since_);
 }

@@ -14,12 +14,12 @@
 
 #include <map>
 #include <optional>
-#include <set>
 #include <vector>
 
 #include "protocol/core.h"
 #include "protocol/enrollment.h"
 #include "worker/compute_port.h"
+#include "worker/pending_pushes.h"
 
 namespace rubato::worker {
 
@@ -46,45 +46,34 @@ class WorkerClient final : public protocol::Core {
   [[nodiscard]] const protocol::Manifest& manifest() const { return manifest_; }
 
  private:
-  // A request without an answer yet.
-  struct Timer {
-    TimeNs sent = 0, wait = 0, since = 0;
-  };
-  struct PendingPush {
-    protocol::Push push;
-    Timer timer;
-  };
-  using PushKey = std::pair<SliceId, protocol::LeafNode>;
-
   // One slice, as far as weights go.
   struct SliceState {
     std::optional<protocol::Pull> pull;  // under way
-    Timer timer;
+    RequestTimer timer;
     std::optional<protocol::Weights> arrived;  // for a step that has not begun
     Version used_version = 0;                  // by the current step
     bool delivered = true;                     // to the current step
   };
 
-  // A step between its order and its tick.
+  // A step between its order and its tick. Those that are settled are kept, and opened again for later ones.
   struct OpenStep {
     protocol::StepGrant grant;  // with all nodes ordered so far
     TimeNs began = 0, computed = 0;
     std::uint32_t orders_open = 0;
-    std::map<PushKey, PendingPush> pushes;        // not acknowledged
-    std::vector<protocol::Push> held;             // computed before the step before it was settled
-    std::map<SliceId, std::size_t> unpushed;      // nodes of the slice not pushed yet: then it is pulled again
-    std::map<std::uint64_t, std::uint64_t> ages;  // of applied pushes
-    std::map<Version, std::uint64_t> versions;    // under accepted pushes
+    PendingPushes pushes;
+    std::vector<protocol::Push> held;   // computed before the step before it was settled
+    std::vector<std::size_t> unpushed;  // by slice, nodes not pushed yet: then it is pulled again
     protocol::Tick tick;
   };
 
   void on_welcome(TimeNs now, const protocol::Welcome& welcome, protocol::Outbox& out);
-  void on_grant(TimeNs now, const protocol::Grant& grant, protocol::Outbox& out);
+  void on_grant(TimeNs now, protocol::Grant grant, protocol::Outbox& out);
   void on_weights(TimeNs now, protocol::Weights weights, protocol::Outbox& out);
   void on_push_ack(TimeNs now, const protocol::PushAck& ack, protocol::Outbox& out);
   void on_gradient(TimeNs now, SliceGradient gradient, protocol::Outbox& out);
   void on_computed(TimeNs now, const StepComputed& computed, protocol::Outbox& out);
   void begin_step_if_possible(TimeNs now, protocol::Outbox& out);
+  [[nodiscard]] OpenStep& open_step(TimeNs now, protocol::StepGrant grant);
   void add_nodes(OpenStep& step, const protocol::StepGrant& grant, protocol::Outbox& out);
   void trace_begin(const protocol::StepGrant& step, protocol::Outbox& out) const;
   void deliver(SliceId slice, protocol::Weights weights, protocol::Outbox& out);
@@ -93,8 +82,8 @@ class WorkerClient final : public protocol::Core {
   void settle_if_complete(TimeNs now, protocol::Outbox& out);
   void resend(TimeNs now, protocol::Outbox& out);
   void confirm(Clock clock);
-  [[nodiscard]] bool due(TimeNs now, Timer& timer) const;
-  [[nodiscard]] Timer timer_from(TimeNs now) const { return {now, timing_.resend_after, now}; }
+  [[nodiscard]] bool due(TimeNs now, RequestTimer& timer) const;
+  [[nodiscard]] RequestTimer timer_from(TimeNs now) const { return {now, timing_.resend_after, now}; }
   [[nodiscard]] protocol::Heartbeat heartbeat(TimeNs now) const;
   [[nodiscard]] protocol::Waiting waiting(TimeNs now) const;
   [[nodiscard]] NodeId owner(SliceId slice) const { return server_node(routing_.slices[slice].shard); }
@@ -107,14 +96,15 @@ class WorkerClient final : public protocol::Core {
   protocol::RoutingTable routing_;
 
   std::vector<SliceState> slices_;
-  std::map<Clock, protocol::StepGrant> granted_;  // and not begun
+  std::vector<protocol::StepGrant> granted_;  // and not begun, by clock
   protocol::BatchRange next_hint_;
   // At most two: the older settles while the newer computes.
   std::map<Clock, OpenStep> open_;
-  Clock next_step_ = kNoClock;                   // the next to begin; none before the first grant
-  Clock settled_ = 0;                            // this worker's clock
-  std::map<Clock, protocol::Tick> unconfirmed_;  // ticks that the scheduler may not have
-  Timer tick_timer_;
+  std::vector<std::map<Clock, OpenStep>::node_type> settled_steps_;
+  Clock next_step_ = kNoClock;               // the next to begin; none before the first grant
+  Clock settled_ = 0;                        // this worker's clock
+  std::vector<protocol::Tick> unconfirmed_;  // that the scheduler may not have, by clock
+  RequestTimer tick_timer_;
   TimeNs idle_since_ = 0;  // nothing to compute since then
   bool last_done_ = false;
 

@@ -89,7 +89,8 @@ std::size_t read_and_give_back(Shared& shared) {
     while ((found = ring.look()).empty()) wait_a_moment();
     Record record;
     std::memcpy(&record, found.data(), sizeof(record));
-    (void)ring.take();
+    ring.take();
+    (void)ring.give_room();
     wrong += record.version == version && is_whole(record) ? 0 : 1;
     kept.push_back(record);
     if (kept.size() > kKept) give_oldest_back();

@@ -6,7 +6,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <csignal>
+#include <optional>
 #include <string>
 #include <thread>
 #include <utility>
@@ -193,6 +195,82 @@ TEST(Watch, ReportsWhatIsReadableAlreadyAndLater) {
   EXPECT_EQ(read, "ab");
   EXPECT_EQ(::close(ends[0]), 0) << "the descriptor stays its owner's";
   ::close(ends[1]);
+}
+
+TEST(Wakeup, IsCalledOnceForAllThatRangBefore) {
+  Loop loop;
+  int calls = 0;
+  Wakeup wakeup(loop, [&] { ++calls; });
+  for (int i = 0; i < 10; ++i) wakeup.ring();
+  loop.post([&] { loop.stop(); });
+  loop.run();
+  EXPECT_EQ(calls, 1);
+  wakeup.ring();
+  loop.post([&] { loop.stop(); });
+  loop.run();
+  EXPECT_EQ(calls, 2);
+}
+
+TEST(Wakeup, MayBeRungWhileItIsCalled) {
+  Loop loop;
+  int calls = 0;
+  Wakeup* again = nullptr;
+  Wakeup wakeup(loop, [&] {
+    if (++calls == 5) return loop.stop();
+    again->ring();
+    again->ring();
+  });
+  again = &wakeup;
+  wakeup.ring();
+  loop.run();
+  EXPECT_EQ(calls, 5);
+}
+
+TEST(Wakeup, IsCalledAfterTheLastRingOfAnyThread) {
+  Loop loop;
+  constexpr int kThreads = 4, kRings = 20'000;
+  std::atomic<int> rung = 0;
+  int seen = 0;
+  Wakeup wakeup(loop, [&] {
+    seen = rung;
+    if (seen == kThreads * kRings) loop.stop();
+  });
+  std::vector<std::thread> threads;
+  for (int thread = 0; thread < kThreads; ++thread)
+    threads.emplace_back([&] {
+      for (int i = 0; i < kRings; ++i) {
+        ++rung;
+        wakeup.ring();
+      }
+    });
+  loop.run();
+  for (auto& thread : threads) thread.join();
+  EXPECT_EQ(seen, kThreads * kRings);
+}
+
+TEST(Wakeup, IsNotCalledOnceItIsGone) {
+  Loop loop;
+  std::optional<Wakeup> wakeup(std::in_place, loop, [] { FAIL(); });
+  wakeup->ring();
+  wakeup.reset();
+  loop.post([&] { loop.stop(); });
+  loop.run();
+
+  std::optional<Wakeup> itself;
+  itself.emplace(loop, [&] {
+    itself->ring();
+    itself.reset();
+    loop.post([&] { loop.stop(); });
+  });
+  itself->ring();
+  loop.run();
+  EXPECT_FALSE(itself);
+}
+
+TEST(Wakeup, MayBeLeftRung) {
+  Loop loop;
+  Wakeup wakeup(loop, [] { FAIL(); });
+  wakeup.ring();
 }
 
 TEST(Mailbox, ALoopTakesWhatOtherThreadsPutInInTheirOrder) {

@@ -139,9 +139,10 @@ TEST(Ring, RecordsComeInOrderWholeAndRoundTheEnd) {
       ASSERT_EQ(record.size(), 1 + (read * 37) % pair.writer.record_max());
       ASSERT_TRUE(std::ranges::all_of(record, [&](std::byte byte) { return byte == std::byte{read}; }));
       EXPECT_EQ(reinterpret_cast<std::uintptr_t>(record.data()) % 8, 0u);
-      (void)pair.reader.take();
+      pair.reader.take();
       ++read;
     }
+    (void)pair.reader.give_room();
     ASSERT_EQ(read, written);
   }
 }
@@ -156,10 +157,17 @@ TEST(Ring, ASleeperIsWokenOnceAndAStarvedWriterToo) {
   EXPECT_FALSE(pair.reader.fall_asleep()) << "there is something";
   while (write(pair.writer, 200, std::byte{1})) {
   }
+  for (int record = 0; record < 3; ++record) {  // the two small ones, and one of those that fill the ring
+    ASSERT_FALSE(pair.reader.look().empty());
+    pair.reader.take();
+  }
+  EXPECT_FALSE(write(pair.writer, 200, std::byte{1})) << "the room of what was taken is not given back yet";
+  EXPECT_TRUE(pair.reader.give_room()) << "the writer waits for room";
+  EXPECT_FALSE(pair.reader.give_room()) << "it was given";
+  EXPECT_TRUE(write(pair.writer, 200, std::byte{1}));
   ASSERT_FALSE(pair.reader.look().empty());
-  EXPECT_TRUE(pair.reader.take()) << "the writer waits for room";
-  ASSERT_FALSE(pair.reader.look().empty());
-  EXPECT_FALSE(pair.reader.take());
+  pair.reader.take();
+  EXPECT_FALSE(pair.reader.give_room()) << "the writer does not wait";
 }
 
 TEST(Ring, NumbersThatCannotBeBreakTheReaderAndNothingElse) {
@@ -167,7 +175,7 @@ TEST(Ring, NumbersThatCannotBeBreakTheReaderAndNothingElse) {
     RingPair pair(1024);
     EXPECT_TRUE(write(pair.writer, 100, std::byte{1}));
     spoil(pair);
-    while (!pair.reader.look().empty()) (void)pair.reader.take();
+    while (!pair.reader.look().empty()) pair.reader.take();
     EXPECT_TRUE(pair.reader.look().empty());
     return pair.reader.broken();
   };
@@ -200,13 +208,16 @@ TEST(Ring, TwoThreads) {
   int bad = 0;
   for (int i = 0; i < kRecords; ++i) {
     std::span<const std::byte> record;
-    while ((record = pair.reader.look()).empty()) std::this_thread::yield();
+    while ((record = pair.reader.look()).empty()) {
+      (void)pair.reader.give_room();
+      std::this_thread::yield();
+    }
     int number = 0;
     std::memcpy(&number, record.data(), sizeof(number));
     const auto rest = record.subspan(sizeof(int));
     bad += number != i || record.size() != sizeof(int) + random() % 300 ||
            !std::ranges::all_of(rest, [&](std::byte byte) { return byte == static_cast<std::byte>(i); });
-    (void)pair.reader.take();
+    pair.reader.take();
   }
   writer.join();
   EXPECT_EQ(bad, 0);
@@ -218,8 +229,11 @@ TEST(Loans, AreKeptUntilGivenBack) {
   const auto owner = std::make_shared<std::vector<std::byte>>(100);
   const Payload payload(owner, *owner);
   std::vector<std::uint32_t> lent;
-  for (int i = 0; i < 4; ++i) lent.push_back(loans.lend(payload).value());
-  EXPECT_FALSE(loans.lend(payload)) << "everything is lent";
+  for (int i = 0; i < 4; ++i) lent.push_back(loans.lend(Payload(payload)).value());
+  Payload left = payload;
+  EXPECT_FALSE(loans.lend(std::move(left))) << "everything is lent";
+  EXPECT_EQ(left.size(), 100u) << "so it is left where it was";
+  left = {};
   EXPECT_EQ(owner.use_count(), 2 + 4);
   give_back(words[lent[2]]);  // not the oldest
   EXPECT_EQ(owner.use_count(), 2 + 4) << "nobody looked";
@@ -228,8 +242,11 @@ TEST(Loans, AreKeptUntilGivenBack) {
   loans.search();
   EXPECT_EQ(owner.use_count(), 2 + 3);
   EXPECT_EQ(loans.outstanding(), 3u);
-  const auto again = loans.lend(payload);
+  const auto again = loans.lend(Payload(payload));
   EXPECT_EQ(again, lent[2]);
+  EXPECT_EQ(loans.take_back(*again).size(), 100u);
+  EXPECT_EQ(owner.use_count(), 2 + 3);
+  EXPECT_EQ(loans.lend(Payload(payload)), lent[2]);
   for (const std::uint32_t loan : lent) give_back(words[loan]);
   loans.collect();
   EXPECT_EQ(loans.outstanding(), 0u);

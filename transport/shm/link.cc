@@ -10,8 +10,6 @@
 namespace rubato::transport {
 namespace {
 
-// Below this a body is copied: that costs less than a loan.
-constexpr std::size_t kLendBytesMin = 1024;
 constexpr std::uint64_t kBodyBytesMax = std::uint64_t{1} << 30;  // as over sockets
 
 enum class Kind : std::uint32_t { kWhole = 1, kLent = 2, kBegins = 3, kGoesOn = 4 };
@@ -65,6 +63,7 @@ void Link::send(Frame frame) {
 }
 
 void Link::tend() {
+  give_room();
   loans_.search();
   while (!waiting_.empty() && put(waiting_.front())) waiting_.pop_front();
 }
@@ -78,21 +77,22 @@ bool Link::put(Outgoing& outgoing) {
   return true;
 }
 
-// False if there is no room; nothing if this body has to be copied.
-std::optional<bool> Link::put_lent(const Frame& frame) {
+// False if there is no room; nothing if this body has to be copied. The body of a frame that was sent is gone from it.
+std::optional<bool> Link::put_lent(Frame& frame) {
   const auto place = heap_ == nullptr ? std::nullopt : heap_->find(frame.body.bytes());
   if (!place || !announce(place->segment)) return std::nullopt;
-  const auto loan = loans_.lend(frame.body);
+  const std::size_t body_bytes = frame.body.size();
+  const auto loan = loans_.lend(std::move(frame.body));
   if (!loan) return std::nullopt;
   const Record head{.kind = Kind::kLent,
                     .header_bytes = static_cast<std::uint32_t>(frame.header.size()),
-                    .body_bytes = frame.body.size(),
+                    .body_bytes = body_bytes,
                     .segment = place->segment,
                     .loan = *loan,
                     .offset = place->offset};
   const std::span<std::byte> record = writer_.reserve(sizeof(head) + frame.header.size());
   if (record.empty()) {
-    loans_.take_back(*loan);
+    frame.body = loans_.take_back(*loan);
     return false;
   }
   std::memcpy(record.data(), &head, sizeof(head));
@@ -143,12 +143,17 @@ std::optional<Frame> Link::receive() {
   while (!broken_) {
     const std::span<const std::byte> record = reader_.look();
     if (reader_.broken()) break_link("a ring whose records do not fit");
-    if (record.empty()) return std::nullopt;
+    if (record.empty()) break;
     std::optional<Frame> frame = take(record);
-    if (reader_.take()) peer_.ring();
+    reader_.take();
     if (frame) return frame;
   }
+  give_room();
   return std::nullopt;
+}
+
+void Link::give_room() {
+  if (reader_.give_room()) peer_.ring();
 }
 
 // Nothing, if the frame goes on in another record, or the link is broken.
@@ -165,14 +170,14 @@ std::optional<Frame> Link::take(std::span<const std::byte> record) {
     case Kind::kLent: {
       std::optional<Payload> body = borrow(head);
       if (!body) return std::nullopt;
-      return Frame{Payload::copy_of(header), std::move(*body)};
+      return Frame{blocks_.copy_of(header), std::move(*body)};
     }
     case Kind::kWhole:
       if (rest.size() != head.body_bytes || pieces_expected_ > 0) break;
-      return Frame{Payload::copy_of(header), rest.empty() ? Payload() : Payload::copy_of(rest)};
+      return Frame{blocks_.copy_of(header), rest.empty() ? Payload() : bodies_.copy_of(rest)};
     case Kind::kBegins:
       if (rest.size() >= head.body_bytes || pieces_expected_ > 0) break;
-      partial_.header = Payload::copy_of(header);
+      partial_.header = blocks_.copy_of(header);
       pieces_expected_ = head.body_bytes;
       pieces_.assign(rest.begin(), rest.end());
       return std::nullopt;
@@ -198,7 +203,7 @@ std::optional<Payload> Link::borrow(const Record& record) {
   if (record.loan >= LinkMemory::kLoans || record.offset % alignof(std::uint64_t) != 0 || record.offset > size ||
       record.body_bytes > size - record.offset)
     return break_link("a body outside of the memory that was shared"), std::nullopt;
-  auto owner = std::make_shared<const Borrowed>(found->second, &in_.loans[record.loan]);
+  auto owner = blocks_.make<const Borrowed>(found->second, &in_.loans[record.loan]);
   return Payload(std::move(owner),
                  bytes.subspan(static_cast<std::size_t>(record.offset), static_cast<std::size_t>(record.body_bytes)));
 }

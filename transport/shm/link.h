@@ -22,6 +22,7 @@
 #include <string>
 #include <vector>
 
+#include "base/block_pool.h"
 #include "transport/endpoint.h"
 #include "transport/shm/doorbell.h"
 #include "transport/shm/loans.h"
@@ -54,12 +55,16 @@ struct LinkMemory {
 
 class Link {
  public:
+  // Below this a body is copied: that costs less than a loan.
+  static constexpr std::size_t kLendBytesMin = 1024;
+
   enum class Side { kConnector, kAcceptor };
   // `heap` outlives what is sent; without one, bodies are copied.
   Link(std::shared_ptr<LinkMemory> memory, Side side, Doorbell peer, const SharedHeap* heap);
 
   void send(Frame frame);
-  // Sends what waits, as far as there is room, and lets go of what was given back. Cheap.
+  // Gives the room of what was received back, sends what waits, as far as there is room, and lets go of what was given
+  // back. Cheap.
   void tend();
   // The next frame; nothing if there is none, or the link is broken.
   [[nodiscard]] std::optional<Frame> receive();
@@ -90,10 +95,11 @@ class Link {
   struct Borrowed;
 
   [[nodiscard]] bool put(Outgoing& outgoing);
-  [[nodiscard]] std::optional<bool> put_lent(const Frame& frame);
+  [[nodiscard]] std::optional<bool> put_lent(Frame& frame);
   [[nodiscard]] bool put_piece(Outgoing& outgoing);
   [[nodiscard]] bool announce(std::uint32_t segment);
   void publish();
+  void give_room();
   [[nodiscard]] std::optional<Frame> take(std::span<const std::byte> record);
   [[nodiscard]] std::optional<Payload> borrow(const Record& record);
   void break_link(std::string why);
@@ -110,6 +116,8 @@ class Link {
   std::uint32_t announced_ = 0;  // segments of ours that the other side knows: those below
 
   RingReader reader_;
+  BlockPool blocks_{256};                                     // of headers, and of what keeps borrowed bodies
+  BlockPool bodies_{kLendBytesMin + BlockPool::kCountBytes};  // of those that are copied because they are small
   std::map<std::uint32_t, std::shared_ptr<const Segment>> segments_;
   Frame partial_;  // its body is still coming
   std::vector<std::byte> pieces_;

@@ -15,6 +15,7 @@
 #include <deque>
 #include <optional>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "base/bytes.h"
@@ -29,8 +30,8 @@ class Loans {
     for (std::size_t i = words.size(); i-- > 0;) free_.push_back(static_cast<std::uint32_t>(i));
   }
 
-  // Nothing, if everything is lent.
-  [[nodiscard]] std::optional<std::uint32_t> lend(Payload payload) {
+  // Takes the payload. Nothing, if everything is lent: then it is left where it is.
+  [[nodiscard]] std::optional<std::uint32_t> lend(Payload&& payload) {
     if (free_.empty()) search();
     if (free_.empty()) return std::nullopt;
     const std::uint32_t loan = free_.back();
@@ -40,11 +41,11 @@ class Loans {
     lent_.push_back(loan);
     return loan;
   }
-  // Of the loan made last: nobody was told.
-  void take_back(std::uint32_t loan) {
-    payloads_[loan] = {};
+  // The payload of the loan made last: nobody was told.
+  [[nodiscard]] Payload take_back(std::uint32_t loan) {
     lent_.pop_back();
     free_.push_back(loan);
+    return std::exchange(payloads_[loan], {});
   }
   // Drops the oldest that were given back: loans mostly come back in the order in which they went. Each look may take
   // as long as a frame does, since the other side has just written there.

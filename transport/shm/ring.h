@@ -1,8 +1,8 @@
 // A ring of records in memory that two processes share: one writes, one reads, nobody locks.
 //
 // Records are runs of up to a quarter of the ring, each in one piece; what does not fit before the end of the ring
-// begins again at its start. The writer publishes a record with one release store of `tail`, the reader gives its
-// room back with one of `head`.
+// begins again at its start. The writer publishes a record with one store of `tail`, the reader gives the room of
+// several back with one of `head`.
 //
 // Sleeping. A reader that finds nothing says so in `asleep` and looks once more; a writer that has published looks
 // at `asleep` and, if it takes it down, owes the reader a wake-up (what wakes is the caller's business). A writer
@@ -118,9 +118,13 @@ class RingReader {
     broken_ = true;
     return {};
   }
-  // Gives the room of the record that was looked at back. Whether the writer waits for room, and is to be woken.
-  [[nodiscard]] bool take() {
-    head_ += std::exchange(taking_, 0);
+  // The record that was looked at is done with.
+  void take() { head_ += std::exchange(taking_, 0); }
+  // Gives the room of all that was taken back: before this reader waits for anything, for the writer may wait for that
+  // room. Whether it does, and is to be woken.
+  [[nodiscard]] bool give_room() {
+    if (given_ == head_) return false;
+    given_ = head_;
     control_.head.store(head_);
     return control_.starved.load() != 0 && control_.starved.exchange(0) != 0;
   }
@@ -143,7 +147,8 @@ class RingReader {
   RingControl& control_;
   std::span<const std::byte> data_;
   std::uint64_t head_ = 0;
-  std::uint64_t tail_ = 0;  // as it was last seen
+  std::uint64_t given_ = 0;  // of which the writer knows
+  std::uint64_t tail_ = 0;   // as it was last seen
   std::size_t taking_ = 0;
   bool broken_ = false;
 };

@@ -88,7 +88,6 @@ class ShmEndpoint final : public Endpoint {
   void close(const ConnectionRef& connection);
 
   void take_turn();
-  void go_on();
   int read_links();
   int read_some(const ConnectionRef& connection);
   void heed_arrival();
@@ -113,9 +112,7 @@ class ShmEndpoint final : public Endpoint {
   TimeNs idle_since_ = kNever;  // nothing has come since then, or since the last frame was sent; kNever: busy
   bool expecting_ = false;      // sent something, and nothing has come since
   bool looking_ = false, asleep_ = false;
-  bool turn_posted_ = false;
-  // Turns are posted to the loop, which may outlive the endpoint.
-  std::shared_ptr<ShmEndpoint*> self_ = std::make_shared<ShmEndpoint*>(this);
+  Wakeup next_turn_{loop_, [this] { take_turn(); }};
 };
 
 // ---- meeting ----------------------------------------------------------------------------------------
@@ -322,7 +319,7 @@ void ShmEndpoint::expect_answer() {
   asleep_ = false;
   for (const ConnectionRef& connection : connections_)
     if (connection->link) connection->link->stay_awake();
-  go_on();
+  next_turn_.ring();
 }
 
 // Reads and sends what there is, and comes back behind whatever else the loop has to do; until there is nothing, and
@@ -335,14 +332,14 @@ void ShmEndpoint::take_turn() {
     if (more == 0 && !look_again()) break;
     taken += more;
   }
-  if (taken > 0) return go_on();
+  if (taken > 0) return next_turn_.ring();
   if (options_.spin == 0) return sleep();
   const TimeNs now = steady_now();
   if (idle_since_ == kNever) idle_since_ = now;
   const TimeNs allowance = expecting_ ? patience_.allowance() : 0;
   if (now - idle_since_ < allowance) {
     looking_ = true;
-    return go_on();
+    return next_turn_.ring();
   }
   if (std::exchange(looking_, false)) patience_.in_vain();
   sleep();
@@ -374,18 +371,7 @@ void ShmEndpoint::sleep() {
   asleep_ = true;
   for (const ConnectionRef& connection : connections_)
     if (connection->link && !connection->link->fall_asleep()) asleep_ = false;
-  if (!asleep_) go_on();
-}
-
-void ShmEndpoint::go_on() {
-  if (turn_posted_) return;
-  turn_posted_ = true;
-  loop_.post([weak = std::weak_ptr(self_)] {
-    const auto self = weak.lock();
-    if (!self) return;
-    (*self)->turn_posted_ = false;
-    (*self)->take_turn();
-  });
+  if (!asleep_) next_turn_.ring();
 }
 
 // How many frames there were, kFramesPerLink at most.

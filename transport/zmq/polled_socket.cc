@@ -17,17 +17,10 @@ std::shared_ptr<PolledSocket> PolledSocket::open(Loop& loop, zmq::socket_t socke
 }
 
 PolledSocket::PolledSocket(Loop& loop, zmq::socket_t socket, ReceiveOne receive_one)
-    : loop_(loop), socket_(std::move(socket)), receive_one_(std::move(receive_one)) {}
+    : socket_(std::move(socket)), receive_one_(std::move(receive_one)), look_(loop, [this] { drain(); }) {}
 
 void PolledSocket::look_again() {
-  if (draining_ || look_posted_) return;  // it is about to be read until nothing is left
-  look_posted_ = true;
-  loop_.post([weak = weak_from_this()] {
-    const auto self = weak.lock();
-    if (!self) return;
-    self->look_posted_ = false;
-    self->drain();
-  });
+  if (!draining_) look_.ring();  // else it is about to be read until nothing is left
 }
 
 void PolledSocket::drain() {

@@ -39,12 +39,11 @@ class PolledSocket : public std::enable_shared_from_this<PolledSocket> {
   PolledSocket(Loop& loop, zmq::socket_t socket, ReceiveOne receive_one);
   void drain();
 
-  Loop& loop_;
   zmq::socket_t socket_;
   ReceiveOne receive_one_;
   std::optional<Watch> watch_;
   bool draining_ = false;
-  bool look_posted_ = false;
+  Wakeup look_;
 };
 
 }  // namespace rubato::transport
