@@ -42,15 +42,27 @@ void Aggregate::add(LeafNode node, std::uint32_t worker, Payload gradient, SumBu
     const auto sibling = parts_.find(part.node.sibling().first_leaf());
     if (sibling == parts_.end() || sibling->second.node != part.node.sibling()) break;
     join(part, std::move(sibling->second));
-    parts_.erase(sibling);
+    spare_nodes_.push_back(parts_.extract(sibling));
     part.node = protocol::promoted(part.node.parent(), leaves_, root_.level);
   }
   if (part.node == root_)
     list_terms(part);
   else if (part.pieces.size() > kKeptMax)
     add_up(part, buffers);
+  keep(std::move(part));
+}
+
+void Aggregate::keep(Part part) {
   const std::uint64_t first = part.node.first_leaf();
-  parts_.emplace(first, std::move(part));
+  if (spare_nodes_.empty()) {
+    parts_.emplace(first, std::move(part));
+    return;
+  }
+  Parts::node_type node = std::move(spare_nodes_.back());
+  spare_nodes_.pop_back();
+  node.key() = first;
+  node.mapped() = std::move(part);
+  parts_.insert(std::move(node));
 }
 
 // An addition gives the same bits either way round, so it does not matter which of the two is the left child.
@@ -111,8 +123,10 @@ std::vector<Aggregate::Piece> Aggregate::take_list() {
 }
 
 void Aggregate::clear(SumBuffers& buffers) {
-  for (auto& [first, part] : parts_) let_go(std::move(part.pieces), buffers);
-  parts_.clear();
+  while (!parts_.empty()) {
+    let_go(std::move(parts_.begin()->second.pieces), buffers);
+    spare_nodes_.push_back(parts_.extract(parts_.begin()));
+  }
   terms_.clear();
   spoilers_.clear();
 }

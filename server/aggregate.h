@@ -90,7 +90,9 @@ class Aggregate {
     protocol::LeafNode node;
     std::vector<Piece> pieces;
   };
+  using Parts = std::map<std::uint64_t, Part>;  // by first leaf
   void join(Part& part, Part sibling);
+  void keep(Part part);
   void add_up(Part& part, SumBuffers& buffers);
   void list_terms(const Part& part);
   [[nodiscard]] bool spoils(const Piece& piece);
@@ -99,10 +101,12 @@ class Aggregate {
 
   std::uint32_t leaves_;
   protocol::LeafNode root_;
-  std::map<std::uint64_t, Part> parts_;  // by first leaf
+  Parts parts_;
   std::vector<kernels::SumTerm> terms_;  // while a sum is made, and of the root
   std::vector<std::uint32_t> spoilers_;
-  std::vector<std::vector<Piece>> spare_;  // lists that are empty, for the next parts
+  // For the next parts: lists that are empty, and places in the map.
+  std::vector<std::vector<Piece>> spare_;
+  std::vector<Parts::node_type> spare_nodes_;
 };
 
 }  // namespace rubato::server
