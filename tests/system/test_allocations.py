@@ -19,7 +19,7 @@ MORE_OF_A_STEP = 5
 
 COUNTED = {
     ("shm", "asp"): {("server", "loop"): 1, ("worker", "loop"): 12, ("worker", "compute"): 64},
-    ("shm", "bsp"): {("server", "loop"): 11, ("worker", "loop"): 10, ("worker", "compute"): 244},
+    ("shm", "bsp"): {("server", "loop"): 1, ("worker", "loop"): 10, ("worker", "compute"): 244},
 }
 
 

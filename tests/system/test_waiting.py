@@ -7,8 +7,14 @@ from pathlib import Path
 
 from system_case import SystemCase, lane, main
 
-# Of one core, all processes of a job together.
+# Of one core, each process. All of a job together take 0.6 to 1.0 % on a machine that has nothing else to do, and more
+# where a virtual machine's processors are slow to wake: that is printed and not asked, for nobody here can help it.
 SHARE_MAX = 0.01
+# Wake-ups a second, which no machine changes. A heartbeat and its answer are four sleeps of a member at most (its timer,
+# the answer, and libzmq's thread for either), four times a second: twice that is asked, and of the scheduler as much for
+# each of the seven that it answers. The launcher looks five times a second, and at the status now and then.
+MEMBER_WAKES_MAX = 2 * 4 * 4
+WAKES_MAX = {"scheduler": 7 * MEMBER_WAKES_MAX, "launcher": 2 * (5 + 5)}
 MEASURED_S = 5.0
 SETTLE_S = 1.0
 LOOKS_MAX = 3
@@ -25,26 +31,43 @@ def cpu_ns(pid: int) -> int:
     return total
 
 
-class Waiting(SystemCase):
-    def shares(self, run) -> dict[str, float]:
-        """Of one core, by process, over some seconds from now on."""
-        pids = run.pids() | {"launcher": run.launcher.pid}
-        before, began = {node: cpu_ns(pid) for node, pid in pids.items()}, time.monotonic()
-        time.sleep(MEASURED_S)
-        after, took_ns = {node: cpu_ns(pid) for node, pid in pids.items()}, 1e9 * (time.monotonic() - began)
-        return {node: (after[node] - before[node]) / took_ns for node in pids}
+def sleeps(pid: int) -> int:
+    """How often a thread of it has gone to sleep of its own accord: as often as it was woken."""
+    total = 0
+    for thread in Path(f"/proc/{pid}/task").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            total += int((thread / "status").read_text().split("\nvoluntary_ctxt_switches:")[1].split()[0])
+    return total
 
-    def assert_waits_quietly(self, run):
+
+class Waiting(SystemCase):
+    def taken(self, run) -> tuple[dict[str, float], dict[str, float]]:
+        """By process, over some seconds from now on: shares of a core, and wake-ups a second."""
+        pids = run.pids() | {"launcher": run.launcher.pid}
+        cpu, woken, began = {}, {}, time.monotonic()
+        for node, pid in pids.items():
+            cpu[node], woken[node] = cpu_ns(pid), sleeps(pid)
+        time.sleep(MEASURED_S)
+        took_s = time.monotonic() - began
+        return ({node: (cpu_ns(pid) - cpu[node]) / (1e9 * took_s) for node, pid in pids.items()},
+                {node: (sleeps(pid) - woken[node]) / took_s for node, pid in pids.items()})
+
+    def assert_waits_quietly(self, run, shards=1):
         """What others do on this machine only adds to what it takes (a cache that is cold, a core that is shared), so
         one quiet look in three proves it; who spins, or wakes too often, does so in all of them."""
+        # Shards with threads are members of their own, and what goes to and from a thread is one more wake-up.
+        servers = {node: MEMBER_WAKES_MAX * shards * (2 if shards > 1 else 1) for node in ("server-0", "server-1")}
+        most = WAKES_MAX | servers
         time.sleep(SETTLE_S)
         for _ in range(LOOKS_MAX):
-            shares = self.shares(run)
-            shown = ", ".join(f"{node} {100 * share:.3f}" for node, share in sorted(shares.items()))
-            print(f"percent of a core, waiting: {shown}; together {100 * sum(shares.values()):.3f}")
-            if sum(shares.values()) < SHARE_MAX:
+            shares, wakes = self.taken(run)
+            shown = ", ".join(f"{node} {100 * share:.3f} ({wakes[node]:.0f})" for node, share in sorted(shares.items()))
+            print(f"percent of a core (and wake-ups a second), waiting: {shown}; together "
+                  f"{100 * sum(shares.values()):.3f}")
+            if max(shares.values()) < SHARE_MAX and all(
+                    rate <= most.get(node, MEMBER_WAKES_MAX) for node, rate in wakes.items()):
                 return
-        self.fail(f"percent of a core: {shown}")
+        self.fail(f"percent of a core, and wake-ups a second: {shown}")
 
     def wait_for_worker_0(self, mode, reached, **settings):
         """Worker 0 sleeps in its first step, and lives; the others wait for it as soon as the mode says so."""
@@ -65,7 +88,7 @@ class Waiting(SystemCase):
 
     def test_shards_with_threads_of_their_own(self):
         run = self.wait_for_worker_0("ssp:50", 51, cluster__shard_threads=2, **lane("shm"))
-        self.assert_waits_quietly(run)
+        self.assert_waits_quietly(run, shards=2)
         run.bury()
 
 
