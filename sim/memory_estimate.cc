@@ -22,10 +22,11 @@ namespace {
 
 constexpr std::uint64_t kMiB = 1 << 20;
 
-// What each program takes with next to no model and no data (bench/memory.py shows it), rounded up: code, libraries,
-// the allocator's, and in a worker what oneDNN makes to compute with.
-constexpr std::uint64_t kSchedulerProgram = 6 * kMiB, kServerProgram = 6 * kMiB, kWorkerProgram = 16 * kMiB,
-                        kEvaluatorProgram = 8 * kMiB;
+// What each program takes with next to no model and no data (bench/memory_of_job.py shows it), rounded up: code,
+// libraries, the allocator's, and in a worker what oneDNN makes to compute with. Of libraries it is a share, the larger
+// the fewer other programs on the host have them too: these are of a host that has next to none.
+constexpr std::uint64_t kSchedulerProgram = 7 * kMiB, kServerProgram = 7 * kMiB, kWorkerProgram = 18 * kMiB,
+                        kEvaluatorProgram = 10 * kMiB;
 
 struct Slots {
   std::uint64_t weights = 0, state = 0;  // of one version of every slice
