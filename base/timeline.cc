@@ -42,7 +42,7 @@ Window window_of(const Job& job) {
 }
 
 Label::Label(std::string_view text) : size_(static_cast<std::uint8_t>(std::min(text.size(), text_.size()))) {
-  std::memcpy(text_.data(), text.data(), size_);
+  std::copy_n(text.begin(), size_, text_.begin());
 }
 
 Lane::Lane(std::string name, Window window, std::size_t spans_max) : name_(std::move(name)), window_(window) {

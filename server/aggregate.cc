@@ -34,6 +34,10 @@ Aggregate::Added Aggregate::look(LeafNode node) const {
   return after != parts_.end() && after->first < end ? Added::kOverlapping : Added::kAdded;
 }
 
+// What is joined to a part on its way up has no more pieces than that, hence no more additions that wait, and one waits
+// for it.
+static_assert(Aggregate::kKeptMax + 1 <= kernels::cpu::kSumDepth);
+
 void Aggregate::add(LeafNode node, std::uint32_t worker, Payload gradient, SumBuffers& buffers) {
   RUBATO_CHECK(valid(node) && look(node) == Added::kAdded, "node ({}, {})", node.level, node.index);
   Part part{protocol::promoted(node, leaves_, root_.level), take_list()};

@@ -12,7 +12,8 @@ inline constexpr std::size_t kCacheLine = 64;
 inline constexpr std::size_t kLineFloats = kCacheLine / sizeof(float);
 
 // Elements that are written at a time: few enough that several planes of them stay in the innermost cache. How far
-// ahead of its turn a piece is asked for. Both by trial (docs/performance.md).
+// ahead of its turn a piece is asked for. Both by trial
+// (docs/decisions/how-slots-are-written.md).
 inline constexpr std::size_t kPiece = 128, kAhead = 2 * kPiece;
 
 // Of the largest cache that a core has for itself (the L2); 1 MiB where the system does not say.
