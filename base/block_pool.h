@@ -36,6 +36,11 @@ class BlockPool {
   [[nodiscard]] std::shared_ptr<T> make(Args&&... args) {
     return std::allocate_shared<T>(Allocator<T>(*this), std::forward<Args>(args)...);
   }
+  // A share in an object that lies elsewhere; the count is in a block. At the last one's end `give_back(object)`.
+  template <typename T, typename GiveBack>
+  [[nodiscard]] std::shared_ptr<T> share(T* object, GiveBack give_back) {
+    return {object, std::move(give_back), Allocator<T>(*this)};
+  }
   // As Payload::copy_of; in a block, if it fits.
   [[nodiscard]] Payload copy_of(std::span<const std::byte> bytes) {
     if (bytes.empty() || bytes.size() + kCountBytes > block_bytes_) return Payload::copy_of(bytes);

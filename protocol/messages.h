@@ -263,8 +263,11 @@ struct StepGrant {
   std::uint32_t rule_epoch = 0;
   bool last = false;  // no later step will be granted
 
-  // The least floor of weights that this step may use.
-  [[nodiscard]] std::int64_t floor() const { return bound == kUnbounded ? 0 : (clock > bound ? clock - bound : 0); }
+  // The least floor of weights that this step may use. / That a step of another clock may, under this bound.
+  [[nodiscard]] std::int64_t floor() const { return floor_at(clock); }
+  [[nodiscard]] std::int64_t floor_at(Clock at) const {
+    return bound == kUnbounded ? 0 : (at > bound ? at - bound : 0);
+  }
   template <typename A>
   void fields(A& a) {
     a(clock, min_clock, bound, batch, leaves, nodes, rate, rule_epoch, last);

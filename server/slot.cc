@@ -13,40 +13,6 @@ std::size_t padded(std::size_t elements) {
 
 }  // namespace
 
-// An allocator for the count of references to a slot: in the slot itself, so that taking one allocates nothing. Who
-// knows a slot without keeping it (a weak pointer) may keep the count for longer than the slot is in use; then the next
-// one is allocated. It keeps the pool, which a count may outlive otherwise.
-template <typename T>
-class CountPlace {
- public:
-  using value_type = T;
-  CountPlace(std::shared_ptr<SlotPool> pool, Slot* slot) : pool_(std::move(pool)), slot_(slot) {}
-  template <typename Other>
-  CountPlace(const CountPlace<Other>& other) : pool_(other.pool_), slot_(other.slot_) {}  // NOLINT: as allocators are
-
-  [[nodiscard]] T* allocate(std::size_t count) {
-    static_assert(alignof(T) <= alignof(std::max_align_t));
-    const std::size_t bytes = count * sizeof(T);
-    if (bytes <= Slot::kCountBytes && !slot_->counted_.exchange(true, std::memory_order_acquire))
-      return reinterpret_cast<T*>(slot_->count_.data());
-    return static_cast<T*>(::operator new(bytes));
-  }
-  void deallocate(T* place, std::size_t /*count*/) {
-    if (reinterpret_cast<std::byte*>(place) != slot_->count_.data()) return ::operator delete(place);
-    slot_->counted_.store(false, std::memory_order_release);
-  }
-  template <typename Other>
-  [[nodiscard]] bool operator==(const CountPlace<Other>& other) const {
-    return slot_ == other.slot_;
-  }
-
- private:
-  template <typename Other>
-  friend class CountPlace;
-  std::shared_ptr<SlotPool> pool_;
-  Slot* slot_;
-};
-
 Slot::Slot(std::size_t elements, Memory& memory) : weights_(memory.floats(padded(elements))) {
   view_.weights = {weights_.get(), elements};
 }
@@ -81,7 +47,8 @@ SlotRef SlotPool::take() {
   if (slot == nullptr) slot = grow();
   if (slot->state_ == nullptr && shape_.state_bytes() > 0) give_state(*slot);
   in_use_.fetch_add(1, std::memory_order_relaxed);
-  return {slot, [this](Slot* done) { give_back(done); }, CountPlace<Slot>(shared_from_this(), slot)};
+  // Whoever has the slot keeps the pool.
+  return counts_.share(slot, [pool = shared_from_this()](Slot* done) { pool->give_back(done); });
 }
 
 std::size_t SlotPool::count_update(Slot& current, const Slot& next) {

@@ -19,7 +19,6 @@
 // it is sent); the bytes of a slot that others refer to never change.
 #pragma once
 
-#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -27,6 +26,7 @@
 #include <span>
 #include <vector>
 
+#include "base/block_pool.h"
 #include "base/bytes.h"
 #include "base/memory.h"
 #include "base/result.h"
@@ -61,20 +61,13 @@ class Slot {
 
  private:
   friend class SlotPool;
-  template <typename T>
-  friend class CountPlace;
   Slot(std::size_t elements, Memory& memory);
-
-  // Where the count of references to this slot lies (slot.cc), unless the one before is still there.
-  static constexpr std::size_t kCountBytes = 96;
 
   std::shared_ptr<float[]> weights_;
   std::shared_ptr<float[]> state_;  // the planes end to end; null: none now, or the rule has none
   kernels::SlotView view_;
   Slot* next_free_ = nullptr;
   std::size_t left_at_ = 0;  // the pool's traffic when an update last read it
-  alignas(std::max_align_t) std::array<std::byte, kCountBytes> count_{};
-  std::atomic<bool> counted_ = false;  // `count_` is in use
 };
 
 using SlotRef = std::shared_ptr<Slot>;
@@ -139,7 +132,11 @@ class SlotPool : public std::enable_shared_from_this<SlotPool> {
   Shape shape_;
   Bounds bounds_;
   std::shared_ptr<Memory> memory_;
+  // What a count of references takes, with who gives the slot back.
+  static constexpr std::size_t kCountBytes = 96;
+
   std::vector<std::unique_ptr<Slot>> slots_;
+  BlockPool counts_{kCountBytes};
   std::vector<std::shared_ptr<float[]>> free_states_;  // the warmest last
   std::size_t states_ = 0;
   // A stack that any thread pushes to and only the shard pops from: with a single popper the head cannot

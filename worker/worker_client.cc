@@ -274,9 +274,7 @@ void WorkerClient::send_push(TimeNs now, OpenStep& step, protocol::Push push, Ou
   const Clock next = step.grant.clock + 1;
   const SliceState& state = slices_[slice];
   if ((state.pull && state.pull->clock == next) || (state.arrived && state.arrived->clock == next)) return;
-  const std::int64_t bound = step.grant.bound;
-  const std::int64_t floor = bound == StepGrant::kUnbounded ? 0 : std::max<std::int64_t>(next - bound, 0);
-  pull(now, slice, next, floor, out);
+  pull(now, slice, next, step.grant.floor_at(next), out);
 }
 
 void WorkerClient::on_computed(TimeNs now, const StepComputed& computed, Outbox& out) {

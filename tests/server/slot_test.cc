@@ -124,7 +124,7 @@ TEST(SlotPool, RefusesMoreThanThereIsMemory) {
   EXPECT_NE(pool.error().message.find("not enough memory"), std::string::npos);
 }
 
-// The count of references to a slot lies in the slot, where it is not in use still.
+// Its count of references is another one then: the first is still known.
 TEST(SlotPool, HandsOutASlotThatSomebodyKnowsOfAgain) {
   const auto pool = pool_of({.slices = 2, .readers = 2});
   SlotRef slot = pool->take();
