@@ -8,6 +8,7 @@
 //   push_pull --slice 4096 --model 4 --window 1 --warm           round trips: one slice under way at a time
 //   push_pull --slice 4096 --model 1 --window 1 --pause 2000     the same, when everybody sleeps
 //   push_pull --mode bsp --workers 4 --shards 2 --model 256      updates of four gradients each
+//   push_pull --slice 4096 --window 1 --warm --pin     each process on a core of its own; says which
 //   push_pull --touch                                  gradients written before, weights read after
 //   push_pull --json figures.json                      rows of name, value, unit, limit, ratio
 //
@@ -27,6 +28,7 @@
 #include <functional>
 #include <utility>
 
+#include "bench/cores.h"
 #include "bench/push_pull_processes.h"
 #include "bench/rows.h"
 
@@ -39,7 +41,7 @@ struct Options {
   std::vector<std::int64_t> slices_bytes = {1 << 20};
   std::vector<std::uint32_t> workers = {1}, shards = {1};
   PusherOptions pusher;
-  bool touch = false, warm = false;
+  bool touch = false, warm = false, pin = false;
   std::string json;
 };
 
@@ -177,7 +179,23 @@ std::vector<Case> cases_of(const Options& options) {
   return cases;
 }
 
+void say_cores(const Stage& stage) {
+  std::string text;
+  const auto add = [&](NodeId node) {
+    text += fmt::format("{}{} to core {}", text.empty() ? "" : ", ", node.name(), stage.core_of(node).front());
+  };
+  for (std::uint32_t rank = 0; rank < stage.test.shards; ++rank) add(server_node(rank));
+  for (std::uint32_t rank = 0; rank < stage.test.workers; ++rank) add(worker_node(rank));
+  fmt::print("pinned: {}\n", text);
+  std::fflush(stdout);  // before the processes that it speaks of have copies of it
+}
+
 int run(const Options& options) {
+  const std::vector<int> cores = options.pin ? allowed_cores() : std::vector<int>();
+  if (cores.size() == 1) {
+    fmt::print(stderr, "--pin: this process may use core {} alone, and two ends need two\n", cores.front());
+    return 2;
+  }
   constexpr std::uint64_t kJobIdBase = 0x62656e63680000;
   std::uint64_t job_id = kJobIdBase + static_cast<std::uint64_t>(::getpid());
   Rows rows;
@@ -185,8 +203,10 @@ int run(const Options& options) {
   for (const Case& test : cases_of(options)) {
     Stage stage;
     stage.test = test;
+    stage.cores = cores;
     stage.job_id = job_id;
     job_id += std::uint64_t{1} << 32;
+    if (options.pin) say_cores(stage);
     const std::vector<nlohmann::json> workers = measure(stage);
     if (workers.empty()) return 1;
     show(test, workers, rows);
@@ -220,6 +240,7 @@ int main(int argc, char** argv) {
   app.add_flag("--warm", options.warm, "leave the caches as they are; else each round finds its data in memory");
   app.add_flag("--read", options.pusher.read, "read weights that come back");
   app.add_flag("--touch", options.touch, "write gradients before they are pushed, and read weights that come back");
+  app.add_flag("--pin", options.pin, "each process on a core of its own, in turn where there are fewer cores");
   app.add_option("--json", options.json, "a file for the figures: name, value, unit, limit, ratio");
   CLI11_PARSE(app, argc, argv);
   options.pusher.pause = pause_us * rubato::kMicrosecond;

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "bench/cores.h"
 #include "bench/pusher.h"
 #include "bench/reading_shard.h"
 #include "protocol/process.h"
@@ -123,6 +124,7 @@ int keep_door(const Stage& stage) {
 
 int serve(const Stage& stage, std::uint32_t rank) {
   const NodeId self = server_node(rank);
+  keep_to(stage.core_of(self));
   const auto process = open(stage, self);
   const Job job = stage.test.job();
   protocol::Register details = registration(self);
@@ -140,6 +142,7 @@ int serve(const Stage& stage, std::uint32_t rank) {
 
 int push(const Stage& stage, std::uint32_t rank, int results) {
   const NodeId self = worker_node(rank);
+  keep_to(stage.core_of(self));  // and the threads that it starts
   const auto process = open(stage, self);
   RUBATO_CHECK(process->node().connect(kSchedulerNode, scheduler_address(stage)).ok());
   nlohmann::json rounds = nlohmann::json::array();
@@ -150,8 +153,12 @@ int push(const Stage& stage, std::uint32_t rank, int results) {
   Usage before;
   const auto before_round = [&](const Pusher& pusher) {
     stage.barrier->wait();
-    if (limits) limits->measure(pusher.gradients());
-    if (limits) limits->chill();
+    if (limits) {
+      keep_to(stage.cores);
+      limits->measure(pusher.gradients());
+      limits->chill();
+      keep_to(stage.core_of(self));
+    }
     stage.barrier->wait();
     before = used();
   };
