@@ -10,8 +10,10 @@
 
 #include "base/life_file.h"
 #include "base/log.h"
+#include "base/processor.h"
 #include "protocol/narrow_floats.h"
 #include "transport/allocator.h"
+#include "transport/shm/shared_heap.h"
 #include "transport/shm/shm_endpoint.h"
 #include "transport/tcp/tcp_endpoint.h"
 #include "transport/two_lanes.h"
@@ -83,21 +85,36 @@ Status Process::open_endpoint(const Job& job) {
   } else {
     RUBATO_ASSIGN(endpoint_, transport::make_zmq_endpoint(loop_, {.waiting_frames_max = waiting_frames_max(job)}));
   }
-  memory_ = std::make_shared<PrivateMemory>();
+  RUBATO_ASSIGN(const std::shared_ptr<transport::SharedHeap> heap, open_heap(job));
+  memory_ = heap;
+  if (heap == nullptr) memory_ = std::make_shared<PrivateMemory>();
   if (!shares_memory(job, options_.node)) return {};
-  std::shared_ptr<transport::SharedHeap> heap;
-  if (const Status may = transport::can_share_memory(); may.ok())
-    memory_ = heap = std::make_shared<transport::SharedHeap>([](const Error& why) {
-      log::warn("some gradients or weights are copied from process to process: {}", why.message);
-    });
-  else
-    log::warn("gradients and weights are copied from process to process: {}", may.error().message);
   RUBATO_ASSIGN(auto near, transport::make_shm_endpoint(loop_, {.heap = heap, .spin = kLookAgain}));
   endpoint_ = transport::make_two_lane_endpoint({.near = std::move(near),
                                                  .far = std::move(endpoint_),
                                                  .reachable = transport::shm_reachable,
                                                  .on_fallback = [](const std::string& why) { log::info("{}", why); }});
   return {};
+}
+
+// Null, where memory is this process's alone.
+Result<std::shared_ptr<transport::SharedHeap>> Process::open_heap(const Job& job) const {
+  const bool shared = shares_memory(job, options_.node);
+  const auto on_private = [shared](const Error& why) {
+    if (shared) log::warn("some gradients or weights are copied from process to process: {}", why.message);
+  };
+  if (options_.held >= 0) {
+    // More than that cannot be filled, and what is not filled takes nothing.
+    RUBATO_ASSIGN(transport::SharedMemory held, transport::SharedMemory::adopt(transport::Descriptor(options_.held),
+                                                                               physical_memory_bytes()));
+    return std::make_shared<transport::SharedHeap>(std::move(held), options_.held_first, on_private);
+  }
+  if (!shared) return std::shared_ptr<transport::SharedHeap>();
+  if (const Status may = transport::can_share_memory(); !may.ok()) {
+    log::warn("gradients and weights are copied from process to process: {}", may.error().message);
+    return std::shared_ptr<transport::SharedHeap>();
+  }
+  return std::make_shared<transport::SharedHeap>(on_private);
 }
 
 Result<std::unique_ptr<Process>> Process::open(const Job& job, const ProcessOptions& options) {

@@ -23,6 +23,10 @@
 #include "protocol/recorder.h"
 #include "transport/loop.h"
 
+namespace rubato::transport {
+class SharedHeap;
+}
+
 namespace rubato::protocol {
 
 // "ADDRESS#JOB": where the scheduler listens, and the 16 hex digits of the job's id, which every frame
@@ -42,6 +46,9 @@ struct ProcessOptions {
   std::uint64_t job_id = 0;
   std::string run_dir;
   int lifeline = -1;  // a pipe whose other end only the launcher holds
+  // An empty memfd that the launcher holds too: memory() lies there, behind so many bytes of somebody else's. -1: none.
+  int held = -1;
+  std::size_t held_first = 0;
 };
 
 class Process final : public NodeListener {
@@ -55,7 +62,8 @@ class Process final : public NodeListener {
   [[nodiscard]] Node& node() { return *node_; }
   // Where its threads draw what they do, if the job asks for that; null: nowhere.
   [[nodiscard]] timeline::Timeline* timeline() { return timeline_ ? &*timeline_ : nullptr; }
-  // Where what is sent had better lie: others of this host read it there, if the job shares memory.
+  // Where what is sent had better lie: others of this host read it there, if the job shares memory. And where lies
+  // what is to outlive this process, if somebody holds it.
   [[nodiscard]] const std::shared_ptr<Memory>& memory() const { return memory_; }
 
   // From now on these members, which are hosted here, keep their records in RUN/record. Before run().
@@ -84,6 +92,7 @@ class Process final : public NodeListener {
  private:
   explicit Process(const ProcessOptions& options) : options_(options) {}
   [[nodiscard]] Status open_endpoint(const Job& job);
+  [[nodiscard]] Result<std::shared_ptr<transport::SharedHeap>> open_heap(const Job& job) const;
   void heed_signal(int number);
   void cannot_record(const Error& error);
   void on_trace(TimeNs now, NodeId node, const TraceEvent& event) override;

@@ -20,7 +20,7 @@ using protocol::TraceKind;
 // say, the same for all slices; one that comes when its clock is closed will be in none.
 void Slice::push_committed(const Envelope& envelope, const Push& push, Outbox& out) {
   const std::uint32_t worker = envelope.from.rank;
-  if (const Mark* mark = find_mark(worker); mark != nullptr && push.clock <= mark->ack.clock)
+  if (const Mark* mark = cell_.mark(worker); mark != nullptr && push.clock <= mark->clock)
     return answer_repeat(envelope, push, *mark, out);
   if (const std::string why = complaint(worker, push); !why.empty()) return state_.refuse(envelope, why, out);
   if (accepted_.size() >= state_.accepted_max) return state_.refuse(envelope, "too many pushes wait for a commit", out);
@@ -44,7 +44,7 @@ void Slice::push_committed(const Envelope& envelope, const Push& push, Outbox& o
       entry.read = read->slot;
   }
   reads_.settle(worker, push.clock);
-  mark_of(current_->header, worker).ack = ack;
+  cell_.publish(cell_.version(), worker, ack);
   count_settled({worker, push.samples, push.rule_epoch, out.hash(push.gradient.bytes())}, ack, out);
   out.reply(envelope, ack);
 }
@@ -71,9 +71,11 @@ void Slice::apply(const Commit& commit, Outbox& out) {
   }
   SlotRef next = parts.empty() ? current_ : updated_by(commit, parts, out);
   const Fate fate = next == current_ ? Fate::kEmpty : Fate::kApplied;
-  next->header.version = commit.number;
-  next->header.settled = commit.floor;
-  publish(std::move(next));
+  VersionRecord record = record_of(next);
+  record.version = commit.number;
+  record.settled = commit.floor;
+  cell_.publish(record);
+  made_current(std::move(next));
   trace_apply(commit.floor, fate, commit.rate, out);
   drop_late(out);
   serve_waiting(out);

@@ -1,6 +1,8 @@
 // rubato-server: one server process. It hosts `cluster.shard_threads` shards, each a core of its own,
 // behind one endpoint; a frame's header says which shard it is for. A single shard runs on the loop's
 // thread, which saves two hand-overs a message; several run on a thread each.
+#include <sys/stat.h>
+
 #include <CLI/CLI.hpp>
 #include <memory>
 #include <vector>
@@ -9,19 +11,48 @@
 #include "base/processor.h"
 #include "protocol/core_thread.h"
 #include "protocol/member_options.h"
+#include "server/held_root.h"
 #include "server/shard_core.h"
+#include "transport/shm/shared_memory.h"
 
 namespace rubato::server {
 namespace {
 
-Result<int> start(const protocol::MemberOptions& options) {
+// Memory that somebody holds, so that it outlives this process.
+struct HeldOptions {
+  int descriptor = -1;       // of this life; empty
+  std::vector<int> remains;  // of earlier ones, the newest first
+};
+
+Result<std::vector<Remains>> open_remains(const std::vector<int>& descriptors) {
+  std::vector<Remains> remains;
+  for (const int descriptor : descriptors) {
+    struct stat status {};
+    // A life that ended before it had sized its memory has left nothing.
+    if (::fstat(descriptor, &status) == 0 && status.st_size == 0) continue;
+    RUBATO_ASSIGN(transport::SharedMemory memory,
+                  transport::SharedMemory::map(transport::Descriptor(descriptor), transport::SharedMemory::Access::kRead));
+    auto owner = std::make_shared<transport::SharedMemory>(std::move(memory));
+    remains.push_back({owner, owner->bytes()});
+  }
+  return remains;
+}
+
+Result<int> start(const protocol::MemberOptions& options, const HeldOptions& held) {
   log::open(fmt::format("server-{}", options.rank), options.log_level);
   RUBATO_ASSIGN(const Job job, load_job(options.job_file));
   RUBATO_ASSIGN(const auto scheduler, protocol::parse_scheduler_address(options.scheduler));
   const auto shards = static_cast<std::uint32_t>(job.cluster.shard_threads);
   const NodeId first = server_node(options.rank * shards);
-  RUBATO_ASSIGN(auto process,
-                protocol::Process::open(job, {first, scheduler.job_id, options.run_dir, options.lifeline}));
+  RUBATO_ASSIGN(auto process, protocol::Process::open(job, {.node = first,
+                                                            .job_id = scheduler.job_id,
+                                                            .run_dir = options.run_dir,
+                                                            .lifeline = options.lifeline,
+                                                            .held = held.descriptor,
+                                                            .held_first = HeldRoot::kBytes}));
+  if (const std::span<std::byte> memory = process->memory()->held(); !memory.empty())
+    HeldRoot::lay(memory, first.rank, shards);
+  RUBATO_ASSIGN(const std::vector<Remains> remains, open_remains(held.remains));
   protocol::Register details = protocol::registration(job);
   RUBATO_ASSIGN(details.address, process->endpoint().listen(protocol::listen_address(job, scheduler.job_id, first)));
   RUBATO_TRY(process->node().connect(kSchedulerNode, scheduler.address));
@@ -31,7 +62,7 @@ Result<int> start(const protocol::MemberOptions& options) {
   std::vector<std::unique_ptr<protocol::Core>> cores;
   for (const NodeId member : members) {
     std::unique_ptr<protocol::Core> core = std::make_unique<ShardCore>(
-        member, job, details, protocol::timing_of(job), physical_memory_bytes() / shards, process->memory());
+        member, job, details, protocol::timing_of(job), physical_memory_bytes() / shards, process->memory(), remains);
     timeline::Timeline* drawn = process->timeline();
     if (shards > 1)
       core = std::make_unique<protocol::CoreThread>(std::move(core), process->loop(), process->node(),
@@ -55,12 +86,16 @@ int main(int argc, char** argv) {
       "  rubato-server --job RUN/job.toml --run-dir RUN --scheduler tcp://10.0.0.1:4100#9f3ac2... --rank 1");
   rubato::protocol::MemberOptions options;
   rubato::protocol::add_member_options(app, options);
+  rubato::server::HeldOptions held;
+  app.add_option("--held", held.descriptor, "an empty memfd, which outlives this process where somebody else has it too");
+  app.add_option("--remains", held.remains, "such ones of earlier lives of this server, the newest first")
+      ->delimiter(',');
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : static_cast<int>(rubato::Cause::kUsage);
   }
-  const rubato::Result<int> exit_code = rubato::server::start(options);
+  const rubato::Result<int> exit_code = rubato::server::start(options, held);
   if (exit_code.ok()) return *exit_code;
   rubato::log::error("{}", exit_code.error().message);
   return exit_code.error().exit_code();

@@ -15,6 +15,7 @@
 #include <cstdint>
 #include <map>
 
+#include "base/ids.h"
 #include "server/slot.h"
 
 namespace rubato::server {

@@ -48,8 +48,8 @@ std::string Slice::complaint(std::uint32_t worker, const Push& push) const {
 
 void Slice::push_on_arrival(const Envelope& envelope, const Push& push, Outbox& out) {
   const std::uint32_t worker = envelope.from.rank;
-  const Mark* mark = find_mark(worker);
-  const Clock last = mark == nullptr ? kNoClock : mark->ack.clock;
+  const Mark* mark = cell_.mark(worker);
+  const Clock last = mark == nullptr ? kNoClock : mark->clock;
   if (push.clock <= last) return answer_repeat(envelope, push, *mark, out);
   // A step is taken only after the one before it was settled everywhere: a gap would be a floor that lies.
   if (push.clock != std::max(last + 1, state_.members.active().at(worker).start_clock)) {
@@ -66,13 +66,13 @@ void Slice::push_on_arrival(const Envelope& envelope, const Push& push, Outbox& 
     if (ack.fate == Fate::kNonFinite) alarm(worker, push.clock, out);
   }
   reads_.settle(worker, push.clock);
-  // The mark is written into the slot before that is published. A fate without an update has no new slot:
-  // its mark goes into the header of the current one.
-  ack.version = next->header.version;
-  Mark& next_mark = mark_of(next->header, worker);
-  next_mark.ack = ack;
-  next_mark.ack.floor = ack.floor = floor_of(next->header);
-  publish(std::move(next));
+  // Published together: an update without its mark would be made again by a push that is sent again.
+  VersionRecord record = record_of(next);
+  if (next != current_) ++record.version;
+  ack.version = record.version;
+  ack.floor = floor_with(worker, push.clock);
+  cell_.publish(record, worker, ack);
+  made_current(std::move(next));
 
   count_settled({worker, push.samples, push.rule_epoch, out.hash(push.gradient.bytes())}, ack, out);
   out.reply(envelope, ack);
@@ -98,7 +98,7 @@ void Slice::push_aggregate(const Envelope& envelope, const Push& push, Outbox& o
     return state_.refuse(
         envelope, fmt::format("leaves ({}, {}) of a batch of {}", push.node.level, push.node.index, state_.leaves),
         out);
-  const Clock settled_clocks = current_->header.settled;
+  const Clock settled_clocks = cell_.version().settled;
   if (push.clock < settled_clocks) {
     if (push.version > version()) return state_.refuse(envelope, complaint(envelope.from.rank, push), out);
     count_repeat(envelope, push, out);
@@ -162,7 +162,7 @@ void Slice::await_answer(const Envelope& envelope, const Push& push, bool added,
 }
 
 void Slice::settle_clock(Outbox& out) {
-  const Clock clock = current_->header.settled;
+  const Clock clock = cell_.version().settled;
   SlotRef next = current_;
   if (!open_.nonfinite && open_.samples > 0) {
     const Contribution contribution{open_.sum.terms(), open_.samples, open_.samples, 0, {}};
@@ -176,9 +176,12 @@ void Slice::settle_clock(Outbox& out) {
     if (!open_.nonfinite) alarm(open_.pushes.back().envelope.from.rank, clock, out);
   }
   const Fate fate = applied ? Fate::kApplied : open_.samples == 0 ? Fate::kEmpty : Fate::kNonFinite;
-  next->header.settled = clock + 1;
-  next->header.fate = fate;
-  publish(std::move(next));
+  VersionRecord record = record_of(next);
+  if (applied) ++record.version;
+  record.settled = clock + 1;
+  record.fate = fate;
+  cell_.publish(record);
+  made_current(std::move(next));
   open_.sum.clear(state_.sums);
   open_.samples = 0;
   open_.nonfinite = false;
@@ -197,15 +200,15 @@ void Slice::settle_clock(Outbox& out) {
 // The answer to every push of the clock settled last: the same whenever it is asked for, as no update
 // comes between.
 PushAck Slice::ack_of_clock(protocol::LeafNode node, Version echoed) const {
-  const SlotHeader& header = current_->header;
-  const Version before = header.fate == Fate::kApplied ? header.version - 1 : header.version;
+  const VersionRecord& now = cell_.version();
+  const Version before = now.fate == Fate::kApplied ? now.version - 1 : now.version;
   return {.slice = id_,
-          .clock = header.settled - 1,
+          .clock = now.settled - 1,
           .node = node,
-          .fate = header.fate,
-          .version = header.version,
+          .fate = now.fate,
+          .version = now.version,
           .age = before > echoed ? before - echoed : 0,
-          .floor = header.settled};
+          .floor = now.settled};
 }
 
 // ---- all --------------------------------------------------------------------------------------------
@@ -214,18 +217,24 @@ PushAck Slice::ack_of_clock(protocol::LeafNode node, Version echoed) const {
 // to, are not finite. That shows while the next slot is written, which then nobody ever sees.
 SlotRef Slice::updated(std::span<const Contribution> contributions, double rate) {
   SlotRef next = pool_->take();
-  next->header = current_->header;
-  next->header.version = version() + 1;
   const bool finite =
-      apply_update(state_.rule, spec_, state_.manifest, {contributions, rate, next->header.version},
+      apply_update(state_.rule, spec_, state_.manifest, {contributions, rate, version() + 1},
                    std::as_const(*current_).view(), next->view(), pool_->count_update(*current_, *next));
   if (finite) return next;
   pool_->drop_state(*next);
   return current_;
 }
 
-// What may be the current slot itself.
-void Slice::publish(SlotRef next) {
+// As it is now, with the blocks of the slot that is to be current.
+VersionRecord Slice::record_of(const SlotRef& next) const {
+  VersionRecord record = cell_.version();
+  record.weights = next->weights_place();
+  record.state = next->state_place();
+  return record;
+}
+
+// Once its record is published. What may be the current slot itself. Only now what it follows may be written again.
+void Slice::made_current(SlotRef next) {
   if (next == current_) return;
   pool_->drop_state(*current_);
   current_ = std::move(next);
@@ -239,22 +248,10 @@ void Slice::alarm(std::uint32_t worker, Clock clock, Outbox& out) {
   out.send(kSchedulerNode, protocol::Alarm{id_, worker, clock});
 }
 
-const Mark* Slice::find_mark(std::uint32_t worker) const {
-  const std::vector<Mark>& marks = current_->header.marks;
-  const auto found = std::ranges::lower_bound(marks, worker, {}, &Mark::worker);
-  return found == marks.end() || found->worker != worker ? nullptr : &*found;
-}
-
-Mark& Slice::mark_of(SlotHeader& header, std::uint32_t worker) {
-  auto entry = std::ranges::lower_bound(header.marks, worker, {}, &Mark::worker);
-  if (entry == header.marks.end() || entry->worker != worker) entry = header.marks.insert(entry, {worker, {}});
-  return *entry;
-}
-
 void Slice::answer_repeat(const Envelope& envelope, const Push& push, const Mark& mark, Outbox& out) {
   count_repeat(envelope, push, out);
   // A worker has one clock that is not settled everywhere, so nobody waits for an older answer.
-  if (push.clock == mark.ack.clock) out.reply(envelope, mark.ack);
+  if (push.clock == mark.clock) out.reply(envelope, mark);
 }
 
 void Slice::count_repeat(const Envelope& envelope, const Push& push, Outbox& out) {

@@ -17,8 +17,9 @@ constexpr Clock kClockMax = Clock{1} << 62;
 
 Error malformed(std::string text) { return {Cause::kMalformed, std::move(text)}; }
 
-Status check_active(const std::vector<ActiveWorker>& active) {
+Status check_active(const std::vector<ActiveWorker>& active, std::uint32_t workers) {
   for (const ActiveWorker& worker : active) {
+    if (worker.rank >= workers) return malformed(fmt::format("worker-{} of {}", worker.rank, workers));
     if (worker.start_clock < 0 || worker.start_clock > kClockMax)
       return malformed(fmt::format("worker-{} starting at clock {}", worker.rank, worker.start_clock));
   }
@@ -47,11 +48,13 @@ Status check_slice(const protocol::SliceSpec& slice, const protocol::Manifest& m
 }  // namespace
 
 ShardCore::ShardCore(NodeId self, const Job& job, protocol::Register registration, protocol::Timing timing,
-                     std::uint64_t memory_bytes, std::shared_ptr<Memory> memory)
+                     std::uint64_t memory_bytes, std::shared_ptr<Memory> memory, std::vector<Remains> remains)
     : rank_(self.rank),
       planner_(job),
       memory_bytes_(memory_bytes),
-      memory_(std::move(memory)),
+      memory_(memory != nullptr ? std::move(memory) : std::make_shared<PrivateMemory>()),
+      job_hash_(registration.job_hash),
+      remains_(std::move(remains)),
       enrollment_(self, std::move(registration), timing) {
   state_.rule = rule_of(job);
   state_.apply = parse_mode(job.consistency.mode).value().apply();
@@ -126,7 +129,7 @@ void ShardCore::on(TimeNs now, const Envelope& envelope, const protocol::Welcome
 Status ShardCore::check_welcome(const protocol::Welcome& welcome) const {
   RUBATO_TRY(protocol::check_manifest(welcome.manifest));
   for (const protocol::SliceSpec& slice : welcome.routing.slices) RUBATO_TRY(check_slice(slice, welcome.manifest));
-  return check_active(welcome.active);
+  return check_active(welcome.active, state_.workers);
 }
 
 // Says what delay compensation takes, before training starts: nobody should find out from a machine that swaps. Of
@@ -152,24 +155,59 @@ Status ShardCore::make_slices(const protocol::Welcome& welcome, Outbox& out) {
   const std::vector<protocol::SliceSpec>& slices = welcome.routing.slices;
   const std::map<std::size_t, PoolPlan> plans = planner_.pools(rank_, slices);
   RUBATO_TRY(check_memory(plans, out));
+  slices_.resize(slices.size());
+  owned_ = static_cast<std::size_t>(std::ranges::count(slices, rank_, &protocol::SliceSpec::shard));
+  return fill_slices(welcome.routing, plans);
+}
+
+// Each with what an earlier life has left of it, if there was one.
+Status ShardCore::fill_slices(const protocol::RoutingTable& routing, const std::map<std::size_t, PoolPlan>& plans) {
+  const VersionTable::Subject subject{job_hash_, protocol::placement_hash(routing.slices), rank_,
+                                      static_cast<std::uint32_t>(owned_),
+                                      state_.apply == Mode::Apply::kAggregate ? 0 : state_.workers};
+  RUBATO_ASSIGN(const std::optional<VersionTable::Reader> left, find_remains(subject));
   std::map<std::size_t, std::shared_ptr<SlotPool>> pools;
   for (const auto& [elements, plan] : plans) {
     RUBATO_ASSIGN(pools[elements], SlotPool::create(plan.shape, plan.bounds, memory_));
   }
-  slices_.resize(slices.size());
-  for (SliceId id = 0; id < slices.size(); ++id) {
-    if (slices[id].shard != rank_) continue;
-    slices_[id] = std::make_unique<Slice>(id, slices[id], pools.at(slices[id].elements()), state_);
-    ++owned_;
+  RUBATO_ASSIGN(versions_, VersionTable::create(subject, *memory_));
+  std::size_t position = 0;
+  for (SliceId id = 0; id < slices_.size(); ++id) {
+    const protocol::SliceSpec& spec = routing.slices[id];
+    if (spec.shard != rank_) continue;
+    const std::size_t elements = spec.elements();
+    const SlotPool::Shape& shape = plans.at(elements).shape;
+    std::optional<VersionTable::Inheritance> inheritance;
+    if (left) {
+      RUBATO_ASSIGN(inheritance, left->read(position, id, elements, shape.weights_bytes() / sizeof(float),
+                                            shape.state_bytes() / sizeof(float)));
+    }
+    slices_[id] = std::make_unique<Slice>(id, spec, pools.at(elements), versions_.enter(position, id, elements), state_,
+                                          inheritance ? &*inheritance : nullptr);
+    ++position;
   }
+  remains_.clear();
+  if (const std::uint64_t table = place_of(versions_.block(), memory_->held()); table != 0)
+    HeldRoot::of(memory_->held()).enter(rank_, table);
   return {};
+}
+
+// Nothing, where no life has come so far as to have a table.
+Result<std::optional<VersionTable::Reader>> ShardCore::find_remains(const VersionTable::Subject& subject) const {
+  for (const Remains& remains : remains_) {
+    RUBATO_ASSIGN(const std::uint64_t table, HeldRoot::find(remains.bytes, rank_));
+    if (table == 0) continue;
+    RUBATO_ASSIGN(VersionTable::Reader reader, VersionTable::Reader::open(subject, remains.bytes, table));
+    return std::optional(std::move(reader));
+  }
+  return std::optional<VersionTable::Reader>();
 }
 
 Slice* ShardCore::own_slice(SliceId id) { return id < slices_.size() ? slices_[id].get() : nullptr; }
 
 void ShardCore::on(TimeNs /*now*/, const Envelope& envelope, const protocol::Membership& message, Outbox& out) {
   if (message.generation <= identity().generation) return;
-  if (const Status status = check_active(message.active); !status.ok())
+  if (const Status status = check_active(message.active, state_.workers); !status.ok())
     return state_.refuse(envelope, status.error().message, out);
   enrollment_.set_generation(message.generation);
   state_.members.set_active(message.active, out);

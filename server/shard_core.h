@@ -12,13 +12,17 @@
 
 #include <map>
 #include <memory>
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "base/job.h"
 #include "protocol/core.h"
 #include "protocol/enrollment.h"
+#include "server/held_root.h"
 #include "server/pool_plan.h"
 #include "server/slice.h"
+#include "server/version_table.h"
 
 namespace rubato::server {
 
@@ -26,9 +30,10 @@ class ShardCore final : public protocol::Core {
  public:
   // `registration`: nonce, pid, host, address and job hash. The job is valid: its mode and optimizer are
   // known. `timing` is the job's. `memory_bytes` is what there is for slots, `memory` where they are to lie
-  // (nothing: anywhere).
+  // (nothing: anywhere); what of it is held begins with a HeldRoot. `remains`, the newest first, is what earlier lives
+  // of this shard have left: it goes on with that, in memory of its own, because others may still read there.
   ShardCore(NodeId self, const Job& job, protocol::Register registration, protocol::Timing timing,
-            std::uint64_t memory_bytes, std::shared_ptr<Memory> memory = nullptr);
+            std::uint64_t memory_bytes, std::shared_ptr<Memory> memory = nullptr, std::vector<Remains> remains = {});
 
   // Slices refer to what their shard keeps for all of them.
   ShardCore(const ShardCore&) = delete;
@@ -60,6 +65,8 @@ class ShardCore final : public protocol::Core {
 
   [[nodiscard]] Status check_welcome(const protocol::Welcome& welcome) const;
   [[nodiscard]] Status make_slices(const protocol::Welcome& welcome, protocol::Outbox& out);
+  [[nodiscard]] Status fill_slices(const protocol::RoutingTable& routing, const std::map<std::size_t, PoolPlan>& plans);
+  [[nodiscard]] Result<std::optional<VersionTable::Reader>> find_remains(const VersionTable::Subject& subject) const;
   [[nodiscard]] Status check_memory(const std::map<std::size_t, PoolPlan>& plans, protocol::Outbox& out) const;
   [[nodiscard]] Slice* own_slice(SliceId id);
   void apply_commits(const protocol::Envelope& envelope, protocol::Outbox& out);
@@ -70,9 +77,12 @@ class ShardCore final : public protocol::Core {
   const PoolPlanner planner_;
   const std::uint64_t memory_bytes_;
   const std::shared_ptr<Memory> memory_;
+  const std::string job_hash_;
+  std::vector<Remains> remains_;
   protocol::Enrollment enrollment_;
   ShardState state_;
 
+  VersionTable versions_;
   std::vector<std::unique_ptr<Slice>> slices_;  // by slice id; those of other shards are null
   std::size_t owned_ = 0;
   std::uint64_t committed_ = 0;                        // commits applied, by every slice

@@ -11,42 +11,47 @@ using protocol::Outbox;
 using protocol::Pull;
 using protocol::TraceKind;
 
-Slice::Slice(SliceId id, protocol::SliceSpec spec, std::shared_ptr<SlotPool> pool, ShardState& state)
+Slice::Slice(SliceId id, protocol::SliceSpec spec, std::shared_ptr<SlotPool> pool, VersionCell cell, ShardState& state,
+             const VersionTable::Inheritance* inheritance)
     : id_(id),
       spec_(std::move(spec)),
       pool_(std::move(pool)),
       state_(state),
       current_(pool_->take()),
+      cell_(cell),
       open_(state.leaves) {
+  if (inheritance != nullptr) {
+    current_->copy(inheritance->weights, inheritance->state);
+    VersionRecord record = inheritance->version;
+    record.weights = current_->weights_place();
+    record.state = current_->state_place();
+    cell_.inherit(record, inheritance->marks);
+    return;
+  }
   const kernels::SlotView view = current_->view();
   initial_weights(spec_, state_.manifest, state_.seed, view.weights);
   for (std::span<float> plane : view.state) std::ranges::fill(plane, 0.0f);
   std::ranges::fill(view.mean_square, 0.0f);
-  current_->header = {};
+  cell_.publish(record_of(current_));
 }
 
 // ---- floors -----------------------------------------------------------------------------------------
 
 Clock Slice::settled_of(std::uint32_t worker) const {
-  if (state_.apply == Mode::Apply::kAggregate) return current_->header.settled - 1;
-  const Mark* mark = find_mark(worker);
-  return mark == nullptr ? kNoClock : mark->ack.clock;
+  if (state_.apply == Mode::Apply::kAggregate) return cell_.version().settled - 1;
+  const Mark* mark = cell_.mark(worker);
+  return mark == nullptr ? kNoClock : mark->clock;
 }
 
-Clock Slice::floor_of(const SlotHeader& header) const {
-  if (state_.apply != Mode::Apply::kOnArrival) return header.settled;
-  // Both lists are in order of ranks. Of workers that are gone the marks stay, for Sealed and for a floor
-  // when nobody is left.
+Clock Slice::floor_with(std::optional<std::uint32_t> settling, Clock clock) const {
+  if (state_.apply != Mode::Apply::kOnArrival) return cell_.version().settled;
+  const auto settled = [&](std::uint32_t rank) { return rank == settling ? clock : settled_of(rank); };
   const auto& active = state_.members.active();
   Clock least = std::numeric_limits<Clock>::max(), highest = 0;
-  auto mark = header.marks.begin();
-  for (const auto& [rank, worker] : active) {
-    while (mark != header.marks.end() && mark->worker < rank) ++mark;
-    const bool marked = mark != header.marks.end() && mark->worker == rank;
-    least = std::min(least, std::max(worker.start_clock, marked ? mark->ack.clock + 1 : 0));
-  }
+  for (const auto& [rank, worker] : active) least = std::min(least, std::max(worker.start_clock, settled(rank) + 1));
   if (!active.empty()) return least;
-  for (const Mark& gone : header.marks) highest = std::max(highest, gone.ack.clock + 1);
+  // Of workers that are gone the marks stay, for Sealed and for a floor when nobody is left.
+  for (std::uint32_t rank = 0; rank < cell_.marks().size(); ++rank) highest = std::max(highest, settled(rank) + 1);
   return highest;
 }
 

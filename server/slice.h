@@ -21,6 +21,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -28,6 +29,7 @@
 #include "server/shard_state.h"
 #include "server/slot.h"
 #include "server/update.h"
+#include "server/version_table.h"
 
 namespace rubato::server {
 
@@ -36,8 +38,10 @@ inline constexpr std::size_t kParkedMax = 8192;
 
 class Slice {
  public:
-  // Starts with the weights that follow from the job's seed. `state` outlives the slice.
-  Slice(SliceId id, protocol::SliceSpec spec, std::shared_ptr<SlotPool> pool, ShardState& state);
+  // `cell` is this slice's, and `state` outlives it. It starts with what an earlier life of the shard has left of it, or
+  // with the weights that follow from the job's seed.
+  Slice(SliceId id, protocol::SliceSpec spec, std::shared_ptr<SlotPool> pool, VersionCell cell, ShardState& state,
+        const VersionTable::Inheritance* inheritance = nullptr);
 
   // The sender is admitted.
   void push(const protocol::Envelope& envelope, const protocol::Push& push, protocol::Outbox& out);
@@ -55,8 +59,8 @@ class Slice {
   void hold(HeldSnapshot& snapshot, protocol::Outbox& out);
   void release(std::uint64_t snapshot);
 
-  [[nodiscard]] Version version() const { return current_->header.version; }
-  [[nodiscard]] Clock floor() const { return floor_of(current_->header); }
+  [[nodiscard]] Version version() const { return cell_.version().version; }
+  [[nodiscard]] Clock floor() const { return floor_with(); }
   [[nodiscard]] std::size_t elements() const { return current_->view().weights.size(); }
 
   // The highest clock settled of this worker, or kNoClock. In an aggregate: of everybody.
@@ -106,7 +110,8 @@ class Slice {
   };
 
   // ---- reading
-  [[nodiscard]] Clock floor_of(const SlotHeader& header) const;
+  // As if this clock of the worker were settled too.
+  [[nodiscard]] Clock floor_with(std::optional<std::uint32_t> worker = {}, Clock clock = kNoClock) const;
   [[nodiscard]] bool reached(Clock floor) const;
   void serve_waiting(protocol::Outbox& out);
   void park(const protocol::Envelope& envelope, const protocol::Pull& pull, protocol::Outbox& out);
@@ -137,10 +142,9 @@ class Slice {
   void drop_late(protocol::Outbox& out);
   [[nodiscard]] std::string complaint(std::uint32_t worker, const protocol::Push& push) const;
   [[nodiscard]] SlotRef updated(std::span<const Contribution> contributions, double rate);
-  void publish(SlotRef next);
+  [[nodiscard]] VersionRecord record_of(const SlotRef& next) const;
+  void made_current(SlotRef next);
   void alarm(std::uint32_t worker, Clock clock, protocol::Outbox& out);
-  [[nodiscard]] const Mark* find_mark(std::uint32_t worker) const;
-  static Mark& mark_of(SlotHeader& header, std::uint32_t worker);
   void answer_repeat(const protocol::Envelope& envelope, const protocol::Push& push, const Mark& mark,
                      protocol::Outbox& out);
   void count_repeat(const protocol::Envelope& envelope, const protocol::Push& push, protocol::Outbox& out);
@@ -154,6 +158,7 @@ class Slice {
   ShardState& state_;
 
   SlotRef current_;
+  VersionCell cell_;  // what else is true of it
   OpenClock open_;
   std::map<protocol::Contributor, Accepted> accepted_;
   Reads reads_;

@@ -13,8 +13,16 @@ std::size_t padded(std::size_t elements) {
 
 }  // namespace
 
-Slot::Slot(std::size_t elements, Memory& memory) : weights_(memory.floats(padded(elements))) {
+Slot::Slot(std::size_t elements, Memory& memory)
+    : weights_(memory.floats(padded(elements))),
+      held_(memory.held()),
+      weights_place_(place_of(weights_.get(), held_)) {
   view_.weights = {weights_.get(), elements};
+}
+
+void Slot::copy(std::span<const float> weights, std::span<const float> state) {
+  std::ranges::copy(weights, weights_.get());
+  if (!state.empty()) std::ranges::copy(state, state_.get());
 }
 
 std::size_t SlotPool::Shape::weights_bytes() const { return padded(elements) * sizeof(float); }

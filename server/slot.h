@@ -1,11 +1,10 @@
 // Slots: where the weights of slices live.
 //
-// A slot holds one version of one slice: the weights, the planes of optimizer state beside them (the rule's, and the
-// mean square of an adaptive compensation), and a header with everything else that is true of that version. An update
-// reads the slice's current slot, writes a free one, and publishes it by swapping a pointer. So a version is whole or
-// not there at all, and whoever reads one keeps it for as long as it likes: holding a SlotRef, or a Payload made by
-// pinned(), keeps the slot out of the pool. Nothing that a recovery would need lives anywhere else, open aggregates
-// aside, and those are built again from pushes sent again.
+// A slot holds one version of one slice: the weights, and the planes of optimizer state beside them (the rule's, and the
+// mean square of an adaptive compensation). What else is true of the newest version stands in the shard's table
+// (server/version_table.h), with the places of these. An update reads the slice's current slot, writes a free one, and
+// publishes it there. So a version is whole or not there at all, and whoever reads one keeps it for as long as it
+// likes: holding a SlotRef, or a Payload made by pinned(), keeps the slot out of the pool.
 //
 // Readers read weights alone, and only the newest version's state is ever read again. So state lies in blocks of its
 // own, which go from slot to slot: once a version is followed by the next, drop_state() gives its block back, and who
@@ -31,23 +30,9 @@
 #include "base/memory.h"
 #include "base/result.h"
 #include "kernels/rule_config.h"
-#include "protocol/messages.h"
+#include "server/held_root.h"
 
 namespace rubato::server {
-
-// What a slice has settled of one worker, where it does so push by push: the last clock, and the answer that
-// a repeat of that push gets again.
-struct Mark {
-  std::uint32_t worker = 0;
-  protocol::PushAck ack;
-};
-
-struct SlotHeader {
-  Version version = 0;                          // number of updates that led here: Adam's t as well
-  std::vector<Mark> marks;                      // on arrival and committed: by rank
-  Clock settled = 0;                            // aggregate: clocks settled; committed: the floor
-  protocol::Fate fate = protocol::Fate::kNone;  // aggregate: what became of the clock settled last
-};
 
 class SlotPool;
 
@@ -56,8 +41,11 @@ class Slot {
   [[nodiscard]] kernels::SlotView view() { return view_; }
   [[nodiscard]] kernels::ConstSlotView view() const { return view_; }
 
-  // Written by the shard alone. Readers of the weights do not look at it.
-  SlotHeader header;
+  // The same as in those blocks, which lie somewhere else; of the sizes that the pool's shape says.
+  void copy(std::span<const float> weights, std::span<const float> state);
+  // Where the blocks lie, of memory that is held (base/memory.h).
+  [[nodiscard]] std::uint64_t weights_place() const { return weights_place_; }
+  [[nodiscard]] std::uint64_t state_place() const { return place_of(state_.get(), held_); }
 
  private:
   friend class SlotPool;
@@ -66,6 +54,8 @@ class Slot {
   std::shared_ptr<float[]> weights_;
   std::shared_ptr<float[]> state_;  // the planes end to end; null: none now, or the rule has none
   kernels::SlotView view_;
+  std::span<const std::byte> held_;
+  std::uint64_t weights_place_ = 0;
   Slot* next_free_ = nullptr;
   std::size_t left_at_ = 0;  // the pool's traffic when an update last read it
 };

@@ -10,7 +10,7 @@ class KeptReads : public testing::Test {
  protected:
   Read next() {
     SlotRef slot = pool_->take();
-    slot->header.version = ++version_;
+    slot->view().weights[0] = static_cast<float>(++version_);
     return {std::move(slot), version_, static_cast<std::int64_t>(version_)};
   }
   // The version that answers; 0 if there is none.
@@ -20,7 +20,7 @@ class KeptReads : public testing::Test {
   }
   bool keeps(std::uint32_t worker, Clock clock, Version version) {
     const Read* read = reads_.find(worker, clock, version);
-    EXPECT_TRUE(read == nullptr || read->slot->header.version == version);
+    EXPECT_TRUE(read == nullptr || weights_of(read->slot)[0] == static_cast<float>(version));
     return read != nullptr;
   }
 

@@ -95,7 +95,7 @@ class VersionWriter final : public protocol::Core {
     out.reply(
         envelope,
         protocol::Weights{
-            .slice = 0, .clock = pull->clock, .version = current_->header.version, .weights = std::move(weights)});
+            .slice = 0, .clock = pull->clock, .version = version_, .weights = std::move(weights)});
     write();
   }
 
@@ -103,8 +103,7 @@ class VersionWriter final : public protocol::Core {
   void write() {
     SlotRef next = pool_->take();
     if (lent_.erase(next.get()) != 0) add(figures_.reused);
-    next->header.version = ++version_;
-    std::ranges::fill(next->view().weights, element_of(version_));
+    std::ranges::fill(next->view().weights, element_of(++version_));
     current_ = std::move(next);
     add(figures_.versions);
     figures_.slots.store(pool_->allocated(), std::memory_order_relaxed);

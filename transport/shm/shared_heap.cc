@@ -4,7 +4,16 @@
 
 #include <algorithm>
 
+#include "base/check.h"
+
 namespace rubato::transport {
+
+SharedHeap::SharedHeap(SharedMemory held, std::size_t first, std::function<void(const Error& why)> on_private)
+    : on_private_(std::move(on_private)), held_(held.bytes()), used_(first) {
+  RUBATO_CHECK(first % kAlignment == 0 && first <= held_.size(), "{} bytes of {}", first, held_.size());
+  segments_[0] = std::make_shared<SharedMemory>(std::move(held));
+  count_.store(1, std::memory_order_release);
+}
 
 std::shared_ptr<float[]> SharedHeap::floats(std::size_t count) {
   const std::size_t bytes =

@@ -32,8 +32,11 @@ class SharedHeap final : public Memory {
   SharedHeap() = default;
   // `on_private` hears once, on whatever thread it happens, why blocks are private from now on.
   explicit SharedHeap(std::function<void(const Error& why)> on_private) : on_private_(std::move(on_private)) {}
+  // The first segment is memory that another process holds too. Its first bytes, whole cache lines, are somebody else's.
+  SharedHeap(SharedMemory held, std::size_t first, std::function<void(const Error& why)> on_private = {});
 
   [[nodiscard]] std::shared_ptr<float[]> floats(std::size_t count) override;
+  [[nodiscard]] std::span<std::byte> held() const override { return held_; }
 
   // Where bytes lie, if it is here. Segments are numbered from 0 on, and last as long as the heap.
   struct Place {
@@ -49,6 +52,7 @@ class SharedHeap final : public Memory {
 
   std::mutex growing_;
   std::function<void(const Error&)> on_private_;
+  std::span<std::byte> held_;
   bool exhausted_ = false;
   std::array<std::shared_ptr<SharedMemory>, kSegmentsMax> segments_;
   std::atomic<std::uint32_t> count_ = 0;  // segments below it never change any more

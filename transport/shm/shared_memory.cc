@@ -63,9 +63,18 @@ SharedMemory& SharedMemory::operator=(SharedMemory&& other) noexcept {
 }
 
 Result<SharedMemory> SharedMemory::create(const char* name, std::size_t bytes) {
+  Descriptor descriptor(::memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  if (!descriptor) return failed("make", bytes);
+  return adopt(std::move(descriptor), bytes);
+}
+
+Result<SharedMemory> SharedMemory::adopt(Descriptor descriptor, std::size_t bytes) {
   SharedMemory memory;
-  memory.descriptor_.reset(::memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING));
-  if (!memory.descriptor_) return failed("make", bytes);
+  memory.descriptor_ = std::move(descriptor);
+  struct stat status {};
+  if (::fstat(memory.descriptor_.number(), &status) != 0) return failed("look at", bytes);
+  if (status.st_size != 0)
+    return Error{Cause::kInternal, fmt::format("expected an empty memfd, found {} bytes in it", status.st_size)};
   if (::ftruncate(memory.descriptor_.number(), static_cast<off_t>(bytes)) != 0) return failed("size", bytes);
   if (::fcntl(memory.descriptor_.number(), F_ADD_SEALS, kSizeSeals) != 0) return failed("seal", bytes);
   std::byte* start = map_bytes(memory.descriptor_, bytes, PROT_READ | PROT_WRITE);

@@ -45,6 +45,9 @@ class SharedMemory {
   // Zeroed, and taking memory only where it is touched. `name` is what /proc shows. Errors: kInternal, out of memory
   // or descriptors.
   [[nodiscard]] static Result<SharedMemory> create(const char* name, std::size_t bytes);
+  // The same of a memfd that another process made and holds, and that is empty: what is written there outlives this
+  // process. Errors: kInternal, also where it is not empty or no memfd.
+  [[nodiscard]] static Result<SharedMemory> adopt(Descriptor descriptor, std::size_t bytes);
   enum class Access { kRead, kReadWrite };
   // What another process made, of whatever size it is; the descriptor is closed, for descriptors are few. Errors:
   // kMalformed, if it is no memfd of sealed size.
@@ -56,7 +59,7 @@ class SharedMemory {
   // Gives the bytes from `first` to `end`, multiples of kHugePage, huge pages: fewer faults, and fewer misses when
   // addresses are looked up. What is there stays. False: the system has none to give; all goes on without.
   bool make_huge(std::size_t first, std::size_t end) const;
-  // Of memory made here, until it is closed.
+  // Of memory made or adopted here, until it is closed.
   [[nodiscard]] const Descriptor& descriptor() const { return descriptor_; }
   // It stays mapped, and nobody else is given it any more.
   void close_descriptor() { descriptor_.reset(); }

@@ -1,0 +1,330 @@
+// What a shard leaves that is killed in the middle of whatever it does: of each slice one version, whole, with weights,
+// optimizer state and marks of one moment, to the bit.
+//
+// A process runs a shard over memory that this one holds, and pushes to it at full speed. It is killed at a random
+// moment, also while it takes over what the one before it has left; then its memory is compared with a model that
+// makes the same updates here, and the next process goes on from there.
+#include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <csignal>
+#include <cstring>
+#include <deque>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "base/rng.h"
+#include "server/shard_core.h"
+#include "transport/shm/shared_heap.h"
+
+namespace rubato::server {
+namespace {
+
+using protocol::Fate;
+using transport::Descriptor;
+using transport::SharedMemory;
+
+constexpr int kKills = 100;
+constexpr int kAliveUsMax = 40000;
+constexpr std::size_t kHeldBytes = std::size_t{1} << 30;  // sparse
+// Some that stay in the cache, and some so large that they are written past it.
+constexpr std::uint64_t kSmall = 1 << 14, kLarge = 1 << 18;
+constexpr std::array<std::uint64_t, 8> kElements{kSmall, kSmall, kLarge, kSmall, kSmall, kLarge, kSmall, kSmall};
+constexpr std::uint32_t kWorkers = 2;
+constexpr double kRate = 0.01;
+
+Job job_of(const std::string& mode, const std::string& rule) {
+  Job job;
+  job.consistency.mode = mode;
+  job.optimizer.name = rule;
+  job.optimizer.rate = kRate;
+  job.cluster.workers = kWorkers;
+  job.train.micro_batches = kWorkers;
+  job.train.seed = 7;
+  return job;
+}
+
+protocol::Manifest manifest() {
+  protocol::Manifest parameters;
+  for (std::size_t i = 0; i < kElements.size(); ++i) {
+    ParameterSpec spec;
+    spec.name = "w" + std::to_string(i);
+    spec.shape = {static_cast<std::int64_t>(kElements[i])};
+    spec.initializer = {InitializerKind::kOnes, 0.0f};
+    parameters.push_back(std::move(spec));
+  }
+  return parameters;
+}
+
+std::vector<protocol::SliceSpec> placement() {
+  std::vector<protocol::SliceSpec> slices;
+  for (std::uint32_t i = 0; i < kElements.size(); ++i) slices.push_back({0, {{i, 0, kElements[i]}}});
+  return slices;
+}
+
+protocol::Register registration(const Job& job) {
+  protocol::Register details;
+  details.nonce = 1;
+  details.job_hash = job_hash(job);
+  return details;
+}
+
+// The n-th push of a slice is always the same. In an aggregate there are two of a clock.
+class Pushes {
+ public:
+  Pushes() : values_(std::make_shared<std::vector<float>>(2 * kLarge)) {
+    RandomStream random(11);
+    for (float& value : *values_) value = static_cast<float>(random.next_unit()) - 0.5f;
+  }
+  [[nodiscard]] Payload gradient(SliceId slice, std::uint64_t number) const {
+    const std::size_t first = (number * 16 + slice * 4096) % kLarge;
+    return {values_, std::as_bytes(std::span(*values_).subspan(first, kElements[slice]))};
+  }
+  // Of all pushes of a clock alike.
+  [[nodiscard]] static bool is_empty(std::uint64_t clock) { return clock % 5 == 4; }
+
+  [[nodiscard]] protocol::Push push(SliceId slice, std::uint64_t number, bool aggregate) const {
+    protocol::Push push;
+    push.slice = slice;
+    push.clock = static_cast<Clock>(number / kWorkers);
+    if (aggregate) push.node = {0, static_cast<std::uint32_t>(number % kWorkers)};
+    push.rate = kRate;
+    if (is_empty(number / kWorkers)) return push;
+    push.samples = 3;
+    push.gradient = gradient(slice, number);
+    return push;
+  }
+
+ private:
+  std::shared_ptr<std::vector<float>> values_;
+};
+
+// ---- the process that is killed ---------------------------------------------------------------------
+
+// For ever. `done`: pushes of each slice that are settled.
+[[noreturn]] void serve(const Job& job, const Pushes& pushes, Descriptor held, const std::vector<Remains>& remains,
+                        std::vector<std::uint64_t> done) {
+  auto memory = SharedMemory::adopt(std::move(held), kHeldBytes);
+  RUBATO_CHECK(memory.ok());
+  const auto heap = std::make_shared<transport::SharedHeap>(std::move(memory).value(), HeldRoot::kBytes);
+  HeldRoot::lay(heap->held(), 0, 1);
+  ShardCore core(server_node(0), job, registration(job), {}, std::uint64_t{1} << 40, heap, remains);
+  protocol::Outbox out;
+  const auto tell = [&](NodeId from, protocol::Body body) {
+    out.clear();
+    core.receive(0, {.from = from, .to = server_node(0), .incarnation = 1}, std::move(body), out);
+    RUBATO_CHECK(!out.end, "{}", out.end->text);
+  };
+  core.start(0, out);
+  protocol::Welcome welcome{1, 1, manifest(), {1, placement(), {"here"}}, {}};
+  for (std::uint32_t rank = 0; rank < kWorkers; ++rank) welcome.active.push_back({rank, 1, 0});
+  tell(kSchedulerNode, welcome);
+  RUBATO_CHECK(core.refused() == 0);
+
+  const bool aggregate = job.consistency.mode == "bsp";
+  std::deque<Payload> read;
+  for (;;)
+    for (SliceId slice = 0; slice < kElements.size(); ++slice) {
+      const std::uint64_t number = done[slice]++;
+      const NodeId worker = worker_node(static_cast<std::uint32_t>(number % kWorkers));
+      const protocol::Push push = pushes.push(slice, number, aggregate);
+      for (std::uint64_t time = 0; time < 1 + (number % 7) / 6; ++time) tell(worker, push);
+      if (number % 3 > 0) continue;
+      tell(worker, protocol::Pull{.slice = slice});  // whoever reads keeps slots
+      for (auto& message : out.messages)
+        if (auto* weights = std::get_if<protocol::Weights>(&message.body)) read.push_back(std::move(weights->weights));
+      while (read.size() > 5) read.pop_front();
+    }
+}
+
+// ---- the model of what it ought to leave ------------------------------------------------------------
+
+auto fields(const Mark& mark) {
+  return std::tuple(mark.slice, mark.clock, mark.node, mark.fate, mark.version, mark.age, mark.floor);
+}
+
+class Model {
+ public:
+  Model(const Job& job, SliceId slice, const Pushes& pushes)
+      : rule_(rule_of(job)),
+        aggregate_(job.consistency.mode == "bsp"),
+        slice_(slice),
+        pushes_(pushes),
+        pool_(SlotPool::create({.elements = kElements[slice], .planes = kernels::state_planes(rule_.kind)},
+                               {.slices = 1})
+                  .value()),
+        current_(pool_->take()),
+        marks_(aggregate_ ? 0 : kWorkers) {
+    initial_weights(spec(), manifest_, static_cast<std::uint64_t>(job.train.seed), current_->view().weights);
+    for (std::span<float> plane : current_->view().state) std::ranges::fill(plane, 0.0f);
+  }
+
+  // Pushes settled; in an aggregate, those of settled clocks.
+  [[nodiscard]] std::uint64_t done() const { return done_; }
+  [[nodiscard]] static std::uint64_t done_of(const VersionTable::Inheritance& found) {
+    std::uint64_t done = found.marks.empty() ? static_cast<std::uint64_t>(found.version.settled) * kWorkers : 0;
+    for (const Mark& mark : found.marks)
+      if (mark.fate != Fate::kNone) done += static_cast<std::uint64_t>(mark.clock) + 1;
+    return done;
+  }
+
+  void advance(std::uint64_t done) {
+    while (done_ < done) aggregate_ ? settle_clock() : settle_push();
+  }
+
+  [[nodiscard]] std::string difference(const VersionTable::Inheritance& found) const {
+    if (found.version.version != version_)
+      return fmt::format("version {}, expected {}", found.version.version, version_);
+    if (aggregate_ && found.version.fate != fate_) return "another fate";
+    for (std::size_t rank = 0; rank < marks_.size(); ++rank)
+      if (fields(found.marks[rank]) != fields(marks_[rank])) return fmt::format("another mark of worker-{}", rank);
+    const kernels::SlotView view = current_->view();
+    const std::size_t stride = found.weights.size();
+    if (!same(found.weights, view.weights)) return "other weights";
+    for (std::size_t plane = 0; plane < kernels::state_planes(rule_.kind); ++plane)
+      if (!same(found.state.subspan(plane * stride, stride), view.state[plane]))
+        return fmt::format("another plane {} of state", plane);
+    return {};
+  }
+
+ private:
+  static bool same(std::span<const float> a, std::span<const float> b) {
+    return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size_bytes()) == 0;
+  }
+  [[nodiscard]] protocol::SliceSpec spec() const { return placement()[slice_]; }
+
+  void settle_push() {
+    const protocol::Push push = pushes_.push(slice_, done_, false);
+    const std::uint64_t age = version_;  // all were computed on version 0
+    const bool empty = push.gradient.empty();
+    const kernels::SumTerm gradient{empty ? std::span<const float>() : push.gradient.floats()};
+    if (!empty) update({&gradient, 1}, push.samples, age);
+    marks_[done_ % kWorkers] = {.slice = slice_,
+                                .clock = push.clock,
+                                .node = {},
+                                .fate = empty ? Fate::kEmpty : Fate::kApplied,
+                                .version = version_,
+                                .age = age,
+                                .floor = static_cast<std::int64_t>((done_ + 1) / kWorkers)};
+    ++done_;
+  }
+
+  void settle_clock() {
+    const Payload left = pushes_.gradient(slice_, done_), right = pushes_.gradient(slice_, done_ + 1);
+    const std::array<kernels::SumTerm, 2> terms{{{left.floats(), 0}, {right.floats(), 1}}};
+    const bool empty = Pushes::is_empty(done_ / kWorkers);
+    if (!empty) update(terms, 6, 0);
+    fate_ = empty ? Fate::kEmpty : Fate::kApplied;
+    done_ += kWorkers;
+  }
+
+  void update(std::span<const kernels::SumTerm> terms, std::uint64_t samples, Version age) {
+    SlotRef next = pool_->take();
+    const Contribution contribution{terms, samples, samples, age, {}};
+    ASSERT_TRUE(apply_update(rule_, spec(), manifest_, {{&contribution, 1}, kRate, ++version_},
+                             std::as_const(*current_).view(), next->view()));
+    pool_->drop_state(*current_);
+    current_ = std::move(next);
+  }
+
+  const kernels::RuleConfig rule_;
+  const bool aggregate_;
+  const SliceId slice_;
+  const Pushes& pushes_;
+  const protocol::Manifest manifest_ = manifest();
+  std::shared_ptr<SlotPool> pool_;
+  SlotRef current_;
+  std::vector<Mark> marks_;
+  Version version_ = 0;
+  Fate fate_ = Fate::kNone;
+  std::uint64_t done_ = 0;
+};
+
+// ---- the kills --------------------------------------------------------------------------------------
+
+class Crash : public testing::TestWithParam<std::pair<const char*, const char*>> {
+ protected:
+  // Starts a server on new memory, kills it after so long, and takes its memory instead of what there was, if it got
+  // so far that there is a table.
+  void run_and_kill(useconds_t alive_us) {
+    Descriptor held(::memfd_create("rubato-crash-test", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+    ASSERT_TRUE(held);
+    std::vector<std::uint64_t> done;
+    for (const Model& model : models_) done.push_back(model.done());
+    const pid_t child = ::fork();
+    ASSERT_GE(child, 0);
+    if (child == 0) {
+      ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+      serve(job_, pushes_, std::move(held), remains_, done);
+    }
+    ::usleep(alive_us);
+    ::kill(child, SIGKILL);
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    ASSERT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) << "it ended by itself: " << status;
+
+    auto memory = SharedMemory::map(std::move(held), SharedMemory::Access::kRead);
+    if (!memory.ok()) return;  // not even begun
+    const auto left = std::make_shared<SharedMemory>(std::move(memory).value());
+    if (HeldRoot::find(left->bytes(), 0).value() == 0) return;
+    remains_ = {{left, left->bytes()}};
+    ++takeovers_;
+    check();
+  }
+
+  void check() {
+    const VersionTable::Subject subject{
+        job_hash(job_), protocol::placement_hash(placement()), 0, kElements.size(), aggregate() ? 0 : kWorkers};
+    const auto bytes = remains_.front().bytes;
+    const auto reader = VersionTable::Reader::open(subject, bytes, HeldRoot::find(bytes, 0).value());
+    ASSERT_TRUE(reader.ok()) << reader.error().message;
+    for (SliceId slice = 0; slice < kElements.size(); ++slice) {
+      Model& model = models_[slice];
+      const std::size_t planes = kernels::state_planes(rule_of(job_).kind);
+      const auto found =
+          reader->read(slice, slice, kElements[slice], kElements[slice], planes * kElements[slice]);
+      ASSERT_TRUE(found.ok()) << found.error().message;
+      ASSERT_GE(Model::done_of(*found), model.done()) << "what was settled is settled";
+      updates_ += Model::done_of(*found) - model.done();
+      model.advance(Model::done_of(*found));
+      ASSERT_EQ(model.difference(*found), "") << "of slice " << slice << ", life " << takeovers_;
+    }
+  }
+  [[nodiscard]] bool aggregate() const { return job_.consistency.mode == "bsp"; }
+
+  const Job job_ = job_of(GetParam().first, GetParam().second);
+  const Pushes pushes_;
+  std::vector<Model> models_ = [this] {
+    std::vector<Model> models;
+    for (SliceId slice = 0; slice < kElements.size(); ++slice) models.emplace_back(job_, slice, pushes_);
+    return models;
+  }();
+  std::vector<Remains> remains_;
+  int takeovers_ = 0;
+  std::uint64_t updates_ = 0;
+};
+
+TEST_P(Crash, LeavesOneWholeVersionOfEachSlice) {
+  RandomStream random(3);
+  for (int kill = 0; kill < kKills; ++kill) {
+    run_and_kill(static_cast<useconds_t>(random.next_unit() * kAliveUsMax));
+    if (HasFatalFailure()) return;
+  }
+  RecordProperty("lives that took over", takeovers_);
+  RecordProperty("pushes settled", static_cast<int>(updates_));
+  EXPECT_GT(takeovers_, 0);
+  EXPECT_GT(updates_, kElements.size());
+}
+
+INSTANTIATE_TEST_SUITE_P(Rules, Crash,
+                         testing::Values(std::pair("asp", "momentum"), std::pair("asp", "adam"),
+                                         std::pair("bsp", "adam")),
+                         [](const auto& rules) { return fmt::format("{}_{}", rules.param.first, rules.param.second); });
+
+}  // namespace
+}  // namespace rubato::server
