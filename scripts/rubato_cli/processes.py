@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 from .failure import ExitCode, Failure, reason
+from .held_memory import HeldMemory
 from .log_file import LogFile
 from .proc import process_state, with_parent_death_signal
 from .run_dir import RunDir
@@ -34,7 +35,7 @@ class Programs:
 class Child:
     """One process, from its start until it is reaped. `return_code` is None while it runs."""
 
-    def __init__(self, node: str, command: list[str], log: LogFile, lifeline: int):
+    def __init__(self, node: str, command: list[str], log: LogFile, inherited: tuple[int, ...]):
         self.node = node
         self.log = log
         with open(log.path, "ab") as output:
@@ -44,7 +45,7 @@ class Child:
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
-                pass_fds=(lifeline,),
+                pass_fds=inherited,
                 env=child_environment(),
                 # One that is stopped does not see the lifeline end: this lets it go on, and see. Others mind it not.
                 preexec_fn=with_parent_death_signal(signal.SIGCONT),
@@ -92,6 +93,7 @@ class Processes:
         self._programs = programs
         self._run_dir = run_dir
         self._beside: list[subprocess.Popen] = []
+        self._held: dict[str, HeldMemory] = {}
         self._lifeline, self._lifeline_held = os.pipe()
 
     def __enter__(self) -> "Processes":
@@ -102,6 +104,8 @@ class Processes:
         for process in self._beside:
             process.kill()
             process.communicate()
+        for held in self._held.values():
+            held.close()
         os.close(self._lifeline)
         os.close(self._lifeline_held)
 
@@ -113,7 +117,10 @@ class Processes:
         arguments = ["--scheduler", scheduler_endpoint, "--rank", rank]
         if role == "evaluator":  # a worker that only pulls
             arguments.insert(0, "--evaluator")
-        return self._start(node, arguments)
+        if role != "server":
+            return self._start(node, arguments)
+        words, descriptors = self._held.setdefault(node, HeldMemory()).arguments()
+        return self._start(node, arguments + words, descriptors)
 
     def start_estimate(self) -> subprocess.Popen | None:
         """Says what memory the job will take, on its standard output, and has no part in it."""
@@ -148,13 +155,13 @@ class Processes:
         while self.running():
             self.wait(1.0)
 
-    def _start(self, node: str, arguments: list[str]) -> Child:
+    def _start(self, node: str, arguments: list[str], descriptors: tuple[int, ...] = ()) -> Child:
         role = node.split("-")[0]
         program = self._programs["worker" if role == "evaluator" else role]
         command = [program, "--job", str(self._run_dir.job), "--run-dir", str(self._run_dir.path)]
         command += [*arguments, "--lifeline", str(self._lifeline)]
         try:
-            child = Child(node, command, LogFile(self._run_dir.log(node)), self._lifeline)
+            child = Child(node, command, LogFile(self._run_dir.log(node)), (self._lifeline, *descriptors))
         except OSError as error:
             raise Failure(f"cannot start {node}: {reason(error)}", ExitCode.INTERNAL) from error
         self.children.append(child)

@@ -30,18 +30,26 @@ using transport::Descriptor;
 using transport::SharedMemory;
 
 constexpr int kKills = 100;
-constexpr int kAliveUsMax = 40000;
 constexpr std::size_t kHeldBytes = std::size_t{1} << 30;  // sparse
 // Some that stay in the cache, and some so large that they are written past it.
 constexpr std::uint64_t kSmall = 1 << 14, kLarge = 1 << 18;
-constexpr std::array<std::uint64_t, 8> kElements{kSmall, kSmall, kLarge, kSmall, kSmall, kLarge, kSmall, kSmall};
+using Elements = std::array<std::uint64_t, 8>;
+constexpr Elements kBothKinds{kSmall, kSmall, kLarge, kSmall, kSmall, kLarge, kSmall, kSmall};
+// Some so small that publishing them is most of what there is to do.
+constexpr Elements kTiny{16, 16, 16, 16, 16, 16, 16, 16};
 constexpr std::uint32_t kWorkers = 2;
 constexpr double kRate = 0.01;
 
-Job job_of(const std::string& mode, const std::string& rule) {
+struct Setting {
+  const char *name, *mode, *rule;
+  Elements elements;
+  int alive_us_max;
+};
+
+Job job_of(const Setting& setting) {
   Job job;
-  job.consistency.mode = mode;
-  job.optimizer.name = rule;
+  job.consistency.mode = setting.mode;
+  job.optimizer.name = setting.rule;
   job.optimizer.rate = kRate;
   job.cluster.workers = kWorkers;
   job.train.micro_batches = kWorkers;
@@ -49,21 +57,21 @@ Job job_of(const std::string& mode, const std::string& rule) {
   return job;
 }
 
-protocol::Manifest manifest() {
+protocol::Manifest manifest_of(const Elements& elements) {
   protocol::Manifest parameters;
-  for (std::size_t i = 0; i < kElements.size(); ++i) {
+  for (std::size_t i = 0; i < elements.size(); ++i) {
     ParameterSpec spec;
     spec.name = "w" + std::to_string(i);
-    spec.shape = {static_cast<std::int64_t>(kElements[i])};
+    spec.shape = {static_cast<std::int64_t>(elements[i])};
     spec.initializer = {InitializerKind::kOnes, 0.0f};
     parameters.push_back(std::move(spec));
   }
   return parameters;
 }
 
-std::vector<protocol::SliceSpec> placement() {
+std::vector<protocol::SliceSpec> placement_of(const Elements& elements) {
   std::vector<protocol::SliceSpec> slices;
-  for (std::uint32_t i = 0; i < kElements.size(); ++i) slices.push_back({0, {{i, 0, kElements[i]}}});
+  for (std::uint32_t i = 0; i < elements.size(); ++i) slices.push_back({0, {{i, 0, elements[i]}}});
   return slices;
 }
 
@@ -77,13 +85,13 @@ protocol::Register registration(const Job& job) {
 // The n-th push of a slice is always the same. In an aggregate there are two of a clock.
 class Pushes {
  public:
-  Pushes() : values_(std::make_shared<std::vector<float>>(2 * kLarge)) {
+  explicit Pushes(const Elements& elements) : elements_(elements), values_(std::make_shared<std::vector<float>>(2 * kLarge)) {
     RandomStream random(11);
     for (float& value : *values_) value = static_cast<float>(random.next_unit()) - 0.5f;
   }
   [[nodiscard]] Payload gradient(SliceId slice, std::uint64_t number) const {
     const std::size_t first = (number * 16 + slice * 4096) % kLarge;
-    return {values_, std::as_bytes(std::span(*values_).subspan(first, kElements[slice]))};
+    return {values_, std::as_bytes(std::span(*values_).subspan(first, elements_[slice]))};
   }
   // Of all pushes of a clock alike.
   [[nodiscard]] static bool is_empty(std::uint64_t clock) { return clock % 5 == 4; }
@@ -101,14 +109,16 @@ class Pushes {
   }
 
  private:
+  Elements elements_;
   std::shared_ptr<std::vector<float>> values_;
 };
 
 // ---- the process that is killed ---------------------------------------------------------------------
 
 // For ever. `done`: pushes of each slice that are settled.
-[[noreturn]] void serve(const Job& job, const Pushes& pushes, Descriptor held, const std::vector<Remains>& remains,
+[[noreturn]] void serve(const Setting& setting, const Pushes& pushes, Descriptor held, const std::vector<Remains>& remains,
                         std::vector<std::uint64_t> done) {
+  const Job job = job_of(setting);
   auto memory = SharedMemory::adopt(std::move(held), kHeldBytes);
   RUBATO_CHECK(memory.ok());
   const auto heap = std::make_shared<transport::SharedHeap>(std::move(memory).value(), HeldRoot::kBytes);
@@ -121,7 +131,8 @@ class Pushes {
     RUBATO_CHECK(!out.end, "{}", out.end->text);
   };
   core.start(0, out);
-  protocol::Welcome welcome{1, 1, manifest(), {1, placement(), {"here"}}, {}};
+  protocol::Welcome welcome{
+      1, 1, manifest_of(setting.elements), {1, placement_of(setting.elements), {"here"}}, {}};
   for (std::uint32_t rank = 0; rank < kWorkers; ++rank) welcome.active.push_back({rank, 1, 0});
   tell(kSchedulerNode, welcome);
   RUBATO_CHECK(core.refused() == 0);
@@ -129,7 +140,7 @@ class Pushes {
   const bool aggregate = job.consistency.mode == "bsp";
   std::deque<Payload> read;
   for (;;)
-    for (SliceId slice = 0; slice < kElements.size(); ++slice) {
+    for (SliceId slice = 0; slice < done.size(); ++slice) {
       const std::uint64_t number = done[slice]++;
       const NodeId worker = worker_node(static_cast<std::uint32_t>(number % kWorkers));
       const protocol::Push push = pushes.push(slice, number, aggregate);
@@ -150,17 +161,19 @@ auto fields(const Mark& mark) {
 
 class Model {
  public:
-  Model(const Job& job, SliceId slice, const Pushes& pushes)
-      : rule_(rule_of(job)),
-        aggregate_(job.consistency.mode == "bsp"),
+  Model(const Setting& setting, SliceId slice, const Pushes& pushes)
+      : rule_(rule_of(job_of(setting))),
+        aggregate_(setting.mode == std::string("bsp")),
         slice_(slice),
         pushes_(pushes),
-        pool_(SlotPool::create({.elements = kElements[slice], .planes = kernels::state_planes(rule_.kind)},
+        manifest_(manifest_of(setting.elements)),
+        spec_(placement_of(setting.elements)[slice]),
+        pool_(SlotPool::create({.elements = spec_.elements(), .planes = kernels::state_planes(rule_.kind)},
                                {.slices = 1})
                   .value()),
         current_(pool_->take()),
         marks_(aggregate_ ? 0 : kWorkers) {
-    initial_weights(spec(), manifest_, static_cast<std::uint64_t>(job.train.seed), current_->view().weights);
+    initial_weights(spec_, manifest_, job_of(setting).train.seed, current_->view().weights);
     for (std::span<float> plane : current_->view().state) std::ranges::fill(plane, 0.0f);
   }
 
@@ -196,7 +209,6 @@ class Model {
   static bool same(std::span<const float> a, std::span<const float> b) {
     return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size_bytes()) == 0;
   }
-  [[nodiscard]] protocol::SliceSpec spec() const { return placement()[slice_]; }
 
   void settle_push() {
     const protocol::Push push = pushes_.push(slice_, done_, false);
@@ -226,7 +238,7 @@ class Model {
   void update(std::span<const kernels::SumTerm> terms, std::uint64_t samples, Version age) {
     SlotRef next = pool_->take();
     const Contribution contribution{terms, samples, samples, age, {}};
-    ASSERT_TRUE(apply_update(rule_, spec(), manifest_, {{&contribution, 1}, kRate, ++version_},
+    ASSERT_TRUE(apply_update(rule_, spec_, manifest_, {{&contribution, 1}, kRate, ++version_},
                              std::as_const(*current_).view(), next->view()));
     pool_->drop_state(*current_);
     current_ = std::move(next);
@@ -236,7 +248,8 @@ class Model {
   const bool aggregate_;
   const SliceId slice_;
   const Pushes& pushes_;
-  const protocol::Manifest manifest_ = manifest();
+  const protocol::Manifest manifest_;
+  const protocol::SliceSpec spec_;
   std::shared_ptr<SlotPool> pool_;
   SlotRef current_;
   std::vector<Mark> marks_;
@@ -247,7 +260,7 @@ class Model {
 
 // ---- the kills --------------------------------------------------------------------------------------
 
-class Crash : public testing::TestWithParam<std::pair<const char*, const char*>> {
+class Crash : public testing::TestWithParam<Setting> {
  protected:
   // Starts a server on new memory, kills it after so long, and takes its memory instead of what there was, if it got
   // so far that there is a table.
@@ -260,7 +273,7 @@ class Crash : public testing::TestWithParam<std::pair<const char*, const char*>>
     ASSERT_GE(child, 0);
     if (child == 0) {
       ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-      serve(job_, pushes_, std::move(held), remains_, done);
+      serve(GetParam(), pushes_, std::move(held), remains_, done);
     }
     ::usleep(alive_us);
     ::kill(child, SIGKILL);
@@ -278,16 +291,17 @@ class Crash : public testing::TestWithParam<std::pair<const char*, const char*>>
   }
 
   void check() {
-    const VersionTable::Subject subject{
-        job_hash(job_), protocol::placement_hash(placement()), 0, kElements.size(), aggregate() ? 0 : kWorkers};
+    const VersionTable::Subject subject{job_hash(job_of(GetParam())),
+                                        protocol::placement_hash(placement_of(GetParam().elements)), 0, kSlices,
+                                        GetParam().mode == std::string("bsp") ? 0 : kWorkers};
     const auto bytes = remains_.front().bytes;
     const auto reader = VersionTable::Reader::open(subject, bytes, HeldRoot::find(bytes, 0).value());
     ASSERT_TRUE(reader.ok()) << reader.error().message;
-    for (SliceId slice = 0; slice < kElements.size(); ++slice) {
+    const std::size_t planes = kernels::state_planes(rule_of(job_of(GetParam())).kind);
+    for (SliceId slice = 0; slice < kSlices; ++slice) {
       Model& model = models_[slice];
-      const std::size_t planes = kernels::state_planes(rule_of(job_).kind);
-      const auto found =
-          reader->read(slice, slice, kElements[slice], kElements[slice], planes * kElements[slice]);
+      const std::uint64_t elements = GetParam().elements[slice];
+      const auto found = reader->read(slice, slice, elements, elements, planes * elements);
       ASSERT_TRUE(found.ok()) << found.error().message;
       ASSERT_GE(Model::done_of(*found), model.done()) << "what was settled is settled";
       updates_ += Model::done_of(*found) - model.done();
@@ -295,13 +309,12 @@ class Crash : public testing::TestWithParam<std::pair<const char*, const char*>>
       ASSERT_EQ(model.difference(*found), "") << "of slice " << slice << ", life " << takeovers_;
     }
   }
-  [[nodiscard]] bool aggregate() const { return job_.consistency.mode == "bsp"; }
 
-  const Job job_ = job_of(GetParam().first, GetParam().second);
-  const Pushes pushes_;
+  static constexpr std::uint32_t kSlices = Elements().size();
+  const Pushes pushes_{GetParam().elements};
   std::vector<Model> models_ = [this] {
     std::vector<Model> models;
-    for (SliceId slice = 0; slice < kElements.size(); ++slice) models.emplace_back(job_, slice, pushes_);
+    for (SliceId slice = 0; slice < kSlices; ++slice) models.emplace_back(GetParam(), slice, pushes_);
     return models;
   }();
   std::vector<Remains> remains_;
@@ -312,19 +325,22 @@ class Crash : public testing::TestWithParam<std::pair<const char*, const char*>>
 TEST_P(Crash, LeavesOneWholeVersionOfEachSlice) {
   RandomStream random(3);
   for (int kill = 0; kill < kKills; ++kill) {
-    run_and_kill(static_cast<useconds_t>(random.next_unit() * kAliveUsMax));
+    run_and_kill(static_cast<useconds_t>(random.next_unit() * GetParam().alive_us_max));
     if (HasFatalFailure()) return;
   }
   RecordProperty("lives that took over", takeovers_);
   RecordProperty("pushes settled", static_cast<int>(updates_));
   EXPECT_GT(takeovers_, 0);
-  EXPECT_GT(updates_, kElements.size());
+  EXPECT_GT(updates_, kSlices);
 }
 
 INSTANTIATE_TEST_SUITE_P(Rules, Crash,
-                         testing::Values(std::pair("asp", "momentum"), std::pair("asp", "adam"),
-                                         std::pair("bsp", "adam")),
-                         [](const auto& rules) { return fmt::format("{}_{}", rules.param.first, rules.param.second); });
+                         testing::Values(Setting{"momentum", "asp", "momentum", kBothKinds, 30000},
+                                         Setting{"adam", "asp", "adam", kBothKinds, 30000},
+                                         Setting{"adam_of_sums", "bsp", "adam", kBothKinds, 30000},
+                                         Setting{"tiny_momentum", "asp", "momentum", kTiny, 10000},
+                                         Setting{"tiny_adam_of_sums", "bsp", "adam", kTiny, 10000}),
+                         [](const auto& setting) { return setting.param.name; });
 
 }  // namespace
 }  // namespace rubato::server
