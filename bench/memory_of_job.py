@@ -37,7 +37,7 @@ MAPPING = re.compile(r"[0-9a-f]+-[0-9a-f]+ (?P<mode>\S+) \S+ \S+ \d+\s*(?P<name>
 # Which rows of the estimate a measured figure stands for.
 SLOTS, GRADIENTS = "slots", "gradients"
 GROUPS = {
-    SLOTS: ["weights", "optimizer state", "spare slots", "older weights that are still read",
+    SLOTS: ["weights", "optimizer state", "spare slots", "marks of workers", "older weights that are still read",
             "weights held for the evaluator"],
     GRADIENTS: ["gradients", "gradients under commit", "deltas"],
 }

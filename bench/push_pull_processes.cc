@@ -14,6 +14,7 @@
 #include "bench/pusher.h"
 #include "bench/reading_shard.h"
 #include "protocol/process.h"
+#include "server/held_root.h"
 #include "server/shard_core.h"
 
 namespace rubato::bench {
@@ -93,8 +94,14 @@ class Doorman final : public protocol::Core {
 
 std::unique_ptr<protocol::Process> open(const Stage& stage, NodeId node) {
   log::open(node.name(), "warning");
-  auto process = protocol::Process::open(stage.test.job(), {.node = node, .job_id = stage.job_id, .run_dir = ""});
+  protocol::ProcessOptions options{.node = node, .job_id = stage.job_id, .run_dir = ""};
+  if (node.role == Role::kServer) {  // as the launcher's, though nobody else has it here
+    options.held = ::memfd_create("rubato", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    options.held_first = server::HeldRoot::kBytes;
+  }
+  auto process = protocol::Process::open(stage.test.job(), options);
   RUBATO_CHECK(process.ok(), "{}", process.error().message);
+  if (const auto held = (*process)->memory()->held(); !held.empty()) server::HeldRoot::lay(held, node.rank, 1);
   return std::move(*process);
 }
 

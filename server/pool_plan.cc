@@ -20,6 +20,9 @@ std::size_t kept_of(const Job& job, const kernels::RuleConfig& rule, std::size_t
 PoolPlanner::PoolPlanner(const Job& job)
     : rule_(rule_of(job)),
       readers_(static_cast<std::size_t>(job.cluster.workers) + 1),  // the evaluator reads too
+      marks_(parse_mode(job.consistency.mode).value().apply() == Mode::Apply::kAggregate
+                 ? 0
+                 : static_cast<std::uint32_t>(job.cluster.workers)),
       // In commits on their way, in the open one, not ticked yet, and too late.
       accepted_max_((protocol::Commit::kAheadMax + 3) * static_cast<std::size_t>(job.cluster.workers)),
       kept_(kept_of(job, rule_, accepted_max_)) {}

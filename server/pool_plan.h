@@ -30,12 +30,15 @@ class PoolPlanner {
   [[nodiscard]] std::map<std::size_t, PoolPlan> pools(std::uint32_t shard,
                                                       std::span<const protocol::SliceSpec> slices) const;
 
+  // Workers whose marks are kept with each slice; none in an aggregate.
+  [[nodiscard]] std::uint32_t marks() const { return marks_; }
   // Pushes of a slice that wait for a commit: more than workers who keep to the protocol have.
   [[nodiscard]] std::size_t accepted_max() const { return accepted_max_; }
 
  private:
   const kernels::RuleConfig rule_;
   const std::size_t readers_;
+  const std::uint32_t marks_;
   const std::size_t accepted_max_;
   const std::size_t kept_;  // versions that a slice keeps of its own accord
 };

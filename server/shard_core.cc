@@ -163,8 +163,7 @@ Status ShardCore::make_slices(const protocol::Welcome& welcome, Outbox& out) {
 // Each with what an earlier life has left of it, if there was one.
 Status ShardCore::fill_slices(const protocol::RoutingTable& routing, const std::map<std::size_t, PoolPlan>& plans) {
   const VersionTable::Subject subject{job_hash_, protocol::placement_hash(routing.slices), rank_,
-                                      static_cast<std::uint32_t>(owned_),
-                                      state_.apply == Mode::Apply::kAggregate ? 0 : state_.workers};
+                                      static_cast<std::uint32_t>(owned_), planner_.marks()};
   RUBATO_ASSIGN(const std::optional<VersionTable::Reader> left, find_remains(subject));
   std::map<std::size_t, std::shared_ptr<SlotPool>> pools;
   for (const auto& [elements, plan] : plans) {

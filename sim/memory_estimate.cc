@@ -12,6 +12,7 @@
 #include "protocol/manifest.h"
 #include "server/pool_plan.h"
 #include "server/update.h"
+#include "server/version_table.h"
 #include "transport/shm/link.h"
 #include "worker/inner_optimizer.h"
 #include "worker/slice_layout.h"
@@ -31,17 +32,22 @@ constexpr std::uint64_t kSchedulerProgram = 7 * kMiB, kServerProgram = 7 * kMiB,
 struct Slots {
   std::uint64_t weights = 0, state = 0;  // of one version of every slice
   std::uint64_t spare = 0;               // beside it, while nobody reads
+  std::uint64_t records = 0;             // what else is true of each
 };
 
 Slots slots_of(const Job& job, std::span<const protocol::SliceSpec> slices, std::uint32_t shards) {
   const server::PoolPlanner planner(job);
   Slots slots;
-  for (std::uint32_t shard = 0; shard < shards; ++shard)
+  for (std::uint32_t shard = 0; shard < shards; ++shard) {
+    std::size_t owned = 0;
     for (const auto& [elements, plan] : planner.pools(shard, slices)) {
+      owned += plan.bounds.slices;
       slots.weights += plan.bounds.slices * plan.shape.weights_bytes();
       slots.state += plan.bounds.slices * plan.shape.state_bytes();
       slots.spare += (plan.bounds.slots_at_first() - plan.bounds.slices) * plan.shape.slot_bytes();
     }
+    slots.records += server::VersionTable::bytes(owned, planner.marks());
+  }
   return slots;
 }
 
@@ -132,6 +138,7 @@ Result<std::vector<MemoryRow>> estimate_memory(const Job& job) {
       {"weights", slots.weights},
       {"optimizer state", slots.state},
       {"spare slots", slots.spare},
+      {"marks of workers", slots.records},
       {"older weights that are still read", slots.weights * versions_read(job, mode.apply(), rule.compensates()), true},
       {"gradients", arena * gradients_of(job, mode.apply())},
       {"gradients under commit", mode.apply() == Mode::Apply::kCommitted ? arena * workers : 0, true},

@@ -25,7 +25,7 @@ class HeldMemory:
         """New memory for another life: what its command line says of it and of what there is, and the descriptors."""
         self.let_go()
         try:
-            self._descriptors.insert(0, os.memfd_create("rubato-held", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING))
+            self._descriptors.insert(0, os.memfd_create("rubato", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING))
         except OSError:  # a sandbox may forbid it
             return [], ()
         newest, *remains = self._descriptors

@@ -14,6 +14,7 @@
 #include <csignal>
 #include <cstring>
 #include <deque>
+#include <ostream>
 #include <tuple>
 #include <utility>
 #include <vector>
@@ -29,7 +30,6 @@ using protocol::Fate;
 using transport::Descriptor;
 using transport::SharedMemory;
 
-constexpr int kKills = 100;
 constexpr std::size_t kHeldBytes = std::size_t{1} << 30;  // sparse
 // Some that stay in the cache, and some so large that they are written past it.
 constexpr std::uint64_t kSmall = 1 << 14, kLarge = 1 << 18;
@@ -43,7 +43,8 @@ constexpr double kRate = 0.01;
 struct Setting {
   const char *name, *mode, *rule;
   Elements elements;
-  int alive_us_max;
+  int kills, alive_us_max;
+  friend std::ostream& operator<<(std::ostream& out, const Setting& setting) { return out << setting.name; }
 };
 
 Job job_of(const Setting& setting) {
@@ -324,7 +325,7 @@ class Crash : public testing::TestWithParam<Setting> {
 
 TEST_P(Crash, LeavesOneWholeVersionOfEachSlice) {
   RandomStream random(3);
-  for (int kill = 0; kill < kKills; ++kill) {
+  for (int kill = 0; kill < GetParam().kills; ++kill) {
     run_and_kill(static_cast<useconds_t>(random.next_unit() * GetParam().alive_us_max));
     if (HasFatalFailure()) return;
   }
@@ -335,11 +336,11 @@ TEST_P(Crash, LeavesOneWholeVersionOfEachSlice) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Rules, Crash,
-                         testing::Values(Setting{"momentum", "asp", "momentum", kBothKinds, 30000},
-                                         Setting{"adam", "asp", "adam", kBothKinds, 30000},
-                                         Setting{"adam_of_sums", "bsp", "adam", kBothKinds, 30000},
-                                         Setting{"tiny_momentum", "asp", "momentum", kTiny, 10000},
-                                         Setting{"tiny_adam_of_sums", "bsp", "adam", kTiny, 10000}),
+                         testing::Values(Setting{"momentum", "asp", "momentum", kBothKinds, 100, 30000},
+                                         Setting{"adam", "asp", "adam", kBothKinds, 100, 30000},
+                                         Setting{"adam_of_sums", "bsp", "adam", kBothKinds, 100, 30000},
+                                         Setting{"tiny_momentum", "asp", "momentum", kTiny, 400, 3000},
+                                         Setting{"tiny_adam_of_sums", "bsp", "adam", kTiny, 400, 3000}),
                          [](const auto& setting) { return setting.param.name; });
 
 }  // namespace

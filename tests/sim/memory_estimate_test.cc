@@ -4,6 +4,7 @@
 
 #include <map>
 
+#include "server/version_table.h"
 #include "tests/base/temp_directory.h"
 #include "tests/data/idx_files.h"
 
@@ -37,6 +38,7 @@ TEST(MemoryEstimate, NamesWhatThereIsOfTheModel) {
   EXPECT_EQ(sgd.at("weights"), kMiB);
   EXPECT_FALSE(sgd.contains("optimizer state"));
   EXPECT_EQ(sgd.at("spare slots"), kMiB / 4);
+  EXPECT_EQ(sgd.at("marks of workers"), server::VersionTable::bytes(4, 3));
   EXPECT_EQ(sgd.at("older weights that are still read"), 2 * kMiB);
   EXPECT_EQ(sgd.at("gradients"), 3 * kMiB);
   EXPECT_EQ(sgd.at("workers' weights"), 3 * kMiB);

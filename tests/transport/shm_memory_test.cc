@@ -1,4 +1,5 @@
 // What the shared-memory lane is made of: memory, heap, ring, loans.
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -104,6 +105,34 @@ TEST(SharedHeap, BlocksArePrivateWhereThereIsNoMoreToShare) {
   EXPECT_FALSE(heap.find(std::as_bytes(std::span(larger.get(), 1))));
   ASSERT_EQ(said.size(), 1u);
   EXPECT_NE(said[0].find("of shared memory: File too large"), std::string::npos) << said[0];
+}
+
+TEST(SharedMemory, AdoptsWhatIsEmptyAndIsThereWhenItIsGone) {
+  Descriptor holders(::memfd_create("rubato-test", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  const auto dup = [&] { return Descriptor(::dup(holders.number())); };
+  EXPECT_FALSE(SharedMemory::map(dup(), SharedMemory::Access::kRead).ok()) << "nobody has sized it";
+  {
+    const SharedMemory memory = SharedMemory::adopt(dup(), 1 << 20).value();
+    memory.bytes()[5000] = std::byte{7};
+  }
+  const auto again = SharedMemory::adopt(dup(), 1 << 20);
+  ASSERT_FALSE(again.ok());
+  EXPECT_EQ(again.error().message, "expected an empty memfd, found 1048576 bytes in it");
+  EXPECT_FALSE(SharedMemory::adopt(Descriptor(::open("/dev/null", O_RDWR)), 1 << 20).ok());
+  const SharedMemory found = SharedMemory::map(std::move(holders), SharedMemory::Access::kRead).value();
+  EXPECT_EQ(found.bytes()[5000], std::byte{7});
+}
+
+TEST(SharedHeap, LiesInHeldMemoryAsLongAsThereIsRoom) {
+  constexpr std::size_t kBytes = 1 << 20, kFirst = 4096;
+  SharedHeap heap(SharedMemory::create("rubato-test", kBytes).value(), kFirst);
+  ASSERT_EQ(heap.held().size(), kBytes);
+  const auto block = heap.floats(100);
+  EXPECT_EQ(reinterpret_cast<std::byte*>(block.get()) - heap.held().data(), static_cast<std::ptrdiff_t>(kFirst));
+  EXPECT_EQ(heap.find(std::as_bytes(std::span(block.get(), 1)))->segment, 0u);
+  const auto larger = heap.floats(kBytes / sizeof(float));
+  EXPECT_EQ(heap.find(std::as_bytes(std::span(larger.get(), 1)))->segment, 1u);
+  EXPECT_TRUE(SharedHeap().held().empty());
 }
 
 TEST(SharedHeap, BlocksOutliveIt) {
