@@ -19,8 +19,8 @@ class Memory {
   virtual ~Memory() = default;
   // Zeroed, at a multiple of kAlignment. Throws std::bad_alloc.
   [[nodiscard]] virtual std::shared_ptr<float[]> floats(std::size_t count) = 0;
-  // What somebody holds beside this process, so that it outlives it, whatever becomes of it. Blocks lie there as long as
-  // there is room. Empty: there is none.
+  // What somebody holds beside this process, so that it outlives it, whatever becomes of it. Blocks lie there as long
+  // as there is room. Empty: there is none.
   [[nodiscard]] virtual std::span<std::byte> held() const { return {}; }
 };
 

@@ -105,8 +105,8 @@ Result<std::shared_ptr<transport::SharedHeap>> Process::open_heap(const Job& job
   };
   if (options_.held >= 0) {
     // More than that cannot be filled, and what is not filled takes nothing.
-    RUBATO_ASSIGN(transport::SharedMemory held, transport::SharedMemory::adopt(transport::Descriptor(options_.held),
-                                                                               physical_memory_bytes()));
+    RUBATO_ASSIGN(transport::SharedMemory held,
+                  transport::SharedMemory::adopt(transport::Descriptor(options_.held), physical_memory_bytes()));
     return std::make_shared<transport::SharedHeap>(std::move(held), options_.held_first, on_private);
   }
   if (!shared) return std::shared_ptr<transport::SharedHeap>();

@@ -30,8 +30,8 @@ Result<std::vector<Remains>> open_remains(const std::vector<int>& descriptors) {
     struct stat status {};
     // A life that ended before it had sized its memory has left nothing.
     if (::fstat(descriptor, &status) == 0 && status.st_size == 0) continue;
-    RUBATO_ASSIGN(transport::SharedMemory memory,
-                  transport::SharedMemory::map(transport::Descriptor(descriptor), transport::SharedMemory::Access::kRead));
+    RUBATO_ASSIGN(transport::SharedMemory memory, transport::SharedMemory::map(transport::Descriptor(descriptor),
+                                                                               transport::SharedMemory::Access::kRead));
     auto owner = std::make_shared<transport::SharedMemory>(std::move(memory));
     remains.push_back({owner, owner->bytes()});
   }
@@ -87,7 +87,8 @@ int main(int argc, char** argv) {
   rubato::protocol::MemberOptions options;
   rubato::protocol::add_member_options(app, options);
   rubato::server::HeldOptions held;
-  app.add_option("--held", held.descriptor, "an empty memfd, which outlives this process where somebody else has it too");
+  app.add_option("--held", held.descriptor,
+                 "an empty memfd, which outlives this process where somebody else has it too");
   app.add_option("--remains", held.remains, "such ones of earlier lives of this server, the newest first")
       ->delimiter(',');
   try {

@@ -38,8 +38,8 @@ inline constexpr std::size_t kParkedMax = 8192;
 
 class Slice {
  public:
-  // `cell` is this slice's, and `state` outlives it. It starts with what an earlier life of the shard has left of it, or
-  // with the weights that follow from the job's seed.
+  // `cell` is this slice's, and `state` outlives it. It starts with what an earlier life of the shard has left of it,
+  // or with the weights that follow from the job's seed.
   Slice(SliceId id, protocol::SliceSpec spec, std::shared_ptr<SlotPool> pool, VersionCell cell, ShardState& state,
         const VersionTable::Inheritance* inheritance = nullptr);
 

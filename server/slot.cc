@@ -14,9 +14,7 @@ std::size_t padded(std::size_t elements) {
 }  // namespace
 
 Slot::Slot(std::size_t elements, Memory& memory)
-    : weights_(memory.floats(padded(elements))),
-      held_(memory.held()),
-      weights_place_(place_of(weights_.get(), held_)) {
+    : weights_(memory.floats(padded(elements))), held_(memory.held()), weights_place_(place_of(weights_.get(), held_)) {
   view_.weights = {weights_.get(), elements};
 }
 

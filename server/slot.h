@@ -1,7 +1,7 @@
 // Slots: where the weights of slices live.
 //
-// A slot holds one version of one slice: the weights, and the planes of optimizer state beside them (the rule's, and the
-// mean square of an adaptive compensation). What else is true of the newest version stands in the shard's table
+// A slot holds one version of one slice: the weights, and the planes of optimizer state beside them (the rule's, and
+// the mean square of an adaptive compensation). What else is true of the newest version stands in the shard's table
 // (server/version_table.h), with the places of these. An update reads the slice's current slot, writes a free one, and
 // publishes it there. So a version is whole or not there at all, and whoever reads one keeps it for as long as it
 // likes: holding a SlotRef, or a Payload made by pinned(), keeps the slot out of the pool.

@@ -102,8 +102,8 @@ Result<VersionTable::Reader> VersionTable::Reader::open(const Subject& subject, 
   if (job_hash != subject.job_hash)
     return malformed(fmt::format("is of another job (hash {:.12}, this one has {:.12})", job_hash, subject.job_hash));
   if (head.shard != subject.shard || head.slices != subject.slices || head.placement != subject.placement)
-    return malformed(fmt::format("is of shard {} with {} slices, placed otherwise than shard {} with its {}", head.shard,
-                                 head.slices, subject.shard, subject.slices));
+    return malformed(fmt::format("is of shard {} with {} slices, placed otherwise than shard {} with its {}",
+                                 head.shard, head.slices, subject.shard, subject.slices));
   if (head.workers != subject.workers || head.entry_bytes != entry_bytes(subject.workers))
     return malformed(fmt::format("keeps marks of {} workers, where there are {}", head.workers, subject.workers));
   Reader reader;

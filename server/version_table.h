@@ -73,8 +73,8 @@ class VersionCell {
   Entry* entry_ = nullptr;
   Mark* marks_[2] = {};
   std::uint32_t workers_ = 0;
-  std::uint32_t published_ = 0;      // as in the entry
-  std::uint32_t behind_ = kNobody;   // whose mark differs in the two records
+  std::uint32_t published_ = 0;     // as in the entry
+  std::uint32_t behind_ = kNobody;  // whose mark differs in the two records
 };
 
 class VersionTable {

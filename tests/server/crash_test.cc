@@ -86,7 +86,8 @@ protocol::Register registration(const Job& job) {
 // The n-th push of a slice is always the same. In an aggregate there are two of a clock.
 class Pushes {
  public:
-  explicit Pushes(const Elements& elements) : elements_(elements), values_(std::make_shared<std::vector<float>>(2 * kLarge)) {
+  explicit Pushes(const Elements& elements)
+      : elements_(elements), values_(std::make_shared<std::vector<float>>(2 * kLarge)) {
     RandomStream random(11);
     for (float& value : *values_) value = static_cast<float>(random.next_unit()) - 0.5f;
   }
@@ -117,8 +118,8 @@ class Pushes {
 // ---- the process that is killed ---------------------------------------------------------------------
 
 // For ever. `done`: pushes of each slice that are settled.
-[[noreturn]] void serve(const Setting& setting, const Pushes& pushes, Descriptor held, const std::vector<Remains>& remains,
-                        std::vector<std::uint64_t> done) {
+[[noreturn]] void serve(const Setting& setting, const Pushes& pushes, Descriptor held,
+                        const std::vector<Remains>& remains, std::vector<std::uint64_t> done) {
   const Job job = job_of(setting);
   auto memory = SharedMemory::adopt(std::move(held), kHeldBytes);
   RUBATO_CHECK(memory.ok());
@@ -132,8 +133,7 @@ class Pushes {
     RUBATO_CHECK(!out.end, "{}", out.end->text);
   };
   core.start(0, out);
-  protocol::Welcome welcome{
-      1, 1, manifest_of(setting.elements), {1, placement_of(setting.elements), {"here"}}, {}};
+  protocol::Welcome welcome{1, 1, manifest_of(setting.elements), {1, placement_of(setting.elements), {"here"}}, {}};
   for (std::uint32_t rank = 0; rank < kWorkers; ++rank) welcome.active.push_back({rank, 1, 0});
   tell(kSchedulerNode, welcome);
   RUBATO_CHECK(core.refused() == 0);
@@ -169,9 +169,9 @@ class Model {
         pushes_(pushes),
         manifest_(manifest_of(setting.elements)),
         spec_(placement_of(setting.elements)[slice]),
-        pool_(SlotPool::create({.elements = spec_.elements(), .planes = kernels::state_planes(rule_.kind)},
-                               {.slices = 1})
-                  .value()),
+        pool_(
+            SlotPool::create({.elements = spec_.elements(), .planes = kernels::state_planes(rule_.kind)}, {.slices = 1})
+                .value()),
         current_(pool_->take()),
         marks_(aggregate_ ? 0 : kWorkers) {
     initial_weights(spec_, manifest_, job_of(setting).train.seed, current_->view().weights);

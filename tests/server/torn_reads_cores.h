@@ -92,10 +92,8 @@ class VersionWriter final : public protocol::Core {
       lent_.insert(current_.get());
       ++figures_.lent;
     }
-    out.reply(
-        envelope,
-        protocol::Weights{
-            .slice = 0, .clock = pull->clock, .version = version_, .weights = std::move(weights)});
+    out.reply(envelope,
+              protocol::Weights{.slice = 0, .clock = pull->clock, .version = version_, .weights = std::move(weights)});
     write();
   }
 

@@ -21,9 +21,9 @@ using testing::HasSubstr;
 class HeldArena final : public Memory {
  public:
   explicit HeldArena(std::size_t bytes)
-      : bytes_(static_cast<std::byte*>(
-                   ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0)),
-               bytes) {
+      : bytes_(
+            static_cast<std::byte*>(::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0)),
+            bytes) {
     RUBATO_CHECK(bytes_.data() != MAP_FAILED);
   }
   ~HeldArena() override { ::munmap(bytes_.data(), bytes_.size()); }

@@ -32,7 +32,8 @@ class SharedHeap final : public Memory {
   SharedHeap() = default;
   // `on_private` hears once, on whatever thread it happens, why blocks are private from now on.
   explicit SharedHeap(std::function<void(const Error& why)> on_private) : on_private_(std::move(on_private)) {}
-  // The first segment is memory that another process holds too. Its first bytes, whole cache lines, are somebody else's.
+  // The first segment is memory that another process holds too. Its first bytes, whole cache lines, are somebody
+  // else's.
   SharedHeap(SharedMemory held, std::size_t first, std::function<void(const Error& why)> on_private = {});
 
   [[nodiscard]] std::shared_ptr<float[]> floats(std::size_t count) override;
