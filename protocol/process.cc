@@ -85,7 +85,7 @@ Status Process::open_endpoint(const Job& job) {
   } else {
     RUBATO_ASSIGN(endpoint_, transport::make_zmq_endpoint(loop_, {.waiting_frames_max = waiting_frames_max(job)}));
   }
-  RUBATO_ASSIGN(const std::shared_ptr<transport::SharedHeap> heap, open_heap(job));
+  const std::shared_ptr<transport::SharedHeap> heap = open_heap(job);
   memory_ = heap;
   if (heap == nullptr) memory_ = std::make_shared<PrivateMemory>();
   if (!shares_memory(job, options_.node)) return {};
@@ -98,21 +98,22 @@ Status Process::open_endpoint(const Job& job) {
 }
 
 // Null, where memory is this process's alone.
-Result<std::shared_ptr<transport::SharedHeap>> Process::open_heap(const Job& job) const {
+std::shared_ptr<transport::SharedHeap> Process::open_heap(const Job& job) const {
   const bool shared = shares_memory(job, options_.node);
   const auto on_private = [shared](const Error& why) {
     if (shared) log::warn("some gradients or weights are copied from process to process: {}", why.message);
   };
   if (options_.held >= 0) {
     // More than that cannot be filled, and what is not filled takes nothing.
-    RUBATO_ASSIGN(transport::SharedMemory held,
-                  transport::SharedMemory::adopt(transport::Descriptor(options_.held), physical_memory_bytes()));
-    return std::make_shared<transport::SharedHeap>(std::move(held), options_.held_first, on_private);
+    auto held = transport::SharedMemory::adopt(transport::Descriptor(options_.held), physical_memory_bytes());
+    if (held.ok())
+      return std::make_shared<transport::SharedHeap>(std::move(held).value(), options_.held_first, on_private);
+    log::info("nothing outlives this process: {}", held.error().message);
   }
-  if (!shared) return std::shared_ptr<transport::SharedHeap>();
+  if (!shared) return nullptr;
   if (const Status may = transport::can_share_memory(); !may.ok()) {
     log::warn("gradients and weights are copied from process to process: {}", may.error().message);
-    return std::shared_ptr<transport::SharedHeap>();
+    return nullptr;
   }
   return std::make_shared<transport::SharedHeap>(on_private);
 }

@@ -92,7 +92,7 @@ class Process final : public NodeListener {
  private:
   explicit Process(const ProcessOptions& options) : options_(options) {}
   [[nodiscard]] Status open_endpoint(const Job& job);
-  [[nodiscard]] Result<std::shared_ptr<transport::SharedHeap>> open_heap(const Job& job) const;
+  [[nodiscard]] std::shared_ptr<transport::SharedHeap> open_heap(const Job& job) const;
   void heed_signal(int number);
   void cannot_record(const Error& error);
   void on_trace(TimeNs now, NodeId node, const TraceEvent& event) override;

@@ -21,7 +21,9 @@ using testing::ElementsAre;
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
 Shard shard_of(std::int64_t leaves, std::uint32_t count, std::int64_t elements = 2) {
-  return Shard(job_of("bsp", leaves), elements, workers(count));
+  Job job = job_of("bsp", leaves);
+  job.cluster.workers = count;
+  return Shard(job, elements, workers(count));
 }
 
 TEST(Bsp, OneUpdateFromTheMeanOnceTheRootIsComplete) {

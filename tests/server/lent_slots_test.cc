@@ -13,6 +13,7 @@
 #include <thread>
 #include <vector>
 
+#include "base/ids.h"
 #include "server/slot.h"
 #include "transport/shm/loans.h"
 #include "transport/shm/ring.h"
