@@ -196,8 +196,8 @@ Result<std::optional<VersionTable::Reader>> ShardCore::find_remains(const Versio
   for (const Remains& remains : remains_) {
     RUBATO_ASSIGN(const std::uint64_t table, HeldRoot::find(remains.bytes, rank_));
     if (table == 0) continue;
-    RUBATO_ASSIGN(VersionTable::Reader reader, VersionTable::Reader::open(subject, remains.bytes, table));
-    return std::optional(std::move(reader));
+    RUBATO_ASSIGN(const VersionTable::Reader reader, VersionTable::Reader::open(subject, remains.bytes, table));
+    return std::optional(reader);
   }
   return std::optional<VersionTable::Reader>();
 }

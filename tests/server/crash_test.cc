@@ -92,7 +92,7 @@ class Pushes {
     for (float& value : *values_) value = static_cast<float>(random.next_unit()) - 0.5f;
   }
   [[nodiscard]] Payload gradient(SliceId slice, std::uint64_t number) const {
-    const std::size_t first = (number * 16 + slice * 4096) % kLarge;
+    const std::size_t first = (number * 16 + std::size_t{slice} * 4096) % kLarge;
     return {values_, std::as_bytes(std::span(*values_).subspan(first, elements_[slice]))};
   }
   // Of all pushes of a clock alike.
