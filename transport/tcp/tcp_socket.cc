@@ -18,12 +18,43 @@ namespace {
 
 constexpr int kBacklog = 1024;
 
+// Of a connection within a host (docs/decisions/loopback-buffers.md): what is under way lies in caches while it is
+// little, and in memory when it is as much as the kernel would let it become. The first is what systems allow unless
+// they are told otherwise. The second does not bound what is under way: a small window costs wake-ups and losses.
+constexpr int kLoopbackSendBytes = 208 << 10;
+constexpr int kLoopbackReceiveBytes = 4 << 20;
+
 const sockaddr* generic(const sockaddr_in& address) { return reinterpret_cast<const sockaddr*>(&address); }
 
 // Answers are short, and nobody should wait for them to become more.
 void send_at_once(int socket) {
   const int on = 1;
   (void)::setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+}
+
+bool is_loopback(const sockaddr_in& address) { return ntohl(address.sin_addr.s_addr) >> 24 == IN_LOOPBACKNET; }
+
+bool set_buffer(int socket, int which, int bytes) {
+  int got = 0;
+  socklen_t length = sizeof(got);
+  return ::setsockopt(socket, SOL_SOCKET, which, &bytes, sizeof(bytes)) == 0 &&
+         ::getsockopt(socket, SOL_SOCKET, which, &got, &length) == 0 && got >= bytes;
+}
+
+// A socket that was given a size is no longer given more by the kernel, also where the system's limit made it smaller
+// than asked for. So whether there is such a limit is tried on another one.
+bool may_receive_so_much() {
+  const int other = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  const bool may = other >= 0 && set_buffer(other, SO_RCVBUF, kLoopbackReceiveBytes);
+  if (other >= 0) ::close(other);
+  return may;
+}
+
+void suit(int socket, const sockaddr_in& peer) {
+  send_at_once(socket);
+  if (!is_loopback(peer)) return;
+  (void)set_buffer(socket, SO_SNDBUF, kLoopbackSendBytes);
+  if (may_receive_so_much()) (void)set_buffer(socket, SO_RCVBUF, kLoopbackReceiveBytes);
 }
 
 Error listen_error(const sockaddr_in& address, int error) {
@@ -80,16 +111,18 @@ Result<sockaddr_in> tcp_address_of(int socket) {
 }
 
 int accept_tcp(int listener) {
-  const int socket = ::accept4(listener, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
+  sockaddr_in peer{};
+  socklen_t length = sizeof(peer);
+  const int socket = ::accept4(listener, reinterpret_cast<sockaddr*>(&peer), &length, SOCK_CLOEXEC | SOCK_NONBLOCK);
   if (socket < 0) return errno == EMFILE || errno == ENFILE ? kNoneLeft : -1;
-  send_at_once(socket);
+  suit(socket, peer);
   return socket;
 }
 
 int begin_to_connect(const sockaddr_in& address) {
   const int socket = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (socket < 0) return -1;
-  send_at_once(socket);
+  suit(socket, address);
   if (::connect(socket, generic(address), sizeof(address)) == 0 || errno == EINPROGRESS) return socket;
   ::close(socket);
   return -1;

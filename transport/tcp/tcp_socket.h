@@ -20,6 +20,8 @@ namespace rubato::transport {
 [[nodiscard]] Result<int> listen_tcp(const sockaddr_in& address);
 [[nodiscard]] Result<sockaddr_in> tcp_address_of(int socket);
 
+// Both of these suit their socket to where it leads: buffers of connections within a host have a size of their own.
+//
 // The next connection; -1 if there is none, and kNoneLeft if there may be one, and no descriptor for it.
 inline constexpr int kNoneLeft = -2;
 [[nodiscard]] int accept_tcp(int listener);
