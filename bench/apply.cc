@@ -35,15 +35,16 @@ struct Options {
 // Every plane gets a multiple of the gradients' sum.
 template <std::size_t kPlanes, std::size_t kTerms>
 void triad(const ConstSlotView& current, Gradients gradients, const SlotView& next, std::size_t /*traffic*/) {
-  const float* g = gradients[0].values.data();
-  const float* h = gradients[kTerms - 1].values.data();
+  std::array<const float*, kTerms> terms;
+  for (std::size_t term = 0; term < kTerms; ++term) terms[term] = gradients[term].values.data();
   const float *w = current.weights.data(), *s = current.state[0].data(), *t = current.state[1].data();
   float *nw = next.weights.data(), *ns = next.state[0].data(), *nt = next.state[1].data();
   constexpr float kScalar = 1e-3f;
   const std::size_t count = current.weights.size();
 #pragma GCC ivdep
   for (std::size_t i = 0; i < count; ++i) {
-    const float x = kTerms == 2 ? g[i] + h[i] : g[i];
+    float x = terms[0][i];
+    for (std::size_t term = 1; term < kTerms; ++term) x += terms[term][i];
     nw[i] = w[i] + kScalar * x;
     if constexpr (kPlanes > 0) ns[i] = s[i] + kScalar * x;
     if constexpr (kPlanes > 1) nt[i] = t[i] + kScalar * x;
@@ -106,7 +107,7 @@ void against_triad(const Options& options, const std::string& name, std::size_t 
                    const Update& update, Rows& rows) {
   if (!wanted(options, "apply/" + name)) return;
   ColdModel model(options.mib * 1024 / options.slice_kib, options.slice_kib * 1024 / sizeof(float), planes, terms);
-  const Update limit = terms == 1 ? triad_of<1>(planes) : triad_of<2>(planes);
+  const Update limit = terms == 1 ? triad_of<1>(planes) : terms == 2 ? triad_of<2>(planes) : triad_of<4>(planes);
   const std::vector<double> rate =
       rates(model, {{"", true, update}, {"", true, limit}, {"", false, update}, {"", false, limit}}, options.rounds);
   rows.add(fmt::format("apply/{}/in_place", name), rate[0], "GB/s", rate[1]);
@@ -134,9 +135,12 @@ Status run(const Options& options) {
                               RuleKind::kAdamW, RuleKind::kDelayedNesterov})
     against_triad(options, std::string(rule_name(kind)), state_planes(kind), 1, rule_update(kind), rows);
   against_triad(options, "sum", 0, 1, add_to_weights, rows);
-  for (const RuleKind kind : {RuleKind::kMomentum, RuleKind::kAdam})
+  for (const RuleKind kind : {RuleKind::kMomentum, RuleKind::kAdam}) {
     against_triad(options, fmt::format("last_of_two/{}", rule_name(kind)), state_planes(kind), 2, rule_update(kind),
                   rows);
+    against_triad(options, fmt::format("last_of_four/{}", rule_name(kind)), state_planes(kind), 4, rule_update(kind),
+                  rows);
+  }
   for (const RuleKind kind : {RuleKind::kMomentum, RuleKind::kAdam})
     for (const std::size_t model_mib : options.models_mib)
       for (const std::size_t slice_kib : options.slices_kib) ways_to_update(options, kind, model_mib, slice_kib, rows);

@@ -4,6 +4,7 @@
 // Thread-safety: one owner.
 #pragma once
 
+#include <bit>
 #include <ctime>
 #include <memory>
 #include <utility>
@@ -40,7 +41,7 @@ class ColdModel {
     const TimeNs began = cpu_now();
     for (std::size_t slice = 0; slice < current_.size(); ++slice) {
       for (std::size_t term = 0; term < terms; ++term)
-        sum[term] = {gradients_[slice * terms + term], term > 0 ? 1u : 0u};
+        sum[term] = {gradients_[slice * terms + term], static_cast<std::uint32_t>(std::countr_one(term))};
       server::SlotRef next = in_place ? current_[slice] : pool_->take();
       const std::size_t traffic = in_place ? 0 : pool_->count_update(*current_[slice], *next);
       update(std::as_const(*current_[slice]).view(), std::span<const kernels::SumTerm>(sum), next->view(), traffic);

@@ -1,6 +1,7 @@
 #include "kernels/cpu/apply_rule.h"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
@@ -31,6 +32,35 @@ Planes planes_from(Planes planes, std::size_t first) {
   return planes;
 }
 
+// Where an update takes its gradient from: a push as it came, or two of a sum whose last addition is made here.
+struct OneGradient {
+  const float* values;
+  float operator()(std::size_t i) const { return values[i]; }
+  void ask(std::size_t i) const { prefetch_for_reading(values + i); }
+};
+
+struct SumOfTwo {
+  const float *left, *right;
+  float operator()(std::size_t i) const { return left[i] + right[i]; }
+  void ask(std::size_t i) const {
+    prefetch_for_reading(left + i);
+    prefetch_for_reading(right + i);
+  }
+};
+
+// Of four workers that have a quarter of the leaves each.
+struct SumOfFour {
+  std::array<const float*, 4> terms;
+  float operator()(std::size_t i) const { return (terms[0][i] + terms[1][i]) + (terms[2][i] + terms[3][i]); }
+  void ask(std::size_t i) const {
+    for (const float* term : terms) prefetch_for_reading(term + i);
+  }
+  [[nodiscard]] static bool fits(std::span<const SumTerm> terms) {
+    constexpr std::array<std::uint32_t, 4> kFolds = {0, 1, 0, 2};
+    return std::ranges::equal(terms, kFolds, {}, &SumTerm::folds);
+  }
+};
+
 // Elements from `first` to `end`; returns the largest magnitude among their gradients. `rule` is a copy on purpose:
 // behind a reference, its constants could be among the floats written here, and would be loaded again for each element.
 template <typename Rule, typename Gradient>
@@ -47,14 +77,31 @@ std::uint32_t update_piece(Rule rule, Planes planes, Gradient gradient, std::siz
   return largest;
 }
 
-// What is written into other memory than was read. Processors fetch what a loop reads ahead of it, and not so what it
-// only writes; so here each line is asked for before its turn.
+// Asks for the elements of a piece that is updated a little later. Processors fetch by themselves what a loop reads,
+// but not beyond the end of a page, and not what it only writes; so here more lines are under way at once.
 template <typename Rule, typename Gradient>
-std::uint32_t update_ahead(Rule rule, Planes planes, Gradient gradient, std::size_t count) {
+void ask_to_read(const Planes& planes, Gradient gradient, std::size_t first, std::size_t end) {
+  for (std::size_t i = first; i < end; i += kLineFloats) {
+    gradient.ask(i);
+    prefetch_for_reading(planes.weight + i);
+    for (std::size_t plane = 0; plane < Rule::kPlanes; ++plane) prefetch_for_reading(planes.state[plane] + i);
+  }
+}
+
+template <typename Rule>
+void ask_to_write(const Planes& planes, std::size_t first, std::size_t end) {
+  for (std::size_t i = first; i < end; i += kLineFloats) {
+    prefetch_for_writing(planes.next_weight + i);
+    for (std::size_t plane = 0; plane < Rule::kPlanes; ++plane) prefetch_for_writing(planes.next_state[plane] + i);
+  }
+}
+
+// In place, or into memory that the cache still has.
+template <typename Rule, typename Gradient>
+std::uint32_t update_in_cache(Rule rule, Planes planes, Gradient gradient, std::size_t count) {
   const auto ask = [&](std::size_t first, std::size_t end) {
-    prefetch_for_writing(planes.next_weight, first, std::min(end, count));
-    for (std::size_t plane = 0; plane < Rule::kPlanes; ++plane)
-      prefetch_for_writing(planes.next_state[plane], first, std::min(end, count));
+    ask_to_read<Rule>(planes, gradient, first, std::min(end, count));
+    ask_to_write<Rule>(planes, first, std::min(end, count));
   };
   std::uint32_t largest = 0;
   ask(0, kAhead);
@@ -65,14 +112,15 @@ std::uint32_t update_ahead(Rule rule, Planes planes, Gradient gradient, std::siz
   return largest;
 }
 
-// The same into memory that no cache has. Written as usual, its old content would be fetched first; so pieces are
-// computed in the innermost cache, and go to memory whole lines at a time.
+// Into memory that no cache has. Written as usual, its old content would be fetched first; so pieces are computed in
+// the innermost cache, and go to memory whole lines at a time.
 template <typename Rule, typename Gradient>
 std::uint32_t update_past_cache(Rule rule, Planes planes, Gradient gradient, std::size_t count) {
   alignas(kCacheLine) float piece[1 + kStatePlanesMax][kPiece];
   std::uint32_t largest = 0;
   for (std::size_t first = 0; first < count; first += kPiece) {
     const std::size_t size = std::min(kPiece, count - first);
+    ask_to_read<Rule>(planes, gradient, first + kAhead, std::min(first + kAhead + kPiece, count));
     Planes into = planes_from(planes, first);
     into.next_weight = piece[0];
     for (std::size_t plane = 0; plane < Rule::kPlanes; ++plane) into.next_state[plane] = piece[1 + plane];
@@ -89,9 +137,9 @@ std::uint32_t update_past_cache(Rule rule, Planes planes, Gradient gradient, std
 template <typename Rule, typename Gradient>
 bool update_all(Rule rule, Planes planes, Gradient gradient, std::size_t count, std::size_t traffic) {
   const bool in_place = planes.next_weight == planes.weight;
-  const std::uint32_t largest = in_place                       ? update_piece(rule, planes, gradient, 0, count)
-                                : traffic > core_cache_bytes() ? update_past_cache(rule, planes, gradient, count)
-                                                               : update_ahead(rule, planes, gradient, count);
+  const std::uint32_t largest = !in_place && traffic > core_cache_bytes()
+                                    ? update_past_cache(rule, planes, gradient, count)
+                                    : update_in_cache(rule, planes, gradient, count);
   return largest < kInfinity;
 }
 
@@ -150,15 +198,15 @@ class BlockSums {
 // The last addition is made where the rule takes its gradient; the sums before it stay in the innermost cache.
 template <typename Rule>
 bool update_by_sum(Rule rule, Planes planes, std::span<const SumTerm> terms, std::size_t count, std::size_t traffic) {
+  const auto values = [&](std::size_t term) { return terms[term].values.data(); };
+  if (terms.size() == 2) return update_all(rule, planes, SumOfTwo{values(0), values(1)}, count, traffic);
+  if (SumOfFour::fits(terms))
+    return update_all(rule, planes, SumOfFour{{values(0), values(1), values(2), values(3)}}, count, traffic);
   BlockSums sums;
-  const std::size_t block = terms.size() == 2 ? count : kSumBlock;
-  for (std::size_t first = 0; first < count; first += block) {
-    const std::size_t size = std::min(block, count - first);
+  for (std::size_t first = 0; first < count; first += kSumBlock) {
+    const std::size_t size = std::min(kSumBlock, count - first);
     const LastAddition last = sums.fold(terms, first, size);
-    if (!update_all(
-            rule, planes_from(planes, first), [=](std::size_t i) { return last.left[i] + last.right[i]; }, size,
-            traffic))
-      return false;
+    if (!update_all(rule, planes_from(planes, first), SumOfTwo{last.left, last.right}, size, traffic)) return false;
   }
   return true;
 }
@@ -170,8 +218,7 @@ bool apply_rule(const RuleConfig& rule, const UpdateScalars& scalars, const Cons
   check_update(rule.kind, current, gradient, next);
   const Planes planes = planes_of(current, gradient, next);
   return visit_rule(rule, scalars, [&](auto functor) {
-    return update_all(
-        functor, planes, [=](std::size_t i) { return planes.gradient[i]; }, gradient.size(), traffic);
+    return update_all(functor, planes, OneGradient{planes.gradient}, gradient.size(), traffic);
   });
 }
 
@@ -202,7 +249,8 @@ bool add_up(std::span<const SumTerm> terms, std::span<float> sum) {
     const std::size_t end = std::min(first + kSumBlock, sum.size());
     const LastAddition last = sums.fold(terms, first, end - first);
     for (std::size_t at = first; at < end; at += kPiece) {
-      prefetch_for_writing(sum.data(), at + kAhead, std::min(at + kAhead + kPiece, sum.size()));
+      for (std::size_t i = at + kAhead; i < std::min(at + kAhead + kPiece, sum.size()); i += kLineFloats)
+        prefetch_for_writing(&sum[i]);
       finite &= add_all(&sum[at], last.left + (at - first), last.right + (at - first), std::min(kPiece, end - at));
     }
   }

@@ -11,18 +11,16 @@ namespace rubato::kernels::cpu {
 inline constexpr std::size_t kCacheLine = 64;
 inline constexpr std::size_t kLineFloats = kCacheLine / sizeof(float);
 
-// Elements that are written at a time: few enough that several planes of them stay in the innermost cache. How far
-// ahead of its turn a piece is asked for. Both by trial
-// (docs/decisions/how-slots-are-written.md).
+// Elements that are updated at a time: few enough that several planes of them stay in the innermost cache. How far
+// ahead of its turn a piece is asked for. Both by trial (docs/decisions/how-slots-are-written.md).
 inline constexpr std::size_t kPiece = 128, kAhead = 2 * kPiece;
 
 // Of the largest cache that a core has for itself (the L2); 1 MiB where the system does not say.
 [[nodiscard]] std::size_t core_cache_bytes();
 
-// Asks for to[first] to to[end - 1], which are to be written soon.
-inline void prefetch_for_writing(const float* to, std::size_t first, std::size_t end) {
-  for (std::size_t i = first; i < end; i += kLineFloats) __builtin_prefetch(to + i, 1, 3);
-}
+// Asks for the line of `at`, which is to be read, or written, soon.
+inline void prefetch_for_reading(const float* at) { __builtin_prefetch(at, 0, 3); }
+inline void prefetch_for_writing(const float* at) { __builtin_prefetch(at, 1, 3); }
 
 // to[i] = from[i], without a place in the cache for `to` where the processor can do that and `to` lies on a line's
 // start. Others may see it late, so whoever publishes it calls settle_writes_past_cache() first.
