@@ -7,8 +7,8 @@
 #include <thread>
 #include <utility>
 
+#include "bench/plain_update.h"
 #include "bench/touch.h"
-#include "kernels/cpu/apply_rule.h"
 
 namespace rubato::bench {
 
@@ -112,7 +112,7 @@ void Limits::update(std::span<const std::span<float>> gradients, std::size_t fir
       if (test_.pusher.write) std::ranges::fill(gradient, value);
       terms[1 + other] = {gradient, 1};
     }
-    RUBATO_CHECK(kernels::cpu::apply_rule_to_sum(rule_, scalars, slots_[i], terms, slots_[i]), "not finite");
+    update_plainly(rule_, scalars, terms, slots_[i]);
     // Each of the workers reads them.
     for (std::size_t reader = 0; test_.pusher.read && reader < test_.terms(); ++reader)
       touched_ ^= touch(slots_[i].weights);

@@ -7,13 +7,13 @@ from pathlib import Path
 
 from system_case import SystemCase, lane, main
 
-# Of one core, each process. All of a job together take 0.6 to 1.0 % on a machine that has nothing else to do, and more
+# Of one core, each process. All of a job together take 0.4 to 0.7 % on a machine that has nothing else to do, and more
 # where a virtual machine's processors are slow to wake: that is printed and not asked, for nobody here can help it.
 SHARE_MAX = 0.01
 # Wake-ups a second, which no machine changes. A heartbeat and its answer are four sleeps of a member at most (its timer,
-# the answer, and libzmq's thread for either), four times a second: twice that is asked, and of the scheduler as much for
+# the answer, and libzmq's thread for either), twice a second: twice that is asked, and of the scheduler as much for
 # each of the seven that it answers. The launcher looks five times a second, and at the status now and then.
-MEMBER_WAKES_MAX = 2 * 4 * 4
+MEMBER_WAKES_MAX = 2 * 4 * 2
 WAKES_MAX = {"scheduler": 7 * MEMBER_WAKES_MAX, "launcher": 2 * (5 + 5)}
 MEASURED_S = 5.0
 SETTLE_S = 1.0

@@ -166,6 +166,13 @@ class Stranger {
     server_bell_->ring();
   }
   [[nodiscard]] const Descriptor& socket() const { return memory_->socket; }
+  // As if it had read everything, and slept.
+  void fall_asleep() { memory_->layout().from_acceptor.control.asleep.store(1); }
+  // How often it was woken since it was asked.
+  [[nodiscard]] std::uint64_t woken() const {
+    std::uint64_t rung = 0;
+    return ::read(bell_.descriptor().number(), &rung, sizeof(rung)) == sizeof(rung) ? rung : 0;
+  }
   // Whether the endpoint has hung up.
   [[nodiscard]] bool refused() const {
     for (;;) {
@@ -261,6 +268,41 @@ TEST_F(ShmEndpoint, AConnectionThatIsNeverMadeIsGivenUpWhereSomebodyHearsOfIt) {
   EXPECT_EQ(client->counters().dropped, 1u) << "what waited for it";
 }
 
+struct RecordHead {
+  std::uint32_t kind = 1, header_bytes = 0;
+  std::uint64_t body_bytes = 0;
+  std::uint32_t segment = 0, loan = 0;
+  std::uint64_t offset = 0;
+};
+
+// A wake-up costs more than a small answer; but nobody sleeps on while the next answer takes its time.
+TEST_F(ShmEndpoint, ASleeperIsWokenOnceForSmallAnswersAndForEachLargeOne) {
+  constexpr std::uint32_t kFrames = 6;
+  const SharedMemory segment = SharedMemory::create("test", 1 << 20).value();
+  for (const auto& [body_bytes, wakes] : {std::pair(2000u, 1u), std::pair(100'000u, kFrames)}) {
+    Recorder server(endpoint());
+    const std::string address = address_ + std::to_string(body_bytes);
+    ASSERT_TRUE(server->listen(address).ok());
+    Stranger stranger(name_ + std::to_string(body_bytes));
+    std::uint32_t answered = 0;
+    server->on_frame([&](PeerId peer, Frame) {
+      stranger.fall_asleep();
+      server->send(peer, {text("answer"), {}});
+      ++answered;
+    });
+    stranger.say_hello();
+    ASSERT_TRUE(send_local(stranger.socket(), {LocalMessage::Kind::kSegment, 0}, {segment.descriptor().number()}));
+    RingWriter writer(stranger.lane().control, stranger.lane().data);
+    for (std::uint32_t i = 0; i < kFrames; ++i) {
+      const RecordHead head{.kind = 2, .body_bytes = body_bytes, .loan = i};
+      std::memcpy(writer.reserve(sizeof(head)).data(), &head, sizeof(head));
+      (void)writer.publish();
+    }
+    ASSERT_TRUE(world_.run_until([&] { return answered == kFrames; }));
+    EXPECT_EQ(stranger.woken(), wakes) << body_bytes;
+  }
+}
+
 TEST_F(Strangers, ALinkOfAnotherSize) {
   Stranger stranger(name_);
   stranger.say_hello(4096);
@@ -268,12 +310,7 @@ TEST_F(Strangers, ALinkOfAnotherSize) {
 }
 
 TEST_F(Strangers, RecordsThatCannotBe) {
-  struct Head {
-    std::uint32_t kind = 1, header_bytes = 0;
-    std::uint64_t body_bytes = 0;
-    std::uint32_t segment = 0, loan = 0;
-    std::uint64_t offset = 0;
-  };
+  using Head = RecordHead;
   const std::vector<std::vector<Head>> records = {
       {{.kind = 9}},
       {{.header_bytes = 1000}},

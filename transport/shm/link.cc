@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "transport/shm/local_socket.h"
 
@@ -133,8 +134,10 @@ bool Link::announce(std::uint32_t segment) {
   return true;
 }
 
-void Link::publish() {
-  if (writer_.publish()) peer_.ring();
+void Link::publish() { owes_wake_ |= writer_.publish(); }
+
+void Link::wake() {
+  if (std::exchange(owes_wake_, false)) peer_.ring();
 }
 
 // ---- receiving --------------------------------------------------------------------------------------

@@ -62,7 +62,10 @@ class Link {
   // `heap` outlives what is sent; without one, bodies are copied.
   Link(std::shared_ptr<LinkMemory> memory, Side side, Doorbell peer, const SharedHeap* heap);
 
+  // Who sends owes the other side a wake-up where it sleeps, and pays it with wake(): once for several frames, but
+  // before it waits for anything, or works for long.
   void send(Frame frame);
+  void wake();
   // Gives the room of what was received back, sends what waits, as far as there is room, and lets go of what was given
   // back. Cheap.
   void tend();
@@ -114,6 +117,7 @@ class Link {
   Loans loans_;
   std::deque<Outgoing> waiting_;
   std::uint32_t announced_ = 0;  // segments of ours that the other side knows: those below
+  bool owes_wake_ = false;
 
   RingReader reader_;
   BlockPool blocks_{256};                                     // of headers, and of what keeps borrowed bodies

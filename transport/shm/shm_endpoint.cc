@@ -21,8 +21,10 @@ namespace {
 constexpr std::string_view kScheme = "shm://";
 constexpr TimeNs kRetryFirst = 10 * kMillisecond, kRetryMax = 200 * kMillisecond;
 constexpr int kTriesMax = 6;  // to make a connection, a third of a second, where somebody hears that it cannot be made
-constexpr int kFramesPerTurn = 32;             // of all links, before the loop has its turn
-constexpr int kFramesPerLink = 8;              // of one, before the others have theirs
+constexpr int kFramesPerTurn = 32;  // of all links, before the loop has its turn
+constexpr int kFramesPerLink = 8;   // of one, before the others have theirs
+// Bodies taken while somebody who sleeps has an answer already: some tens of microseconds of work. To wake costs four.
+constexpr std::size_t kHeldBytes = std::size_t{128} << 10;
 constexpr int kLooksPerTurn = 32;              // of who looks again: a microsecond or so
 constexpr std::ptrdiff_t kStrangersMax = 128;  // connected, and not a word yet
 
@@ -92,6 +94,7 @@ class ShmEndpoint final : public Endpoint {
   int read_some(const ConnectionRef& connection);
   void heed_arrival();
   void deliver(const ConnectionRef& connection, Frame frame);
+  void wake_all();
   [[nodiscard]] bool look_again() const;
   void expect_answer();
   void sleep();
@@ -112,6 +115,7 @@ class ShmEndpoint final : public Endpoint {
   TimeNs idle_since_ = kNever;  // nothing has come since then, or since the last frame was sent; kNever: busy
   bool expecting_ = false;      // sent something, and nothing has come since
   bool looking_ = false, asleep_ = false;
+  bool delivering_ = false;  // what is sent meanwhile wakes its readers together
   Wakeup next_turn_{loop_, [this] { take_turn(); }};
 };
 
@@ -228,6 +232,7 @@ void ShmEndpoint::heed_socket(const ConnectionRef& connection) {
   connection->met = true;
   connection->tries = 0;
   for (Frame& frame : std::exchange(connection->waiting, {})) connection->link->send(std::move(frame));
+  connection->link->wake();
   take_turn();
 }
 
@@ -308,6 +313,7 @@ void ShmEndpoint::send(PeerId id, Frame frame) {
     return;
   }
   connection.link->send(std::move(frame));
+  if (!delivering_) connection.link->wake();
   expecting_ = true;
   if (asleep_ && options_.spin > 0) expect_answer();
 }
@@ -352,6 +358,7 @@ int ShmEndpoint::read_links() {
     const ConnectionRef connection = connections_[i];
     if (!connection->link) continue;
     connection->link->tend();
+    connection->link->wake();
     taken += read_some(connection);
   }
   return taken;
@@ -377,18 +384,29 @@ void ShmEndpoint::sleep() {
 // How many frames there were, kFramesPerLink at most.
 int ShmEndpoint::read_some(const ConnectionRef& connection) {
   int taken = 0;
+  std::size_t held = 0;
+  delivering_ = true;
   while (taken < kFramesPerLink && !connection->closed && connection->link) {
     std::optional<Frame> frame = connection->link->receive();
     if (!frame) break;
     ++taken;
     heed_arrival();
+    held += frame->body.size();
+    if (held > kHeldBytes) wake_all(), held = frame->body.size();
     deliver(connection, std::move(*frame));
   }
+  delivering_ = false;
+  wake_all();
   if (!connection->closed && connection->link && connection->link->broken()) {
     ++counters_.refused;
     close(connection);
   }
   return taken;
+}
+
+void ShmEndpoint::wake_all() {
+  for (const ConnectionRef& connection : connections_)
+    if (connection->link) connection->link->wake();
 }
 
 // What came ends a wait, if there was one.
