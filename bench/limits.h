@@ -1,6 +1,6 @@
 // What pushing and pulling is held against, over the same gradients and in turns with it: the same update in place in
-// one plain loop (bench/plain_update.h) and in two on two threads (in bsp of as many gradients, added in it), copying as many bytes, and
-// the same messages over nothing but TCP or libzmq (bench/raw_pair.h).
+// one plain loop (bench/plain_update.h) and in two on two threads (in bsp of as many gradients, added in it), copying
+// as many bytes, and the same messages over nothing but TCP or libzmq (bench/raw_pair.h).
 //
 // Thread-safety: one owner.
 #pragma once

@@ -36,13 +36,13 @@ Planes planes_from(Planes planes, std::size_t first) {
 struct OneGradient {
   const float* values;
   float operator()(std::size_t i) const { return values[i]; }
-  void ask(std::size_t i) const { prefetch_for_reading(values + i); }
+  [[gnu::always_inline]] void ask(std::size_t i) const { prefetch_for_reading(values + i); }
 };
 
 struct SumOfTwo {
   const float *left, *right;
   float operator()(std::size_t i) const { return left[i] + right[i]; }
-  void ask(std::size_t i) const {
+  [[gnu::always_inline]] void ask(std::size_t i) const {
     prefetch_for_reading(left + i);
     prefetch_for_reading(right + i);
   }
@@ -52,7 +52,7 @@ struct SumOfTwo {
 struct SumOfFour {
   std::array<const float*, 4> terms;
   float operator()(std::size_t i) const { return (terms[0][i] + terms[1][i]) + (terms[2][i] + terms[3][i]); }
-  void ask(std::size_t i) const {
+  [[gnu::always_inline]] void ask(std::size_t i) const {
     for (const float* term : terms) prefetch_for_reading(term + i);
   }
   [[nodiscard]] static bool fits(std::span<const SumTerm> terms) {
@@ -78,9 +78,11 @@ std::uint32_t update_piece(Rule rule, Planes planes, Gradient gradient, std::siz
 }
 
 // Asks for the elements of a piece that is updated a little later. Processors fetch by themselves what a loop reads,
-// but not beyond the end of a page, and not what it only writes; so here more lines are under way at once.
+// but not beyond the end of a page, and not what it only writes; so here more lines are under way at once. (Always
+// inline: GCC finds that a function which only asks has no effect, and leaves calls of it out.)
 template <typename Rule, typename Gradient>
-void ask_to_read(const Planes& planes, Gradient gradient, std::size_t first, std::size_t end) {
+[[gnu::always_inline]] inline void ask_to_read(const Planes& planes, Gradient gradient, std::size_t first,
+                                               std::size_t end) {
   for (std::size_t i = first; i < end; i += kLineFloats) {
     gradient.ask(i);
     prefetch_for_reading(planes.weight + i);
@@ -89,19 +91,20 @@ void ask_to_read(const Planes& planes, Gradient gradient, std::size_t first, std
 }
 
 template <typename Rule>
-void ask_to_write(const Planes& planes, std::size_t first, std::size_t end) {
+[[gnu::always_inline]] inline void ask_to_write(const Planes& planes, std::size_t first, std::size_t end) {
   for (std::size_t i = first; i < end; i += kLineFloats) {
     prefetch_for_writing(planes.next_weight + i);
     for (std::size_t plane = 0; plane < Rule::kPlanes; ++plane) prefetch_for_writing(planes.next_state[plane] + i);
   }
 }
 
-// In place, or into memory that the cache still has.
+// In place, where what is written was read, or into memory that the cache still has.
 template <typename Rule, typename Gradient>
 std::uint32_t update_in_cache(Rule rule, Planes planes, Gradient gradient, std::size_t count) {
-  const auto ask = [&](std::size_t first, std::size_t end) {
+  const bool in_place = planes.next_weight == planes.weight;
+  const auto ask = [&](std::size_t first, std::size_t end) __attribute__((always_inline)) {
     ask_to_read<Rule>(planes, gradient, first, std::min(end, count));
-    ask_to_write<Rule>(planes, first, std::min(end, count));
+    if (!in_place) ask_to_write<Rule>(planes, first, std::min(end, count));
   };
   std::uint32_t largest = 0;
   ask(0, kAhead);
