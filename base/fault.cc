@@ -23,8 +23,9 @@ struct Sentence {
   bool may_end;
   const char* example;
 };
-constexpr std::array<Sentence, 5> kSentences{{
+constexpr std::array<Sentence, 6> kSentences{{
     {"kill", Fault::Kind::kKill, 1, false, "kill worker-1 at 3s"},
+    {"crash", Fault::Kind::kCrash, 1, true, "crash server-0 at 2s for 0.5s"},
     {"return", Fault::Kind::kReturn, 1, false, "return worker-1 at 5s"},
     {"pause", Fault::Kind::kPause, 1, true, "pause worker-2 at 1s for 0.5s"},
     {"cut", Fault::Kind::kCut, 2, true, "cut worker-1 server-0 at 2s for 1s"},

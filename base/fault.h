@@ -2,6 +2,8 @@
 // everywhere: scheduler, server-0, worker-2, evaluator-0.
 //
 //   kill worker-1 at 3s                  as SIGKILL
+//   crash server-0 at 2s for 0.5s        as SIGKILL; what lay in memory that outlives it is there when it is started
+//                                        again, so much later
 //   return worker-1 at 5s                a new process of a worker that is gone
 //   pause worker-2 at 1s for 0.5s        as SIGSTOP, and SIGCONT later; without `for`, never
 //   cut worker-1 server-0 at 2s for 1s   nothing passes between the two; without `for`, ever again
@@ -21,7 +23,7 @@
 namespace rubato {
 
 struct Fault {
-  enum class Kind : std::uint8_t { kKill, kPause, kCut, kDrain, kReturn };
+  enum class Kind : std::uint8_t { kKill, kPause, kCut, kDrain, kReturn, kCrash };
   TimeNs at = 0;  // 0: before anybody starts
   Kind kind = Kind::kKill;
   std::string member = {};  // of kDrain: the scheduler

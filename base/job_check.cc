@@ -172,6 +172,8 @@ class Checker {
       RUBATO_ASSIGN(const Fault fault, parse_fault(text));
       if (fault.kind == Fault::Kind::kReturn && !fault.member.starts_with("worker-"))
         return wrong("simulation.faults", "has \"{}\": only workers come back", text);
+      if (fault.kind == Fault::Kind::kCrash && !fault.member.starts_with("server-"))
+        return wrong("simulation.faults", "has \"{}\": only servers crash; others are killed, and return", text);
       for (const std::string& member : {fault.member, fault.other}) {
         if (member.empty() || std::ranges::find(members, member) != members.end()) continue;
         return wrong("simulation.faults", "has \"{}\": there is no process {} in a job of {} workers and {} servers{}",

@@ -32,6 +32,13 @@ bool Enrollment::welcomed(const Welcome& welcome) {
   return true;
 }
 
+bool Enrollment::moved(const Welcome& welcome) {
+  if (!joined() || welcome.incarnation != identity_.incarnation || welcome.routing.route <= identity_.route)
+    return false;
+  identity_.route = welcome.routing.route;
+  return true;
+}
+
 void Enrollment::ready(TimeNs now, Outbox& out) {
   ready_ = true;
   out.send(kSchedulerNode, Ready{});

@@ -28,6 +28,8 @@ class Enrollment {
 
   // Takes a Welcome. False where it is a repeat, or none: incarnations begin at 1.
   bool welcomed(const Welcome& welcome);
+  // Takes a Welcome that says to a member where the shards are now. False where it knows that already.
+  bool moved(const Welcome& welcome);
   void ready(TimeNs now, Outbox& out);
 
   // Sends what is due. `beat` is what the core would say now.

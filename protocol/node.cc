@@ -42,6 +42,7 @@ void Node::host(Core& core, std::function<void(TimeNs)> after) {
 }
 
 Status Node::connect(NodeId peer, const std::string& address) {
+  if (const auto before = peers_.find(peer); before != peers_.end()) endpoint_.forget(before->second);
   RUBATO_ASSIGN(const transport::PeerId id, endpoint_.connect(address));
   peers_[peer] = id;
   return {};

@@ -59,6 +59,7 @@ class Node {
 
   // Adds a core, which outlives the node. `after` is called after every call into it.
   void host(Core& core, std::function<void(TimeNs)> after = {});
+  // Instead of a connection to that peer that was made before.
   [[nodiscard]] Status connect(NodeId peer, const std::string& address);
   void start();
 

@@ -158,7 +158,8 @@ class HttpServer::Impl : public std::enable_shared_from_this<HttpServer::Impl> {
                     error_json(R"(expected {"node": "worker-1", "exit_code": -9})"));
     const Result<NodeId> node = parse_node(body["node"]);
     if (!node.ok()) return answer(request, http::status::bad_request, error_json(node.error().message));
-    if (!handlers_.exited(*node, body["exit_code"]))
+    const bool again = body.contains("again") && body["again"] == true;
+    if (!handlers_.exited(*node, body["exit_code"], again))
       return answer(request, http::status::not_found, error_json(node->name() + " is no member of this job"));
     return answer(request, http::status::ok, "{}");
   }

@@ -30,7 +30,8 @@ namespace rubato::scheduler {
 
 struct HttpHandlers {
   std::function<std::string()> status;
-  std::function<bool(NodeId, int)> exited;  // whether the job has such a member
+  // With its code, and whether it is started again over what it has left. Whether the job has such a member.
+  std::function<bool(NodeId, int, bool)> exited;
   std::function<void()> drain, abort;
   // A change in words, and whether it is only asked about; the answer is JSON. Errors: kUsage, kRefused.
   std::function<Result<std::string>(const std::string&, bool)> set;

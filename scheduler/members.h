@@ -60,6 +60,7 @@ struct Member {
   Incarnation incarnation = 0;
   protocol::Register registered;
   TimeNs heard = 0;
+  std::uint32_t route = 0;  // that it knows
   bool welcomed = false;
   protocol::Heartbeat beat;
   TimeNs beat_at = 0;

@@ -36,6 +36,7 @@ void SchedulerCore::receive(TimeNs now, const protocol::Envelope& envelope, prot
   }
   out.bind(envelope);
   member->heard = now;
+  member->route = envelope.route;
   if (phase_ == Phase::kOver) {
     if (std::holds_alternative<protocol::Goodbye>(body))
       member->state = MemberState::kDone;
@@ -84,6 +85,7 @@ void SchedulerCore::on_heartbeat(TimeNs now, Member& member, const protocol::Hea
   const bool idle =
       beat.waiting.kind == protocol::WaitKind::kGrant || beat.waiting.kind == protocol::WaitKind::kAcknowledgement;
   if (counts && idle) send_grants(member, out);
+  repeat_route(member, out);
   if (member.node.role != Role::kServer || !snapshots_) return;
   if (beat.generation < generation_) out.send(member.node, membership());
   const bool gate_was_shut = !snapshots_->known_to_all(clocks_.empty() ? 0 : clocks_.max() + 1);

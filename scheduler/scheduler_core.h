@@ -53,8 +53,9 @@ class SchedulerCore final : public protocol::Core {
   [[nodiscard]] TimeNs deadline() const override { return phase_ == Phase::kOver ? kNever : next_sweep_; }
 
   // A member's process ended; the launcher says so at once. `node`: the process, so a server by its
-  // process's rank. `code`: negative for a signal.
-  void member_exited(TimeNs now, NodeId node, int code, protocol::Outbox& out);
+  // process's rank. `code`: negative for a signal. `again`: of a server, that it is started again, over the memory in
+  // which it has lain.
+  void member_exited(TimeNs now, NodeId node, int code, protocol::Outbox& out, bool again = false);
   // The first Ctrl-C.
   void drain(TimeNs now, protocol::Outbox& out);
   // The job ends now, as it stands: the second Ctrl-C, or nobody is left to work for.
@@ -169,6 +170,14 @@ class SchedulerCore final : public protocol::Core {
   [[nodiscard]] std::optional<Clock> start_of(const Member& worker) const;
   void admit(TimeNs now, Member& worker, Clock start, protocol::Outbox& out);
 
+  // scheduler_recovering.cc: servers that come back
+  [[nodiscard]] std::string why_servers_stay_lost() const;
+  void server_away(TimeNs now, NodeId first, const std::string& how, protocol::Outbox& out);
+  void server_moved(const Member& server);
+  void server_back(TimeNs now, const Member& server, protocol::Outbox& out);
+  void repeat_route(Member& member, protocol::Outbox& out);
+  void check_away(TimeNs now, protocol::Outbox& out);
+
   // scheduler_changing.cc: other rules in a running job
   [[nodiscard]] Status objection_to(const Mode& mode, Clock first) const;
   [[nodiscard]] Clock first_not_granted() const;
@@ -254,6 +263,7 @@ class SchedulerCore final : public protocol::Core {
   std::map<std::uint32_t, DeadWorker> dead_;
   std::map<std::uint32_t, Clock> settled_of_dead_;  // the highest clock of which any shard settled a push of theirs
   std::set<std::uint32_t> returning_;               // registered again, and not counted yet
+  std::map<std::uint32_t, TimeNs> away_;            // shards whose server is to come back, since when
   Throughput throughput_;
   protocol::EvaluationDone last_evaluation_;
   TimeNs longest_evaluation_ = 0;

@@ -101,6 +101,8 @@ void SchedulerCore::on_register(TimeNs now, const protocol::Envelope& from, cons
   if (!error && known != nullptr && !returns)
     error = Error{Cause::kRefused, fmt::format("{} is in the job already, as process {} on {}", from.from.name(),
                                                known->registered.pid, known->registered.host)};
+  if (!error && returns && from.from.role == Role::kServer && !away_.contains(from.from.rank))
+    error = Error{Cause::kRefused, fmt::format("{} comes back to a job that has lost it", from.from.name())};
   if (!error && returns && from.from.role == Role::kWorker && phase_ != Phase::kTraining)
     error = Error{Cause::kRefused, fmt::format("{} comes back too late: the job is about to end", from.from.name())};
   if (error) {
@@ -130,6 +132,7 @@ void SchedulerCore::on_register(TimeNs now, const protocol::Envelope& from, cons
     }
   }
   say(now, Level::kDebug, fmt::format("{} joined: process {} on {}", from.from.name(), message.pid, message.host), out);
+  if (returns && from.from.role == Role::kServer) server_moved(member);
   if (returns) welcome(member, out);
   if (returns && from.from.role == Role::kWorker) returning_.insert(from.from.rank);
   advance_start(now, out);
@@ -197,6 +200,7 @@ void SchedulerCore::on_ready(TimeNs now, Member& member, Outbox& out) {
   const bool starting = phase_ == Phase::kInitializing && member.node.role == Role::kWorker;
   if (!starting || ++workers_ready_ == clocks_.size()) advance_start(now, out);
   if (member.node.role == Role::kEvaluator) evaluate_next(now, out);
+  if (member.node.role == Role::kServer && away_.contains(member.node.rank)) server_back(now, member, out);
   admit_returning(now, out);
 }
 

@@ -11,7 +11,7 @@ using protocol::Outbox;
 
 // ---- the dead ---------------------------------------------------------------------------------------
 
-void SchedulerCore::member_exited(TimeNs now, NodeId node, int code, Outbox& out) {
+void SchedulerCore::member_exited(TimeNs now, NodeId node, int code, Outbox& out, bool again) {
   // A server is known by its process's rank; its first shard stands for all of them.
   if (node.role == Role::kServer) node.rank *= static_cast<std::uint32_t>(job_.cluster.shard_threads);
   Member* member = find(node);
@@ -29,7 +29,10 @@ void SchedulerCore::member_exited(TimeNs now, NodeId node, int code, Outbox& out
               fmt::format("{} {} before it joined", node.name(), how), out);
     return;
   }
-  if (is_gone(member->state)) return;
+  if (node.role == Role::kServer && again && why_servers_stay_lost().empty()) return server_away(now, node, how, out);
+  const bool awaited = node.role == Role::kServer && away_.contains(node.rank);
+  if (is_gone(member->state) && !awaited) return;
+  if (awaited) member->state = MemberState::kJoining;
   member_gone(now, *member, MemberState::kLost, how, code, out);
 }
 
@@ -48,7 +51,11 @@ void SchedulerCore::member_gone(TimeNs now, Member& member, MemberState state, c
   const int exit_code = code > 0 ? code : static_cast<int>(Cause::kPeerLost);
   if (member.node.role == Role::kServer) {
     member.state = state;
-    end_job(now, exit_code, text + ": its part of the model is lost, so the job ends", out);
+    const std::string why = why_servers_stay_lost();
+    end_job(now, exit_code,
+            fmt::format("{}: its part of the model is lost, so the job ends{}", text,
+                        why.empty() ? "" : fmt::format(" ({})", why)),
+            out);
   } else if (member.node.role == Role::kEvaluator) {
     member.state = state;
     if (SnapshotEntry* entry = snapshots_ ? snapshots_->evaluating() : nullptr) entry->evaluating = false;
@@ -238,6 +245,7 @@ void SchedulerCore::sweep(TimeNs now, Outbox& out) {
   if (phase_ == Phase::kGathering || phase_ == Phase::kInitializing) check_start(now, out);
   if (phase_ == Phase::kGathering || phase_ == Phase::kInitializing) return;
   check_silence(now, out);
+  check_away(now, out);
   each(Role::kWorker, [&](Member& worker) { check_progress(now, worker, out); });
   if (phase_ == Phase::kFinishing) check_evaluator(now, out);
   if (phase_ != Phase::kOver) repeat_unanswered(now, out);
@@ -255,7 +263,9 @@ void SchedulerCore::check_start(TimeNs now, Outbox& out) {
 void SchedulerCore::check_silence(TimeNs now, Outbox& out) {
   std::vector<NodeId> silent;
   for (const auto& [node, member] : members_)
-    if (!is_gone(member.state) && now - member.heard > timing_.lost_after) silent.push_back(node);
+    if (!is_gone(member.state) && !(node.role == Role::kServer && away_.contains(node.rank)) &&
+        now - member.heard > timing_.lost_after)
+      silent.push_back(node);
   for (NodeId node : silent) {
     if (phase_ == Phase::kOver) return;
     Member& member = members_.at(node);

@@ -56,6 +56,13 @@ class Snapshots {
   void taken(std::uint32_t shard, std::uint64_t id) {
     if (SnapshotEntry* entry = find(id)) entry->taken.insert(shard);
   }
+  // This shard knows of none and has none: it has to hear of them again.
+  void forget(std::uint32_t shard) {
+    for (SnapshotEntry& entry : entries_) {
+      entry.known.erase(shard);
+      entry.taken.erase(shard);
+    }
+  }
   // The slowest worker is at `clock` now.
   void reach(Clock clock, const Reached& now) {
     for (SnapshotEntry& entry : entries_)

@@ -149,9 +149,12 @@ Json SchedulerCore::status(TimeNs now) const {
   json["workers"] = Json::array();
   json["servers"] = Json::array();
   json["evaluator"] = nullptr;
+  const std::string why = why_servers_stay_lost();
+  json["servers_stay_lost"] = why.empty() ? Json() : Json(why);
   for (const auto& [node, member] : members_) {
     Json entry = node_json(now, member, clocks_);
     if (node.role == Role::kServer) {
+      if (away_.contains(node.rank)) entry["state"] = "returning";
       const protocol::ShardCounters& shard = member.beat.shard;
       entry["slices"] = shard.slices;
       entry["bytes"] = shard.bytes;

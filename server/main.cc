@@ -52,7 +52,7 @@ Result<int> start(const protocol::MemberOptions& options, const HeldOptions& hel
                                                             .held_first = HeldRoot::kBytes}));
   if (const std::span<std::byte> memory = process->memory()->held(); !memory.empty())
     HeldRoot::lay(memory, first.rank, shards);
-  RUBATO_ASSIGN(const std::vector<Remains> remains, open_remains(held.remains));
+  RUBATO_ASSIGN(std::vector<Remains> remains, open_remains(held.remains));
   protocol::Register details = protocol::registration(job);
   RUBATO_ASSIGN(details.address, process->endpoint().listen(protocol::listen_address(job, scheduler.job_id, first)));
   RUBATO_TRY(process->node().connect(kSchedulerNode, scheduler.address));
@@ -70,6 +70,7 @@ Result<int> start(const protocol::MemberOptions& options, const HeldOptions& hel
     cores.push_back(std::move(core));
     process->node().host(*cores.back());
   }
+  remains.clear();  // each shard lets go of them once it has taken over what is its own
   const int exit_code = process->run();
   cores.clear();  // with their threads
   process->write_timeline();

@@ -97,6 +97,8 @@ protocol::Heartbeat ShardCore::heartbeat() const {
 
 void ShardCore::receive(TimeNs now, const Envelope& envelope, protocol::Body body, Outbox& out) {
   if (enrollment_.receive(now, envelope, body, out)) return;
+  const bool data = std::holds_alternative<protocol::Push>(body) || std::holds_alternative<protocol::Pull>(body);
+  if (data && !enrollment_.joined() && !remains_.empty()) return;  // from who knew it before: it will be said again
   if (const auto* push = std::get_if<protocol::Push>(&body)) return on(envelope, *push, out);
   if (const auto* pull = std::get_if<protocol::Pull>(&body)) return on(envelope, *pull, out);
   if (envelope.from != kSchedulerNode) return state_.refuse(envelope, "only the scheduler may say that", out);
@@ -160,11 +162,16 @@ Status ShardCore::make_slices(const protocol::Welcome& welcome, Outbox& out) {
   return fill_slices(welcome.routing, plans);
 }
 
-// Each with what an earlier life has left of it, if there was one.
+// Each with what the earlier life has left of it, if there was one. To begin anew would be to lose all updates.
 Status ShardCore::fill_slices(const protocol::RoutingTable& routing, const std::map<std::size_t, PoolPlan>& plans) {
   const VersionTable::Subject subject{job_hash_, protocol::placement_hash(routing.slices), rank_,
                                       static_cast<std::uint32_t>(owned_), planner_.marks()};
-  RUBATO_ASSIGN(const std::optional<VersionTable::Reader> left, find_remains(subject));
+  std::optional<VersionTable::Reader> left;
+  if (identity().incarnation > 1) {
+    RUBATO_ASSIGN(left, find_remains(subject));
+    if (!left)
+      return Error{Cause::kPeerLost, fmt::format("{} has nothing of what it had before", server_node(rank_).name())};
+  }
   std::map<std::size_t, std::shared_ptr<SlotPool>> pools;
   for (const auto& [elements, plan] : plans) {
     RUBATO_ASSIGN(pools[elements], SlotPool::create(plan.shape, plan.bounds, memory_));
@@ -271,6 +278,8 @@ void ShardCore::on(const Envelope& envelope, const protocol::Pull& pull, Outbox&
     ++state_.counters.fenced;
     return;
   }
+  // One of which this life of the shard has not heard is not held any more, and will be.
+  if (pull.snapshot > newest_snapshot_ && identity().incarnation > 1) return;
   slice->pull(envelope, pull, out);
 }
 

@@ -46,6 +46,14 @@ void SimJob::happen(const Fault& fault) {
     case Fault::Kind::kKill:
       exited(member, -kSigkill);
       break;
+    case Fault::Kind::kCrash:
+      exited(member, -kSigkill, true);
+      ++faults_left_;
+      network_.schedule(fault.end == kNever ? network_.now() + kRestart : fault.end, [this, &member] {
+        --faults_left_;
+        start_again(member);
+      });
+      break;
     case Fault::Kind::kPause:
       member.process->pause();
       if (fault.end == kNever) break;
@@ -86,13 +94,13 @@ void SimJob::enter_scheduler(const std::function<void(TimeNs, Outbox&)>& call) {
 }
 
 // The process is gone: by itself, with a code of 0 or more, or killed.
-void SimJob::exited(Member& member, int code) {
+void SimJob::exited(Member& member, int code, bool again) {
   member.process->kill();
   if (!options_.launcher) return;
-  network_.schedule(network_.now() + kNotice, [this, &member, code] {
+  network_.schedule(network_.now() + kNotice, [this, &member, code, again] {
     NodeId process = member.nodes.front();
     if (process.role == Role::kServer) process.rank /= static_cast<std::uint32_t>(member.nodes.size());
-    enter_scheduler([&](TimeNs now, Outbox& out) { scheduler_->member_exited(now, process, code, out); });
+    enter_scheduler([&](TimeNs now, Outbox& out) { scheduler_->member_exited(now, process, code, out, again); });
   });
   if (may_restart(member.nodes.front(), code))
     network_.schedule(network_.now() + kRestart, [this, &member] { start_again(member); });
@@ -111,6 +119,9 @@ void SimJob::start_again(const Member& member) {
   if (find(self.name()).process->alive() || !members_.front()->process->alive()) return;
   if (self.role == Role::kWorker)
     add_worker(self.rank);
+  else if (self.role == Role::kServer)
+    add_server(self.rank / static_cast<std::uint32_t>(member.nodes.size()),
+               static_cast<std::uint32_t>(member.nodes.size()));
   else
     add_evaluator();
   connect_and_start(*members_.back());

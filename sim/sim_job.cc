@@ -5,6 +5,8 @@
 
 #include "base/processor.h"
 #include "protocol/narrow_floats.h"
+#include "server/held_root.h"
+#include "sim/held_arena.h"
 #include "sim/read_snapshot.h"
 
 namespace rubato::sim {
@@ -16,6 +18,8 @@ namespace {
 constexpr std::uint64_t kJobId = 0x5349'4D4A'4F42;
 // After the end of a job the scheduler answers latecomers for so long, as its program does.
 constexpr TimeNs kGoodbye = 500 * kMillisecond;
+// Sparse: more than a simulated shard's slots will ever take.
+constexpr std::size_t kHeldBytes = std::size_t{16} << 30;
 
 }  // namespace
 
@@ -71,10 +75,13 @@ void SimJob::add_server(std::uint32_t process, std::uint32_t threads) {
   std::vector<NodeId> nodes;
   for (std::uint32_t thread = 0; thread < threads; ++thread) nodes.push_back(server_node(process * threads + thread));
   Member& member = add_member(nodes);
+  std::vector<server::Remains> remains;
+  for (const auto& memory : held_[nodes.front().rank]) remains.push_back({memory, memory->held()});
+  const std::shared_ptr<Memory> memory = hold_memory(nodes.front(), threads);
   for (const NodeId node : nodes) {
     member.shards.push_back(std::make_unique<server::ShardCore>(
         node, job_, registration(node, member.process->host()), options_.timing,
-        physical_memory_bytes() / static_cast<std::uint64_t>(job_.cluster.servers * threads)));
+        physical_memory_bytes() / static_cast<std::uint64_t>(job_.cluster.servers * threads), memory, remains));
     server::ShardCore& shard = *member.shards.back();
     if (options_.profile == nullptr) {
       member.process->node().host(shard);
@@ -83,6 +90,19 @@ void SimJob::add_server(std::uint32_t process, std::uint32_t threads) {
       member.process->node().host(*member.measured.back());
     }
   }
+}
+
+// For a life of a server, if it is one that crashes; else it needs none.
+std::shared_ptr<Memory> SimJob::hold_memory(NodeId first, std::uint32_t threads) {
+  const bool crashes = std::ranges::any_of(options_.faults, [&](const Fault& fault) {
+    return fault.kind == Fault::Kind::kCrash && fault.member == first.name();
+  });
+  if (!crashes) return nullptr;
+  const auto memory = std::make_shared<HeldArena>(kHeldBytes, server::HeldRoot::kBytes);
+  server::HeldRoot::lay(memory->held(), first.rank, threads);
+  auto& lives = held_[first.rank];
+  lives.insert(lives.begin(), memory);
+  return memory;
 }
 
 void SimJob::add_worker(std::uint32_t rank) {
@@ -173,8 +193,10 @@ SimResult SimJob::take_result() {
   if (!result_.over) result_.unfinished = scheduler_->status(network_.now()).dump(2);
   result_.time = network_.now();
   result_.network = network_.counters();
-  for (const auto& member : members_)
+  for (const auto& member : members_) {
+    if (&find(member->process->host()) != member.get()) continue;  // an earlier life
     for (const auto& shard : member->shards) result_.shards.push_back(shard->counters());
+  }
   if (const auto end = result_.ends.find(kSchedulerNode); end != result_.ends.end()) {
     result_.exit_code = end->second.exit_code;
     result_.text = end->second.text;

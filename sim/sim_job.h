@@ -59,6 +59,7 @@ class SimJob final : private protocol::NodeListener {
   // sim_job.cc: who is in the job, and the run
   void add_scheduler();
   void add_server(std::uint32_t process, std::uint32_t threads);
+  [[nodiscard]] std::shared_ptr<Memory> hold_memory(NodeId first, std::uint32_t threads);
   void add_worker(std::uint32_t rank);
   void add_evaluator();
   Member& add_member(std::vector<NodeId> nodes);
@@ -78,7 +79,7 @@ class SimJob final : private protocol::NodeListener {
   void schedule_changes();
   void happen(const Fault& fault);
   void go_on(Member& member);
-  void exited(Member& member, int code);
+  void exited(Member& member, int code, bool again = false);
   [[nodiscard]] bool may_restart(NodeId node, int code);
   void start_again(const Member& member);
   [[nodiscard]] Member& find(const std::string& host);
@@ -100,7 +101,9 @@ class SimJob final : private protocol::NodeListener {
   std::map<NodeId, protocol::Recorder> recorders_;
   Status recorded_;
   std::map<std::uint32_t, std::int64_t> restarts_;  // of workers, by the launcher
-  std::size_t faults_left_ = 0;                     // pauses that are to end count too
+  // Of servers that crash, by the first shard: the memory of all of their lives, the newest first.
+  std::map<std::uint32_t, std::vector<std::shared_ptr<Memory>>> held_;
+  std::size_t faults_left_ = 0;  // pauses that are to end count too
   SimResult result_;
 };
 

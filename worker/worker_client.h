@@ -67,6 +67,7 @@ class WorkerClient final : public protocol::Core {
   };
 
   void on_welcome(TimeNs now, const protocol::Welcome& welcome, protocol::Outbox& out);
+  void on_moved(TimeNs now, const protocol::Welcome& welcome, protocol::Outbox& out);
   void on_grant(TimeNs now, protocol::Grant grant, protocol::Outbox& out);
   void on_weights(TimeNs now, protocol::Weights weights, protocol::Outbox& out);
   void on_push_ack(TimeNs now, const protocol::PushAck& ack, protocol::Outbox& out);
@@ -82,6 +83,7 @@ class WorkerClient final : public protocol::Core {
   void settle_if_complete(TimeNs now, protocol::Outbox& out);
   void resend(TimeNs now, protocol::Outbox& out);
   void confirm(Clock clock);
+  void send_all_again(TimeNs now, protocol::Outbox& out);
   [[nodiscard]] bool due(TimeNs now, RequestTimer& timer) const;
   [[nodiscard]] RequestTimer timer_from(TimeNs now) const { return {now, timing_.resend_after, now}; }
   [[nodiscard]] protocol::Heartbeat heartbeat(TimeNs now) const;

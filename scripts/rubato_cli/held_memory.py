@@ -36,6 +36,8 @@ class HeldMemory:
 
     def let_go(self) -> None:
         """Of what nobody needs any more."""
+        if len(self._descriptors) < 2:
+            return
         whole = next((at for at, descriptor in enumerate(self._descriptors) if has_all(descriptor)), None)
         while whole is not None and len(self._descriptors) > whole + 1:
             os.close(self._descriptors.pop())

@@ -122,6 +122,15 @@ class Processes:
         words, descriptors = self._held.setdefault(node, HeldMemory()).arguments()
         return self._start(node, arguments + words, descriptors)
 
+    def holds_memory(self, node: str) -> bool:
+        """Whether a server that is started again would find what it has left."""
+        return len(self._held.get(node, ())) > 0
+
+    def let_go_of_memory(self) -> None:
+        """What servers have left that are back, and have taken it over."""
+        for held in self._held.values():
+            held.let_go()
+
     def start_estimate(self) -> subprocess.Popen | None:
         """Says what memory the job will take, on its standard output, and has no part in it."""
         try:

@@ -98,6 +98,13 @@ def rules_line(record: dict) -> str | None:
     return None
 
 
+def server_line(record: dict) -> str | None:
+    """What a line of metrics.jsonl says of a server that is back; None where it says nothing of one."""
+    if record.get("event") != "server_returned":
+        return None
+    return f"{record['server']} is back after {record['away_s']:.1f} s, with what it had"
+
+
 def epoch_line(record: dict) -> str | None:
     """What a line of metrics.jsonl says of an evaluated epoch; None where it says nothing of one."""
     epoch, accuracy = record.get("epoch"), record.get("test_accuracy")

@@ -29,6 +29,8 @@ ASKED_TO_END_S = 1.0
 ABORT_GRACE_S = 1.0
 # A scheduler with nobody left, or without one of its servers, ends the job; one that does not is stuck.
 SCHEDULER_GRACE_S = 8.0
+# A server that dies so often in so short a time would do so for ever.
+SERVER_DEATHS_MAX, SERVER_DEATHS_S = 3, 10.0
 # An evaluator is not part of the training, so it may die and be started again, but not for ever.
 EVALUATOR_RESTARTS_MAX = 3
 
@@ -57,6 +59,7 @@ class Supervisor:
         self._draining = False
         self._restarts_max = {"evaluator": EVALUATOR_RESTARTS_MAX, "worker": worker_restarts}  # of each
         self._restarts = Counter()  # by node
+        self._server_deaths: dict[str, list[float]] = {}  # when, by node
         self._deadline: float | None = None  # for the scheduler to end
         self._next_status = 0.0
         self._status_interval_s = STATUS_INTERVAL_S
@@ -65,6 +68,7 @@ class Supervisor:
         while self._scheduler.return_code is None:
             self._tick(TICK_S)
             self._send_unsent()
+            self._processes.let_go_of_memory()
             self._show_status()
             if self._stop.count >= 2:
                 return self._abort()
@@ -88,25 +92,32 @@ class Supervisor:
 
     def _note_end(self, child: Child) -> None:
         code = child.return_code
-        if child.pid not in self._killed or child.role == "scheduler":
+        failed = code != 0 and (child.role == "scheduler" or self._scheduler.return_code is None)
+        again = failed and self._may_restart(child)
+        ours = child.pid in self._killed and child.role != "scheduler"
+        if not ours and not (again and child.role == "server"):
             self._ends.append(End(child.node, code, child.log.last_words, self._killed.get(child.pid, "")))
         if child.role != "scheduler":
-            self._unsent.append(lambda: self._client.tell_exited(child.node, code))
-        if code != 0 and (child.role == "scheduler" or self._scheduler.return_code is None):
+            returns = again and child.role == "server"
+            self._unsent.append(lambda: self._client.tell_exited(child.node, code, returns))
+        if again:
+            self._start_again(child)
+        elif failed:
             self._tell_failure(child)
         if all(other.role == "scheduler" for other in self._processes.running()):
             self._start_deadline()
+
+    def _start_again(self, child: Child) -> None:
+        self._progress.say(f"warning: {child.node} {describe_end(child.return_code)}; starting it again")
+        self._restarts[child.node] += 1
+        # Behind the news of its end: the scheduler takes nobody in who is there already.
+        self._unsent.append(lambda: self._processes.start_member(child.node, self._client.endpoint))
 
     def _tell_failure(self, child: Child) -> None:
         how = f"{child.node} {describe_end(child.return_code)}"
         if child.role in ("scheduler", "server"):
             self._start_deadline()
-        if self._may_restart(child):
-            self._progress.say(f"warning: {how}; starting it again")
-            self._restarts[child.node] += 1
-            # Behind the news of its end: the scheduler takes nobody in who is there already.
-            self._unsent.append(lambda: self._processes.start_member(child.node, self._client.endpoint))
-        elif child.pid in self._killed:
+        if child.pid in self._killed:
             return  # said when it was
         elif self._news.job_failed:
             self._consequences += child.role != "scheduler"
@@ -117,20 +128,29 @@ class Supervisor:
         elif child.role in ("scheduler", "server"):
             self._news.job_lost(child.node)
             if not self._news.is_explained(child):
-                self._progress.say(f"{how}; the job cannot go on without it, stopping")
+                self._progress.say(f"{how}; the job cannot go on without it{self._why_lost(child)}, stopping")
         elif not self._news.is_explained(child):
             self._progress.say(f"warning: {how}")
+
+    def _why_lost(self, child: Child) -> str:
+        why = self.last_status.get("servers_stay_lost") if child.role == "server" else None
+        return f" ({why})" if why else ""
+
+    def _server_may_restart(self, node: str) -> bool:
+        """What it has left is enough to go on from, and it does not die again and again."""
+        now = time.monotonic()
+        deaths = [at for at in self._server_deaths.get(node, []) if now - at < SERVER_DEATHS_S] + [now]
+        self._server_deaths[node] = deaths
+        returns = "servers_stay_lost" in self.last_status and not self.last_status["servers_stay_lost"]
+        return returns and self._processes.holds_memory(node) and len(deaths) < SERVER_DEATHS_MAX
 
     def _may_restart(self, child: Child) -> bool:
         # Killed, crashed, or taken out. One that says why it ends would end the same way again, or because the job does.
         again = child.return_code < 0 or child.return_code in (ExitCode.INTERNAL, ExitCode.EVICTED)
-        return (
-            again
-            and self._restarts[child.node] < self._restarts_max.get(child.role, 0)
-            and self._stop.count == 0
-            and not self._news.job_failed
-            and self._deadline is None
-        )
+        going_on = self._stop.count == 0 and not self._news.job_failed and self._deadline is None
+        if child.role == "server":
+            return again and going_on and child.pid not in self._killed and self._server_may_restart(child.node)
+        return again and going_on and self._restarts[child.node] < self._restarts_max.get(child.role, 0)
 
     def _start_deadline(self) -> None:
         if self._deadline is None:

@@ -17,6 +17,8 @@ Fault fault(const std::string& text) {
 TEST(Fault, IsASentence) {
   EXPECT_EQ(fault("kill worker-1 at 3s"), (Fault{3 * kSecond, Fault::Kind::kKill, "worker-1", "", kNever}));
   EXPECT_EQ(fault("return worker-1 at 5s"), (Fault{5 * kSecond, Fault::Kind::kReturn, "worker-1", "", kNever}));
+  EXPECT_EQ(fault("crash server-0 at 2s for 0.5s"),
+            (Fault{2 * kSecond, Fault::Kind::kCrash, "server-0", "", 2500 * kMillisecond}));
   EXPECT_EQ(fault("  pause  worker-2 at 1s for 0.5s "),
             (Fault{kSecond, Fault::Kind::kPause, "worker-2", "", kSecond + 500 * kMillisecond}));
   EXPECT_EQ(fault("pause worker-2 at 250ms"), (Fault{250 * kMillisecond, Fault::Kind::kPause, "worker-2", "", kNever}));
@@ -32,9 +34,10 @@ TEST(Fault, WhatIsNoneIsRefusedWithWhatIs) {
     EXPECT_EQ(parsed.error().cause, Cause::kUsage);
     return parsed.error().message;
   };
-  EXPECT_EQ(refusal("kil worker-1 at 3s"),
-            "must be like \"kill worker-1 at 3s\", \"return worker-1 at 5s\", \"pause worker-2 at 1s for 0.5s\", \"cut "
-            "worker-1 server-0 at 2s for 1s\", \"drain at 5s\"; did you mean \"kill\"?");
+  EXPECT_EQ(
+      refusal("kil worker-1 at 3s"),
+      "must be like \"kill worker-1 at 3s\", \"crash server-0 at 2s for 0.5s\", \"return worker-1 at 5s\", \"pause "
+      "worker-2 at 1s for 0.5s\", \"cut worker-1 server-0 at 2s for 1s\", \"drain at 5s\"; did you mean \"kill\"?");
   EXPECT_THAT(refusal(""), HasSubstr("must be like"));
   for (const char* text : {"kill", "kill worker-1", "kill worker-1 at", "kill worker-1 at 3", "kill worker-1 at -3s",
                            "kill worker-1 at 3s for 1s", "kill worker-1 worker-2 at 3s", "kill worker-1 at 3s now"})

@@ -140,6 +140,10 @@ INSTANTIATE_TEST_SUITE_P(
          "workers and 1 servers; did you mean \"server-0\"?"},
         {"a_server_that_returns", "[simulation]\nfaults = [\"return server-0 at 1s\"]",
          "job.toml:6: simulation.faults has \"return server-0 at 1s\": only workers come back"},
+        {"a_worker_that_crashes", "[simulation]\nfaults = [\"crash worker-0 at 1s for 1s\"]",
+         "job.toml:6: simulation.faults has \"crash worker-0 at 1s for 1s\": only servers crash; others are killed, "
+         "and "
+         "return"},
         {"change", "[simulation]\nchanges = [\"set mode=asp\"]",
          "job.toml:6: simulation.changes: \"set mode=asp\" must be like \"set mode=ssp:8 rate=0.01 at 3s\": times are "
          "like "

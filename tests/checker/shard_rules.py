@@ -60,10 +60,12 @@ class ShardRules:
         self.lives = Lives(run, setting, self.floors, shards.answers)
         self.snapshots = {}  # (snapshot, slice) -> Serve
         self.kept = KeptReads(run, schedule) if setting.compensated else None
+        self.lives_of_shard = 0
+        self.untold = None  # after a return: workers that were active, by life, and that it has not named again
 
     def follow(self, log):
         steps = {
-            Placed: lambda event: self.run.placed(event, self.setting.slices),
+            Placed: self.placed,
             Serve: self.serve,
             Settle: self.settle,
             Apply: self.apply,
@@ -75,10 +77,30 @@ class ShardRules:
             Sealed: self.lives.sealed,
         }
         for event in log:
+            if self.untold and type(event) is not Active:
+                self.end_return(event)
             steps[type(event)](event)
         self.floors.finish()
 
+    def placed(self, event):
+        """A shard that comes back goes on with what it had; it is told again who is active, and holds no snapshot."""
+        self.run.placed(event, self.setting.slices)
+        self.lives_of_shard += 1
+        if self.lives_of_shard == 1:
+            return
+        self.snapshots.clear()
+        self.untold = {worker: self.lives.newest[worker] for worker in self.lives.active_ones}
+
+    def end_return(self, event):
+        untold, self.untold = self.untold, None
+        for worker in untold:
+            self.inactive(Inactive(event.node, event.t, worker, 0))
+
     def active(self, event):
+        if self.untold and event.worker in self.untold:
+            if self.untold.pop(event.worker) == event.life:
+                return
+            self.inactive(Inactive(event.node, event.t, event.worker, 0))
         self.lives.active(event)
         self.floors.active(event)
 

@@ -11,6 +11,7 @@
 #include <ctime>
 #include <nlohmann/json.hpp>
 #include <thread>
+#include <tuple>
 
 namespace rubato::scheduler {
 namespace {
@@ -77,9 +78,9 @@ class HttpTest : public testing::Test {
   void SetUp() override {
     auto server = HttpServer::listen(loop_, "127.0.0.1", 0, "secret",
                                      {[] { return R"({"phase": "training"})"s; },
-                                      [this](NodeId node, int code) {
+                                      [this](NodeId node, int code, bool again) {
                                         if (node.rank >= 2) return false;
-                                        exits_.emplace_back(node.name(), code);
+                                        exits_.emplace_back(node.name(), code, again);
                                         return true;
                                       },
                                       [this] { ++drains_; }, [this] { ++aborts_; },
@@ -129,7 +130,7 @@ class HttpTest : public testing::Test {
   std::unique_ptr<HttpServer> server_;
   std::uint16_t port_ = 0;
   std::thread thread_;
-  std::vector<std::pair<std::string, int>> exits_;
+  std::vector<std::tuple<std::string, int, bool>> exits_;  // the last: it is started again
   std::vector<std::pair<std::string, bool>> sets_;
   int drains_ = 0, aborts_ = 0;
 };
@@ -171,11 +172,13 @@ TEST_F(HttpTest, WhatIsNotThereIsNotFound) {
 TEST_F(HttpTest, TellsTheSchedulerOfEndsAndDrains) {
   EXPECT_EQ(ask("POST", "/exited", R"({"node": "worker-1", "exit_code": -9})").status, 200);
   EXPECT_EQ(ask("POST", "/exited", R"({"exit_code": 0, "node": "evaluator-0", "more": [1]})").status, 200);
+  EXPECT_EQ(ask("POST", "/exited", R"({"node": "server-1", "exit_code": -9, "again": true})").status, 200);
   EXPECT_EQ(ask("POST", "/exited", R"({"node": "worker-99", "exit_code": -9})").status, 404) << "no such member";
   EXPECT_EQ(ask("POST", "/drain").status, 200);
   EXPECT_EQ(ask("POST", "/abort").status, 200);
   finish();
-  EXPECT_THAT(exits_, ElementsAre(Pair("worker-1", -9), Pair("evaluator-0", 0)));
+  EXPECT_THAT(exits_, ElementsAre(std::tuple("worker-1", -9, false), std::tuple("evaluator-0", 0, false),
+                                  std::tuple("server-1", -9, true)));
   EXPECT_EQ(drains_, 1);
   EXPECT_EQ(aborts_, 1);
 }

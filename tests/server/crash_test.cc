@@ -133,7 +133,8 @@ class Pushes {
     RUBATO_CHECK(!out.end, "{}", out.end->text);
   };
   core.start(0, out);
-  protocol::Welcome welcome{1, 1, manifest_of(setting.elements), {1, placement_of(setting.elements), {"here"}}, {}};
+  protocol::Welcome welcome{
+      remains.empty() ? 1u : 2u, 1, manifest_of(setting.elements), {1, placement_of(setting.elements), {"here"}}, {}};
   for (std::uint32_t rank = 0; rank < kWorkers; ++rank) welcome.active.push_back({rank, 1, 0});
   tell(kSchedulerNode, welcome);
   RUBATO_CHECK(core.refused() == 0);

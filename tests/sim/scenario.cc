@@ -34,6 +34,7 @@ class Maker {
     make_speeds();
     if (!make_late_word()) make_fault();
     make_changes();
+    make_crash();
     return std::move(scenario_);
   }
 
@@ -211,6 +212,27 @@ class Maker {
       scenario_.what += fmt::format(", killed at {} ms", at / kMillisecond);
       faults.push_back({at, Fault::Kind::kKill, worker});
     }
+  }
+
+  // A server dies and comes back, perhaps twice, where what it leaves is enough to go on from. From a stream of its
+  // own.
+  void make_crash() {
+    RandomStream random(stream_key(seed_, "crash"));
+    const Job& job = scenario_.job;
+    const bool committed = parse_mode(job.consistency.mode)->apply() == Mode::Apply::kCommitted;
+    if (committed || scenario_.setting.contains("compensated") || random.next_unit() > 0.3) return;
+    scenario_.options.launcher = true;
+    const std::string server = fmt::format("server-{}", random.below(static_cast<std::uint64_t>(job.cluster.servers)));
+    TimeNs at = 0;
+    do {
+      at += static_cast<TimeNs>(20 + random.below(120)) * kMillisecond;
+      const TimeNs back = at + static_cast<TimeNs>(2 + random.below(60)) * kMillisecond;
+      scenario_.crashed = true;
+      scenario_.what +=
+          fmt::format(", {} crashed at {} ms, back at {} ms", server, at / kMillisecond, back / kMillisecond);
+      scenario_.options.faults.push_back({at, Fault::Kind::kCrash, server, "", back});
+      at = back;
+    } while (random.next_unit() < 0.3);
   }
 
   // Other rules on the way: between modes on arrival, and other rates in all.

@@ -15,6 +15,7 @@ struct Scenario {
   std::string what;    // one line for people
   std::string victim;  // the worker that is killed, stopped or cut off; or nobody
   bool drained = false;
+  bool crashed = false;    // a server, which comes back: unless training had not begun
   std::string group;       // of runs of which the checker has to know the same ...
   nlohmann::json setting;  // ... which is this
 };

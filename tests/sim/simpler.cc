@@ -44,7 +44,7 @@ bool steady_steps(Scenario& s) { return becomes(s.job.worker.stragglers, std::st
 void settle_faults(Scenario& s) {
   auto& faults = s.options.faults;
   while (!faults.empty() && faults.front().kind == Fault::Kind::kReturn) faults.erase(faults.begin());
-  if (faults.empty()) s.victim.clear(), s.drained = false;
+  if (faults.empty()) s.victim.clear(), s.drained = s.crashed = false;
 }
 bool no_last_fault(Scenario& s) {
   if (s.options.faults.empty()) return false;

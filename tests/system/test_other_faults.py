@@ -23,15 +23,16 @@ class Fatal(SystemCase):
         self.assertLess(time.monotonic() - killed, ENDS_WITHIN_S)
         return run
 
-    def test_a_killed_server(self):
-        for mode in ("bsp", "ssp:2", "asp"):
+    def test_a_killed_server_that_cannot_come_back(self):
+        """Others do: test_server_returns.py."""
+        for mode in ("softsync:2", "backup:0"):
             with self.subTest(mode):
                 run = self.kill_and_time("server-1", mode)
                 self.assert_one_error(run, 5, "server-1 was killed by SIGKILL")
                 self.assertEqual(run.output.count("error"), 1, run.output)
 
-    def test_a_killed_server_of_two_shards(self):
-        run = self.kill_and_time("server-1", cluster__shard_threads=2)
+    def test_a_killed_server_of_two_shards_that_cannot_come_back(self):
+        run = self.kill_and_time("server-1", "softsync:2", cluster__shard_threads=2)
         self.assert_one_error(run, 5, "server-1 was killed by SIGKILL")
 
     def test_a_killed_scheduler(self):

@@ -70,6 +70,57 @@ TEST(WorkerResending, ATickUntilTheSchedulerShowsThatItCame) {
   EXPECT_THAT(repeats<protocol::Tick>(worker, any), IsEmpty());
 }
 
+// ---- a server that comes back -----------------------------------------------------------------------
+
+protocol::Welcome moved(std::uint32_t route, std::vector<std::string> addresses) {
+  protocol::Welcome welcome = welcome_message();
+  welcome.routing.route = route;
+  welcome.routing.addresses = std::move(addresses);
+  return welcome;
+}
+
+TEST(WorkerAndServerThatReturns, AllThatIsNotAnsweredIsAskedAgainAtOnce) {
+  Worker worker;
+  worker.up_to_acknowledgements();
+  worker.acknowledge(0, 0);
+  worker.weights(0, 1, 0, 1);
+  const auto before = worker.sent_to_servers<Push>();
+  worker.scheduler(moved(2, {"at shard 0", "elsewhere"}));
+  ASSERT_EQ(worker.out.connects.size(), 1u) << "the other one is where it was";
+  EXPECT_EQ(worker.out.connects[0].first, server_node(1));
+  EXPECT_EQ(worker.out.connects[0].second, "elsewhere");
+  EXPECT_THAT(worker.slices_sent<Push>(), ElementsAre(1, 2));
+  EXPECT_THAT(worker.slices_sent<Pull>(), ElementsAre(1, 2));
+  EXPECT_EQ(worker.core.identity().route, 2u);
+  EXPECT_EQ(worker.core.identity().incarnation, 1u);
+  worker.acknowledge(1, 0);
+  worker.acknowledge(2, 0);
+  EXPECT_EQ(worker.ticks().size(), 1u);
+}
+
+TEST(WorkerAndServerThatReturns, AtTheSameAddressTheConnectionIsMadeAgainByItself) {
+  Worker worker;
+  worker.up_to_acknowledgements();
+  worker.scheduler(moved(2, {"at shard 0", "at shard 1"}));
+  EXPECT_TRUE(worker.out.connects.empty());
+  EXPECT_EQ(worker.slices_sent<Push>().size(), kSlices);
+}
+
+TEST(WorkerAndServerThatReturns, WhatItKnowsOrIsOfAnotherLifeChangesNothing) {
+  Worker worker;
+  worker.up_to_acknowledgements();
+  worker.scheduler(moved(2, {"at shard 0", "elsewhere"}));
+  worker.scheduler(moved(2, {"at shard 0", "elsewhere"}));
+  EXPECT_TRUE(worker.out.messages.empty());
+  worker.scheduler(moved(1, {"at shard 0", "at shard 1"}));
+  EXPECT_TRUE(worker.out.messages.empty());
+  protocol::Welcome other = moved(3, {"nowhere", "nowhere"});
+  other.incarnation = 2;
+  worker.scheduler(other);
+  EXPECT_TRUE(worker.out.messages.empty());
+  EXPECT_TRUE(worker.out.connects.empty());
+}
+
 // As they go out; the sequence number, which counts frames, is the sender's.
 std::vector<std::byte> bytes_of(const Push& push) {
   const transport::Frame frame = protocol::encode({}, push);

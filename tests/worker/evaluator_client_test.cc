@@ -34,6 +34,22 @@ class Evaluator : public Client<EvaluatorClient> {
   [[nodiscard]] std::vector<EvaluationDone> done() const { return sent<EvaluationDone>(kSchedulerNode); }
 };
 
+TEST(EvaluatorClient, AsksAServerThatComesBackForWhatIsMissing) {
+  Evaluator evaluator;
+  evaluator.join();
+  evaluator.evaluate(3);
+  evaluator.weights(1, 3);
+  protocol::Welcome welcome = welcome_message();
+  welcome.routing.route = 2;
+  welcome.routing.addresses = {"elsewhere", "at shard 1"};
+  evaluator.scheduler(welcome);
+  ASSERT_EQ(evaluator.out.connects.size(), 1u);
+  EXPECT_EQ(evaluator.out.connects[0].second, "elsewhere");
+  EXPECT_THAT(evaluator.slices_sent<Pull>(), ElementsAre(0, 2));
+  evaluator.scheduler(welcome);
+  EXPECT_TRUE(evaluator.out.messages.empty());
+}
+
 TEST(EvaluatorClient, PullsEverySliceOfTheSnapshotAndReportsWhatComesOut) {
   Evaluator evaluator;
   evaluator.join();
