@@ -304,11 +304,11 @@ void SchedulerCore::repeat_unanswered(TimeNs now, Outbox& out) {
   for (SnapshotEntry& entry : snapshots_->entries()) {
     if (now - entry.announced < timing_.resend_after) continue;
     entry.announced = now;
-    if (entry.evaluating) {
+    // All had taken what is evaluated; but one that has come back takes it again.
+    if (entry.evaluating)
       evaluate_next(now, out);
-      continue;
-    }
-    release_snapshots(out);
+    else
+      release_snapshots(out);
     each(Role::kServer, [&](Member& server) {
       if (entry.taken.count(server.node.rank) == 0) out.send(server.node, protocol::Snapshot{entry.id, entry.clock});
     });

@@ -1,6 +1,7 @@
 #include "sim/sim_job.h"
 
 #include <algorithm>
+#include <map>
 #include <utility>
 
 #include "base/processor.h"
@@ -193,10 +194,12 @@ SimResult SimJob::take_result() {
   if (!result_.over) result_.unfinished = scheduler_->status(network_.now()).dump(2);
   result_.time = network_.now();
   result_.network = network_.counters();
-  for (const auto& member : members_) {
-    if (&find(member->process->host()) != member.get()) continue;  // an earlier life
-    for (const auto& shard : member->shards) result_.shards.push_back(shard->counters());
-  }
+  std::map<NodeId, protocol::ShardCounters> shards;  // of its newest life that has any slices
+  for (const auto& member : members_)
+    for (const auto& shard : member->shards)
+      if (const auto counters = shard->counters(); counters.slices > 0 || !shards.contains(shard->identity().node))
+        shards[shard->identity().node] = counters;
+  for (const auto& [node, counters] : shards) result_.shards.push_back(counters);
   if (const auto end = result_.ends.find(kSchedulerNode); end != result_.ends.end()) {
     result_.exit_code = end->second.exit_code;
     result_.text = end->second.text;

@@ -138,6 +138,10 @@ class Supervisor:
 
     def _server_may_restart(self, node: str) -> bool:
         """What it has left is enough to go on from, and it does not die again and again."""
+        try:
+            self.last_status = self._client.status()  # what it said last may be of before training began
+        except Unreachable:
+            pass
         now = time.monotonic()
         deaths = [at for at in self._server_deaths.get(node, []) if now - at < SERVER_DEATHS_S] + [now]
         self._server_deaths[node] = deaths

@@ -83,7 +83,8 @@ TEST_F(Recovering, AServerThatTakesLongIsNotSilentButHasADeadline) {
   const TimeNs killed = job_.now;
   enroll_again(1);
   for (TimeNs at = killed; at < killed + job_.timing.start_timeout; at += kSecond / 2) {
-    for (const NodeId node : {server_node(0), worker_node(0), worker_node(1), evaluator_node(0)}) job_.beat(node);
+    for (const NodeId node : {server_node(0), worker_node(0), worker_node(1), evaluator_node(0)})
+      job_.beat(node, {.kind = protocol::WaitKind::kAcknowledgement, .clock = 0, .slice = 0, .for_ns = 0});
     job_.wake_at(at);
     ASSERT_EQ(job_.core.phase(), Phase::kTraining);
   }
