@@ -17,7 +17,7 @@ std::string SchedulerCore::why_servers_stay_lost() const {
   if (phase_ == Phase::kGathering || phase_ == Phase::kInitializing) return "training has not begun";
   if (mode_.apply() == Mode::Apply::kCommitted)
     return fmt::format("in mode {} a push is acknowledged before it is in the weights", job_.consistency.mode);
-  if (job_.optimizer.compensation.name != "none")
+  if (mode_.has_ages() && job_.optimizer.compensation.name != "none")
     return "delay compensation needs the weights that workers were given, which are lost with it";
   if (job_.train.record) return "the record of the run ends with it";
   return {};

@@ -58,8 +58,12 @@ std::optional<std::string> broken(const Scenario& scenario, const QuadraticWorkl
   }
   const int expected = scenario.drained && result.exit_code != 0 ? static_cast<int>(Cause::kInterrupted) : 0;
   if (result.exit_code != expected) return fmt::format("ended with code {}: {}", result.exit_code, result.text);
+  const auto too_late = [&](NodeId node, int code) {  // a server that comes back to a job that is over
+    return scenario.crashed && node.role == Role::kServer && code == static_cast<int>(Cause::kRefused);
+  };
   for (const auto& [node, end] : result.ends)
-    if (node != kSchedulerNode && node.name() != scenario.victim && end.exit_code != 0)
+    if (!too_late(node, end.exit_code) && node != kSchedulerNode && node.name() != scenario.victim &&
+        end.exit_code != 0)
       return fmt::format("{} ended with code {}: {}", node.name(), end.exit_code, end.text);
   if (!final) return "no final line";
 

@@ -74,6 +74,9 @@ bool one_fewer_worker(Scenario& s) {
 bool one_server(Scenario& s) {
   if (!becomes(s.job.cluster.servers, std::int64_t{1})) return false;
   if (s.job.cluster.slice_bytes > 64) s.setting["slices"] = 1;
+  std::erase_if(s.options.faults,
+                [](const Fault& fault) { return fault.kind == Fault::Kind::kCrash && fault.member != "server-0"; });
+  settle_faults(s);
   return true;
 }
 
