@@ -21,7 +21,7 @@ const protocol::Timing kTiming;
 
 Welcome welcome_of(protocol::Manifest manifest, std::vector<protocol::SliceSpec> slices) {
   Welcome welcome;
-  welcome.incarnation = 3;
+  welcome.incarnation = 1;
   welcome.generation = 4;
   welcome.manifest = std::move(manifest);
   welcome.routing = {2, std::move(slices), {"here", "there"}};
@@ -43,7 +43,7 @@ TEST(ShardLife, RegistersUntilItIsWelcomedThenIsReadyUntilThatIsKnown) {
   EXPECT_EQ(shard.sent<Ready>().size(), 1u);
   const auto identity = shard.core.identity();
   EXPECT_EQ(std::tuple(identity.node, identity.incarnation, identity.generation, identity.route),
-            std::tuple(server_node(0), 3u, 4u, 2u));
+            std::tuple(server_node(0), 1u, 4u, 2u));
   EXPECT_EQ(shard.traced(protocol::TraceKind::kActive).size(), 1u);
   const auto counters = shard.core.counters();
   EXPECT_EQ(std::tuple(counters.slices, counters.bytes), std::tuple(1u, 12u));
@@ -131,6 +131,18 @@ TEST(ShardLife, ARefusalEndsItOnlyBeforeItIsIn) {
   Shard in(job_of("asp"), 1, workers(1));
   in.scheduler(protocol::Refuse{Cause::kRefused, "late"});
   EXPECT_FALSE(in.out.end.has_value());
+}
+
+// Its weights were trained, and it would begin with new ones.
+TEST(ShardLife, ALaterLifeThatInheritsNothingLeaves) {
+  Shard shard(job_of("asp"));
+  Welcome welcome = welcome_of({zeros("w", 6)}, {{0, {{0, 0, 6}}}});
+  welcome.incarnation = 2;
+  shard.scheduler(welcome);
+  EXPECT_TRUE(shard.sent<Ready>().empty());
+  ASSERT_TRUE(shard.out.end);
+  EXPECT_EQ(shard.out.end->exit_code, static_cast<int>(Cause::kPeerLost));
+  EXPECT_EQ(shard.out.end->text, "server-0 has nothing of what it had before");
 }
 
 TEST(ShardLife, AWelcomeThatMakesNoSenseIsRefused) {
