@@ -104,8 +104,8 @@ class TwoJobs(StatusCase):
                 text = self.ask()
                 for run in runs:
                     self.assertIn(str(run.run_dir), text)
-                runs[0].kill("server-0")
-                self.assert_one_error(runs[0], 5, "server-0 was killed by SIGKILL")
+                runs[0].kill("scheduler")
+                self.assert_one_error(runs[0], 5, "scheduler was killed by SIGKILL")
                 self.assert_ends(runs[1], 0)
                 final = runs[1].final()
                 self.assertEqual(final["weights_sha256"], alone.final()["weights_sha256"])
