@@ -32,10 +32,15 @@ bool Enrollment::welcomed(const Welcome& welcome) {
   return true;
 }
 
-bool Enrollment::moved(const Welcome& welcome) {
-  if (!joined() || welcome.incarnation != identity_.incarnation || welcome.routing.route <= identity_.route)
+bool Enrollment::moved(const Welcome& welcome, RoutingTable& routing, Outbox& out) {
+  const RoutingTable& now = welcome.routing;
+  if (!joined() || welcome.incarnation != identity_.incarnation || now.route <= identity_.route ||
+      now.shards() != routing.shards())
     return false;
-  identity_.route = welcome.routing.route;
+  for (std::uint32_t shard = 0; shard < now.shards(); ++shard)
+    if (routing.addresses[shard] != now.addresses[shard]) out.connect(server_node(shard), now.addresses[shard]);
+  routing.addresses = now.addresses;
+  routing.route = identity_.route = now.route;
   return true;
 }
 

@@ -28,8 +28,9 @@ class Enrollment {
 
   // Takes a Welcome. False where it is a repeat, or none: incarnations begin at 1.
   bool welcomed(const Welcome& welcome);
-  // Takes a Welcome that says to a member where the shards are now. False where it knows that already.
-  bool moved(const Welcome& welcome);
+  // Takes a Welcome that says to a member where the shards are now: `routing` follows, and whoever has moved is
+  // connected to. False where that is known already, or is of other shards.
+  bool moved(const Welcome& welcome, RoutingTable& routing, Outbox& out);
   void ready(TimeNs now, Outbox& out);
 
   // Sends what is due. `beat` is what the core would say now.

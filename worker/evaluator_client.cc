@@ -21,8 +21,9 @@ void EvaluatorClient::receive(TimeNs now, const protocol::Envelope& envelope, pr
     return;
   }
   if (envelope.from == kSchedulerNode) {
-    if (const auto* welcome = std::get_if<protocol::Welcome>(&body); welcome && enrollment_.moved(*welcome)) {
-      on_moved(now, *welcome, out);
+    if (const auto* welcome = std::get_if<protocol::Welcome>(&body);
+        welcome && enrollment_.moved(*welcome, routing_, out)) {
+      if (order_ && missing_ > 0) pull_missing(now, out);  // a server has come back, and knows nothing of it
     } else if (welcome && enrollment_.welcomed(*welcome)) {
       manifest_ = welcome->manifest;
       routing_ = welcome->routing;
@@ -34,17 +35,6 @@ void EvaluatorClient::receive(TimeNs now, const protocol::Envelope& envelope, pr
   } else if (auto* weights = std::get_if<protocol::Weights>(&body); weights && envelope.from.role == Role::kServer) {
     on_weights(now, std::move(*weights));
   }
-}
-
-// A server has come back, perhaps at another address.
-void EvaluatorClient::on_moved(TimeNs now, const protocol::Welcome& welcome, Outbox& out) {
-  if (welcome.routing.shards() != routing_.shards()) return;
-  for (std::uint32_t shard = 0; shard < routing_.shards(); ++shard)
-    if (routing_.addresses[shard] != welcome.routing.addresses[shard])
-      out.connect(server_node(shard), welcome.routing.addresses[shard]);
-  routing_.addresses = welcome.routing.addresses;
-  routing_.route = welcome.routing.route;
-  if (order_ && missing_ > 0) pull_missing(now, out);
 }
 
 void EvaluatorClient::on_evaluate(TimeNs now, const protocol::Evaluate& order, Outbox& out) {

@@ -35,7 +35,6 @@ class EvaluatorClient final : public protocol::Core {
   [[nodiscard]] const protocol::Manifest& manifest() const { return manifest_; }
 
  private:
-  void on_moved(TimeNs now, const protocol::Welcome& welcome, protocol::Outbox& out);
   void on_evaluate(TimeNs now, const protocol::Evaluate& order, protocol::Outbox& out);
   void on_weights(TimeNs now, protocol::Weights weights);
   void pull_missing(TimeNs now, protocol::Outbox& out);

@@ -51,7 +51,7 @@ void WorkerClient::receive(TimeNs now, const protocol::Envelope& envelope, proto
 }
 
 void WorkerClient::on_welcome(TimeNs now, const protocol::Welcome& welcome, Outbox& out) {
-  if (enrollment_.moved(welcome)) return on_moved(now, welcome, out);
+  if (enrollment_.moved(welcome, routing_, out)) return send_all_again(now, out);
   if (!enrollment_.welcomed(welcome)) return;
   manifest_ = welcome.manifest;
   routing_ = welcome.routing;
@@ -62,18 +62,6 @@ void WorkerClient::on_welcome(TimeNs now, const protocol::Welcome& welcome, Outb
   for (std::uint32_t shard = 0; shard < routing_.shards(); ++shard)
     out.connect(server_node(shard), routing_.addresses[shard]);
   enrollment_.ready(now, out);
-}
-
-// A server has come back, perhaps at another address. What it has answered is in what it had; of the rest it knows
-// nothing, and who is no other repeats what it is asked.
-void WorkerClient::on_moved(TimeNs now, const protocol::Welcome& welcome, Outbox& out) {
-  if (welcome.routing.shards() != routing_.shards()) return;
-  for (std::uint32_t shard = 0; shard < routing_.shards(); ++shard)
-    if (routing_.addresses[shard] != welcome.routing.addresses[shard])
-      out.connect(server_node(shard), welcome.routing.addresses[shard]);
-  routing_.addresses = welcome.routing.addresses;
-  routing_.route = welcome.routing.route;
-  send_all_again(now, out);
 }
 
 // ---- grants and steps -------------------------------------------------------------------------------
@@ -361,6 +349,8 @@ void WorkerClient::resend(TimeNs now, Outbox& out) {
     for (const protocol::Tick& tick : unconfirmed_) out.send(kSchedulerNode, tick);
 }
 
+// A server has come back. What it has answered is in what it had; of the rest it knows nothing, and who is no other
+// repeats what it is asked.
 void WorkerClient::send_all_again(TimeNs now, Outbox& out) {
   const auto again = [&](RequestTimer& timer) { timer.sent = now, timer.wait = timing_.resend_after; };
   for (auto& [clock, step] : open_)

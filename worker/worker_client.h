@@ -67,7 +67,6 @@ class WorkerClient final : public protocol::Core {
   };
 
   void on_welcome(TimeNs now, const protocol::Welcome& welcome, protocol::Outbox& out);
-  void on_moved(TimeNs now, const protocol::Welcome& welcome, protocol::Outbox& out);
   void on_grant(TimeNs now, protocol::Grant grant, protocol::Outbox& out);
   void on_weights(TimeNs now, protocol::Weights weights, protocol::Outbox& out);
   void on_push_ack(TimeNs now, const protocol::PushAck& ack, protocol::Outbox& out);

@@ -24,7 +24,7 @@ constexpr int kTriesMax = 6;  // to make a connection, a third of a second, wher
 constexpr int kFramesPerTurn = 32;  // of all links, before the loop has its turn
 constexpr int kFramesPerLink = 8;   // of one, before the others have theirs
 // Bodies taken while somebody who sleeps has an answer already: some tens of microseconds of work. To wake costs four.
-constexpr std::size_t kHeldBytes = std::size_t{128} << 10;
+constexpr std::size_t kWakeAfterBytes = std::size_t{128} << 10;
 constexpr int kLooksPerTurn = 32;              // of who looks again: a microsecond or so
 constexpr std::ptrdiff_t kStrangersMax = 128;  // connected, and not a word yet
 
@@ -384,15 +384,15 @@ void ShmEndpoint::sleep() {
 // How many frames there were, kFramesPerLink at most.
 int ShmEndpoint::read_some(const ConnectionRef& connection) {
   int taken = 0;
-  std::size_t held = 0;
+  std::size_t unannounced = 0;
   delivering_ = true;
   while (taken < kFramesPerLink && !connection->closed && connection->link) {
     std::optional<Frame> frame = connection->link->receive();
     if (!frame) break;
     ++taken;
     heed_arrival();
-    held += frame->body.size();
-    if (held > kHeldBytes) wake_all(), held = frame->body.size();
+    unannounced += frame->body.size();
+    if (unannounced > kWakeAfterBytes) wake_all(), unannounced = frame->body.size();
     deliver(connection, std::move(*frame));
   }
   delivering_ = false;
