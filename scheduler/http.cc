@@ -5,6 +5,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
@@ -32,6 +33,10 @@ Response answer(const Request& request, http::status status, const std::string& 
 }
 
 std::string error_json(const std::string& text) { return nlohmann::json{{"error", text}}.dump(); }
+
+bool is_pid(const nlohmann::json& value) {
+  return value.is_number_unsigned() && value.get<std::uint64_t>() <= std::numeric_limits<std::uint32_t>::max();
+}
 
 }  // namespace
 
@@ -153,13 +158,15 @@ class HttpServer::Impl : public std::enable_shared_from_this<HttpServer::Impl> {
   Response exited(const Request& request) {
     const auto body = nlohmann::json::parse(request.body(), nullptr, false);
     if (!body.is_object() || !body.contains("node") || !body["node"].is_string() || !body.contains("exit_code") ||
-        !body["exit_code"].is_number_integer())
+        !body["exit_code"].is_number_integer() || (body.contains("pid") && !is_pid(body["pid"])))
       return answer(request, http::status::bad_request,
                     error_json(R"(expected {"node": "worker-1", "exit_code": -9})"));
     const Result<NodeId> node = parse_node(body["node"]);
     if (!node.ok()) return answer(request, http::status::bad_request, error_json(node.error().message));
-    const bool again = body.contains("again") && body["again"] == true;
-    if (!handlers_.exited(*node, body["exit_code"], again))
+    MemberExit exit{*node, body["exit_code"]};
+    exit.again = body.contains("again") && body["again"] == true;
+    if (body.contains("pid")) exit.pid = body["pid"];
+    if (!handlers_.exited(exit))
       return answer(request, http::status::not_found, error_json(node->name() + " is no member of this job"));
     return answer(request, http::status::ok, "{}");
   }

@@ -24,14 +24,15 @@
 
 #include "base/ids.h"
 #include "base/result.h"
+#include "scheduler/member_exit.h"
 #include "transport/loop.h"
 
 namespace rubato::scheduler {
 
 struct HttpHandlers {
   std::function<std::string()> status;
-  // With its code, and whether it is started again over what it has left. Whether the job has such a member.
-  std::function<bool(NodeId, int, bool)> exited;
+  // Whether the job has such a member.
+  std::function<bool(const MemberExit&)> exited;
   std::function<void()> drain, abort;
   // A change in words, and whether it is only asked about; the answer is JSON. Errors: kUsage, kRefused.
   std::function<Result<std::string>(const std::string&, bool)> set;

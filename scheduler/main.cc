@@ -102,9 +102,9 @@ class Scheduler {
               status["job_id"] = fmt::format("{:016x}", job_id_);
               return status.dump();
             },
-            [this](NodeId node, int code, bool again) {
-              if (!core_.has_place_for(node)) return false;
-              enter([=, this](TimeNs now, Outbox& out) { core_.member_exited(now, node, code, out, again); });
+            [this](const MemberExit& exit) {
+              if (!core_.has_place_for(exit.node)) return false;
+              enter([=, this](TimeNs now, Outbox& out) { core_.member_exited(now, exit, out); });
               return true;
             },
             [this] { drain(); }, [this] { abort(Cause::kInterrupted, kAborted); },

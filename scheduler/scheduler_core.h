@@ -32,6 +32,7 @@
 #include "scheduler/learning_rate.h"
 #include "scheduler/lease_sizes.h"
 #include "scheduler/leases.h"
+#include "scheduler/member_exit.h"
 #include "scheduler/members.h"
 #include "scheduler/recent_waits.h"
 #include "scheduler/rule_book.h"
@@ -52,10 +53,8 @@ class SchedulerCore final : public protocol::Core {
   void wake(TimeNs now, protocol::Outbox& out) override;
   [[nodiscard]] TimeNs deadline() const override { return phase_ == Phase::kOver ? kNever : next_sweep_; }
 
-  // A member's process ended; the launcher says so at once. `node`: the process, so a server by its
-  // process's rank. `code`: negative for a signal. `again`: of a server, that it is started again, over the memory in
-  // which it has lain.
-  void member_exited(TimeNs now, NodeId node, int code, protocol::Outbox& out, bool again = false);
+  // The launcher says so at once.
+  void member_exited(TimeNs now, const MemberExit& exit, protocol::Outbox& out);
   // The first Ctrl-C.
   void drain(TimeNs now, protocol::Outbox& out);
   // The job ends now, as it stands: the second Ctrl-C, or nobody is left to work for.
@@ -98,6 +97,7 @@ class SchedulerCore final : public protocol::Core {
                    protocol::Outbox& out);
   void on_ready(TimeNs now, Member& member, protocol::Outbox& out);
   [[nodiscard]] std::optional<Error> objection(NodeId node, const protocol::Register& message) const;
+  [[nodiscard]] bool has_ended(NodeId node, std::uint32_t pid) const;
   void welcome(Member& member, protocol::Outbox& out);
   void advance_start(TimeNs now, protocol::Outbox& out);
   void begin_training(TimeNs now, protocol::Outbox& out);
@@ -264,6 +264,7 @@ class SchedulerCore final : public protocol::Core {
   std::map<std::uint32_t, Clock> settled_of_dead_;  // the highest clock of which any shard settled a push of theirs
   std::set<std::uint32_t> returning_;               // registered again, and not counted yet
   std::map<std::uint32_t, TimeNs> away_;            // shards whose server is to come back, since when
+  std::map<NodeId, std::uint32_t> ended_;           // by process: the pid of the one that ended last, where it was said
   Throughput throughput_;
   protocol::EvaluationDone last_evaluation_;
   TimeNs longest_evaluation_ = 0;

@@ -77,8 +77,17 @@ std::optional<Error> SchedulerCore::objection(NodeId node, const protocol::Regis
   return std::nullopt;
 }
 
+// News of an end may overtake what the process said before it: that is nobody's word any more, and its place is for the
+// process that follows.
+bool SchedulerCore::has_ended(NodeId node, std::uint32_t pid) const {
+  if (node.role == Role::kServer) node.rank /= static_cast<std::uint32_t>(job_.cluster.shard_threads);
+  const auto ended = ended_.find(node);
+  return ended != ended_.end() && ended->second == pid;
+}
+
 void SchedulerCore::on_register(TimeNs now, const protocol::Envelope& from, const protocol::Register& message,
                                 Outbox& out) {
+  if (has_ended(from.from, message.pid)) return;
   Member* known = find(from.from);
   if (known != nullptr && known->registered.nonce == message.nonce) {
     // Said again. The answer was lost, or is not due yet.

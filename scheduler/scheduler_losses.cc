@@ -11,8 +11,11 @@ using protocol::Outbox;
 
 // ---- the dead ---------------------------------------------------------------------------------------
 
-void SchedulerCore::member_exited(TimeNs now, NodeId node, int code, Outbox& out, bool again) {
+void SchedulerCore::member_exited(TimeNs now, const MemberExit& exit, Outbox& out) {
+  const int code = exit.code;
+  if (exit.pid != 0) ended_[exit.node] = exit.pid;
   // A server is known by its process's rank; its first shard stands for all of them.
+  NodeId node = exit.node;
   if (node.role == Role::kServer) node.rank *= static_cast<std::uint32_t>(job_.cluster.shard_threads);
   Member* member = find(node);
   const std::string how =
@@ -29,7 +32,8 @@ void SchedulerCore::member_exited(TimeNs now, NodeId node, int code, Outbox& out
               fmt::format("{} {} before it joined", node.name(), how), out);
     return;
   }
-  if (node.role == Role::kServer && again && why_servers_stay_lost().empty()) return server_away(now, node, how, out);
+  if (node.role == Role::kServer && exit.again && why_servers_stay_lost().empty())
+    return server_away(now, node, how, out);
   const bool awaited = node.role == Role::kServer && away_.contains(node.rank);
   if (is_gone(member->state) && !awaited) return;
   if (awaited) member->state = MemberState::kJoining;
@@ -51,10 +55,10 @@ void SchedulerCore::member_gone(TimeNs now, Member& member, MemberState state, c
   const int exit_code = code > 0 ? code : static_cast<int>(Cause::kPeerLost);
   if (member.node.role == Role::kServer) {
     member.state = state;
-    const std::string why = why_servers_stay_lost();
+    const std::string unkept = why_servers_stay_lost();
     end_job(now, exit_code,
             fmt::format("{}: its part of the model is lost, so the job ends{}", text,
-                        why.empty() ? "" : fmt::format(" ({})", why)),
+                        unkept.empty() ? "" : fmt::format(" ({})", unkept)),
             out);
   } else if (member.node.role == Role::kEvaluator) {
     member.state = state;

@@ -100,7 +100,9 @@ void SimJob::exited(Member& member, int code, bool again) {
   network_.schedule(network_.now() + kNotice, [this, &member, code, again] {
     NodeId process = member.nodes.front();
     if (process.role == Role::kServer) process.rank /= static_cast<std::uint32_t>(member.nodes.size());
-    enter_scheduler([&](TimeNs now, Outbox& out) { scheduler_->member_exited(now, process, code, out, again); });
+    enter_scheduler([&](TimeNs now, Outbox& out) {
+      scheduler_->member_exited(now, {process, code, again, member.pid}, out);
+    });
   });
   if (may_restart(member.nodes.front(), code))
     network_.schedule(network_.now() + kRestart, [this, &member] { start_again(member); });

@@ -48,7 +48,7 @@ SimJob::Member& SimJob::add_member(std::vector<NodeId> nodes) {
   Member& member = *members_.emplace_back(std::make_unique<Member>());
   const std::string host = nodes.front().name();
   member.nodes = std::move(nodes);
-  ++processes_;
+  member.pid = static_cast<std::uint32_t>(1000 + ++processes_);
   member.process = std::make_unique<SimProcess>(network_, host, kJobId, static_cast<NodeListener&>(*this),
                                                 // Nothing in this network damages bytes.
                                                 protocol::NodeOptions{.tracing = options_.trace || recording(),
@@ -81,7 +81,7 @@ void SimJob::add_server(std::uint32_t process, std::uint32_t threads) {
   const std::shared_ptr<Memory> memory = hold_memory(nodes.front(), threads);
   for (const NodeId node : nodes) {
     member.shards.push_back(std::make_unique<server::ShardCore>(
-        node, job_, registration(node, member.process->host()), options_.timing,
+        node, job_, registration(node, member), options_.timing,
         physical_memory_bytes() / static_cast<std::uint64_t>(job_.cluster.servers * threads), memory, remains));
     server::ShardCore& shard = *member.shards.back();
     if (options_.profile == nullptr) {
@@ -106,19 +106,14 @@ std::shared_ptr<Memory> SimJob::hold_memory(NodeId first, std::uint32_t threads)
   return memory;
 }
 
-void SimJob::add_worker(std::uint32_t rank) {
-  const NodeId self = worker_node(rank);
-  add_client(self, std::make_unique<worker::WorkerClient>(self, registration(self, self.name()), options_.timing));
-}
+void SimJob::add_worker(std::uint32_t rank) { add_client<worker::WorkerClient>(worker_node(rank)); }
 
-void SimJob::add_evaluator() {
-  const NodeId self = evaluator_node(0);
-  add_client(self, std::make_unique<worker::EvaluatorClient>(self, registration(self, self.name()), options_.timing));
-}
+void SimJob::add_evaluator() { add_client<worker::EvaluatorClient>(evaluator_node(0)); }
 
 template <typename Client>
-void SimJob::add_client(NodeId self, std::unique_ptr<Client> client) {
+void SimJob::add_client(NodeId self) {
   Member& member = add_member({self});
+  auto client = std::make_unique<Client>(self, registration(self, member), options_.timing);
   Client& core = *client;
   member.client = std::move(client);
   member.process->node().host(core, [this, &member, &core](TimeNs) { give_orders(member, core); });
@@ -150,12 +145,12 @@ void SimJob::give_orders(Member& member, Client& client) {
   member.compute->take(std::move(orders));
 }
 
-protocol::Register SimJob::registration(NodeId self, const std::string& host) {
+protocol::Register SimJob::registration(NodeId self, const Member& member) const {
   protocol::Register message;
-  message.nonce = stream_key(options_.seed, "nonce " + self.name(), processes_);
-  message.pid = static_cast<std::uint32_t>(1000 + processes_);
+  message.nonce = stream_key(options_.seed, "nonce " + self.name(), member.pid);
+  message.pid = member.pid;
   message.host = "sim";
-  message.address = SimProcess::address(host);
+  message.address = SimProcess::address(member.process->host());
   message.job_hash = job_hash(job_);
   if (self.role == Role::kServer) return message;
   message.data_fingerprint = workload_.data_fingerprint();

@@ -44,6 +44,7 @@ class SimJob final : private protocol::NodeListener {
  private:
   // A process with its cores; those of the dead stay until the network has stopped.
   struct Member {
+    std::uint32_t pid = 0;
     std::vector<NodeId> nodes;
     std::size_t ended = 0;  // of the nodes
     int exit_code = 0;      // the first of them that is not 0
@@ -64,10 +65,10 @@ class SimJob final : private protocol::NodeListener {
   void add_evaluator();
   Member& add_member(std::vector<NodeId> nodes);
   template <typename Client>
-  void add_client(NodeId self, std::unique_ptr<Client> client);
+  void add_client(NodeId self);
   template <typename Client>
   void give_orders(Member& member, Client& client);
-  [[nodiscard]] protocol::Register registration(NodeId self, const std::string& host);
+  [[nodiscard]] protocol::Register registration(NodeId self, const Member& member) const;
   [[nodiscard]] TimeNs duration(const Member& member, const worker::ComputeOrder& order) const;
   void connect_and_start(Member& member);
   [[nodiscard]] bool recording() const { return !options_.record_dir.empty(); }

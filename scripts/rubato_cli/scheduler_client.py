@@ -47,9 +47,9 @@ class SchedulerClient:
     def status(self) -> dict:
         return self._request("GET", "/status")
 
-    def tell_exited(self, node: str, return_code: int, again: bool = False) -> None:
+    def tell_exited(self, node: str, pid: int, return_code: int, again: bool = False) -> None:
         """`again`: a server that is started again, with what it has left."""
-        self._request("POST", "/exited", {"node": node, "exit_code": return_code, "again": again})
+        self._request("POST", "/exited", {"node": node, "pid": pid, "exit_code": return_code, "again": again})
 
     def drain(self) -> None:
         self._request("POST", "/drain", {})

@@ -99,7 +99,7 @@ class Supervisor:
             self._ends.append(End(child.node, code, child.log.last_words, self._killed.get(child.pid, "")))
         if child.role != "scheduler":
             returns = again and child.role == "server"
-            self._unsent.append(lambda: self._client.tell_exited(child.node, code, returns))
+            self._unsent.append(lambda: self._client.tell_exited(child.node, child.pid, code, returns))
         if again:
             self._start_again(child)
         elif failed:

@@ -81,7 +81,9 @@ TEST_F(ModelContract, SaysWhatMemoryItTakesToComputeOnSoMany) {
     EXPECT_GE(few.activations, 2 * inputs * sizeof(float));
     EXPECT_GE(many.activations, few.activations + 6 * inputs * sizeof(float));
     EXPECT_LE(model->memory_for(8, false).value().activations, many.activations);
-    if (small.config.name != "cnn" && small.config.name != "lenet5") EXPECT_EQ(few.reordered, 0u);
+    if (small.config.name != "cnn" && small.config.name != "lenet5") {
+      EXPECT_EQ(few.reordered, 0u);
+    }
   }
 }
 

@@ -192,7 +192,7 @@ TEST_F(Changing, TheDeathOfTheSlowestEndsAligning) {
   ticks(1, 7, 9);
   EXPECT_THAT(metrics_of("in_force"), IsEmpty());
   scheduler_->out.clear();
-  scheduler_->core.member_exited(scheduler_->now, worker_node(2), -9, scheduler_->out);
+  scheduler_->core.member_exited(scheduler_->now, {worker_node(2), -9}, scheduler_->out);
   EXPECT_EQ(metrics_of("in_force").size(), 1u);
   EXPECT_THAT(scheduler_->granted(),
               UnorderedElementsAre(Granted{0, 9}, Granted{0, 10}, Granted{1, 9}, Granted{1, 10}));
@@ -203,7 +203,7 @@ TEST_F(Changing, TheDeathOfTheFastestChangesNothing) {
   begin("asp");
   ticks(0, 0, 5);
   ASSERT_TRUE(set("mode=ssp:1").ok());
-  scheduler_->core.member_exited(scheduler_->now, worker_node(0), -9, scheduler_->out);
+  scheduler_->core.member_exited(scheduler_->now, {worker_node(0), -9}, scheduler_->out);
   EXPECT_EQ((*set("mode=ssp:3"))["clock"], 7);
   EXPECT_EQ(status()["changing"].size(), 1u);
 }

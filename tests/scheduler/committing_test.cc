@@ -79,7 +79,7 @@ TEST(Backup, ADeathMayCompleteAClock) {
   job.tick(1, 0);
   EXPECT_THAT(job.commits(), IsEmpty());
   job.out.clear();
-  job.core.member_exited(job.now, worker_node(3), -9, job.out);
+  job.core.member_exited(job.now, {worker_node(3), -9}, job.out);
   ASSERT_THAT(job.commits(), SizeIs(1));
   EXPECT_THAT(job.commits()[0].contributors, ElementsAre(Contributor{0, 0}, Contributor{1, 0}));
 }
@@ -87,7 +87,7 @@ TEST(Backup, ADeathMayCompleteAClock) {
 TEST(Backup, WhatADeadWorkerHadAcceptedIsInNoUpdate) {
   Committing job("backup:1");
   job.tick(1, 0);
-  job.core.member_exited(job.now, worker_node(1), -9, job.out);
+  job.core.member_exited(job.now, {worker_node(1), -9}, job.out);
   EXPECT_THAT(job.commits(), IsEmpty());
   job.tick(2, 0);
   ASSERT_THAT(job.commits(), SizeIs(1));
@@ -108,9 +108,9 @@ TEST(Backup, ADrainCommitsWhatThereIs) {
   Committing job("backup:0");
   job.tick(0, 0);
   job.core.drain(job.now, job.out);
-  job.core.member_exited(job.now, worker_node(1), -9, job.out);
+  job.core.member_exited(job.now, {worker_node(1), -9}, job.out);
   job.out.clear();
-  job.core.member_exited(job.now, worker_node(2), -9, job.out);
+  job.core.member_exited(job.now, {worker_node(2), -9}, job.out);
   ASSERT_THAT(job.commits(), SizeIs(1));
   EXPECT_THAT(job.commits()[0].contributors, ElementsAre(Contributor{0, 0}));
 }

@@ -78,9 +78,9 @@ class HttpTest : public testing::Test {
   void SetUp() override {
     auto server = HttpServer::listen(loop_, "127.0.0.1", 0, "secret",
                                      {[] { return R"({"phase": "training"})"s; },
-                                      [this](NodeId node, int code, bool again) {
-                                        if (node.rank >= 2) return false;
-                                        exits_.emplace_back(node.name(), code, again);
+                                      [this](const MemberExit& exit) {
+                                        if (exit.node.rank >= 2) return false;
+                                        exits_.emplace_back(exit.node.name(), exit.code, exit.again, exit.pid);
                                         return true;
                                       },
                                       [this] { ++drains_; }, [this] { ++aborts_; },
@@ -130,7 +130,7 @@ class HttpTest : public testing::Test {
   std::unique_ptr<HttpServer> server_;
   std::uint16_t port_ = 0;
   std::thread thread_;
-  std::vector<std::tuple<std::string, int, bool>> exits_;  // the last: it is started again
+  std::vector<std::tuple<std::string, int, bool, std::uint32_t>> exits_;  // code, started again, pid
   std::vector<std::pair<std::string, bool>> sets_;
   int drains_ = 0, aborts_ = 0;
 };
@@ -172,13 +172,13 @@ TEST_F(HttpTest, WhatIsNotThereIsNotFound) {
 TEST_F(HttpTest, TellsTheSchedulerOfEndsAndDrains) {
   EXPECT_EQ(ask("POST", "/exited", R"({"node": "worker-1", "exit_code": -9})").status, 200);
   EXPECT_EQ(ask("POST", "/exited", R"({"exit_code": 0, "node": "evaluator-0", "more": [1]})").status, 200);
-  EXPECT_EQ(ask("POST", "/exited", R"({"node": "server-1", "exit_code": -9, "again": true})").status, 200);
+  EXPECT_EQ(ask("POST", "/exited", R"({"node": "server-1", "pid": 17, "exit_code": -9, "again": true})").status, 200);
   EXPECT_EQ(ask("POST", "/exited", R"({"node": "worker-99", "exit_code": -9})").status, 404) << "no such member";
   EXPECT_EQ(ask("POST", "/drain").status, 200);
   EXPECT_EQ(ask("POST", "/abort").status, 200);
   finish();
-  EXPECT_THAT(exits_, ElementsAre(std::tuple("worker-1", -9, false), std::tuple("evaluator-0", 0, false),
-                                  std::tuple("server-1", -9, true)));
+  EXPECT_THAT(exits_, ElementsAre(std::tuple("worker-1", -9, false, 0u), std::tuple("evaluator-0", 0, false, 0u),
+                                  std::tuple("server-1", -9, true, 17u)));
   EXPECT_EQ(drains_, 1);
   EXPECT_EQ(aborts_, 1);
 }
@@ -222,7 +222,9 @@ TEST_F(HttpTest, AnEndThatSaysNothingIsABadRequest) {
        {""s, "{"s, "[]"s, "null"s, "\"worker-1\""s, nested, "{\"node\": \"worker-\xff\", \"exit_code\": 1}"s,
         R"({"node": "worker-1"})"s, R"({"exit_code": 1})"s, R"({"node": 1, "exit_code": 1})"s,
         R"({"node": "worker-1", "exit_code": "1"})"s, R"({"node": "worker-1", "exit_code": 1.5})"s,
-        R"({"node": "scheduler", "exit_code": 1})"s, R"({"node": "worker-x", "exit_code": 1})"s})
+        R"({"node": "scheduler", "exit_code": 1})"s, R"({"node": "worker-x", "exit_code": 1})"s,
+        R"({"node": "worker-1", "exit_code": 1, "pid": "17"})"s, R"({"node": "worker-1", "exit_code": 1, "pid": -1})"s,
+        R"({"node": "worker-1", "exit_code": 1, "pid": 4294967296})"s})
     EXPECT_EQ(ask("POST", "/exited", body).status, 400) << body.substr(0, 100);
   finish();
   EXPECT_THAT(exits_, IsEmpty());

@@ -148,7 +148,7 @@ TEST(Joining, AWorkerThatIsKilledBeforeTheBeginningMayComeAgain) {
   Scheduler scheduler(job);
   scheduler.enroll(worker_node(1));
   for (const std::uint32_t rank : {0u, 1u}) {  // one has not joined yet, one has
-    scheduler.core.member_exited(scheduler.now, worker_node(rank), -9, scheduler.out);
+    scheduler.core.member_exited(scheduler.now, {worker_node(rank), -9}, scheduler.out);
     ASSERT_EQ(scheduler.core.phase(), Phase::kGathering);
   }
   scheduler.begin();
@@ -160,7 +160,7 @@ TEST(Joining, AWorkerThatIsKilledBeforeTheBeginningIsNotNeeded) {
   Scheduler scheduler(job);
   for (const NodeId node : scheduler.members())
     if (node != worker_node(1)) scheduler.enroll(node);
-  scheduler.core.member_exited(scheduler.now, worker_node(1), -9, scheduler.out);
+  scheduler.core.member_exited(scheduler.now, {worker_node(1), -9}, scheduler.out);
   EXPECT_EQ(scheduler.core.phase(), Phase::kGathering) << "somebody may start it again by hand";
   scheduler.wake_at(scheduler.now + scheduler.timing.start_timeout);
   EXPECT_EQ(scheduler.core.phase(), Phase::kInitializing);
@@ -171,7 +171,7 @@ TEST(Joining, WhoeverEndsByItselfOrIsNeededEndsTheJob) {
     Job job = job_of("asp");
     job.cluster.restarts = restarts;
     Scheduler scheduler(job);
-    scheduler.core.member_exited(scheduler.now, worker_node(1), code, scheduler.out);
+    scheduler.core.member_exited(scheduler.now, {worker_node(1), code}, scheduler.out);
     EXPECT_EQ(scheduler.core.phase(), Phase::kOver) << code;
   }
 }
@@ -183,10 +183,26 @@ void come_again(Scheduler& scheduler, NodeId node) {
   scheduler.receive(node, message, 0);
 }
 
+TEST(Joining, WhatIsHeardOfAProcessAfterItsEndIsNotTakenForTheNext) {
+  Job job = job_of("asp");
+  job.cluster.restarts = 1;
+  Scheduler scheduler(job);
+  protocol::Register late = scheduler.registration(worker_node(1));
+  scheduler.core.member_exited(scheduler.now, {worker_node(1), -9, false, late.pid}, scheduler.out);
+  scheduler.receive(worker_node(1), late, 0);
+  EXPECT_THAT(scheduler.out.messages, IsEmpty());
+  protocol::Register next = late;
+  ++next.nonce, ++next.pid;
+  scheduler.receive(worker_node(1), next, 0);
+  EXPECT_EQ(scheduler.refusal(worker_node(1)), std::nullopt);
+  scheduler.receive(worker_node(1), late, 0);
+  EXPECT_THAT(scheduler.out.messages, IsEmpty()) << "nobody is there to be told that the place is taken";
+}
+
 TEST(Joining, AnEvaluatorComesBack) {
   Scheduler scheduler(job_of("asp"));
   scheduler.begin();
-  scheduler.core.member_exited(scheduler.now, evaluator_node(0), -9, scheduler.out);
+  scheduler.core.member_exited(scheduler.now, {evaluator_node(0), -9}, scheduler.out);
   come_again(scheduler, evaluator_node(0));
   EXPECT_THAT(scheduler.sent<protocol::Welcome>(evaluator_node(0)), SizeIs(1));
   EXPECT_EQ(scheduler.sent<protocol::Welcome>(evaluator_node(0)).front().incarnation, 2u);
@@ -198,7 +214,7 @@ TEST(Joining, AWorkerComesBackAboveWhatAnyShardHasSettledOfIt) {
     Scheduler scheduler(job_of("ssp:4", 2, 2));
     scheduler.begin();
     for (Clock clock = 0; clock < 3; ++clock) scheduler.tick(1, clock);
-    scheduler.core.member_exited(scheduler.now, worker_node(1), -9, scheduler.out);
+    scheduler.core.member_exited(scheduler.now, {worker_node(1), -9}, scheduler.out);
     come_again(scheduler, worker_node(1));
     EXPECT_THAT(scheduler.sent<protocol::Welcome>(worker_node(1)), SizeIs(1));
     if (ready_first) scheduler.receive(worker_node(1), protocol::Ready{}, 2);
@@ -217,7 +233,7 @@ TEST(Joining, AWorkerComesBackAboveWhatAnyShardHasSettledOfIt) {
 TEST(Joining, AWorkerThatComesBackStartsNoLowerThanTheSlowest) {
   Scheduler scheduler(job_of("asp", 2));
   scheduler.begin();
-  scheduler.core.member_exited(scheduler.now, worker_node(1), -9, scheduler.out);
+  scheduler.core.member_exited(scheduler.now, {worker_node(1), -9}, scheduler.out);
   scheduler.receive(server_node(0), protocol::Sealed{1, 1, kNoClock, 0, 1});
   for (Clock clock = 0; clock < 7; ++clock) scheduler.tick(0, clock);
   come_again(scheduler, worker_node(1));
@@ -229,7 +245,7 @@ TEST(Joining, AWorkerThatComesBackStartsNoLowerThanTheSlowest) {
 TEST(Joining, InBspAWorkerComesBackWithAClockThatNobodyHasBegun) {
   Scheduler scheduler(job_of("bsp", 2));
   scheduler.begin();
-  scheduler.core.member_exited(scheduler.now, worker_node(1), -9, scheduler.out);
+  scheduler.core.member_exited(scheduler.now, {worker_node(1), -9}, scheduler.out);
   scheduler.receive(server_node(0), protocol::Sealed{1, 1, kNoClock, 0, 1});
   come_again(scheduler, worker_node(1));
   scheduler.receive(worker_node(1), protocol::Ready{}, 2);
@@ -243,7 +259,7 @@ TEST(Joining, InBspAWorkerComesBackWithAClockThatNobodyHasBegun) {
 TEST(Joining, AJobThatIsAboutToEndTakesNobodyBack) {
   Scheduler scheduler(job_of("asp"));
   scheduler.begin();
-  scheduler.core.member_exited(scheduler.now, worker_node(0), -9, scheduler.out);
+  scheduler.core.member_exited(scheduler.now, {worker_node(0), -9}, scheduler.out);
   scheduler.core.drain(scheduler.now, scheduler.out);
   come_again(scheduler, worker_node(0));
   EXPECT_THAT(scheduler.refusal(worker_node(0)), Optional(HasSubstr("comes back too late")));
@@ -296,7 +312,7 @@ TEST(Joining, DeathBeforeTrainingEndsTheJob) {
   Scheduler scheduler(job_of("bsp", 2));
   scheduler.enroll(worker_node(0));
   scheduler.out.clear();
-  scheduler.core.member_exited(scheduler.now, worker_node(0), 3, scheduler.out);
+  scheduler.core.member_exited(scheduler.now, {worker_node(0), 3}, scheduler.out);
   ASSERT_TRUE(scheduler.out.end.has_value());
   EXPECT_EQ(scheduler.out.end->exit_code, 3);
   EXPECT_THAT(scheduler.out.end->text, HasSubstr("worker-0 exited with code 3"));

@@ -180,7 +180,7 @@ TEST(Metrics, WhatADeadWorkerHeldUpIsItsDoing) {
   tick_at(scheduler, scheduler.now + 10 * kMillisecond, 0, 0);
   scheduler.now += 70 * kMillisecond;
   scheduler.out.clear();
-  scheduler.core.member_exited(scheduler.now, worker_node(1), -9, scheduler.out);
+  scheduler.core.member_exited(scheduler.now, {worker_node(1), -9}, scheduler.out);
   const auto waits = lines_of(scheduler, "wait");
   ASSERT_EQ(waits.size(), 1u);
   EXPECT_EQ(waits[0]["for"], "worker-1");

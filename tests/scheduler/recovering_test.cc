@@ -15,7 +15,7 @@ class Recovering : public testing::Test {
 
   void kill(std::uint32_t server, bool again = true) {
     job_.out.clear();
-    job_.core.member_exited(job_.now, server_node(server), -9, job_.out, again);
+    job_.core.member_exited(job_.now, {server_node(server), -9, again}, job_.out);
   }
   void enroll_again(std::uint32_t server, const std::string& address = "elsewhere") {
     protocol::Register message = job_.registration(server_node(server));
@@ -115,6 +115,21 @@ TEST_F(Recovering, OneThatDiesWhileItTakesOverComesBackOnceMore) {
   EXPECT_EQ(state(1), "ready");
 }
 
+// The news of its second end overtakes the first words of its second life.
+TEST_F(Recovering, OneThatDiedBeforeItWasHeardDoesNotTakeThePlaceOfTheNext) {
+  kill(1);
+  protocol::Register late = job_.registration(server_node(1)), next = late;
+  late.nonce += 1000, late.pid += 1000;
+  next.nonce += 2000, next.pid += 2000;
+  job_.core.member_exited(job_.now, {server_node(1), -9, true, late.pid}, job_.out);
+  job_.receive(server_node(1), late, 0);
+  EXPECT_THAT(job_.sent<protocol::Welcome>(server_node(1)), IsEmpty());
+  job_.receive(server_node(1), next, 0);
+  EXPECT_THAT(job_.sent<protocol::Welcome>(server_node(1)), SizeIs(1));
+  ready(1);
+  EXPECT_EQ(state(1), "ready");
+}
+
 TEST_F(Recovering, OneThatWasNotAwaitedIsRefused) {
   enroll_again(1);
   EXPECT_THAT(job_.refusal(server_node(1)), testing::Optional(HasSubstr("is in the job already")));
@@ -131,7 +146,7 @@ TEST(RecoveringSnapshots, AreAskedForAgain) {
   scheduler.receive(server_node(0), heard);
   scheduler.receive(server_node(1), heard);
   scheduler.out.clear();
-  scheduler.core.member_exited(scheduler.now, server_node(1), -9, scheduler.out, true);
+  scheduler.core.member_exited(scheduler.now, {server_node(1), -9, true}, scheduler.out);
   protocol::Register message = scheduler.registration(server_node(1));
   message.nonce += 1000;
   scheduler.receive(server_node(1), message, 0);
@@ -155,7 +170,7 @@ TEST(ServersThatStayLost, AreThoseWhoseStateIsNotAllThere) {
     scheduler.begin();
     EXPECT_THAT(scheduler.core.status(scheduler.now)["servers_stay_lost"].get<std::string>(), HasSubstr(why));
     scheduler.out.clear();
-    scheduler.core.member_exited(scheduler.now, server_node(0), -9, scheduler.out, true);
+    scheduler.core.member_exited(scheduler.now, {server_node(0), -9, true}, scheduler.out);
     EXPECT_EQ(scheduler.core.phase(), Phase::kOver);
     ASSERT_TRUE(scheduler.out.end);
     EXPECT_THAT(scheduler.out.end->text, HasSubstr(why));
@@ -175,7 +190,7 @@ TEST(RecoveringShards, OfOneProcessGoAndComeTogether) {
     scheduler.receive(node, protocol::Ready{});
   ASSERT_EQ(scheduler.core.phase(), Phase::kTraining);
   scheduler.out.clear();
-  scheduler.core.member_exited(scheduler.now, server_node(0), -9, scheduler.out, true);
+  scheduler.core.member_exited(scheduler.now, {server_node(0), -9, true}, scheduler.out);
   for (std::uint32_t shard : {0u, 1u}) {
     EXPECT_EQ(scheduler.core.status(scheduler.now)["servers"][shard]["state"], "returning");
     protocol::Register message = scheduler.registration(server_node(shard));

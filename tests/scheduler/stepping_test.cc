@@ -91,7 +91,7 @@ Fates after_death(const protocol::Sealed& one, const protocol::Sealed& other) {
   job.train.steps = 5;
   Scheduler scheduler(job);
   scheduler.begin();
-  scheduler.core.member_exited(scheduler.now, worker_node(1), -9, scheduler.out);
+  scheduler.core.member_exited(scheduler.now, {worker_node(1), -9}, scheduler.out);
   for (Clock clock = 0; clock < 5; ++clock) scheduler.tick(0, clock);
   EXPECT_EQ(scheduler.core.phase(), Phase::kTraining) << "the dead worker's last steps are not accounted for";
   scheduler.receive(server_node(0), one);
@@ -134,7 +134,7 @@ TEST(Death, WhatIsLostIsNoLongerPartOfTheTotal) {
   EXPECT_EQ(figure("samples_total"), 200);
   scheduler.tick(1, 0);
   // Of its 50 samples of this epoch 10 are settled, 20 are in hand and 20 were never granted.
-  scheduler.core.member_exited(scheduler.now, worker_node(1), -9, scheduler.out);
+  scheduler.core.member_exited(scheduler.now, {worker_node(1), -9}, scheduler.out);
   EXPECT_EQ(figure("samples_total"), 180);
   scheduler.receive(server_node(0), sealed(1, 1, 1));
   EXPECT_EQ(figure("samples_total"), 170);
@@ -148,7 +148,7 @@ TEST(Death, SurvivorsAreGivenTheLeavesOfAnOpenClock) {
   Scheduler scheduler(job_of("bsp", 2));
   scheduler.begin();
   scheduler.out.clear();
-  scheduler.core.member_exited(scheduler.now, worker_node(1), -9, scheduler.out);
+  scheduler.core.member_exited(scheduler.now, {worker_node(1), -9}, scheduler.out);
   const auto grants = scheduler.sent<protocol::Grant>(worker_node(0));
   ASSERT_THAT(grants, SizeIs(1));
   EXPECT_THAT(grants[0].steps.at(0).nodes, ElementsAre(protocol::LeafNode{1, 0}, protocol::LeafNode{1, 1}));
@@ -164,7 +164,7 @@ TEST(Death, LeavesOfAClockThatWasSettledAreNotComputedAgain) {
   scheduler.begin();
   scheduler.tick(1, 0);
   scheduler.out.clear();
-  scheduler.core.member_exited(scheduler.now, worker_node(1), -9, scheduler.out);
+  scheduler.core.member_exited(scheduler.now, {worker_node(1), -9}, scheduler.out);
   EXPECT_THAT(scheduler.sent<protocol::Grant>(worker_node(0)), IsEmpty());
 }
 
@@ -174,7 +174,7 @@ TEST(Death, SamplesOfAClockThatIsSettledAreAllCountedWhoeverComputedThem) {
     scheduler.begin();
     // 6 samples are in the leaves of worker 0; those of worker 1 were applied, and its tick never comes.
     if (before) scheduler.tick(0, 0, 6);
-    scheduler.core.member_exited(scheduler.now, worker_node(1), -9, scheduler.out);
+    scheduler.core.member_exited(scheduler.now, {worker_node(1), -9}, scheduler.out);
     if (!before) scheduler.tick(0, 0, 6);
     EXPECT_EQ(scheduler.core.status(scheduler.now)["samples_done"], 10);
   }
@@ -186,7 +186,7 @@ TEST(Ending, FinishIsSaidAgainToWhoStillSpeaks) {
   Scheduler scheduler(job_of("asp"));
   scheduler.begin();
   scheduler.out.clear();
-  scheduler.core.member_exited(scheduler.now, server_node(0), -9, scheduler.out);
+  scheduler.core.member_exited(scheduler.now, {server_node(0), -9}, scheduler.out);
   EXPECT_THAT(scheduler.sent<protocol::Finish>(worker_node(0)), SizeIs(1));
   scheduler.beat(worker_node(0));
   const auto again = scheduler.sent<protocol::Finish>(worker_node(0));
@@ -203,7 +203,7 @@ TEST(Ending, AWorkerThatDiesAfterItsLastStepFailsNothing) {
   scheduler.begin();
   scheduler.tick(0, 0);
   ASSERT_EQ(scheduler.core.phase(), Phase::kFinishing);
-  scheduler.core.member_exited(scheduler.now, worker_node(0), -9, scheduler.out);
+  scheduler.core.member_exited(scheduler.now, {worker_node(0), -9}, scheduler.out);
   EXPECT_EQ(scheduler.core.phase(), Phase::kFinishing);
 }
 
@@ -216,7 +216,7 @@ TEST(Ending, AnEvaluatorThatCannotWriteTheWeightsEndsTheJob) {
     scheduler.begin();
     scheduler.tick(0, 0);
     ASSERT_EQ(scheduler.core.phase(), Phase::kFinishing);
-    scheduler.core.member_exited(scheduler.now, evaluator_node(0), code, scheduler.out);
+    scheduler.core.member_exited(scheduler.now, {evaluator_node(0), code}, scheduler.out);
     EXPECT_EQ(scheduler.core.phase(), code == 8 ? Phase::kOver : Phase::kFinishing) << code;
     EXPECT_EQ(scheduler.core.exit_code(), code == 8 ? 8 : 0);
   }
@@ -390,7 +390,7 @@ TEST(Status, WhereAllWaitItIsTheShardsTurn) {
 TEST(Status, TheLostAndTheEvictedAreThereWithTheReason) {
   Scheduler scheduler(job_of("asp", 3));
   scheduler.begin();
-  scheduler.core.member_exited(scheduler.now, worker_node(1), -9, scheduler.out);
+  scheduler.core.member_exited(scheduler.now, {worker_node(1), -9}, scheduler.out);
   const auto status = scheduler.core.status(scheduler.now);
   EXPECT_EQ(status["workers"][1]["state"], "lost");
   EXPECT_THAT(status["events"].back()["text"].get<std::string>(),

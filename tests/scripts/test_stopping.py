@@ -91,7 +91,7 @@ class Stopping(LauncherCase):
         self.wait_until(self.requests, "the scheduler to be told")
         request = self.requests()[0]
         self.assertEqual(request["path"], "/exited")
-        self.assertEqual(request["body"], {"node": "worker-1", "exit_code": -9, "again": False})
+        self.assertEqual(request["body"], {"node": "worker-1", "pid": pids[3], "exit_code": -9, "again": False})
         self.assertLess(request["time"] - killed_at, 1.0)
 
 
