@@ -25,8 +25,9 @@ struct TensorShape {
   friend bool operator==(const TensorShape&, const TensorShape&) = default;
 };
 
-// Applied to an operation's result before it is written.
-enum class Activation : std::uint8_t { kNone, kRelu, kTanh, kSigmoid };
+// Applied to an operation's result before it is written. GELU (Hendrycks and Gimpel 2016) is x times the normal
+// distribution's share below x; kGeluTanh is its approximation by a tanh, PyTorch's `approximate='tanh'`.
+enum class Activation : std::uint8_t { kNone, kRelu, kTanh, kSigmoid, kGelu, kGeluTanh };
 
 // output = activation(input * weights^T + bias); weights (out, in), bias (out).
 struct DenseDesc {

@@ -1,74 +1,89 @@
 #include "kernels/cpu/activation.h"
 
+#include <algorithm>
+
 #include "base/check.h"
 
 namespace rubato::kernels {
 namespace {
 
-dnnl::algorithm forward_algorithm(Activation activation) {
+struct Algorithms {
+  dnnl::algorithm forward, backward;
+  bool from_output = true;  // backward reads the output; else the input
+};
+
+Algorithms algorithms(Activation activation) {
+  using dnnl::algorithm;
   switch (activation) {
     case Activation::kRelu:
-      return dnnl::algorithm::eltwise_relu;
+      return {algorithm::eltwise_relu, algorithm::eltwise_relu_use_dst_for_bwd};
     case Activation::kTanh:
-      return dnnl::algorithm::eltwise_tanh;
+      return {algorithm::eltwise_tanh, algorithm::eltwise_tanh_use_dst_for_bwd};
     case Activation::kSigmoid:
-      return dnnl::algorithm::eltwise_logistic;
+      return {algorithm::eltwise_logistic, algorithm::eltwise_logistic_use_dst_for_bwd};
+    case Activation::kGelu:
+      return {algorithm::eltwise_gelu_erf, algorithm::eltwise_gelu_erf, false};
+    case Activation::kGeluTanh:
+      return {algorithm::eltwise_gelu_tanh, algorithm::eltwise_gelu_tanh, false};
     case Activation::kNone:
       break;
   }
   RUBATO_CHECK(false, "no algorithm for activation {}", static_cast<int>(activation));
 }
 
-dnnl::algorithm backward_algorithm(Activation activation) {
-  switch (activation) {
-    case Activation::kRelu:
-      return dnnl::algorithm::eltwise_relu_use_dst_for_bwd;
-    case Activation::kTanh:
-      return dnnl::algorithm::eltwise_tanh_use_dst_for_bwd;
-    case Activation::kSigmoid:
-      return dnnl::algorithm::eltwise_logistic_use_dst_for_bwd;
-    case Activation::kNone:
-      break;
-  }
-  RUBATO_CHECK(false, "no algorithm for activation {}", static_cast<int>(activation));
+bool keeps_input(Activation activation, bool training) {
+  return training && activation != Activation::kNone && !algorithms(activation).from_output;
 }
 
 }  // namespace
 
-dnnl::primitive_attr with_activation(Activation activation) {
+dnnl::primitive_attr with_activation(Activation activation, bool training) {
   dnnl::primitive_attr attributes = user_scratchpad();
-  if (activation != Activation::kNone) {
-    dnnl::post_ops after;
-    after.append_eltwise(1.0f, forward_algorithm(activation), 0.0f, 0.0f);
-    attributes.set_post_ops(after);
-  }
+  if (activation == Activation::kNone || keeps_input(activation, training)) return attributes;
+  dnnl::post_ops after;
+  after.append_eltwise(1.0f, algorithms(activation).forward, 0.0f, 0.0f);
+  attributes.set_post_ops(after);
   return attributes;
 }
 
-ActivationBackward::ActivationBackward(const CpuContext& context, Activation activation, const dnnl::memory::desc& data)
-    : identity_(activation == Activation::kNone) {
+FusedActivation::FusedActivation(const CpuContext& context, Activation activation, const dnnl::memory::desc& data,
+                                 bool training)
+    : identity_(activation == Activation::kNone || !training) {
   if (identity_) return;
-  const dnnl::algorithm algorithm = backward_algorithm(activation);
-  const dnnl::eltwise_forward::primitive_desc hint({dnnl::prop_kind::forward_training, algorithm, data, 0.0f, 0.0f},
-                                                   context.engine);
-  const dnnl::eltwise_backward::primitive_desc plan({algorithm, data, data, 0.0f, 0.0f}, user_scratchpad(),
-                                                    context.engine, hint);
-  scratch_bytes_ = plan.scratchpad_desc().get_size();
-  primitive_ = Primitive(context, dnnl::eltwise_backward(plan),
-                         {{DNNL_ARG_DST, data},
-                          {DNNL_ARG_DIFF_DST, data},
-                          {DNNL_ARG_DIFF_SRC, data},
-                          {DNNL_ARG_SCRATCHPAD, plan.scratchpad_desc()}});
+  const Algorithms algorithm = algorithms(activation);
+  const dnnl::eltwise_forward::primitive_desc forward(
+      {dnnl::prop_kind::forward_training, algorithm.forward, data, 0.0f, 0.0f}, user_scratchpad(), context.engine);
+  if (keeps_input(activation, training)) {
+    saved_bytes_ = data.get_size();
+    scratch_bytes_ = forward.scratchpad_desc().get_size();
+    forward_ =
+        Primitive(context, dnnl::eltwise_forward(forward),
+                  {{DNNL_ARG_SRC, data}, {DNNL_ARG_DST, data}, {DNNL_ARG_SCRATCHPAD, forward.scratchpad_desc()}});
+  }
+  const dnnl::eltwise_backward::primitive_desc backward({algorithm.backward, data, data, 0.0f, 0.0f}, user_scratchpad(),
+                                                        context.engine, forward);
+  scratch_bytes_ = std::max(scratch_bytes_, backward.scratchpad_desc().get_size());
+  backward_ = Primitive(context, dnnl::eltwise_backward(backward),
+                        {{algorithm.from_output ? DNNL_ARG_DST : DNNL_ARG_SRC, data},
+                         {DNNL_ARG_DIFF_DST, data},
+                         {DNNL_ARG_DIFF_SRC, data},
+                         {DNNL_ARG_SCRATCHPAD, backward.scratchpad_desc()}});
 }
 
-void ActivationBackward::bind(const float* output, float* gradient, void* scratch) {
-  if (identity_) return;
-  primitive_.set(DNNL_ARG_DST, output);
-  primitive_.set(DNNL_ARG_DIFF_DST, gradient);
-  primitive_.set(DNNL_ARG_DIFF_SRC, gradient);
-  primitive_.set(DNNL_ARG_SCRATCHPAD, scratch);
+float* FusedActivation::bind(const Ports& ports, void* saved) {
+  if (identity_) return ports.output;
+  backward_.set(DNNL_ARG_DIFF_DST, ports.output_gradient);
+  backward_.set(DNNL_ARG_DIFF_SRC, ports.output_gradient);
+  backward_.set(DNNL_ARG_SCRATCHPAD, ports.scratch);
+  if (saved_bytes_ == 0) {
+    backward_.set(DNNL_ARG_DST, ports.output);
+    return ports.output;
+  }
+  forward_.set(DNNL_ARG_SRC, saved);
+  forward_.set(DNNL_ARG_DST, ports.output);
+  forward_.set(DNNL_ARG_SCRATCHPAD, ports.scratch);
+  backward_.set(DNNL_ARG_SRC, saved);
+  return static_cast<float*>(saved);
 }
-
-Status ActivationBackward::run() const { return identity_ ? Status{} : primitive_.execute(); }
 
 }  // namespace rubato::kernels

@@ -1,33 +1,42 @@
-// Activations that are fused into another operation: forward as a post-operation of its primitive,
-// backward as a primitive of its own that works in place and needs only the operation's output (true of
-// ReLU, tanh and the sigmoid: their derivatives are functions of their values).
+// Activations that are fused into another operation. ReLU, tanh and the sigmoid are a post-operation of its primitive,
+// and backward needs only the operation's output: their derivatives are functions of their values. GELU falls and
+// rises again, so two inputs have one output: in training the operation writes its result into `saved`, GELU reads it
+// there, forward and backward. In evaluation GELU is a post-operation, too.
+//
+// Backward works in place.
 #pragma once
 
 #include <cstddef>
 
 #include "base/result.h"
+#include "kernels/backend.h"
 #include "kernels/cpu/primitive.h"
 #include "kernels/op_desc.h"
 
 namespace rubato::kernels {
 
-// Attributes with the user's scratchpad and `activation` after the operation.
-[[nodiscard]] dnnl::primitive_attr with_activation(Activation activation);
+// Attributes with the user's scratchpad and, where it can be one, `activation` after the operation.
+[[nodiscard]] dnnl::primitive_attr with_activation(Activation activation, bool training);
 
-class ActivationBackward {
+class FusedActivation {
  public:
-  ActivationBackward() = default;
+  FusedActivation() = default;
   // May throw dnnl::error. `data`: of the output and of its gradient.
-  ActivationBackward(const CpuContext& context, Activation activation, const dnnl::memory::desc& data);
+  FusedActivation(const CpuContext& context, Activation activation, const dnnl::memory::desc& data, bool training);
 
+  [[nodiscard]] std::size_t saved_bytes() const { return saved_bytes_; }
   [[nodiscard]] std::size_t scratch_bytes() const { return scratch_bytes_; }
-  void bind(const float* output, float* gradient, void* scratch);
-  Status run() const;
+
+  // `saved`: saved_bytes() of the operation's own. Gives where the operation's primitive has to write.
+  float* bind(const Ports& ports, void* saved);
+  // After the operation's primitive.
+  Status forward() const { return saved_bytes_ == 0 ? Status{} : forward_.execute(); }
+  Status backward() const { return identity_ ? Status{} : backward_.execute(); }
 
  private:
   bool identity_ = true;
-  std::size_t scratch_bytes_ = 0;
-  Primitive primitive_;
+  std::size_t saved_bytes_ = 0, scratch_bytes_ = 0;
+  Primitive forward_, backward_;
 };
 
 }  // namespace rubato::kernels

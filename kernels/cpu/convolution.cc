@@ -42,8 +42,8 @@ class Convolution final : public Op {
   [[nodiscard]] const OpInfo& info() const override { return info_; }
   void bind(const Ports& ports) override;
   Status load(std::size_t index, std::span<const float> values, Version version) override;
-  Status forward(const SampleKeys&) override { return forward_.execute(); }
-  Status begin_backward() override { return activation_.run(); }
+  Status forward(const SampleKeys&) override;
+  Status begin_backward() override { return activation_.backward(); }
   Status backward_weights(std::span<const std::span<float>> gradients) override;
   Status backward_data() override;
 
@@ -60,7 +60,7 @@ class Convolution final : public Op {
   Primitive forward_, backward_weights_, backward_data_;
   PackedWeights forward_weights_, backward_data_weights_;
   PackedGradient weights_gradient_;
-  ActivationBackward activation_;
+  FusedActivation activation_;
   const int threads_;
   const float* output_gradient_ = nullptr;
   float* scratch_ = nullptr;
@@ -79,7 +79,7 @@ Convolution::Convolution(const CpuContext& context, const ConvolutionDesc& desc,
   const ConvolutionTensors t(desc);
   const auto kind = training_ ? dnnl::prop_kind::forward_training : dnnl::prop_kind::forward_inference;
   const ForwardPlan plan({kind, kAlgorithm, t.source, t.weights, t.bias, t.result, t.strides, t.padding, t.padding},
-                         with_activation(desc.activation), context.engine);
+                         with_activation(desc.activation, training_), context.engine);
   note("forward", plan.impl_info_str());
   forward_ = Primitive(context, dnnl::convolution_forward(plan),
                        {{DNNL_ARG_SRC, t.source},
@@ -91,9 +91,10 @@ Convolution::Convolution(const CpuContext& context, const ConvolutionDesc& desc,
   need_scratch(plan.scratchpad_desc().get_size());
   need_scratch(forward_weights_.scratch_bytes());
   info_.private_bytes += forward_weights_.bytes();
-  if (!training_) return;
-  activation_ = ActivationBackward(context, desc.activation, t.result);
+  activation_ = FusedActivation(context, desc.activation, t.result, training_);
+  info_.saved_bytes = activation_.saved_bytes();
   need_scratch(activation_.scratch_bytes());
+  if (!training_) return;
   plan_backward_weights(context, t, plan);
   if (input_gradient_) plan_backward_data(context, t, plan);
 }
@@ -135,11 +136,10 @@ void Convolution::plan_backward_data(const CpuContext& context, const Convolutio
 
 void Convolution::bind(const Ports& ports) {
   forward_.set(DNNL_ARG_SRC, ports.input);
-  forward_.set(DNNL_ARG_DST, ports.output);
+  forward_.set(DNNL_ARG_DST, activation_.bind(ports, ports.saved));
   forward_.set(DNNL_ARG_SCRATCHPAD, ports.scratch);
   forward_weights_.bind(forward_, ports.scratch);
   if (!training_) return;
-  activation_.bind(ports.output, ports.output_gradient, ports.scratch);
   backward_weights_.set(DNNL_ARG_SRC, ports.input);
   backward_weights_.set(DNNL_ARG_DIFF_DST, ports.output_gradient);
   backward_weights_.set(DNNL_ARG_SCRATCHPAD, ports.scratch);
@@ -151,6 +151,11 @@ void Convolution::bind(const Ports& ports) {
   backward_data_.set(DNNL_ARG_DIFF_SRC, ports.input_gradient);
   backward_data_.set(DNNL_ARG_SCRATCHPAD, ports.scratch);
   backward_data_weights_.bind(backward_data_, ports.scratch);
+}
+
+Status Convolution::forward(const SampleKeys&) {
+  RUBATO_TRY(forward_.execute());
+  return activation_.forward();
 }
 
 Status Convolution::load(std::size_t index, std::span<const float> values, Version version) {

@@ -21,13 +21,13 @@ class Dense final : public Op {
   [[nodiscard]] const OpInfo& info() const override { return info_; }
   void bind(const Ports& ports) override;
   Status load(std::size_t index, std::span<const float> values, Version version) override;
-  Status forward(const SampleKeys&) override { return forward_.execute(); }
-  Status begin_backward() override { return activation_.run(); }
+  Status forward(const SampleKeys&) override;
+  Status begin_backward() override { return activation_.backward(); }
   Status backward_weights(std::span<const std::span<float>> gradients) override;
   Status backward_data() override { return backward_data_.execute(); }
 
  private:
-  void plan_backward(const CpuContext& context, const DenseDesc& desc, const PlanHint& hint,
+  void plan_backward(const CpuContext& context, const PlanHint& hint,
                      const dnnl::inner_product_forward::primitive_desc& forward);
   void note(const char* call, const char* implementation, std::size_t scratch_bytes);
 
@@ -36,7 +36,7 @@ class Dense final : public Op {
   OpInfo info_;
   memory::desc source_, weights_, bias_, result_;
   Primitive forward_, backward_weights_, backward_data_;
-  ActivationBackward activation_;
+  FusedActivation activation_;
 };
 
 Dense::Dense(const CpuContext& context, const DenseDesc& desc, const PlanHint& hint)
@@ -55,7 +55,7 @@ Dense::Dense(const CpuContext& context, const DenseDesc& desc, const PlanHint& h
 
   const auto kind = training_ ? dnnl::prop_kind::forward_training : dnnl::prop_kind::forward_inference;
   const dnnl::inner_product_forward::primitive_desc plan({kind, source_, weights_, bias_, result_},
-                                                         with_activation(desc.activation), context.engine);
+                                                         with_activation(desc.activation, training_), context.engine);
   note("forward", plan.impl_info_str(), plan.scratchpad_desc().get_size());
   forward_ = Primitive(context, dnnl::inner_product_forward(plan),
                        {{DNNL_ARG_SRC, source_},
@@ -63,14 +63,14 @@ Dense::Dense(const CpuContext& context, const DenseDesc& desc, const PlanHint& h
                         {DNNL_ARG_BIAS, bias_},
                         {DNNL_ARG_DST, result_},
                         {DNNL_ARG_SCRATCHPAD, plan.scratchpad_desc()}});
-  if (training_) plan_backward(context, desc, hint, plan);
+  activation_ = FusedActivation(context, desc.activation, result_, training_);
+  info_.saved_bytes = activation_.saved_bytes();
+  info_.scratch_bytes = std::max(info_.scratch_bytes, activation_.scratch_bytes());
+  if (training_) plan_backward(context, hint, plan);
 }
 
-void Dense::plan_backward(const CpuContext& context, const DenseDesc& desc, const PlanHint& hint,
+void Dense::plan_backward(const CpuContext& context, const PlanHint& hint,
                           const dnnl::inner_product_forward::primitive_desc& forward) {
-  activation_ = ActivationBackward(context, desc.activation, result_);
-  info_.scratch_bytes = std::max(info_.scratch_bytes, activation_.scratch_bytes());
-
   const dnnl::inner_product_backward_weights::primitive_desc weights({source_, weights_, bias_, result_},
                                                                      user_scratchpad(), context.engine, forward);
   note("backward_weights", weights.impl_info_str(), weights.scratchpad_desc().get_size());
@@ -98,10 +98,9 @@ void Dense::note(const char* call, const char* implementation, std::size_t scrat
 
 void Dense::bind(const Ports& ports) {
   forward_.set(DNNL_ARG_SRC, ports.input);
-  forward_.set(DNNL_ARG_DST, ports.output);
+  forward_.set(DNNL_ARG_DST, activation_.bind(ports, ports.saved));
   forward_.set(DNNL_ARG_SCRATCHPAD, ports.scratch);
   if (!training_) return;
-  activation_.bind(ports.output, ports.output_gradient, ports.scratch);
   backward_weights_.set(DNNL_ARG_SRC, ports.input);
   backward_weights_.set(DNNL_ARG_DIFF_DST, ports.output_gradient);
   backward_weights_.set(DNNL_ARG_SCRATCHPAD, ports.scratch);
@@ -109,6 +108,11 @@ void Dense::bind(const Ports& ports) {
   backward_data_.set(DNNL_ARG_DIFF_DST, ports.output_gradient);
   backward_data_.set(DNNL_ARG_DIFF_SRC, ports.input_gradient);
   backward_data_.set(DNNL_ARG_SCRATCHPAD, ports.scratch);
+}
+
+Status Dense::forward(const SampleKeys&) {
+  RUBATO_TRY(forward_.execute());
+  return activation_.forward();
 }
 
 Status Dense::load(std::size_t index, std::span<const float> values, Version) {

@@ -1,6 +1,7 @@
 // Pooling as oneDNN does it, with the activation after it. What max pooling saves is a byte for each
 // output: the place in the window that won.
 #include <algorithm>
+#include <cstddef>
 
 #include "base/check.h"
 #include "kernels/cpu/activation.h"
@@ -17,14 +18,15 @@ class Pool final : public ParameterlessOp {
   Pool(const CpuContext& context, const PoolDesc& desc, const PlanHint& hint);
 
   void bind(const Ports& ports) override;
-  Status forward(const SampleKeys&) override { return forward_.execute(); }
-  Status begin_backward() override { return activation_.run(); }
+  Status forward(const SampleKeys&) override;
+  Status begin_backward() override { return activation_.backward(); }
   Status backward_data() override { return backward_.execute(); }
 
  private:
   const bool training_, saves_;
   Primitive forward_, backward_;
-  ActivationBackward activation_;
+  FusedActivation activation_;
+  std::size_t winners_offset_ = 0;  // in `saved`
 };
 
 Pool::Pool(const CpuContext& context, const PoolDesc& desc, const PlanHint& hint)
@@ -41,23 +43,23 @@ Pool::Pool(const CpuContext& context, const PoolDesc& desc, const PlanHint& hint
   const auto kind = training_ ? dnnl::prop_kind::forward_training : dnnl::prop_kind::forward_inference;
 
   const dnnl::pooling_forward::primitive_desc forward(
-      {kind, algorithm, source, result, strides, window, padding, padding}, with_activation(desc.activation),
+      {kind, algorithm, source, result, strides, window, padding, padding}, with_activation(desc.activation, training_),
       context.engine);
   info_.algorithms.push_back({"forward", forward.impl_info_str()});
-  info_.saved_bytes = saves_ ? forward.workspace_desc().get_size() : 0;
-  info_.scratch_bytes = forward.scratchpad_desc().get_size();
+  activation_ = FusedActivation(context, desc.activation, result, training_);
+  winners_offset_ = activation_.saved_bytes();  // floats before bytes
+  info_.saved_bytes = winners_offset_ + (saves_ ? forward.workspace_desc().get_size() : 0);
+  info_.scratch_bytes = std::max(forward.scratchpad_desc().get_size(), activation_.scratch_bytes());
   forward_ = Primitive(context, dnnl::pooling_forward(forward),
                        {{DNNL_ARG_SRC, source},
                         {DNNL_ARG_DST, result},
                         {DNNL_ARG_WORKSPACE, forward.workspace_desc()},
                         {DNNL_ARG_SCRATCHPAD, forward.scratchpad_desc()}});
   if (!training_) return;
-  activation_ = ActivationBackward(context, desc.activation, result);
   const dnnl::pooling_backward::primitive_desc backward({algorithm, source, result, strides, window, padding, padding},
                                                         user_scratchpad(), context.engine, forward);
   info_.algorithms.push_back({"backward_data", backward.impl_info_str()});
-  info_.scratch_bytes =
-      std::max({info_.scratch_bytes, activation_.scratch_bytes(), backward.scratchpad_desc().get_size()});
+  info_.scratch_bytes = std::max(info_.scratch_bytes, backward.scratchpad_desc().get_size());
   backward_ = Primitive(context, dnnl::pooling_backward(backward),
                         {{DNNL_ARG_DIFF_SRC, source},
                          {DNNL_ARG_DIFF_DST, result},
@@ -65,16 +67,21 @@ Pool::Pool(const CpuContext& context, const PoolDesc& desc, const PlanHint& hint
                          {DNNL_ARG_SCRATCHPAD, backward.scratchpad_desc()}});
 }
 
+Status Pool::forward(const SampleKeys&) {
+  RUBATO_TRY(forward_.execute());
+  return activation_.forward();
+}
+
 void Pool::bind(const Ports& ports) {
   forward_.set(DNNL_ARG_SRC, ports.input);
-  forward_.set(DNNL_ARG_DST, ports.output);
-  forward_.set(DNNL_ARG_WORKSPACE, saves_ ? ports.saved : nullptr);
+  void* const winners = saves_ ? static_cast<std::byte*>(ports.saved) + winners_offset_ : nullptr;
+  forward_.set(DNNL_ARG_DST, activation_.bind(ports, ports.saved));
+  forward_.set(DNNL_ARG_WORKSPACE, winners);
   forward_.set(DNNL_ARG_SCRATCHPAD, ports.scratch);
   if (!training_) return;
-  activation_.bind(ports.output, ports.output_gradient, ports.scratch);
   backward_.set(DNNL_ARG_DIFF_SRC, ports.input_gradient);
   backward_.set(DNNL_ARG_DIFF_DST, ports.output_gradient);
-  backward_.set(DNNL_ARG_WORKSPACE, saves_ ? ports.saved : nullptr);
+  backward_.set(DNNL_ARG_WORKSPACE, winners);
   backward_.set(DNNL_ARG_SCRATCHPAD, ports.scratch);
 }
 

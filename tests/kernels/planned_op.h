@@ -1,0 +1,85 @@
+// One operation with random tensors, planned, bound to memory of a device and run: what contract tests compare with a
+// reference.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/rng.h"
+#include "kernels/backend.h"
+#include "tests/kernels/backend_fixture.h"
+
+namespace rubato::kernels {
+
+inline std::size_t count(const TensorShape& shape) { return static_cast<std::size_t>(shape.elements()); }
+
+struct PlannedOp {
+  PlannedOp(Device& device, const OpDesc& desc, const PlanHint& hint, float fill = -7.0f)
+      : PlannedOp(device, desc, hint, random_floats(count(input_shape(desc)), "input"), fill) {}
+  PlannedOp(Device& device, const OpDesc& desc, const PlanHint& hint, std::vector<float> inputs, float fill);
+  void forward(Version version = 1);
+  void backward();
+
+  [[nodiscard]] std::vector<std::span<float>> gradient_spans() {
+    std::vector<std::span<float>> spans;
+    for (auto& gradient : gradients) spans.emplace_back(gradient);
+    return spans;
+  }
+
+  std::unique_ptr<Op> op;
+  std::vector<std::vector<float>> parameters, gradients;
+  std::vector<float> x, r;  // input, and the gradient of the output
+  DeviceFloats input, output, output_gradient, input_gradient;
+  Buffer saved, scratch;
+};
+
+inline PlannedOp::PlannedOp(Device& device, const OpDesc& desc, const PlanHint& hint, std::vector<float> inputs,
+                            float fill)
+    : x(std::move(inputs)),
+      r(random_floats(count(output_shape(desc)), "output gradient")),
+      input(device, x),
+      output(device, r.size(), fill),
+      output_gradient(device, r),
+      input_gradient(device, x.size(), fill) {
+  op = device.plan(desc, hint).value();
+  for (const auto& shape : parameter_shapes(desc)) {
+    std::size_t elements = 1;
+    for (std::int64_t extent : shape) elements *= static_cast<std::size_t>(extent);
+    parameters.push_back(random_floats(elements, "parameter " + std::to_string(parameters.size())));
+    gradients.emplace_back(elements, fill);
+  }
+  saved = device.allocate(op->info().saved_bytes).value();
+  scratch = device.allocate(op->info().scratch_bytes).value();
+  op->bind({input.data(), output.data(), output_gradient.data(), input_gradient.data(), saved.data(), scratch.data()});
+}
+
+inline void PlannedOp::forward(Version version) {
+  for (std::size_t i = 0; i < parameters.size(); ++i) ASSERT_TRUE(op->load(i, parameters[i], version).ok());
+  ASSERT_TRUE(op->forward({}).ok());
+}
+
+inline void PlannedOp::backward() {
+  ASSERT_TRUE(op->begin_backward().ok());
+  if (!parameters.empty()) {
+    ASSERT_TRUE(op->backward_weights(gradient_spans()).ok());
+  }
+  ASSERT_TRUE(op->backward_data().ok());
+}
+
+// Of many elements some, the same ones every time: finite differences are slow.
+inline std::vector<std::size_t> some_of(std::size_t size) {
+  constexpr std::size_t most = 120;
+  std::vector<std::size_t> indices;
+  RandomStream random(stream_key(2, "some_of"));
+  for (std::size_t i = 0; i < std::min(size, most); ++i) indices.push_back(size <= most ? i : random.below(size));
+  return indices;
+}
+
+}  // namespace rubato::kernels
