@@ -29,11 +29,13 @@ struct TensorShape {
 // distribution's share below x; kGeluTanh is its approximation by a tanh, PyTorch's `approximate='tanh'`.
 enum class Activation : std::uint8_t { kNone, kRelu, kTanh, kSigmoid, kGelu, kGeluTanh };
 
-// output = activation(input * weights^T + bias); weights (out, in), bias (out).
+// output = activation(input * weights^T + bias); weights (out, in), bias (out). With `per_position` it is applied to
+// the channels at each height and width, in = channels; else to all of a sample.
 struct DenseDesc {
   TensorShape input = {};
   std::int64_t units = 0;
   Activation activation = Activation::kNone;
+  bool per_position = false;
 };
 
 // Square kernel, zero padding on every side; weights (out, kernel, kernel, in), bias (out).
@@ -64,7 +66,34 @@ struct DropoutDesc {
   std::uint32_t layer = 0;
 };
 
-using OpDesc = std::variant<DenseDesc, ConvolutionDesc, PoolDesc, DropoutDesc>;
+// A sequence is a tensor with height = positions, width = 1 and channels = features.
+
+// Of the channels at each position, with PyTorch's meaning: (x - mean) / sqrt(variance + epsilon) * weight + bias,
+// where the variance is that of the numbers at hand (divided by n). Weight (channels), bias (channels).
+struct LayerNormDesc {
+  TensorShape input = {};
+  double epsilon = 1e-5;
+};
+
+// The same over height x width x channels / groups, for each sample and group of neighbouring channels; `groups`
+// divides the channels. Weight (channels), bias (channels).
+struct GroupNormDesc {
+  TensorShape input = {};
+  std::int64_t groups = 1;
+  double epsilon = 1e-5;
+};
+
+// Row `token` of the table for each position, whose one number is the token's: whole, from 0 to rows - 1; others are an
+// error. With `positions` a row of a second table is added, one for each position. Table (rows, width), second table
+// (positions, width). The numbers of tokens have no gradient: it is zero.
+struct EmbeddingDesc {
+  TensorShape input = {};
+  std::int64_t rows = 0, width = 0;
+  bool positions = false;
+};
+
+using OpDesc =
+    std::variant<DenseDesc, ConvolutionDesc, PoolDesc, DropoutDesc, LayerNormDesc, GroupNormDesc, EmbeddingDesc>;
 
 // From scores to a loss for each sample. With PyTorch's meaning: cross-entropy of the softmax of the
 // scores; binary cross-entropy of the sigmoid of each score; squared error of each score. The last two
@@ -92,7 +121,10 @@ struct LossDesc {
       const std::int64_t room = input + 2 * padding - kernel;
       return room < 0 ? 0 : room / stride + 1;
     }
-    TensorShape operator()(const DenseDesc& d) const { return {d.input.samples, 1, 1, d.units}; }
+    TensorShape operator()(const DenseDesc& d) const {
+      if (d.per_position) return {d.input.samples, d.input.height, d.input.width, d.units};
+      return {d.input.samples, 1, 1, d.units};
+    }
     TensorShape operator()(const ConvolutionDesc& d) const {
       return {d.input.samples, extent(d.input.height, d.kernel, d.stride, d.padding),
               extent(d.input.width, d.kernel, d.stride, d.padding), d.channels};
@@ -102,6 +134,11 @@ struct LossDesc {
               extent(d.input.width, d.window, d.stride, 0), d.input.channels};
     }
     TensorShape operator()(const DropoutDesc& d) const { return d.input; }
+    TensorShape operator()(const LayerNormDesc& d) const { return d.input; }
+    TensorShape operator()(const GroupNormDesc& d) const { return d.input; }
+    TensorShape operator()(const EmbeddingDesc& d) const {
+      return {d.input.samples, d.input.height, d.input.width, d.width};
+    }
   };
   return std::visit(Visitor{}, desc);
 }
@@ -109,10 +146,19 @@ struct LossDesc {
 // In canonical layouts; weights before bias; empty where an operation has no parameters.
 [[nodiscard]] inline std::vector<std::vector<std::int64_t>> parameter_shapes(const OpDesc& desc) {
   if (const auto* dense = std::get_if<DenseDesc>(&desc)) {
-    return {{dense->units, dense->input.elements_per_sample()}, {dense->units}};
+    const std::int64_t inputs = dense->per_position ? dense->input.channels : dense->input.elements_per_sample();
+    return {{dense->units, inputs}, {dense->units}};
   }
   if (const auto* conv = std::get_if<ConvolutionDesc>(&desc)) {
     return {{conv->channels, conv->kernel, conv->kernel, conv->input.channels}, {conv->channels}};
+  }
+  if (std::holds_alternative<LayerNormDesc>(desc) || std::holds_alternative<GroupNormDesc>(desc)) {
+    return {{input_shape(desc).channels}, {input_shape(desc).channels}};
+  }
+  if (const auto* embedding = std::get_if<EmbeddingDesc>(&desc)) {
+    std::vector<std::vector<std::int64_t>> tables = {{embedding->rows, embedding->width}};
+    if (embedding->positions) tables.push_back({embedding->input.elements_per_sample(), embedding->width});
+    return tables;
   }
   return {};
 }

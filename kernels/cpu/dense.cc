@@ -40,18 +40,20 @@ class Dense final : public Op {
 };
 
 Dense::Dense(const CpuContext& context, const DenseDesc& desc, const PlanHint& hint)
-    : weights_size_(static_cast<std::size_t>(desc.units * desc.input.elements_per_sample())),
+    : weights_size_(static_cast<std::size_t>(
+          desc.units * (desc.per_position ? desc.input.channels : desc.input.elements_per_sample()))),
       bias_size_(static_cast<std::size_t>(desc.units)),
       training_(hint.training),
       input_gradient_(hint.training && hint.input_gradient) {
   info_.input = desc.input;
   info_.output = output_shape(desc);
-  const std::int64_t inputs = desc.input.elements_per_sample();
+  const std::int64_t inputs = desc.per_position ? desc.input.channels : desc.input.elements_per_sample();
+  const std::int64_t rows = desc.input.elements() / inputs;
   constexpr auto f32 = memory::data_type::f32;
-  source_ = {{desc.input.samples, inputs}, f32, memory::format_tag::nc};
+  source_ = {{rows, inputs}, f32, memory::format_tag::nc};
   weights_ = {{desc.units, inputs}, f32, memory::format_tag::oi};
   bias_ = {{desc.units}, f32, memory::format_tag::a};
-  result_ = {{desc.input.samples, desc.units}, f32, memory::format_tag::nc};
+  result_ = {{rows, desc.units}, f32, memory::format_tag::nc};
 
   const auto kind = training_ ? dnnl::prop_kind::forward_training : dnnl::prop_kind::forward_inference;
   const dnnl::inner_product_forward::primitive_desc plan({kind, source_, weights_, bias_, result_},

@@ -13,6 +13,9 @@ std::unique_ptr<Op> make_op(const CpuContext& context, const DenseDesc& desc, co
 std::unique_ptr<Op> make_op(const CpuContext& context, const ConvolutionDesc& desc, const PlanHint& hint);
 std::unique_ptr<Op> make_op(const CpuContext& context, const PoolDesc& desc, const PlanHint& hint);
 std::unique_ptr<Op> make_op(const CpuContext& context, const DropoutDesc& desc, const PlanHint& hint);
+std::unique_ptr<Op> make_op(const CpuContext& context, const LayerNormDesc& desc, const PlanHint& hint);
+std::unique_ptr<Op> make_op(const CpuContext& context, const GroupNormDesc& desc, const PlanHint& hint);
+std::unique_ptr<Op> make_op(const CpuContext& context, const EmbeddingDesc& desc, const PlanHint& hint);
 std::unique_ptr<Loss> make_loss(const LossDesc& desc);
 
 }  // namespace rubato::kernels

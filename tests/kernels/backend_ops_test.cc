@@ -87,7 +87,7 @@ Terms terms(const OpDesc& desc) {
     output = window * in.channels + 1;
     input_gradient = window * convolution->channels;
   } else {
-    output = in.elements_per_sample() + 1;
+    output = parameter_shapes(desc)[0][1] + 1;
     input_gradient = out.channels;
   }
   return {static_cast<double>(output), static_cast<double>(input_gradient),
@@ -134,6 +134,8 @@ std::vector<Case> cases() {
   dense({3, 7, 7, 2}, 33, A::kRelu);
   dense({33, 3, 3, 5}, 17, A::kGelu);
   dense({16, 1, 1, 64}, 10, A::kGeluTanh);
+  all.push_back({"dense per position", DenseDesc{{3, 7, 1, 21}, 33, A::kGelu, true}});
+  all.push_back({"dense per pixel", DenseDesc{{2, 3, 5, 4}, 19, A::kNone, true}});
   const auto convolution = [&](TensorShape in, std::int64_t channels, std::int64_t kernel, std::int64_t stride,
                                std::int64_t padding, A a) {
     all.push_back(

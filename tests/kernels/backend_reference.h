@@ -38,20 +38,19 @@ inline double activate(double x, Activation activation) {
 }
 
 inline Activation activation_of(const OpDesc& desc) {
-  struct Visitor {
-    Activation operator()(const DenseDesc& d) const { return d.activation; }
-    Activation operator()(const ConvolutionDesc& d) const { return d.activation; }
-    Activation operator()(const PoolDesc& d) const { return d.activation; }
-    Activation operator()(const DropoutDesc&) const { return Activation::kNone; }
-  };
-  return std::visit(Visitor{}, desc);
+  return std::visit(
+      [](const auto& d) {
+        if constexpr (requires { d.activation; }) return d.activation;
+        return Activation::kNone;
+      },
+      desc);
 }
 
 // Before the activation. All indices are NHWC.
 inline Doubles linear(const DenseDesc& d, const Doubles& x, const Doubles& w, const Doubles& b) {
-  const std::int64_t inputs = d.input.elements_per_sample();
+  const std::int64_t inputs = d.per_position ? d.input.channels : d.input.elements_per_sample();
   Doubles y;
-  for (std::int64_t n = 0; n < d.input.samples; ++n) {
+  for (std::int64_t n = 0; n < d.input.elements() / inputs; ++n) {
     for (std::int64_t o = 0; o < d.units; ++o) {
       double sum = b[o];
       for (std::int64_t i = 0; i < inputs; ++i) sum += x[n * inputs + i] * w[o * inputs + i];

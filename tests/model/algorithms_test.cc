@@ -20,6 +20,9 @@ std::vector<std::string> allowed(const kernels::OpDesc& desc) {
     Names operator()(const kernels::ConvolutionDesc&) const { return {"brgconv:", "jit:", "jit_1x1:", "x64:gemm:jit"}; }
     Names operator()(const kernels::PoolDesc&) const { return {"jit:"}; }
     Names operator()(const kernels::DropoutDesc&) const { return {"philox", "mask"}; }
+    Names operator()(const kernels::LayerNormDesc&) const { return {"lanes"}; }
+    Names operator()(const kernels::GroupNormDesc&) const { return {"channels"}; }
+    Names operator()(const kernels::EmbeddingDesc&) const { return {"rows", "columns"}; }
   };
   return std::visit(Visitor{}, desc);
 }

@@ -1,0 +1,93 @@
+// Sixteen floats at a time, in the compiler's own vectors: one register where the processor has AVX-512, several where
+// it has less. For loops that a compiler does not vectorize by itself: sums, whose order it may not change, and the
+// exponential function, which is a call.
+//
+// A loop over n numbers is written once, for `Full` lanes and for the `Part` that is left; a part's other lanes are
+// read as zero and not written. Sums over lanes have a fixed order, so bits do not depend on the number of threads.
+//
+// Thread-safety: pure.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+
+namespace rubato::kernels {
+
+using Lanes = float __attribute__((vector_size(64)));
+using IntLanes = std::int32_t __attribute__((vector_size(64)));
+inline constexpr std::int64_t kLanes = 16;
+
+struct Full {};
+struct Part {
+  std::int64_t count = 0;
+};
+
+inline Lanes read(const float* from, Full = {}) {
+  Lanes lanes;
+  std::memcpy(&lanes, from, sizeof lanes);
+  return lanes;
+}
+inline Lanes read(const float* from, Part part) {
+  Lanes lanes{};
+  for (std::int64_t i = 0; i < part.count; ++i) lanes[i] = from[i];
+  return lanes;
+}
+inline void write(float* to, const Lanes& lanes, Full = {}) { std::memcpy(to, &lanes, sizeof lanes); }
+inline void write(float* to, const Lanes& lanes, Part part) {
+  for (std::int64_t i = 0; i < part.count; ++i) to[i] = lanes[i];
+}
+// Zero in the lanes that a part leaves out.
+inline Lanes keep(const Lanes& lanes, Full) { return lanes; }
+inline Lanes keep(Lanes lanes, Part part) {
+  for (std::int64_t i = part.count; i < kLanes; ++i) lanes[i] = 0.0f;
+  return lanes;
+}
+
+// body(index of the first, Full or Part).
+template <typename Body>
+inline void over_lanes(std::int64_t count, const Body& body) {
+  std::int64_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) body(i, Full{});
+  if (i < count) body(i, Part{count - i});
+}
+
+inline float sum_of(const Lanes& lanes) {
+  float folded[kLanes];
+  std::memcpy(folded, &lanes, sizeof lanes);
+  for (std::int64_t width = kLanes / 2; width > 0; width /= 2) {
+    for (std::int64_t i = 0; i < width; ++i) folded[i] += folded[i + width];
+  }
+  return folded[0];
+}
+
+inline Lanes max_of(const Lanes& a, const Lanes& b) { return a > b ? a : b; }
+
+inline float max_of(const Lanes& lanes) {
+  float most = lanes[0];
+  for (std::int64_t i = 1; i < kLanes; ++i) most = lanes[i] > most ? lanes[i] : most;
+  return most;
+}
+
+// e^x for x <= 88, within 2 units of the last place; below -87, where the result would be denormal, e^-87. By
+// e^x = 2^n e^r with |r| <= ln 2 / 2, and the polynomial of the Cephes library's expf for e^r.
+inline Lanes exp_of(Lanes x) {
+  constexpr float kRound = 12582912.0f;  // 1.5 * 2^23: adding it leaves the nearest integer in the low bits
+  x = x > -87.0f ? x : Lanes{} - 87.0f;
+  const Lanes shifted = x * 1.44269504f + kRound;
+  const Lanes n = shifted - kRound;
+  const Lanes r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
+  Lanes p = r * 1.9875691500e-4f + 1.3981999507e-3f;
+  p = p * r + 8.3334519073e-3f;
+  p = p * r + 4.1665795894e-2f;
+  p = p * r + 1.6666665459e-1f;
+  p = p * r + 5.0000001201e-1f;
+  const Lanes e = p * (r * r) + r + 1.0f;
+  IntLanes bits;
+  std::memcpy(&bits, &shifted, sizeof bits);
+  bits = (bits << 23) + 0x3F800000;
+  Lanes power;
+  std::memcpy(&power, &bits, sizeof power);
+  return e * power;
+}
+
+}  // namespace rubato::kernels

@@ -1,0 +1,236 @@
+// The contract of the operations for sequences, on every device: outputs and gradients against a reference that brings
+// its tolerance along (tests/kernels/rounded.h), over ragged shapes. The derivatives are finite differences of it in
+// float64, with step h = 1e-5: off by h^2 times a third derivative, and 2^-53 / h times what is differentiated
+// (below 2000): 1e-7 covers both.
+#include <gmock/gmock.h>
+
+#include <cmath>
+#include <limits>
+
+#include "tests/kernels/planned_op.h"
+#include "tests/kernels/sequence_reference.h"
+
+namespace rubato::kernels {
+namespace {
+
+using reference::Dual;
+using reference::Duals;
+using reference::Values;
+
+struct Case {
+  std::string name;
+  OpDesc desc;
+  std::vector<std::string> implementations = {};  // that may be taken
+};
+
+// Whole numbers where an operation reads tokens.
+std::vector<float> input_for(const OpDesc& desc) {
+  std::vector<float> x = random_floats(count(input_shape(desc)), "input");
+  if (const auto* embedding = std::get_if<EmbeddingDesc>(&desc)) {
+    for (float& value : x) value = std::floor((value + 1.0f) * 0.499f * static_cast<float>(embedding->rows));
+  }
+  return x;
+}
+
+PlannedOp planned(Device& device, const Case& c, const PlanHint& hint = {}, float fill = -7.0f) {
+  return PlannedOp(device, c.desc, hint, input_for(c.desc), fill);
+}
+
+struct Reference {
+  Reference(const OpDesc& op_desc, const PlannedOp& run) : desc(op_desc), r(run.r) {
+    values.emplace_back(run.x.begin(), run.x.end());
+    for (const auto& parameter : run.parameters) values.emplace_back(parameter.begin(), parameter.end());
+  }
+
+  // r . outputs, and its derivative by what has a slope.
+  [[nodiscard]] Dual weighted() const {
+    const Duals y = reference::outputs(desc, values);
+    reference::Sum sum;
+    for (std::size_t i = 0; i < y.size(); ++i) sum.add(Dual(static_cast<double>(r[i])) * y[i]);
+    return sum.total();
+  }
+  [[nodiscard]] double finite_difference(std::size_t which, std::size_t index) {
+    constexpr double h = 1e-5;
+    Dual& value = values[which][index];
+    const Dual kept = value;
+    value = Dual(kept.value.value + h);
+    const double above = weighted().value.value;
+    value = Dual(kept.value.value - h);
+    const double below = weighted().value.value;
+    value = kept;
+    return (above - below) / (2.0 * h);
+  }
+  [[nodiscard]] double slope_error(std::size_t which, std::size_t index) {
+    Dual& value = values[which][index];
+    value.slope = 1.0;
+    const double error = weighted().slope.error;
+    value.slope = 0.0;
+    return error;
+  }
+
+  OpDesc desc;
+  std::vector<float> r;
+  Values values;
+};
+
+void check_outputs(const PlannedOp& run, const Reference& expected) {
+  const Duals want = reference::outputs(expected.desc, expected.values);
+  const std::vector<float> got = run.output.values();
+  ASSERT_EQ(got.size(), want.size());
+  for (std::size_t i = 0; i < got.size(); ++i) {
+    ASSERT_NEAR(got[i], want[i].value.value, want[i].value.error) << "output " << i;
+  }
+}
+
+void check_gradient(Reference& expected, std::size_t which, const std::vector<float>& got) {
+  for (const std::size_t i : some_of(got.size())) {
+    const double allowed = 2.0 * expected.slope_error(which, i) + 1e-7;
+    ASSERT_LT(allowed, 1e-2) << "a bound that would let mistakes pass: value " << which << ", element " << i;
+    ASSERT_NEAR(got[i], expected.finite_difference(which, i), allowed) << "value " << which << ", element " << i;
+  }
+}
+
+std::vector<Case> cases() {
+  return {
+      {"layer norm 1", LayerNormDesc{{1, 1, 1, 2}}, {"lanes"}},
+      {"layer norm 2", LayerNormDesc{{3, 5, 1, 7}}, {"lanes"}},
+      {"layer norm 3", LayerNormDesc{{2, 3, 1, 16}, 1e-3}, {"lanes"}},
+      {"layer norm 4", LayerNormDesc{{2, 37, 1, 45}}, {"lanes"}},
+      {"layer norm 5", LayerNormDesc{{5, 1, 1, 130}}, {"lanes"}},
+      {"group norm 1", GroupNormDesc{{1, 2, 1, 1}, 1}, {"channels"}},
+      {"group norm 2", GroupNormDesc{{3, 4, 5, 6}, 3}, {"channels"}},
+      {"group norm 3", GroupNormDesc{{2, 7, 5, 20}, 1, 1e-3}, {"channels"}},
+      {"group norm 4", GroupNormDesc{{3, 3, 3, 5}, 5}, {"channels"}},
+      {"embedding 1", EmbeddingDesc{{1, 1, 1, 1}, 1, 1}, {"rows", "columns"}},
+      {"embedding 2", EmbeddingDesc{{3, 7, 1, 1}, 5, 19}, {"rows", "columns"}},
+      {"embedding 3", EmbeddingDesc{{4, 5, 1, 1}, 11, 37, true}, {"rows", "columns"}},
+  };
+}
+
+class BackendSequence : public BackendTest {};
+INSTANTIATE_TEST_SUITE_P(Devices, BackendSequence, kDevices, device_test_name);
+
+TEST_P(BackendSequence, OutputsAndGradientsAgreeWithTheReference) {
+  for (const Case& c : cases()) {
+    SCOPED_TRACE(c.name);
+    PlannedOp run = planned(*device_, c);
+    Reference expected(c.desc, run);
+    run.forward();
+    check_outputs(run, expected);
+    run.backward();
+    if (std::holds_alternative<EmbeddingDesc>(c.desc)) {
+      EXPECT_THAT(run.input_gradient.values(), testing::Each(0.0f));
+    } else {
+      check_gradient(expected, 0, run.input_gradient.values());
+    }
+    for (std::size_t i = 0; i < run.gradients.size(); ++i) check_gradient(expected, i + 1, run.gradients[i]);
+    if (HasFatalFailure()) return;
+  }
+}
+
+TEST_P(BackendSequence, EvaluationComputesWhatTrainingDoes) {
+  for (const Case& c : cases()) {
+    SCOPED_TRACE(c.name);
+    PlannedOp run = planned(*device_, c, {.training = false, .input_gradient = false});
+    EXPECT_EQ(run.op->info().saved_bytes, 0u);
+    run.forward();
+    check_outputs(run, Reference(c.desc, run));
+    if (HasFatalFailure()) return;
+  }
+}
+
+TEST_P(BackendSequence, ImplementationsAreOnTheAllowList) {
+  for (const Case& c : cases()) {
+    const PlannedOp run = planned(*device_, c);
+    EXPECT_FALSE(run.op->info().algorithms.empty()) << c.name;
+    for (const Algorithm& algorithm : run.op->info().algorithms) {
+      EXPECT_THAT(c.implementations, testing::Contains(algorithm.implementation)) << c.name << ", " << algorithm.call;
+    }
+  }
+}
+
+// Whatever lay in the buffers, and whatever was computed before: backward overwrites, bits repeat.
+TEST_P(BackendSequence, BitsDoNotDependOnHistory) {
+  for (const Case& c : cases()) {
+    SCOPED_TRACE(c.name);
+    PlannedOp first = planned(*device_, c), second = planned(*device_, c, {}, std::nanf(""));
+    first.forward();
+    first.backward();
+    std::vector<float> other = second.x;
+    std::reverse(other.begin(), other.end());
+    const auto weights = second.parameters;
+    ASSERT_TRUE(device_->copy_in(second.input.data(), other).ok());
+    for (auto& parameter : second.parameters) parameter = random_floats(parameter.size(), "other weights");
+    second.forward(1);
+    second.backward();
+    ASSERT_TRUE(device_->copy_in(second.input.data(), second.x).ok());
+    ASSERT_TRUE(device_->copy_in(second.output_gradient.data(), second.r).ok());
+    second.parameters = weights;
+    second.forward(2);
+    second.backward();
+    EXPECT_EQ(first.output.values(), second.output.values());
+    EXPECT_EQ(first.input_gradient.values(), second.input_gradient.values());
+    EXPECT_EQ(first.gradients, second.gradients);
+  }
+}
+
+// More than the interface promises, and true of the loops of our own: they cut their work, and order their sums,
+// without a look at the number of threads.
+TEST(BackendSequenceThreads, DoNotChangeTheBitsOfOurOwnLoops) {
+  auto one = open_device("cpu", 1).value(), three = open_device("cpu", 3).value();
+  for (const Case& c : cases()) {
+    SCOPED_TRACE(c.name);
+    one->enter();
+    PlannedOp alone = planned(*one, c);
+    alone.forward();
+    alone.backward();
+    three->enter();
+    PlannedOp together = planned(*three, c);
+    together.forward();
+    together.backward();
+    EXPECT_EQ(alone.output.values(), together.output.values());
+    EXPECT_EQ(alone.input_gradient.values(), together.input_gradient.values());
+    EXPECT_EQ(alone.gradients, together.gradients);
+  }
+}
+
+// Numbers that float32 holds exactly with 4096 added: normalized they are the same, to a few roundings of what is left.
+TEST_P(BackendSequence, NormsKeepTheDigitsOfNumbersFarFromZero) {
+  for (const OpDesc& desc : {OpDesc(LayerNormDesc{{4, 9, 1, 128}}), OpDesc(GroupNormDesc{{3, 40, 40, 8}, 2})}) {
+    std::vector<float> x = input_for(desc), far = x;
+    for (std::size_t i = 0; i < x.size(); ++i) {
+      x[i] = std::round(x[i] * 2048.0f) / 2048.0f;
+      far[i] = 4096.0f + x[i];
+    }
+    PlannedOp near_zero(*device_, desc, {}, x, 0.0f), far_off(*device_, desc, {}, far, 0.0f);
+    for (PlannedOp* run : {&near_zero, &far_off}) {
+      run->forward();
+      run->backward();
+    }
+    const std::vector<float> want = near_zero.output.values(), got = far_off.output.values();
+    // Normalized numbers are below 2, weights and biases below 1: 16 roundings of 3.
+    for (std::size_t i = 0; i < want.size(); ++i) ASSERT_NEAR(got[i], want[i], 16 * reference::kRoundoff * 3) << i;
+    const std::vector<float> slopes = near_zero.input_gradient.values(), far_slopes = far_off.input_gradient.values();
+    // Of g - mean(g) - normal * mean(g normal), at most 1 + 1 + 2, times 1 / deviation, about 1.8.
+    for (std::size_t i = 0; i < slopes.size(); ++i) {
+      ASSERT_NEAR(far_slopes[i], slopes[i], 16 * reference::kRoundoff * 8) << i;
+    }
+  }
+}
+
+TEST_P(BackendSequence, AnEmbeddingRefusesWhatIsNoToken) {
+  const EmbeddingDesc desc{{2, 3, 1, 1}, 4, 8};
+  for (const float wrong : {-1.0f, 4.0f, 1.5f, std::nanf(""), std::numeric_limits<float>::infinity()}) {
+    PlannedOp run(*device_, desc, {}, {0, 1, 2, 3, 0, wrong}, 0.0f);
+    ASSERT_TRUE(run.op->load(0, run.parameters[0], 1).ok());
+    const Status status = run.op->forward({});
+    ASSERT_FALSE(status.ok()) << wrong;
+    EXPECT_EQ(status.error().cause, Cause::kData);
+    EXPECT_THAT(status.error().message, testing::HasSubstr("sample 1"));
+    EXPECT_THAT(status.error().message, testing::HasSubstr("position 2"));
+    EXPECT_THAT(status.error().message, testing::HasSubstr("from 0 to 3"));
+  }
+}
+
+}  // namespace
+}  // namespace rubato::kernels

@@ -1,0 +1,84 @@
+// The operations for sequences, by PyTorch's documented formulas, in numbers that carry their own tolerance
+// (tests/kernels/rounded.h); without a look at any backend. `values`: the input, then the parameters in their order.
+#pragma once
+
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <variant>
+#include <vector>
+
+#include "base/check.h"
+#include "kernels/op_desc.h"
+#include "tests/kernels/rounded.h"
+
+namespace rubato::kernels::reference {
+
+using Duals = std::vector<Dual>;
+using Values = std::vector<Duals>;
+
+// torch.nn.functional.layer_norm and group_norm, of the numbers whose places are given.
+inline void normalize(const Duals& x, const std::vector<std::size_t>& places, std::int64_t channels, double epsilon,
+                      const Values& values, Duals& y) {
+  const Dual n(static_cast<double>(places.size()));
+  Sum sum, squares;
+  for (const std::size_t at : places) sum.add(x[at]);
+  const Dual mean = sum.total() / n;
+  for (const std::size_t at : places) squares.add((x[at] - mean) * (x[at] - mean));
+  const Dual deviation = sqrt_of(squares.total() / n + Dual(epsilon));
+  for (const std::size_t at : places) {
+    const std::size_t c = at % static_cast<std::size_t>(channels);
+    y[at] = (x[at] - mean) / deviation * values[1][c] + values[2][c];
+  }
+}
+
+inline Duals outputs(const LayerNormDesc& d, const Values& values) {
+  const auto channels = static_cast<std::size_t>(d.input.channels);
+  Duals y(values[0].size());
+  for (std::size_t row = 0; row < y.size() / channels; ++row) {
+    std::vector<std::size_t> places;
+    for (std::size_t c = 0; c < channels; ++c) places.push_back(row * channels + c);
+    normalize(values[0], places, d.input.channels, d.epsilon, values, y);
+  }
+  return y;
+}
+
+inline Duals outputs(const GroupNormDesc& d, const Values& values) {
+  const TensorShape in = d.input;
+  Duals y(values[0].size());
+  for (std::int64_t n = 0; n < in.samples; ++n) {
+    for (std::int64_t group = 0; group < d.groups; ++group) {
+      std::vector<std::size_t> places;
+      for (std::int64_t pixel = 0; pixel < in.height * in.width; ++pixel) {
+        for (std::int64_t c = 0; c < in.channels; ++c) {
+          if (c / (in.channels / d.groups) != group) continue;
+          places.push_back(static_cast<std::size_t>((n * in.height * in.width + pixel) * in.channels + c));
+        }
+      }
+      normalize(values[0], places, in.channels, d.epsilon, values, y);
+    }
+  }
+  return y;
+}
+
+inline Duals outputs(const EmbeddingDesc& d, const Values& values) {
+  Duals y;
+  const auto width = static_cast<std::size_t>(d.width);
+  const auto positions = static_cast<std::size_t>(d.input.elements_per_sample());
+  for (std::size_t at = 0; at < values[0].size(); ++at) {
+    const auto token = static_cast<std::size_t>(values[0][at].value.value);
+    for (std::size_t c = 0; c < width; ++c) {
+      const Dual row = values[1][token * width + c];
+      y.push_back(d.positions ? row + values[2][at % positions * width + c] : row);
+    }
+  }
+  return y;
+}
+
+inline Duals outputs(const OpDesc& desc, const Values& values) {
+  if (const auto* norm = std::get_if<LayerNormDesc>(&desc)) return outputs(*norm, values);
+  if (const auto* norm = std::get_if<GroupNormDesc>(&desc)) return outputs(*norm, values);
+  return outputs(std::get<EmbeddingDesc>(desc), values);
+}
+
+}  // namespace rubato::kernels::reference
