@@ -92,8 +92,17 @@ struct EmbeddingDesc {
   bool positions = false;
 };
 
-using OpDesc =
-    std::variant<DenseDesc, ConvolutionDesc, PoolDesc, DropoutDesc, LayerNormDesc, GroupNormDesc, EmbeddingDesc>;
+// Causal self-attention with `heads` heads (Vaswani et al. 2017): the input's channels are the queries, keys and values
+// of a position, one after the other, each cut into heads; the output's are a third of them. In each head a position's
+// output is the mean of the values up to its own, weighted by the softmax of its query's products with their keys, over
+// sqrt(channels of a head). PyTorch: scaled_dot_product_attention(is_causal=True).
+struct AttentionDesc {
+  TensorShape input = {};
+  std::int64_t heads = 1;
+};
+
+using OpDesc = std::variant<DenseDesc, ConvolutionDesc, PoolDesc, DropoutDesc, LayerNormDesc, GroupNormDesc,
+                            EmbeddingDesc, AttentionDesc>;
 
 // From scores to a loss for each sample. With PyTorch's meaning: cross-entropy of the softmax of the
 // scores; binary cross-entropy of the sigmoid of each score; squared error of each score. The last two
@@ -136,6 +145,9 @@ struct LossDesc {
     TensorShape operator()(const DropoutDesc& d) const { return d.input; }
     TensorShape operator()(const LayerNormDesc& d) const { return d.input; }
     TensorShape operator()(const GroupNormDesc& d) const { return d.input; }
+    TensorShape operator()(const AttentionDesc& d) const {
+      return {d.input.samples, d.input.height, d.input.width, d.input.channels / 3};
+    }
     TensorShape operator()(const EmbeddingDesc& d) const {
       return {d.input.samples, d.input.height, d.input.width, d.width};
     }

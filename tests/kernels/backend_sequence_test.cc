@@ -104,6 +104,10 @@ std::vector<Case> cases() {
       {"embedding 1", EmbeddingDesc{{1, 1, 1, 1}, 1, 1}, {"rows", "columns"}},
       {"embedding 2", EmbeddingDesc{{3, 7, 1, 1}, 5, 19}, {"rows", "columns"}},
       {"embedding 3", EmbeddingDesc{{4, 5, 1, 1}, 11, 37, true}, {"rows", "columns"}},
+      {"attention 1", AttentionDesc{{1, 1, 1, 3}, 1}, {"blocks"}},
+      {"attention 2", AttentionDesc{{3, 5, 1, 18}, 2}, {"blocks"}},
+      {"attention 3", AttentionDesc{{1, 17, 1, 60}, 1}, {"blocks"}},
+      {"attention 4", AttentionDesc{{1, 70, 1, 24}, 2}, {"blocks"}},
   };
 }
 
@@ -216,6 +220,38 @@ TEST_P(BackendSequence, NormsKeepTheDigitsOfNumbersFarFromZero) {
       ASSERT_NEAR(far_slopes[i], slopes[i], 16 * reference::kRoundoff * 8) << i;
     }
   }
+}
+
+TEST_P(BackendSequence, AttentionLooksBackOnly) {
+  const AttentionDesc desc{{1, 40, 1, 48}, 2};
+  const std::vector<float> x = input_for(desc);
+  for (const std::size_t changed : {0u, 15u, 16u, 31u, 32u, 39u}) {
+    std::vector<float> other = x;
+    for (std::size_t c = 0; c < 48; ++c) other[changed * 48 + c] += 1.0f;
+    PlannedOp first(*device_, desc, {}, x, 0.0f), second(*device_, desc, {}, other, 0.0f);
+    first.forward();
+    second.forward();
+    const std::vector<float> a = first.output.values(), b = second.output.values();
+    const auto differs = std::mismatch(a.begin(), a.end(), b.begin()).first - a.begin();
+    EXPECT_EQ(static_cast<std::size_t>(differs) / 16, changed);
+  }
+}
+
+// Scores of thousands: their exponentials are not numbers, their softmax is.
+TEST_P(BackendSequence, AttentionTakesScoresOfAnySize) {
+  const AttentionDesc desc{{2, 9, 1, 24}, 1};
+  std::vector<float> x = input_for(desc);
+  for (float& value : x) value *= 100.0f;
+  PlannedOp run(*device_, desc, {}, x, 0.0f);
+  run.forward();
+  run.backward();
+  const Duals want = reference::outputs(desc, Reference(desc, run).values);
+  const std::vector<float> got = run.output.values();
+  for (std::size_t i = 0; i < got.size(); ++i) {
+    ASSERT_LT(want[i].value.error, 5.0) << i;  // of values up to 100
+    ASSERT_NEAR(got[i], want[i].value.value, want[i].value.error) << i;
+  }
+  for (const float slope : run.input_gradient.values()) ASSERT_TRUE(std::isfinite(slope));
 }
 
 TEST_P(BackendSequence, AnEmbeddingRefusesWhatIsNoToken) {

@@ -2,13 +2,14 @@
 // (tests/kernels/rounded.h); without a look at any backend. `values`: the input, then the parameters in their order.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <variant>
 #include <vector>
 
-#include "base/check.h"
 #include "kernels/op_desc.h"
 #include "tests/kernels/rounded.h"
 
@@ -75,9 +76,43 @@ inline Duals outputs(const EmbeddingDesc& d, const Values& values) {
   return y;
 }
 
+// torch.nn.functional.scaled_dot_product_attention(is_causal=True), with heads cut from neighbouring channels.
+inline Duals outputs(const AttentionDesc& d, const Values& values) {
+  const std::int64_t positions = d.input.height, width = d.input.channels / 3, size = width / d.heads;
+  const double root = 1.0 / std::sqrt(static_cast<double>(size));
+  const Dual scale(Rounded(root, kRoundoff * root), 0.0);
+  const auto x = [&](std::int64_t sample, std::int64_t position, std::int64_t channel) {
+    return values[0][static_cast<std::size_t>((sample * positions + position) * 3 * width + channel)];
+  };
+  Duals y(static_cast<std::size_t>(d.input.samples * positions * width));
+  for (std::int64_t at = 0; at < d.input.samples * d.heads * positions; ++at) {
+    const std::int64_t i = at % positions, head = at / positions % d.heads, n = at / positions / d.heads;
+    Duals chances;
+    double most = -std::numeric_limits<double>::infinity();
+    for (std::int64_t j = 0; j <= i; ++j) {
+      Sum score;
+      for (std::int64_t c = head * size; c < (head + 1) * size; ++c) score.add(x(n, i, c) * x(n, j, width + c));
+      chances.push_back(scale * score.total());
+      most = std::max(most, chances.back().value.value);
+    }
+    Sum sum;
+    for (Dual& chance : chances) {
+      chance = exp_of(chance - Dual(most));  // whatever is taken off, the softmax is the same
+      sum.add(chance);
+    }
+    for (std::int64_t c = head * size; c < (head + 1) * size; ++c) {
+      Sum mean;
+      for (std::int64_t j = 0; j <= i; ++j) mean.add(chances[static_cast<std::size_t>(j)] * x(n, j, 2 * width + c));
+      y[static_cast<std::size_t>((n * positions + i) * width + c)] = mean.total() / sum.total();
+    }
+  }
+  return y;
+}
+
 inline Duals outputs(const OpDesc& desc, const Values& values) {
   if (const auto* norm = std::get_if<LayerNormDesc>(&desc)) return outputs(*norm, values);
   if (const auto* norm = std::get_if<GroupNormDesc>(&desc)) return outputs(*norm, values);
+  if (const auto* attention = std::get_if<AttentionDesc>(&desc)) return outputs(*attention, values);
   return outputs(std::get<EmbeddingDesc>(desc), values);
 }
 
