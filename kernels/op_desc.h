@@ -101,8 +101,23 @@ struct AttentionDesc {
   std::int64_t heads = 1;
 };
 
+// One layer in one direction of torch.nn.LSTM (Hochreiter and Schmidhuber 1997) or torch.nn.GRU (Cho et al. 2014), from
+// a state of zeros. Of the positions the output has one after the other the cell's states h; or, with `last_only`, that
+// of the position read last, which in `reverse` is the first. Gates are i, f, g, o and r, z, n, as PyTorch orders them;
+// weight_ih (gates * units, in), weight_hh (gates * units, units), bias_ih and bias_hh (gates * units). There are two
+// biases, as in PyTorch: one instead of them would learn at half the rate.
+struct RecurrentDesc {
+  enum class Cell : std::uint8_t { kLstm, kGru };
+  TensorShape input = {};
+  Cell cell = Cell::kLstm;
+  std::int64_t units = 0;
+  bool reverse = false, last_only = false;
+
+  [[nodiscard]] std::int64_t gates() const { return cell == Cell::kLstm ? 4 : 3; }
+};
+
 using OpDesc = std::variant<DenseDesc, ConvolutionDesc, PoolDesc, DropoutDesc, LayerNormDesc, GroupNormDesc,
-                            EmbeddingDesc, AttentionDesc>;
+                            EmbeddingDesc, AttentionDesc, RecurrentDesc>;
 
 // From scores to a loss for each sample. With PyTorch's meaning: cross-entropy of the softmax of the
 // scores; binary cross-entropy of the sigmoid of each score; squared error of each score. The last two
@@ -148,6 +163,10 @@ struct LossDesc {
     TensorShape operator()(const AttentionDesc& d) const {
       return {d.input.samples, d.input.height, d.input.width, d.input.channels / 3};
     }
+    TensorShape operator()(const RecurrentDesc& d) const {
+      if (d.last_only) return {d.input.samples, 1, 1, d.units};
+      return {d.input.samples, d.input.height, d.input.width, d.units};
+    }
     TensorShape operator()(const EmbeddingDesc& d) const {
       return {d.input.samples, d.input.height, d.input.width, d.width};
     }
@@ -166,6 +185,10 @@ struct LossDesc {
   }
   if (std::holds_alternative<LayerNormDesc>(desc) || std::holds_alternative<GroupNormDesc>(desc)) {
     return {{input_shape(desc).channels}, {input_shape(desc).channels}};
+  }
+  if (const auto* recurrent = std::get_if<RecurrentDesc>(&desc)) {
+    const std::int64_t rows = recurrent->gates() * recurrent->units;
+    return {{rows, recurrent->input.channels}, {rows, recurrent->units}, {rows}, {rows}};
   }
   if (const auto* embedding = std::get_if<EmbeddingDesc>(&desc)) {
     std::vector<std::vector<std::int64_t>> tables = {{embedding->rows, embedding->width}};

@@ -90,4 +90,23 @@ inline Lanes exp_of(Lanes x) {
   return e * power;
 }
 
+inline Lanes magnitude_of(const Lanes& x) { return x < 0.0f ? -x : x; }
+
+// 1 / (1 + e^-x). The exponential is of a negative number on both sides, so that none overflows.
+inline Lanes sigmoid_of(const Lanes& x) {
+  const Lanes e = exp_of(-magnitude_of(x));
+  return (x < 0.0f ? e : Lanes{} + 1.0f) / (e + 1.0f);
+}
+
+// Near zero, where (1 - e) / (1 + e) would lose digits, by the polynomial of the Cephes library's tanhf.
+inline Lanes tanh_of(const Lanes& x) {
+  const Lanes magnitude = magnitude_of(x), e = exp_of(-2.0f * magnitude), square = x * x;
+  Lanes p = square * -5.70498872745e-3f + 2.06390887954e-2f;
+  p = p * square - 5.37397155531e-2f;
+  p = p * square + 1.33314422036e-1f;
+  p = p * square - 3.33332819422e-1f;
+  const Lanes near = p * square * x + x, far = (1.0f - e) / (e + 1.0f);
+  return magnitude < 0.625f ? near : (x < 0.0f ? -far : far);
+}
+
 }  // namespace rubato::kernels

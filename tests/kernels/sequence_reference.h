@@ -109,9 +109,62 @@ inline Duals outputs(const AttentionDesc& d, const Values& values) {
   return y;
 }
 
+// torch.nn.LSTM and torch.nn.GRU, one layer, one direction, batch first.
+inline Duals outputs(const RecurrentDesc& d, const Values& values) {
+  const std::int64_t positions = d.input.height, inputs = d.input.channels, units = d.units;
+  const std::int64_t outputs_each = d.last_only ? 1 : positions;
+  Duals y(static_cast<std::size_t>(d.input.samples * outputs_each * units));
+  for (std::int64_t n = 0; n < d.input.samples; ++n) {
+    Duals h(static_cast<std::size_t>(units), Dual(0.0)), c = h;
+    for (std::int64_t step = 0; step < positions; ++step) {
+      const std::int64_t t = d.reverse ? positions - 1 - step : step;
+      // W_ih x + b_ih and W_hh h + b_hh of gate `gate`, unit `u`.
+      const auto from_input = [&](std::int64_t gate, std::int64_t u) {
+        const std::int64_t row = gate * units + u;
+        Sum sum;
+        for (std::int64_t i = 0; i < inputs; ++i) {
+          sum.add(values[1][static_cast<std::size_t>(row * inputs + i)] *
+                  values[0][static_cast<std::size_t>((n * positions + t) * inputs + i)]);
+        }
+        sum.add(values[3][static_cast<std::size_t>(row)]);
+        return sum.total();
+      };
+      const auto from_state = [&](std::int64_t gate, std::int64_t u) {
+        const std::int64_t row = gate * units + u;
+        Sum sum;
+        for (std::int64_t i = 0; i < units; ++i) {
+          sum.add(values[2][static_cast<std::size_t>(row * units + i)] * h[static_cast<std::size_t>(i)]);
+        }
+        sum.add(values[4][static_cast<std::size_t>(row)]);
+        return sum.total();
+      };
+      const auto both = [&](std::int64_t gate, std::int64_t u) { return from_input(gate, u) + from_state(gate, u); };
+      Duals next(h.size());
+      for (std::int64_t u = 0; u < units; ++u) {
+        const auto at = static_cast<std::size_t>(u);
+        if (d.cell == RecurrentDesc::Cell::kLstm) {
+          c[at] = sigmoid_of(both(1, u)) * c[at] + sigmoid_of(both(0, u)) * tanh_of(both(2, u));
+          next[at] = sigmoid_of(both(3, u)) * tanh_of(c[at]);
+        } else {
+          const Dual r = sigmoid_of(both(0, u)), z = sigmoid_of(both(1, u));
+          next[at] = (Dual(1.0) - z) * tanh_of(from_input(2, u) + r * from_state(2, u)) + z * h[at];
+        }
+      }
+      h = next;
+      if (d.last_only && step < positions - 1) continue;
+      for (std::int64_t u = 0; u < units; ++u) {
+        y[static_cast<std::size_t>((n * outputs_each + (d.last_only ? 0 : t)) * units + u)] =
+            h[static_cast<std::size_t>(u)];
+      }
+    }
+  }
+  return y;
+}
+
 inline Duals outputs(const OpDesc& desc, const Values& values) {
   if (const auto* norm = std::get_if<LayerNormDesc>(&desc)) return outputs(*norm, values);
   if (const auto* norm = std::get_if<GroupNormDesc>(&desc)) return outputs(*norm, values);
+  if (const auto* recurrent = std::get_if<RecurrentDesc>(&desc)) return outputs(*recurrent, values);
   if (const auto* attention = std::get_if<AttentionDesc>(&desc)) return outputs(*attention, values);
   return outputs(std::get<EmbeddingDesc>(desc), values);
 }

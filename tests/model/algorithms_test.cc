@@ -23,6 +23,7 @@ std::vector<std::string> allowed(const kernels::OpDesc& desc) {
     Names operator()(const kernels::LayerNormDesc&) const { return {"lanes"}; }
     Names operator()(const kernels::GroupNormDesc&) const { return {"channels"}; }
     Names operator()(const kernels::AttentionDesc&) const { return {"blocks"}; }
+    Names operator()(const kernels::RecurrentDesc&) const { return {"sgemm"}; }
     Names operator()(const kernels::EmbeddingDesc&) const { return {"rows", "columns"}; }
   };
   return std::visit(Visitor{}, desc);
