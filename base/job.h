@@ -34,12 +34,30 @@ struct ModelConfig {
 };
 
 struct DataConfig {
-  std::string kind = "idx";  // idx | synthetic (made from the seed; for quadratic and tests)
-  std::string train_inputs, train_labels, test_inputs, test_labels;  // idx: paths, .gz or not
+  // idx | npy | npz | cifar | csv | series | libsvm | synthetic (made from the seed; for quadratic and tests)
+  std::string kind = "idx";
+  std::string path;  // npz, series: the file; cifar: the folder; csv, libsvm: a table to be split
+  std::string train_inputs, train_labels, test_inputs, test_labels;  // idx, npy; csv, libsvm: the inputs are tables
   std::int64_t classes = 10;
-  double mean = 0.0, stddev = 1.0;  // inputs become (value / 255 - mean) / stddev
-  std::int64_t samples = 1024;      // synthetic: number of training samples
-  std::string shards = "static";    // static | leased: how workers share an epoch; bsp and backup have no leases
+  std::int64_t first_label = 0;                // npy, npz, csv, libsvm: the number of class 0 in the files
+  std::vector<double> mean{0.0}, stddev{1.0};  // images: of value / greatest value; of all channels, or of each
+  std::vector<std::string> target;             // csv, series: columns to predict; cifar: fine | coarse
+  std::vector<std::string> columns;            // csv, series: input columns; none: all the others
+  std::string group;                           // csv: rows with the same text here stay on one side of the split
+  std::string time;                            // series: the column that orders the lines, and is no input
+  std::string separator = ",";                 // csv, series: between fields
+  std::string missing = "refuse";              // refuse | mean (of the training part) | previous (series)
+  std::string scaling = "standard";            // standard | none: of input columns
+  std::string target_scaling = "standard";     // standard | none: of float targets
+  double validation_fraction = 0.0;            // csv, libsvm, series, of data.path
+  std::uint64_t split_seed = 0;                // csv, libsvm: of which rows go where
+  double test_fraction = 0.2;                  // the same
+  std::int64_t skip_max = 0;                   // csv, series, libsvm: bad lines left out before it is too many
+  std::int64_t features = 0;                   // libsvm: 0: the greatest index in the training part
+  std::int64_t window = 24, horizon = 1;       // series: lines that are seen, lines that are predicted
+  std::int64_t stride = 1;                     // series: lines from one window to the next
+  std::int64_t samples = 1024;                 // synthetic: number of training samples
+  std::string shards = "static";  // static | leased: how workers share an epoch; bsp and backup have no leases
   friend bool operator==(const DataConfig&, const DataConfig&) = default;
 };
 
@@ -131,7 +149,8 @@ struct EvaluationConfig {
   std::int64_t every_epochs = 1;  // and always at the end
   std::int64_t per_epoch = 1;     // of those epochs
   std::int64_t batch = 500;
-  double timeout_s = 600.0;  // of the last one, at least: 20 times the longest before it, if that is longer
+  std::string part = "test";  // test | validation
+  double timeout_s = 600.0;   // of the last one, at least: 20 times the longest before it, if that is longer
   friend bool operator==(const EvaluationConfig&, const EvaluationConfig&) = default;
 };
 

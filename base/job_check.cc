@@ -51,25 +51,7 @@ class Checker {
     if (model.loss == "binary_cross_entropy" && data.classes != 2) {
       return wrong("model.loss", "= \"binary_cross_entropy\" needs data.classes = 2, not {}", data.classes);
     }
-    if (data.kind == "idx") RUBATO_TRY(check_files());
-    return {};
-  }
-
-  Status check_files() const {
-    const DataConfig& data = job_.data;
-    const std::pair<const char*, const std::string&> train[] = {{"data.train_inputs", data.train_inputs},
-                                                                {"data.train_labels", data.train_labels}};
-    const std::pair<const char*, const std::string&> test[] = {{"data.test_inputs", data.test_inputs},
-                                                               {"data.test_labels", data.test_labels}};
-    for (const auto& [key, file] : train) {
-      if (file.empty()) return wrong(key, "is missing: data.kind = \"idx\" needs it");
-    }
-    for (const auto& [key, file] : test) {
-      if (file.empty() && job_.evaluation.enabled) {
-        return wrong(key, "is missing: give it, or set evaluation.enabled = false");
-      }
-    }
-    return {};
+    return check_data(job_, where_);
   }
 
   // What is further from 1 than this is 0 in the 32 bits that gradients have.

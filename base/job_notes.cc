@@ -11,6 +11,41 @@
 namespace rubato {
 namespace {
 
+void add_data_without_effect(const Job& job, std::vector<std::string>& notes) {
+  const DataConfig &data = job.data, plain;
+  const std::string images = "idx npy npz cifar", tables = "csv libsvm series";
+  struct Key {
+    std::string_view name;
+    bool changed;
+    std::string kinds;  // that look at it
+  };
+  const Key keys[] = {
+      {"data.samples", data.samples != plain.samples, "synthetic"},
+      {"data.first_label", data.first_label != plain.first_label, "npy npz csv libsvm"},
+      {"data.mean", data.mean != plain.mean, images},
+      {"data.stddev", data.stddev != plain.stddev, images},
+      {"data.target", data.target != plain.target, "csv series cifar"},
+      {"data.columns", data.columns != plain.columns, "csv series"},
+      {"data.group", data.group != plain.group, "csv"},
+      {"data.time", data.time != plain.time, "series"},
+      {"data.separator", data.separator != plain.separator, "csv series"},
+      {"data.missing", data.missing != plain.missing, "csv series"},
+      {"data.scaling", data.scaling != plain.scaling, tables},
+      {"data.target_scaling", data.target_scaling != plain.target_scaling, tables},
+      {"data.validation_fraction", data.validation_fraction != plain.validation_fraction, tables},
+      {"data.test_fraction", data.test_fraction != plain.test_fraction, tables},
+      {"data.split_seed", data.split_seed != plain.split_seed, "csv libsvm"},
+      {"data.skip_max", data.skip_max != plain.skip_max, tables},
+      {"data.features", data.features != plain.features, "libsvm"},
+      {"data.window", data.window != plain.window, "series"},
+      {"data.horizon", data.horizon != plain.horizon, "series"},
+      {"data.stride", data.stride != plain.stride, "series"},
+  };
+  for (const Key& key : keys)
+    if (key.changed && (" " + key.kinds + " ").find(" " + data.kind + " ") == std::string::npos)
+      notes.push_back(fmt::format("{} has no effect on {} data", key.name, data.kind));
+}
+
 // Keys that a job has changed and that nothing of it looks at.
 void add_keys_without_effect(const Job& job, std::vector<std::string>& notes) {
   const Job untouched;
@@ -29,7 +64,7 @@ void add_keys_without_effect(const Job& job, std::vector<std::string>& notes) {
   idle(layers, model.dropout != plain.dropout, "model.dropout", network);
   idle(layers, model.loss != plain.loss, "model.loss", network);
   idle(!layers, model.size != plain.size, "model.size", network);
-  idle(job.data.kind == "synthetic", job.data.samples != untouched.data.samples, "data.samples", "idx files");
+  add_data_without_effect(job, notes);
   idle(job.cluster.transport == "tcp", job.cluster.scheduler_port != untouched.cluster.scheduler_port,
        "cluster.scheduler_port", job.cluster.transport);
   const OptimizerConfig &optimizer = job.optimizer, &usual = untouched.optimizer;

@@ -59,7 +59,7 @@ bool overflows(const std::string& text) {
 // What is wrong with a number that 64 bits do not hold, and for which TOML has no word; empty for any other text.
 std::string overflow_text(const JobSlot& slot, const std::string& text) {
   if (std::holds_alternative<std::string*>(slot)) return "";
-  if (std::holds_alternative<double*>(slot))
+  if (std::holds_alternative<double*>(slot) || std::holds_alternative<std::vector<double>*>(slot))
     return overflows<double>(text) ? "expected a number of at most 1.8e308 and, unless 0, at least 2.2e-308 in size"
                                    : "";
   if (!overflows<std::int64_t>(text) || text.front() == '-') return "";
@@ -70,10 +70,12 @@ std::string overflow_text(const JobSlot& slot, const std::string& text) {
 std::string mismatch_text(const JobSlot& slot, const toml::node& node) {
   const toml::array* array = node.as_array();
   const bool texts = std::holds_alternative<std::vector<std::string>*>(slot);
-  if (array == nullptr || !(texts || std::holds_alternative<std::vector<std::int64_t>*>(slot)))
+  const bool numbers = std::holds_alternative<std::vector<double>*>(slot);
+  if (array == nullptr || !(texts || numbers || std::holds_alternative<std::vector<std::int64_t>*>(slot)))
     return found_text(node.type());
-  const auto odd = std::find_if(array->begin(), array->end(),
-                                [&](const toml::node& e) { return texts ? !e.is_string() : !e.is_integer(); });
+  const auto odd = std::find_if(array->begin(), array->end(), [&](const toml::node& e) {
+    return texts ? !e.is_string() : numbers ? !e.is_number() : !e.is_integer();
+  });
   return fmt::format("{} in the list", found_text(odd->type()));
 }
 
@@ -105,6 +107,22 @@ bool assign(const JobSlot& slot, const toml::node& node) {
       list.push_back(*value);
     }
     **slot_list = std::move(list);
+    return true;
+  }
+  if (auto* const* slot_numbers = std::get_if<std::vector<double>*>(&slot)) {
+    std::vector<double> list;
+    const auto take_number = [&list](const toml::node& element) {
+      if (!element.is_number()) return false;
+      list.push_back(*element.value<double>());
+      return true;
+    };
+    if (const toml::array* array = node.as_array()) {  // else a list of one
+      for (const toml::node& element : *array)
+        if (!take_number(element)) return false;
+    } else if (!take_number(node)) {
+      return false;
+    }
+    **slot_numbers = std::move(list);
     return true;
   }
   if (auto* const* slot_texts = std::get_if<std::vector<std::string>*>(&slot)) {

@@ -2,6 +2,8 @@
 
 #include <arpa/inet.h>
 
+#include <cctype>
+
 #include "base/fault.h"
 #include "base/rule_change.h"
 #include "base/stragglers.h"
@@ -38,6 +40,14 @@ Status check_bind(const std::string& text) {
   return {};
 }
 
+Status check_separator(const std::string& text) {
+  const auto c = static_cast<unsigned char>(text.empty() ? '0' : text.front());
+  if (text.size() == 1 && (std::ispunct(c) != 0 || c == ' ' || c == '\t') &&
+      text.find_first_of("\"'.+-") == std::string::npos)
+    return {};
+  return Error{Cause::kUsage, "must be one character, such as \",\", \";\" or \"\\t\""};
+}
+
 Status check_fault(const std::string& text) {
   RUBATO_TRY(parse_fault(text));
   return {};
@@ -72,18 +82,45 @@ void add_model(std::vector<JobKey>& keys, ModelConfig& m) {
 }
 
 void add_data(std::vector<JobKey>& keys, DataConfig& d) {
-  keys.insert(keys.end(),
-              {{"data.kind", &d.kind, one_of({"idx", "synthetic"}), "idx files, or points made from the seed"},
-               data_file("data.train_inputs", &d.train_inputs, "idx: training images, .gz or not"),
-               data_file("data.train_labels", &d.train_labels, "idx: their labels"),
-               data_file("data.test_inputs", &d.test_inputs, "idx: test images"),
-               data_file("data.test_labels", &d.test_labels, "idx: their labels"),
-               {"data.classes", &d.classes, between(2, 1 << 20), "labels are 0 to classes - 1"},
-               {"data.mean", &d.mean, finite(), "inputs become (value / 255 - mean) / stddev"},
-               {"data.stddev", &d.stddev, positive(), "see data.mean"},
-               {"data.samples", &d.samples, between(1, 1 << 30), "synthetic: number of training samples"},
-               {"data.shards", &d.shards, one_of({"static", "leased"}),
-                "how workers share an epoch: equally, or by leases, of which a faster one takes more"}});
+  keys.insert(
+      keys.end(),
+      {{"data.kind", &d.kind, one_of({"idx", "npy", "npz", "cifar", "csv", "series", "libsvm", "synthetic"}),
+        "form of the files (docs/data.md), or synthetic: points made from the seed"},
+       data_file("data.path", &d.path, "npz, series: the file; cifar: the folder; csv, libsvm: a table to be split"),
+       data_file("data.train_inputs", &d.train_inputs, "idx, npy: training images; csv, libsvm: the training table"),
+       data_file("data.train_labels", &d.train_labels, "idx, npy: their labels"),
+       data_file("data.test_inputs", &d.test_inputs, "idx, npy: test images; csv, libsvm: the test table"),
+       data_file("data.test_labels", &d.test_labels, "idx, npy: their labels"),
+       {"data.classes", &d.classes, between(2, 1 << 20), "labels are 0 to classes - 1"},
+       {"data.first_label", &d.first_label, between(-1'000'000, 1'000'000),
+        "npy, npz, csv, libsvm: what class 0 is called in the files"},
+       {"data.mean", &d.mean, finite(), "images become (value / greatest - mean) / stddev, of each channel or of all"},
+       {"data.stddev", &d.stddev, positive(), "see data.mean"},
+       {"data.target", &d.target, Anything{},
+        "csv, series: what is to be predicted; cifar with 100 classes: fine or coarse"},
+       {"data.columns", &d.columns, Anything{}, "csv, series: the columns that are inputs; none: all the others"},
+       {"data.group", &d.group, Anything{}, "csv: rows with the same text in this column stay in one part"},
+       {"data.time", &d.time, Anything{}, "series: a column that rises from line to line, and is no input"},
+       {"data.separator", &d.separator, Form{"one character, no letter, digit or quote", check_separator},
+        "csv, series: what is between two fields"},
+       {"data.missing", &d.missing, one_of({"refuse", "mean", "previous"}),
+        "csv, series: an empty field is a bad line, or the training mean, or as in the line before"},
+       {"data.scaling", &d.scaling, one_of({"standard", "none"}),
+        "csv, series, libsvm: input columns get mean 0 and deviation 1 over the training part"},
+       {"data.target_scaling", &d.target_scaling, one_of({"standard", "none"}),
+        "csv, series, libsvm: the same of numbers that are to be predicted"},
+       {"data.validation_fraction", &d.validation_fraction, fraction_below_one(),
+        "csv, libsvm, series: share of data.path that is for validation"},
+       {"data.test_fraction", &d.test_fraction, fraction_below_one(), "... that is for the test"},
+       {"data.split_seed", &d.split_seed, at_least(0), "csv, libsvm: of which lines go into which part"},
+       {"data.skip_max", &d.skip_max, between(0, 1e12), "csv, series, libsvm: so many bad lines may be left out"},
+       {"data.features", &d.features, between(0, 1 << 24), "libsvm: inputs of a sample; 0 counts them"},
+       {"data.window", &d.window, between(1, 1 << 20), "series: lines that an input is made of"},
+       {"data.horizon", &d.horizon, between(1, 1 << 20), "series: lines behind it that are to be predicted"},
+       {"data.stride", &d.stride, between(1, 1 << 20), "series: lines from one window to the next"},
+       {"data.samples", &d.samples, between(1, 1 << 30), "synthetic: number of training samples"},
+       {"data.shards", &d.shards, one_of({"static", "leased"}),
+        "how workers share an epoch: equally, or by leases, of which a faster one takes more"}});
 }
 
 void add_optimizer(std::vector<JobKey>& keys, OptimizerConfig& o) {
@@ -209,6 +246,7 @@ void add_rest(std::vector<JobKey>& keys, Job& job) {
                            {"evaluation.per_epoch", &e.per_epoch, between(1, 1000),
                             "in such an epoch: so many times, evenly apart"},
                            {"evaluation.batch", &e.batch, between(1, 1 << 24), "samples at a time"},
+                           {"evaluation.part", &e.part, one_of({"test", "validation"}), "of the data"},
                            unhashed({"evaluation.timeout_s", &e.timeout_s, patience(),
                                      "the last one may take so long, or 20 of those before"})});
   add_simulation(keys, job.simulation);

@@ -21,7 +21,7 @@
 namespace rubato {
 
 using JobSlot = std::variant<bool*, std::int64_t*, std::uint64_t*, double*, std::string*, std::vector<std::int64_t>*,
-                             std::vector<std::string>*>;
+                             std::vector<double>*, std::vector<std::string>*>;
 
 // What a key may be, beyond its type.
 struct Anything {};
@@ -69,6 +69,8 @@ struct JobKey {
 // What no key can know alone. `where` says which file and line, or which override, set a key.
 using Where = std::function<std::string(std::string_view path)>;
 [[nodiscard]] Status check_job(const Job& job, const Where& where);
+// The part of it that is about data sets.
+[[nodiscard]] Status check_data(const Job& job, const Where& where);
 
 // Checks the form of worker.device: auto, cpu, cuda or cuda:N.
 [[nodiscard]] Status check_device(const std::string& text);

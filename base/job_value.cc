@@ -93,6 +93,7 @@ std::string type_text(const JobSlot& slot) {
       Overload{[](bool*) { return "true or false"; }, [](std::int64_t*) { return "an integer"; },
                [](std::uint64_t*) { return "an integer"; }, [](double*) { return "a number"; },
                [](std::string*) { return "a string"; }, [](std::vector<std::int64_t>*) { return "a list of integers"; },
+               [](std::vector<double>*) { return "a number or a list of numbers"; },
                [](std::vector<std::string>*) { return "a list of strings"; }},
       slot);
 }
@@ -128,6 +129,14 @@ Status check_allowed(const JobSlot& slot, const Allowed& allowed) {
                                }
                                return {};
                              },
+                             [&](const std::vector<double>* list) -> Status {
+                               if (list->size() == 1) return number(list->front());
+                               for (double value : *list) {
+                                 if (auto status = number(value); !status.ok())
+                                   return Error{Cause::kUsage, "each " + status.error().message};
+                               }
+                               return {};
+                             },
                              [&](const std::vector<std::string>* list) -> Status {
                                for (const std::string& text : *list) RUBATO_TRY(check_text(text, allowed));
                                return {};
@@ -144,6 +153,10 @@ std::string value_text(const JobSlot& slot) {
                [](const std::string* value) { return quoted(*value); },
                [](const std::vector<std::int64_t>* list) {
                  return fmt::format("[{}]", comma_list(*list, [](std::int64_t v) { return std::to_string(v); }));
+               },
+               [](const std::vector<double>* list) {
+                 return list->size() == 1 ? float_text(list->front())
+                                          : fmt::format("[{}]", comma_list(*list, float_text));
                },
                [](const std::vector<std::string>* list) { return fmt::format("[{}]", comma_list(*list, quoted)); }},
       slot);

@@ -1,25 +1,66 @@
 #include "data/dataset.h"
 
+#include <fmt/format.h>
+
+#include "data/cifar_dataset.h"
 #include "data/idx_dataset.h"
+#include "data/libsvm_dataset.h"
+#include "data/npy_dataset.h"
+#include "data/series_dataset.h"
 #include "data/synthetic_dataset.h"
+#include "data/table_dataset.h"
 
 namespace rubato::data {
+namespace {
+
+// parse_job lets no such job through; others may make one.
+Status check_part(const DataConfig& data, Split split) {
+  const bool files = data.kind == "idx" || data.kind == "npy" || data.kind == "cifar" || data.kind == "synthetic";
+  const bool tables = (data.kind == "csv" || data.kind == "libsvm") && data.path.empty();
+  if (split != Split::kValidation || !(files || tables)) return {};
+  return Error{Cause::kData, fmt::format("data.kind = \"{}\" has no part for validation here", data.kind)};
+}
+
+DatasetSize size_of_synthetic(const Job& job, bool train) {
+  const auto samples = static_cast<std::uint64_t>(job.data.samples);
+  return {.samples = train ? samples : (samples + 3) / 4,
+          .shape = {},
+          .target_floats = job.model.size,
+          .bytes = static_cast<std::uint64_t>(job.model.size) * sizeof(float)};
+}
+
+}  // namespace
+
+Split evaluated_split(const Job& job) {
+  return job.evaluation.part == "validation" ? Split::kValidation : Split::kTest;
+}
 
 Result<DatasetSize> size_of_dataset(const Job& job, Split split) {
+  const DataConfig& data = job.data;
+  RUBATO_TRY(check_part(data, split));
   const bool train = split == Split::kTrain;
-  if (job.data.kind != "synthetic") return size_of_idx_dataset(train ? job.data.train_inputs : job.data.test_inputs);
-  const auto samples = static_cast<std::uint64_t>(job.data.samples);
-  return DatasetSize{.samples = train ? samples : (samples + 3) / 4,
-                     .target_floats = job.model.size,
-                     .bytes = static_cast<std::uint64_t>(job.model.size) * sizeof(float)};
+  if (data.kind == "idx") return size_of_idx_dataset(train ? data.train_inputs : data.test_inputs);
+  if (data.kind == "npy" || data.kind == "npz") return size_of_npy_dataset(job, split);
+  if (data.kind == "cifar") return size_of_cifar_dataset(data, split);
+  if (data.kind == "csv") return size_of_table_dataset(job, split);
+  if (data.kind == "series") return size_of_series_dataset(data, split);
+  if (data.kind == "libsvm") return size_of_libsvm_dataset(job, split);
+  RUBATO_CHECK(data.kind == "synthetic", "a data kind that parse_job lets through: {}", data.kind);
+  return size_of_synthetic(job, train);
 }
 
 Result<std::unique_ptr<Dataset>> open_dataset(const Job& job, Split split) {
-  const DataConfig& config = job.data;
-  if (config.kind == "synthetic") return make_synthetic_dataset(job, split);
-  RUBATO_CHECK(config.kind == "idx", "a data kind that parse_job lets through: {}", config.kind);
-  if (split == Split::kTrain) return open_idx_dataset({config.train_inputs, config.train_labels}, config);
-  return open_idx_dataset({config.test_inputs, config.test_labels}, config);
+  const DataConfig& data = job.data;
+  RUBATO_TRY(check_part(data, split));
+  if (data.kind == "npy" || data.kind == "npz") return open_npy_dataset(job, split);
+  if (data.kind == "cifar") return open_cifar_dataset(data, split);
+  if (data.kind == "csv") return open_table_dataset(job, split);
+  if (data.kind == "series") return open_series_dataset(data, split);
+  if (data.kind == "libsvm") return open_libsvm_dataset(job, split);
+  if (data.kind == "synthetic") return make_synthetic_dataset(job, split);
+  RUBATO_CHECK(data.kind == "idx", "a data kind that parse_job lets through: {}", data.kind);
+  if (split == Split::kTrain) return open_idx_dataset({data.train_inputs, data.train_labels}, data);
+  return open_idx_dataset({data.test_inputs, data.test_labels}, data);
 }
 
 }  // namespace rubato::data

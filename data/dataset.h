@@ -47,7 +47,10 @@ class Dataset {
   virtual void gather(std::span<const std::uint64_t> ids, BatchBuffer& batch) const = 0;
 };
 
-enum class Split : std::uint8_t { kTrain, kTest };
+// Not every kind has a part for validation.
+enum class Split : std::uint8_t { kTrain, kValidation, kTest };
+// The one that the evaluator reads: evaluation.part.
+[[nodiscard]] Split evaluated_split(const Job& job);
 
 // How large a data set is, without reading it.
 struct DatasetSize {

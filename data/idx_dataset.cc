@@ -4,74 +4,10 @@
 
 #include <algorithm>
 
-#include "base/hash.h"
+#include "data/image_dataset.h"
 
 namespace rubato::data {
 namespace {
-
-// Takes its numbers by value: as members they might alias `out`, and the loop would not be a vector loop.
-void normalize(std::span<const std::uint8_t> values, float scale, float shift, float* out) {
-  for (std::size_t i = 0; i < values.size(); ++i) out[i] = static_cast<float>(values[i]) * scale + shift;
-}
-
-class IdxDataset : public Dataset {
- public:
-  IdxDataset(SampleShape shape, IdxFile inputs, IdxFile labels, const DataConfig& config)
-      : shape_(shape),
-        scale_(static_cast<float>(1.0 / (255.0 * config.stddev))),
-        shift_(static_cast<float>(-config.mean / config.stddev)),
-        inputs_(std::move(inputs.values)),
-        labels_(std::move(labels.values)) {
-    Sha256 hash;
-    const std::string kind = fmt::format("idx {} {}", extents_text(inputs.extents), config.classes);
-    hash.update(std::as_bytes(std::span(kind)));
-    hash.update(std::as_bytes(std::span(inputs_)));
-    hash.update(std::as_bytes(std::span(labels_)));
-    fingerprint_ = hash.hex();
-  }
-
-  std::uint64_t size() const override { return labels_.size(); }
-  SampleShape shape() const override { return shape_; }
-  std::int64_t target_floats() const override { return 0; }
-  const std::string& fingerprint() const override { return fingerprint_; }
-
-  void gather(std::span<const std::uint64_t> ids, BatchBuffer& batch) const override {
-    const std::size_t width = static_cast<std::size_t>(shape_.floats());
-    batch.count = static_cast<std::int64_t>(ids.size());
-    batch.inputs.resize(ids.size() * width);
-    batch.labels.resize(ids.size());
-    batch.targets.clear();
-    batch.sample_ids.assign(ids.begin(), ids.end());
-    float* out = batch.inputs.data();
-    for (std::size_t i = 0; i < ids.size(); ++i) {
-      RUBATO_CHECK(ids[i] < size(), "sample {} of {}", ids[i], size());
-      normalize(std::span(inputs_).subspan(ids[i] * width, width), scale_, shift_, out);
-      out += width;
-      batch.labels[i] = labels_[ids[i]];
-    }
-  }
-
- private:
-  const SampleShape shape_;
-  const float scale_, shift_;
-  std::vector<std::uint8_t> inputs_, labels_;
-  std::string fingerprint_;
-};
-
-Result<SampleShape> shape_of(const std::string& path, const std::vector<std::int64_t>& extents) {
-  switch (extents.size()) {
-    case 2:
-      return SampleShape{1, 1, extents[1]};
-    case 3:
-      return SampleShape{extents[1], extents[2], 1};
-    case 4:
-      return SampleShape{extents[1], extents[2], extents[3]};
-    default:
-      return Error{Cause::kData, fmt::format("{}: expected inputs, N x features or N x height x width, found one "
-                                             "extent, {}: is this the file of labels?",
-                                             path, extents[0])};
-  }
-}
 
 Status check_labels(const IdxNames& paths, const IdxFile& inputs, const IdxFile& labels, std::int64_t classes) {
   if (labels.extents.size() != 1) {
@@ -96,18 +32,22 @@ Status check_labels(const IdxNames& paths, const IdxFile& inputs, const IdxFile&
 Result<DatasetSize> size_of_idx_dataset(const std::string& inputs) {
   RUBATO_ASSIGN(const std::vector<std::int64_t> extents, read_idx_extents(inputs));
   DatasetSize size;
-  RUBATO_ASSIGN(size.shape, shape_of(inputs, extents));
+  RUBATO_ASSIGN(size.shape, image_shape(inputs, extents));
   size.samples = static_cast<std::uint64_t>(extents.front());
-  size.bytes = size.samples * (static_cast<std::uint64_t>(size.shape.floats()) + 1);  // a byte each, and the label
+  size.bytes = size.samples * (static_cast<std::uint64_t>(size.shape.floats()) + sizeof(std::int32_t));
   return size;
 }
 
 Result<std::unique_ptr<Dataset>> open_idx_dataset(const IdxNames& paths, const DataConfig& config) {
   RUBATO_ASSIGN(IdxFile inputs, read_idx(paths.inputs));
-  RUBATO_ASSIGN(const SampleShape shape, shape_of(paths.inputs, inputs.extents));
-  RUBATO_ASSIGN(IdxFile labels, read_idx(paths.labels));
+  Images images;
+  RUBATO_ASSIGN(images.shape, image_shape(paths.inputs, inputs.extents));
+  RUBATO_ASSIGN(const IdxFile labels, read_idx(paths.labels));
   RUBATO_TRY(check_labels(paths, inputs, labels, config.classes));
-  return std::unique_ptr<Dataset>(new IdxDataset(shape, std::move(inputs), std::move(labels), config));
+  images.pixels = std::move(inputs.values);
+  images.labels.assign(labels.values.begin(), labels.values.end());
+  return make_image_dataset(std::move(images), config,
+                            fmt::format("idx {} {}", extents_text(inputs.extents), config.classes), paths.inputs);
 }
 
 }  // namespace rubato::data

@@ -1,82 +1,22 @@
 #include "data/idx_file.h"
 
 #include <fmt/format.h>
-#include <zlib.h>
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
-#include <cstring>
-#include <filesystem>
 #include <memory>
 #include <new>
 #include <span>
-#include <system_error>
+
+#include "data/gzip_source.h"
 
 namespace rubato::data {
 namespace {
 
 constexpr std::size_t kChunkBytes = 16 << 20;     // a header may promise anything: memory grows with what is there
-constexpr std::size_t kReadBytesMax = 1 << 30;    // as large as gzread's count may be, and larger than a chunk
-constexpr std::uint64_t kExpansionMax = 1032;     // of deflate: no byte of a gzip file stands for more
 constexpr std::uint64_t kValuesMax = 1ull << 40;  // no multiple of four 32-bit extents overflows below it
 
-// Bytes of a file, decompressed on the way if it is a gzip file (zlib decides by the first two bytes).
-class Bytes {
- public:
-  static Result<Bytes> open(const std::string& path) {
-    errno = 0;
-    Bytes bytes(path, gzopen(path.c_str(), "rb"));
-    if (bytes.file_ == nullptr) return bytes.error(errno != 0 ? std::strerror(errno) : "out of memory");
-    gzbuffer(bytes.file_.get(), 1 << 18);
-    return bytes;
-  }
-
-  // Fills `target`, or as much of it as there is. Errors: unreadable, damaged, cut off.
-  Result<std::size_t> read(std::span<std::uint8_t> target) {
-    std::size_t filled = 0;
-    while (filled < target.size()) {
-      const std::size_t wanted = std::min(target.size() - filled, kReadBytesMax);
-      const int got = gzread(file_.get(), target.data() + filled, static_cast<unsigned>(wanted));
-      if (got > 0) filled += static_cast<std::size_t>(got);
-      if (got < static_cast<int>(wanted)) {
-        RUBATO_TRY(check());
-        break;
-      }
-    }
-    return filled;
-  }
-
-  [[nodiscard]] Error error(std::string_view what) const { return {Cause::kData, fmt::format("{}: {}", path_, what)}; }
-
- private:
-  struct Close {
-    void operator()(gzFile file) const { gzclose(file); }
-  };
-
-  Bytes(std::string path, gzFile file) : path_(std::move(path)), file_(file) {}
-
-  Status check() {
-    int code = Z_OK;
-    const char* text = gzerror(file_.get(), &code);
-    switch (code) {
-      case Z_OK:
-      case Z_STREAM_END:
-        return {};
-      case Z_ERRNO:
-        return error(std::strerror(errno));
-      case Z_BUF_ERROR:
-        return error("the gzip file is cut off: its end is missing");
-      default:
-        return error(fmt::format("the gzip file is damaged: {}", text));
-    }
-  }
-
-  std::string path_;
-  std::unique_ptr<gzFile_s, Close> file_;
-};
-
-Result<std::vector<std::int64_t>> read_header(Bytes& bytes) {
+Result<std::vector<std::int64_t>> read_header(ByteSource& bytes) {
   std::array<std::uint8_t, 4> magic{};
   RUBATO_ASSIGN(const std::size_t got, bytes.read(magic));
   if (got < magic.size()) return bytes.error(fmt::format("expected the 4 bytes of an idx magic number, found {}", got));
@@ -102,7 +42,7 @@ Result<std::vector<std::int64_t>> read_header(Bytes& bytes) {
   return extents;
 }
 
-Result<std::uint64_t> count_values(const Bytes& bytes, const std::vector<std::int64_t>& extents) {
+Result<std::uint64_t> count_values(const ByteSource& bytes, const std::vector<std::int64_t>& extents) {
   std::uint64_t count = 1;
   for (std::int64_t extent : extents) {
     if (extent == 0)
@@ -118,10 +58,8 @@ Result<std::uint64_t> count_values(const Bytes& bytes, const std::vector<std::in
 
 // Room for all values at once, where the file is large enough to have them: a vector that grows leaves behind what it
 // outgrew, as much again as the values. Room alone takes no memory, and where there is none it is no matter yet.
-void make_room(const std::string& path, std::uint64_t expected, std::vector<std::uint8_t>& values) {
-  std::error_code error;
-  const std::uint64_t file_bytes = std::filesystem::file_size(path, error);
-  if (error || expected / kExpansionMax > file_bytes) return;
+void make_room(const ByteSource& bytes, std::uint64_t expected, std::vector<std::uint8_t>& values) {
+  if (expected > bytes.bytes_max()) return;
   try {
     values.reserve(expected + 1);
   } catch (const std::bad_alloc&) {
@@ -138,18 +76,20 @@ std::string extents_text(const std::vector<std::int64_t>& extents) {
 }
 
 Result<std::vector<std::int64_t>> read_idx_extents(const std::string& path) {
-  RUBATO_ASSIGN(Bytes bytes, Bytes::open(path));
+  RUBATO_ASSIGN(const std::unique_ptr<ByteSource> file, open_file(path));
+  ByteSource& bytes = *file;
   RUBATO_ASSIGN(std::vector<std::int64_t> extents, read_header(bytes));
   RUBATO_TRY(count_values(bytes, extents));
   return extents;
 }
 
 Result<IdxFile> read_idx(const std::string& path) {
-  RUBATO_ASSIGN(Bytes bytes, Bytes::open(path));
+  RUBATO_ASSIGN(const std::unique_ptr<ByteSource> file, open_file(path));
+  ByteSource& bytes = *file;
   IdxFile idx;
   RUBATO_ASSIGN(idx.extents, read_header(bytes));
   RUBATO_ASSIGN(const std::uint64_t expected, count_values(bytes, idx.extents));
-  make_room(path, expected, idx.values);
+  make_room(bytes, expected, idx.values);
   const std::string promise = fmt::format("{} = {} bytes after the header", extents_text(idx.extents), expected);
   while (idx.values.size() < expected) {
     const std::size_t before = idx.values.size(), chunk = std::min<std::uint64_t>(expected - before, kChunkBytes);

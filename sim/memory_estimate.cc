@@ -127,7 +127,7 @@ Result<std::vector<MemoryRow>> estimate_memory(const Job& job) {
   // An arena, of gradients or weights, as a worker lays it out.
   const std::uint64_t arena = worker::SliceLayout(manifest, {0, slices, {}}).floats() * sizeof(float);
   if (job.evaluation.enabled) {
-    RUBATO_ASSIGN(const data::DatasetSize test, data::size_of_dataset(job, data::Split::kTest));
+    RUBATO_ASSIGN(const data::DatasetSize test, data::size_of_dataset(job, data::evaluated_split(job)));
     RUBATO_ASSIGN(const auto evaluating, Trainer::make_model(job, train, *device, Role::kEvaluator));
     RUBATO_ASSIGN(const model::ModelMemory of_evaluation, evaluating->memory_for(job.evaluation.batch, false));
     test_bytes = test.bytes;

@@ -38,7 +38,7 @@ Result<Trainer::Datasets> Trainer::open_datasets(const Job& job, Role role) {
   Datasets datasets;
   RUBATO_ASSIGN(datasets.train, data::open_dataset(job, data::Split::kTrain));
   if (role == Role::kEvaluator && job.evaluation.enabled) {
-    RUBATO_ASSIGN(datasets.test, data::open_dataset(job, data::Split::kTest));
+    RUBATO_ASSIGN(datasets.test, data::open_dataset(job, data::evaluated_split(job)));
   }
   return datasets;
 }
@@ -71,8 +71,11 @@ Result<std::unique_ptr<model::Model>> Trainer::make_model(const Job& job, const 
                                                           kernels::Device& device, Role role) {
   // Samples without an input are points: what the model reads is their target.
   data::SampleShape shape = data.shape;
-  if (shape.floats() == 0) shape = {1, 1, data.target_floats};
-  return model::make_model(job.model, {shape.height, shape.width, shape.channels}, job.data.classes, device,
+  const bool has_input = shape.floats() > 0;
+  if (!has_input) shape = {1, 1, data.target_floats};
+  // Where numbers are to be predicted, there is an output for each of them, and no class.
+  const std::int64_t outputs = has_input && data.target_floats > 0 ? data.target_floats : job.data.classes;
+  return model::make_model(job.model, {shape.height, shape.width, shape.channels}, outputs, device,
                            role == Role::kEvaluator ? job.evaluation.batch : leaf_max(job), job.train.seed);
 }
 

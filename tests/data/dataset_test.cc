@@ -45,8 +45,8 @@ class IdxDatasetTest : public testing::Test {
 };
 
 TEST_F(IdxDatasetTest, GathersNormalizedSamplesInTheOrderAskedFor) {
-  job_.data.mean = 0.25;
-  job_.data.stddev = 0.5;
+  job_.data.mean = {0.25};
+  job_.data.stddev = {0.5};
   const auto dataset = open();
   EXPECT_EQ(dataset->size(), 3u);
   EXPECT_EQ(dataset->shape(), (SampleShape{1, 2, 1}));
@@ -91,7 +91,7 @@ TEST_F(IdxDatasetTest, ItsSizeIsKnownWithoutReadingIt) {
   const DatasetSize size = size_of_dataset(job_, Split::kTrain).value();
   EXPECT_EQ(size.samples, whole->size());
   EXPECT_EQ(size.shape, whole->shape());
-  EXPECT_EQ(size.bytes, 3 * (2 + 1u));
+  EXPECT_EQ(size.bytes, 3 * (2 + 4u));
   write_bytes(job_.data.train_inputs, idx_bytes({3, 0, 2}, ""));
   EXPECT_EQ(size_of_dataset(job_, Split::kTrain).error().cause, Cause::kData);
 

@@ -1,0 +1,68 @@
+#include "data/class_names.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+
+#include "base/nearest.h"
+#include "data/text_lines.h"
+
+namespace rubato::data {
+namespace {
+
+// 3, +3, and 3.0, as pandas writes whole numbers once a column has had a gap.
+std::optional<std::int64_t> class_number(const std::string& text) {
+  const std::optional<double> number = field_number(text);
+  if (!number || *number != std::floor(*number) || std::abs(*number) > 1e15) return std::nullopt;
+  return static_cast<std::int64_t>(*number);
+}
+
+std::string names_text(const std::set<std::string>& names) {
+  constexpr std::size_t kShown = 10;
+  std::string text;
+  std::size_t count = 0;
+  for (const std::string& name : names) {
+    if (count++ == kShown) return text + ", ...";
+    text += (text.empty() ? "" : ", ") + shown(name);
+  }
+  return text;
+}
+
+}  // namespace
+
+Result<ClassNames> ClassNames::make(const std::vector<std::string>& texts, const DataConfig& config,
+                                    const std::string& file) {
+  ClassNames made;
+  made.classes_ = config.classes;
+  made.first_ = config.first_label;
+  const auto is_number = [](const std::string& text) { return class_number(text).has_value(); };
+  if (std::ranges::all_of(texts, is_number)) return made;
+  const std::set<std::string> names(texts.begin(), texts.end());
+  if (static_cast<std::int64_t>(names.size()) != config.classes)
+    return Error{Cause::kData,
+                 fmt::format("{}: column \"{}\" has {} different names of classes ({}), and data.classes "
+                             "is {}",
+                             file, config.target.front(), names.size(), names_text(names), config.classes)};
+  for (const std::string& name : names) made.names_.emplace(name, static_cast<std::int32_t>(made.names_.size()));
+  return made;
+}
+
+Result<std::int32_t> ClassNames::number(const std::string& text) const {
+  if (names_.empty()) {
+    const std::optional<std::int64_t> value = class_number(text);
+    const std::int64_t last = first_ + classes_ - 1;
+    if (value && *value >= first_ && *value <= last) return static_cast<std::int32_t>(*value - first_);
+    return Error{Cause::kData, fmt::format("expected a class from {} to {} (data.classes = {}), found {}", first_, last,
+                                           classes_, shown(text))};
+  }
+  const auto found = names_.find(text);
+  if (found != names_.end()) return found->second;
+  std::vector<std::string> known;
+  for (const auto& [name, number] : names_) known.push_back(name);
+  return Error{Cause::kData, fmt::format("no class of the training table is called {}{}", shown(text),
+                                         did_you_mean(nearest(text, known)))};
+}
+
+}  // namespace rubato::data

@@ -1,0 +1,99 @@
+#include "data/image_dataset.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/hash.h"
+#include "data/idx_file.h"
+#include "data/normalizer.h"
+
+namespace rubato::data {
+namespace {
+
+class ImageDataset : public Dataset {
+ public:
+  ImageDataset(Images images, Normalizer normalizer, const std::string& kind)
+      : images_(std::move(images)), normalizer_(std::move(normalizer)) {
+    const auto width = static_cast<std::size_t>(images_.shape.floats());
+    Sha256 hash;
+    hash.update(std::as_bytes(std::span(kind)));
+    std::visit(
+        [&](const auto& pixels) {
+          samples_ = pixels.size() / width;
+          hash.update(std::as_bytes(std::span(pixels)));
+        },
+        images_.pixels);
+    hash.update(std::as_bytes(std::span(images_.labels)));
+    hash.update(std::as_bytes(std::span(images_.targets)));
+    fingerprint_ = hash.hex();
+  }
+
+  std::uint64_t size() const override { return samples_; }
+  SampleShape shape() const override { return images_.shape; }
+  std::int64_t target_floats() const override { return images_.target_floats; }
+  const std::string& fingerprint() const override { return fingerprint_; }
+
+  void gather(std::span<const std::uint64_t> ids, BatchBuffer& batch) const override {
+    const auto width = static_cast<std::size_t>(images_.shape.floats());
+    batch.count = static_cast<std::int64_t>(ids.size());
+    batch.inputs.resize(ids.size() * width);
+    batch.labels.clear();
+    batch.targets.clear();
+    batch.sample_ids.assign(ids.begin(), ids.end());
+    const auto target = static_cast<std::size_t>(images_.target_floats);
+    for (std::uint64_t id : ids) {
+      RUBATO_CHECK(id < samples_, "sample {} of {}", id, samples_);
+      if (!images_.labels.empty()) batch.labels.push_back(images_.labels[id]);
+      const std::span<const float> of_sample = std::span(images_.targets).subspan(id * target, target);
+      batch.targets.insert(batch.targets.end(), of_sample.begin(), of_sample.end());
+    }
+    std::visit(
+        [&](const auto& pixels) {
+          float* out = batch.inputs.data();
+          for (std::size_t i = 0; i < ids.size(); ++i, out += width)
+            normalizer_.run(std::span(pixels).subspan(ids[i] * width, width), out);
+        },
+        images_.pixels);
+  }
+
+ private:
+  const Images images_;
+  const Normalizer normalizer_;
+  std::uint64_t samples_ = 0;
+  std::string fingerprint_;
+};
+
+double greatest(const Pixels& pixels) {
+  if (std::holds_alternative<std::vector<std::uint8_t>>(pixels)) return 255.0;
+  return std::holds_alternative<std::vector<std::uint16_t>>(pixels) ? 65535.0 : 1.0;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Dataset>> make_image_dataset(Images images, const DataConfig& config, const std::string& kind,
+                                                    const std::string& file) {
+  RUBATO_ASSIGN(Normalizer normalizer, Normalizer::make(config, images.shape.channels, greatest(images.pixels), file));
+  return std::unique_ptr<Dataset>(new ImageDataset(std::move(images), std::move(normalizer), kind));
+}
+
+Result<SampleShape> image_shape(const std::string& file, const std::vector<std::int64_t>& extents) {
+  switch (extents.size()) {
+    case 2:
+      return SampleShape{1, 1, extents[1]};
+    case 3:
+      return SampleShape{extents[1], extents[2], 1};
+    case 4:
+      return SampleShape{extents[1], extents[2], extents[3]};
+    case 1:
+      return Error{Cause::kData, fmt::format("{}: expected inputs, N x features or N x height x width, found one "
+                                             "extent, {}: is this the file of labels?",
+                                             file, extents[0])};
+    default:
+      return Error{Cause::kData, fmt::format("{}: expected images, N x height x width or N x height x width x "
+                                             "channels, found {}: volumes are not read",
+                                             file, extents_text(extents))};
+  }
+}
+
+}  // namespace rubato::data

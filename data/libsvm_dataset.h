@@ -1,0 +1,15 @@
+// The kind libsvm: sparse rows with a class, or with a number to be predicted (model.loss = "mse"). A sample is
+// 1 x 1 x features, made dense when it is gathered. Training and test are two files, or parts of one (data.path).
+#pragma once
+
+#include <memory>
+
+#include "data/dataset.h"
+
+namespace rubato::data {
+
+// Errors: kData.
+[[nodiscard]] Result<DatasetSize> size_of_libsvm_dataset(const Job& job, Split split);
+[[nodiscard]] Result<std::unique_ptr<Dataset>> open_libsvm_dataset(const Job& job, Split split);
+
+}  // namespace rubato::data

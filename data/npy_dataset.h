@@ -1,0 +1,19 @@
+// Images and labels in numpy's arrays: `npz`, an archive in the form of MedMNIST (https://medmnist.com: train_images,
+// train_labels, val_images, ..., test_labels), or `npy`, a file for each.
+//
+// Images are uint8, uint16, float32 or float64, N x features, N x height x width or N x height x width x channels;
+// labels whole numbers of any width, N or N x 1. Where model.loss = "mse", labels may be floats, N or N x targets.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "data/dataset.h"
+
+namespace rubato::data {
+
+// Errors: kData.
+[[nodiscard]] Result<DatasetSize> size_of_npy_dataset(const Job& job, Split split);
+[[nodiscard]] Result<std::unique_ptr<Dataset>> open_npy_dataset(const Job& job, Split split);
+
+}  // namespace rubato::data

@@ -1,0 +1,36 @@
+// Which rows of one table are for training, validation and test.
+//
+// A pure function of the seed, the fractions and the rows (or their groups): every process finds the same.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/job.h"
+#include "base/result.h"
+#include "data/dataset.h"
+#include "data/table.h"
+
+namespace rubato::data {
+
+struct RowSplit {
+  std::vector<std::uint64_t> train, validation, test;  // rising
+  [[nodiscard]] const std::vector<std::uint64_t>& of(Split split) const {
+    return split == Split::kTrain ? train : split == Split::kValidation ? validation : test;
+  }
+};
+
+// Of so many rows, a fraction: to the nearest, and one at least if the fraction is not 0.
+[[nodiscard]] std::uint64_t part_size(std::uint64_t rows, double fraction);
+
+// By a shuffle. Errors: kData, if a part that is asked for, or the training part, would be empty.
+[[nodiscard]] Result<RowSplit> split_rows(std::uint64_t rows, const DataConfig& config, const std::string& file);
+// The rows of a group stay together: shuffled groups are taken, whole, until a part has its fraction of the rows or
+// more. Errors: the same.
+[[nodiscard]] Result<RowSplit> split_groups(const TextColumn& groups, const DataConfig& config,
+                                            const std::string& file);
+// The earliest rows are for training and the last for the test. Errors: the same.
+[[nodiscard]] Result<RowSplit> split_by_time(std::uint64_t rows, const DataConfig& config, const std::string& file);
+
+}  // namespace rubato::data

@@ -1,0 +1,19 @@
+// The kind series: windows that slide over the lines of one table, in its order. A sample sees data.window lines of the
+// input columns (height = window, width 1, channels = columns) and is to predict the target columns of the next
+// data.horizon lines (line after line, the targets of a line side by side).
+//
+// The first lines are for training, then come validation and test. No window touches two parts, nor a line that was
+// left out; scaling is fitted on the training part.
+#pragma once
+
+#include <memory>
+
+#include "data/dataset.h"
+
+namespace rubato::data {
+
+// Bad lines are only known to who reads it all: there may be fewer windows. Errors: kData.
+[[nodiscard]] Result<DatasetSize> size_of_series_dataset(const DataConfig& config, Split split);
+[[nodiscard]] Result<std::unique_ptr<Dataset>> open_series_dataset(const DataConfig& config, Split split);
+
+}  // namespace rubato::data

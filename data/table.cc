@@ -1,0 +1,153 @@
+#include "data/table.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <limits>
+#include <map>
+#include <optional>
+
+#include "data/table_columns.h"
+#include "data/text_lines.h"
+
+namespace rubato::data {
+namespace {
+
+using Wrong = std::optional<std::string>;  // what is wrong with a line
+
+class TableReader {
+ public:
+  TableReader(const DataConfig& config, TableColumns columns)
+      : config_(config), columns_(std::move(columns)), bad_(config.skip_max) {
+    for (const std::size_t column : columns_.inputs) table_.inputs.push_back(columns_.names[column]);
+  }
+
+  Result<Table> read(LineReader& lines) {
+    table_.path = lines.path();
+    std::vector<std::string> fields;
+    for (std::uint64_t rows = 0;; ++rows) {
+      RUBATO_ASSIGN(const std::optional<std::string_view> line, lines.next());
+      if (!line) {
+        table_.skipped = bad_.text(rows);
+        break;
+      }
+      if (is_blank(*line)) {
+        --rows;
+        continue;
+      }
+      Wrong wrong = split_fields(*line, config_.separator.front(), fields);
+      if (!wrong) wrong = take_row(fields, lines.number());
+      if (wrong) RUBATO_TRY(bad_.add(fmt::format("{}: {}", lines.place(), *wrong)));
+    }
+    if (table_.rows() == 0)
+      return Error{Cause::kData,
+                   fmt::format("{}: expected rows behind the names of the columns, found none", table_.path)};
+    return std::move(table_);
+  }
+
+ private:
+  [[nodiscard]] std::string column(std::size_t index) const { return "column " + shown(columns_.names[index]); }
+
+  // All of a row, or nothing of it.
+  Wrong take_row(const std::vector<std::string>& fields, std::uint64_t line) {
+    if (fields.size() != columns_.names.size())
+      return fmt::format("expected {} fields, as many as there are columns, found {}", columns_.names.size(),
+                         fields.size());
+    values_.clear();
+    targets_.clear();
+    if (Wrong wrong = take_texts(fields)) return wrong;
+    for (const std::size_t index : columns_.targets) {
+      if (is_missing(fields[index])) return column(index) + ": the value to be predicted is missing";
+      if (Wrong wrong = take_number(fields, index, targets_)) return wrong;
+    }
+    for (std::size_t i = 0; i < columns_.inputs.size(); ++i)
+      if (Wrong wrong = take_input(fields, i)) return wrong;
+    if (Wrong wrong = take_time(fields, line)) return wrong;
+    table_.values.insert(table_.values.end(), values_.begin(), values_.end());
+    table_.targets.insert(table_.targets.end(), targets_.begin(), targets_.end());
+    if (columns_.label) add_text(table_.labels, labels_, fields[*columns_.label]);
+    if (columns_.group) add_text(table_.groups, groups_, fields[*columns_.group]);
+    table_.lines.push_back(line);
+    return std::nullopt;
+  }
+
+  [[nodiscard]] Wrong take_texts(const std::vector<std::string>& fields) const {
+    if (columns_.label && is_missing(fields[*columns_.label]))
+      return column(*columns_.label) + ": the class is missing";
+    if (columns_.group && fields[*columns_.group].empty()) return column(*columns_.group) + ": the group is missing";
+    return std::nullopt;
+  }
+
+  Wrong take_number(const std::vector<std::string>& fields, std::size_t index, std::vector<double>& numbers) const {
+    const std::optional<double> number = field_number(fields[index]);
+    if (!number) return fmt::format("{}: expected a finite number, found {}", column(index), shown(fields[index]));
+    numbers.push_back(*number);
+    return std::nullopt;
+  }
+
+  Wrong take_input(const std::vector<std::string>& fields, std::size_t input) {
+    const std::size_t index = columns_.inputs[input];
+    if (!is_missing(fields[index])) return take_number(fields, index, values_);
+    if (config_.missing == "refuse")
+      return fmt::format("{}: expected a number, found {}: a value that is missing (data.missing = \"refuse\")",
+                         column(index), shown(fields[index]));
+    double value = std::numeric_limits<double>::quiet_NaN();
+    if (config_.missing == "previous") {
+      if (table_.rows() == 0) return column(index) + ": the value is missing, and there is no line before";
+      value = table_.values[table_.values.size() - columns_.inputs.size() + input];
+    }
+    values_.push_back(value);
+    return std::nullopt;
+  }
+
+  // Numbers rise as numbers; what is no number rises as text, as dates do that begin with the year.
+  Wrong take_time(const std::vector<std::string>& fields, std::uint64_t line) {
+    if (!columns_.time) return std::nullopt;
+    const std::string& now = fields[*columns_.time];
+    const std::optional<double> number = field_number(now), before = field_number(time_);
+    const bool rises = number && before ? *number > *before : now > time_;
+    if (now.empty()) return column(*columns_.time) + ": the time is missing";
+    if (!time_.empty() && !rises)
+      return fmt::format("{}: expected a time after {} of line {}, found {}", column(*columns_.time), shown(time_),
+                         time_line_, shown(now));
+    time_ = now;
+    time_line_ = line;
+    return std::nullopt;
+  }
+
+  static void add_text(TextColumn& column, std::map<std::string, std::uint32_t>& known, const std::string& text) {
+    const auto [entry, is_new] = known.try_emplace(text, static_cast<std::uint32_t>(column.texts.size()));
+    if (is_new) column.texts.push_back(text);
+    column.of_row.push_back(entry->second);
+  }
+
+  const DataConfig& config_;
+  const TableColumns columns_;
+  BadLines bad_;
+  Table table_;
+  std::vector<double> values_, targets_;  // of the row at hand
+  std::map<std::string, std::uint32_t> labels_, groups_;
+  std::string time_;
+  std::uint64_t time_line_ = 0;
+};
+
+}  // namespace
+
+Result<Table> read_table(const std::string& path, const TableNames& names, const DataConfig& config) {
+  RUBATO_ASSIGN(LineReader lines, LineReader::open(path));
+  RUBATO_ASSIGN(TableColumns columns, read_columns(lines, names, config.separator.front()));
+  return TableReader(config, std::move(columns)).read(lines);
+}
+
+Result<TableSize> size_of_table(const std::string& path, const TableNames& names, const DataConfig& config) {
+  RUBATO_ASSIGN(LineReader lines, LineReader::open(path));
+  RUBATO_ASSIGN(const TableColumns columns, read_columns(lines, names, config.separator.front()));
+  TableSize size{.rows = 0, .inputs = columns.inputs.size()};
+  for (;;) {
+    RUBATO_ASSIGN(const std::optional<std::string_view> line, lines.next());
+    if (!line) return size;
+    if (!is_blank(*line)) ++size.rows;
+  }
+}
+
+}  // namespace rubato::data

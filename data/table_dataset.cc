@@ -1,0 +1,140 @@
+#include "data/table_dataset.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <numeric>
+
+#include "base/log.h"
+#include "data/class_names.h"
+#include "data/image_dataset.h"
+#include "data/row_split.h"
+#include "data/scaling.h"
+#include "data/table.h"
+
+namespace rubato::data {
+namespace {
+
+bool predicts_numbers(const Job& job) { return job.model.loss == "mse"; }
+
+TableNames names_of(const Job& job) {
+  const DataConfig& data = job.data;
+  TableNames names;
+  names.inputs = data.columns;
+  names.group = data.group;
+  if (predicts_numbers(job))
+    names.targets = data.target;
+  else
+    names.label = data.target.front();
+  return names;
+}
+
+// Read, and said what was left out of it.
+Result<Table> read(const Job& job, const std::string& path) {
+  RUBATO_ASSIGN(Table table, read_table(path, names_of(job), job.data));
+  if (!table.skipped.empty()) log::warn("{}: {}", path, table.skipped);
+  return table;
+}
+
+// The training table, with what is learned from it, and the rows asked for: of it, or of another.
+class Builder {
+ public:
+  explicit Builder(const Job& job) : job_(job), data_(job.data) {}
+
+  Result<std::unique_ptr<Dataset>> run(Split split) {
+    const bool one = !data_.path.empty();
+    RUBATO_ASSIGN(Table train, read(job_, one ? data_.path : data_.train_inputs));
+    RowSplit parts;
+    if (!one) {
+      parts.train.resize(train.rows());
+      std::iota(parts.train.begin(), parts.train.end(), std::uint64_t{0});
+    } else if (data_.group.empty()) {
+      RUBATO_ASSIGN(parts, split_rows(train.rows(), data_, train.path));
+    } else {
+      RUBATO_ASSIGN(parts, split_groups(train.groups, data_, train.path));
+    }
+    if (split == Split::kTrain || one) return make(train, train, parts.train, parts.of(split));
+    RUBATO_ASSIGN(Table test, read(job_, data_.test_inputs));
+    if (test.inputs != train.inputs)
+      return Error{Cause::kData,
+                   fmt::format("{}: expected the input columns of {}, in its order: {}; found {}", test.path,
+                               train.path, fmt::join(train.inputs, ", "), fmt::join(test.inputs, ", "))};
+    std::vector<std::uint64_t> rows(test.rows());
+    std::iota(rows.begin(), rows.end(), std::uint64_t{0});
+    return make(train, test, parts.train, rows);
+  }
+
+ private:
+  Result<std::unique_ptr<Dataset>> make(const Table& train, const Table& table,
+                                        const std::vector<std::uint64_t>& train_rows,
+                                        const std::vector<std::uint64_t>& rows) {
+    const std::size_t width = table.inputs.size();
+    RUBATO_ASSIGN(const Scaling scaling,
+                  Scaling::fit(train.values, width, train_rows, data_.scaling == "standard", train.path, train.inputs));
+    Images samples;
+    samples.shape = {1, 1, static_cast<std::int64_t>(width)};
+    std::vector<float> inputs;
+    inputs.reserve(rows.size() * width);
+    for (const std::uint64_t row : rows)
+      for (std::size_t i = 0; i < width; ++i) inputs.push_back(scaling.scaled(table.values[row * width + i], i));
+    samples.pixels = std::move(inputs);
+    RUBATO_TRY(predicts_numbers(job_) ? take_targets(train, table, train_rows, rows, samples)
+                                      : take_labels(train, table, rows, samples));
+    DataConfig plain;  // the scaling is done
+    return make_image_dataset(
+        std::move(samples), plain,
+        fmt::format("csv {} x {}; {} {}", rows.size(), width, fmt::join(table.inputs, ","), data_.classes), table.path);
+  }
+
+  Status take_labels(const Table& train, const Table& table, const std::vector<std::uint64_t>& rows, Images& samples) {
+    RUBATO_ASSIGN(const ClassNames classes, ClassNames::make(train.labels.texts, data_, train.path));
+    for (const std::uint64_t row : rows) {
+      Result<std::int32_t> number = classes.number(table.labels.at(row));
+      if (!number.ok())
+        return number.error().in(
+            fmt::format("{}:{}: column \"{}\"", table.path, table.lines[row], data_.target.front()));
+      samples.labels.push_back(*number);
+    }
+    return {};
+  }
+
+  Status take_targets(const Table& train, const Table& table, const std::vector<std::uint64_t>& train_rows,
+                      const std::vector<std::uint64_t>& rows, Images& samples) {
+    const std::size_t width = data_.target.size();
+    RUBATO_ASSIGN(const Scaling scaling, Scaling::fit(train.targets, width, train_rows,
+                                                      data_.target_scaling == "standard", train.path, data_.target));
+    samples.target_floats = static_cast<std::int64_t>(width);
+    for (const std::uint64_t row : rows)
+      for (std::size_t i = 0; i < width; ++i)
+        samples.targets.push_back(scaling.scaled(table.targets[row * width + i], i));
+    return {};
+  }
+
+  const Job& job_;
+  const DataConfig& data_;
+};
+
+}  // namespace
+
+Result<DatasetSize> size_of_table_dataset(const Job& job, Split split) {
+  const DataConfig& data = job.data;
+  const bool one = !data.path.empty();
+  const std::string& path = one ? data.path : split == Split::kTrain ? data.train_inputs : data.test_inputs;
+  RUBATO_ASSIGN(const TableSize table, size_of_table(path, names_of(job), data));
+  DatasetSize size;
+  size.samples = table.rows;
+  size.shape = {1, 1, static_cast<std::int64_t>(table.inputs)};
+  if (one) {
+    RUBATO_ASSIGN(const RowSplit parts, split_rows(table.rows, data, path));
+    size.samples = parts.of(split).size();
+  }
+  if (predicts_numbers(job)) size.target_floats = static_cast<std::int64_t>(data.target.size());
+  // While it is read, all of a table is there as float64 beside what is made of it.
+  const std::uint64_t numbers = table.inputs + std::max<std::uint64_t>(1, data.target.size());
+  size.bytes = size.samples * numbers * sizeof(float) + table.rows * numbers * sizeof(double);
+  return size;
+}
+
+Result<std::unique_ptr<Dataset>> open_table_dataset(const Job& job, Split split) { return Builder(job).run(split); }
+
+}  // namespace rubato::data

@@ -1,0 +1,134 @@
+// What [data] of a job file has to be, before any file is looked at.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "base/job.h"
+
+namespace rubato {
+namespace {
+
+using testing::ElementsAre;
+
+// Line 1 to 3; what is given begins in line 4.
+Result<Job> parse(const std::string& data, const std::string& rest = "", const std::string& loss = "cross_entropy") {
+  return parse_job("[model]\nname = \"logistic\"\nloss = \"" + loss + "\"\n[data]\n" + data + rest, "j");
+}
+
+std::string error_of(const Result<Job>& job) {
+  if (job.ok()) return "";
+  EXPECT_EQ(job.error().cause, Cause::kUsage);
+  return job.error().message;
+}
+
+std::string error_of(const std::string& data, const std::string& rest = "", const std::string& loss = "cross_entropy") {
+  return error_of(parse(data, rest, loss));
+}
+
+const std::string kCsv = "kind = \"csv\"\npath = \"t.csv\"\ntarget = \"y\"\n";
+const std::string kSeries = "kind = \"series\"\npath = \"t.csv\"\ntarget = [\"y\"]\n";
+const std::string kNoEvaluation = "[evaluation]\nenabled = false\n";
+const std::string kValidation = "[evaluation]\npart = \"validation\"\n";
+
+TEST(JobData, EachKindNeedsItsFiles) {
+  for (const std::string kind : {"npz", "cifar", "series", "csv", "libsvm"})
+    EXPECT_EQ(error_of("kind = \"" + kind + "\"\n"), "j: data.path is missing: data.kind = \"" + kind + "\" needs it");
+  EXPECT_EQ(error_of("kind = \"npy\"\ntrain_inputs = \"a\"\n"),
+            "j: data.train_labels is missing: data.kind = \"npy\" needs it");
+  EXPECT_EQ(error_of("kind = \"npz\"\npath = \"a\"\n"), "");
+  EXPECT_EQ(error_of("kind = \"cifar\"\npath = \"a\"\n"), "");
+  const std::string two = "kind = \"csv\"\ntarget = \"y\"\ntrain_inputs = \"a\"\n";
+  EXPECT_EQ(error_of(two), "j: data.test_inputs is missing: give it, or set evaluation.enabled = false");
+  EXPECT_EQ(error_of(two, kNoEvaluation), "");
+  EXPECT_EQ(error_of(two + "test_inputs = \"b\"\n"), "");
+  EXPECT_EQ(error_of(two + "path = \"b\"\n"),
+            "j:7: data.train_inputs is given beside data.path: give one table to be split, or two that are");
+}
+
+TEST(JobData, WhatIsPredictedFitsTheLoss) {
+  EXPECT_EQ(error_of("kind = \"csv\"\npath = \"t\"\n"),
+            "j: data.target is missing: name the column that is to be predicted");
+  EXPECT_EQ(error_of(kCsv), "");
+  const std::string two = "kind = \"csv\"\npath = \"t\"\ntarget = [\"y\", \"z\"]\n";
+  EXPECT_EQ(error_of(two),
+            "j:7: data.target has 2 columns, and model.loss = \"cross_entropy\" takes one, of classes; \"mse\" takes "
+            "several, of numbers");
+  EXPECT_EQ(error_of(two, "", "mse"), "");
+  EXPECT_EQ(error_of(kSeries),
+            "j:3: model.loss = \"cross_entropy\" does not go with data.kind = \"series\", which has numbers to "
+            "predict: set it to \"mse\"");
+  EXPECT_EQ(error_of(kSeries, "", "mse"), "");
+  EXPECT_EQ(error_of("kind = \"cifar\"\npath = \"t\"\ntarget = \"coars\"\n"),
+            "j:7: data.target must be \"fine\" or \"coarse\" where data.kind = \"cifar\"; did you mean \"coarse\"?");
+}
+
+TEST(JobData, AColumnIsOneThing) {
+  EXPECT_EQ(error_of(kCsv + "group = \"y\"\n"), "j:8: data.group = \"y\" is in data.target too");
+  EXPECT_EQ(error_of(kCsv + "columns = [\"a\", \"y\"]\n"),
+            "j:8: data.columns has \"y\", which is there twice, or is no input");
+  EXPECT_EQ(error_of(kCsv + "columns = [\"a\", \"a\"]\n"),
+            "j:8: data.columns has \"a\", which is there twice, or is no input");
+  EXPECT_EQ(error_of(kSeries + "columns = [\"a\", \"y\"]\n", "", "mse"), "") << "what is predicted is seen too";
+  EXPECT_EQ(error_of(kSeries + "time = \"a\"\ncolumns = [\"a\"]\n", "", "mse"),
+            "j:9: data.columns has \"a\", which is there twice, or is no input");
+  EXPECT_EQ(error_of("kind = \"csv\"\npath = \"t\"\ntarget = [\"y\", \"y\"]\n", "", "mse"),
+            "j:7: data.target names a column twice");
+  EXPECT_EQ(error_of(kCsv + "missing = \"previous\"\n"),
+            "j:8: data.missing = \"previous\" is for data.kind = \"series\": lines of a table have no order");
+  EXPECT_EQ(error_of(kSeries + "group = \"g\"\n", "", "mse"),
+            "j:8: data.group = \"g\" is for data.kind = \"csv\" with data.path, which is to be split");
+}
+
+TEST(JobData, PartsLeaveSomethingForEachOther) {
+  EXPECT_EQ(error_of(kCsv + "test_fraction = 0.6\nvalidation_fraction = 0.4\n"),
+            "j:8: data.test_fraction = 0.6 and data.validation_fraction = 0.4 leave nothing to train on");
+  EXPECT_EQ(error_of(kCsv + "test_fraction = 0\n"),
+            "j:8: data.test_fraction = 0 leaves nothing to evaluate on: raise it, or set evaluation.enabled = false");
+  EXPECT_EQ(error_of(kCsv + "test_fraction = 0\n", kNoEvaluation), "");
+  EXPECT_EQ(error_of(kCsv, kValidation),
+            "j:9: evaluation.part = \"validation\" needs data.validation_fraction above 0");
+  EXPECT_EQ(error_of(kCsv + "validation_fraction = 0.1\ntest_fraction = 0\n", kValidation), "");
+  EXPECT_EQ(error_of("kind = \"npz\"\npath = \"t\"\n", kValidation), "");
+  EXPECT_EQ(error_of("kind = \"cifar\"\npath = \"t\"\n", kValidation),
+            "j:8: evaluation.part = \"validation\" needs data with such a part: an npz file, or a table behind "
+            "data.path that is split");
+}
+
+TEST(JobData, MeansAreOneNumberOrOneForEachChannel) {
+  const std::string npz = "kind = \"npz\"\npath = \"a\"\n";
+  EXPECT_THAT(parse(npz + "mean = 1\n")->data.mean, ElementsAre(1.0));
+  EXPECT_THAT(parse(npz + "mean = [0.5, 1]\n")->data.mean, ElementsAre(0.5, 1.0));
+  EXPECT_EQ(error_of(npz + "mean = []\n"), "j:7: data.mean is empty: give a number, or one for each channel");
+  EXPECT_EQ(error_of(npz + "mean = \"a\"\n"),
+            "j:7: data.mean = \"a\": expected a number or a list of numbers, found a string");
+  EXPECT_EQ(error_of(npz + "mean = [1, \"a\"]\n"),
+            "j:7: data.mean: expected a number or a list of numbers, found a string in the list");
+  EXPECT_EQ(error_of(npz + "stddev = [1, 0]\n"), "j:7: data.stddev: each must be 1e-30 to 1e+30");
+  EXPECT_EQ(error_of(npz + "stddev = 0\n"), "j:7: data.stddev = 0: must be 1e-30 to 1e+30");
+  EXPECT_EQ(error_of(npz + "mean = [1, 2]\nstddev = [1, 2, 3]\n"),
+            "j:8: data.stddev has 3 numbers and data.mean 2: give one for each channel, or one for all");
+  for (const std::string text : {"mean = 0.5\n", "mean = [0.5, 0.25]\n"}) {
+    const Job job = *parse(npz + text);
+    EXPECT_NE(write_job(job).find("\n" + text), std::string::npos) << "is written as it was given";
+    EXPECT_EQ(*parse_job(write_job(job), "again"), job);
+  }
+}
+
+TEST(JobData, ASeparatorIsOneCharacter) {
+  for (const std::string text : {";", "|", "\\t", " "})
+    EXPECT_EQ(error_of(kCsv + "separator = \"" + text + "\"\n"), "") << text;
+  for (const std::string text : {"", ",,", "a", "1", "\\\"", "-", "\\n"})
+    EXPECT_NE(error_of(kCsv + "separator = \"" + text + "\"\n"), "") << text;
+}
+
+TEST(JobData, NotesNameKeysThatDoNothing) {
+  Job job = *parse(kCsv);
+  EXPECT_TRUE(job_notes(job).empty());
+  job.data.window = 3;
+  job.data.mean = {1.0};
+  job.data.skip_max = 3;
+  EXPECT_THAT(job_notes(job),
+              ElementsAre("data.mean has no effect on csv data", "data.window has no effect on csv data"));
+}
+
+}  // namespace
+}  // namespace rubato

@@ -1,0 +1,94 @@
+"""Real jobs on data of every kind: what is read is learned from, and what is wrong is said before anything starts."""
+
+import data_files
+from system_case import SystemCase, main
+
+JOB = """
+[model]
+name = "{model}"
+loss = "{loss}"
+{more}
+[data]
+{data}
+[optimizer]
+name = "adam"
+rate = 0.01
+[consistency]
+mode = "ssp:2"
+[cluster]
+servers = 1
+workers = 2
+[train]
+epochs = {epochs}
+batch = 20
+[evaluation]
+{evaluation}
+"""
+
+
+class DataKinds(SystemCase):
+    def job(self, data, model="logistic", loss="cross_entropy", epochs=8, evaluation="", more=""):
+        path = self.folder / "job.toml"
+        path.write_text(JOB.format(data=data, model=model, loss=loss, epochs=epochs, evaluation=evaluation, more=more))
+        return path
+
+    def test_npz_of_16_bits_and_its_validation_part(self):
+        data_files.write_npz(self.folder / "mnist.npz", {"train": 300, "val": 41, "test": 60})
+        data = 'kind = "npz"\npath = "mnist.npz"\nclasses = 4\nmean = [0.2, 0.2, 0.2]\nstddev = [0.3, 0.3, 0.3]'
+        for part, samples in (("test", 60), ("validation", 41)):
+            final = self.train(self.job(data, evaluation=f'part = "{part}"')).final()
+            self.assertGreater(final["test_accuracy"], 0.95, "nothing was learned")
+            self.assertEqual(sum(map(sum, final["details"]["confusion"])), samples)
+            self.assertEqual(final["samples"], 300 * 8)
+
+    def test_cifar(self):
+        data_files.write_cifar(self.folder / "cifar",
+                               {"data_batch_1.bin": 200, "data_batch_2.bin": 200, "test_batch.bin": 100})
+        final = self.train(self.job('kind = "cifar"\npath = "cifar"', epochs=5)).final()
+        self.assertGreater(final["test_accuracy"], 0.9, "nothing was learned")
+
+    def test_csv_of_classes_and_of_numbers(self):
+        data_files.write_table(self.folder / "patients.csv", 600)
+        data = 'kind = "csv"\npath = "patients.csv"\ncolumns = ["age", "pressure"]\ngroup = "patient"\n'
+        final = self.train(self.job(data + 'target = "finding"\nclasses = 2')).final()
+        self.assertGreater(final["test_accuracy"], 0.93, "nothing was learned")
+        # In units of the training part's variance, which always saying the mean would come to.
+        final = self.train(self.job(data + 'target = "score"', loss="mse")).final()
+        self.assertLess(final["test_loss"], 0.05, "nothing was learned")
+        self.assertIsNone(final["test_accuracy"], "there are no classes")
+
+    def test_series(self):
+        data_files.write_series(self.folder / "traffic.csv", 24 * 40)
+        data = 'kind = "series"\npath = "traffic.csv"\ntime = "hour"\ntarget = "cars"\nwindow = 24\nhorizon = 6'
+        final = self.train(self.job(data, loss="mse", epochs=20)).final()
+        self.assertLess(final["test_loss"], 0.1, "nothing was learned")
+
+    def test_libsvm(self):
+        data_files.write_libsvm(self.folder / "train", 400, 1)
+        data_files.write_libsvm(self.folder / "test", 100, 2)
+        data = 'kind = "libsvm"\ntrain_inputs = "train"\ntest_inputs = "test"\nclasses = 2'
+        final = self.train(self.job(data)).final()
+        self.assertGreater(final["test_accuracy"], 0.95, "nothing was learned")
+
+    def test_lines_that_were_left_out_are_said(self):
+        table = self.folder / "patients.csv"
+        data_files.write_table(table, 200)
+        lines = table.read_text().splitlines()
+        lines[7] = "p2,old,12000,ill,1000"
+        table.write_text("\n".join(lines) + "\n")
+        data = ('kind = "csv"\npath = "patients.csv"\ncolumns = ["age", "pressure"]\ntarget = "finding"\nclasses = 2\n')
+        wrong = f'{table}:8: column "age": expected a finite number, found "old"'
+        self.assert_one_error(self.train(self.job(data), expected_code=3), 3, wrong)
+        run = self.train(self.job(data + "skip_max = 1"))
+        self.assertIn(f"1 of 200 lines left out, the first: {wrong}", run.log("worker-0"))
+
+    def test_an_archive_that_is_cut_off_stops_the_job_before_it_starts(self):
+        path = self.folder / "mnist.npz"
+        data_files.write_npz(path, {"train": 50, "test": 50})
+        path.write_bytes(path.read_bytes()[:-30])
+        run = self.train(self.job('kind = "npz"\npath = "mnist.npz"\nclasses = 4'), expected_code=3)
+        self.assert_one_error(run, 3, "mnist.npz: expected a zip archive")
+
+
+if __name__ == "__main__":
+    main()
