@@ -12,7 +12,7 @@
 namespace rubato::data {
 namespace {
 
-constexpr std::size_t kChunkBytes = 1 << 18;
+constexpr std::size_t kChunkBytes = 1 << 16;
 constexpr std::size_t kLineBytesMax = 16 << 20;
 constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
 constexpr std::string_view kBlanks = " \t";

@@ -249,12 +249,12 @@ TEST_F(TableDatasetTest, DamageIsSurvived) {
   }
   std::size_t noticed = 0;
   for (std::size_t at = 0; at < text.size(); ++at)
-    for (int change = 1; change < 256; ++change) {
+    for (const int change : {0x01, 0x02, 0x08, 0x10, 0x40, 0x80, 0xFF}) {
       std::string changed = text;
       changed[at] = static_cast<char>(changed[at] ^ change);
       noticed += error_of(changed).empty() ? 0u : 1u;
     }
-  EXPECT_GT(noticed, text.size() * 100);
+  EXPECT_GT(noticed, text.size() * 3);
 }
 
 }  // namespace

@@ -93,7 +93,7 @@ TEST(MemoryEstimate, AsksTheDeviceForTheRest) {
   data::test::write_bytes(job.data.test_inputs, data::test::idx_bytes({100, 28, 28}, ""));
   const auto rows = estimated(job);
   // Workers and evaluator have read the training set; each worker has five batches at hand or ahead.
-  EXPECT_EQ(rows.at("data"), (2 + 1) * 1000 * 785u + 100 * 785u + 2 * 5 * 32 * 784 * 4u);
+  EXPECT_EQ(rows.at("data"), (2 + 1) * 1000 * 788u + 100 * 788u + 2 * 5 * 32 * 784 * 4u);
   // Of each worker, what 32 samples are behind the first layer, its pool and the second one.
   EXPECT_GT(rows.at("activations"), 2 * 32 * 4u * (28 * 28 * 8 + 14 * 14 * 8 + 14 * 14 * 16));
   EXPECT_GT(rows.at("reordered weights"), 0u);

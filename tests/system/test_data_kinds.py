@@ -67,8 +67,8 @@ class DataKinds(SystemCase):
         data_files.write_libsvm(self.folder / "train", 400, 1)
         data_files.write_libsvm(self.folder / "test", 100, 2)
         data = 'kind = "libsvm"\ntrain_inputs = "train"\ntest_inputs = "test"\nclasses = 2'
-        final = self.train(self.job(data)).final()
-        self.assertGreater(final["test_accuracy"], 0.95, "nothing was learned")
+        final = self.train(self.job(data, epochs=20)).final()
+        self.assertGreater(final["test_accuracy"], 0.9, "nothing was learned")
 
     def test_lines_that_were_left_out_are_said(self):
         table = self.folder / "patients.csv"
