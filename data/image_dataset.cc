@@ -38,16 +38,14 @@ class ImageDataset : public Dataset {
     const auto width = static_cast<std::size_t>(images_.shape.floats());
     batch.count = static_cast<std::int64_t>(ids.size());
     batch.inputs.resize(ids.size() * width);
-    batch.labels.clear();
+    batch.labels.resize(images_.labels.empty() ? 0 : ids.size());
     batch.targets.clear();
     batch.sample_ids.assign(ids.begin(), ids.end());
-    const auto target = static_cast<std::size_t>(images_.target_floats);
-    for (std::uint64_t id : ids) {
+    for (const std::uint64_t id : ids) {
       RUBATO_CHECK(id < samples_, "sample {} of {}", id, samples_);
-      if (!images_.labels.empty()) batch.labels.push_back(images_.labels[id]);
-      const std::span<const float> of_sample = std::span(images_.targets).subspan(id * target, target);
-      batch.targets.insert(batch.targets.end(), of_sample.begin(), of_sample.end());
+      add_targets(id, batch.targets);
     }
+    for (std::size_t i = 0; i < batch.labels.size(); ++i) batch.labels[i] = images_.labels[ids[i]];
     std::visit(
         [&](const auto& pixels) {
           float* out = batch.inputs.data();
@@ -58,6 +56,13 @@ class ImageDataset : public Dataset {
   }
 
  private:
+  void add_targets(std::uint64_t id, std::vector<float>& targets) const {
+    if (images_.targets.empty()) return;
+    const auto width = static_cast<std::size_t>(images_.target_floats);
+    const std::span<const float> of_sample = std::span(images_.targets).subspan(id * width, width);
+    targets.insert(targets.end(), of_sample.begin(), of_sample.end());
+  }
+
   const Images images_;
   const Normalizer normalizer_;
   std::uint64_t samples_ = 0;

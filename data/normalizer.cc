@@ -20,8 +20,8 @@ Result<Normalizer> Normalizer::make(const DataConfig& config, std::int64_t chann
   RUBATO_TRY(check_count("data.mean", config.mean, channels, file));
   RUBATO_TRY(check_count("data.stddev", config.stddev, channels, file));
   Normalizer made;
-  const bool same = config.mean.size() == 1 && config.stddev.size() == 1;
-  const std::size_t pixel = same ? 1 : static_cast<std::size_t>(channels);
+  made.same_ = config.mean.size() == 1 && config.stddev.size() == 1;
+  const std::size_t pixel = made.same_ ? 1 : static_cast<std::size_t>(channels);
   const auto number_of = [](const std::vector<double>& list, std::size_t channel) {
     return list.size() == 1 ? list.front() : list[channel];
   };

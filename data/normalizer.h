@@ -25,6 +25,10 @@ class Normalizer {
   // loop is a vector loop for any number of channels.
   template <class Value>
   void run(std::span<const Value> values, float* out) const {
+    if (same_) {
+      run_same(values, scale_.front(), shift_.front(), out);
+      return;
+    }
     const std::size_t stretch = scale_.size();
     const float* const scale = scale_.data();
     const float* const shift = shift_.data();
@@ -37,6 +41,13 @@ class Normalizer {
   }
 
  private:
+  // Takes its numbers by value: as members they might alias `out`, and the loop would not be a vector loop.
+  template <class Value>
+  static void run_same(std::span<const Value> values, float scale, float shift, float* out) {
+    for (std::size_t i = 0; i < values.size(); ++i) out[i] = static_cast<float>(values[i]) * scale + shift;
+  }
+
+  bool same_ = true;                  // all channels have the same numbers
   std::vector<float> scale_, shift_;  // of a stretch of whole pixels
 };
 

@@ -8,6 +8,8 @@
 namespace rubato::data {
 namespace {
 
+constexpr std::size_t kTextMax = 64;
+
 class Parser {
  public:
   explicit Parser(std::string_view text) : rest_(text) {}
@@ -54,7 +56,7 @@ class Parser {
   Result<std::string> quoted() {
     const char quote = take('\'') ? '\'' : take('"') ? '"' : '\0';
     const std::size_t end = quote == '\0' ? std::string_view::npos : rest_.find(quote);
-    if (end == std::string_view::npos || end > 64) return wrong("a short text in quotes");
+    if (end > kTextMax) return wrong("a short text in quotes");  // or there is no end
     std::string text(rest_.substr(0, end));
     rest_.remove_prefix(end + 1);
     return text;
