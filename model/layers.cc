@@ -6,9 +6,12 @@
 #include <cmath>
 #include <utility>
 
+#include "model/sequence_specs.h"
+
 namespace rubato::model {
 
 std::vector<ParameterSpec> parameter_specs(const Layer& layer) {
+  if (auto known = sequence_specs(layer.name, layer.op); !known.empty()) return known;
   constexpr std::array<const char*, 2> suffixes = {".weight", ".bias"};
   const auto shapes = kernels::parameter_shapes(layer.op);
   std::vector<ParameterSpec> specs;

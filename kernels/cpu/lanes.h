@@ -5,6 +5,8 @@
 // A loop over n numbers is written once, for `Full` lanes and for the `Part` that is left; a part's other lanes are
 // read as zero and not written. Sums over lanes have a fixed order, so bits do not depend on the number of threads.
 //
+// Sources that include this are compiled with contraction: see kernels/cpu/CMakeLists.txt.
+//
 // Thread-safety: pure.
 #pragma once
 

@@ -1,6 +1,6 @@
 // LSTM and GRU by four large products and one small one a position, all oneDNN's sgemm, and our own cells between them
-// (recurrent_cell.h). oneDNN has both as primitives, which are no faster: an LSTM's forward and backward took them 98 to
-// 129 ms without the reorders in and out, and takes this 115 to 123 (256 units, 64 positions, 64 samples; processor
+// (recurrent_cell.h). oneDNN has both as primitives, which are no faster: an LSTM's forward and backward took them 98
+// to 129 ms without the reorders in and out, and takes this 115 to 123 (256 units, 64 positions, 64 samples; processor
 // time on a busy machine). They save four times as much (84 MB where this saves 21), order gates and weights in ways of
 // their own, and have one bias, so that everything would be copied in and out.
 //
