@@ -107,9 +107,11 @@ std::string shown(std::string_view field) {
   std::string text = "\"";
   for (char c : field.substr(0, kShown))
     text += static_cast<unsigned char>(c) < 0x20 || c == 0x7F || c == '"' ? '?' : c;
-  // No letter of several bytes is cut in two: what begins behind the limit is left out.
-  if (field.size() > kShown)
-    while (text.size() > 1 && (static_cast<unsigned char>(text.back()) & 0x80) != 0) text.pop_back();
+  // No letter of several bytes is cut in two: the last one goes, whole or not.
+  if (field.size() > kShown && (static_cast<unsigned char>(text.back()) & 0x80) != 0) {
+    while ((static_cast<unsigned char>(text.back()) & 0xC0) == 0x80) text.pop_back();
+    if ((static_cast<unsigned char>(text.back()) & 0x80) != 0) text.pop_back();
+  }
   return text + (field.size() > kShown ? "...\"" : "\"");
 }
 

@@ -144,6 +144,10 @@ TEST_F(TableDatasetTest, SaysFileLineAndColumn) {
   EXPECT_THAT(error_of("a,kind\n"), HasSubstr("expected rows behind the names"));
   EXPECT_THAT(error_of("a,kind\n" + std::string(60, '\x01') + ",1\n"),
               EndsWith("found \"" + std::string(40, '?') + "...\""));
+  std::string letters;
+  for (int i = 0; i < 30; ++i) letters += "\xC3\xA4";  // of two bytes each
+  EXPECT_THAT(error_of("a,kind\nx" + letters + ",1\n"), EndsWith("found \"x" + letters.substr(0, 38) + "...\""))
+      << "none is cut in two";
   write_bytes(job_.data.train_inputs, test::gzip("a,kind\n1,1\n").substr(0, 20));
   EXPECT_THAT(open_error(), HasSubstr("the gzip file is cut off"));
   write("a,b,kind\n1,2,0\n1,2,1\n");

@@ -1,5 +1,8 @@
 """Real jobs on data of every kind: what is read is learned from, and what is wrong is said before anything starts."""
 
+import json
+import subprocess
+
 import data_files
 from system_case import SystemCase, main
 
@@ -69,6 +72,30 @@ class DataKinds(SystemCase):
         data = 'kind = "libsvm"\ntrain_inputs = "train"\ntest_inputs = "test"\nclasses = 2'
         final = self.train(self.job(data, epochs=20)).final()
         self.assertGreater(final["test_accuracy"], 0.9, "nothing was learned")
+
+    def test_the_simulator_reads_them_too(self):
+        """In bsp it comes to the weights of the real job, bit for bit: it has read the same numbers."""
+        data_files.write_npz(self.folder / "mnist.npz", {"train": 60, "test": 20})
+        data_files.write_table(self.folder / "patients.csv", 120)
+        data_files.write_series(self.folder / "traffic.csv", 240)
+        data_files.write_libsvm(self.folder / "rows", 100, 1)
+        kinds = {
+            "npz": 'path = "mnist.npz"\nclasses = 4',
+            "csv": 'path = "patients.csv"\ncolumns = ["age", "pressure"]\ntarget = "score"',
+            "series": 'path = "traffic.csv"\ntime = "hour"\ntarget = "cars"',
+            "libsvm": 'path = "rows"\nclasses = 2',
+        }
+        for kind, keys in kinds.items():
+            loss = "mse" if kind in ("csv", "series") else "cross_entropy"
+            job = self.job(f'kind = "{kind}"\n{keys}', loss=loss, epochs=2)
+            real = self.train(job, "--mode", "bsp").final()
+            folder = self.folder / f"sim-{kind}"
+            result = subprocess.run([self.build / "bin/rubato-sim", job, "--mode", "bsp", "--run-dir", folder],
+                                    capture_output=True, text=True, timeout=120)
+            self.assertEqual(result.returncode, 0, result.stderr)
+            simulated = json.loads((folder / "metrics.jsonl").read_text().splitlines()[-1])
+            self.assertEqual(simulated["weights_sha256"], real["weights_sha256"], kind)
+            self.assertEqual(simulated["test_loss"], real["test_loss"], kind)
 
     def test_lines_that_were_left_out_are_said(self):
         table = self.folder / "patients.csv"
