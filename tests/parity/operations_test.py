@@ -1,0 +1,113 @@
+"""Operations for sequences give what PyTorch's modules give: outputs and all gradients.
+
+    operations_test.py PRINT_OPERATIONS
+
+The program runs operations on random numbers and prints them; here PyTorch computes the same in float32 and in float64.
+How far its float32 is from float64 is what rounding does; Rubato may be at most three times as far (Euclidean, a tensor),
+and half a unit in the last place of every number on top, since both are rounded to float32 at the end.
+"""
+
+import json
+import subprocess
+import sys
+
+try:
+    import torch
+except ImportError:
+    print("skipped: no PyTorch for this Python; scripts/setup.sh --test installs it")
+    sys.exit(77)
+
+from torch.nn import functional
+
+TIMES_MAX, HALF_A_UNIT = 3.0, 2.0 ** -24
+
+
+def linear_gelu(x, parameters, options):
+    y = functional.linear(x[:, :, 0], *parameters)
+    if options["approximate"] == "none":
+        return functional.gelu(y)
+    return 0.5 * y * (1 + torch.tanh((2 / torch.pi) ** 0.5 * (y + 0.044715 * y ** 3)))  # as 1.13 documents it
+
+
+def layer_norm(x, parameters, options):
+    return functional.layer_norm(x, x.shape[-1:], *parameters, eps=options["epsilon"])
+
+
+def group_norm(x, parameters, options):
+    y = functional.group_norm(x.permute(0, 3, 1, 2), options["groups"], *parameters, eps=options["epsilon"])
+    return y.permute(0, 2, 3, 1)
+
+
+def embedding(x, parameters, options):
+    return functional.embedding(x[:, :, 0, 0].long(), parameters[0]) + parameters[1]
+
+
+def attention(x, parameters, options):
+    """What scaled_dot_product_attention of later versions documents."""
+    samples, positions = x.shape[:2]
+    query, key, value = (part.reshape(samples, positions, options["heads"], -1).transpose(1, 2)
+                         for part in x[:, :, 0].chunk(3, dim=-1))
+    scores = query @ key.transpose(-2, -1) / query.shape[-1] ** 0.5
+    later = torch.ones(positions, positions).triu(1).bool()
+    y = scores.masked_fill(later, float("-inf")).softmax(-1) @ value
+    return y.transpose(1, 2).reshape(samples, positions, -1)
+
+
+def recurrent(x, parameters, options, run):
+    """One direction. What reads backwards reads the sequence turned around."""
+    x = x[:, :, 0].flip(1) if options["reverse"] else x[:, :, 0]
+    start = torch.zeros(1, x.shape[0], parameters[1].shape[-1], dtype=x.dtype)
+    y = run(x, start, parameters)
+    if options["last"]:
+        return y[:, -1]
+    return y.flip(1) if options["reverse"] else y
+
+
+# What torch.nn.LSTM and torch.nn.GRU call: with biases, one layer, no dropout, training, one direction, batch first.
+HOW = (True, 1, 0.0, True, False, True)
+
+
+def lstm(x, parameters, options):
+    return recurrent(x, parameters, options, lambda x, start, w: torch.lstm(x, (start, start), w, *HOW)[0])
+
+
+def gru(x, parameters, options):
+    return recurrent(x, parameters, options, lambda x, start, w: torch.gru(x, start, w, *HOW)[0])
+
+
+OPERATIONS = {operation.__name__: operation
+              for operation in [linear_gelu, layer_norm, group_norm, embedding, attention, lstm, gru]}
+
+
+def in_pytorch(case, dtype):
+    """Output, the input's gradient, the parameters' gradients: flat, in float64."""
+    x = torch.tensor(case["x"], dtype=dtype).reshape(case["shape"]).requires_grad_()
+    parameters = [torch.tensor(values, dtype=dtype).reshape(shape).requires_grad_()
+                  for values, shape in zip(case["parameters"], case["shapes"])]
+    y = OPERATIONS[case["name"]](x, parameters, case["options"])
+    (y.flatten() * torch.tensor(case["r"], dtype=dtype)).sum().backward()
+    gradients = [torch.zeros_like(t) if t.grad is None else t.grad for t in [x, *parameters]]
+    return [t.detach().flatten().double() for t in [y, *gradients]]
+
+
+def main(program):
+    lines = subprocess.run([program], check=True, capture_output=True, text=True).stdout.splitlines()
+    wrong, seen = 0, set()
+    for case in map(json.loads, lines):
+        ours = [torch.tensor(t, dtype=torch.float64) for t in [case["output"], case["input_gradient"], *case["gradients"]]]
+        exact, rounded = in_pytorch(case, torch.float64), in_pytorch(case, torch.float32)
+        seen.add(case["name"])
+        for which, (our, truth, theirs) in enumerate(zip(ours, exact, rounded, strict=True)):
+            distance, allowed = (our - truth).norm(), TIMES_MAX * (theirs - truth).norm() + HALF_A_UNIT * truth.norm()
+            verdict = "" if distance <= allowed else "  TOO FAR"
+            wrong += distance > allowed
+            print(f"{case['name']} {case['options']} tensor {which}: length {truth.norm():.3g}, "
+                  f"PyTorch off by {(theirs - truth).norm():.2g}, Rubato by {distance:.2g}{verdict}")
+    missing = OPERATIONS.keys() - seen
+    if missing:
+        print("not printed:", ", ".join(sorted(missing)))
+    return 1 if wrong or missing else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))
