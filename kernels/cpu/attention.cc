@@ -68,7 +68,7 @@ class Attention final : public ParameterlessOp {
   // (positions, size) from rows that are `step` apart, and the same transposed; zeros in the padding.
   void pack(const float* from, std::int64_t step, float* to) const;
   void pack_transposed(const float* from, std::int64_t step, float* to) const;
-  void unpack(const float* from, float* to, std::int64_t step) const;
+  void unpack(const float* from, std::int64_t rows, float* to, std::int64_t step) const;
   // Turns the scores of a position into exp(scaled score - most), and gives what normalizes them.
   [[nodiscard]] Normalizer exponentials(float* scores, std::int64_t position, std::int64_t columns) const;
   void score_gradients(float* chances, float* gradients, std::int64_t position, std::int64_t columns,
@@ -129,8 +129,7 @@ Attention::Head Attention::head(std::int64_t index) const {
 
 void Attention::pack(const float* from, std::int64_t step, float* to) const {
   for (std::int64_t p = 0; p < positions_; ++p, from += step, to += wide_) {
-    std::copy_n(from, size_, to);
-    std::fill(to + size_, to + wide_, 0.0f);
+    over_lanes(size_, [&](std::int64_t c, auto part) { write(to + c, read(from + c, part)); });
   }
 }
 
@@ -144,18 +143,18 @@ void Attention::pack_transposed(const float* from, std::int64_t step, float* to)
   }
 }
 
-void Attention::unpack(const float* from, float* to, std::int64_t step) const {
-  for (std::int64_t p = 0; p < positions_; ++p) std::copy_n(from + p * wide_, size_, to + p * step);
+void Attention::unpack(const float* from, std::int64_t rows, float* to, std::int64_t step) const {
+  for (std::int64_t p = 0; p < rows; ++p, from += wide_, to += step) {
+    over_lanes(size_, [&](std::int64_t c, auto part) { write(to + c, read(from + c), part); });
+  }
 }
 
 Normalizer Attention::exponentials(float* scores, std::int64_t position, std::int64_t columns) const {
   const std::int64_t seen = position + 1;
+  // Whole registers throughout: a row of scores is as long, and what lies beyond `seen` is a number.
   Lanes most = Lanes{} + scores[0];
-  std::int64_t i = 0;
-  for (; i + kLanes <= seen; i += kLanes) most = max_of(most, read(scores + i));
-  float top = max_of(most);
-  for (; i < seen; ++i) top = std::max(top, scores[i]);
-  top *= scale_;
+  over_lanes(seen, [&](std::int64_t at, auto part) { most = max_of(most, keep(read(scores + at), part, scores[0])); });
+  const float top = max_of(most) * scale_;
   Lanes sum{};
   over_lanes(seen, [&](std::int64_t at, auto part) {
     const Lanes chances = keep(exp_of(read(scores + at) * scale_ - top), part);
@@ -239,12 +238,10 @@ void Attention::backward_head(const Head& h) const {
     multiply({seen, wide_, rows}, {chances, 1, long_}, gradients + first * wide_, wide_, value_sums, wide_, true);
     multiply({seen, wide_, rows}, {slopes, 1, long_}, queries + first * wide_, wide_, key_sums, wide_, true);
     multiply({rows, wide_, seen}, {slopes, long_, 1}, keys, wide_, query_sums, wide_, false);
-    for (std::int64_t r = 0; r < rows; ++r) {
-      std::copy_n(query_sums + r * wide_, size_, h.query_gradient + (first + r) * row_);
-    }
+    unpack(query_sums, rows, h.query_gradient + first * row_, row_);
   }
-  unpack(key_sums, h.key_gradient, row_);
-  unpack(value_sums, h.value_gradient, row_);
+  unpack(key_sums, positions_, h.key_gradient, row_);
+  unpack(value_sums, positions_, h.value_gradient, row_);
 }
 
 Status Attention::forward(const SampleKeys&) {

@@ -38,11 +38,11 @@ inline void write(float* to, const Lanes& lanes, Full = {}) { std::memcpy(to, &l
 inline void write(float* to, const Lanes& lanes, Part part) {
   for (std::int64_t i = 0; i < part.count; ++i) to[i] = lanes[i];
 }
-// Zero in the lanes that a part leaves out.
-inline Lanes keep(const Lanes& lanes, Full) { return lanes; }
-inline Lanes keep(Lanes lanes, Part part) {
-  for (std::int64_t i = part.count; i < kLanes; ++i) lanes[i] = 0.0f;
-  return lanes;
+// `other` in the lanes that a part leaves out.
+inline Lanes keep(const Lanes& lanes, Full, float /*other*/ = 0.0f) { return lanes; }
+inline Lanes keep(const Lanes& lanes, Part part, float other = 0.0f) {
+  constexpr IntLanes kIndex = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+  return kIndex < static_cast<std::int32_t>(part.count) ? lanes : Lanes{} + other;
 }
 
 // body(index of the first, Full or Part).
@@ -65,9 +65,12 @@ inline float sum_of(const Lanes& lanes) {
 inline Lanes max_of(const Lanes& a, const Lanes& b) { return a > b ? a : b; }
 
 inline float max_of(const Lanes& lanes) {
-  float most = lanes[0];
-  for (std::int64_t i = 1; i < kLanes; ++i) most = lanes[i] > most ? lanes[i] : most;
-  return most;
+  float folded[kLanes];
+  std::memcpy(folded, &lanes, sizeof lanes);
+  for (std::int64_t width = kLanes / 2; width > 0; width /= 2) {
+    for (std::int64_t i = 0; i < width; ++i) folded[i] = folded[i + width] > folded[i] ? folded[i + width] : folded[i];
+  }
+  return folded[0];
 }
 
 // e^x for x <= 88, within 2 units of the last place; below -87, where the result would be denormal, e^-87. By
