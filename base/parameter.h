@@ -35,6 +35,9 @@ struct ParameterSpec {
   Initializer initializer;
   bool decay = true;        // weight decay applies
   float rate_scale = 1.0f;  // multiplies the learning rate
+  // Above 0: it is not trained but a running mean, say of a batch normalization. What is pushed for a batch is its
+  // value there, times the samples; an update moves the mean by this fraction towards it (docs/models.md).
+  float average = 0.0f;
 
   [[nodiscard]] std::int64_t elements() const {
     std::int64_t count = 1;
@@ -44,8 +47,13 @@ struct ParameterSpec {
   friend bool operator==(const ParameterSpec&, const ParameterSpec&) = default;
   template <typename A>
   void fields(A& a) {
-    a(name, shape, initializer, decay, rate_scale);
+    a(name, shape, initializer, decay, rate_scale, average);
   }
 };
+
+// Whether one update may go over pieces of both.
+[[nodiscard]] inline bool same_rule(const ParameterSpec& a, const ParameterSpec& b) {
+  return a.decay == b.decay && a.rate_scale == b.rate_scale && a.average == b.average;
+}
 
 }  // namespace rubato

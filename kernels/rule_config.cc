@@ -129,9 +129,21 @@ RuleConfig server_rule(const Job& job) {
           .spread = outer.spread};
 }
 
+RuleConfig rule_for(const RuleConfig& rule, const ParameterSpec& spec) {
+  if (spec.average == 0.0f) return rule;
+  RuleConfig mean{.kind = RuleKind::kSgd};
+  if (rule.outer()) mean.own_rate = 1.0;
+  return mean;
+}
+
 UpdateScalars update_scalars(const RuleConfig& rule, const ParameterSpec& spec, double rate, double gradient_scale,
                              std::uint64_t update_count, double age_factor) {
   if (rule.outer()) return {.rate = *rule.own_rate, .gradient_scale = gradient_scale, .update_count = update_count};
+  if (spec.average > 0.0f)
+    return {.rate = -static_cast<double>(spec.average),
+            .gradient_scale = gradient_scale,
+            .decay = -1.0,
+            .update_count = update_count};
   return {.rate = rate * static_cast<double>(spec.rate_scale),
           .gradient_scale = gradient_scale,
           .clip_value = rule.clip_value,

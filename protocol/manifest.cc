@@ -15,6 +15,10 @@ Status check_manifest(const Manifest& manifest) {
   for (const ParameterSpec& parameter : manifest) {
     if (!names.insert(parameter.name).second)
       return Error{Cause::kRefused, fmt::format("parameter \"{}\" is named twice in the manifest", parameter.name)};
+    if (!(parameter.average >= 0.0f && parameter.average <= 1.0f))
+      return Error{Cause::kRefused, fmt::format("parameter \"{}\" is a running mean that moves by {}: at least 0 and at "
+                                                "most 1 is expected",
+                                                parameter.name, parameter.average)};
     std::int64_t elements = 1;
     for (std::int64_t extent : parameter.shape) {
       if (extent <= 0)
@@ -31,17 +35,13 @@ std::string manifest_hash(const Manifest& manifest) {
   std::string text;
   for (const ParameterSpec& p : manifest) {
     // The length of the name, because a name may look like what follows it.
-    text += fmt::format("{}|{}|{}|{}|{:a}|{}|{:a}\n", p.name.size(), p.name, fmt::join(p.shape, ","),
-                        static_cast<int>(p.initializer.kind), p.initializer.scale, p.decay, p.rate_scale);
+    text += fmt::format("{}|{}|{}|{}|{:a}|{}|{:a}|{:a}\n", p.name.size(), p.name, fmt::join(p.shape, ","),
+                        static_cast<int>(p.initializer.kind), p.initializer.scale, p.decay, p.rate_scale, p.average);
   }
   return sha256_hex(text);
 }
 
 namespace {
-
-bool same_rule(const ParameterSpec& a, const ParameterSpec& b) {
-  return a.decay == b.decay && a.rate_scale == b.rate_scale;
-}
 
 constexpr std::uint64_t kLine = 16;  // elements of a cache line: cuts within a parameter fall on whole ones
 

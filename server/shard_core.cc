@@ -38,7 +38,7 @@ Status check_slice(const protocol::SliceSpec& slice, const protocol::Manifest& m
       return malformed(fmt::format("a slice of elements [{}, +{}) of {}, which has {}", piece.first, piece.count,
                                    parameter.name, elements));
     const ParameterSpec& first = manifest[slice.pieces.front().parameter];
-    if (parameter.decay != first.decay || parameter.rate_scale != first.rate_scale)
+    if (!same_rule(parameter, first))
       return malformed(
           fmt::format("a slice of {} and {}, which are under different rules", first.name, parameter.name));
   }

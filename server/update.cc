@@ -57,22 +57,28 @@ bool apply_parts(const kernels::RuleConfig& rule, const kernels::UpdateScalars& 
 
 }  // namespace
 
-bool apply_update(const kernels::RuleConfig& rule, const protocol::SliceSpec& slice, const protocol::Manifest& manifest,
-                  const Update& update, const kernels::ConstSlotView& current, const kernels::SlotView& next,
-                  std::size_t traffic) {
+bool apply_update(const kernels::RuleConfig& job_rule, const protocol::SliceSpec& slice,
+                  const protocol::Manifest& manifest, const Update& update, const kernels::ConstSlotView& current,
+                  const kernels::SlotView& next, std::size_t traffic) {
+  const ParameterSpec& spec = manifest[slice.pieces.front().parameter];
+  const bool running_mean = spec.average > 0.0f;
+  const kernels::RuleConfig rule = kernels::rule_for(job_rule, spec);
+  // Of a running mean every sample counts alike.
+  const auto divisor_of = [&](const Contribution& part) {
+    return static_cast<double>(running_mean ? part.samples : part.divisor);
+  };
   double divisor = 0.0, weight = 0.0;
   for (const Contribution& part : update.contributions) {
-    divisor += static_cast<double>(part.divisor);
-    weight += rule.age_factor(part.age) * static_cast<double>(part.divisor);
+    divisor += divisor_of(part);
+    weight += rule.age_factor(part.age) * divisor_of(part);
   }
   // One gradient needs no weight: the factor of the rate says all of its age.
   const bool alone = update.contributions.size() == 1;
-  const kernels::UpdateScalars scalars =
-      kernels::update_scalars(rule, manifest[slice.pieces.front().parameter], update.rate,
-                              1.0 / (rule.outer() ? 1.0
-                                     : alone      ? divisor
-                                                  : weight),
-                              update.version, weight / divisor);
+  const kernels::UpdateScalars scalars = kernels::update_scalars(rule, spec, update.rate,
+                                                                 1.0 / (rule.outer() ? 1.0
+                                                                        : alone      ? divisor
+                                                                                     : weight),
+                                                                 update.version, weight / divisor);
   if (alone && !rule.compensates())
     return kernels::cpu::apply_rule_to_sum(rule, scalars, current, update.contributions.front().terms, next, traffic);
   return apply_parts(rule, scalars, update, divisor, current, next, traffic);

@@ -19,14 +19,15 @@ void InnerOptimizer::update(InnerState& state, SliceId slice, double rate, std::
                             std::uint64_t samples, std::span<const float> current, std::span<float> next) const {
   state.slices.resize(specs_.size());
   InnerState::Slice& own = state.slices[slice];
-  const std::size_t planes = kernels::state_planes(rule_.kind);
+  const kernels::RuleConfig rule = kernels::rule_for(rule_, specs_[slice]);
+  const std::size_t planes = kernels::state_planes(rule.kind);
   own.planes.resize(planes * current.size());  // zeros, at first
   kernels::SlotView to{next, {}};
   for (std::size_t plane = 0; plane < planes; ++plane)
     to.state[plane] = std::span(own.planes).subspan(plane * current.size(), current.size());
   const kernels::UpdateScalars scalars =
-      kernels::update_scalars(rule_, specs_[slice], rate, 1.0 / static_cast<double>(samples), ++own.updates);
-  kernels::cpu::apply_rule(rule_, scalars, {current, {to.state[0], to.state[1]}}, gradient, to);
+      kernels::update_scalars(rule, specs_[slice], rate, 1.0 / static_cast<double>(samples), ++own.updates);
+  kernels::cpu::apply_rule(rule, scalars, {current, {to.state[0], to.state[1]}}, gradient, to);
 }
 
 void InnerOptimizer::write_delta(InnerState& state, SliceId slice, std::span<const float> pulled,

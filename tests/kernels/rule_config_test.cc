@@ -83,6 +83,23 @@ TEST(MakeRule, RefusesOtherAgesAndCompensations) {
   EXPECT_THAT(make_rule(optimizer).error().message, HasSubstr("optimizer.compensation.decay"));
 }
 
+TEST(RuleFor, ARunningMeanKnowsNoRate) {
+  const RuleConfig adam{.kind = RuleKind::kAdam, .weight_decay = 0.5, .clip_value = 1.0, .age_scaling = true};
+  ParameterSpec spec;
+  EXPECT_EQ(rule_for(adam, spec), adam);
+  spec.average = 0.1f;
+  const RuleConfig rule = rule_for(adam, spec);
+  EXPECT_EQ(rule, RuleConfig{});
+  const UpdateScalars scalars = update_scalars(rule, spec, 0.3, 0.125, 9);
+  EXPECT_EQ(scalars.rate, -static_cast<double>(0.1f));
+  EXPECT_EQ(scalars.decay, -1.0);
+  EXPECT_EQ(scalars.gradient_scale, 0.125);
+  EXPECT_EQ(scalars.clip_value, 0.0);
+  const RuleConfig outer = rule_for({.kind = RuleKind::kNesterov, .own_rate = 0.7}, spec);
+  EXPECT_EQ(outer, (RuleConfig{.own_rate = 1.0}));
+  EXPECT_EQ(update_scalars(outer, spec, 0.3, 0.125, 9).rate, 1.0);
+}
+
 TEST(UpdateScalars, TakeTheParametersExceptions) {
   OptimizerConfig optimizer;
   optimizer.weight_decay = 0.25;

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 
 #include <algorithm>
+#include <limits>
 #include <map>
 #include <numeric>
 
@@ -43,9 +44,10 @@ Manifest random_manifest(std::uint64_t seed) {
     const auto rows = static_cast<std::int64_t>(1 + random.below(std::uint64_t{1} << random.below(11)));
     const auto columns = static_cast<std::int64_t>(1 + random.below(std::uint64_t{1} << random.below(11)));
     manifest.push_back(parameter(fmt::format("p{}", n), {rows, columns}));
-    const std::uint64_t rule = random.below(3);
+    const std::uint64_t rule = random.below(4);
     manifest.back().decay = rule != 1;
     manifest.back().rate_scale = rule == 2 ? 0.5f : 1.0f;
+    manifest.back().average = rule == 3 ? 0.1f : 0.0f;
   }
   return manifest;
 }
@@ -79,6 +81,7 @@ void expect_rules_unmixed(const Manifest& manifest, const std::vector<SliceSpec>
     for (const Piece& piece : slice.pieces) {
       EXPECT_EQ(manifest[piece.parameter].decay, first.decay);
       EXPECT_EQ(manifest[piece.parameter].rate_scale, first.rate_scale);
+      EXPECT_EQ(manifest[piece.parameter].average, first.average);
     }
   }
 }
@@ -234,9 +237,17 @@ TEST(CheckManifest, Bad) {
   expect_refused({parameter("w", std::vector<std::int64_t>(64, 2))}, "\"w\" has too many elements");
 }
 
+TEST(CheckManifest, AFractionIsOne) {
+  for (const float average : {-0.1f, 1.5f, std::numeric_limits<float>::quiet_NaN()}) {
+    Manifest manifest{parameter("bn.running_mean", {3})};
+    manifest[0].average = average;
+    expect_refused(manifest, "\"bn.running_mean\" is a running mean that moves by");
+  }
+}
+
 // Everything that two workers must agree on.
 TEST(ManifestHash, SeesEveryField) {
-  std::vector<Manifest> others(8, lenet());
+  std::vector<Manifest> others(9, lenet());
   std::swap(others[1][0], others[1][1]);
   others[2][0].name += "x";
   others[3][0].shape = {6, 25, 1, 1};
@@ -244,6 +255,7 @@ TEST(ManifestHash, SeesEveryField) {
   others[5][0].initializer.scale = 0.1f;
   others[6][0].decay = !others[6][0].decay;
   others[7][0].rate_scale = 2.0f;
+  others[8][0].average = 0.1f;
   std::map<std::string, std::size_t> seen;
   for (std::size_t i = 0; i < others.size(); ++i)
     EXPECT_TRUE(seen.emplace(manifest_hash(others[i]), i).second)

@@ -95,6 +95,21 @@ TEST(LocalStepRanges, CutAClockIntoBatchesTheLastOfWhichMayBeShorter) {
   EXPECT_EQ(local_step_count({2, 10, 0}, 4), 0u);
 }
 
+// Its own mean goes on from step to step, whatever the optimizer.
+TEST(LocalRunner, ARunningMeanIsNoWeight) {
+  Job job = local_job("local:3", "adamw");
+  job.optimizer.weight_decay = 0.5;
+  ParameterSpec mean;
+  mean.name = "bn.running_mean";
+  mean.shape = {2};
+  mean.average = 0.25f;
+  const InnerOptimizer inner(job, {mean}, {1, protocol::cut_slices({mean}, 64, 1), {"a"}});
+  InnerState state;
+  std::vector<float> values{0.0f, 4.0f};
+  for (int step = 0; step < 2; ++step) inner.update(state, 0, 0.1, std::vector<float>{16, 0}, 2, values, values);
+  EXPECT_THAT(values, ElementsAre(3.5f, 2.25f));
+}
+
 // The same gradients, the same rule, one step after the other.
 TEST(LocalRunner, ADeltaIsHowFarTheInnerOptimizerCame) {
   for (const char* rule : {"sgd", "momentum", "adam"}) {
