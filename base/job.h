@@ -22,11 +22,13 @@
 namespace rubato {
 
 struct ModelConfig {
-  std::string name = "mlp";            // quadratic | logistic | mlp | lenet5 | cnn
+  std::string name = "mlp";            // quadratic | logistic | mlp | lenet5 | cnn | resnet18 | resnet34 | resnet50
   std::vector<std::int64_t> hidden;    // mlp: widths of the hidden layers
   std::string activation = "relu";     // mlp: relu | tanh | sigmoid
   std::vector<std::int64_t> channels;  // cnn: channels of each 3x3 convolution
   std::int64_t dense = 128;            // cnn: width of the dense layer before the last
+  std::string stem = "cifar";          // resnets: cifar | imagenet
+  std::int64_t width = 64;             // resnets: channels of the first stage
   double dropout = 0.0;                // before the last layer; 0 is none
   std::string loss = "cross_entropy";  // cross_entropy | binary_cross_entropy | mse
   std::int64_t size = 64;              // quadratic: number of weights

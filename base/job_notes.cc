@@ -61,6 +61,9 @@ void add_keys_without_effect(const Job& job, std::vector<std::string>& notes) {
   idle(network == "mlp" || network == "lenet5", model.activation != plain.activation, "model.activation", network);
   idle(network == "cnn", model.channels != plain.channels, "model.channels", network);
   idle(network == "cnn", model.dense != plain.dense, "model.dense", network);
+  const bool residual = network.starts_with("resnet");
+  idle(residual, model.stem != plain.stem, "model.stem", network);
+  idle(residual, model.width != plain.width, "model.width", network);
   idle(layers, model.dropout != plain.dropout, "model.dropout", network);
   idle(layers, model.loss != plain.loss, "model.loss", network);
   idle(!layers, model.size != plain.size, "model.size", network);

@@ -71,11 +71,16 @@ JobKey data_file(std::string path, std::string* slot, std::string help) {
 void add_model(std::vector<JobKey>& keys, ModelConfig& m) {
   keys.insert(
       keys.end(),
-      {{"model.name", &m.name, one_of({"quadratic", "logistic", "mlp", "lenet5", "cnn"}), "which network"},
+      {{"model.name", &m.name,
+        one_of({"quadratic", "logistic", "mlp", "lenet5", "cnn", "resnet18", "resnet34", "resnet50"}), "which network"},
        {"model.hidden", &m.hidden, between(1, 1 << 20), "mlp: widths of the hidden layers"},
        {"model.activation", &m.activation, one_of({"relu", "tanh", "sigmoid"}), "mlp and lenet5: between their layers"},
        {"model.channels", &m.channels, between(1, 1 << 16), "cnn: channels of each 3x3 convolution"},
        {"model.dense", &m.dense, between(1, 1 << 20), "cnn: width of the dense layer before the last"},
+       {"model.stem", &m.stem, one_of({"cifar", "imagenet"}),
+        "resnets: cifar for small images, imagenet for those of about 224 x 224"},
+       {"model.width", &m.width, between(1, 1 << 12),
+        "resnets: channels of the first stage; the next have twice as many"},
        {"model.dropout", &m.dropout, fraction_below_one(), "share of inputs of the last layer dropped"},
        {"model.loss", &m.loss, one_of({"cross_entropy", "binary_cross_entropy", "mse"}), "what is minimized"},
        {"model.size", &m.size, between(1, 1 << 30), "quadratic: number of weights"}});

@@ -84,6 +84,7 @@ struct OpInfo {
   std::size_t saved_bytes = 0;
   std::size_t scratch_bytes = 0;
   std::size_t private_bytes = 0;  // that it keeps for itself: weights and gradients in layouts of its own
+  bool adds_gradients = false;    // it takes Ports::second_gradient
   std::vector<Algorithm> algorithms;
 };
 
@@ -95,6 +96,8 @@ struct Ports {
   float* input_gradient = nullptr;
   void* saved = nullptr;
   void* scratch = nullptr;
+  const float* addend = nullptr;           // where it has one (has_addend)
+  const float* second_gradient = nullptr;  // null, or: begin_backward adds it to output_gradient first
 };
 
 // Which samples a call computes; what is random is keyed by it.
@@ -118,7 +121,7 @@ class Op {
 
   virtual Status forward(const SampleKeys& keys) = 0;
 
-  // Undoes the activation, in place.
+  // Undoes the activation, in place. What is in output_gradient then is the gradient of the addend, too.
   virtual Status begin_backward() = 0;
   // One span for each parameter; overwritten when the call returns.
   virtual Status backward_weights(std::span<const std::span<float>> gradients) = 0;
@@ -164,6 +167,9 @@ class Device {
 
   virtual Result<std::unique_ptr<Op>> plan(const OpDesc& desc, const PlanHint& hint) = 0;
   virtual Result<std::unique_ptr<Loss>> plan_loss(const LossDesc& desc) = 0;
+
+  // to += from, of its own memory: the gradient of a tensor that two operations read.
+  virtual Status add(float* to, const float* from, std::size_t count) = 0;
 
   // dst += src, of host memory: one node of the tree that sums the gradients of leaves.
   virtual void tree_add(std::span<float> dst, std::span<const float> src) = 0;

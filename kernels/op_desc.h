@@ -38,15 +38,17 @@ struct DenseDesc {
   bool per_position = false;
 };
 
-// Square kernel, zero padding on every side; weights (out, kernel, kernel, in), bias (out).
+// Square kernel, zero padding on every side; weights (out, kernel, kernel, in), bias (out), where it has one.
 struct ConvolutionDesc {
   TensorShape input = {};
   std::int64_t channels = 0;
   std::int64_t kernel = 3, stride = 1, padding = 0;
   Activation activation = Activation::kNone;
+  bool bias = true;
 };
 
-// Square window; rows and columns that fill no window are left out. ReLU before a max pool and after it
+// Square window; rows and columns that fill no window are left out. What is padded is no number: a maximum, or a mean,
+// is over what lies within the input. ReLU before a max pool and after it
 // are the same, forward and backward; after it, it reads fewer numbers.
 struct PoolDesc {
   enum class Kind : std::uint8_t { kMax, kAverage };
@@ -54,6 +56,34 @@ struct PoolDesc {
   Kind kind = Kind::kMax;
   std::int64_t window = 2, stride = 2;
   Activation activation = Activation::kNone;
+  std::int64_t padding = 0;
+};
+
+// The mean over height and width, for each channel of each sample.
+struct GlobalAverageDesc {
+  TensorShape input = {};
+};
+
+// output = activation(input + addend), of tensors of one shape; none or ReLU.
+struct AddDesc {
+  TensorShape input = {};
+  Activation activation = Activation::kNone;
+};
+
+// Batch normalization (Ioffe and Szegedy, ICML 2015) for each channel over samples, height and width:
+//
+//   output = activation((input - mean) / sqrt(variance + epsilon) * weight + bias + addend)
+//
+// none or ReLU; the addend, a tensor of the output's shape, only where `adds`. In training mean and variance are those
+// of the call's samples, the variance divided by their number n; in evaluation they are parameters 2 and 3, running
+// means (ParameterSpec::average), whose gradient in training is samples times the mean, and samples times the variance
+// with n - 1 for n, as PyTorch keeps it. Parameters: weight, bias, running_mean, running_var; one number a channel
+// each.
+struct BatchNormDesc {
+  TensorShape input = {};
+  double epsilon = 1e-5;
+  Activation activation = Activation::kNone;
+  bool adds = false;
 };
 
 // Zeroes an element with probability `rate` and divides the others by 1 - rate. Whether an element lives
@@ -116,8 +146,8 @@ struct RecurrentDesc {
   [[nodiscard]] std::int64_t gates() const { return cell == Cell::kLstm ? 4 : 3; }
 };
 
-using OpDesc = std::variant<DenseDesc, ConvolutionDesc, PoolDesc, DropoutDesc, LayerNormDesc, GroupNormDesc,
-                            EmbeddingDesc, AttentionDesc, RecurrentDesc>;
+using OpDesc = std::variant<DenseDesc, ConvolutionDesc, PoolDesc, DropoutDesc, GlobalAverageDesc, AddDesc,
+                            BatchNormDesc, LayerNormDesc, GroupNormDesc, EmbeddingDesc, AttentionDesc, RecurrentDesc>;
 
 // From scores to a loss for each sample. With PyTorch's meaning: cross-entropy of the softmax of the
 // scores; binary cross-entropy of the sigmoid of each score; squared error of each score. The last two
@@ -138,6 +168,12 @@ struct LossDesc {
   return desc;
 }
 
+// Whether it reads a second tensor, of the shape of its output.
+[[nodiscard]] inline bool has_addend(const OpDesc& desc) {
+  const auto* norm = std::get_if<BatchNormDesc>(&desc);
+  return std::holds_alternative<AddDesc>(desc) || (norm != nullptr && norm->adds);
+}
+
 // An extent of zero or less says that the kernel or window does not fit into the input.
 [[nodiscard]] inline TensorShape output_shape(const OpDesc& desc) {
   struct Visitor {
@@ -154,9 +190,12 @@ struct LossDesc {
               extent(d.input.width, d.kernel, d.stride, d.padding), d.channels};
     }
     TensorShape operator()(const PoolDesc& d) const {
-      return {d.input.samples, extent(d.input.height, d.window, d.stride, 0),
-              extent(d.input.width, d.window, d.stride, 0), d.input.channels};
+      return {d.input.samples, extent(d.input.height, d.window, d.stride, d.padding),
+              extent(d.input.width, d.window, d.stride, d.padding), d.input.channels};
     }
+    TensorShape operator()(const GlobalAverageDesc& d) const { return {d.input.samples, 1, 1, d.input.channels}; }
+    TensorShape operator()(const AddDesc& d) const { return d.input; }
+    TensorShape operator()(const BatchNormDesc& d) const { return d.input; }
     TensorShape operator()(const DropoutDesc& d) const { return d.input; }
     TensorShape operator()(const LayerNormDesc& d) const { return d.input; }
     TensorShape operator()(const GroupNormDesc& d) const { return d.input; }
@@ -181,7 +220,9 @@ struct LossDesc {
     return {{dense->units, inputs}, {dense->units}};
   }
   if (const auto* conv = std::get_if<ConvolutionDesc>(&desc)) {
-    return {{conv->channels, conv->kernel, conv->kernel, conv->input.channels}, {conv->channels}};
+    std::vector<std::vector<std::int64_t>> shapes{{conv->channels, conv->kernel, conv->kernel, conv->input.channels}};
+    if (conv->bias) shapes.push_back({conv->channels});
+    return shapes;
   }
   if (std::holds_alternative<LayerNormDesc>(desc) || std::holds_alternative<GroupNormDesc>(desc)) {
     return {{input_shape(desc).channels}, {input_shape(desc).channels}};
@@ -195,6 +236,7 @@ struct LossDesc {
     if (embedding->positions) tables.push_back({embedding->input.elements_per_sample(), embedding->width});
     return tables;
   }
+  if (const auto* norm = std::get_if<BatchNormDesc>(&desc)) return std::vector(4, std::vector{norm->input.channels});
   return {};
 }
 

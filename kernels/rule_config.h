@@ -80,8 +80,8 @@ struct RuleConfig {
 [[nodiscard]] RuleConfig server_rule(const Job& job);
 
 // By which a piece of `spec` is updated in a job under `rule`: by that, unless it is a running mean
-// (ParameterSpec::average). To such a one, momentum, moments, compensation and the age of what is pushed mean nothing; it
-// takes  w += m (g - w),  which is sgd with rate -m and decay -1. Under an outer rule its deltas are averaged.
+// (ParameterSpec::average). To such a one, momentum, moments, compensation and the age of what is pushed mean nothing;
+// it takes  w += m (g - w),  which is sgd with rate -m and decay -1. Under an outer rule its deltas are averaged.
 [[nodiscard]] RuleConfig rule_for(const RuleConfig& rule, const ParameterSpec& spec);
 
 // The numbers that change from update to update, or from parameter to parameter.
@@ -94,8 +94,8 @@ struct UpdateScalars {
   std::uint64_t update_count = 1;  // updates of this slice, this one included: Adam's t
 };
 
-// For a piece of the parameter `spec`, in an update under `rate` by rule_for() it. Decay, clipping and the parameter's factor are
-// in a delta already: an outer rule has none of them.
+// For a piece of the parameter `spec`, in an update under `rate` by rule_for() it. Decay, clipping and the parameter's
+// factor are in a delta already: an outer rule has none of them.
 [[nodiscard]] UpdateScalars update_scalars(const RuleConfig& rule, const ParameterSpec& spec, double rate,
                                            double gradient_scale, std::uint64_t update_count, double age_factor = 1.0);
 

@@ -5,6 +5,8 @@
 #include <string>
 #include <utility>
 
+#include "model/resnet.h"
+
 namespace rubato::model {
 namespace {
 
@@ -17,28 +19,28 @@ Result<Activation> parse_activation(const std::string& name) {
   return Error{Cause::kUsage, fmt::format("model.activation = \"{}\": relu, tanh or sigmoid", name)};
 }
 
-void add_hidden(LayerChain& chain, const std::vector<std::int64_t>& widths, Activation activation) {
-  for (std::size_t i = 0; i < widths.size(); ++i) chain.dense(fmt::format("fc{}", i + 1), widths[i], activation);
+void add_hidden(NetworkBuilder& net, const std::vector<std::int64_t>& widths, Activation activation) {
+  for (std::size_t i = 0; i < widths.size(); ++i) net.dense(fmt::format("fc{}", i + 1), widths[i], activation);
 }
 
-void add_lenet(LayerChain& chain, Activation activation) {
+void add_lenet(NetworkBuilder& net, Activation activation) {
   using kernels::PoolDesc;
   const bool relu = activation == Activation::kRelu;  // commutes with a maximum: after the pool it is cheaper
   const Activation before = relu ? Activation::kNone : activation, after = relu ? activation : Activation::kNone;
   const PoolDesc pool{.kind = relu ? PoolDesc::Kind::kMax : PoolDesc::Kind::kAverage, .activation = after};
-  chain.convolution("conv1", {.channels = 6, .kernel = 5, .padding = 2, .activation = before});
-  chain.pool("pool1", pool);
-  chain.convolution("conv2", {.channels = 16, .kernel = 5, .activation = before});
-  chain.pool("pool2", pool);
-  add_hidden(chain, {120, 84}, activation);
+  net.convolution("conv1", {.channels = 6, .kernel = 5, .padding = 2, .activation = before});
+  net.pool("pool1", pool);
+  net.convolution("conv2", {.channels = 16, .kernel = 5, .activation = before});
+  net.pool("pool2", pool);
+  add_hidden(net, {120, 84}, activation);
 }
 
-void add_cnn(LayerChain& chain, const ModelConfig& config) {
+void add_cnn(NetworkBuilder& net, const ModelConfig& config) {
   for (std::size_t i = 0; i < config.channels.size(); ++i) {
-    chain.convolution(fmt::format("conv{}", i + 1), {.channels = config.channels[i], .kernel = 3, .padding = 1});
-    chain.pool(fmt::format("pool{}", i + 1), {.activation = Activation::kRelu});
+    net.convolution(fmt::format("conv{}", i + 1), {.channels = config.channels[i], .kernel = 3, .padding = 1});
+    net.pool(fmt::format("pool{}", i + 1), {.activation = Activation::kRelu});
   }
-  add_hidden(chain, {config.dense}, Activation::kRelu);
+  add_hidden(net, {config.dense}, Activation::kRelu);
 }
 
 }  // namespace
@@ -58,24 +60,27 @@ std::int64_t outputs_for(kernels::LossDesc::Kind loss, std::int64_t classes) {
 Result<std::vector<Layer>> build_layers(const ModelConfig& config, const InputShape& input, std::int64_t outputs,
                                         std::uint64_t seed) {
   RUBATO_ASSIGN(const Activation activation, parse_activation(config.activation));
-  LayerChain chain({1, input.height, input.width, input.channels});
+  NetworkBuilder net({1, input.height, input.width, input.channels});
   std::string last = "fc";
   if (config.name == "mlp") {
-    add_hidden(chain, config.hidden, activation);
+    add_hidden(net, config.hidden, activation);
     last = fmt::format("fc{}", config.hidden.size() + 1);
   } else if (config.name == "lenet5") {
-    add_lenet(chain, activation);
+    add_lenet(net, activation);
     last = "fc3";
   } else if (config.name == "cnn") {
-    add_cnn(chain, config);
+    add_cnn(net, config);
     last = "fc2";
+  } else if (is_resnet(config.name)) {
+    RUBATO_TRY(add_resnet(net, config));
   } else if (config.name != "logistic") {
-    return Error{Cause::kUsage,
-                 fmt::format("model.name = \"{}\": quadratic, logistic, mlp, lenet5 or cnn", config.name)};
+    return Error{Cause::kUsage, fmt::format("model.name = \"{}\": quadratic, logistic, mlp, lenet5, cnn, resnet18, "
+                                            "resnet34 or resnet50",
+                                            config.name)};
   }
-  chain.dropout(config.dropout, seed);
-  chain.dense(last, outputs, Activation::kNone);
-  return std::move(chain).finish();
+  net.dropout(config.dropout, seed);
+  net.dense(last, outputs, Activation::kNone);
+  return std::move(net).finish();
 }
 
 }  // namespace rubato::model

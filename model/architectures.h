@@ -1,4 +1,4 @@
-// The networks by name, as chains of layers:
+// The networks by name:
 //
 //   logistic   fc
 //   mlp        fc1 .. fcN, each hidden one followed by `activation`
@@ -7,6 +7,7 @@
 //              take means (LeCun et al. 1998, without its trained pools and sparse connections).
 //   cnn        for each of `channels` a 3x3 convolution that keeps the size, ReLU and a 2x2 max pool;
 //              then fc1 (`dense`), ReLU, fc2
+//   resnet18, resnet34, resnet50   model/resnet.h
 //
 // Dropout, where asked for, stands before the last layer. The last layer has one unit a class; a single
 // one for binary cross-entropy on two classes.

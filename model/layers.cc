@@ -4,14 +4,53 @@
 
 #include <array>
 #include <cmath>
+#include <tuple>
 #include <utility>
+#include <variant>
 
+#include "base/check.h"
 #include "model/sequence_specs.h"
 
 namespace rubato::model {
+namespace {
+
+// As PyTorch's BatchNorm calls them; `momentum` there is the fraction by which the running ones move.
+std::vector<ParameterSpec> batch_norm_specs(const std::string& layer, const kernels::BatchNormDesc& desc) {
+  constexpr float kMomentum = 0.1f;
+  std::vector<ParameterSpec> specs;
+  for (const auto& [suffix, kind, average] :
+       {std::tuple(".weight", InitializerKind::kOnes, 0.0f), std::tuple(".bias", InitializerKind::kZeros, 0.0f),
+        std::tuple(".running_mean", InitializerKind::kZeros, kMomentum),
+        std::tuple(".running_var", InitializerKind::kOnes, kMomentum)}) {
+    ParameterSpec spec;
+    spec.name = layer + suffix;
+    spec.shape = {desc.input.channels};
+    spec.initializer = {kind, 0.0f};
+    spec.average = average;
+    specs.push_back(std::move(spec));
+  }
+  return specs;
+}
+
+}  // namespace
+
+std::vector<Layer> without_dropout(const std::vector<Layer>& layers) {
+  std::vector<Layer> kept;
+  std::vector<TensorId> now{0};  // what each tensor has become
+  for (const Layer& layer : layers) {
+    if (std::holds_alternative<kernels::DropoutDesc>(layer.op)) {
+      now.push_back(now[layer.input]);
+      continue;
+    }
+    kept.push_back({layer.name, layer.op, now[layer.input], now[layer.addend], layer.initializer});
+    now.push_back(kept.size());
+  }
+  return kept;
+}
 
 std::vector<ParameterSpec> parameter_specs(const Layer& layer) {
   if (auto known = sequence_specs(layer.name, layer.op); !known.empty()) return known;
+  if (const auto* norm = std::get_if<kernels::BatchNormDesc>(&layer.op)) return batch_norm_specs(layer.name, *norm);
   constexpr std::array<const char*, 2> suffixes = {".weight", ".bias"};
   const auto shapes = kernels::parameter_shapes(layer.op);
   std::vector<ParameterSpec> specs;
@@ -22,54 +61,94 @@ std::vector<ParameterSpec> parameter_specs(const Layer& layer) {
     std::int64_t fan_in = 1;
     for (std::size_t axis = 1; axis < shapes[0].size(); ++axis) fan_in *= shapes[0][axis];
     spec.initializer = {InitializerKind::kUniform, static_cast<float>(1.0 / std::sqrt(static_cast<double>(fan_in)))};
+    if (i == 0 && layer.initializer) spec.initializer = *layer.initializer;
     specs.push_back(std::move(spec));
   }
   return specs;
 }
 
-LayerChain::LayerChain(kernels::TensorShape input) : shape_(input) {
-  if (shape_.elements() < 1) status_ = Error{Cause::kUsage, "the model's input has no elements"};
+NetworkBuilder::NetworkBuilder(kernels::TensorShape input) : shapes_{input} {
+  if (input.elements() < 1) status_ = Error{Cause::kUsage, "the model's input has no elements"};
 }
 
-void LayerChain::dense(const std::string& name, std::int64_t units, kernels::Activation activation) {
-  append(name, kernels::DenseDesc{shape_, units, activation});
+void NetworkBuilder::dense(const std::string& name, std::int64_t units, kernels::Activation activation) {
+  append(name, kernels::DenseDesc{shape(), units, activation});
 }
 
-void LayerChain::convolution(const std::string& name, kernels::ConvolutionDesc constants) {
-  constants.input = shape_;
+void NetworkBuilder::convolution(const std::string& name, kernels::ConvolutionDesc constants) {
+  constants.input = shape();
   append(name, constants);
 }
 
-void LayerChain::pool(const std::string& name, kernels::PoolDesc constants) {
-  constants.input = shape_;
+void NetworkBuilder::plain_convolution(const std::string& name, kernels::ConvolutionDesc constants) {
+  constants.bias = false;
+  convolution(name, constants);
+  if (!status_.ok()) return;
+  const auto fan_out = static_cast<double>(constants.channels * constants.kernel * constants.kernel);
+  layers_.back().initializer = {InitializerKind::kNormal, static_cast<float>(std::sqrt(2.0 / fan_out))};
+}
+
+void NetworkBuilder::pool(const std::string& name, kernels::PoolDesc constants) {
+  constants.input = shape();
   append(name, constants);
 }
 
-void LayerChain::dropout(double rate, std::uint64_t seed) {
+void NetworkBuilder::global_average(const std::string& name) { append(name, kernels::GlobalAverageDesc{shape()}); }
+
+void NetworkBuilder::dropout(double rate, std::uint64_t seed) {
   if (rate == 0.0) return;
   if (!(rate > 0.0 && rate < 1.0)) {
     if (status_.ok()) status_ = Error{Cause::kUsage, fmt::format("model.dropout = {}: it must lie in [0, 1)", rate)};
     return;
   }
-  append("dropout", kernels::DropoutDesc{shape_, rate, seed, static_cast<std::uint32_t>(layers_.size())});
+  append("dropout", kernels::DropoutDesc{shape(), rate, seed, static_cast<std::uint32_t>(layers_.size())});
 }
 
-void LayerChain::append(const std::string& name, const kernels::OpDesc& op) {
+void NetworkBuilder::batch_norm(const std::string& name, kernels::Activation activation) {
+  append(name, kernels::BatchNormDesc{.input = shape(), .activation = activation});
+}
+
+void NetworkBuilder::batch_norm_and_add(const std::string& name, TensorId addend, kernels::Activation activation) {
+  append(name, kernels::BatchNormDesc{.input = shape(), .activation = activation, .adds = true}, addend);
+}
+
+void NetworkBuilder::add(const std::string& name, TensorId addend, kernels::Activation activation) {
+  append(name, kernels::AddDesc{shape(), activation}, addend);
+}
+
+void NetworkBuilder::go_to(TensorId tensor) {
   if (!status_.ok()) return;
-  const kernels::TensorShape output = kernels::output_shape(op);
+  RUBATO_CHECK(tensor < shapes_.size(), "tensor {} of {}", tensor, shapes_.size());
+  here_ = tensor;
+}
+
+void NetworkBuilder::append(const std::string& name, const kernels::OpDesc& op, TensorId addend) {
+  if (!status_.ok()) return;
+  const kernels::TensorShape input = shape(), output = kernels::output_shape(op);
   if (output.height < 1 || output.width < 1 || output.channels < 1) {
     status_ = Error{Cause::kUsage, fmt::format("layer {} would give {} x {} x {} from {} x {} x {} (height, width, "
                                                "channels): the input is too small for this model, or a width is not "
                                                "positive",
-                                               name, output.height, output.width, output.channels, shape_.height,
-                                               shape_.width, shape_.channels)};
+                                               name, output.height, output.width, output.channels, input.height,
+                                               input.width, input.channels)};
     return;
   }
-  shape_ = output;
-  layers_.push_back({name, op});
+  if (kernels::has_addend(op)) {
+    const kernels::TensorShape& added = shapes_.at(addend);
+    if (added != output) {
+      status_ = Error{Cause::kUsage, fmt::format("layer {} adds {} x {} x {} to {} x {} x {} (height, width, channels)",
+                                                 name, added.height, added.width, added.channels, output.height,
+                                                 output.width, output.channels)};
+      return;
+    }
+    RUBATO_CHECK(addend != here_, "layer {} adds its input to itself", name);
+  }
+  layers_.push_back({name, op, here_, addend});
+  shapes_.push_back(output);
+  here_ = layers_.size();
 }
 
-Result<std::vector<Layer>> LayerChain::finish() && {
+Result<std::vector<Layer>> NetworkBuilder::finish() && {
   RUBATO_TRY(status_);
   return std::move(layers_);
 }

@@ -1,13 +1,15 @@
-// A network written down: a chain of named operations, each for one sample, and the parameters that
-// follow from them.
+// A network written down: named operations, each for one sample, in an order in which they can be computed; what each
+// of them reads; and the parameters that follow from them.
 //
-// LayerChain checks as it is built: the first layer that does not fit ends it with an error that names
-// the layer; later calls do nothing.
+// NetworkBuilder checks as it goes: the first layer that does not fit ends it with an error that names the layer; later
+// calls do nothing.
 //
 // Thread-safety: plain values.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,32 +19,55 @@
 
 namespace rubato::model {
 
+// Of a network: 0 is its input, n the output of its layer n - 1.
+using TensorId = std::size_t;
+
 struct Layer {
   std::string name;
   kernels::OpDesc op;  // with one sample
+  TensorId input = 0;
+  TensorId addend = 0;                                    // where the operation has one (kernels::has_addend)
+  std::optional<Initializer> initializer = std::nullopt;  // of its weights, where it is not the usual one
 };
 
+// The same network without dropout: for evaluation.
+[[nodiscard]] std::vector<Layer> without_dropout(const std::vector<Layer>& layers);
+
 // Weights and biases start as PyTorch's do: uniform within 1 / sqrt(fan_in), which is
-// kaiming_uniform(a = sqrt(5)) (He et al. 2015) as torch.nn.Linear and Conv2d call it.
+// kaiming_uniform(a = sqrt(5)) (He et al. 2015) as torch.nn.Linear and Conv2d call it; those of a normalization at 1
+// and 0; Layer::initializer may say otherwise.
 [[nodiscard]] std::vector<ParameterSpec> parameter_specs(const Layer& layer);
 
-class LayerChain {
+class NetworkBuilder {
  public:
-  explicit LayerChain(kernels::TensorShape input);
+  explicit NetworkBuilder(kernels::TensorShape input);
 
+  // Each reads the tensor that the builder is at, and moves on to its output.
   void dense(const std::string& name, std::int64_t units, kernels::Activation activation);
   void convolution(const std::string& name, kernels::ConvolutionDesc constants);
+  // Without bias and activation, for a batch normalization behind it; starts normal, of variance 2 / fan_out.
+  void plain_convolution(const std::string& name, kernels::ConvolutionDesc constants);
   void pool(const std::string& name, kernels::PoolDesc constants);
+  void global_average(const std::string& name);
   void dropout(double rate, std::uint64_t seed);  // nothing if the rate is 0
+  void batch_norm(const std::string& name, kernels::Activation activation);
+  // Of the sum with `addend`, which has to have the same shape.
+  void batch_norm_and_add(const std::string& name, TensorId addend, kernels::Activation activation);
+  void add(const std::string& name, TensorId addend, kernels::Activation activation);
 
-  // The shape that the next layer would read.
-  [[nodiscard]] const kernels::TensorShape& shape() const { return shape_; }
+  [[nodiscard]] TensorId here() const { return here_; }
+  // Goes on from an earlier tensor.
+  void go_to(TensorId tensor);
+  // Of the tensor that the next layer would read.
+  [[nodiscard]] const kernels::TensorShape& shape() const { return shapes_[here_]; }
+
   [[nodiscard]] Result<std::vector<Layer>> finish() &&;
 
  private:
-  void append(const std::string& name, const kernels::OpDesc& op);
+  void append(const std::string& name, const kernels::OpDesc& op, TensorId addend = 0);
 
-  kernels::TensorShape shape_;
+  std::vector<kernels::TensorShape> shapes_;  // by tensor
+  TensorId here_ = 0;
   std::vector<Layer> layers_;
   Status status_;
 };

@@ -18,8 +18,8 @@ Network::Network(kernels::Device& device, std::vector<Layer> layers, kernels::Lo
   RUBATO_CHECK(!layers_.empty() && samples_max_ > 0);
   for (const Layer& layer : layers_) {
     for (ParameterSpec& spec : parameter_specs(layer)) parameters_.push_back(std::move(spec));
-    if (!std::holds_alternative<kernels::DropoutDesc>(layer.op)) evaluation_layers_.push_back(layer);
   }
+  evaluation_layers_ = without_dropout(layers_);
   has_dropout_ = evaluation_layers_.size() < layers_.size();
   inputs_ = kernels::input_shape(layers_.front().op).elements_per_sample();
   outputs_ = kernels::output_shape(layers_.back().op).elements_per_sample();

@@ -1,4 +1,4 @@
-// A chain of layers as a Model: checks batches and keeps a step plan for each size of batch that
+// A network of layers as a Model: checks batches and keeps a step plan for each size of batch that
 // occurs (a job has few: the usual leaf and the two of a short last batch; the evaluation's two).
 //
 // Thread-safety: one owner, with its device.

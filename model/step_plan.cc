@@ -5,27 +5,9 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "model/memory_plan.h"
 
 namespace rubato::model {
-namespace {
-
-// Hands out pieces of a buffer that does not exist yet: offsets first, addresses when it does.
-class Layout {
- public:
-  std::size_t add(std::size_t bytes) {
-    const std::size_t offset = bytes_;
-    bytes_ += (bytes + kAlignment - 1) / kAlignment * kAlignment;
-    return offset;
-  }
-  [[nodiscard]] std::size_t bytes() const { return bytes_; }
-
- private:
-  static constexpr std::size_t kAlignment = 128;  // two cache lines: neighbours are fetched in pairs
-  std::size_t bytes_ = 0;
-};
-
-}  // namespace
-
 Result<std::unique_ptr<StepPlan>> StepPlan::make(kernels::Device& device, std::span<const Layer> layers,
                                                  std::span<const ParameterSpec> parameters,
                                                  kernels::LossDesc::Kind loss, std::int64_t samples, Purpose purpose) {
@@ -40,17 +22,25 @@ Result<std::unique_ptr<StepPlan>> StepPlan::make(kernels::Device& device, std::s
 
 Status StepPlan::plan_stages(std::span<const Layer> layers, bool training) {
   RUBATO_CHECK(!layers.empty(), "a network without layers");
+  std::vector<bool> learns{false};  // by tensor
   std::size_t first_parameter = 0;
   for (const Layer& layer : layers) {
     Stage stage;
     stage.name = layer.name;
+    stage.input = layer.input, stage.addend = layer.addend;
+    stage.adds = kernels::has_addend(layer.op);
+    RUBATO_CHECK(layer.input < learns.size() && layer.addend < learns.size(), "layer {} reads what comes after it",
+                 layer.name);
     stage.first_parameter = first_parameter;
     stage.parameters = kernels::parameter_shapes(layer.op).size();
-    stage.input_gradient = training && first_parameter > 0;  // somebody below it learns
+    stage.input_gradient = training && learns[layer.input];
+    stage.addend_gradient = training && stage.adds && learns[layer.addend];
+    stage.learns = training && (stage.parameters > 0 || stage.input_gradient || stage.addend_gradient);
     auto op = device_.plan(kernels::with_samples(layer.op, samples_), {training, stage.input_gradient});
     if (!op.ok()) return op.error().in(layer.name);
     stage.op = std::move(op).value();
     first_parameter += stage.parameters;
+    learns.push_back(stage.learns);
     stages_.push_back(std::move(stage));
   }
   RUBATO_CHECK(first_parameter == parameters_.size(), "layers have {} parameters, {} were named", first_parameter,
@@ -58,37 +48,95 @@ Status StepPlan::plan_stages(std::span<const Layer> layers, bool training) {
   return {};
 }
 
-Status StepPlan::lay_out(bool training) {
-  Layout layout;
-  std::size_t largest = 0, scratch_bytes = 0;
-  for (const Stage& stage : stages_) {
-    const kernels::OpInfo& info = stage.op->info();
-    largest = std::max({largest, info.input.bytes(), info.output.bytes()});
-    scratch_bytes = std::max(scratch_bytes, info.scratch_bytes);
-  }
-  const std::size_t scratch = layout.add(scratch_bytes);
-  const std::size_t turns[2] = {layout.add(largest), layout.add(largest)};
-  std::vector<std::size_t> activations(stages_.size() + 1), saved(stages_.size());
-  for (std::size_t i = 0; i < activations.size(); ++i) {
-    const bool last = i == stages_.size();
-    const std::size_t bytes = last ? stages_.back().op->info().output.bytes() : stages_[i].op->info().input.bytes();
-    activations[i] = training ? layout.add(bytes) : turns[i % 2];
-    if (!last) saved[i] = layout.add(stages_[i].op->info().saved_bytes);
-  }
-  RUBATO_ASSIGN(memory_, device_.allocate(layout.bytes()));
+// What has to lie somewhere, and when. Stage i runs at moment i, the loss after all of them, and stage i backward at
+// moment 2 n - i, of n stages.
+struct StepPlan::Tenants {
+  explicit Tenants(std::size_t count) : stages(count) {}
 
-  const auto at = [this](std::size_t offset) { return reinterpret_cast<float*>(memory_.data() + offset); };
-  for (std::size_t i = 0; i < stages_.size(); ++i) {
-    stages_[i].op->bind({.input = at(activations[i]),
-                         .output = at(activations[i + 1]),
-                         .output_gradient = training ? at(turns[(i + 1) % 2]) : nullptr,
-                         .input_gradient = stages_[i].input_gradient ? at(turns[i % 2]) : nullptr,
-                         .saved = at(saved[i]),
-                         .scratch = at(scratch)});
+  std::size_t add(std::size_t bytes, std::size_t first, std::size_t last) {
+    all.push_back({bytes, first, last});
+    return all.size() - 1;
+  }
+  [[nodiscard]] std::size_t backward(std::size_t stage) const { return 2 * stages - stage; }
+
+  const std::size_t stages;
+  std::vector<Tenant> all;
+  std::vector<std::size_t> input_gradients;  // by stage: where it writes the gradient of its input
+};
+
+// Readers in the order in which they go backward. Whoever adds a tensor to its result has its gradient already.
+void StepPlan::plan_gradients(Tenants& tenants) {
+  const std::size_t n = stages_.size();
+  tenants.input_gradients.resize(n);
+  stages_.back().gradients.push_back(tenants.add(stages_.back().op->info().output.bytes(), n, tenants.backward(n - 1)));
+  for (std::size_t i = n; i-- > 0;) {
+    const Stage& stage = stages_[i];
+    if (stage.addend_gradient) {
+      Stage& maker = stages_[stage.addend - 1];
+      const std::size_t shared = stage.gradients.front();
+      Tenant& tenant = tenants.all[shared];
+      tenant.last = std::max(tenant.last, tenants.backward(stage.addend - 1));
+      maker.gradients.push_back(shared);
+    }
+    if (stage.input_gradient) {
+      Stage& maker = stages_[stage.input - 1];
+      tenants.input_gradients[i] =
+          tenants.add(stage.op->info().input.bytes(), tenants.backward(i), tenants.backward(stage.input - 1));
+      maker.gradients.push_back(tenants.input_gradients[i]);
+    }
+  }
+}
+
+Status StepPlan::lay_out(bool training) {
+  const std::size_t n = stages_.size();
+  Tenants tenants(n);
+  const std::size_t end = training ? tenants.backward(0) : n;
+  std::vector<std::size_t> last_reader(n + 1, 0);  // by tensor
+  last_reader[n] = n;                              // the loss
+  std::size_t scratch_bytes = 0;
+  for (std::size_t i = 0; i < n; ++i) {
+    last_reader[stages_[i].input] = i;
+    if (stages_[i].adds) last_reader[stages_[i].addend] = i;
+    scratch_bytes = std::max(scratch_bytes, stages_[i].op->info().scratch_bytes);
+  }
+  const std::size_t scratch = tenants.add(scratch_bytes, 0, end);
+  std::vector<std::size_t> activations{
+      tenants.add(stages_.front().op->info().input.bytes(), 0, training ? end : last_reader[0])};
+  std::vector<std::size_t> saved;
+  for (std::size_t i = 0; i < n; ++i) {
+    const kernels::OpInfo& info = stages_[i].op->info();
+    activations.push_back(tenants.add(info.output.bytes(), i, training ? tenants.backward(i) : last_reader[i + 1]));
+    saved.push_back(tenants.add(info.saved_bytes, i, training ? tenants.backward(i) : i));
+  }
+  if (training) plan_gradients(tenants);
+  const MemoryPlan plan = plan_memory(tenants.all);
+  RUBATO_ASSIGN(memory_, device_.allocate(plan.bytes));
+
+  const auto at = [&](std::size_t tenant) { return reinterpret_cast<float*>(memory_.data() + plan.offsets[tenant]); };
+  for (std::size_t i = 0; i < n; ++i) {
+    Stage& stage = stages_[i];
+    const float* second = nullptr;
+    for (std::size_t k = 0; k < stage.gradients.size(); ++k) {
+      if (k == 0)
+        stage.gradient = at(stage.gradients[k]);
+      else if (k == 1 && stage.op->info().adds_gradients)
+        second = at(stage.gradients[k]);
+      else
+        stage.more.push_back(at(stage.gradients[k]));
+    }
+    RUBATO_CHECK(!stage.learns || stage.gradient != nullptr, "nobody reads what layer {} makes", stage.name);
+    stage.op->bind({.input = at(activations[stage.input]),
+                    .output = at(activations[i + 1]),
+                    .output_gradient = stage.gradient,
+                    .input_gradient = stage.input_gradient ? at(tenants.input_gradients[i]) : nullptr,
+                    .saved = at(saved[i]),
+                    .scratch = at(scratch),
+                    .addend = stage.adds ? at(activations[stage.addend]) : nullptr,
+                    .second_gradient = second});
   }
   inputs_ = at(activations.front());
   scores_ = at(activations.back());
-  loss_->bind(scores_, training ? at(turns[stages_.size() % 2]) : nullptr);
+  loss_->bind(scores_, stages_.back().gradient);
   return {};
 }
 
@@ -138,11 +186,17 @@ Status StepPlan::backward_weights(const Stage& stage, GradientSink& sink) {
   return {};
 }
 
+Status StepPlan::gather_gradient(const Stage& stage) {
+  const auto elements = static_cast<std::size_t>(stage.op->info().output.elements());
+  for (const float* other : stage.more) RUBATO_TRY(device_.add(stage.gradient, other, elements));
+  return {};
+}
+
 Status StepPlan::backward(GradientSink& sink) {
   for (std::size_t i = stages_.size(); i-- > 0;) {
     const Stage& stage = stages_[i];
-    // Below the lowest layer that learns there is nothing left to do.
-    if (stage.parameters == 0 && !stage.input_gradient) break;
+    if (!stage.learns) continue;
+    RUBATO_TRY(gather_gradient(stage));
     RUBATO_TRY(stage.op->begin_backward());
     RUBATO_TRY(backward_weights(stage, sink));
     if (!stage.input_gradient) continue;

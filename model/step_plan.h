@@ -1,8 +1,12 @@
 // A network planned for one number of samples, for training or for evaluation: every operation with its
 // memory, composed once. Running it allocates nothing and looks nothing up.
 //
-// Memory is one buffer. In training every activation has a place of its own, since backward reads it,
-// and the gradients of activations take turns in two; in evaluation the activations do.
+// Memory is one buffer, in which whatever is not needed at the same time takes turns (model/memory_plan.h): in training
+// activations live until backward has read them, in evaluation until the next layer has.
+//
+// A tensor that several layers read gets a gradient from each of them, in a buffer of its own; what a layer adds to its
+// result has the gradient of the result, in the same buffer (kernels/backend.h). They are added up before the layer
+// that made the tensor goes backward.
 //
 // Thread-safety: one owner.
 #pragma once
@@ -44,16 +48,27 @@ class StepPlan {
   struct Stage {
     std::string_view name;  // of its layer
     std::unique_ptr<kernels::Op> op;
+    TensorId input = 0, addend = 0;
+    bool adds = false;
     std::size_t first_parameter = 0;
     std::size_t parameters = 0;
-    bool input_gradient = false;
+    bool learns = false;          // it, or what it reads, has parameters
+    bool input_gradient = false;  // what it reads as its input has
+    bool addend_gradient = false;
+    // Of its output, a gradient for each reader; the first is the one that the operation works on.
+    std::vector<std::size_t> gradients;  // tenants
+    std::vector<const float*> more;      // the others', that the operation does not add itself
+    float* gradient = nullptr;
   };
+  struct Tenants;
 
   StepPlan(kernels::Device& device, std::span<const ParameterSpec> parameters, std::int64_t samples)
       : device_(device), parameters_(parameters), samples_(samples) {}
 
   Status plan_stages(std::span<const Layer> layers, bool training);
+  void plan_gradients(Tenants& tenants);
   Status lay_out(bool training);
+  Status gather_gradient(const Stage& stage);
   Status load(const Stage& stage, WeightSource& source);
   Status backward_weights(const Stage& stage, GradientSink& sink);
 

@@ -321,7 +321,8 @@ transport::Frame encode(const Stamp& stamp, const Body& body, const Body* behind
   }
   // Fixed snapshots are evaluated and written to files: they are what the shards have, to the last bit.
   const bool values = header.content != Content::kNone && header.content != Content::kControl;
-  if (values && header.snapshot == 0) {
+  const auto* push = std::get_if<Push>(&body);
+  if (values && header.snapshot == 0 && !(push != nullptr && push->exact)) {
     header.dtype = stamp.wire;
     payload = narrowed(stamp.wire, payload);
   }

@@ -16,9 +16,10 @@ Status check_manifest(const Manifest& manifest) {
     if (!names.insert(parameter.name).second)
       return Error{Cause::kRefused, fmt::format("parameter \"{}\" is named twice in the manifest", parameter.name)};
     if (!(parameter.average >= 0.0f && parameter.average <= 1.0f))
-      return Error{Cause::kRefused, fmt::format("parameter \"{}\" is a running mean that moves by {}: at least 0 and at "
-                                                "most 1 is expected",
-                                                parameter.name, parameter.average)};
+      return Error{Cause::kRefused,
+                   fmt::format("parameter \"{}\" is a running mean that moves by {}: at least 0 and at "
+                               "most 1 is expected",
+                               parameter.name, parameter.average)};
     std::int64_t elements = 1;
     for (std::int64_t extent : parameter.shape) {
       if (extent <= 0)

@@ -65,6 +65,12 @@ struct RoutingTable {
 [[nodiscard]] Status check_manifest(const Manifest& manifest);
 
 // SHA-256, hex, over names, shapes, initializers and rule exceptions, in order.
+// Whether what is pushed for it goes as float32, whatever the job's gradients go as: a sum over samples of variances
+// may be larger than a float16, and is no gradient that training could do without.
+[[nodiscard]] inline bool travels_exactly(const Manifest& manifest, const SliceSpec& slice) {
+  return manifest[slice.pieces.front().parameter].average > 0.0f;
+}
+
 [[nodiscard]] std::string manifest_hash(const Manifest& manifest);
 
 // Cuts slices of at most `slice_bytes`, and of about a shard's equal share of the model where that is less,

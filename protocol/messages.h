@@ -52,6 +52,7 @@ struct Push {
   double rate = 0.0;
   Payload gradient;
   std::uint32_t local_steps = 0;  // of a delta; 0: it is a gradient
+  bool exact = false;             // goes as float32, whatever the job's gradients go as; not itself on the wire
 };
 
 // Sent once the push is settled. A repeat of the push gets the same answer again.

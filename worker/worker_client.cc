@@ -248,7 +248,8 @@ void WorkerClient::on_gradient(TimeNs now, SliceGradient gradient, Outbox& out) 
                       step->grant.rule_epoch,
                       step->grant.rate,
                       std::move(gradient.gradient),
-                      gradient.local_steps};
+                      gradient.local_steps,
+                      protocol::travels_exactly(manifest_, routing_.slices[gradient.slice])};
   if (gradient.clock == settled_)
     send_push(now, *step, std::move(push), out);
   else

@@ -31,7 +31,7 @@ ConvolutionTensors::ConvolutionTensors(const ConvolutionDesc& desc)
   source = {{in.samples, in.channels, in.height, in.width}, f32, memory::format_tag::nhwc};
   weights = {kernel, f32, memory::format_tag::any};
   canonical_weights = {kernel, f32, memory::format_tag::ohwi};
-  bias = {{desc.channels}, f32, memory::format_tag::a};
+  if (desc.bias) bias = {{desc.channels}, f32, memory::format_tag::a};
   result = {{out.samples, out.channels, out.height, out.width}, f32, memory::format_tag::nhwc};
 }
 
@@ -52,9 +52,10 @@ class Convolution final : public Op {
   void plan_backward_weights(const CpuContext& context, const ConvolutionTensors& t, const ForwardPlan& forward);
   void plan_backward_data(const CpuContext& context, const ConvolutionTensors& t, const ForwardPlan& forward);
   void note(const char* call, const char* implementation) { info_.algorithms.push_back({call, implementation}); }
+  [[nodiscard]] std::size_t parameters() const { return bias_size_ > 0 ? 2 : 1; }
   void need_scratch(std::size_t bytes) { info_.scratch_bytes = std::max(info_.scratch_bytes, bytes); }
 
-  const std::size_t weights_size_, bias_size_;
+  const std::size_t weights_size_, bias_size_;  // 0: no bias
   const bool training_, input_gradient_;
   OpInfo info_;
   Primitive forward_, backward_weights_, backward_data_;
@@ -70,7 +71,7 @@ class Convolution final : public Op {
 
 Convolution::Convolution(const CpuContext& context, const ConvolutionDesc& desc, const PlanHint& hint)
     : weights_size_(static_cast<std::size_t>(desc.channels * desc.kernel * desc.kernel * desc.input.channels)),
-      bias_size_(static_cast<std::size_t>(desc.channels)),
+      bias_size_(desc.bias ? static_cast<std::size_t>(desc.channels) : 0),
       training_(hint.training),
       input_gradient_(hint.training && hint.input_gradient),
       threads_(context.threads) {
@@ -159,7 +160,7 @@ Status Convolution::forward(const SampleKeys&) {
 }
 
 Status Convolution::load(std::size_t index, std::span<const float> values, Version version) {
-  RUBATO_CHECK(index < 2 && values.size() == (index == 0 ? weights_size_ : bias_size_),
+  RUBATO_CHECK(index < parameters() && values.size() == (index == 0 ? weights_size_ : bias_size_),
                "{} values for parameter {} of a convolution", values.size(), index);
   if (index == 1) {
     forward_.set(DNNL_ARG_BIAS, values.data());
@@ -171,9 +172,11 @@ Status Convolution::load(std::size_t index, std::span<const float> values, Versi
 }
 
 Status Convolution::backward_weights(std::span<const std::span<float>> gradients) {
-  RUBATO_CHECK(gradients.size() == 2 && gradients[0].size() == weights_size_ && gradients[1].size() == bias_size_,
-               "gradient buffers of a convolution");
-  column_sums(output_gradient_, info_.output, threads_, scratch_, gradients[1].data());
+  RUBATO_CHECK(gradients.size() == parameters() && gradients[0].size() == weights_size_, "gradients of a convolution");
+  if (bias_size_ > 0) {
+    RUBATO_CHECK(gradients[1].size() == bias_size_, "{} numbers for the gradient of a bias", gradients[1].size());
+    column_sums(output_gradient_, info_.output, threads_, scratch_, gradients[1].data());
+  }
   return weights_gradient_.produce(backward_weights_, gradients[0].data());
 }
 

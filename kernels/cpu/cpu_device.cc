@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "base/check.h"
+#include "kernels/cpu/add.h"
 #include "kernels/cpu/ops.h"
 #include "kernels/cpu/tree_add.h"
 
@@ -68,6 +69,10 @@ class CpuDevice final : public Device {
 
   Result<std::unique_ptr<Op>> plan(const OpDesc& desc, const PlanHint& hint) override;
   Result<std::unique_ptr<Loss>> plan_loss(const LossDesc& desc) override { return make_loss(desc); }
+  Status add(float* to, const float* from, std::size_t count) override {
+    add_blocks(context_.threads, to, from, count);
+    return {};
+  }
   void tree_add(std::span<float> dst, std::span<const float> src) override { kernels::tree_add(dst, src); }
 
  private:

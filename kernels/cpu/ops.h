@@ -18,6 +18,9 @@ std::unique_ptr<Op> make_op(const CpuContext& context, const GroupNormDesc& desc
 std::unique_ptr<Op> make_op(const CpuContext& context, const EmbeddingDesc& desc, const PlanHint& hint);
 std::unique_ptr<Op> make_op(const CpuContext& context, const AttentionDesc& desc, const PlanHint& hint);
 std::unique_ptr<Op> make_op(const CpuContext& context, const RecurrentDesc& desc, const PlanHint& hint);
+std::unique_ptr<Op> make_op(const CpuContext& context, const GlobalAverageDesc& desc, const PlanHint& hint);
+std::unique_ptr<Op> make_op(const CpuContext& context, const AddDesc& desc, const PlanHint& hint);
+std::unique_ptr<Op> make_op(const CpuContext& context, const BatchNormDesc& desc, const PlanHint& hint);
 std::unique_ptr<Loss> make_loss(const LossDesc& desc);
 
 }  // namespace rubato::kernels

@@ -37,7 +37,8 @@ Pool::Pool(const CpuContext& context, const PoolDesc& desc, const PlanHint& hint
   constexpr auto f32 = memory::data_type::f32;
   const memory::desc source({in.samples, in.channels, in.height, in.width}, f32, memory::format_tag::nhwc);
   const memory::desc result({out.samples, out.channels, out.height, out.width}, f32, memory::format_tag::nhwc);
-  const memory::dims strides{desc.stride, desc.stride}, window{desc.window, desc.window}, padding{0, 0};
+  const memory::dims strides{desc.stride, desc.stride}, window{desc.window, desc.window},
+      padding{desc.padding, desc.padding};
   const auto algorithm =
       desc.kind == PoolDesc::Kind::kMax ? dnnl::algorithm::pooling_max : dnnl::algorithm::pooling_avg_exclude_padding;
   const auto kind = training_ ? dnnl::prop_kind::forward_training : dnnl::prop_kind::forward_inference;

@@ -209,9 +209,10 @@ Status Replayer::computed(std::uint32_t rank, std::vector<worker::ComputeReport>
     if (made == nullptr || std::ranges::find(wanted, made->node) == wanted.end()) continue;
     Slice& slice = *slices_[made->slice];
     const Version used = step.used[made->slice];
-    slice.gradients[{rank, step.clock, made->node}] = {made->samples, step.rate, used,
-                                                       rule_.compensates() ? slice.kept.at(used) : nullptr,
-                                                       protocol::carried(wire_, made->gradient)};
+    const bool exact = protocol::travels_exactly(manifest_, routing_.slices[made->slice]);
+    slice.gradients[{rank, step.clock, made->node}] = {
+        made->samples, step.rate, used, rule_.compensates() ? slice.kept.at(used) : nullptr,
+        exact ? made->gradient : protocol::carried(wire_, made->gradient)};
   }
   for (SliceId id = 0; id < slices_.size(); ++id) {
     --slices_[id]->readers[step.used[id]];

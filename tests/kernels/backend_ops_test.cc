@@ -149,8 +149,10 @@ std::vector<Case> cases() {
   convolution({1, 5, 5, 17}, 33, 3, 1, 1, A::kNone);
   convolution({5, 4, 4, 8}, 4, 1, 1, 0, A::kRelu);
   convolution({2, 6, 6, 16}, 32, 3, 1, 1, A::kGelu);
-  const auto pool = [&](TensorShape in, PoolDesc::Kind kind, std::int64_t window, std::int64_t stride, A a) {
-    all.push_back({"pool " + std::to_string(all.size()), PoolDesc{in, kind, window, stride, a}});
+  all.push_back({"convolution without bias", ConvolutionDesc{{2, 7, 5, 16}, 32, 3, 2, 1, A::kNone, false}});
+  const auto pool = [&](TensorShape in, PoolDesc::Kind kind, std::int64_t window, std::int64_t stride, A a,
+                        std::int64_t padding = 0) {
+    all.push_back({"pool " + std::to_string(all.size()), PoolDesc{in, kind, window, stride, a, padding}});
   };
   pool({3, 4, 4, 1}, PoolDesc::Kind::kMax, 2, 2, A::kNone);
   pool({2, 7, 5, 6}, PoolDesc::Kind::kMax, 2, 2, A::kRelu);
@@ -158,6 +160,8 @@ std::vector<Case> cases() {
   pool({3, 6, 6, 16}, PoolDesc::Kind::kAverage, 2, 2, A::kNone);
   pool({2, 7, 5, 5}, PoolDesc::Kind::kAverage, 3, 1, A::kRelu);
   pool({2, 7, 7, 19}, PoolDesc::Kind::kMax, 3, 2, A::kGelu);
+  pool({2, 8, 7, 16}, PoolDesc::Kind::kMax, 3, 2, A::kNone, 1);
+  pool({2, 5, 5, 3}, PoolDesc::Kind::kAverage, 3, 2, A::kNone, 1);
   return all;
 }
 

@@ -66,7 +66,7 @@ inline Doubles linear(const ConvolutionDesc& d, const Doubles& x, const Doubles&
   for (std::int64_t at = 0; at < out.elements(); ++at) {
     const std::int64_t o = at % out.channels, column = at / out.channels % out.width,
                        row = at / out.channels / out.width % out.height, n = at / out.elements_per_sample();
-    y[at] = b[o];
+    y[at] = d.bias ? b[o] : 0.0;
     for (std::int64_t r = 0; r < d.kernel; ++r) {
       for (std::int64_t s = 0; s < d.kernel; ++s) {
         const std::int64_t h = row * d.stride + r - d.padding, v = column * d.stride + s - d.padding;
@@ -89,14 +89,46 @@ inline Doubles linear(const PoolDesc& d, const Doubles& x, const Doubles&, const
     const std::int64_t c = at % out.channels, column = at / out.channels % out.width,
                        row = at / out.channels / out.width % out.height, n = at / out.elements_per_sample();
     double result = max ? -std::numeric_limits<double>::infinity() : 0.0;
+    std::int64_t within = 0;
     for (std::int64_t r = 0; r < d.window; ++r) {
       for (std::int64_t s = 0; s < d.window; ++s) {
-        const std::int64_t h = row * d.stride + r, v = column * d.stride + s;
+        const std::int64_t h = row * d.stride + r - d.padding, v = column * d.stride + s - d.padding;
+        if (h < 0 || h >= in.height || v < 0 || v >= in.width) continue;
+        ++within;
         const double value = x[((n * in.height + h) * in.width + v) * in.channels + c];
-        result = max ? std::max(result, value) : result + value / static_cast<double>(d.window * d.window);
+        result = max ? std::max(result, value) : result + value;
       }
     }
-    y[at] = result;
+    y[at] = max ? result : result / static_cast<double>(within);
+  }
+  return y;
+}
+
+inline Doubles linear(const GlobalAverageDesc& d, const Doubles& x) {
+  const std::int64_t channels = d.input.channels, pixels = d.input.height * d.input.width;
+  Doubles y(d.input.samples * channels);
+  for (std::size_t at = 0; at < x.size(); ++at) {
+    const auto sample = static_cast<std::int64_t>(at) / (pixels * channels);
+    y[sample * channels + static_cast<std::int64_t>(at) % channels] += x[at] / static_cast<double>(pixels);
+  }
+  return y;
+}
+
+// Before addition and activation; `parameters`: weight, bias, running mean, running variance.
+inline Doubles batch_norm(const BatchNormDesc& d, const Doubles& x, const std::vector<Doubles>& parameters,
+                          bool training) {
+  const auto channels = static_cast<std::size_t>(d.input.channels);
+  const double n = static_cast<double>(x.size() / channels);
+  Doubles y(x.size());
+  for (std::size_t c = 0; c < channels; ++c) {
+    double mean = parameters[2][c], variance = parameters[3][c];
+    if (training) {
+      mean = variance = 0.0;
+      for (std::size_t at = c; at < x.size(); at += channels) mean += x[at] / n;
+      for (std::size_t at = c; at < x.size(); at += channels) variance += (x[at] - mean) * (x[at] - mean) / n;
+    }
+    for (std::size_t at = c; at < x.size(); at += channels)
+      y[at] = (x[at] - mean) / std::sqrt(variance + d.epsilon) * parameters[0][c] + parameters[1][c];
   }
   return y;
 }
@@ -104,6 +136,7 @@ inline Doubles linear(const PoolDesc& d, const Doubles& x, const Doubles&, const
 inline Doubles linear(const OpDesc& desc, const Doubles& x, const Doubles& w, const Doubles& b) {
   if (const auto* dense = std::get_if<DenseDesc>(&desc)) return linear(*dense, x, w, b);
   if (const auto* convolution = std::get_if<ConvolutionDesc>(&desc)) return linear(*convolution, x, w, b);
+  if (const auto* average = std::get_if<GlobalAverageDesc>(&desc)) return linear(*average, x);
   return linear(std::get<PoolDesc>(desc), x, w, b);
 }
 

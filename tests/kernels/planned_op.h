@@ -24,6 +24,7 @@ struct PlannedOp {
   PlannedOp(Device& device, const OpDesc& desc, const PlanHint& hint, float fill = -7.0f)
       : PlannedOp(device, desc, hint, random_floats(count(input_shape(desc)), "input"), fill) {}
   PlannedOp(Device& device, const OpDesc& desc, const PlanHint& hint, std::vector<float> inputs, float fill);
+  void bind(const float* second_gradient = nullptr);
   void forward(Version version = 1);
   void backward();
 
@@ -36,15 +37,19 @@ struct PlannedOp {
   std::unique_ptr<Op> op;
   std::vector<std::vector<float>> parameters, gradients;
   std::vector<float> x, r;  // input, and the gradient of the output
-  DeviceFloats input, output, output_gradient, input_gradient;
+  std::vector<float> a;     // addend, where the operation has one
+  DeviceFloats input, addend, output, output_gradient, input_gradient;
   Buffer saved, scratch;
+  bool has_addend = false;
 };
 
 inline PlannedOp::PlannedOp(Device& device, const OpDesc& desc, const PlanHint& hint, std::vector<float> inputs,
                             float fill)
     : x(std::move(inputs)),
       r(random_floats(count(output_shape(desc)), "output gradient")),
+      a(random_floats(r.size(), "addend")),
       input(device, x),
+      addend(device, a),
       output(device, r.size(), fill),
       output_gradient(device, r),
       input_gradient(device, x.size(), fill) {
@@ -57,7 +62,13 @@ inline PlannedOp::PlannedOp(Device& device, const OpDesc& desc, const PlanHint& 
   }
   saved = device.allocate(op->info().saved_bytes).value();
   scratch = device.allocate(op->info().scratch_bytes).value();
-  op->bind({input.data(), output.data(), output_gradient.data(), input_gradient.data(), saved.data(), scratch.data()});
+  has_addend = kernels::has_addend(desc);
+  bind();
+}
+
+inline void PlannedOp::bind(const float* second_gradient) {
+  op->bind({input.data(), output.data(), output_gradient.data(), input_gradient.data(), saved.data(), scratch.data(),
+            has_addend ? addend.data() : nullptr, second_gradient});
 }
 
 inline void PlannedOp::forward(Version version) {

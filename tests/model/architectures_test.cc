@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 
 #include <cmath>
+#include <map>
 
 #include "tests/model/model_fixture.h"
 
@@ -87,10 +88,47 @@ TEST_F(Architectures, WeightsStartAsInPyTorch) {
   }
 }
 
+// The names and shapes of torchvision's state_dict; convolutions keep theirs with channels last.
+TEST_F(Architectures, ResidualNetworksHaveTorchvisionsParameters) {
+  struct Expected {
+    const char* name;
+    std::size_t tensors;  // without num_batches_tracked
+    std::int64_t elements, fc_inputs;
+  };
+  // len(state_dict()) less one a normalization, sum(p.numel() for p in parameters()) plus the running means'.
+  for (const auto& [name, tensors, elements, fc_inputs] :
+       {Expected{"resnet18", 102, 11'689'512 + 9'600, 512}, Expected{"resnet34", 182, 21'797'672 + 17'024, 512},
+        Expected{"resnet50", 267, 25'557'032 + 53'120, 2048}}) {
+    SCOPED_TRACE(name);
+    ModelConfig config;
+    config.name = name;
+    config.stem = "imagenet";
+    std::map<std::string, ParameterSpec> specs;
+    std::int64_t sum = 0;
+    const std::vector<Layer> layers = build_layers(config, {224, 224, 3}, 1000, 1).value();
+    for (const Layer& layer : layers)
+      for (const ParameterSpec& spec : parameter_specs(layer)) {
+        specs.emplace(spec.name, spec);
+        sum += spec.elements();
+      }
+    EXPECT_EQ(specs.size(), tensors);
+    EXPECT_EQ(sum, elements);
+    EXPECT_THAT(specs["conv1.weight"].shape, ElementsAre(64, 7, 7, 3));
+    EXPECT_EQ(specs["conv1.weight"].initializer.kind, InitializerKind::kNormal);
+    EXPECT_FLOAT_EQ(specs["conv1.weight"].initializer.scale, static_cast<float>(std::sqrt(2.0 / (64 * 49))));
+    EXPECT_THAT(specs["layer4.1.conv2.weight"].shape, ElementsAre(512, 3, 3, 512));
+    EXPECT_THAT(specs["fc.weight"].shape, ElementsAre(1000, fc_inputs));
+    EXPECT_EQ(specs["layer2.0.downsample.1.running_var"].initializer.kind, InitializerKind::kOnes);
+    EXPECT_EQ(specs["layer2.0.downsample.1.running_var"].average, 0.1f);
+    EXPECT_EQ(specs["layer2.0.downsample.1.weight"].average, 0.0f);
+  }
+}
+
 TEST_F(Architectures, MistakesAreNamed) {
   ModelConfig config;
-  config.name = "resnet";
-  EXPECT_THAT(refusal(config, {28, 28, 1}), HasSubstr("quadratic, logistic, mlp, lenet5 or cnn"));
+  config.name = "alexnet";
+  EXPECT_THAT(refusal(config, {28, 28, 1}),
+              HasSubstr("quadratic, logistic, mlp, lenet5, cnn, resnet18, resnet34 or resnet50"));
   config.name = "lenet5";
   EXPECT_THAT(refusal(config, {6, 6, 1}), HasSubstr("layer conv2"));
   config.activation = "gelu";

@@ -95,6 +95,11 @@ inline std::vector<SmallModel> small_models() {
   cnn.name = "cnn";
   cnn.channels = {4, 17};
   cnn.dense = 16;
+  for (const char* name : {"resnet18", "resnet50"}) {
+    ModelConfig& resnet = add(name, {9, 8, 3});
+    resnet.name = name;
+    resnet.width = 4;
+  }
   ModelConfig& mse = add("mlp mse", {1, 1, 9});
   mse.hidden = {6};
   mse.loss = "mse";

@@ -79,9 +79,11 @@ TEST_F(ModelContract, SaysWhatMemoryItTakesToComputeOnSoMany) {
     const ModelMemory few = model->memory_for(2, true).value(), many = model->memory_for(8, true).value();
     const auto inputs = static_cast<std::size_t>(small.shape.elements());
     EXPECT_GE(few.activations, 2 * inputs * sizeof(float));
-    EXPECT_GE(many.activations, few.activations + 6 * inputs * sizeof(float));
+    // The input is there until the end, whatever else takes turns; so in a network of several layers is what they make.
+    EXPECT_GE(many.activations, 8 * inputs * sizeof(float));
+    EXPECT_GT(many.activations, few.activations);
     EXPECT_LE(model->memory_for(8, false).value().activations, many.activations);
-    if (small.config.name != "cnn" && small.config.name != "lenet5") {
+    if (small.config.name == "logistic" || small.config.name == "mlp") {
       EXPECT_EQ(few.reordered, 0u);
     }
   }
@@ -103,11 +105,14 @@ TEST_F(ModelContract, BitsDoNotDependOnHistory) {
 }
 
 // Above all with dropout: the mask of a sample does not depend on the leaf it is in. The sums differ
-// only by their order: 7 samples and every layer's terms, a few hundred roundings of eps = 2^-24.
+// only by their order: 7 samples and every layer's terms, a few hundred roundings of eps = 2^-24. Not with batch
+// normalization, which makes a leaf's samples depend on each other.
 TEST_F(ModelContract, LeavesAddUp) {
   for (const SmallModel& small : small_models()) {
     SCOPED_TRACE(small.title);
     const auto model = make(small);
+    if (std::ranges::any_of(model->parameters(), [](const ParameterSpec& spec) { return spec.average > 0.0f; }))
+      continue;
     const auto whole = gradient_of(*model, small, {7}), parts = gradient_of(*model, small, {3, 1, 3});
     for (std::size_t p = 0; p < whole.size(); ++p) {
       float greatest = 0.0f;

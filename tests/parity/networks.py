@@ -46,6 +46,51 @@ class Network(nn.Module):
         return self.dense[-1](functional.dropout(x, self.dropout, self.training))
 
 
+class Block(nn.Module):
+    """torchvision's BasicBlock, which Debian does not package."""
+
+    def __init__(self, inputs, outputs, stride):
+        super().__init__()
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(outputs)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(outputs)
+        self.downsample = None
+        if stride != 1 or inputs != outputs:
+            convolution = nn.Conv2d(inputs, outputs, 1, stride, bias=False)
+            self.downsample = nn.Sequential(convolution, nn.BatchNorm2d(outputs))
+
+    def forward(self, x):
+        shortcut = x if self.downsample is None else self.downsample(x)
+        return torch.relu(self.bn2(self.conv2(torch.relu(self.bn1(self.conv1(x))))) + shortcut)
+
+
+class ResNet18(nn.Module):
+    """With the stem for small images, as model/resnet.h has it."""
+
+    def __init__(self, model, classes):
+        super().__init__()
+        width = model["width"]
+        self.conv1 = nn.Conv2d(1, width, 3, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        inputs = width
+        for layer in range(4):
+            outputs = width << layer
+            blocks = [Block(inputs, outputs, 2 if layer > 0 else 1), Block(outputs, outputs, 1)]
+            self.add_module(f"layer{layer + 1}", nn.Sequential(*blocks))
+            inputs = outputs
+        self.fc = nn.Linear(inputs, classes)
+
+    def forward(self, images):
+        x = torch.relu(self.bn1(self.conv1(images)))
+        x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
+        return self.fc(x.mean(dim=(2, 3)))
+
+
+def network_of(model, image_size, classes):
+    return ResNet18(model, classes) if model["name"] == "resnet18" else Network(model, image_size, classes)
+
+
 def to_rubato_layout(tensor):
     """A convolution's weights are (out, height, width, in) in Rubato's files and (out, in, height, width) here."""
     return tensor.permute(0, 2, 3, 1) if tensor.dim() == 4 else tensor

@@ -47,6 +47,17 @@ def permutation(seed, epoch, size):
     return numpy.array(order)
 
 
+def normal_weights(seed, name, shape, deviation):
+    """A parameter that starts normal (kernels/initialize.h): Box and Muller, two elements of four words."""
+    count = int(numpy.prod(shape))
+    four = words(stream_key(seed, "initialize:" + name), 4 * ((count + 1) // 2)).reshape(-1, 4).astype(numpy.uint64)
+    unit = ((four[:, 0] << 32 | four[:, 1]) >> 11).astype(numpy.float64) + 1
+    angle = 2 * numpy.pi * ((four[:, 2] << 32 | four[:, 3]) >> 11).astype(numpy.float64) * 2.0**-53
+    radius = numpy.sqrt(-2 * numpy.log(unit * 2.0**-53))
+    normal = numpy.stack([radius * numpy.cos(angle), radius * numpy.sin(angle)], axis=1).reshape(-1)[:count]
+    return (numpy.float32(deviation) * normal.astype(numpy.float32)).reshape(shape)
+
+
 def initial_weights(seed, name, shape):
     """A parameter before the first step: uniform in +-1 / sqrt(fan-in) (kernels/initialize.h).
 

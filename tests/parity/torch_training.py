@@ -14,7 +14,7 @@ import tomllib
 
 import numpy
 import torch
-from networks import Network
+from networks import network_of
 from samples import read_samples
 from torch.nn import functional
 
@@ -45,7 +45,7 @@ def rate_at(optimizer, samples, batch, epoch_samples, total_samples):
 def train(job, seed):
     torch.manual_seed(seed)
     inputs, labels = map(torch.from_numpy, read_samples(job["data"], "train"))
-    network = Network(job["model"], inputs.shape[-1], job["data"]["classes"])
+    network = network_of(job["model"], inputs.shape[-1], job["data"]["classes"])
     optimizer = make_optimizer(job["optimizer"], network.parameters())
     batch, size, epochs = job["train"]["batch"], len(labels), job["train"]["epochs"]
     for epoch in range(epochs):

@@ -107,6 +107,7 @@ class Filler {
   void fill(T& value) {
     if constexpr (Struct<T>) {
       std::apply([&](auto&... member) { (fill(member), ...); }, members(value));
+      if constexpr (requires { value.exact; }) value.exact = false;  // says how the others travel, and does not itself
     } else if constexpr (std::is_same_v<T, bool>) {
       value = !value;
     } else if constexpr (std::is_enum_v<T>) {

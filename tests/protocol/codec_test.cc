@@ -246,6 +246,16 @@ TEST(Codec, GradientsDeltasAndLiveWeightsTravelAsTheJobSays) {
     }
 }
 
+TEST(Codec, WhatIsExactTravelsAsFloat32) {
+  Push push = std::get<Push>(full<Push>());
+  push.exact = true;
+  const transport::Frame frame = encode(test::stamp(DType::kFloat16), push);
+  EXPECT_EQ(decode_header(frame.header.bytes())->dtype, DType::kFloat32);
+  const auto decoded = decode(frame, kJob);
+  ASSERT_TRUE(decoded.ok()) << decoded.error().message;
+  EXPECT_TRUE(test::same(std::get<Push>(decoded->body).gradient, push.gradient));
+}
+
 TEST(Codec, WeightsBehindAnAcknowledgementTravelAsTheJobSays) {
   for (const auto& [first, second] : test::pairs()) {
     const auto decoded = decode(encode(test::stamp(DType::kBFloat16), first, &second), kJob);

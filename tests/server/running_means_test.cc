@@ -86,6 +86,5 @@ TEST(RunningMeans, OfWorkersWithLocalStepsAreAveraged) {
   EXPECT_THAT(shard.weights(), ElementsAre(-7.0f, 0.0f));
 }
 
-
 }  // namespace
 }  // namespace rubato::server

@@ -1,0 +1,61 @@
+// The mean of each channel over all pixels of a sample.
+#include <cstddef>
+
+#include "kernels/cpu/ops.h"
+#include "kernels/cpu/parameterless_op.h"
+
+namespace rubato::kernels {
+namespace {
+
+void average(const float* __restrict from, std::int64_t pixels, std::int64_t channels, float* __restrict to) {
+  for (std::int64_t c = 0; c < channels; ++c) to[c] = from[c];
+  for (std::int64_t p = 1; p < pixels; ++p)
+    for (std::int64_t c = 0; c < channels; ++c) to[c] += from[p * channels + c];
+  const auto n = static_cast<float>(pixels);
+  for (std::int64_t c = 0; c < channels; ++c) to[c] /= n;
+}
+
+void spread(const float* __restrict from, std::int64_t pixels, std::int64_t channels, float* __restrict to) {
+  const auto n = static_cast<float>(pixels);
+  for (std::int64_t p = 0; p < pixels; ++p)
+    for (std::int64_t c = 0; c < channels; ++c) to[p * channels + c] = from[c] / n;
+}
+
+class GlobalAverage final : public ParameterlessOp {
+ public:
+  GlobalAverage(const CpuContext& context, const GlobalAverageDesc& desc)
+      : threads_(context.threads), pixels_(desc.input.height * desc.input.width), channels_(desc.input.channels) {
+    info_.input = desc.input;
+    info_.output = output_shape(desc);
+    info_.algorithms = {{"forward", "rows"}, {"backward_data", "rows"}};
+  }
+
+  void bind(const Ports& ports) override { ports_ = ports; }
+  Status forward(const SampleKeys&) override {
+#pragma omp parallel for num_threads(threads_)
+    for (std::int64_t n = 0; n < info_.input.samples; ++n)
+      average(ports_.input + n * pixels_ * channels_, pixels_, channels_, ports_.output + n * channels_);
+    return {};
+  }
+  Status begin_backward() override { return {}; }
+  Status backward_data() override {
+#pragma omp parallel for num_threads(threads_)
+    for (std::int64_t n = 0; n < info_.input.samples; ++n)
+      spread(ports_.output_gradient + n * channels_, pixels_, channels_,
+             ports_.input_gradient + n * pixels_ * channels_);
+    return {};
+  }
+
+ private:
+  const int threads_;
+  const std::int64_t pixels_, channels_;
+  Ports ports_;
+};
+
+}  // namespace
+
+std::unique_ptr<Op> make_op(const CpuContext& context, const GlobalAverageDesc& desc, const PlanHint&) {
+  return std::make_unique<GlobalAverage>(context, desc);
+}
+
+}  // namespace rubato::kernels
