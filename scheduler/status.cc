@@ -82,16 +82,21 @@ Json node_json(TimeNs now, const Member& member, const ClockTable& clocks) {
 
 }  // namespace
 
-// Whom a worker waits for. A grant waits for the workers with the least clock; so does an acknowledgement or
-// a pull that a shard answers only when all have pushed. Among those, the ones that compute hold up the
-// others, and so do those that have said nothing for a while: they may be stopped, whatever they said last.
-// Where all of them wait, it is the shard's turn. Where updates are committed, a shard waits for no worker.
+// Whom a worker waits for. A grant waits for the workers with the least clock; so does an acknowledgement that a shard
+// gives only when all have pushed (aggregate), and a pull that it answers only when all have come near enough (a
+// bound). Among those, the ones that compute hold up the others, and so do those that have said nothing for a while:
+// they may be stopped, whatever they said last. Where all of them wait, it is the shard's turn; and where no shard
+// waits for a worker: where updates are committed, and on arrival without a bound.
 std::vector<std::string> SchedulerCore::culprits(TimeNs now, const Member& member,
                                                  const protocol::Waiting& waiting) const {
   if (commits_ && commits_->crowded()) return {server_node(commits_->slowest()).name()};
   const bool on_shard = waiting.kind != protocol::WaitKind::kGrant && waiting.slice < routing_.slices.size();
+  const Mode& mode = rules_.in_force().mode;
+  const bool shard_waits =
+      !commits_ && (waiting.kind == protocol::WaitKind::kWeights ? mode.bound != Mode::kUnbounded
+                                                                 : mode.apply() == Mode::Apply::kAggregate);
   std::vector<std::string> of;
-  if (!on_shard || !commits_) {
+  if (!on_shard || shard_waits) {
     for (const auto& [rank, clock] : clocks_.clocks()) {
       const Member& other = members_.at(worker_node(rank));
       if (clock != clocks_.min() || rank == member.node.rank) continue;

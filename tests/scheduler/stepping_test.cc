@@ -387,6 +387,21 @@ TEST(Status, WhereAllWaitItIsTheShardsTurn) {
   for (const auto& worker : status["workers"]) EXPECT_THAT(worker["waiting_for"]["of"], ElementsAre("server-0"));
 }
 
+TEST(Status, WhereNoShardWaitsForAWorkerItIsTheShardsTurn) {
+  for (const auto& [mode, kind, of] : {std::tuple("asp", WaitKind::kWeights, "server-0"),
+                                       std::tuple("asp", WaitKind::kAcknowledgement, "server-0"),
+                                       std::tuple("ssp:3", WaitKind::kAcknowledgement, "server-0"),
+                                       std::tuple("ssp:3", WaitKind::kWeights, "worker-1"),
+                                       std::tuple("bsp", WaitKind::kAcknowledgement, "worker-1")}) {
+    Scheduler scheduler(job_of(mode, 2));
+    scheduler.begin();
+    scheduler.beat(worker_node(0), {kind, 0, 0, static_cast<std::uint64_t>(kSecond)});
+    scheduler.beat(worker_node(1));
+    const auto status = scheduler.core.status(scheduler.now);
+    EXPECT_THAT(status["workers"][0]["waiting_for"]["of"], ElementsAre(of)) << mode;
+  }
+}
+
 TEST(Status, TheLostAndTheEvictedAreThereWithTheReason) {
   Scheduler scheduler(job_of("asp", 3));
   scheduler.begin();
