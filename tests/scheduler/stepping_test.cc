@@ -388,11 +388,11 @@ TEST(Status, WhereAllWaitItIsTheShardsTurn) {
 }
 
 TEST(Status, WhereNoShardWaitsForAWorkerItIsTheShardsTurn) {
-  for (const auto& [mode, kind, of] : {std::tuple("asp", WaitKind::kWeights, "server-0"),
-                                       std::tuple("asp", WaitKind::kAcknowledgement, "server-0"),
-                                       std::tuple("ssp:3", WaitKind::kAcknowledgement, "server-0"),
-                                       std::tuple("ssp:3", WaitKind::kWeights, "worker-1"),
-                                       std::tuple("bsp", WaitKind::kAcknowledgement, "worker-1")}) {
+  for (const auto& [mode, kind, of] :
+       {std::tuple("asp", WaitKind::kWeights, "server-0"), std::tuple("asp", WaitKind::kAcknowledgement, "server-0"),
+        std::tuple("ssp:3", WaitKind::kAcknowledgement, "server-0"),
+        std::tuple("ssp:3", WaitKind::kWeights, "worker-1"),
+        std::tuple("bsp", WaitKind::kAcknowledgement, "worker-1")}) {
     Scheduler scheduler(job_of(mode, 2));
     scheduler.begin();
     scheduler.beat(worker_node(0), {kind, 0, 0, static_cast<std::uint64_t>(kSecond)});
