@@ -2,7 +2,7 @@
 
 import os
 
-from rubato_timeline.draw import draw
+from rubato_timeline.draw import draw, lines_of
 
 from . import text
 from .failure import ExitCode, Failure, code_words, describe_end
@@ -84,4 +84,4 @@ def _timeline(run_dir: RunDir) -> list[str]:
         path, notes = draw(run_dir.path)
     except Failure as failure:  # the job has ended well all the same
         return [f"warning: {failure}"]
-    return [f"  timeline {path}, for https://ui.perfetto.dev", *(f"note: {note}" for note in notes)]
+    return [f"  timeline {path}, for https://ui.perfetto.dev", *lines_of(notes)]

@@ -52,18 +52,39 @@ class Part:
         return replace(self, spans=[replace(span, begin=span.begin + by, end=span.end + by) for span in self.spans])
 
 
-def read(folder: Path) -> list[Part]:
-    """All of them: workers first, then servers, then the scheduler."""
+def read(folder: Path) -> tuple[list[Part], list[str]]:
+    """All of them: workers first, then servers, then the scheduler; and what could not be read, a line for each file."""
     order = {"worker": 0, "server": 1, "scheduler": 2}
-    parts = [_read_one(path) for path in sorted(folder.glob("*.jsonl"))]
-    return on_one_clock(sorted(parts, key=lambda part: (order[part.role], len(part.node), part.node)))
+    parts, warnings = [], []
+    for path in sorted(folder.glob("*.jsonl")):
+        part, warning = _read_one(path)
+        if part is not None:
+            parts.append(part)
+        if warning:
+            warnings.append(warning)
+    return sorted(parts, key=lambda part: (order.get(part.role, len(order)), len(part.node), part.node)), warnings
 
 
-def _read_one(path: Path) -> Part:
-    head, *lines = path.read_text().splitlines()
-    about = json.loads(head)
-    about.pop("lanes")
-    return Part(**about, spans=[Span(**json.loads(line)) for line in lines])
+def _read_one(path: Path) -> tuple[Part | None, str]:
+    """A process that was killed, or whose disk was full, leaves a file that ends anywhere: what is whole is kept."""
+    try:
+        lines = path.read_text(errors="replace").splitlines()
+    except OSError as error:
+        return None, f"{path}: {error.strerror}: its process is left out"
+    if not lines:
+        return None, f"{path}:1: it is empty (a full disk?): its process is left out"
+    try:
+        about = json.loads(lines[0])
+        about.pop("lanes")
+        part = Part(**about)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None, f"{path}:1: cut off or damaged (a full disk?): its process is left out"
+    for number, line in enumerate(lines[1:], 2):
+        try:
+            part.spans.append(Span(**json.loads(line)))
+        except (ValueError, TypeError):
+            return part, f"{path}:{number}: cut off or damaged (a full disk?): this line and what follows it are left out"
+    return part, ""
 
 
 def on_one_clock(parts: list[Part]) -> list[Part]:

@@ -122,6 +122,37 @@ class Timeline(unittest.TestCase):
         self.assertIn("3 spans found no room", self.notes[0])
         self.assertIn("it is empty: the job did not get to step 10", self.notes[1])
 
+    def file_of(self, node):
+        return self.run_dir / "timeline" / f"{node}.jsonl"
+
+    def test_a_part_that_a_full_disk_cut_off_is_drawn_as_far_as_it_is_whole(self):
+        self.write("worker-0", [span("step", 0, 1000, lane="compute"), span("forward", 0, 500, lane="compute", of="fc1")])
+        file = self.file_of("worker-0")
+        file.write_text(file.read_text()[:-20])
+        names = [event["name"] for event in self.events() if event["ph"] == "X"]
+        self.assertEqual(len(names), 1, names)
+        self.assertEqual(len(self.notes), 1)
+        self.assertRegex(self.notes[0], r"^warning: \S*/timeline/worker-0\.jsonl:3: cut off")
+
+    def test_a_part_without_a_whole_first_line_is_left_out(self):
+        for text, why in (("", "it is empty"), ('{"node": "ser', "cut off"), ("[1]\n", "damaged"), ('{"node": "x"}\n', "damaged")):
+            self.write("worker-0", [span("step", 0, 1000, lane="compute")])
+            self.write("server-0", [])
+            self.file_of("server-0").write_text(text)
+            self.assertNotIn("server-0", json.dumps(self.events()))
+            self.assertEqual(len(self.notes), 1, self.notes)
+            self.assertRegex(self.notes[0], rf"^warning: \S*/timeline/server-0\.jsonl:1: .*{why}")
+
+    def test_where_nothing_can_be_read_there_is_nothing_to_draw(self):
+        self.write("server-0", [])
+        self.file_of("server-0").write_text("")
+        with self.assertRaises(Failure) as raised:
+            draw(self.run_dir)
+        self.assertRegex(str(raised.exception), r"^nothing to draw in \S*timeline; \S*server-0\.jsonl:1: it is empty")
+        self.assertNotIn("\n", str(raised.exception))
+        self.file_of("server-0").unlink()
+        self.assertRaisesRegex(Failure, "nothing to draw", draw, self.run_dir)
+
 
 if __name__ == "__main__":
     unittest.main()

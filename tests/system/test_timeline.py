@@ -105,6 +105,24 @@ class Timeline(SystemCase):
         self.assertEqual((result.returncode, result.stderr), (0, ""))
         self.assertEqual((self.run_dir / "timeline.json").read_text(), first)
 
+    def test_a_part_that_is_empty_or_cut_off_is_said_and_the_rest_is_drawn(self):
+        """As a full disk leaves them."""
+        self.picture("quadratic", "--workers", 2)
+        parts = sorted((self.run_dir / "timeline").glob("*.jsonl"))
+        whole = parts[-1].read_bytes()
+        parts[-1].write_bytes(whole[:-20])
+        parts[0].write_bytes(b"")
+        command = [sys.executable, LAUNCHER, "timeline", self.run_dir]
+        result = subprocess.run(command, capture_output=True, text=True)
+        self.assertEqual((result.returncode, result.stderr), (0, ""))
+        self.assertIn(f"warning: {parts[0]}:1: it is empty", result.stdout)
+        self.assertIn(f"warning: {parts[-1]}:{whole.count(bytes([10]))}: cut off", result.stdout)
+        for part in parts:
+            part.write_bytes(b"")
+        result = subprocess.run(command, capture_output=True, text=True)
+        self.assertNotEqual(result.returncode, 0)
+        self.assertRegex(result.stderr, "^rubato: error: nothing to draw in [^\n]*\n$")
+
     def test_a_job_too_short_says_so(self):
         run = self.train("quadratic", "--trace", train__steps=0, train__epochs=1, data__samples=64, train__batch=16)
         self.assertIn("note: it is empty: the job did not get to step 10, where it would begin", run.output)
