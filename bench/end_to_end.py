@@ -93,12 +93,13 @@ def rows_of(options, cases):
 
 
 def show(options, rows, cases):
-    head = ["", "", "", "limit", "ratio", "at least", ""]
+    head = ["", "processes", "", "trainers", "ratio", "at least", ""]
     lines = [[row["name"].rpartition("/")[0].replace("/", " "), f"{row['value']:.0f}", row["unit"],
               f"{row['limit']:.0f}", f"{row['ratio']:.3f}", "-" if row["asked"] is None else f"{row['asked']:.2f}",
               "" if row["kept"] else "TOO LOW"] for row in rows]
     print(f"cores {options.cores}, medians of {options.rounds} rounds of {options.seconds:g} s")
     print("\n".join(table(head, lines)))
+    print("A ratio is the median of the rounds' ratios, which need not be that of the two medians beside it.")
     share = statistics.median(overhead.share_of_cores(settings(options, *case), rounds)
                               for case, rounds in cases.items())
     if share < overhead.BUSY_SHARE:

@@ -1,5 +1,7 @@
-"""bench/end_to_end.py on made-up figures: what is a row, and what is asked of which."""
+"""bench/end_to_end.py and bench/overhead.py on made-up figures: what is a row, and what is asked of which."""
 
+import contextlib
+import io
 import sys
 import unittest
 from pathlib import Path
@@ -52,6 +54,41 @@ class Rows(unittest.TestCase):
             words = end_to_end.overhead.settings_of(end_to_end.settings(options, "fashion_cnn", "shm", mode, 2))
             self.assertIn(f"train.batch={batch}", words)
             self.assertIn("cluster.workers=2", words)
+
+    def test_each_column_has_a_name_and_a_ratio_says_what_it_is(self):
+        options, cases = end_to_end.parse([]), {CASE: [round_of(1900, 900)]}
+        shown = io.StringIO()
+        with contextlib.redirect_stdout(shown):
+            end_to_end.show(options, end_to_end.rows_of(options, cases), cases)
+        self.assertRegex(shown.getvalue(), r"\n +processes +trainers +ratio +at least\n")
+        self.assertIn("the median of the rounds' ratios", shown.getvalue())
+
+
+class Overhead(unittest.TestCase):
+    """The table of what is asked of the processes, which docs/overhead.md has in words."""
+
+    def judged(self, *words, ratio=0.0):
+        options = end_to_end.overhead.parse(words)
+        shown = io.StringIO()
+        with contextlib.redirect_stdout(shown):
+            found = end_to_end.overhead.report_ratios(options, [round_of(1000 * ratio, 1000 * ratio, 1000, 1000)])
+        return found[0], shown.getvalue()
+
+    def test_what_is_asked_depends_on_job_and_cores(self):
+        mlp = ("--job", "fashion_mlp", "--batch", "128")
+        for words, asked in (((), 0.92), (("--cores", "0,1"), 0.95), (("--cores", "0-1", "--lane", "shm"), 0.95),
+                             (mlp, 0.80), ((*mlp, "--cores", "2,3"), 0.85)):
+            below, shown = self.judged(*words, ratio=asked - 0.01)
+            self.assertEqual((below["limit"], below["within"]), (asked, False), words)
+            self.assertRegex(shown, rf"{asked:.2f} +TOO LOW")
+            self.assertTrue(self.judged(*words, ratio=asked)[0]["within"], words)
+
+    def test_of_others_nothing_is_asked(self):
+        for words in (("--batch", "32"), ("--lane", "tcp"), ("--lane", "ipc"), ("--workers", "2"), ("--threads", "2"),
+                      ("--cores", "0-3"), ("--set", "train.seed=2"), ("--job", "fashion_mlp")):
+            found, shown = self.judged(*words, ratio=0.1)
+            self.assertEqual((found["limit"], found["within"]), (None, True), words)
+            self.assertNotIn("TOO LOW", shown)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
+#!/usr/bin/env python3
 """How often the processes of a job allocate memory in a step, once they are warm.
 
-Usage: allocations.py BUILD_FOLDER [LANE [MODE]]    (shows what test_allocations.py counts, and who it is)
+Usage: tests/system/allocations.py BUILD_FOLDER [LANE [MODE]]    (shows what test_allocations.py counts, and who it is)
 
 The same job is run with few steps and with many: the difference is what the steps between took.
 """
