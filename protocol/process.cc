@@ -90,10 +90,13 @@ Status Process::open_endpoint(const Job& job) {
   if (heap == nullptr) memory_ = std::make_shared<PrivateMemory>();
   if (!shares_memory(job, options_.node)) return {};
   RUBATO_ASSIGN(auto near, transport::make_shm_endpoint(loop_, {.heap = heap, .spin = kLookAgain}));
-  endpoint_ = transport::make_two_lane_endpoint({.near = std::move(near),
-                                                 .far = std::move(endpoint_),
-                                                 .reachable = transport::shm_reachable,
-                                                 .on_fallback = [](const std::string& why) { log::info("{}", why); }});
+  endpoint_ = transport::make_two_lane_endpoint(
+      {.near = std::move(near),
+       .far = std::move(endpoint_),
+       .reachable = transport::shm_reachable,
+       .on_fallback = [](const std::string& why) { log::info("{}", why); },
+       .on_break = [](const std::string& why) { log::warn("{}", why); },
+       .on_stranded = [this](const Error& why) { end(why.exit_code(), why.message); }});
   return {};
 }
 

@@ -97,12 +97,13 @@ class TwoLaneEndpoint final : public Endpoint {
   }
   void move_to_far(PeerId peer, const Error& why) {
     const auto found = dialled_.find(peer);
-    if (found == dialled_.end()) return;
+    if (found == dialled_.end())
+      return lanes_.on_break(fmt::format("no shared memory with one who had connected here: {}", why.message));
     Dialled& dialled = found->second;
-    lanes_.on_fallback(fmt::format("no shared memory with {}: {}", dialled.far_address, why.message));
+    lanes_.on_break(fmt::format("no shared memory with {}: {}", dialled.far_address, why.message));
     lanes_.near->forget(peer / 2);
     const Result<PeerId> far = lanes_.far->connect(dialled.far_address);
-    if (!far.ok()) return;  // an address of the wrong form: as silent as one that nobody listens at
+    if (!far.ok()) return lanes_.on_stranded(far.error().in("no way is left to " + dialled.far_address));
     dialled.now = far_id(*far);
     moved_.emplace(dialled.now, peer);
   }

@@ -22,7 +22,9 @@ struct Lanes {
                                      if (lets_in) return {};
                                      return Error{Cause::kRefused, "it is a process of user 7"};
                                    },
-                                   .on_fallback = [this](const std::string& text) { said.push_back(text); }});
+                                   .on_fallback = [this](const std::string& text) { said.push_back(text); },
+                                   .on_break = nullptr,
+                                   .on_stranded = nullptr});
   }
   void run() {
     while (near.step() || far.step()) {
@@ -90,11 +92,12 @@ TEST_F(TwoLanesTest, ANearConnectionThatCannotBeMadeMovesToTheFarLaneAndStaysThe
   ASSERT_TRUE(server_->listen("sim://server;sim://server").ok());
   auto near = std::make_unique<GivesUp>(lanes_.near.endpoint("mover"));
   GivesUp* const mover_near = near.get();
-  Recorder mover(
-      make_two_lane_endpoint({.near = std::move(near),
-                              .far = lanes_.far.endpoint("mover"),
-                              .reachable = [](const std::string&) -> Status { return {}; },
-                              .on_fallback = [this](const std::string& why) { lanes_.said.push_back(why); }}));
+  Recorder mover(make_two_lane_endpoint({.near = std::move(near),
+                                         .far = lanes_.far.endpoint("mover"),
+                                         .reachable = [](const std::string&) -> Status { return {}; },
+                                         .on_fallback = nullptr,
+                                         .on_break = [this](const std::string& why) { lanes_.said.push_back(why); },
+                                         .on_stranded = nullptr}));
   const PeerId peer = mover->connect("sim://server;sim://server").value();
   EXPECT_TRUE(mover->without_wire(peer));
   mover_near->give_up(mover_near->last, Error{Cause::kPeerLost, "it hangs up"});
@@ -115,6 +118,23 @@ TEST_F(TwoLanesTest, ANearConnectionThatCannotBeMadeMovesToTheFarLaneAndStaysThe
   mover->send(peer, {text("lost"), {}});
   lanes_.run();
   EXPECT_EQ(server_.received.size(), 1u);
+}
+
+TEST_F(TwoLanesTest, WhoFindsNoFarLaneEitherSaysSo) {
+  auto near = std::make_unique<GivesUp>(lanes_.near.endpoint("mover"));
+  GivesUp* const mover_near = near.get();
+  std::vector<std::string> stranded;
+  Recorder mover(make_two_lane_endpoint({.near = std::move(near),
+                                         .far = lanes_.far.endpoint("mover"),
+                                         .reachable = [](const std::string&) -> Status { return {}; },
+                                         .on_fallback = nullptr,
+                                         .on_break = [this](const std::string& why) { lanes_.said.push_back(why); },
+                                         .on_stranded = [&](const Error& why) { stranded.push_back(why.message); }}));
+  ASSERT_TRUE(mover->connect("nonsense;sim://server").ok());
+  mover_near->give_up(mover_near->last, Error{Cause::kPeerLost, "it broke"});
+  EXPECT_EQ(lanes_.said.size(), 1u);
+  ASSERT_EQ(stranded.size(), 1u);
+  EXPECT_EQ(stranded[0].substr(0, 31), "no way is left to nonsense: 'no") << stranded[0];
 }
 
 TEST_F(TwoLanesTest, AnAddressWithoutANearLane) {

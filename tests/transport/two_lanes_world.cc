@@ -15,7 +15,9 @@ class TwoLanesWorld final : public LoopWorld {
     return make_two_lane_endpoint({.near = std::move(make_shm_endpoint(loop())).value(),
                                    .far = std::move(make_zmq_endpoint(loop())).value(),
                                    .reachable = shm_reachable,
-                                   .on_fallback = [](const std::string&) {}});
+                                   .on_fallback = [](const std::string&) {},
+                                   .on_break = [](const std::string&) {},
+                                   .on_stranded = [](const Error&) {}});
   }
   std::string address(const std::string& name) override {
     const std::string unique =

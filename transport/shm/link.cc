@@ -6,8 +6,6 @@
 #include <cstring>
 #include <utility>
 
-#include "transport/shm/local_socket.h"
-
 namespace rubato::transport {
 namespace {
 
@@ -18,6 +16,16 @@ enum class Kind : std::uint32_t { kWhole = 1, kLent = 2, kBegins = 3, kGoesOn = 
 std::size_t padded(std::size_t bytes) { return (bytes + 7) / 8 * 8; }
 
 }  // namespace
+
+// Shared by all who read what the other side has lent: when the last of them ends, the other side hears of it.
+struct Link::Reading {
+  std::shared_ptr<LinkMemory> link;
+
+  explicit Reading(std::shared_ptr<LinkMemory> memory) : link(std::move(memory)) {}
+  ~Reading() { (void)say_no_more(link->socket); }
+  Reading(const Reading&) = delete;
+  Reading& operator=(const Reading&) = delete;
+};
 
 // What keeps a borrowed body.
 struct Link::Borrowed {
@@ -53,7 +61,8 @@ Link::Link(std::shared_ptr<LinkMemory> memory, Side side, Doorbell peer, const S
       heap_(heap),
       writer_(out_.control, out_.data),
       loans_(out_.loans),
-      reader_(in_.control, in_.data) {}
+      reader_(in_.control, in_.data),
+      reading_(std::make_shared<const Reading>(memory_)) {}
 
 // ---- sending ----------------------------------------------------------------------------------------
 
@@ -212,31 +221,44 @@ std::optional<Payload> Link::borrow(const Record& record) {
 }
 
 bool Link::read_socket() {
-  while (!gone_ && !broken_) {
+  while (!gone_) {
     Result<std::optional<ReceivedLocal>> received = receive_local(memory_->socket);
-    if (!received.ok()) {
+    if (received.ok() && !received->has_value()) break;
+    if (received.ok())
+      heed(std::move(**received));
+    else if (received.error().cause == Cause::kPeerLost)
       gone_ = true;
-      break;
-    }
-    if (!received->has_value()) break;
-    ReceivedLocal& local = **received;
-    if (local.message.kind != LocalMessage::Kind::kSegment || local.descriptors.size() != 1 ||
-        local.message.number >= SharedHeap::kSegmentsMax) {
-      break_link("a message between links that is none");
-      break;
-    }
-    auto segment = SharedMemory::map(std::move(local.descriptors.front()), SharedMemory::Access::kRead);
-    if (!segment.ok()) {
-      break_link(segment.error().message);
-      break;
-    }
-    segments_[local.message.number] = std::make_shared<const Segment>(Segment{std::move(*segment), memory_});
+    else
+      break_link(received.error().message);
   }
   return !gone_;
 }
 
+void Link::heed(ReceivedLocal local) {
+  if (local.message.kind == LocalMessage::Kind::kBroken) {
+    broken_there_ = true;
+    return break_link("the process at the other end cannot go on with it, and its log says why");
+  }
+  if (broken_) return;  // all that counts now is when the other side goes
+  if (local.message.kind != LocalMessage::Kind::kSegment || local.descriptors.size() != 1 ||
+      local.message.number >= SharedHeap::kSegmentsMax)
+    return break_link("a message between links that is none");
+  auto segment = SharedMemory::map(std::move(local.descriptors.front()), SharedMemory::Access::kRead);
+  if (!segment.ok()) return break_link(segment.error().message);
+  segments_[local.message.number] = std::make_shared<const Segment>(Segment{std::move(*segment), reading_});
+}
+
 void Link::break_link(std::string why) {
   if (!broken_) broken_ = Error{Cause::kMalformed, std::move(why)};
+}
+
+std::size_t Link::part() {
+  // Where that finds no room, the other side still sees the end of the socket, tries again, and is told then.
+  if (!broken_there_) (void)send_local(memory_->socket, {LocalMessage::Kind::kBroken}, {});
+  segments_.clear();
+  reading_.reset();
+  loans_.collect();
+  return std::exchange(waiting_, {}).size();
 }
 
 }  // namespace rubato::transport

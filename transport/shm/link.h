@@ -9,7 +9,9 @@
 // Frames that find no room wait here, in order.
 //
 // What comes from the other side is not trusted: a record that cannot be, or a place outside of what was shared, breaks
-// the link and nothing else. (Who shares memory is a process of the same user, which may also end this one outright.)
+// the link and nothing else. So does memory that cannot be mapped here. (Who shares memory is a process of the same
+// user, which may also end this one outright.) Whoever breaks a link says so to the other side, and each of them keeps
+// what it has lent until the other reads nothing of it any more.
 //
 // Thread-safety: belongs to the endpoint's thread. Payloads received may be dropped on any thread; they keep the
 // memory, and the socket, so that the sender hears of our end only when nothing of its is read any more.
@@ -26,6 +28,7 @@
 #include "transport/endpoint.h"
 #include "transport/shm/doorbell.h"
 #include "transport/shm/loans.h"
+#include "transport/shm/local_socket.h"
 #include "transport/shm/ring.h"
 #include "transport/shm/shared_heap.h"
 
@@ -72,15 +75,21 @@ class Link {
   // The next frame; nothing if there is none, or the link is broken.
   [[nodiscard]] std::optional<Frame> receive();
 
-  // What came over the socket. False: the other side has gone.
+  // What came over the socket. False: the other side has gone, or reads nothing of ours any more.
   [[nodiscard]] bool read_socket();
   // See RingReader.
-  [[nodiscard]] bool ready() const { return reader_.ready(); }
-  [[nodiscard]] bool fall_asleep() { return reader_.fall_asleep(); }
+  [[nodiscard]] bool ready() const { return !broken_ && reader_.ready(); }
+  [[nodiscard]] bool fall_asleep() { return broken_ || reader_.fall_asleep(); }
   void stay_awake() { reader_.stay_awake(); }
 
-  // Something that cannot be has come. Said once; then receive() returns nothing for good.
+  // It cannot go on; receive() returns nothing for good.
   [[nodiscard]] const std::optional<Error>& broken() const { return broken_; }
+  // Whether that is for the other side's sake, who has said so.
+  [[nodiscard]] bool broken_there() const { return broken_there_; }
+  [[nodiscard]] bool gone() const { return gone_; }
+  // Of one that is broken: tells the other side, sends nothing more, and reads nothing more but what was received.
+  // Afterwards it is there for what is lent alone. How many frames are lost, which waited for room.
+  [[nodiscard]] std::size_t part();
   [[nodiscard]] std::size_t lent() const { return loans_.outstanding(); }
 
  private:
@@ -90,10 +99,11 @@ class Link {
     std::size_t sent = 0;  // of the body
     bool begun = false;
   };
+  struct Reading;
   // Of the other side: bodies lie there, and are given back by way of the link, so both stay while one is read.
   struct Segment {
     SharedMemory memory;
-    std::shared_ptr<LinkMemory> link;
+    std::shared_ptr<const Reading> reading;
   };
   struct Borrowed;
 
@@ -105,6 +115,7 @@ class Link {
   void give_room();
   [[nodiscard]] std::optional<Frame> take(std::span<const std::byte> record);
   [[nodiscard]] std::optional<Payload> borrow(const Record& record);
+  void heed(ReceivedLocal local);
   void break_link(std::string why);
 
   const std::shared_ptr<LinkMemory> memory_;
@@ -123,10 +134,11 @@ class Link {
   BlockPool blocks_{256};                                     // of headers, and of what keeps borrowed bodies
   BlockPool bodies_{kLendBytesMin + BlockPool::kCountBytes};  // of those that are copied because they are small
   std::map<std::uint32_t, std::shared_ptr<const Segment>> segments_;
+  std::shared_ptr<const Reading> reading_;
   Frame partial_;  // its body is still coming
   std::vector<std::byte> pieces_;
   std::uint64_t pieces_expected_ = 0;
-  bool gone_ = false;
+  bool gone_ = false, broken_there_ = false;
   std::optional<Error> broken_;
 };
 

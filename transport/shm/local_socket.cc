@@ -145,9 +145,9 @@ Result<std::optional<ReceivedLocal>> receive_local(const Descriptor& socket) {
   const WireMessage& wire = parcel.wire;
   const msghdr& header = parcel.header;
   ssize_t size = 0;
-  do {
+  do {  // who went away with something of ours unread is a reset first; what it had sent before comes behind that
     size = ::recvmsg(socket.number(), &parcel.header, MSG_CMSG_CLOEXEC);
-  } while (size < 0 && errno == EINTR);
+  } while (size < 0 && (errno == EINTR || errno == ECONNRESET));
   if (size < 0 && errno == EAGAIN) return std::optional<ReceivedLocal>();
   if (size <= 0) return Error{Cause::kPeerLost, "the process at the other end has gone"};
   ReceivedLocal received;
@@ -160,9 +160,10 @@ Result<std::optional<ReceivedLocal>> receive_local(const Descriptor& socket) {
       received.descriptors.emplace_back(number);
     }
   }
-  const bool whole = size == static_cast<ssize_t>(sizeof(wire)) && (header.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) == 0;
-  if (!whole || wire.magic != kMagic)
+  if (size != static_cast<ssize_t>(sizeof(wire)) || (header.msg_flags & MSG_TRUNC) != 0 || wire.magic != kMagic)
     return Error{Cause::kMalformed, "what came over the local socket is not Rubato's"};
+  if ((header.msg_flags & MSG_CTRUNC) != 0)
+    return Error{Cause::kMalformed, "no file descriptor is left here for memory that is shared (ulimit -n)"};
   received.message = {static_cast<LocalMessage::Kind>(wire.kind), wire.number};
   return std::optional<ReceivedLocal>(std::move(received));
 }

@@ -34,6 +34,7 @@ struct LocalMessage {
     kHello = 1,    // who connects: the memory of the link, its doorbell
     kWelcome = 2,  // who accepts: its doorbell
     kSegment = 3,  // memory that payloads will lie in; `number` names it
+    kBroken = 4,   // who says it cannot go on with this link, and reads nothing more of it
   };
   Kind kind = Kind::kHello;
   std::uint32_t number = 0;

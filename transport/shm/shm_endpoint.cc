@@ -52,7 +52,7 @@ struct Connection {
   std::optional<Timer> retry;
   int tries = 0;           // in vain, since there was a link, or ever
   bool met = false;        // once there was a link
-  bool forgotten = false;  // by us: it stays until the other side reads nothing of ours any more
+  bool forgotten = false;  // by us, or broken: it stays until the other side reads nothing of ours any more
   bool closed = false;
 };
 
@@ -86,6 +86,7 @@ class ShmEndpoint final : public Endpoint {
   [[nodiscard]] Status greet(const ConnectionRef& connection);
   void heed_socket(const ConnectionRef& connection);
   [[nodiscard]] Status shake_hands(Connection& connection, ReceivedLocal received);
+  void heed_break(const ConnectionRef& connection);
   void lost(const ConnectionRef& connection, const Error& why);
   void close(const ConnectionRef& connection);
 
@@ -217,7 +218,9 @@ Status ShmEndpoint::greet(const ConnectionRef& connection) {
 void ShmEndpoint::heed_socket(const ConnectionRef& connection) {
   if (connection->closed) return;
   if (connection->link) {
-    if (!connection->link->read_socket()) lost(connection, {Cause::kPeerLost, "the process at the other end has gone"});
+    const bool there = connection->link->read_socket();
+    heed_break(connection);
+    if (!there && !connection->closed) lost(connection, {Cause::kPeerLost, "the process at the other end has gone"});
     return;
   }
   Result<std::optional<ReceivedLocal>> received = receive_local(connection->memory->socket);
@@ -258,11 +261,28 @@ Status ShmEndpoint::shake_hands(Connection& connection, ReceivedLocal received) 
 
 // ---- parting ----------------------------------------------------------------------------------------
 
+// A link that breaks between two who live would break again: it is made no more. But who dies says nothing of that, and
+// is waited for, whatever its last words were.
+void ShmEndpoint::heed_break(const ConnectionRef& connection) {
+  if (connection->closed || connection->forgotten || !connection->link || !connection->link->broken()) return;
+  Link& link = *connection->link;
+  if (link.gone() && !link.broken_there()) return;  // the socket tells
+  const Error why = *link.broken();
+  const PeerId peer = connection->peer;
+  if (!link.broken_there()) ++counters_.refused;
+  counters_.dropped += link.part();
+  peers_.erase(peer);
+  connection->forgotten = true;
+  if (link.lent() == 0) close(connection);
+  if (given_up_) given_up_(peer, why);
+}
+
 // The other side has gone, or is none of ours. What it has sent before is still read.
 void ShmEndpoint::lost(const ConnectionRef& connection, const Error& why) {
   while (!connection->closed && read_some(connection) > 0) {
   }
   if (connection->closed) return;
+  if (!connection->forgotten && connection->link && connection->link->broken()) ++counters_.refused;
   const bool again = !connection->name.empty() && !connection->forgotten;
   if (!again) return close(connection);
   connection->watch.reset();
@@ -360,6 +380,7 @@ int ShmEndpoint::read_links() {
     connection->link->tend();
     connection->link->wake();
     taken += read_some(connection);
+    heed_break(connection);
   }
   return taken;
 }
@@ -397,10 +418,6 @@ int ShmEndpoint::read_some(const ConnectionRef& connection) {
   }
   delivering_ = false;
   wake_all();
-  if (!connection->closed && connection->link && connection->link->broken()) {
-    ++counters_.refused;
-    close(connection);
-  }
   return taken;
 }
 
