@@ -25,7 +25,9 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <cstring>
 #include <functional>
+#include <map>
 #include <utility>
 
 #include "bench/cores.h"
@@ -47,11 +49,14 @@ struct Options {
 
 // ---- processes --------------------------------------------------------------------------------------------
 
+// Ends with this process, however that ends.
 pid_t fork_to(const std::function<int()>& work) {
+  const pid_t parent = ::getpid();
   const pid_t pid = ::fork();
   RUBATO_CHECK(pid >= 0);
   if (pid == 0) {
-    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    // A parent that died before this was asked for sends no signal any more.
+    if (::prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || ::getppid() != parent) std::_Exit(1);
     std::_Exit(work());
   }
   return pid;
@@ -88,7 +93,17 @@ std::int64_t free_port() {
   return ntohs(address.sin_port);
 }
 
-// Of each worker; nothing if one of them failed, which has said why.
+// Says who ended before it should have, and how; one that ended with a code has said why, too.
+void say_end(const std::string& name, int status) {
+  if (WIFSIGNALED(status)) {
+    const int signal = WTERMSIG(status);
+    fmt::print(stderr, "push_pull: {} was killed by signal {} ({})\n", name, signal, ::strsignal(signal));
+  } else {
+    fmt::print(stderr, "push_pull: {} ended with exit code {}\n", name, WEXITSTATUS(status));
+  }
+}
+
+// Of each worker; nothing if a process failed, which is said.
 std::vector<nlohmann::json> measure(Stage& stage) {
   const Case& test = stage.test;
   stage.barrier = std::make_unique<SharedBarrier>(test.workers);
@@ -97,9 +112,9 @@ std::vector<nlohmann::json> measure(Stage& stage) {
     stage.far_ends[kind] = start_far_end(test, kRawKinds[kind]);
   for (std::uint32_t rank = 0; rank < test.shards; ++rank)
     stage.servers.push_back(fork_to([&] { return serve(stage, rank); }));
-  std::vector<pid_t> others = {fork_to([&] { return keep_door(stage); })};
-  others.insert(others.end(), stage.servers.begin(), stage.servers.end());
-  for (const FarEnd& far_end : stage.far_ends) others.push_back(far_end.process);
+  std::map<pid_t, std::string> others = {{fork_to([&] { return keep_door(stage); }), "the scheduler's stand-in"}};
+  for (std::uint32_t rank = 0; rank < test.shards; ++rank) others[stage.servers[rank]] = server_node(rank).name();
+  for (const FarEnd& far_end : stage.far_ends) others[far_end.process] = "the far end of a raw connection";
 
   std::vector<std::pair<pid_t, int>> workers;  // and the files of their results
   for (std::uint32_t rank = 0; rank < test.workers; ++rank) {
@@ -112,18 +127,24 @@ std::vector<nlohmann::json> measure(Stage& stage) {
   for (std::size_t ended = 0; good && ended < workers.size();) {
     int status = 0;
     const pid_t pid = ::wait(&status);
+    const auto worker = std::ranges::find(workers, pid, &std::pair<pid_t, int>::first);
+    const bool of_workers = worker != workers.end();
     good = WIFEXITED(status) && WEXITSTATUS(status) == 0;
-    if (std::ranges::find(workers, pid, &std::pair<pid_t, int>::first) != workers.end()) ++ended;
+    if (!good) {
+      const auto rank = static_cast<std::uint32_t>(worker - workers.begin());
+      say_end(of_workers ? worker_node(rank).name() : others[pid], status);
+    }
+    if (of_workers) ++ended;
   }
   std::vector<nlohmann::json> found;
   for (const auto& [pid, results] : workers) {
-    if (!good) ::kill(pid, SIGKILL);
+    if (!good) kill_and_wait(pid);
     std::string text(static_cast<std::size_t>(::lseek(results, 0, SEEK_END)), '\0');
     if (good && ::pread(results, text.data(), text.size(), 0) == static_cast<ssize_t>(text.size()))
       found.push_back(nlohmann::json::parse(text));
     ::close(results);
   }
-  for (const pid_t pid : others) kill_and_wait(pid);
+  for (const auto& [pid, name] : others) kill_and_wait(pid);
   return found;
 }
 
@@ -196,6 +217,11 @@ int run(const Options& options) {
     fmt::print(stderr, "--pin: this process may use core {} alone, and two ends need two\n", cores.front());
     return 2;
   }
+  const std::int64_t model = static_cast<std::int64_t>(std::ranges::min(options.models_mib)) << 20;
+  if (const std::int64_t slice = std::ranges::max(options.slices_bytes); slice > model) {
+    fmt::print(stderr, "--slice: {} is more than the model of {} bytes: at most that is allowed\n", slice, model);
+    return 2;
+  }
   constexpr std::uint64_t kJobIdBase = 0x62656e63680000;
   std::uint64_t job_id = kJobIdBase + static_cast<std::uint64_t>(::getpid());
   Rows rows;
@@ -216,6 +242,13 @@ int run(const Options& options) {
   return written.ok() ? 0 : 1;
 }
 
+// A slice is whole float32.
+std::string check_slice(const std::string& text) {
+  std::int64_t bytes = 0;
+  if (CLI::detail::lexical_cast(text, bytes) && bytes >= 4 && bytes % 4 == 0) return {};
+  return fmt::format("{} is no size of a slice: a multiple of 4 is allowed, from 4 to the bytes of the model", text);
+}
+
 }  // namespace
 }  // namespace rubato::bench
 
@@ -223,13 +256,18 @@ int main(int argc, char** argv) {
   rubato::bench::Options options;
   std::int64_t pause_us = 0;
   CLI::App app("What pushing and pulling costs, beside what bounds it. Lists are separated by commas.");
+  app.option_defaults()->always_capture_default();
   app.add_option("--lane", options.lanes, "shm, ipc or tcp")
       ->delimiter(',')
       ->check(CLI::IsMember({"shm", "ipc", "tcp"}));
-  app.add_option("--rule", options.rules, "an optimizer's name, or none")->delimiter(',');
+  app.add_option("--rule", options.rules, "an optimizer's name, or none")
+      ->delimiter(',')
+      ->check(CLI::IsMember({"none", "sgd", "momentum", "nesterov", "adam", "adamw"}));
   app.add_option("--mode", options.modes, "asp or bsp")->delimiter(',')->check(CLI::IsMember({"asp", "bsp"}));
-  app.add_option("--model", options.models_mib, "MiB of weights")->delimiter(',');
-  app.add_option("--slice", options.slices_bytes, "bytes of a slice")->delimiter(',');
+  app.add_option("--model", options.models_mib, "MiB of weights")->delimiter(',')->check(CLI::Range(1, 1 << 20));
+  app.add_option("--slice", options.slices_bytes, "bytes of a slice, a multiple of 4, at most the model")
+      ->delimiter(',')
+      ->check(rubato::bench::check_slice);
   app.add_option("--workers", options.workers, "processes that push")->delimiter(',')->check(CLI::Range(1, 64));
   app.add_option("--shards", options.shards, "processes that apply")->delimiter(',')->check(CLI::Range(1, 64));
   app.add_option("--window", options.pusher.window, "slices under way at most, of a worker")

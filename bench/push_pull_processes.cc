@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <new>
 #include <optional>
 #include <utility>
@@ -95,6 +96,11 @@ class Doorman final : public protocol::Core {
 std::unique_ptr<protocol::Process> open(const Stage& stage, NodeId node) {
   log::open(node.name(), "warning");
   protocol::ProcessOptions options{.node = node, .job_id = stage.job_id, .run_dir = ""};
+  // Figures of another lane, or of copies, under this one's name would be wrong.
+  options.on_unshared = [node](const std::string& why) {
+    fmt::print(stderr, "push_pull: --lane shm: {} cannot share memory: {}\n", node.name(), why);
+    std::_Exit(1);
+  };
   if (node.role == Role::kServer) {  // as the launcher's, though nobody else has it here
     options.held = ::memfd_create("rubato", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     options.held_first = server::HeldRoot::kBytes;

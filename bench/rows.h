@@ -27,12 +27,12 @@ class Rows {
   // Prints the row, too. A limit of 0 has no ratio.
   void add(const std::string& name, double value, const std::string& unit, double limit) {
     const std::string ratio = limit == 0.0 ? "" : fmt::format("{:.3f}", value / limit);
-    fmt::print("{:<56} {:>9.2f} {:<6} {:>9.2f} {:>7}\n", name, value, unit, limit, ratio);
+    fmt::print("{:<72} {:>9.2f} {:<6} {:>9.2f} {:>7}\n", name, value, unit, limit, ratio);
     rows_.push_back({{"name", name}, {"value", value}, {"unit", unit}, {"limit", limit}, {"ratio", value / limit}});
     if (limit == 0.0) rows_.back()["ratio"] = nullptr;
   }
   static void print_heading() {
-    fmt::print("{:<56} {:>9} {:<6} {:>9} {:>7}\n", "name", "value", "unit", "limit", "ratio");
+    fmt::print("{:<72} {:>9} {:<6} {:>9} {:>7}\n", "name", "value", "unit", "limit", "ratio");
   }
 
   // Nowhere, if `path` is empty.

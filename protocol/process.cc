@@ -94,8 +94,16 @@ Status Process::open_endpoint(const Job& job) {
       {.near = std::move(near),
        .far = std::move(endpoint_),
        .reachable = transport::shm_reachable,
-       .on_fallback = [](const std::string& why) { log::info("{}", why); },
-       .on_break = [](const std::string& why) { log::warn("{}", why); },
+       .on_fallback =
+           [this](const std::string& why) {
+             log::info("{}", why);
+             if (options_.on_unshared) options_.on_unshared(why);
+           },
+       .on_break =
+           [this](const std::string& why) {
+             log::warn("{}", why);
+             if (options_.on_unshared) options_.on_unshared(why);
+           },
        .on_stranded = [this](const Error& why) { end(why.exit_code(), why.message); }});
   return {};
 }
@@ -103,8 +111,10 @@ Status Process::open_endpoint(const Job& job) {
 // Null, where memory is this process's alone.
 std::shared_ptr<transport::SharedHeap> Process::open_heap(const Job& job) const {
   const bool shared = shares_memory(job, options_.node);
-  const auto on_private = [shared](const Error& why) {
-    if (shared) log::warn("some gradients or weights are copied from process to process: {}", why.message);
+  const auto on_private = [shared, heed = options_.on_unshared](const Error& why) {
+    if (!shared) return;
+    log::warn("some gradients or weights are copied from process to process: {}", why.message);
+    if (heed) heed(why.message);
   };
   if (options_.held >= 0) {
     // More than that cannot be filled, and what is not filled takes nothing.
@@ -116,6 +126,7 @@ std::shared_ptr<transport::SharedHeap> Process::open_heap(const Job& job) const 
   if (!shared) return nullptr;
   if (const Status may = transport::can_share_memory(); !may.ok()) {
     log::warn("gradients and weights are copied from process to process: {}", may.error().message);
+    if (options_.on_unshared) options_.on_unshared(may.error().message);
     return nullptr;
   }
   return std::make_shared<transport::SharedHeap>(on_private);

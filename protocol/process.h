@@ -49,6 +49,8 @@ struct ProcessOptions {
   // An empty memfd that the launcher holds too: memory() lies there, behind so many bytes of somebody else's. -1: none.
   int held = -1;
   std::size_t held_first = 0;
+  // Told why, on any thread, where the job asks for shared memory and something goes another way, or is copied.
+  std::function<void(const std::string& why)> on_unshared = nullptr;
 };
 
 class Process final : public NodeListener {

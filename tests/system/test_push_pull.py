@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import tempfile
 import time
@@ -22,6 +23,13 @@ def cores_of(pid: int) -> set[int]:
 
 def children_of(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def runs(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] != "Z"
+    except OSError:
+        return False
 
 
 class PushPull(SystemCase):
@@ -72,6 +80,61 @@ class PushPull(SystemCase):
         self.assertEqual(ended.returncode, 2)
         self.assertIn(f"--pin: this process may use core {one} alone", ended.stderr)
         self.assertEqual(ended.stdout, "")
+
+    def test_what_cannot_be_measured_is_refused_in_a_line_that_says_what_can(self):
+        slices = r"--slice: {} is no size of a slice: a multiple of 4 is allowed, from 4 to the bytes of the model\n"
+        for words, line in ((("--slice", "3"), slices.format(3)), (("--slice", "0"), slices.format(0)),
+                            (("--slice", "-4"), slices.format(-4)), (("--slice", "64,6"), slices.format(6)),
+                            (("--slice", "1048580"), "--slice: 1048580 is more than the model of 1048576 bytes"),
+                            (("--model", "0"), "--model: .*0 not in range 1 to"),
+                            (("--rule", "foo"), "--rule: foo not in {none,sgd,momentum,nesterov,adam,adamw}")):
+            ended = subprocess.run([str(Path(self.build) / "bin" / "push_pull"), *(SMALL[:2] if "--slice" in words else []),
+                                    *words], capture_output=True, text=True, timeout=DEADLINE_S)
+            self.assertNotEqual(ended.returncode, 0, words)
+            self.assertRegex(ended.stderr, "^" + line)
+            self.assertEqual(ended.stdout, "")
+
+    def test_help_has_the_defaults(self):
+        shown = self.run_to_its_end("--help").stdout
+        for default in ("shm", "momentum", "asp", "64", "1048576"):
+            self.assertIn(f"=[{default}]", shown)
+
+    def test_copies_are_not_shown_as_shared_memory(self):
+        """Nobody may make a file so large, so nothing can be shared."""
+        command = ["prlimit", "--fsize=200000", *self.command("--rounds", "2")]
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE_S)
+        self.assertEqual(ended.returncode, 1)
+        self.assertRegex(ended.stderr, r"push_pull: --lane shm: \S+ cannot share memory: .*File too large")
+        self.assertNotIn("shm/", ended.stdout)
+
+    def started(self):
+        """One that runs until it is ended, and its processes: far ends, a stand-in, a shard, a worker."""
+        bench = subprocess.Popen(self.command("--rounds", "100000"), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                 text=True)
+        self.addCleanup(bench.communicate)
+        self.addCleanup(bench.kill)
+        deadline, seen = time.monotonic() + DEADLINE_S, []
+        while len(seen) < 5 and time.monotonic() < deadline:
+            time.sleep(0.05)
+            seen = children_of(bench.pid)
+        self.assertGreaterEqual(len(seen), 5)
+        return bench, seen
+
+    def test_a_child_that_is_killed_is_named_with_its_signal(self):
+        bench, children = self.started()
+        os.kill(children[-1], signal.SIGKILL)
+        _, errors = bench.communicate(timeout=DEADLINE_S)
+        self.assertEqual(bench.returncode, 1)
+        self.assertIn("push_pull: worker-0 was killed by signal 9 (Killed)", errors)
+
+    def test_nobody_outlives_it(self):
+        bench, children = self.started()
+        bench.kill()
+        bench.wait()
+        deadline = time.monotonic() + DEADLINE_S
+        while any(runs(pid) for pid in children) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        self.assertEqual([pid for pid in children if runs(pid)], [])
 
 
 if __name__ == "__main__":
