@@ -113,7 +113,7 @@ class Terminated(SystemCase):
             run.kill(node, signal.SIGTERM)
         clock = run.worker("worker-1")["clock"]
         run.wait_for_clock("worker-1", clock + 20)
-        self.assertIn("warning: server-0: told to stop by SIGTERM", run.output)
+        run.wait_for_output("warning: server-0: told to stop by SIGTERM")
         run.kill("worker-1", signal.SIGTERM)
         run.wait_for_output("worker-1 exited with code 130")
         self.assert_ends(run, 0)
