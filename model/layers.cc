@@ -2,37 +2,14 @@
 
 #include <fmt/format.h>
 
-#include <array>
 #include <cmath>
-#include <tuple>
 #include <utility>
 #include <variant>
 
 #include "base/check.h"
-#include "model/sequence_specs.h"
+#include "model/parameter_specs.h"
 
 namespace rubato::model {
-namespace {
-
-// As PyTorch's BatchNorm calls them; `momentum` there is the fraction by which the running ones move.
-std::vector<ParameterSpec> batch_norm_specs(const std::string& layer, const kernels::BatchNormDesc& desc) {
-  constexpr float kMomentum = 0.1f;
-  std::vector<ParameterSpec> specs;
-  for (const auto& [suffix, kind, average] :
-       {std::tuple(".weight", InitializerKind::kOnes, 0.0f), std::tuple(".bias", InitializerKind::kZeros, 0.0f),
-        std::tuple(".running_mean", InitializerKind::kZeros, kMomentum),
-        std::tuple(".running_var", InitializerKind::kOnes, kMomentum)}) {
-    ParameterSpec spec;
-    spec.name = layer + suffix;
-    spec.shape = {desc.input.channels};
-    spec.initializer = {kind, 0.0f};
-    spec.average = average;
-    specs.push_back(std::move(spec));
-  }
-  return specs;
-}
-
-}  // namespace
 
 std::vector<Layer> without_dropout(const std::vector<Layer>& layers) {
   std::vector<Layer> kept;
@@ -49,21 +26,8 @@ std::vector<Layer> without_dropout(const std::vector<Layer>& layers) {
 }
 
 std::vector<ParameterSpec> parameter_specs(const Layer& layer) {
-  if (auto known = sequence_specs(layer.name, layer.op); !known.empty()) return known;
-  if (const auto* norm = std::get_if<kernels::BatchNormDesc>(&layer.op)) return batch_norm_specs(layer.name, *norm);
-  constexpr std::array<const char*, 2> suffixes = {".weight", ".bias"};
-  const auto shapes = kernels::parameter_shapes(layer.op);
-  std::vector<ParameterSpec> specs;
-  for (std::size_t i = 0; i < shapes.size(); ++i) {
-    ParameterSpec spec;
-    spec.name = layer.name + suffixes.at(i);
-    spec.shape = shapes[i];
-    std::int64_t fan_in = 1;
-    for (std::size_t axis = 1; axis < shapes[0].size(); ++axis) fan_in *= shapes[0][axis];
-    spec.initializer = {InitializerKind::kUniform, static_cast<float>(1.0 / std::sqrt(static_cast<double>(fan_in)))};
-    if (i == 0 && layer.initializer) spec.initializer = *layer.initializer;
-    specs.push_back(std::move(spec));
-  }
+  std::vector<ParameterSpec> specs = parameter_specs(layer.name, layer.op);
+  if (layer.initializer) specs.front().initializer = *layer.initializer;
   return specs;
 }
 

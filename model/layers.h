@@ -33,9 +33,7 @@ struct Layer {
 // The same network without dropout: for evaluation.
 [[nodiscard]] std::vector<Layer> without_dropout(const std::vector<Layer>& layers);
 
-// Weights and biases start as PyTorch's do: uniform within 1 / sqrt(fan_in), which is
-// kaiming_uniform(a = sqrt(5)) (He et al. 2015) as torch.nn.Linear and Conv2d call it; those of a normalization at 1
-// and 0; Layer::initializer may say otherwise.
+// Those of its operation (model/parameter_specs.h), with the layer's own initializer.
 [[nodiscard]] std::vector<ParameterSpec> parameter_specs(const Layer& layer);
 
 class NetworkBuilder {

@@ -51,7 +51,7 @@ Status StepPlan::plan_stages(std::span<const Layer> layers, bool training) {
 // What has to lie somewhere, and when. Stage i runs at moment i, the loss after all of them, and stage i backward at
 // moment 2 n - i, of n stages.
 struct StepPlan::Tenants {
-  explicit Tenants(std::size_t count) : stages(count) {}
+  explicit Tenants(std::size_t count) : stages(count), input_gradients(count), gradients(count) {}
 
   std::size_t add(std::size_t bytes, std::size_t first, std::size_t last) {
     all.push_back({bytes, first, last});
@@ -61,28 +61,26 @@ struct StepPlan::Tenants {
 
   const std::size_t stages;
   std::vector<Tenant> all;
-  std::vector<std::size_t> input_gradients;  // by stage: where it writes the gradient of its input
+  std::vector<std::size_t> input_gradients;         // by stage: where it writes the gradient of its input
+  std::vector<std::vector<std::size_t>> gradients;  // by stage: of its output, one from each reader
 };
 
 // Readers in the order in which they go backward. Whoever adds a tensor to its result has its gradient already.
 void StepPlan::plan_gradients(Tenants& tenants) {
   const std::size_t n = stages_.size();
-  tenants.input_gradients.resize(n);
-  stages_.back().gradients.push_back(tenants.add(stages_.back().op->info().output.bytes(), n, tenants.backward(n - 1)));
+  tenants.gradients.back().push_back(tenants.add(stages_.back().op->info().output.bytes(), n, tenants.backward(n - 1)));
   for (std::size_t i = n; i-- > 0;) {
     const Stage& stage = stages_[i];
     if (stage.addend_gradient) {
-      Stage& maker = stages_[stage.addend - 1];
-      const std::size_t shared = stage.gradients.front();
+      const std::size_t shared = tenants.gradients[i].front();
       Tenant& tenant = tenants.all[shared];
       tenant.last = std::max(tenant.last, tenants.backward(stage.addend - 1));
-      maker.gradients.push_back(shared);
+      tenants.gradients[stage.addend - 1].push_back(shared);
     }
     if (stage.input_gradient) {
-      Stage& maker = stages_[stage.input - 1];
       tenants.input_gradients[i] =
           tenants.add(stage.op->info().input.bytes(), tenants.backward(i), tenants.backward(stage.input - 1));
-      maker.gradients.push_back(tenants.input_gradients[i]);
+      tenants.gradients[stage.input - 1].push_back(tenants.input_gradients[i]);
     }
   }
 }
@@ -116,13 +114,13 @@ Status StepPlan::lay_out(bool training) {
   for (std::size_t i = 0; i < n; ++i) {
     Stage& stage = stages_[i];
     const float* second = nullptr;
-    for (std::size_t k = 0; k < stage.gradients.size(); ++k) {
-      if (k == 0)
-        stage.gradient = at(stage.gradients[k]);
-      else if (k == 1 && stage.op->info().adds_gradients)
-        second = at(stage.gradients[k]);
+    for (const std::size_t tenant : tenants.gradients[i]) {
+      if (stage.gradient == nullptr)
+        stage.gradient = at(tenant);
+      else if (second == nullptr && stage.op->info().adds_gradients)
+        second = at(tenant);
       else
-        stage.more.push_back(at(stage.gradients[k]));
+        stage.more.push_back(at(tenant));
     }
     RUBATO_CHECK(!stage.learns || stage.gradient != nullptr, "nobody reads what layer {} makes", stage.name);
     stage.op->bind({.input = at(activations[stage.input]),

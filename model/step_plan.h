@@ -55,10 +55,10 @@ class StepPlan {
     bool learns = false;          // it, or what it reads, has parameters
     bool input_gradient = false;  // what it reads as its input has
     bool addend_gradient = false;
-    // Of its output, a gradient for each reader; the first is the one that the operation works on.
-    std::vector<std::size_t> gradients;  // tenants
-    std::vector<const float*> more;      // the others', that the operation does not add itself
+    // Of its output, a gradient from each reader: the one that the operation works on, and those that it does not add
+    // to that one itself.
     float* gradient = nullptr;
+    std::vector<const float*> more;
   };
   struct Tenants;
 

@@ -9,6 +9,7 @@
 #include <cmath>
 
 #include "model/architectures.h"
+#include "model/network.h"
 #include "tests/kernels/backend_reference.h"
 #include "tests/model/model_fixture.h"
 
@@ -134,6 +135,39 @@ TEST_F(GradientTest, LossAndGradientsAreTheReferences) {
             << model->parameters()[p].name << "[" << i << "]";
       }
     }
+  }
+}
+
+// Tensors that two and three layers read, made by layers that add gradients themselves and by others.
+TEST_F(GradientTest, OfATensorIsTheSumOverItsReaders) {
+  using kernels::Activation;
+  NetworkBuilder net({1, 6, 5, 2});
+  net.convolution("conv1", {.channels = 4, .kernel = 3, .padding = 1, .activation = Activation::kTanh});
+  const TensorId first = net.here();
+  net.convolution("conv2", {.channels = 4, .kernel = 3, .padding = 1});
+  net.add("sum1", first, Activation::kRelu);
+  const TensorId second = net.here();
+  net.convolution("conv3", {.channels = 4, .kernel = 3, .padding = 1, .activation = Activation::kTanh});
+  net.add("sum2", first, Activation::kNone);
+  net.add("sum3", second, Activation::kNone);
+  net.dense("fc", kClasses, Activation::kNone);
+  const std::vector<Layer> layers = std::move(net).finish().value();
+  Network model(*device_, layers, LossDesc::Kind::kCrossEntropy, kSamplesMax);
+  Store store(model);
+  const OwnedBatch batch(kSamples, {6, 5, 2});
+  const auto stats = model.train_leaf(batch.view(), store, store);
+  ASSERT_TRUE(stats.ok()) << stats.error().message;
+  ReferenceNetwork expected{layers, LossDesc::Kind::kCrossEntropy, {}};
+  for (const auto& values : store.values) expected.parameters.push_back(reference::widen(values));
+  const double relative = 2.0 * 16.0 * expected.terms() * 0x1p-24;
+  EXPECT_NEAR(stats.value().loss_sum, expected.loss(batch), relative * kSamples);
+  for (std::size_t p = 0; p < store.values.size(); ++p) {
+    const auto& gradient = store.gradients[p];
+    const auto [least, most] = std::ranges::minmax(gradient);
+    const double greatest = std::max(std::abs(least), std::abs(most));
+    for (std::size_t i = 0; i < gradient.size(); i += 7)
+      EXPECT_NEAR(gradient[i], expected.slope(batch, p, i), relative * greatest + 1e-8)
+          << model.parameters()[p].name << "[" << i << "]";
   }
 }
 

@@ -1,5 +1,5 @@
-// The parameters of layers for sequences: PyTorch's names, shapes and first values.
-#include "model/sequence_specs.h"
+// The parameters of layers: PyTorch's names, shapes and first values.
+#include "model/parameter_specs.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -18,7 +18,7 @@ std::vector<std::string> names(const std::vector<ParameterSpec>& specs) {
   return all;
 }
 
-TEST(SequenceSpecs, NormsStartAsTheIdentity) {
+TEST(ParameterSpecs, NormsStartAsTheIdentity) {
   for (const kernels::OpDesc& op : {kernels::OpDesc(kernels::LayerNormDesc{{1, 5, 1, 8}}),
                                     kernels::OpDesc(kernels::GroupNormDesc{{1, 4, 4, 8}, 2})}) {
     const auto specs = parameter_specs({"norm", op});
@@ -29,7 +29,7 @@ TEST(SequenceSpecs, NormsStartAsTheIdentity) {
   }
 }
 
-TEST(SequenceSpecs, AnEmbeddingStartsNormal) {
+TEST(ParameterSpecs, AnEmbeddingStartsNormal) {
   const auto specs = parameter_specs({"tokens", kernels::EmbeddingDesc{{1, 5, 1, 1}, 11, 8, true}});
   EXPECT_THAT(names(specs), ElementsAre("tokens.weight", "tokens.position_weight"));
   EXPECT_THAT(specs[0].shape, ElementsAre(11, 8));
@@ -37,7 +37,7 @@ TEST(SequenceSpecs, AnEmbeddingStartsNormal) {
   EXPECT_EQ(specs[0].initializer, (Initializer{InitializerKind::kNormal, 1.0f}));
 }
 
-TEST(SequenceSpecs, RecurrentLayersHaveThePlacesThatPyTorchNames) {
+TEST(ParameterSpecs, RecurrentLayersHaveThePlacesThatPyTorchNames) {
   const RecurrentDesc lstm{{1, 5, 1, 3}, RecurrentDesc::Cell::kLstm, 16},
       gru{{1, 5, 1, 3}, RecurrentDesc::Cell::kGru, 16};
   const auto specs = parameter_specs({"lstm", lstm});
@@ -53,8 +53,14 @@ TEST(SequenceSpecs, RecurrentLayersHaveThePlacesThatPyTorchNames) {
   EXPECT_THAT(parameter_specs({"gru", gru})[0].shape, ElementsAre(48, 3));
 }
 
-TEST(SequenceSpecs, OthersAreNotItsBusiness) {
-  EXPECT_TRUE(sequence_specs("fc", kernels::DenseDesc{{1, 1, 1, 3}, 2}).empty());
+TEST(ParameterSpecs, ALayerMaySayHowItsWeightsStart) {
+  const Initializer small{InitializerKind::kNormal, 0.02f};
+  const auto specs = parameter_specs({"tokens", kernels::EmbeddingDesc{{1, 5, 1, 1}, 11, 8, true}, 0, 0, small});
+  EXPECT_EQ(specs[0].initializer, small);
+  EXPECT_EQ(specs[1].initializer, (Initializer{InitializerKind::kNormal, 1.0f}));
+}
+
+TEST(ParameterSpecs, ThereAreNoneWhereAnOperationHasNone) {
   EXPECT_TRUE(parameter_specs({"attention", kernels::AttentionDesc{{1, 5, 1, 12}, 2}}).empty());
 }
 
