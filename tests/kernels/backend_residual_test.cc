@@ -1,11 +1,12 @@
 // The contract of what residual networks are made of beside convolutions, on every device: outputs and gradients
 // against a reference that brings its tolerance along (tests/kernels/rounded.h), over ragged shapes; derivatives by
-// finite differences of it, as in backend_sequence_test.cc.
+// finite differences of it (tests/kernels/differentiated.h).
 #include <gmock/gmock.h>
 
 #include <algorithm>
 #include <cmath>
 
+#include "tests/kernels/differentiated.h"
 #include "tests/kernels/planned_op.h"
 #include "tests/kernels/residual_reference.h"
 
@@ -42,52 +43,8 @@ PlannedOp planned(Device& device, const OpDesc& desc, const PlanHint& hint = {},
   return run;
 }
 
-struct Reference {
-  Reference(const OpDesc& op_desc, const PlannedOp& run, bool in_training = true)
-      : desc(op_desc), training(in_training), r(run.r) {
-    values.emplace_back(run.x.begin(), run.x.end());
-    for (const auto& parameter : run.parameters) values.emplace_back(parameter.begin(), parameter.end());
-    if (run.has_addend) values.emplace_back(run.a.begin(), run.a.end());
-  }
-
-  [[nodiscard]] Duals outputs() const { return reference::residual_outputs(desc, values, training); }
-  [[nodiscard]] Dual weighted() const {
-    const Duals y = outputs();
-    reference::Sum sum;
-    for (std::size_t i = 0; i < y.size(); ++i) sum.add(Dual(static_cast<double>(r[i])) * y[i]);
-    return sum.total();
-  }
-  [[nodiscard]] double finite_difference(std::size_t which, std::size_t index) {
-    constexpr double h = 1e-5;
-    Dual& value = values[which][index];
-    const Dual kept = value;
-    value = Dual(kept.value.value + h);
-    const double above = weighted().value.value;
-    value = Dual(kept.value.value - h);
-    const double below = weighted().value.value;
-    value = kept;
-    return (above - below) / (2.0 * h);
-  }
-  [[nodiscard]] reference::Rounded slope(std::size_t which, std::size_t index) {
-    Dual& value = values[which][index];
-    value.slope = 1.0;
-    const reference::Rounded slope = weighted().slope;
-    value.slope = 0.0;
-    return slope;
-  }
-
-  OpDesc desc;
-  bool training;
-  std::vector<float> r;
-  Values values;
-};
-
-void check_outputs(const PlannedOp& run, const Reference& expected) {
-  const Duals want = expected.outputs();
-  const std::vector<float> got = run.output.values();
-  ASSERT_EQ(got.size(), want.size());
-  for (std::size_t i = 0; i < got.size(); ++i)
-    ASSERT_NEAR(got[i], want[i].value.value, want[i].value.error) << "output " << i;
+Differentiated reference_of(const OpDesc& desc, const PlannedOp& run, bool training = true) {
+  return {run, [desc, training](const Values& values) { return reference::residual_outputs(desc, values, training); }};
 }
 
 // Over thousands of numbers the bound for any order of a sum, n roundings, lets mistakes pass. There a rounding is
@@ -95,10 +52,10 @@ void check_outputs(const PlannedOp& run, const Reference& expected) {
 // to probabilistic rounding error analysis", 2019, theorem 2.4).
 // And there the reference's own derivative is taken: of thousands of outputs one may lie within a step h of ReLU's
 // corner.
-void check_gradient(Reference& expected, std::size_t which, const std::vector<float>& got) {
-  const std::size_t inputs = expected.values[0].size();
+void check_gradient(Differentiated& expected, std::size_t which, const std::vector<float>& got) {
+  const std::size_t inputs = expected.values()[0].size();
   const bool many = inputs > 10'000;
-  const double share = many ? 8.0 / std::sqrt(static_cast<double>(inputs / expected.values[1].size())) : 1.0;
+  const double share = many ? 8.0 / std::sqrt(static_cast<double>(inputs / expected.values()[1].size())) : 1.0;
   for (const std::size_t i : some_of(many ? std::min<std::size_t>(got.size(), 30) : got.size())) {
     const reference::Rounded slope = expected.slope(which, i);
     const double allowed = 2.0 * share * slope.error + 1e-7;
@@ -115,12 +72,12 @@ TEST_P(BackendResidual, OutputsAndGradientsAgreeWithTheReference) {
   for (const Case& c : cases()) {
     SCOPED_TRACE(c.name);
     PlannedOp run = planned(*device_, c.desc);
-    Reference expected(c.desc, run);
+    Differentiated expected = reference_of(c.desc, run);
     run.forward();
     check_outputs(run, expected);
     run.backward();
     check_gradient(expected, 0, run.input_gradient.values());
-    if (run.has_addend) check_gradient(expected, expected.values.size() - 1, run.output_gradient.values());
+    if (run.has_addend) check_gradient(expected, expected.values().size() - 1, run.output_gradient.values());
     if (std::holds_alternative<BatchNormDesc>(c.desc))
       for (const std::size_t i : {0u, 1u}) check_gradient(expected, i + 1, run.gradients[i]);
     if (HasFatalFailure()) return;
@@ -133,7 +90,7 @@ TEST_P(BackendResidual, EvaluationReadsTheRunningMeans) {
     PlannedOp run = planned(*device_, c.desc, {.training = false, .input_gradient = false});
     EXPECT_EQ(run.op->info().saved_bytes, 0u);
     run.forward();
-    check_outputs(run, Reference(c.desc, run, false));
+    check_outputs(run, reference_of(c.desc, run, false));
     if (HasFatalFailure()) return;
   }
 }
@@ -199,44 +156,20 @@ TEST_P(BackendResidual, DevicesAdd) {
   EXPECT_EQ(a.values(), want);
 }
 
-// Whatever lay in the buffers, and whatever was computed before: backward overwrites, bits repeat.
 TEST_P(BackendResidual, BitsDoNotDependOnHistory) {
   for (const Case& c : cases()) {
     SCOPED_TRACE(c.name);
-    PlannedOp first = planned(*device_, c.desc), second = planned(*device_, c.desc, {}, std::nanf(""));
-    first.forward();
-    first.backward();
-    std::vector<float> other = second.x;
-    std::reverse(other.begin(), other.end());
-    ASSERT_TRUE(device_->copy_in(second.input.data(), other).ok());
-    second.forward(1);
-    second.backward();
-    ASSERT_TRUE(device_->copy_in(second.input.data(), second.x).ok());
-    ASSERT_TRUE(device_->copy_in(second.output_gradient.data(), second.r).ok());
-    second.forward(2);
-    second.backward();
-    EXPECT_EQ(first.output.values(), second.output.values());
-    EXPECT_EQ(first.input_gradient.values(), second.input_gradient.values());
-    EXPECT_EQ(first.gradients, second.gradients);
+    check_that_history_does_not_matter(*device_,
+                                       [&](Device& device, float fill) { return planned(device, c.desc, {}, fill); });
   }
 }
 
-// More than the interface promises: chunks follow from the shape.
 TEST(BackendResidualThreads, DoNotChangeTheBits) {
   auto one = open_device("cpu", 1).value(), three = open_device("cpu", 3).value();
   for (const Case& c : cases()) {
     SCOPED_TRACE(c.name);
-    one->enter();
-    PlannedOp alone = planned(*one, c.desc);
-    alone.forward();
-    alone.backward();
-    three->enter();
-    PlannedOp together = planned(*three, c.desc);
-    together.forward();
-    together.backward();
-    EXPECT_EQ(alone.output.values(), together.output.values());
-    EXPECT_EQ(alone.input_gradient.values(), together.input_gradient.values());
-    EXPECT_EQ(alone.gradients, together.gradients);
+    check_that_threads_do_not_matter(*one, *three,
+                                     [&](Device& device, float fill) { return planned(device, c.desc, {}, fill); });
   }
 }
 

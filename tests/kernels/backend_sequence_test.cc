@@ -1,12 +1,12 @@
 // The contract of the operations for sequences, on every device: outputs and gradients against a reference that brings
-// its tolerance along (tests/kernels/rounded.h), over ragged shapes. The derivatives are finite differences of it in
-// float64, with step h = 1e-5: off by h^2 times a third derivative, and 2^-53 / h times what is differentiated
-// (below 2000): 1e-7 covers both.
+// its tolerance along (tests/kernels/rounded.h), over ragged shapes; derivatives by finite differences of it
+// (tests/kernels/differentiated.h).
 #include <gmock/gmock.h>
 
 #include <cmath>
 #include <limits>
 
+#include "tests/kernels/differentiated.h"
 #include "tests/kernels/planned_op.h"
 #include "tests/kernels/sequence_reference.h"
 
@@ -45,55 +45,13 @@ PlannedOp planned(Device& device, const Case& c, const PlanHint& hint = {}, floa
   return run;
 }
 
-struct Reference {
-  Reference(const OpDesc& op_desc, const PlannedOp& run) : desc(op_desc), r(run.r) {
-    values.emplace_back(run.x.begin(), run.x.end());
-    for (const auto& parameter : run.parameters) values.emplace_back(parameter.begin(), parameter.end());
-  }
-
-  // r . outputs, and its derivative by what has a slope.
-  [[nodiscard]] Dual weighted() const {
-    const Duals y = reference::outputs(desc, values);
-    reference::Sum sum;
-    for (std::size_t i = 0; i < y.size(); ++i) sum.add(Dual(static_cast<double>(r[i])) * y[i]);
-    return sum.total();
-  }
-  [[nodiscard]] double finite_difference(std::size_t which, std::size_t index) {
-    constexpr double h = 1e-5;
-    Dual& value = values[which][index];
-    const Dual kept = value;
-    value = Dual(kept.value.value + h);
-    const double above = weighted().value.value;
-    value = Dual(kept.value.value - h);
-    const double below = weighted().value.value;
-    value = kept;
-    return (above - below) / (2.0 * h);
-  }
-  [[nodiscard]] double slope_error(std::size_t which, std::size_t index) {
-    Dual& value = values[which][index];
-    value.slope = 1.0;
-    const double error = weighted().slope.error;
-    value.slope = 0.0;
-    return error;
-  }
-
-  OpDesc desc;
-  std::vector<float> r;
-  Values values;
-};
-
-void check_outputs(const PlannedOp& run, const Reference& expected) {
-  const Duals want = reference::outputs(expected.desc, expected.values);
-  const std::vector<float> got = run.output.values();
-  ASSERT_EQ(got.size(), want.size());
-  for (std::size_t i = 0; i < got.size(); ++i) {
-    ASSERT_NEAR(got[i], want[i].value.value, want[i].value.error) << "output " << i;
-  }
+Differentiated reference_of(const Case& c, const PlannedOp& run) {
+  return {run, [desc = c.desc](const Values& values) { return reference::outputs(desc, values); }};
 }
 
-void check_gradient(Reference& expected, std::size_t which, const std::vector<float>& got) {
+void check_gradient(Differentiated& expected, std::size_t which, const std::vector<float>& got) {
   for (const std::size_t i : some_of(got.size())) {
-    const double allowed = 2.0 * expected.slope_error(which, i) + 1e-7;
+    const double allowed = 2.0 * expected.slope(which, i).error + 1e-7;
     ASSERT_LT(allowed, 1e-2) << "a bound that would let mistakes pass: value " << which << ", element " << i;
     ASSERT_NEAR(got[i], expected.finite_difference(which, i), allowed) << "value " << which << ", element " << i;
   }
@@ -137,7 +95,7 @@ TEST_P(BackendSequence, OutputsAndGradientsAgreeWithTheReference) {
   for (const Case& c : cases()) {
     SCOPED_TRACE(c.name);
     PlannedOp run = planned(*device_, c);
-    Reference expected(c.desc, run);
+    Differentiated expected = reference_of(c, run);
     run.forward();
     check_outputs(run, expected);
     run.backward();
@@ -157,7 +115,7 @@ TEST_P(BackendSequence, EvaluationComputesWhatTrainingDoes) {
     PlannedOp run = planned(*device_, c, {.training = false, .input_gradient = false});
     EXPECT_EQ(run.op->info().saved_bytes, 0u);
     run.forward();
-    check_outputs(run, Reference(c.desc, run));
+    check_outputs(run, reference_of(c, run));
     if (HasFatalFailure()) return;
   }
 }
@@ -172,49 +130,21 @@ TEST_P(BackendSequence, ImplementationsAreOnTheAllowList) {
   }
 }
 
-// Whatever lay in the buffers, and whatever was computed before: backward overwrites, bits repeat.
 TEST_P(BackendSequence, BitsDoNotDependOnHistory) {
   for (const Case& c : cases()) {
     SCOPED_TRACE(c.name);
-    PlannedOp first = planned(*device_, c), second = planned(*device_, c, {}, std::nanf(""));
-    first.forward();
-    first.backward();
-    std::vector<float> other = second.x;
-    std::reverse(other.begin(), other.end());
-    const auto weights = second.parameters;
-    ASSERT_TRUE(device_->copy_in(second.input.data(), other).ok());
-    for (auto& parameter : second.parameters) parameter = random_floats(parameter.size(), "other weights");
-    second.forward(1);
-    second.backward();
-    ASSERT_TRUE(device_->copy_in(second.input.data(), second.x).ok());
-    ASSERT_TRUE(device_->copy_in(second.output_gradient.data(), second.r).ok());
-    second.parameters = weights;
-    second.forward(2);
-    second.backward();
-    EXPECT_EQ(first.output.values(), second.output.values());
-    EXPECT_EQ(first.input_gradient.values(), second.input_gradient.values());
-    EXPECT_EQ(first.gradients, second.gradients);
+    check_that_history_does_not_matter(*device_,
+                                       [&](Device& device, float fill) { return planned(device, c, {}, fill); });
   }
 }
 
-// More than the interface promises, and true of the loops of our own: they cut their work, and order their sums,
-// without a look at the number of threads. (oneDNN's products of matrices do not.)
 TEST(BackendSequenceThreads, DoNotChangeTheBitsOfOurOwnLoops) {
   auto one = open_device("cpu", 1).value(), three = open_device("cpu", 3).value();
   for (const Case& c : cases()) {
     if (std::holds_alternative<RecurrentDesc>(c.desc)) continue;
     SCOPED_TRACE(c.name);
-    one->enter();
-    PlannedOp alone = planned(*one, c);
-    alone.forward();
-    alone.backward();
-    three->enter();
-    PlannedOp together = planned(*three, c);
-    together.forward();
-    together.backward();
-    EXPECT_EQ(alone.output.values(), together.output.values());
-    EXPECT_EQ(alone.input_gradient.values(), together.input_gradient.values());
-    EXPECT_EQ(alone.gradients, together.gradients);
+    check_that_threads_do_not_matter(*one, *three,
+                                     [&](Device& device, float fill) { return planned(device, c, {}, fill); });
   }
 }
 
@@ -265,7 +195,7 @@ TEST_P(BackendSequence, AttentionTakesScoresOfAnySize) {
   PlannedOp run(*device_, desc, {}, x, 0.0f);
   run.forward();
   run.backward();
-  const Duals want = reference::outputs(desc, Reference(desc, run).values);
+  const Duals want = reference_of({"attention", desc}, run).outputs();
   const std::vector<float> got = run.output.values();
   for (std::size_t i = 0; i < got.size(); ++i) {
     ASSERT_LT(want[i].value.error, 5.0) << i;  // of values up to 100

@@ -12,9 +12,6 @@
 
 namespace rubato::kernels::reference {
 
-using Duals = std::vector<Dual>;
-using Values = std::vector<Duals>;
-
 inline Dual activated(const Dual& x, Activation activation) {
   return activation == Activation::kRelu && x.value.value < 0.0 ? Dual() : x;
 }

@@ -13,6 +13,7 @@
 
 #include <cmath>
 #include <cstddef>
+#include <vector>
 
 namespace rubato::kernels::reference {
 
@@ -80,6 +81,9 @@ inline Dual sigmoid_of(const Dual& a) {
   const Rounded y(1.0 / (1.0 + std::exp(-a.value.value)), 0.25 * a.value.error + kFunction);
   return {y, y * (Rounded(1.0) - y) * a.slope};
 }
+
+using Duals = std::vector<Dual>;
+using Values = std::vector<Duals>;
 
 // n terms, added in whatever order: each partial sum rounds at most the sum of all absolute values, n times.
 class Sum {

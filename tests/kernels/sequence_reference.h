@@ -15,9 +15,6 @@
 
 namespace rubato::kernels::reference {
 
-using Duals = std::vector<Dual>;
-using Values = std::vector<Duals>;
-
 // torch.nn.functional.layer_norm and group_norm, of the numbers whose places are given.
 inline void normalize(const Duals& x, const std::vector<std::size_t>& places, std::int64_t channels, double epsilon,
                       const Values& values, Duals& y) {
