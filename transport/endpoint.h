@@ -62,8 +62,8 @@ class Endpoint {
   // again it is a new peer.
   virtual void forget(PeerId peer) = 0;
 
-  // From inside the loop: of a connection that was never made, or broke between two who live, and is tried no more (peer
-  // 0: one that had not spoken yet). What waited for it is dropped. An endpoint that tries for ever says nothing.
+  // From inside the loop: of a connection that was never made, or broke between two who live, and is tried no more
+  // (peer 0: one that had not spoken yet). What waited for it is dropped. An endpoint that tries for ever says nothing.
   using GivenUpHandler = std::function<void(PeerId, const Error& why)>;
   virtual void on_given_up(GivenUpHandler /*handler*/) {}  // NOLINT: those who keep it move it
 
