@@ -22,23 +22,27 @@
 namespace rubato {
 
 struct ModelConfig {
-  std::string name = "mlp";            // quadratic | logistic | mlp | lenet5 | cnn | resnet18 | resnet34 | resnet50
+  // quadratic | logistic | mlp | lenet5 | cnn | resnet18 | resnet34 | resnet50 | lstm | gru | gpt
+  std::string name = "mlp";
   std::vector<std::int64_t> hidden;    // mlp: widths of the hidden layers
   std::string activation = "relu";     // mlp: relu | tanh | sigmoid
   std::vector<std::int64_t> channels;  // cnn: channels of each 3x3 convolution
   std::int64_t dense = 128;            // cnn: width of the dense layer before the last
   std::string stem = "cifar";          // resnets: cifar | imagenet
-  std::int64_t width = 64;             // resnets: channels of the first stage
-  double dropout = 0.0;                // before the last layer; 0 is none
+  std::int64_t width = 64;             // resnets: channels of the first stage; lstm, gru: units; gpt: features
+  std::int64_t layers = 1;             // lstm, gru, gpt: one behind the other
+  std::int64_t heads = 4;              // gpt: of its attention; they divide the width
+  double dropout = 0.0;                // before the last layer (model/architectures.h); 0 is none
   std::string loss = "cross_entropy";  // cross_entropy | binary_cross_entropy | mse
+  double label_smoothing = 0.0;        // cross_entropy, in training
   std::int64_t size = 64;              // quadratic: number of weights
   friend bool operator==(const ModelConfig&, const ModelConfig&) = default;
 };
 
 struct DataConfig {
-  // idx | npy | npz | cifar | csv | series | libsvm | synthetic (made from the seed; for quadratic and tests)
+  // idx | npy | npz | cifar | csv | series | libsvm | text | synthetic (made from the seed; for quadratic and tests)
   std::string kind = "idx";
-  std::string path;  // npz, series: the file; cifar: the folder; csv, libsvm: a table to be split
+  std::string path;  // npz, series: the file; cifar: the folder; csv, libsvm: to be split; text: either
   std::string train_inputs, train_labels, test_inputs, test_labels;  // idx, npy; csv, libsvm: the inputs are tables
   std::int64_t classes = 10;
   std::int64_t first_label = 0;                // npy, npz, csv, libsvm: the number of class 0 in the files
@@ -51,13 +55,13 @@ struct DataConfig {
   std::string missing = "refuse";              // refuse | mean (of the training part) | previous (series)
   std::string scaling = "standard";            // standard | none: of input columns
   std::string target_scaling = "standard";     // standard | none: of float targets
-  double validation_fraction = 0.0;            // csv, libsvm, series, of data.path
+  double validation_fraction = 0.0;            // csv, libsvm, series, text, of data.path
   std::uint64_t split_seed = 0;                // csv, libsvm: of which rows go where
   double test_fraction = 0.2;                  // the same
   std::int64_t skip_max = 0;                   // csv, series, libsvm: bad lines left out before it is too many
   std::int64_t features = 0;                   // libsvm: 0: the greatest index in the training part
-  std::int64_t window = 24, horizon = 1;       // series: lines that are seen, lines that are predicted
-  std::int64_t stride = 1;                     // series: lines from one window to the next
+  std::int64_t window = 24, horizon = 1;       // series: lines seen, lines predicted; text: bytes seen
+  std::int64_t stride = 1;                     // series: lines from one window to the next; text: bytes
   std::int64_t samples = 1024;                 // synthetic: number of training samples
   std::string shards = "static";  // static | leased: how workers share an epoch; bsp and backup have no leases
   friend bool operator==(const DataConfig&, const DataConfig&) = default;

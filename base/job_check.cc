@@ -48,6 +48,17 @@ class Checker {
     if (model.name == "cnn" && model.channels.empty()) {
       return wrong("model.channels", "is empty: give one number for each convolution, as in [32, 64]");
     }
+    if (model.name == "gpt" && data.kind != "text")
+      return wrong("data.kind", "= \"{}\" does not go with model.name = \"gpt\", which reads tokens: use \"text\"",
+                   data.kind);
+    if (model.name == "gpt" && model.loss != "cross_entropy")
+      return wrong("model.loss", "= \"{}\" does not go with model.name = \"gpt\": set it to \"cross_entropy\"",
+                   model.loss);
+    if (model.name == "gpt" && model.width % model.heads != 0)
+      return wrong("model.heads", "= {} does not divide model.width = {}", model.heads, model.width);
+    if (model.label_smoothing > 0.0 && model.loss != "cross_entropy")
+      return wrong("model.label_smoothing", "= {} does not go with model.loss = \"{}\": it is for cross_entropy",
+                   model.label_smoothing, model.loss);
     if (model.loss == "binary_cross_entropy" && data.classes != 2) {
       return wrong("model.loss", "= \"binary_cross_entropy\" needs data.classes = 2, not {}", data.classes);
     }

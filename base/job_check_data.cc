@@ -21,7 +21,8 @@ class DataChecker {
     RUBATO_TRY(check_files());
     if (is({"csv", "series", "cifar"})) RUBATO_TRY(check_target());
     if (is({"csv", "series"})) RUBATO_TRY(check_columns());
-    if (is({"csv", "series", "libsvm"})) RUBATO_TRY(check_fractions());
+    if (is({"csv", "series", "libsvm", "text"})) RUBATO_TRY(check_fractions());
+    if (is({"text"})) RUBATO_TRY(check_text());
     return check_part();
   }
 
@@ -49,7 +50,7 @@ class DataChecker {
   }
 
   Status check_files() const {
-    if (is({"npz", "cifar", "series"})) return need("data.path", data_.path);
+    if (is({"npz", "cifar", "series", "text"})) return need("data.path", data_.path);
     const bool table = is({"csv", "libsvm"});
     if (table && !data_.path.empty()) {
       const std::pair<const char*, const std::string&> others[] = {{"data.train_inputs", data_.train_inputs},
@@ -129,12 +130,23 @@ class DataChecker {
     return {};
   }
 
+  // A label for each byte, which of the networks only gpt predicts.
+  Status check_text() const {
+    if (job_.model.name != "gpt")
+      return wrong("model.name", "= \"{}\" does not go with data.kind = \"text\": use \"gpt\"", job_.model.name);
+    constexpr std::int64_t kBytes = 256;
+    if (data_.classes != kBytes)
+      return wrong("data.classes", "= {}: must be 256, as many as there are bytes, where data.kind = \"text\"",
+                   data_.classes);
+    return {};
+  }
+
   Status check_part() const {
     if (!job_.evaluation.enabled || job_.evaluation.part == "test" || is({"npz"})) return {};
-    if (!is({"csv", "series", "libsvm"}) || data_.path.empty())
+    if (!is({"csv", "series", "libsvm", "text"}) || data_.path.empty())
       return wrong("evaluation.part",
-                   "= \"validation\" needs data with such a part: an npz file, or a table behind "
-                   "data.path that is split");
+                   "= \"validation\" needs data with such a part: an npz file, or what is behind "
+                   "data.path and split");
     if (data_.validation_fraction == 0.0)
       return wrong("evaluation.part", "= \"validation\" needs data.validation_fraction above 0");
     return {};

@@ -13,7 +13,7 @@ namespace {
 
 void add_data_without_effect(const Job& job, std::vector<std::string>& notes) {
   const DataConfig &data = job.data, plain;
-  const std::string images = "idx npy npz cifar", tables = "csv libsvm series";
+  const std::string images = "idx npy npz cifar", tables = "csv libsvm series", split = tables + " text";
   struct Key {
     std::string_view name;
     bool changed;
@@ -32,14 +32,14 @@ void add_data_without_effect(const Job& job, std::vector<std::string>& notes) {
       {"data.missing", data.missing != plain.missing, "csv series"},
       {"data.scaling", data.scaling != plain.scaling, tables},
       {"data.target_scaling", data.target_scaling != plain.target_scaling, tables},
-      {"data.validation_fraction", data.validation_fraction != plain.validation_fraction, tables},
-      {"data.test_fraction", data.test_fraction != plain.test_fraction, tables},
+      {"data.validation_fraction", data.validation_fraction != plain.validation_fraction, split},
+      {"data.test_fraction", data.test_fraction != plain.test_fraction, split},
       {"data.split_seed", data.split_seed != plain.split_seed, "csv libsvm"},
       {"data.skip_max", data.skip_max != plain.skip_max, tables},
       {"data.features", data.features != plain.features, "libsvm"},
-      {"data.window", data.window != plain.window, "series"},
+      {"data.window", data.window != plain.window, "series text"},
       {"data.horizon", data.horizon != plain.horizon, "series"},
-      {"data.stride", data.stride != plain.stride, "series"},
+      {"data.stride", data.stride != plain.stride, "series text"},
   };
   for (const Key& key : keys)
     if (key.changed && (" " + key.kinds + " ").find(" " + data.kind + " ") == std::string::npos)
@@ -63,7 +63,10 @@ void add_keys_without_effect(const Job& job, std::vector<std::string>& notes) {
   idle(network == "cnn", model.dense != plain.dense, "model.dense", network);
   const bool residual = network.starts_with("resnet");
   idle(residual, model.stem != plain.stem, "model.stem", network);
-  idle(residual, model.width != plain.width, "model.width", network);
+  const bool gpt = network == "gpt", recurrent = network == "lstm" || network == "gru";
+  idle(residual || recurrent || gpt, model.width != plain.width, "model.width", network);
+  idle(recurrent || gpt, model.layers != plain.layers, "model.layers", network);
+  idle(gpt, model.heads != plain.heads, "model.heads", network);
   idle(layers, model.dropout != plain.dropout, "model.dropout", network);
   idle(layers, model.loss != plain.loss, "model.loss", network);
   idle(!layers, model.size != plain.size, "model.size", network);

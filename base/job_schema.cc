@@ -72,7 +72,9 @@ void add_model(std::vector<JobKey>& keys, ModelConfig& m) {
   keys.insert(
       keys.end(),
       {{"model.name", &m.name,
-        one_of({"quadratic", "logistic", "mlp", "lenet5", "cnn", "resnet18", "resnet34", "resnet50"}), "which network"},
+        one_of({"quadratic", "logistic", "mlp", "lenet5", "cnn", "resnet18", "resnet34", "resnet50", "lstm", "gru",
+                "gpt"}),
+        "which network"},
        {"model.hidden", &m.hidden, between(1, 1 << 20), "mlp: widths of the hidden layers"},
        {"model.activation", &m.activation, one_of({"relu", "tanh", "sigmoid"}), "mlp and lenet5: between their layers"},
        {"model.channels", &m.channels, between(1, 1 << 16), "cnn: channels of each 3x3 convolution"},
@@ -80,18 +82,25 @@ void add_model(std::vector<JobKey>& keys, ModelConfig& m) {
        {"model.stem", &m.stem, one_of({"cifar", "imagenet"}),
         "resnets: cifar for small images, imagenet for those of about 224 x 224"},
        {"model.width", &m.width, between(1, 1 << 12),
-        "resnets: channels of the first stage; the next have twice as many"},
-       {"model.dropout", &m.dropout, fraction_below_one(), "share of inputs of the last layer dropped"},
+        "resnets: channels of the first stage, the next have twice as many; lstm, gru: units; gpt: features"},
+       {"model.layers", &m.layers, between(1, 1 << 10), "lstm, gru, gpt: so many, one behind the other"},
+       {"model.heads", &m.heads, between(1, 1 << 12), "gpt: heads of its attention; they divide model.width"},
+       {"model.dropout", &m.dropout, fraction_below_one(),
+        "share of inputs of the last layer dropped; gpt: of what each part gives"},
        {"model.loss", &m.loss, one_of({"cross_entropy", "binary_cross_entropy", "mse"}), "what is minimized"},
+       {"model.label_smoothing", &m.label_smoothing, fraction_below_one(),
+        "cross_entropy: in training, so much of a label's probability is spread over all classes"},
        {"model.size", &m.size, between(1, 1 << 30), "quadratic: number of weights"}});
 }
 
 void add_data(std::vector<JobKey>& keys, DataConfig& d) {
   keys.insert(
       keys.end(),
-      {{"data.kind", &d.kind, one_of({"idx", "npy", "npz", "cifar", "csv", "series", "libsvm", "synthetic"}),
+      {{"data.kind", &d.kind, one_of({"idx", "npy", "npz", "cifar", "csv", "series", "libsvm", "text", "synthetic"}),
         "form of the files (docs/data.md), or synthetic: points made from the seed"},
-       data_file("data.path", &d.path, "npz, series: the file; cifar: the folder; csv, libsvm: a table to be split"),
+       data_file(
+           "data.path", &d.path,
+           "npz, series: the file; cifar: the folder; csv, libsvm: a table to be split; text: a file, or a folder"),
        data_file("data.train_inputs", &d.train_inputs, "idx, npy: training images; csv, libsvm: the training table"),
        data_file("data.train_labels", &d.train_labels, "idx, npy: their labels"),
        data_file("data.test_inputs", &d.test_inputs, "idx, npy: test images; csv, libsvm: the test table"),
@@ -115,14 +124,14 @@ void add_data(std::vector<JobKey>& keys, DataConfig& d) {
        {"data.target_scaling", &d.target_scaling, one_of({"standard", "none"}),
         "csv, series, libsvm: the same of numbers that are to be predicted"},
        {"data.validation_fraction", &d.validation_fraction, fraction_below_one(),
-        "csv, libsvm, series: share of data.path that is for validation"},
+        "csv, libsvm, series, text: share of data.path that is for validation"},
        {"data.test_fraction", &d.test_fraction, fraction_below_one(), "... that is for the test"},
        {"data.split_seed", &d.split_seed, at_least(0), "csv, libsvm: of which lines go into which part"},
        {"data.skip_max", &d.skip_max, between(0, 1e12), "csv, series, libsvm: so many bad lines may be left out"},
        {"data.features", &d.features, between(0, 1 << 24), "libsvm: inputs of a sample; 0 counts them"},
-       {"data.window", &d.window, between(1, 1 << 20), "series: lines that an input is made of"},
+       {"data.window", &d.window, between(1, 1 << 20), "series: lines that an input is made of; text: bytes"},
        {"data.horizon", &d.horizon, between(1, 1 << 20), "series: lines behind it that are to be predicted"},
-       {"data.stride", &d.stride, between(1, 1 << 20), "series: lines from one window to the next"},
+       {"data.stride", &d.stride, between(1, 1 << 20), "series: lines from one window to the next; text: bytes"},
        {"data.samples", &d.samples, between(1, 1 << 30), "synthetic: number of training samples"},
        {"data.shards", &d.shards, one_of({"static", "leased"}),
         "how workers share an epoch: equally, or by leases, of which a faster one takes more"}});

@@ -49,7 +49,7 @@ Result<RuleChange> read(std::span<const std::string> words) {
       const auto rate = real_number(value);
       if (!rate || *rate <= 0.0)
         return Error{Cause::kUsage, fmt::format("rate \"{}\": must be a number above 0, as in rate=0.01", value)};
-      change.rate = *rate;
+      change.rate = rate;
     }
   }
   if (!change.mode && !change.rate)

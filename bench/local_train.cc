@@ -1,7 +1,8 @@
-// Trains a model of this repository in one process, without servers, on random images: what the
-// distributed run's samples/s are held against (bench/overhead), and itself held against bench/lean_loop.
+// Trains a model of this repository in one process, without servers, on random samples: what the distributed run's
+// samples/s are held against (bench/overhead), and itself held against bench/lean_loop and PyTorch
+// (bench/steps_of_torch.py).
 //
-//   local_train [cnn|lenet5|mlp|logistic] [--batch B] [--threads T] [--steps S] [--windows W]
+//   local_train [NAME] [--batch B] [--threads T] [--steps S] [--windows W]
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
@@ -23,27 +24,62 @@ struct Options {
   int threads = 1;
 };
 
-ModelConfig config_for(const std::string& name) {
+struct Case {
+  const char* name;
   ModelConfig config;
-  config.name = name;
-  if (name == "mlp") config.hidden = {1024, 1024};
-  if (name == "cnn") config.channels = {32, 64};
-  return config;
+  model::InputShape shape;
+  std::int32_t classes = 10;
+};
+
+std::vector<Case> cases() {
+  return {{"logistic", {.name = "logistic"}, {28, 28, 1}},
+          {"mlp", {.name = "mlp", .hidden = {1024, 1024}}, {28, 28, 1}},
+          {"lenet5", {.name = "lenet5"}, {28, 28, 1}},
+          {"cnn", {.name = "cnn", .channels = {32, 64}}, {28, 28, 1}},
+          {"resnet18", {.name = "resnet18"}, {32, 32, 3}},
+          {"resnet18-imagenet", {.name = "resnet18", .stem = "imagenet"}, {224, 224, 3}, 1000},
+          {"lstm", {.name = "lstm", .width = 256, .layers = 2}, {64, 1, 64}},
+          {"gpt", {.name = "gpt", .width = 128, .layers = 4, .heads = 4}, {128, 1, 1}, 256}};
+}
+
+// A batch that never changes: its numbers are of no matter, but tokens are classes, each with a label.
+struct RandomBatch {
+  RandomBatch(const Case& chosen, std::int64_t samples) {
+    RandomStream random(stream_key(1, "local_train"));
+    const auto classes = static_cast<std::uint64_t>(chosen.classes);
+    const bool tokens = chosen.config.name == "gpt";
+    inputs.resize(static_cast<std::size_t>(samples * chosen.shape.elements()));
+    labels.resize(tokens ? inputs.size() : static_cast<std::size_t>(samples));
+    for (float& input : inputs)
+      input = tokens ? static_cast<float>(random.below(classes)) : static_cast<float>(random.next_unit());
+    for (std::int32_t& label : labels) label = static_cast<std::int32_t>(random.below(classes));
+    for (std::int64_t id = 0; id < samples; ++id) ids.push_back(static_cast<std::uint64_t>(id));
+  }
+  [[nodiscard]] model::Batch view() const {
+    return {.inputs = inputs, .labels = labels, .targets = {}, .sample_ids = ids, .epoch = 0};
+  }
+
+  std::vector<float> inputs;
+  std::vector<std::int32_t> labels;
+  std::vector<std::uint64_t> ids;
+};
+
+Result<Case> find_case(const std::string& name) {
+  std::vector<std::string> names;
+  for (const Case& known : cases()) {
+    if (known.name == name) return known;
+    names.emplace_back(known.name);
+  }
+  return Error{Cause::kUsage, fmt::format("no model {}: {}", name, fmt::join(names, ", "))};
 }
 
 Status run(const Options& options) {
   RUBATO_ASSIGN(auto device, kernels::open_device("cpu", options.threads));
-  constexpr model::InputShape shape{28, 28, 1};
-  constexpr std::int32_t classes = 10;
-  RUBATO_ASSIGN(auto net, model::make_model(config_for(options.model), shape, classes, *device, options.batch, 1));
+  RUBATO_ASSIGN(const Case chosen, find_case(options.model));
+  RUBATO_ASSIGN(auto net, model::make_model(chosen.config, chosen.shape, chosen.classes, *device, options.batch, 1));
   LocalTrainer trainer(net->parameters(), 1);
-
-  RandomStream random(stream_key(1, "local_train"));
-  std::vector<float> inputs(static_cast<std::size_t>(options.batch * shape.elements()));
-  std::vector<std::int32_t> labels(static_cast<std::size_t>(options.batch));
-  for (float& input : inputs) input = static_cast<float>(random.next_unit());
-  for (std::int32_t& label : labels) label = static_cast<std::int32_t>(random.below(classes));
-  const model::Batch batch{.inputs = inputs, .labels = labels, .targets = {}, .sample_ids = {}, .epoch = 0};
+  const RandomBatch samples(chosen, options.batch);
+  const model::Batch batch = samples.view();
 
   const auto train = [&](std::int64_t steps) -> Status {
     for (std::int64_t step = 0; step < steps; ++step) {
@@ -70,7 +106,11 @@ Status run(const Options& options) {
 int main(int argc, char** argv) {
   rubato::bench::Options options;
   CLI::App app("Trains a model in one process, without servers, and prints samples per second");
-  app.add_option("model", options.model, "cnn, lenet5, mlp (784-1024-1024-10) or logistic")->capture_default_str();
+  app.add_option(
+         "model", options.model,
+         "logistic, mlp (784-1024-1024-10), lenet5, cnn, resnet18 (32 x 32), resnet18-imagenet, lstm (2 layers of "
+         "256, 64 positions) or gpt (4 layers of 128, 128 positions)")
+      ->capture_default_str();
   app.add_option("--batch", options.batch)->check(CLI::PositiveNumber)->capture_default_str();
   app.add_option("--threads", options.threads)->check(CLI::PositiveNumber)->capture_default_str();
   app.add_option("--steps", options.steps, "in each timed window")->check(CLI::PositiveNumber)->capture_default_str();

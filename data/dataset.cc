@@ -9,6 +9,7 @@
 #include "data/series_dataset.h"
 #include "data/synthetic_dataset.h"
 #include "data/table_dataset.h"
+#include "data/text_dataset.h"
 
 namespace rubato::data {
 namespace {
@@ -45,6 +46,7 @@ Result<DatasetSize> size_of_dataset(const Job& job, Split split) {
   if (data.kind == "csv") return size_of_table_dataset(job, split);
   if (data.kind == "series") return size_of_series_dataset(data, split);
   if (data.kind == "libsvm") return size_of_libsvm_dataset(job, split);
+  if (data.kind == "text") return size_of_text_dataset(data, split);
   RUBATO_CHECK(data.kind == "synthetic", "a data kind that parse_job lets through: {}", data.kind);
   return size_of_synthetic(job, train);
 }
@@ -57,6 +59,7 @@ Result<std::unique_ptr<Dataset>> open_dataset(const Job& job, Split split) {
   if (data.kind == "csv") return open_table_dataset(job, split);
   if (data.kind == "series") return open_series_dataset(data, split);
   if (data.kind == "libsvm") return open_libsvm_dataset(job, split);
+  if (data.kind == "text") return open_text_dataset(data, split);
   if (data.kind == "synthetic") return make_synthetic_dataset(job, split);
   RUBATO_CHECK(data.kind == "idx", "a data kind that parse_job lets through: {}", data.kind);
   if (split == Split::kTrain) return open_idx_dataset({data.train_inputs, data.train_labels}, data);

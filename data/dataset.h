@@ -29,7 +29,7 @@ struct SampleShape {
 struct BatchBuffer {
   std::int64_t count = 0;
   std::vector<float> inputs;              // count x shape, NHWC
-  std::vector<std::int32_t> labels;       // count, or none
+  std::vector<std::int32_t> labels;       // count, or count x positions, or none
   std::vector<float> targets;             // count x target_floats
   std::vector<std::uint64_t> sample_ids;  // count; keys of dropout and augmentation
 };

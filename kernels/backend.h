@@ -128,16 +128,16 @@ class Op {
   virtual Status backward_data() = 0;
 };
 
-// One of the two, by kind: cross-entropy wants labels in [0, outputs); the others take `values`,
-// samples * outputs numbers, or, where that is empty, labels: one-hot, or 0 and 1 for a single output.
+// One of the two, by kind: cross-entropy wants samples * positions labels in [0, outputs), or kNoLabel; the others take
+// `values`, samples * outputs numbers, or, where that is empty, labels: one-hot, or 0 and 1 for a single output.
 struct Targets {
   std::span<const std::int32_t> labels;
   std::span<const float> values;
 };
 
 struct LossResult {
-  double loss_sum = 0.0;     // over the samples, in their order
-  std::int64_t correct = 0;  // predictions equal to the label; 0 without labels
+  double loss_sum = 0.0;  // over the samples, in their order
+  double correct = 0.0;   // the same, of the share of a sample's labels that were predicted; 0 without labels
 };
 
 class Loss {
@@ -146,8 +146,8 @@ class Loss {
 
   // Without a gradient the loss is only computed. The gradient is that of the sum over the samples.
   virtual void bind(const float* scores, float* gradient) = 0;
-  // Writes the class predicted for each sample: the greatest score, of equal ones the first; with a
-  // single output, whether it is positive.
+  // Writes the class predicted for each position of each sample: the greatest score, of equal ones the first; with
+  // a single output, whether it is positive.
   virtual Result<LossResult> run(const Targets& targets, std::span<std::int32_t> predictions) = 0;
 };
 

@@ -152,12 +152,19 @@ using OpDesc = std::variant<DenseDesc, ConvolutionDesc, PoolDesc, DropoutDesc, G
 // From scores to a loss for each sample. With PyTorch's meaning: cross-entropy of the softmax of the
 // scores; binary cross-entropy of the sigmoid of each score; squared error of each score. The last two
 // are means over the outputs of a sample.
+//
+// Cross-entropy may have a label for each of several positions of a sample, whose loss is then the mean over them. A
+// position with kNoLabel counts for nothing. With `smoothing` e the label's class is to have the probability
+// 1 - e + e / outputs, and each other one e / outputs (Szegedy et al., CVPR 2016).
 struct LossDesc {
   enum class Kind : std::uint8_t { kCrossEntropy, kBinaryCrossEntropy, kMeanSquaredError };
   Kind kind = Kind::kCrossEntropy;
   std::int64_t samples = 0;
-  std::int64_t outputs = 0;
+  std::int64_t outputs = 0;  // for each position
+  std::int64_t positions = 1;
+  double smoothing = 0.0;
 };
+inline constexpr std::int32_t kNoLabel = -1;
 
 [[nodiscard]] inline TensorShape input_shape(const OpDesc& desc) {
   return std::visit([](const auto& d) { return d.input; }, desc);

@@ -5,6 +5,8 @@
 #include <string>
 #include <utility>
 
+#include "model/gpt.h"
+#include "model/recurrent.h"
 #include "model/resnet.h"
 
 namespace rubato::model {
@@ -60,7 +62,8 @@ std::int64_t outputs_for(kernels::LossDesc::Kind loss, std::int64_t classes) {
 Result<std::vector<Layer>> build_layers(const ModelConfig& config, const InputShape& input, std::int64_t outputs,
                                         std::uint64_t seed) {
   RUBATO_ASSIGN(const Activation activation, parse_activation(config.activation));
-  NetworkBuilder net({1, input.height, input.width, input.channels});
+  const bool rows = is_recurrent(config.name);
+  NetworkBuilder net({1, input.height, rows ? 1 : input.width, rows ? input.width * input.channels : input.channels});
   std::string last = "fc";
   if (config.name == "mlp") {
     add_hidden(net, config.hidden, activation);
@@ -73,12 +76,17 @@ Result<std::vector<Layer>> build_layers(const ModelConfig& config, const InputSh
     last = "fc2";
   } else if (is_resnet(config.name)) {
     RUBATO_TRY(add_resnet(net, config));
+  } else if (is_recurrent(config.name)) {
+    add_recurrent(net, config);
+  } else if (config.name == "gpt") {
+    RUBATO_TRY(add_gpt(net, config, outputs, seed));
+    return std::move(net).finish();
   } else if (config.name != "logistic") {
     return Error{Cause::kUsage, fmt::format("model.name = \"{}\": quadratic, logistic, mlp, lenet5, cnn, resnet18, "
-                                            "resnet34 or resnet50",
+                                            "resnet34, resnet50, lstm, gru or gpt",
                                             config.name)};
   }
-  net.dropout(config.dropout, seed);
+  net.dropout("dropout", config.dropout, seed);
   net.dense(last, outputs, Activation::kNone);
   return std::move(net).finish();
 }

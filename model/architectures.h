@@ -8,9 +8,11 @@
 //   cnn        for each of `channels` a 3x3 convolution that keeps the size, ReLU and a 2x2 max pool;
 //              then fc1 (`dense`), ReLU, fc2
 //   resnet18, resnet34, resnet50   model/resnet.h
+//   lstm, gru  model/recurrent.h, then fc
+//   gpt        model/gpt.h
 //
-// Dropout, where asked for, stands before the last layer. The last layer has one unit a class; a single
-// one for binary cross-entropy on two classes.
+// Dropout, where asked for, stands before the last layer, and in gpt behind each part. The last layer has one unit a
+// class, or a target; a single one for binary cross-entropy on two classes.
 #pragma once
 
 #include <cstdint>

@@ -27,7 +27,10 @@ std::vector<Layer> without_dropout(const std::vector<Layer>& layers) {
 
 std::vector<ParameterSpec> parameter_specs(const Layer& layer) {
   std::vector<ParameterSpec> specs = parameter_specs(layer.name, layer.op);
-  if (layer.initializer) specs.front().initializer = *layer.initializer;
+  if (!layer.initializer) return specs;
+  specs.front().initializer = *layer.initializer;
+  const bool tables = std::holds_alternative<kernels::EmbeddingDesc>(layer.op);
+  if (tables) specs.back().initializer = *layer.initializer;
   return specs;
 }
 
@@ -39,6 +42,12 @@ void NetworkBuilder::dense(const std::string& name, std::int64_t units, kernels:
   append(name, kernels::DenseDesc{shape(), units, activation});
 }
 
+void NetworkBuilder::dense_per_position(const std::string& name, std::int64_t units, kernels::Activation activation,
+                                        float deviation) {
+  append(name, kernels::DenseDesc{shape(), units, activation, true});
+  start_normal(deviation);
+}
+
 void NetworkBuilder::convolution(const std::string& name, kernels::ConvolutionDesc constants) {
   constants.input = shape();
   append(name, constants);
@@ -47,9 +56,8 @@ void NetworkBuilder::convolution(const std::string& name, kernels::ConvolutionDe
 void NetworkBuilder::plain_convolution(const std::string& name, kernels::ConvolutionDesc constants) {
   constants.bias = false;
   convolution(name, constants);
-  if (!status_.ok()) return;
   const auto fan_out = static_cast<double>(constants.channels * constants.kernel * constants.kernel);
-  layers_.back().initializer = {InitializerKind::kNormal, static_cast<float>(std::sqrt(2.0 / fan_out))};
+  start_normal(static_cast<float>(std::sqrt(2.0 / fan_out)));
 }
 
 void NetworkBuilder::pool(const std::string& name, kernels::PoolDesc constants) {
@@ -59,13 +67,13 @@ void NetworkBuilder::pool(const std::string& name, kernels::PoolDesc constants) 
 
 void NetworkBuilder::global_average(const std::string& name) { append(name, kernels::GlobalAverageDesc{shape()}); }
 
-void NetworkBuilder::dropout(double rate, std::uint64_t seed) {
+void NetworkBuilder::dropout(const std::string& name, double rate, std::uint64_t seed) {
   if (rate == 0.0) return;
   if (!(rate > 0.0 && rate < 1.0)) {
     if (status_.ok()) status_ = Error{Cause::kUsage, fmt::format("model.dropout = {}: it must lie in [0, 1)", rate)};
     return;
   }
-  append("dropout", kernels::DropoutDesc{shape(), rate, seed, static_cast<std::uint32_t>(layers_.size())});
+  append(name, kernels::DropoutDesc{shape(), rate, seed, static_cast<std::uint32_t>(layers_.size())});
 }
 
 void NetworkBuilder::batch_norm(const std::string& name, kernels::Activation activation) {
@@ -78,6 +86,29 @@ void NetworkBuilder::batch_norm_and_add(const std::string& name, TensorId addend
 
 void NetworkBuilder::add(const std::string& name, TensorId addend, kernels::Activation activation) {
   append(name, kernels::AddDesc{shape(), activation}, addend);
+}
+
+void NetworkBuilder::embedding(const std::string& name, std::int64_t rows, std::int64_t width, float deviation) {
+  append(name, kernels::EmbeddingDesc{shape(), rows, width, true});
+  start_normal(deviation);
+}
+
+void NetworkBuilder::layer_norm(const std::string& name) { append(name, kernels::LayerNormDesc{shape()}); }
+
+void NetworkBuilder::attention(const std::string& name, std::int64_t heads) {
+  if (status_.ok() && (heads < 1 || shape().channels % (3 * heads) != 0))
+    status_ = Error{Cause::kUsage, fmt::format("model.heads = {} does not divide the model's {} features", heads,
+                                               shape().channels / 3)};
+  append(name, kernels::AttentionDesc{shape(), heads});
+}
+
+void NetworkBuilder::recurrent(const std::string& name, kernels::RecurrentDesc constants) {
+  constants.input = shape();
+  append(name, constants);
+}
+
+void NetworkBuilder::start_normal(float deviation) {
+  if (status_.ok()) layers_.back().initializer = {InitializerKind::kNormal, deviation};
 }
 
 void NetworkBuilder::go_to(TensorId tensor) {

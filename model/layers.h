@@ -42,16 +42,23 @@ class NetworkBuilder {
 
   // Each reads the tensor that the builder is at, and moves on to its output.
   void dense(const std::string& name, std::int64_t units, kernels::Activation activation);
+  // Of the channels at each position; starts normal with this deviation.
+  void dense_per_position(const std::string& name, std::int64_t units, kernels::Activation activation, float deviation);
   void convolution(const std::string& name, kernels::ConvolutionDesc constants);
   // Without bias and activation, for a batch normalization behind it; starts normal, of variance 2 / fan_out.
   void plain_convolution(const std::string& name, kernels::ConvolutionDesc constants);
   void pool(const std::string& name, kernels::PoolDesc constants);
   void global_average(const std::string& name);
-  void dropout(double rate, std::uint64_t seed);  // nothing if the rate is 0
+  void dropout(const std::string& name, double rate, std::uint64_t seed);  // nothing if the rate is 0
   void batch_norm(const std::string& name, kernels::Activation activation);
   // Of the sum with `addend`, which has to have the same shape.
   void batch_norm_and_add(const std::string& name, TensorId addend, kernels::Activation activation);
   void add(const std::string& name, TensorId addend, kernels::Activation activation);
+  // Of tokens, and of their positions; both tables start normal with this deviation.
+  void embedding(const std::string& name, std::int64_t rows, std::int64_t width, float deviation);
+  void layer_norm(const std::string& name);
+  void attention(const std::string& name, std::int64_t heads);
+  void recurrent(const std::string& name, kernels::RecurrentDesc constants);
 
   [[nodiscard]] TensorId here() const { return here_; }
   // Goes on from an earlier tensor.
@@ -62,6 +69,7 @@ class NetworkBuilder {
   [[nodiscard]] Result<std::vector<Layer>> finish() &&;
 
  private:
+  void start_normal(float deviation);  // what was appended last
   void append(const std::string& name, const kernels::OpDesc& op, TensorId addend = 0);
 
   std::vector<kernels::TensorShape> shapes_;  // by tensor

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/check.h"
+#include "kernels/op_desc.h"
 
 namespace rubato::model {
 namespace {
@@ -64,6 +65,14 @@ std::string confusion_table(const ConfusionMatrix& confusion, std::span<const st
   return text;
 }
 
+// As a label or as a prediction.
+bool occurs(const ConfusionMatrix& confusion, std::size_t c) {
+  for (std::size_t other = 0; other < confusion.classes(); ++other) {
+    if (confusion.count(c, other) > 0 || confusion.count(other, c) > 0) return true;
+  }
+  return false;
+}
+
 nlohmann::json score_json(const Score& s) {
   return {{"precision", s.precision}, {"recall", s.recall}, {"f1", s.f1}, {"support", s.support}};
 }
@@ -77,6 +86,7 @@ ConfusionMatrix::ConfusionMatrix(std::size_t classes) : classes_(classes), count
 void ConfusionMatrix::add(std::span<const std::int32_t> labels, std::span<const std::int32_t> predictions) {
   RUBATO_CHECK(labels.size() == predictions.size(), "{} labels, {} predictions", labels.size(), predictions.size());
   for (std::size_t i = 0; i < labels.size(); ++i) {
+    if (labels[i] == kernels::kNoLabel) continue;
     const auto label = static_cast<std::size_t>(labels[i]), prediction = static_cast<std::size_t>(predictions[i]);
     RUBATO_CHECK(label < classes_ && prediction < classes_, "label {}, prediction {}, {} classes", labels[i],
                  predictions[i], classes_);
@@ -128,13 +138,16 @@ std::string to_table(const ClassificationReport& report, std::span<const std::st
 
   std::string text =
       fmt::format("{:>{}}  {:>9}  {:>9}  {:>9}  {:>8}\n", "class", width, "precision", "recall", "f1", "support");
-  for (std::size_t c = 0; c < classes; ++c) text += score_row(class_name(names, c), report.per_class[c], width);
+  const bool few = classes <= kConfusionMax;
+  for (std::size_t c = 0; c < classes; ++c) {
+    if (few || occurs(report.confusion, c)) text += score_row(class_name(names, c), report.per_class[c], width);
+  }
   text += '\n';
   text += score_row("macro", report.macro, width);
   text += score_row("micro", report.micro, width);
   text += score_row("weighted", report.weighted, width);
   text += fmt::format("{:>{}}  {:>9.4f}  of {} samples\n\n", "accuracy", width, report.accuracy, report.micro.support);
-  return text + confusion_table(report.confusion, names, width);
+  return few ? text + confusion_table(report.confusion, names, width) : text;
 }
 
 nlohmann::json to_json(const ClassificationReport& report) {
@@ -142,16 +155,18 @@ nlohmann::json to_json(const ClassificationReport& report) {
   const std::size_t classes = report.confusion.classes();
   for (std::size_t label = 0; label < classes; ++label) {
     per_class.push_back(score_json(report.per_class[label]));
+    if (classes > kConfusionMax) continue;
     nlohmann::json row = nlohmann::json::array();
     for (std::size_t prediction = 0; prediction < classes; ++prediction) {
       row.push_back(report.confusion.count(label, prediction));
     }
     confusion.push_back(std::move(row));
   }
-  return {{"samples", report.micro.support},   {"accuracy", report.accuracy},
-          {"per_class", std::move(per_class)}, {"macro", score_json(report.macro)},
-          {"micro", score_json(report.micro)}, {"weighted", score_json(report.weighted)},
-          {"confusion", std::move(confusion)}};
+  nlohmann::json json = {{"samples", report.micro.support},   {"accuracy", report.accuracy},
+                         {"per_class", std::move(per_class)}, {"macro", score_json(report.macro)},
+                         {"micro", score_json(report.micro)}, {"weighted", score_json(report.weighted)}};
+  if (classes <= kConfusionMax) json["confusion"] = std::move(confusion);
+  return json;
 }
 
 }  // namespace rubato::model

@@ -21,7 +21,8 @@ class ConfusionMatrix {
  public:
   explicit ConfusionMatrix(std::size_t classes);
 
-  // Equally long; each value in [0, classes), which the readers of data and the argmax see to.
+  // Equally long; each value in [0, classes), which the readers of data and the argmax see to. What has
+  // kernels::kNoLabel is left out.
   void add(std::span<const std::int32_t> labels, std::span<const std::int32_t> predictions);
   void merge(const ConfusionMatrix& other);
 
@@ -37,6 +38,8 @@ class ConfusionMatrix {
   std::vector<std::int64_t> counts_;  // row by row
 };
 
+inline constexpr std::size_t kConfusionMax = 100;
+
 struct Score {
   double precision = 0.0, recall = 0.0, f1 = 0.0;
   std::int64_t support = 0;  // samples that the score is about
@@ -51,12 +54,13 @@ struct ClassificationReport {
 
 [[nodiscard]] ClassificationReport make_report(const ConfusionMatrix& confusion);
 
-// For a terminal: a row a class, the averages, the accuracy, the confusion matrix. `names` has one
-// entry a class, or none: then classes go by number.
+// For a terminal: a row a class that occurs, the averages, the accuracy, and the confusion matrix of no more than
+// kConfusionMax classes. `names` has one entry a class, or none: then classes go by number.
 [[nodiscard]] std::string to_table(const ClassificationReport& report, std::span<const std::string> names = {});
 
 // {"samples", "accuracy", "per_class": [score...], "macro", "micro", "weighted", "confusion": [[...]...]},
-// a score being {"precision", "recall", "f1", "support"}.
+// a score being {"precision", "recall", "f1", "support"}. Of more than kConfusionMax classes there is no confusion
+// matrix, which has the square of their number.
 [[nodiscard]] nlohmann::json to_json(const ClassificationReport& report);
 
 }  // namespace rubato::model

@@ -29,7 +29,8 @@ Result<std::unique_ptr<Model>> make_model(const ModelConfig& config, const Input
   }
   RUBATO_ASSIGN(const kernels::LossDesc::Kind loss, parse_loss(config.loss));
   RUBATO_ASSIGN(std::vector<Layer> layers, build_layers(config, input, outputs_for(loss, classes), seed));
-  return std::unique_ptr<Model>(std::make_unique<Network>(device, std::move(layers), loss, samples_max));
+  const kernels::LossDesc desc{.kind = loss, .smoothing = config.label_smoothing};
+  return std::unique_ptr<Model>(std::make_unique<Network>(device, std::move(layers), desc, samples_max));
 }
 
 }  // namespace rubato::model

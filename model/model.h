@@ -31,30 +31,31 @@ struct InputShape {
 
 // One leaf; never empty. Which spans are needed is the model's and the loss's affair:
 // cross-entropy wants labels; the other losses take `targets` (samples * outputs), or else labels;
-// the quadratic takes neither. Sample ids are needed to train a model with dropout.
+// the quadratic takes neither. Without sample ids there are as many samples as labels; they are needed to train a model
+// with dropout.
 struct Batch {
-  std::span<const float> inputs;  // NHWC
-  std::span<const std::int32_t> labels;
+  std::span<const float> inputs;         // NHWC
+  std::span<const std::int32_t> labels;  // one a sample; or one for each of its positions, or kernels::kNoLabel
   std::span<const float> targets;
   std::span<const std::uint64_t> sample_ids;
   std::uint64_t epoch = 0;
 
-  [[nodiscard]] std::size_t samples() const { return labels.empty() ? sample_ids.size() : labels.size(); }
+  [[nodiscard]] std::size_t samples() const { return sample_ids.empty() ? labels.size() : sample_ids.size(); }
 };
 
 struct LeafStats {
   double loss_sum = 0.0;
   std::int64_t samples = 0;
-  std::int64_t correct = 0;
+  double correct = 0.0;  // sum over the samples of the share of their labels that were predicted
 };
 
 struct Evaluation {
   double loss_sum = 0.0;
   std::int64_t samples = 0;
-  std::int64_t correct = 0;
+  double correct = 0.0;  // as above
   // Both are valid until the model's next call.
   std::span<const float> outputs;             // scores before softmax or sigmoid, samples * outputs
-  std::span<const std::int32_t> predictions;  // classes
+  std::span<const std::int32_t> predictions;  // classes, samples * positions
 };
 
 class WeightSource {

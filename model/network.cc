@@ -12,8 +12,7 @@ namespace rubato::model {
 
 using Purpose = StepPlan::Purpose;
 
-Network::Network(kernels::Device& device, std::vector<Layer> layers, kernels::LossDesc::Kind loss,
-                 std::int64_t samples_max)
+Network::Network(kernels::Device& device, std::vector<Layer> layers, kernels::LossDesc loss, std::int64_t samples_max)
     : device_(device), layers_(std::move(layers)), loss_(loss), samples_max_(samples_max) {
   RUBATO_CHECK(!layers_.empty() && samples_max_ > 0);
   for (const Layer& layer : layers_) {
@@ -22,8 +21,11 @@ Network::Network(kernels::Device& device, std::vector<Layer> layers, kernels::Lo
   evaluation_layers_ = without_dropout(layers_);
   has_dropout_ = evaluation_layers_.size() < layers_.size();
   inputs_ = kernels::input_shape(layers_.front().op).elements_per_sample();
-  outputs_ = kernels::output_shape(layers_.back().op).elements_per_sample();
-  predictions_.resize(static_cast<std::size_t>(samples_max_));
+  const kernels::TensorShape output = kernels::output_shape(layers_.back().op);
+  outputs_ = output.elements_per_sample();
+  loss_.positions = loss_.kind == kernels::LossDesc::Kind::kCrossEntropy ? output.height * output.width : 1;
+  loss_.outputs = outputs_ / loss_.positions;
+  predictions_.resize(static_cast<std::size_t>(samples_max_ * loss_.positions));
   scores_.resize(static_cast<std::size_t>(samples_max_ * outputs_));
 }
 
@@ -46,19 +48,32 @@ Status Network::check(const Batch& batch, bool training) const {
 
 Status Network::check_targets(const Batch& batch) const {
   const auto samples = static_cast<std::int64_t>(batch.samples());
-  if (batch.targets.empty() || loss_ == kernels::LossDesc::Kind::kCrossEntropy) {
+  if (batch.targets.empty() || loss_.kind == kernels::LossDesc::Kind::kCrossEntropy) {
     if (batch.labels.empty()) return Error{Cause::kData, "this loss needs labels, and the batch has none"};
   } else if (static_cast<std::int64_t>(batch.targets.size()) != samples * outputs_) {
     return Error{Cause::kData, fmt::format("{} targets for {} samples of {}", batch.targets.size(), samples, outputs_)};
   }
-  const auto classes = static_cast<std::int32_t>(outputs_ == 1 ? 2 : outputs_);
-  for (std::size_t i = 0; i < batch.labels.size(); ++i) {
-    if (batch.labels[i] >= 0 && batch.labels[i] < classes) continue;
+  const auto labels = static_cast<std::int64_t>(batch.labels.size());
+  if (labels != 0 && labels != samples * loss_.positions) {
+    return Error{Cause::kData, fmt::format("{} labels for {} samples with {} each", labels, samples, loss_.positions)};
+  }
+  return check_labels(batch.labels);
+}
+
+Status Network::check_labels(std::span<const std::int32_t> labels) const {
+  const auto classes = static_cast<std::int32_t>(loss_.outputs == 1 ? 2 : loss_.outputs);
+  const std::int32_t least = loss_.kind == kernels::LossDesc::Kind::kCrossEntropy ? kernels::kNoLabel : 0;
+  for (std::size_t i = 0; i < labels.size(); ++i) {
+    if (labels[i] >= least && labels[i] < classes) continue;
     return Error{Cause::kData, fmt::format("label {} of sample {} of the batch; the model has {} classes, counted "
                                            "from 0",
-                                           batch.labels[i], i, classes)};
+                                           labels[i], i / static_cast<std::size_t>(loss_.positions), classes)};
   }
   return {};
+}
+
+std::span<std::int32_t> Network::predictions_of(const Batch& batch) {
+  return {predictions_.data(), batch.samples() * static_cast<std::size_t>(loss_.positions)};
 }
 
 Result<StepPlan*> Network::plan_for(std::int64_t samples, Purpose purpose) {
@@ -79,8 +94,7 @@ Result<LeafStats> Network::train_leaf(const Batch& batch, WeightSource& source, 
   device_.enter();
   RUBATO_ASSIGN(StepPlan * plan, plan_for(static_cast<std::int64_t>(batch.samples()), Purpose::kTraining));
   plan->draw(lane_);
-  const std::span<std::int32_t> predictions(predictions_.data(), batch.samples());
-  RUBATO_ASSIGN(const kernels::LossResult loss, plan->forward(batch, source, predictions));
+  RUBATO_ASSIGN(const kernels::LossResult loss, plan->forward(batch, source, predictions_of(batch)));
   RUBATO_TRY(plan->backward(sink));
   return LeafStats{loss.loss_sum, plan->samples(), loss.correct};
 }
@@ -89,7 +103,7 @@ Result<Evaluation> Network::evaluate(const Batch& batch, WeightSource& source) {
   RUBATO_TRY(check(batch, false));
   device_.enter();
   RUBATO_ASSIGN(StepPlan * plan, plan_for(static_cast<std::int64_t>(batch.samples()), Purpose::kEvaluation));
-  const std::span<std::int32_t> predictions(predictions_.data(), batch.samples());
+  const std::span<std::int32_t> predictions = predictions_of(batch);
   RUBATO_ASSIGN(const kernels::LossResult loss, plan->forward(batch, source, predictions));
   const std::span<float> scores(scores_.data(), batch.samples() * static_cast<std::size_t>(outputs_));
   RUBATO_TRY(device_.copy_out(scores, plan->scores()));

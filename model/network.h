@@ -42,7 +42,8 @@ class PlanCache {
 
 class Network final : public Model {
  public:
-  Network(kernels::Device& device, std::vector<Layer> layers, kernels::LossDesc::Kind loss, std::int64_t samples_max);
+  // The numbers of samples, outputs and positions of `loss` are the network's.
+  Network(kernels::Device& device, std::vector<Layer> layers, kernels::LossDesc loss, std::int64_t samples_max);
 
   [[nodiscard]] std::span<const ParameterSpec> parameters() const override { return parameters_; }
   [[nodiscard]] std::int64_t outputs() const override { return outputs_; }
@@ -54,11 +55,13 @@ class Network final : public Model {
  private:
   [[nodiscard]] Status check(const Batch& batch, bool training) const;
   [[nodiscard]] Status check_targets(const Batch& batch) const;
+  [[nodiscard]] Status check_labels(std::span<const std::int32_t> labels) const;
+  [[nodiscard]] std::span<std::int32_t> predictions_of(const Batch& batch);
   Result<StepPlan*> plan_for(std::int64_t samples, StepPlan::Purpose purpose);
 
   kernels::Device& device_;
   const std::vector<Layer> layers_;
-  const kernels::LossDesc::Kind loss_;
+  kernels::LossDesc loss_;
   const std::int64_t samples_max_;
   std::vector<ParameterSpec> parameters_;
   std::int64_t inputs_ = 0, outputs_ = 0;  // per sample

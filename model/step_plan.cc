@@ -9,13 +9,14 @@
 
 namespace rubato::model {
 Result<std::unique_ptr<StepPlan>> StepPlan::make(kernels::Device& device, std::span<const Layer> layers,
-                                                 std::span<const ParameterSpec> parameters,
-                                                 kernels::LossDesc::Kind loss, std::int64_t samples, Purpose purpose) {
+                                                 std::span<const ParameterSpec> parameters, kernels::LossDesc loss,
+                                                 std::int64_t samples, Purpose purpose) {
   std::unique_ptr<StepPlan> plan(new StepPlan(device, parameters, samples));
   const bool training = purpose == Purpose::kTraining;
   RUBATO_TRY(plan->plan_stages(layers, training));
-  const std::int64_t outputs = plan->stages_.back().op->info().output.elements_per_sample();
-  RUBATO_ASSIGN(plan->loss_, device.plan_loss({loss, samples, outputs}));
+  loss.samples = samples;
+  if (!training) loss.smoothing = 0.0;
+  RUBATO_ASSIGN(plan->loss_, device.plan_loss(loss));
   RUBATO_TRY(plan->lay_out(training));
   return plan;
 }

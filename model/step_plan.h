@@ -31,7 +31,7 @@ class StepPlan {
 
   // `layers` and `parameters` belong together and must outlive the plan.
   static Result<std::unique_ptr<StepPlan>> make(kernels::Device& device, std::span<const Layer> layers,
-                                                std::span<const ParameterSpec> parameters, kernels::LossDesc::Kind loss,
+                                                std::span<const ParameterSpec> parameters, kernels::LossDesc loss,
                                                 std::int64_t samples, Purpose purpose);
 
   [[nodiscard]] std::int64_t samples() const { return samples_; }

@@ -230,7 +230,8 @@ struct Tick {
   std::uint64_t step_ns = 0, wait_ns = 0;  // whole step; time with nothing to compute, from the step before on
   std::uint64_t weights_ns = 0;            // the part of wait_ns in which weights were missing
   std::uint64_t settling_ns = 0;           // from the end of computing to the last acknowledgement
-  std::uint64_t samples = 0, correct = 0;
+  std::uint64_t samples = 0;
+  double correct = 0.0;  // sum over the samples of the share of their labels that were predicted
   double loss_sum = 0.0;
   std::uint32_t dropped = 0;           // pushes of slices that were settled without being applied
   std::vector<AgeCount> ages;          // of pushes that were applied

@@ -36,18 +36,16 @@ class AgeHistogram {
 };
 
 struct Account {
-  std::uint64_t samples = 0, correct = 0, pushes = 0, dropped_pushes = 0;
+  std::uint64_t samples = 0, pushes = 0, dropped_pushes = 0;
   std::uint64_t steps = 0;  // that had samples
-  double loss_sum = 0.0;
+  double loss_sum = 0.0, correct = 0.0;
   std::int64_t staleness_max = 0;
   AgeHistogram ages;
   TimeNs first = 0, last = 0;  // of the ticks in it
 
   void settle(const protocol::Tick& tick, TimeNs now);
   [[nodiscard]] double train_loss() const { return samples == 0 ? 0.0 : loss_sum / static_cast<double>(samples); }
-  [[nodiscard]] double train_accuracy() const {
-    return samples == 0 ? 0.0 : static_cast<double>(correct) / static_cast<double>(samples);
-  }
+  [[nodiscard]] double train_accuracy() const { return samples == 0 ? 0.0 : correct / static_cast<double>(samples); }
 };
 
 // Samples a second over the last few seconds.

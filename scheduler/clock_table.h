@@ -46,7 +46,7 @@ class ClockTable {
 
  private:
   template <typename Iterator>
-  [[nodiscard]] Clock edge(Iterator entry) const {
+  [[nodiscard]] Clock edge(const Iterator& entry) const {
     RUBATO_CHECK(!count_at_.empty(), "no active worker");
     return entry->first;
   }

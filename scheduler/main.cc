@@ -115,7 +115,7 @@ class Scheduler {
     RUBATO_ASSIGN(const RuleChange change, parse_rule_change(words));
     std::optional<Result<nlohmann::ordered_json>> answer;
     enter([&](TimeNs now, Outbox& out) { answer = core_.change_rules(now, change, dry_run, out); });
-    RUBATO_TRY(*answer);
+    if (!answer->ok()) return answer->error();
     return (*answer)->dump();
   }
 

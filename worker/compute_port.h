@@ -54,7 +54,8 @@ struct SliceGradient {
 // All of an order's gradients were handed over.
 struct StepComputed {
   Clock clock = 0;
-  std::uint64_t samples = 0, correct = 0;
+  std::uint64_t samples = 0;
+  double correct = 0.0;  // model::LeafStats
   double loss_sum = 0.0;
   std::uint64_t blocked_ns = 0;  // of the step, waiting for weights
   std::uint64_t compute_ns = 0;  // of the step, doing anything else; in the simulator real time

@@ -60,8 +60,8 @@ int run(Client& client, protocol::Process& process, Trainer& trainer, std::optio
   std::thread compute([&] {
     name_thread("compute");
     InnerState inner;
-    trainer.run([&] { return orders.pop(); },
-                pace ? [&](ComputeReport report) { pace->pass(std::move(report)); } : post, inner);
+    const Trainer::Report at_its_pace = [&](ComputeReport report) { pace->pass(std::move(report)); };
+    trainer.run([&] { return orders.pop(); }, pace ? at_its_pace : post, inner);
   });
   const int exit_code = process.run();
   orders.close();

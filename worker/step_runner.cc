@@ -115,7 +115,7 @@ Status StepRunner::run_node(const protocol::StepGrant& step, LeafNode top, model
                   model_.train_leaf(model_batch(batch_, step.batch.epoch), weights, sink));
     computed.loss_sum += stats.loss_sum;
     computed.samples += static_cast<std::uint64_t>(stats.samples);
-    computed.correct += static_cast<std::uint64_t>(stats.correct);
+    computed.correct += stats.correct;
     if (early) continue;
 
     if (clip_norm_ > 0.0) clip(*gradient, part.count);

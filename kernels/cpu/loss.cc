@@ -1,29 +1,16 @@
-// Losses over a leaf: own loops, since scores are few. Sums run over the samples in their order, in
-// double, so the loss does not depend on threads.
+// Losses over a leaf: own loops, since scores are few. A loss is computed for each position of each sample by whichever
+// thread; sums over them run in the order of the samples, in double, so the loss does not depend on threads.
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <vector>
 
 #include "base/check.h"
+#include "kernels/cpu/cross_entropy.h"
 #include "kernels/cpu/ops.h"
 
 namespace rubato::kernels {
 namespace {
-
-// Writes the gradient where there is one; gives the loss of one sample.
-double cross_entropy(std::span<const float> scores, std::int32_t label, float* gradient) {
-  const float greatest = *std::max_element(scores.begin(), scores.end());
-  double sum = 0.0;
-  for (float score : scores) sum += std::exp(static_cast<double>(score - greatest));
-  const auto target = static_cast<std::size_t>(label);
-  if (gradient != nullptr) {
-    for (std::size_t c = 0; c < scores.size(); ++c) {
-      const double probability = std::exp(static_cast<double>(scores[c] - greatest)) / sum;
-      gradient[c] = static_cast<float>(probability - (c == target ? 1.0 : 0.0));
-    }
-  }
-  return std::log(sum) - static_cast<double>(scores[target] - greatest);
-}
 
 // max(s, 0) - s t + log(1 + exp(-|s|)): no overflow for any score.
 double binary_cross_entropy(double score, double target) {
@@ -39,7 +26,7 @@ std::int32_t predict(std::span<const float> scores) {
 
 class CpuLoss final : public Loss {
  public:
-  explicit CpuLoss(const LossDesc& desc) : desc_(desc) {}
+  CpuLoss(const CpuContext& context, const LossDesc& desc);
 
   void bind(const float* scores, float* gradient) override {
     scores_ = scores;
@@ -48,29 +35,82 @@ class CpuLoss final : public Loss {
   Result<LossResult> run(const Targets& targets, std::span<std::int32_t> predictions) override;
 
  private:
+  [[nodiscard]] double row_loss(std::span<const float> scores, const Targets& targets, std::size_t row,
+                                float* gradient) const;
   [[nodiscard]] double elementwise(std::span<const float> scores, const Targets& targets, std::size_t sample,
                                    float* gradient) const;
+  [[nodiscard]] LossResult sum_up(const Targets& targets, std::span<const std::int32_t> predictions);
+  void scale_gradients(std::size_t sample, std::size_t labels);
+
+  static constexpr std::int64_t kScoresOfAThread = 1 << 14;  // with fewer it is not worth to wake another
 
   const LossDesc desc_;
+  const std::size_t samples_, positions_, outputs_;
+  const int threads_;
+  std::vector<double> losses_;  // of each position of each sample; with kNoLabel 0
   const float* scores_ = nullptr;
   float* gradient_ = nullptr;
 };
 
+CpuLoss::CpuLoss(const CpuContext& context, const LossDesc& desc)
+    : desc_(desc),
+      samples_(static_cast<std::size_t>(desc.samples)),
+      positions_(static_cast<std::size_t>(desc.positions)),
+      outputs_(static_cast<std::size_t>(desc.outputs)),
+      threads_(desc.samples * desc.positions * desc.outputs < 2 * kScoresOfAThread ? 1 : context.threads),
+      losses_(samples_ * positions_) {
+  RUBATO_CHECK(positions_ == 1 || desc.kind == LossDesc::Kind::kCrossEntropy, "positions are for cross-entropy");
+}
+
 Result<LossResult> CpuLoss::run(const Targets& targets, std::span<std::int32_t> predictions) {
-  const auto samples = static_cast<std::size_t>(desc_.samples), outputs = static_cast<std::size_t>(desc_.outputs);
-  RUBATO_CHECK(predictions.size() == samples, "room for {} predictions of {}", predictions.size(), samples);
-  RUBATO_CHECK(targets.labels.size() == samples || targets.values.size() == samples * outputs,
-               "{} labels, {} values for {} samples", targets.labels.size(), targets.values.size(), samples);
+  const std::size_t rows = samples_ * positions_;
+  RUBATO_CHECK(predictions.size() == rows, "room for {} predictions of {}", predictions.size(), rows);
+  RUBATO_CHECK(targets.labels.size() == rows || targets.values.size() == rows * outputs_,
+               "{} labels, {} values for {} samples", targets.labels.size(), targets.values.size(), samples_);
+#pragma omp parallel for num_threads(threads_) if (threads_ > 1)
+  for (std::size_t row = 0; row < rows; ++row) {
+    const std::span<const float> scores(scores_ + row * outputs_, outputs_);
+    losses_[row] = row_loss(scores, targets, row, gradient_ == nullptr ? nullptr : gradient_ + row * outputs_);
+    predictions[row] = predict(scores);
+  }
+  return sum_up(targets, predictions);
+}
+
+double CpuLoss::row_loss(std::span<const float> scores, const Targets& targets, std::size_t row,
+                         float* gradient) const {
+  if (desc_.kind != LossDesc::Kind::kCrossEntropy) return elementwise(scores, targets, row, gradient);
+  const std::int32_t label = targets.labels[row];
+  if (label == kNoLabel) {
+    if (gradient != nullptr) std::fill_n(gradient, outputs_, 0.0f);
+    return 0.0;
+  }
+  return outputs_ < kWideClasses ? cross_entropy(scores, label, desc_.smoothing, gradient)
+                                 : wide_cross_entropy(scores, label, desc_.smoothing, gradient);
+}
+
+LossResult CpuLoss::sum_up(const Targets& targets, std::span<const std::int32_t> predictions) {
   LossResult result;
-  for (std::size_t i = 0; i < samples; ++i) {
-    const std::span<const float> scores(scores_ + i * outputs, outputs);
-    float* gradient = gradient_ == nullptr ? nullptr : gradient_ + i * outputs;
-    result.loss_sum += desc_.kind == LossDesc::Kind::kCrossEntropy ? cross_entropy(scores, targets.labels[i], gradient)
-                                                                   : elementwise(scores, targets, i, gradient);
-    predictions[i] = predict(scores);
-    if (!targets.labels.empty() && predictions[i] == targets.labels[i]) ++result.correct;
+  for (std::size_t sample = 0; sample < samples_; ++sample) {
+    double loss = 0.0;
+    std::size_t labels = 0, hits = 0;
+    for (std::size_t row = sample * positions_; row < (sample + 1) * positions_; ++row) {
+      loss += losses_[row];
+      if (targets.labels.empty()) continue;
+      labels += targets.labels[row] == kNoLabel ? 0 : 1;
+      hits += predictions[row] == targets.labels[row] ? 1 : 0;
+    }
+    if (hits > 0) result.correct += static_cast<double>(hits) / static_cast<double>(labels);
+    result.loss_sum += labels > 1 ? loss / static_cast<double>(labels) : loss;
+    if (gradient_ != nullptr && labels > 1) scale_gradients(sample, labels);
   }
   return result;
+}
+
+// To those of the mean over a sample's labels.
+void CpuLoss::scale_gradients(std::size_t sample, std::size_t labels) {
+  float* const gradient = gradient_ + sample * positions_ * outputs_;
+  const float share = 1.0f / static_cast<float>(labels);
+  for (std::size_t i = 0; i < positions_ * outputs_; ++i) gradient[i] *= share;
 }
 
 double CpuLoss::elementwise(std::span<const float> scores, const Targets& targets, std::size_t sample,
@@ -98,6 +138,8 @@ double CpuLoss::elementwise(std::span<const float> scores, const Targets& target
 
 }  // namespace
 
-std::unique_ptr<Loss> make_loss(const LossDesc& desc) { return std::make_unique<CpuLoss>(desc); }
+std::unique_ptr<Loss> make_loss(const CpuContext& context, const LossDesc& desc) {
+  return std::make_unique<CpuLoss>(context, desc);
+}
 
 }  // namespace rubato::kernels

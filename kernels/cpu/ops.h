@@ -21,6 +21,6 @@ std::unique_ptr<Op> make_op(const CpuContext& context, const RecurrentDesc& desc
 std::unique_ptr<Op> make_op(const CpuContext& context, const GlobalAverageDesc& desc, const PlanHint& hint);
 std::unique_ptr<Op> make_op(const CpuContext& context, const AddDesc& desc, const PlanHint& hint);
 std::unique_ptr<Op> make_op(const CpuContext& context, const BatchNormDesc& desc, const PlanHint& hint);
-std::unique_ptr<Loss> make_loss(const LossDesc& desc);
+std::unique_ptr<Loss> make_loss(const CpuContext& context, const LossDesc& desc);
 
 }  // namespace rubato::kernels

@@ -44,6 +44,26 @@ TEST(JobData, EachKindNeedsItsFiles) {
             "j:7: data.train_inputs is given beside data.path: give one table to be split, or two that are");
 }
 
+// Tokens and the network that reads them go together.
+TEST(JobData, TextIsForGptAndGptForText) {
+  const auto text = [](const std::string& model, const std::string& data) {
+    return error_of(parse_job("[model]\n" + model + "\n[data]\n" + data, "j"));
+  };
+  const std::string kText = "kind = \"text\"\npath = \"t\"\nclasses = 256\n";
+  EXPECT_EQ(text("name = \"gpt\"", kText), "");
+  EXPECT_EQ(text("name = \"logistic\"", kText),
+            "j:2: model.name = \"logistic\" does not go with data.kind = \"text\": use \"gpt\"");
+  EXPECT_EQ(text("name = \"gpt\"", "kind = \"text\"\npath = \"t\"\n"),
+            "j: data.classes = 10: must be 256, as many as there are bytes, where data.kind = \"text\"");
+  EXPECT_EQ(text("name = \"gpt\"", "kind = \"npz\"\npath = \"t\"\n"),
+            "j:4: data.kind = \"npz\" does not go with model.name = \"gpt\", which reads tokens: use \"text\"");
+  EXPECT_EQ(text("name = \"gpt\"\nheads = 5", kText), "j:3: model.heads = 5 does not divide model.width = 64");
+  EXPECT_EQ(text("name = \"gpt\"\nloss = \"mse\"", kText),
+            "j:3: model.loss = \"mse\" does not go with model.name = \"gpt\": set it to \"cross_entropy\"");
+  EXPECT_EQ(text("name = \"logistic\"\nloss = \"mse\"\nlabel_smoothing = 0.1", "kind = \"npz\"\npath = \"t\"\n"),
+            "j:4: model.label_smoothing = 0.1 does not go with model.loss = \"mse\": it is for cross_entropy");
+}
+
 TEST(JobData, WhatIsPredictedFitsTheLoss) {
   EXPECT_EQ(error_of("kind = \"csv\"\npath = \"t\"\n"),
             "j: data.target is missing: name the column that is to be predicted");
@@ -89,8 +109,8 @@ TEST(JobData, PartsLeaveSomethingForEachOther) {
   EXPECT_EQ(error_of(kCsv + "validation_fraction = 0.1\ntest_fraction = 0\n", kValidation), "");
   EXPECT_EQ(error_of("kind = \"npz\"\npath = \"t\"\n", kValidation), "");
   EXPECT_EQ(error_of("kind = \"cifar\"\npath = \"t\"\n", kValidation),
-            "j:8: evaluation.part = \"validation\" needs data with such a part: an npz file, or a table behind "
-            "data.path that is split");
+            "j:8: evaluation.part = \"validation\" needs data with such a part: an npz file, or what is behind "
+            "data.path and split");
 }
 
 TEST(JobData, MeansAreOneNumberOrOneForEachChannel) {

@@ -39,7 +39,7 @@ class BackendLoss : public BackendTest {
     auto loss = device_->plan_loss(desc).value();
     loss->bind(device_scores.data(), gradient.data());
     Outcome outcome;
-    outcome.predictions.resize(static_cast<std::size_t>(desc.samples));
+    outcome.predictions.resize(static_cast<std::size_t>(desc.samples * desc.positions));
     outcome.result = loss->run(targets, outcome.predictions).value();
     outcome.gradient = gradient.values();
     return outcome;
@@ -89,12 +89,12 @@ TEST_P(BackendLoss, AgreesWithItsDefinitionOnLabels) {
       const LossDesc desc{kind, samples, outputs};
       const Outcome outcome = run(desc, scores, {labels, {}});
       check(desc, scores, one_hot, outcome);
-      std::int64_t correct = 0;
+      double correct = 0.0;
       for (int i = 0; i < samples; ++i) {
         const auto first = scores.begin() + i * outputs;
         const auto best = std::max_element(first, first + outputs) - first;
         EXPECT_EQ(outcome.predictions[static_cast<std::size_t>(i)], best);
-        correct += best == labels[static_cast<std::size_t>(i)] ? 1 : 0;
+        correct += best == labels[static_cast<std::size_t>(i)] ? 1.0 : 0.0;
       }
       EXPECT_EQ(outcome.result.correct, correct);
     }
@@ -118,7 +118,82 @@ TEST_P(BackendLoss, OneOutputSaysYesOrNo) {
   const Outcome outcome = run(desc, scores, {labels, {}});
   check(desc, scores, {1.0, 0.0, 1.0, 0.0}, outcome);
   EXPECT_EQ(outcome.predictions, (std::vector<std::int32_t>{1, 0, 0, 1}));
-  EXPECT_EQ(outcome.result.correct, 2);
+  EXPECT_EQ(outcome.result.correct, 2.0);
+}
+
+// Five samples of three positions: what a position's loss and gradient are by its own, divided by how many of its
+// sample have a label.
+TEST_P(BackendLoss, IsTheMeanOverAPositionsWithALabel) {
+  constexpr std::int64_t kSamples = 5, kPositions = 3;
+  for (const std::int64_t outputs : {4, 70}) {
+    SCOPED_TRACE(outputs);
+    const std::vector<float> scores = random_scores(static_cast<std::size_t>(kSamples * kPositions * outputs));
+    std::vector<std::int32_t> labels(kSamples * kPositions);
+    for (std::size_t i = 0; i < labels.size(); ++i) labels[i] = static_cast<std::int32_t>(i) % 4;
+    labels[4] = labels[6] = labels[8] = kNoLabel;    // one of sample 1, two of sample 2,
+    labels[9] = labels[10] = labels[11] = kNoLabel;  // and all of sample 3
+    LossDesc each{Kind::kCrossEntropy, 1, outputs}, all = each;
+    all.samples = kSamples, all.positions = kPositions;
+    const Outcome outcome = run(all, scores, {labels, {}});
+    double loss = 0.0, correct = 0.0;
+    const std::size_t labelled[] = {3, 2, 1, 0, 3};
+    for (std::size_t row = 0; row < labels.size(); ++row) {
+      const auto first = scores.begin() + static_cast<std::ptrdiff_t>(row) * outputs;
+      const auto share = 1.0 / static_cast<double>(labelled[row / kPositions]);
+      std::vector<float> expected(static_cast<std::size_t>(outputs), 0.0f);
+      if (labels[row] != kNoLabel) {
+        const Outcome alone = run(each, {first, first + outputs}, {{&labels[row], 1}, {}});
+        loss += share * alone.result.loss_sum;
+        correct += share * alone.result.correct;
+        for (std::size_t c = 0; c < expected.size(); ++c) expected[c] = alone.gradient[c] * static_cast<float>(share);
+      }
+      for (std::size_t c = 0; c < expected.size(); ++c)
+        EXPECT_EQ(outcome.gradient[row * expected.size() + c], expected[c]) << row << ", " << c;
+    }
+    EXPECT_NEAR(outcome.result.loss_sum, loss, 1e-12);
+    EXPECT_NEAR(outcome.result.correct, correct, 1e-12);
+  }
+}
+
+TEST_P(BackendLoss, SmoothedLabelsSpreadTheirProbability) {
+  for (const std::int64_t outputs : {5, 64, 100}) {
+    LossDesc desc{Kind::kCrossEntropy, 3, outputs};
+    desc.smoothing = 0.1;
+    const std::vector<float> scores = random_scores(static_cast<std::size_t>(3 * outputs));
+    const std::vector<std::int32_t> labels = {0, static_cast<std::int32_t>(outputs - 1), 2};
+    std::vector<double> targets(scores.size(), 0.1 / static_cast<double>(outputs));
+    for (std::size_t i = 0; i < 3; ++i)
+      targets[i * static_cast<std::size_t>(outputs) + static_cast<std::size_t>(labels[i])] += 0.9;
+    check(desc, scores, targets, run(desc, scores, {labels, {}}));
+  }
+}
+
+// The sum of n exponentials in float32 is off by (n / 16 + 6) units of the last place at most, relative, and with it
+// probabilities and the loss: 22 units of 2^-23 for 256 classes, 2.7e-6. The check allows 8e-6.
+TEST_P(BackendLoss, OfManyClassesAgreesWithItsDefinition) {
+  for (const std::int64_t outputs : {64, 71, 256}) {
+    SCOPED_TRACE(outputs);
+    const LossDesc desc{Kind::kCrossEntropy, 6, outputs};
+    const std::vector<float> scores = random_scores(static_cast<std::size_t>(6 * outputs));
+    std::vector<std::int32_t> labels;
+    std::vector<double> one_hot(scores.size(), 0.0);
+    for (std::int64_t i = 0; i < 6; ++i) {
+      labels.push_back(static_cast<std::int32_t>(37 * i % outputs));
+      one_hot[static_cast<std::size_t>(i * outputs + labels.back())] = 1.0;
+    }
+    check(desc, scores, one_hot, run(desc, scores, {labels, {}}));
+  }
+}
+
+TEST_P(BackendLoss, WhatIsNoNumberStaysSo) {
+  for (const std::int64_t outputs : {3, 80}) {
+    std::vector<float> scores(static_cast<std::size_t>(outputs), 0.5f);
+    scores[1] = std::nanf("");
+    const std::vector<std::int32_t> labels = {1};
+    const Outcome outcome = run({Kind::kCrossEntropy, 1, outputs}, scores, {labels, {}});
+    EXPECT_TRUE(std::isnan(outcome.result.loss_sum));
+    EXPECT_TRUE(std::isnan(outcome.gradient[1]));
+  }
 }
 
 TEST_P(BackendLoss, HugeScoresStayFinite) {

@@ -76,6 +76,40 @@ TEST_F(Architectures, MlpAndLogistic) {
   EXPECT_THAT(shapes(parameters(config, {1, 1, 3}, 2)), ElementsAre("fc.weight 1 3", "fc.bias 1"));
 }
 
+TEST_F(Architectures, RecurrentNetworksHavePyTorchsParameters) {
+  ModelConfig config;
+  config.name = "lstm";
+  config.width = 32;
+  config.layers = 2;
+  const std::vector<std::string> lstm = shapes(parameters(config, {24, 1, 3}, 6));
+  EXPECT_THAT(lstm, ElementsAre("rnn.weight_ih_l0 128 3", "rnn.weight_hh_l0 128 32", "rnn.bias_ih_l0 128",
+                                "rnn.bias_hh_l0 128", "rnn.weight_ih_l1 128 32", "rnn.weight_hh_l1 128 32",
+                                "rnn.bias_ih_l1 128", "rnn.bias_hh_l1 128", "fc.weight 6 32", "fc.bias 6"));
+  config.name = "gru";
+  EXPECT_EQ(shapes(parameters(config, {28, 28, 1}))[0], "rnn.weight_ih_l0 96 28");  // an image is read row by row
+}
+
+// 4 blocks of 12 w^2 + 13 w, two tables, a last norm and the head.
+TEST_F(Architectures, GptHasTheParametersOfGpt2) {
+  ModelConfig config;
+  config.name = "gpt";
+  config.width = 128;
+  config.layers = 4;
+  const auto specs = parameters(config, {64, 1, 1}, 256);
+  EXPECT_EQ(total(specs), 4 * (12 * 128 * 128 + 13 * 128) + (256 + 64) * 128 + 2 * 128 + 256 * 129);
+  EXPECT_THAT(std::vector(specs.begin(), specs.begin() + 2),
+              testing::Each(testing::Field(&ParameterSpec::initializer, testing::Field(&Initializer::scale, 0.02f))));
+  const std::vector<std::string> lines = shapes(specs);
+  for (const char* line :
+       {"wte.weight 256 128", "wte.position_weight 64 128", "h.3.ln_1.weight 128", "h.0.attn.c_attn.weight 384 128",
+        "h.0.attn.c_proj.weight 128 128", "h.2.mlp.c_fc.weight 512 128", "h.2.mlp.c_proj.weight 128 512",
+        "ln_f.bias 128", "lm_head.weight 256 128"})
+    EXPECT_THAT(lines, testing::Contains(line));
+  EXPECT_THAT(refusal(config, {8, 8, 1}), HasSubstr("reads tokens"));
+  config.heads = 3;
+  EXPECT_THAT(refusal(config, {8, 1, 1}), HasSubstr("model.heads = 3"));
+}
+
 TEST_F(Architectures, WeightsStartAsInPyTorch) {
   ModelConfig config;
   config.name = "cnn";
@@ -127,8 +161,7 @@ TEST_F(Architectures, ResidualNetworksHaveTorchvisionsParameters) {
 TEST_F(Architectures, MistakesAreNamed) {
   ModelConfig config;
   config.name = "alexnet";
-  EXPECT_THAT(refusal(config, {28, 28, 1}),
-              HasSubstr("quadratic, logistic, mlp, lenet5, cnn, resnet18, resnet34 or resnet50"));
+  EXPECT_THAT(refusal(config, {28, 28, 1}), HasSubstr("resnet18, resnet34, resnet50, lstm, gru or gpt"));
   config.name = "lenet5";
   EXPECT_THAT(refusal(config, {6, 6, 1}), HasSubstr("layer conv2"));
   config.activation = "gelu";

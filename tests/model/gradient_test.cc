@@ -11,6 +11,7 @@
 #include "model/architectures.h"
 #include "model/network.h"
 #include "tests/kernels/backend_reference.h"
+#include "tests/kernels/sequence_reference.h"
 #include "tests/model/model_fixture.h"
 
 namespace rubato::model {
@@ -22,11 +23,13 @@ using kernels::LossDesc;
 
 constexpr std::size_t kSamples = 3;
 
-double loss_of(LossDesc::Kind kind, const double* scores, std::size_t outputs, std::size_t label) {
+double loss_of(const LossDesc& desc, const double* scores, std::size_t outputs, std::size_t label) {
+  const LossDesc::Kind kind = desc.kind;
   double loss = 0.0, sum = 0.0;
   for (std::size_t c = 0; c < outputs; ++c) sum += std::exp(scores[c]);
   for (std::size_t c = 0; c < outputs; ++c) {
-    const double t = c == label ? 1.0 : 0.0, p = 1.0 / (1.0 + std::exp(-scores[c]));
+    const double spread = desc.smoothing / static_cast<double>(outputs);
+    const double t = (c == label ? 1.0 - desc.smoothing : 0.0) + spread, p = 1.0 / (1.0 + std::exp(-scores[c]));
     const double share = 1.0 / static_cast<double>(outputs);
     if (kind == LossDesc::Kind::kCrossEntropy) loss -= t * std::log(std::exp(scores[c]) / sum);
     if (kind == LossDesc::Kind::kBinaryCrossEntropy) loss -= share * std::log(t == 1.0 ? p : 1.0 - p);
@@ -35,9 +38,23 @@ double loss_of(LossDesc::Kind kind, const double* scores, std::size_t outputs, s
   return loss;
 }
 
+// Of an operation for sequences: without bounds and derivatives.
+Doubles sequence(const kernels::OpDesc& op, const Doubles& x, const std::vector<Doubles>& parameters) {
+  reference::Values values{{x.begin(), x.end()}};
+  for (const Doubles& parameter : parameters) values.emplace_back(parameter.begin(), parameter.end());
+  Doubles y;
+  for (const reference::Dual& dual : reference::outputs(op, values)) y.push_back(dual.value.value);
+  return y;
+}
+
+bool is_sequence(const kernels::OpDesc& op) {
+  return std::holds_alternative<kernels::LayerNormDesc>(op) || std::holds_alternative<kernels::EmbeddingDesc>(op) ||
+         std::holds_alternative<kernels::AttentionDesc>(op) || std::holds_alternative<kernels::RecurrentDesc>(op);
+}
+
 struct ReferenceNetwork {
   std::vector<Layer> layers;
-  LossDesc::Kind kind;
+  LossDesc desc;
   std::vector<Doubles> parameters;
   bool training = true;
 
@@ -45,7 +62,7 @@ struct ReferenceNetwork {
     std::vector<Doubles> tensors{reference::widen(batch.inputs)};
     std::size_t parameter = 0;
     for (const Layer& layer : layers) {
-      const auto op = kernels::with_samples(layer.op, static_cast<std::int64_t>(batch.labels.size()));
+      const auto op = kernels::with_samples(layer.op, static_cast<std::int64_t>(batch.ids.size()));
       std::vector<Doubles> own;
       for (std::size_t i = kernels::parameter_shapes(op).size(); i > 0; --i) own.push_back(parameters[parameter++]);
       const Doubles& x = tensors[layer.input];
@@ -54,6 +71,8 @@ struct ReferenceNetwork {
         y = reference::batch_norm(*norm, x, own, training);
       } else if (std::holds_alternative<kernels::AddDesc>(op)) {
         y = x;
+      } else if (is_sequence(op)) {
+        y = sequence(op, x, own);
       } else {
         own.resize(2);
         y = reference::linear(op, x, own[0], own[1]);
@@ -70,9 +89,9 @@ struct ReferenceNetwork {
     const std::size_t outputs = s.size() / batch.labels.size();
     double sum = 0.0;
     for (std::size_t i = 0; i < batch.labels.size(); ++i) {
-      sum += loss_of(kind, s.data() + i * outputs, outputs, static_cast<std::size_t>(batch.labels[i]));
+      sum += loss_of(desc, s.data() + i * outputs, outputs, static_cast<std::size_t>(batch.labels[i]));
     }
-    return sum;
+    return sum * static_cast<double>(batch.ids.size()) / static_cast<double>(batch.labels.size());
   }
   [[nodiscard]] double slope(const OwnedBatch& batch, std::size_t parameter, std::size_t index) {
     constexpr double h = 1e-5;
@@ -90,13 +109,18 @@ struct ReferenceNetwork {
     double sum = 0.0;
     for (const Layer& layer : layers) {
       const auto shapes = kernels::parameter_shapes(layer.op);
+      const auto height = static_cast<double>(kernels::input_shape(layer.op).height);
+      if (std::holds_alternative<kernels::LayerNormDesc>(layer.op))
+        sum += 2.0 * static_cast<double>(kernels::input_shape(layer.op).channels);
+      if (std::holds_alternative<kernels::AttentionDesc>(layer.op))
+        sum += height + static_cast<double>(kernels::input_shape(layer.op).channels);
       if (std::holds_alternative<kernels::BatchNormDesc>(layer.op))
         sum += 2.0 * kSamples *
                static_cast<double>(kernels::input_shape(layer.op).height * kernels::input_shape(layer.op).width);
       for (const auto& shape : shapes) {
         double product = 1.0;
         for (std::size_t axis = 1; axis < shape.size(); ++axis) product *= static_cast<double>(shape[axis]);
-        sum += product;
+        sum += std::holds_alternative<kernels::RecurrentDesc>(layer.op) ? height * product : product;
       }
     }
     return sum;
@@ -111,12 +135,12 @@ TEST_F(GradientTest, LossAndGradientsAreTheReferences) {
     SCOPED_TRACE(small.title);
     const auto model = make(small);
     Store store(*model);
-    const OwnedBatch batch(kSamples, small.shape);
+    const OwnedBatch batch(kSamples, small);
     const auto stats = model->train_leaf(batch.view(), store, store);
     ASSERT_TRUE(stats.ok()) << stats.error().message;
 
-    const auto kind = parse_loss(small.config.loss).value();
-    ReferenceNetwork expected{build_layers(small.config, small.shape, model->outputs(), 5).value(), kind, {}};
+    const LossDesc desc{.kind = parse_loss(small.config.loss).value(), .smoothing = small.config.label_smoothing};
+    ReferenceNetwork expected{build_layers(small.config, small.shape, kClasses, 5).value(), desc, {}};
     for (const auto& values : store.values) expected.parameters.push_back(reference::widen(values));
     const double relative = 2.0 * 16.0 * expected.terms() * 0x1p-24;
     EXPECT_NEAR(stats.value().loss_sum, expected.loss(batch), relative * kSamples);
@@ -152,12 +176,12 @@ TEST_F(GradientTest, OfATensorIsTheSumOverItsReaders) {
   net.add("sum3", second, Activation::kNone);
   net.dense("fc", kClasses, Activation::kNone);
   const std::vector<Layer> layers = std::move(net).finish().value();
-  Network model(*device_, layers, LossDesc::Kind::kCrossEntropy, kSamplesMax);
+  Network model(*device_, layers, LossDesc{}, kSamplesMax);
   Store store(model);
   const OwnedBatch batch(kSamples, {6, 5, 2});
   const auto stats = model.train_leaf(batch.view(), store, store);
   ASSERT_TRUE(stats.ok()) << stats.error().message;
-  ReferenceNetwork expected{layers, LossDesc::Kind::kCrossEntropy, {}};
+  ReferenceNetwork expected{layers, LossDesc{}, {}};
   for (const auto& values : store.values) expected.parameters.push_back(reference::widen(values));
   const double relative = 2.0 * 16.0 * expected.terms() * 0x1p-24;
   EXPECT_NEAR(stats.value().loss_sum, expected.loss(batch), relative * kSamples);
@@ -176,11 +200,11 @@ TEST_F(GradientTest, EvaluationGivesTheSameLossAndTheScores) {
     SCOPED_TRACE(small.title);
     const auto model = make(small);
     Store store(*model);
-    const OwnedBatch batch(5, small.shape);
-    const auto kind = parse_loss(small.config.loss).value();
+    const OwnedBatch batch(5, small);
+    const LossDesc desc{.kind = parse_loss(small.config.loss).value()};  // a label is not smoothed here
     ModelConfig without_dropout = small.config;
     without_dropout.dropout = 0.0;
-    ReferenceNetwork expected{build_layers(without_dropout, small.shape, model->outputs(), 5).value(), kind, {}, false};
+    ReferenceNetwork expected{build_layers(without_dropout, small.shape, kClasses, 5).value(), desc, {}, false};
     for (const auto& values : store.values) expected.parameters.push_back(reference::widen(values));
 
     const auto evaluation = model->evaluate(batch.view(), store);
@@ -189,12 +213,13 @@ TEST_F(GradientTest, EvaluationGivesTheSameLossAndTheScores) {
     EXPECT_NEAR(evaluation.value().loss_sum, expected.loss(batch), 5.0 * tolerance);
     const Doubles scores = expected.scores(batch);
     ASSERT_EQ(evaluation.value().outputs.size(), scores.size());
-    std::int64_t correct = 0;
+    double correct = 0.0;
     for (std::size_t i = 0; i < scores.size(); ++i) EXPECT_NEAR(evaluation.value().outputs[i], scores[i], tolerance);
     for (std::size_t i = 0; i < batch.labels.size(); ++i) {
-      correct += evaluation.value().predictions[i] == batch.labels[i] ? 1 : 0;
+      correct += evaluation.value().predictions[i] == batch.labels[i] ? 1.0 : 0.0;
     }
-    EXPECT_EQ(evaluation.value().correct, correct);
+    correct *= 5.0 / static_cast<double>(batch.labels.size());
+    EXPECT_NEAR(evaluation.value().correct, correct, 1e-12);
   }
 }
 

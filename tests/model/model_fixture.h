@@ -49,8 +49,28 @@ class Store final : public WeightSource, public GradientSink {
   std::size_t withheld = static_cast<std::size_t>(-1);
 };
 
+struct SmallModel {
+  std::string title;
+  ModelConfig config;
+  InputShape shape;
+  bool tokens = false;  // inputs are classes, and each of them has a label
+};
+
 // Owns what a Batch refers to.
 struct OwnedBatch {
+  OwnedBatch(std::size_t samples, const SmallModel& small, std::uint64_t first_id = 0)
+      : OwnedBatch(samples, small.shape, first_id) {
+    if (!small.tokens) return;
+    inputs.clear();
+    labels.clear();
+    for (const std::uint64_t id : ids) {
+      RandomStream random(stream_key(3, "tokens", id));
+      for (std::int64_t i = 0; i < small.shape.elements(); ++i) {
+        inputs.push_back(static_cast<float>(random.below(kClasses)));
+        labels.push_back(static_cast<std::int32_t>(random.below(kClasses)));
+      }
+    }
+  }
   OwnedBatch(std::size_t samples, const InputShape& shape, std::uint64_t first_id = 0) {
     for (std::uint64_t id = first_id; id < first_id + samples; ++id) {
       RandomStream random(stream_key(3, "sample", id));
@@ -68,12 +88,6 @@ struct OwnedBatch {
   std::vector<float> inputs;
   std::vector<std::int32_t> labels;
   std::vector<std::uint64_t> ids;
-};
-
-struct SmallModel {
-  std::string title;
-  ModelConfig config;
-  InputShape shape;
 };
 
 inline std::vector<SmallModel> small_models() {
@@ -100,6 +114,21 @@ inline std::vector<SmallModel> small_models() {
     resnet.name = name;
     resnet.width = 4;
   }
+  for (const char* name : {"lstm", "gru"}) {
+    ModelConfig& recurrent = add(name, {4, 3, 2});
+    recurrent.name = name;
+    recurrent.width = 5;
+    recurrent.layers = 2;
+  }
+  ModelConfig& gpt = add("gpt", {6, 1, 1});
+  gpt.name = "gpt";
+  gpt.width = 8;
+  gpt.heads = 2;
+  gpt.layers = 2;
+  models.back().tokens = true;
+  ModelConfig& smoothed = add("mlp label_smoothing", {1, 1, 9});
+  smoothed.hidden = {6};
+  smoothed.label_smoothing = 0.2;
   ModelConfig& mse = add("mlp mse", {1, 1, 9});
   mse.hidden = {6};
   mse.loss = "mse";

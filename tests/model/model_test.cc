@@ -23,7 +23,7 @@ class ModelContract : public ModelTest {
     std::vector<std::vector<float>> sum;
     std::uint64_t first = 0;
     for (const std::size_t size : sizes) {
-      const OwnedBatch leaf(size, small.shape, first);
+      const OwnedBatch leaf(size, small, first);
       EXPECT_TRUE(model.train_leaf(leaf.view(2), store, store).ok());
       if (sum.empty()) {
         sum = store.gradients;
@@ -97,9 +97,9 @@ TEST_F(ModelContract, BitsDoNotDependOnHistory) {
     gradient_of(*used, small, {3, 1, 8, 2, 5});  // more sizes than plans are kept
     Store other(*used, 99);
     other.version_number = 2;
-    const OwnedBatch batch(6, small.shape, 50);
+    const OwnedBatch batch(6, small, 50);
     ASSERT_TRUE(used->evaluate(batch.view(), other).ok());
-    ASSERT_TRUE(used->train_leaf(OwnedBatch(7, small.shape, 60).view(), other, other).ok());
+    ASSERT_TRUE(used->train_leaf(OwnedBatch(7, small, 60).view(), other, other).ok());
     EXPECT_EQ(gradient_of(*used, small, {7}), first);
   }
 }
@@ -144,7 +144,7 @@ TEST_F(ModelContract, ANewVersionIsRead) {
     SCOPED_TRACE(small.title);
     const auto model = make(small);
     Store store(*model);
-    const OwnedBatch batch(4, small.shape);
+    const OwnedBatch batch(4, small);
     const double before = model->train_leaf(batch.view(), store, store).value().loss_sum;
     for (float& w : store.values[0]) w = -w;
     ++store.version_number;
@@ -157,7 +157,7 @@ TEST_F(ModelContract, WeightsThatDoNotComeEndTheStep) {
   const auto model = make(small);
   Store store(*model);
   store.withheld = 1;
-  const auto stats = model->train_leaf(OwnedBatch(2, small.shape).view(), store, store);
+  const auto stats = model->train_leaf(OwnedBatch(2, small).view(), store, store);
   ASSERT_FALSE(stats.ok());
   EXPECT_EQ(stats.error().cause, Cause::kInterrupted);
   EXPECT_THAT(stats.error().message, HasSubstr("fc.bias"));
@@ -173,14 +173,14 @@ TEST_F(ModelContract, BadBatchesAreRefused) {
     EXPECT_EQ(stats.error().cause, Cause::kData);
     return stats.error().message;
   };
-  OwnedBatch batch(3, small.shape);
+  OwnedBatch batch(3, small);
   Batch view = batch.view();
   view.inputs = view.inputs.first(view.inputs.size() - 1);
   EXPECT_THAT(message(view), HasSubstr("26 input numbers for 3 samples of 9"));
   view = batch.view();
   view.sample_ids = {};
   EXPECT_THAT(message(view), HasSubstr("0 sample ids for 3"));
-  EXPECT_THAT(message(OwnedBatch(33, small.shape).view()), HasSubstr("1 to 32"));
+  EXPECT_THAT(message(OwnedBatch(33, small).view()), HasSubstr("1 to 32"));
   EXPECT_THAT(message({}), HasSubstr("0 samples"));
   batch.labels[2] = kClasses;
   EXPECT_THAT(message(batch.view()), HasSubstr("label 4 of sample 2"));

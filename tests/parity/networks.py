@@ -66,13 +66,14 @@ class Block(nn.Module):
 
 
 class ResNet18(nn.Module):
-    """With the stem for small images, as model/resnet.h has it."""
+    """With either stem, as model/resnet.h has it."""
 
-    def __init__(self, model, classes):
+    def __init__(self, model, channels, classes):
         super().__init__()
-        width = model["width"]
-        self.conv1 = nn.Conv2d(1, width, 3, padding=1, bias=False)
+        width, large = model["width"], model.get("stem") == "imagenet"
+        self.conv1 = nn.Conv2d(channels, width, 7, 2, 3, bias=False) if large else nn.Conv2d(channels, width, 3, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
+        self.maxpool = nn.MaxPool2d(3, 2, 1) if large else nn.Identity()
         inputs = width
         for layer in range(4):
             outputs = width << layer
@@ -82,13 +83,97 @@ class ResNet18(nn.Module):
         self.fc = nn.Linear(inputs, classes)
 
     def forward(self, images):
-        x = torch.relu(self.bn1(self.conv1(images)))
+        x = self.maxpool(torch.relu(self.bn1(self.conv1(images))))
         x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
         return self.fc(x.mean(dim=(2, 3)))
 
 
-def network_of(model, image_size, classes):
-    return ResNet18(model, classes) if model["name"] == "resnet18" else Network(model, image_size, classes)
+class Recurrent(nn.Module):
+    """model/recurrent.h: over (samples, positions, features), or an image's rows."""
+
+    def __init__(self, model, features, classes):
+        super().__init__()
+        kind = nn.LSTM if model["name"] == "lstm" else nn.GRU
+        self.rnn = kind(features, model["width"], num_layers=model["layers"], batch_first=True)
+        self.fc = nn.Linear(model["width"], classes)
+
+    def forward(self, rows):
+        return self.fc(self.rnn(rows.flatten(0, 1) if rows.dim() == 4 else rows)[0][:, -1])
+
+
+class Tables(nn.Module):
+    """Of tokens and positions, under the names that Rubato gives them."""
+
+    def __init__(self, rows, positions, width):
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(rows, width))
+        self.position_weight = nn.Parameter(torch.empty(positions, width))
+        nn.init.normal_(self.weight, std=0.02)
+        nn.init.normal_(self.position_weight, std=0.02)
+
+    def forward(self, tokens):
+        return functional.embedding(tokens, self.weight) + self.position_weight[: tokens.shape[1]]
+
+
+class Attention(nn.Module):
+    """Queries, keys and values from one product; PyTorch's own kernel where it has one."""
+
+    def __init__(self, width, heads):
+        super().__init__()
+        self.heads, self.c_attn, self.c_proj = heads, nn.Linear(width, 3 * width), nn.Linear(width, width)
+
+    def forward(self, x):
+        samples, positions, width = x.shape
+        q, k, v = (part.view(samples, positions, self.heads, -1).transpose(1, 2) for part in self.c_attn(x).split(width, 2))
+        if hasattr(functional, "scaled_dot_product_attention"):
+            y = functional.scaled_dot_product_attention(q, k, v, is_causal=True)
+        else:
+            mask = torch.full((positions, positions), float("-inf"), dtype=x.dtype).triu(1)
+            y = (q @ k.transpose(-2, -1) * (width // self.heads) ** -0.5 + mask).softmax(-1) @ v
+        return self.c_proj(y.transpose(1, 2).reshape(samples, positions, width))
+
+
+class Mlp(nn.Module):
+    def __init__(self, width):
+        super().__init__()
+        self.c_fc, self.c_proj = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
+
+    def forward(self, x):
+        return self.c_proj(functional.gelu(self.c_fc(x)))
+
+
+class TransformerBlock(nn.Module):
+    def __init__(self, width, heads):
+        super().__init__()
+        self.ln_1, self.attn = nn.LayerNorm(width), Attention(width, heads)
+        self.ln_2, self.mlp = nn.LayerNorm(width), Mlp(width)
+
+    def forward(self, x):
+        x = x + self.attn(self.ln_1(x))
+        return x + self.mlp(self.ln_2(x))
+
+
+class Gpt(nn.Module):
+    """model/gpt.h; scores are (samples, classes, positions), as cross_entropy takes them."""
+
+    def __init__(self, model, positions, classes):
+        super().__init__()
+        width = model["width"]
+        self.wte = Tables(classes, positions, width)
+        self.h = nn.Sequential(*(TransformerBlock(width, model["heads"]) for _ in range(model["layers"])))
+        self.ln_f, self.lm_head = nn.LayerNorm(width), nn.Linear(width, classes)
+
+    def forward(self, tokens):
+        return self.lm_head(self.ln_f(self.h(self.wte(tokens)))).transpose(1, 2)
+
+
+def network_of(model, size, classes, channels=1):
+    """`size`: rows and columns of an image, features of a position, or positions of a text."""
+    if model["name"] == "resnet18":
+        return ResNet18(model, channels, classes)
+    if model["name"] in ("lstm", "gru"):
+        return Recurrent(model, size, classes)
+    return Gpt(model, size, classes) if model["name"] == "gpt" else Network(model, size, classes)
 
 
 def to_rubato_layout(tensor):

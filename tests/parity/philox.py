@@ -58,14 +58,8 @@ def normal_weights(seed, name, shape, deviation):
     return (numpy.float32(deviation) * normal.astype(numpy.float32)).reshape(shape)
 
 
-def initial_weights(seed, name, shape):
-    """A parameter before the first step: uniform in +-1 / sqrt(fan-in) (kernels/initialize.h).
-
-    `shape` is that of the layer's weight, in Rubato's layout; a bias takes its first axis and its scale.
-    """
-    scale = numpy.float32(1 / numpy.sqrt(numpy.prod(shape[1:])))
-    if name.endswith(".bias"):
-        shape = shape[:1]
+def uniform_weights(seed, name, shape, fan_in):
+    """A parameter that starts uniform in +-1 / sqrt(fan_in) (kernels/initialize.h)."""
     numbers = words(stream_key(seed, "initialize:" + name), int(numpy.prod(shape)))
     unit = (numbers >> 8).astype(numpy.float32) * numpy.float32(2.0**-24)
-    return (scale * (2 * unit - 1)).reshape(shape)
+    return (numpy.float32(1 / numpy.sqrt(fan_in)) * (2 * unit - 1)).reshape(shape)

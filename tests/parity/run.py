@@ -1,6 +1,8 @@
 #!/usr/bin/python3
 """Holds Rubato's test accuracy against PyTorch's: same network, optimizer, schedule, samples per update, epochs.
 
+Of a network that predicts numbers it is the test loss.
+
 Usage: tests/parity/run.py [--job fashion_cnn] [--epochs E] [--seeds 3] [--modes bsp,ssp:3,asp]
 
 Trains the job once a seed in PyTorch and once a seed and mode in Rubato, one after another, and compares the
@@ -30,6 +32,8 @@ def parse(words):
     parser.add_argument("--modes", default="bsp,ssp:3,asp", help="default: %(default)s")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="any key of the job file")
     parser.add_argument("--tolerance", type=float, default=1.0, help="in points (default: %(default)s)")
+    parser.add_argument("--loss-tolerance", type=float, default=20.0, metavar="PERCENT",
+                        help="by which a test loss may be above PyTorch's (default: %(default)s)")
     parser.add_argument("--build-dir", default=HERE.parents[1] / "build", help="where Rubato was built")
     parser.add_argument("--json", metavar="FILE", help="also write all figures there")
     return parser.parse_args(words)
@@ -50,55 +54,65 @@ def train_with_torch(job_file, seed):
     result = subprocess.run(words, capture_output=True, text=True, env=torch_environment())
     if result.returncode != 0:
         raise RunFailed(f"PyTorch, seed {seed}: {result.stderr.strip()}")
-    return json.loads(result.stdout)["accuracy"]
+    return json.loads(result.stdout)
 
 
 def measure(options):
-    """Accuracies by trainer, one a seed."""
+    """Accuracies in percent, or losses, by trainer, one a seed; and which of the two."""
     job = Path(options.job) if options.job.endswith(".toml") else ROOT / "jobs" / f"{options.job}.toml"
     settings = options.set + ([f"train.epochs={options.epochs}"] if options.epochs else [])
     modes, seeds = options.modes.split(","), range(1, options.seeds + 1)
-    accuracies = {trainer: [] for trainer in ["pytorch", *modes]}
+    figures = {trainer: [] for trainer in ["pytorch", *modes]}
     with temporary_folder() as folder:
         job_file = resolve(job, options.build_dir, folder, settings)
         for seed in seeds:
-            accuracies["pytorch"].append(train_with_torch(job_file, seed))
+            peer = train_with_torch(job_file, seed)
+            name = "loss" if peer["accuracy"] is None else "accuracy"
+            scale = 100 if name == "accuracy" else 1
+            figures["pytorch"].append(scale * peer[name])
             for mode in modes:
                 run_dir = f"{folder}/{mode.replace(':', '-')}-{seed}"
                 chosen = [*settings, f"consistency.mode={mode}", f"train.seed={seed}"]
-                accuracies[mode].append(run(job, options.build_dir, run_dir, chosen)["test_accuracy"])
-            print(f"seed {seed}: " + ", ".join(f"{who} {100 * all_[-1]:.2f}" for who, all_ in accuracies.items()),
+                figures[mode].append(scale * run(job, options.build_dir, run_dir, chosen)[f"test_{name}"])
+            print(f"seed {seed}: " + ", ".join(f"{who} {shown(all_[-1], name)}" for who, all_ in figures.items()),
                   file=sys.stderr, flush=True)
-    return accuracies
+    return name, figures
 
 
-def report(options, accuracies):
+def shown(figure, name):
+    return f"{figure:.2f}" if name == "accuracy" else f"{figure:.5f}"
+
+
+def report(options, name, figures):
     """Prints the table; returns whether all is within the tolerance."""
-    means = {trainer: 100 * statistics.mean(values) for trainer, values in accuracies.items()}
-    print(f"{options.job}: test accuracy in percent, mean of {options.seeds} seeds (limit: within "
-          f"{options.tolerance:g} of PyTorch)")
-    print(f"{'':>10} {'mean':>7} {'least':>7} {'most':>7} {'difference':>11}")
+    means = {trainer: statistics.mean(values) for trainer, values in figures.items()}
+    points = name == "accuracy"
+    limit = f"within {options.tolerance:g} of PyTorch" if points else f"at most {options.loss_tolerance:g} % above PyTorch's"
+    print(f"{options.job}: test {name}{' in percent' * points}, mean of {options.seeds} seeds (limit: {limit})")
+    print(f"{'':>10} {'mean':>8} {'least':>8} {'most':>8} {'difference':>11}")
     all_within = True
-    for trainer, values in accuracies.items():
+    for trainer, values in figures.items():
         difference = means[trainer] - means["pytorch"]
-        within = abs(difference) <= options.tolerance
+        if not points:
+            difference *= 100 / means["pytorch"]
+        within = abs(difference) <= options.tolerance if points else difference <= options.loss_tolerance
         all_within = all_within and within
-        verdict = "" if trainer == "pytorch" else f"{difference:+11.2f}" + ("" if within else "  too far")
-        print(f"{trainer:>10} {means[trainer]:7.2f} {100 * min(values):7.2f} {100 * max(values):7.2f} {verdict}")
+        verdict = "" if trainer == "pytorch" else f"{difference:+10.2f}{' ' if points else '%'}" + ("" if within else "  too far")
+        print(" ".join([f"{trainer:>10}", *(f"{shown(value, name):>8}" for value in (means[trainer], min(values), max(values))), verdict]))
     if options.json:
-        figures = {"job": options.job, "tolerance": options.tolerance, "accuracies": accuracies, "within": all_within}
-        Path(options.json).write_text(json.dumps(figures, indent=2) + "\n")
+        of_all = {"job": options.job, "tolerance": options.tolerance, "figure": name, "figures": figures, "within": all_within}
+        Path(options.json).write_text(json.dumps(of_all, indent=2) + "\n")
     return all_within
 
 
 def main(words):
     options = parse(words)
     try:
-        accuracies = measure(options)
+        name, figures = measure(options)
     except RunFailed as failure:
         print(f"parity: {failure}", file=sys.stderr)
         return 2
-    return 0 if report(options, accuracies) else 1
+    return 0 if report(options, name, figures) else 1
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ except ImportError:
 import tomllib
 
 from networks import from_rubato_layout, network_of, to_rubato_layout
-from philox import initial_weights, normal_weights, permutation
+from philox import normal_weights, permutation, uniform_weights
 from rubato_runs import ROOT, read_weights, run, temporary_folder
 from samples import read_samples
 from torch.nn import functional
@@ -34,26 +34,40 @@ STEPS, RATE, TIMES_MAX, ORDERS = 50, 0.02, 3.0, 4
 CASES = [("fashion_cnn", STEPS, []), ("fashion_lenet", STEPS, ["model.activation=tanh"]),
          ("fashion_mlp", STEPS, ["model.activation=tanh"]),
          # One leaf, since PyTorch normalizes the whole batch; few steps, for so many kinks lead far apart soon.
-         ("fashion_resnet18", 10, ["model.width=8", "train.micro_batches=1", "cluster.workers=1", "optimizer.weight_decay=0"])]
+         ("fashion_resnet18", 10, ["model.width=8", "train.micro_batches=1", "cluster.workers=1", "optimizer.weight_decay=0"]),
+         ("fashion_mlp", STEPS, ["model.name=lstm", "model.width=32", "model.layers=2"]),
+         ("fashion_mlp", STEPS, ["model.name=gru", "model.width=32"]),
+         ("licences_gpt", STEPS, ["model.width=32", "model.layers=2", "model.heads=2", "data.window=32", "train.batch=8",
+                                  "optimizer.rate=0.2", "optimizer.weight_decay=0", "optimizer.clip_norm=0"])]
 SETTINGS = ["consistency.mode=bsp", "optimizer.name=sgd", f"optimizer.rate={RATE}",
             "optimizer.schedule.name=constant", "optimizer.schedule.warmup_epochs=0", "model.dropout=0",
             "cluster.servers=2", "cluster.workers=2"]
 
 
+def deviation_of(model, name, shape):
+    """Of a parameter that starts normal, in Rubato's layout; None if it does not."""
+    if model["name"] == "resnet18" and len(shape) == 4:  # by fan-out
+        return numpy.sqrt(2 / numpy.prod(shape[:3]))
+    if model["name"] == "gpt" and len(shape) == 2:
+        return 0.02 / (numpy.sqrt(2 * model["layers"]) if "c_proj" in name else 1)
+    return None
+
+
 def start_of(job):
     """The network with the weights that Rubato starts from, in float32."""
-    network = network_of(job["model"], 28, job["data"]["classes"])
+    model = job["model"]
+    network = network_of(model, job["data"]["window"] if model["name"] == "gpt" else 28, job["data"]["classes"])
     weights, seed = network.state_dict(), job["train"]["seed"]
     for name in weights:
-        if weights[name].dim() == 4 and job["model"]["name"] == "resnet18":  # normal, by fan-out
-            shape = to_rubato_layout(weights[name]).shape
-            start = normal_weights(seed, name, shape, numpy.sqrt(2 / numpy.prod(shape[:3])))
-            weights[name] = from_rubato_layout(torch.from_numpy(start))
-            continue
-        if name.rsplit(".", 1)[0] + ".running_mean" in weights:
+        layer, shape = name.rsplit(".", 1)[0], to_rubato_layout(weights[name]).shape
+        if layer + ".running_mean" in weights or layer.split(".")[-1].startswith("ln_"):
             continue  # a normalization starts in PyTorch as it does in Rubato
-        layer_shape = to_rubato_layout(weights[name.split(".")[0] + ".weight"]).shape
-        start = initial_weights(seed, name, layer_shape)
+        deviation = deviation_of(model, name, shape)
+        if deviation is not None:
+            start = normal_weights(seed, name, shape, deviation)
+        else:
+            fan_in = model["width"] if layer == "rnn" else weights[layer + ".weight"][0].numel()
+            start = uniform_weights(seed, name, shape, fan_in)
         weights[name] = from_rubato_layout(torch.from_numpy(start))
     network.load_state_dict(weights)
     return network
@@ -62,15 +76,17 @@ def start_of(job):
 def train(job, steps, precision, shuffle=0):
     """Weights after the steps, as by_name gives them; `shuffle` numbers orders of the samples inside a batch."""
     inputs, labels = map(torch.from_numpy, read_samples(job["data"], "train"))
+    tokens = job["data"]["kind"] == "text"
     batch, order = job["train"]["batch"], torch.from_numpy(permutation(job["train"]["seed"], 0, len(labels)))
     network = start_of(job).to(precision)
-    optimizer = torch.optim.SGD(network.parameters(), lr=RATE)
+    optimizer = torch.optim.SGD(network.parameters(), lr=job["optimizer"]["rate"])
     for step in range(steps):
         samples = order[step * batch : (step + 1) * batch]
         if shuffle:
             samples = samples[numpy.random.default_rng([shuffle, step]).permutation(batch)]
         optimizer.zero_grad()
-        functional.cross_entropy(network(inputs[samples].to(precision)), labels[samples]).backward()
+        batch_inputs = inputs[samples] if tokens else inputs[samples].to(precision)
+        functional.cross_entropy(network(batch_inputs), labels[samples]).backward()
         optimizer.step()
     return by_name(network)
 

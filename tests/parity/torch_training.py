@@ -45,7 +45,9 @@ def rate_at(optimizer, samples, batch, epoch_samples, total_samples):
 def train(job, seed):
     torch.manual_seed(seed)
     inputs, labels = map(torch.from_numpy, read_samples(job["data"], "train"))
-    network = network_of(job["model"], inputs.shape[-1], job["data"]["classes"])
+    mse = job["model"]["loss"] == "mse"
+    network = network_of(job["model"], inputs.shape[-1], labels.shape[1] if mse else job["data"]["classes"])
+    loss_of, clip = functional.mse_loss if mse else functional.cross_entropy, job["optimizer"]["clip_norm"]
     optimizer = make_optimizer(job["optimizer"], network.parameters())
     batch, size, epochs = job["train"]["batch"], len(labels), job["train"]["epochs"]
     for epoch in range(epochs):
@@ -56,17 +58,25 @@ def train(job, seed):
                 group["lr"] = rate
             samples = order[first : first + batch]
             optimizer.zero_grad()
-            functional.cross_entropy(network(inputs[samples]), labels[samples]).backward()
+            loss_of(network(inputs[samples]), labels[samples]).backward()
+            if clip > 0:
+                torch.nn.utils.clip_grad_norm_(network.parameters(), clip)
             optimizer.step()
     return network
 
 
-def accuracy(network, job):
+def evaluate(network, job):
+    """Accuracy and loss on the test part; no accuracy where numbers are predicted."""
     inputs, labels = map(torch.from_numpy, read_samples(job["data"], "test"))
     network.eval()
+    mse = job["model"]["loss"] == "mse"
+    loss_of, correct, loss = functional.mse_loss if mse else functional.cross_entropy, 0, 0.0
     with torch.no_grad():
-        correct = sum(int((network(x).argmax(1) == y).sum()) for x, y in zip(inputs.split(500), labels.split(500)))
-    return correct / len(labels)
+        for x, y in zip(inputs.split(100), labels.split(100)):
+            scores = network(x)
+            loss += float(loss_of(scores, y)) * len(y)
+            correct += 0 if mse else int((scores.argmax(1) == y).sum())
+    return None if mse else correct / labels.numel(), loss / len(labels)
 
 
 def main(job_file, seed):
@@ -74,7 +84,8 @@ def main(job_file, seed):
         job = tomllib.load(file)
     started = time.monotonic()
     network = train(job, int(seed))
-    print(json.dumps({"accuracy": accuracy(network, job), "seconds": time.monotonic() - started}))
+    accuracy, loss = evaluate(network, job)
+    print(json.dumps({"accuracy": accuracy, "loss": loss, "seconds": time.monotonic() - started}))
 
 
 if __name__ == "__main__":

@@ -98,7 +98,7 @@ TEST(Account, AddsUpTicks) {
   account.settle(tick, 7);
   account.settle(tick, 9);
   EXPECT_EQ(account.samples, 20u);
-  EXPECT_EQ(account.correct, 8u);
+  EXPECT_EQ(account.correct, 8.0);
   EXPECT_EQ(account.pushes, 6u);
   EXPECT_EQ(account.train_loss(), 0.5);
   EXPECT_EQ(account.ages.mean(), 1.0);

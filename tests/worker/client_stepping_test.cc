@@ -246,7 +246,7 @@ TEST(WorkerTicking, ATickSaysWhatBecameOfTheStep) {
   const protocol::Tick tick = worker.ticks()[0];
   EXPECT_EQ(tick.clock, 0);
   EXPECT_EQ(tick.samples, 8u);
-  EXPECT_EQ(tick.correct, 5u);
+  EXPECT_EQ(tick.correct, 5.0);
   EXPECT_EQ(tick.loss_sum, 2.5);
   EXPECT_EQ(tick.dropped, 1u);
   ASSERT_EQ(tick.ages.size(), 1u);

@@ -130,7 +130,7 @@ TEST(StepRunner, FiguresAreThoseOfAllLeaves) {
   const StepComputed computed = runner.run(step_of(0, 10, 4, protocol::nodes_of_range(1, 4, 4), 8)).value();
   EXPECT_EQ(computed.clock, 8);
   EXPECT_EQ(computed.samples, 7u);  // leaves of 3, 3, 2, 2 samples, without the first
-  EXPECT_EQ(computed.correct, 3u);
+  EXPECT_EQ(computed.correct, 3.0);
   EXPECT_EQ(computed.loss_sum, 3.5);
 }
 

@@ -317,7 +317,8 @@ void TcpEndpoint::linger(const Shared& line, TimeNs deadline) {
     pollfd writable{line->descriptor(), POLLOUT, 0};
     const TimeNs left = deadline - steady_now();
     if (left <= 0 || ::poll(&writable, 1, static_cast<int>(left / kMillisecond) + 1) != 1) break;
-    if (!line->connected && !(line->connected = is_connected(line->descriptor()) && say_greeting(line))) break;
+    if (!line->connected) line->connected = is_connected(line->descriptor()) && say_greeting(line);
+    if (!line->connected) break;
     if (line->writer.write(line->descriptor()) == FrameWriter::Wrote::kBroken) break;
   }
   counters_.dropped += line->writer.frames();

@@ -1,0 +1,73 @@
+"""Training steps of bench/local_train's networks in PyTorch, on random samples; prints the samples/s of each window.
+
+    torch_steps.py NAME [--batch B] [--threads T] [--seconds S] [--windows W] [--layout contiguous|channels_last]
+
+SGD with momentum, as there. Run it with the Python whose PyTorch is meant; bench/versus_torch.py does, with the
+settings under which PyTorch is fastest on a CPU.
+"""
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+import torch
+from torch.nn import functional
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "parity"))
+from networks import network_of  # noqa: E402
+
+RATE, MOMENTUM = 0.01, 0.9
+# By name: the model, the shape of a sample, what network_of calls its size, classes.
+NETWORKS = {"logistic": ({"name": "logistic"}, (1, 28, 28), 28, 10),
+            "mlp": ({"name": "mlp", "hidden": [1024, 1024]}, (1, 28, 28), 28, 10),
+            "lenet5": ({"name": "lenet5"}, (1, 28, 28), 28, 10),
+            "cnn": ({"name": "cnn", "channels": [32, 64], "dense": 128}, (1, 28, 28), 28, 10),
+            "resnet18": ({"name": "resnet18", "width": 64}, (3, 32, 32), 32, 10),
+            "resnet18-imagenet": ({"name": "resnet18", "width": 64, "stem": "imagenet"}, (3, 224, 224), 224, 1000),
+            "lstm": ({"name": "lstm", "width": 256, "layers": 2}, (64, 64), 64, 10),
+            "gpt": ({"name": "gpt", "width": 128, "layers": 4, "heads": 4}, (128,), 128, 256)}
+
+
+def case_of(name, batch):
+    """The network, its inputs and its labels."""
+    model, shape, size, classes = NETWORKS[name]
+    network = network_of({"activation": "relu", "dropout": 0, **model}, size, classes, channels=shape[0])
+    if name == "gpt":
+        return network, torch.randint(0, classes, (batch, *shape)), torch.randint(0, classes, (batch, *shape))
+    return network, torch.rand(batch, *shape), torch.randint(0, classes, (batch,))
+
+
+def main(options):
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(1)
+    network, inputs, labels = case_of(options.name, options.batch)
+    if options.layout == "channels_last":
+        network, inputs = network.to(memory_format=torch.channels_last), inputs.to(memory_format=torch.channels_last)
+    optimizer = torch.optim.SGD(network.parameters(), lr=RATE, momentum=MOMENTUM)
+
+    def step():
+        optimizer.zero_grad(set_to_none=True)
+        functional.cross_entropy(network(inputs), labels).backward()
+        optimizer.step()
+
+    for _ in range(3):
+        step()
+    for _ in range(options.windows):
+        steps, begin, now = 0, time.perf_counter(), 0.0
+        while now < options.seconds:
+            step()
+            steps, now = steps + 1, time.perf_counter() - begin
+        print(f"{steps * options.batch / now:.2f}", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("name", choices=NETWORKS)
+    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--seconds", type=float, default=3.0, help="of a window")
+    parser.add_argument("--windows", type=int, default=1)
+    parser.add_argument("--layout", choices=["contiguous", "channels_last"], default="contiguous")
+    sys.exit(main(parser.parse_args()))

@@ -1,0 +1,28 @@
+#include "kernels/cpu/cross_entropy.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+
+namespace rubato::kernels {
+
+double cross_entropy(std::span<const float> scores, std::int32_t label, double smoothing, float* gradient) {
+  const float greatest = *std::max_element(scores.begin(), scores.end());
+  const double each = smoothing / static_cast<double>(scores.size());  // what every class is to have at least
+  double sum = 0.0, below = 0.0;
+  for (const float score : scores) {
+    sum += std::exp(static_cast<double>(score - greatest));
+    below += static_cast<double>(score - greatest);
+  }
+  const auto target = static_cast<std::size_t>(label);
+  if (gradient != nullptr) {
+    for (std::size_t c = 0; c < scores.size(); ++c) {
+      const double probability = std::exp(static_cast<double>(scores[c] - greatest)) / sum;
+      gradient[c] = static_cast<float>(probability - (c == target ? 1.0 - smoothing + each : each));
+    }
+  }
+  const double loss = std::log(sum) - (1.0 - smoothing) * static_cast<double>(scores[target] - greatest);
+  return smoothing == 0.0 ? loss : loss - each * below;  // 0 times a score that is not finite is no number
+}
+
+}  // namespace rubato::kernels
