@@ -56,6 +56,7 @@ void WorkerClient::on_welcome(TimeNs now, const protocol::Welcome& welcome, Outb
   manifest_ = welcome.manifest;
   routing_ = welcome.routing;
   slices_.resize(routing_.slices.size());
+  answered_.resize(routing_.shards(), now);
   out.trace({.kind = protocol::TraceKind::kPlaced,
              .slice = static_cast<SliceId>(slices_.size()),
              .placement = protocol::placement_hash(routing_.slices)});
@@ -214,6 +215,7 @@ void WorkerClient::on_weights(TimeNs now, protocol::Weights weights, Outbox& out
   if (!state.pull || state.pull->clock != weights.clock) return;  // an answer that came twice, or late
   if (weights.weights.size() != routing_.slices[slice].elements() * sizeof(float)) return;
   state.pull.reset();
+  answered(now, slice);
   if (weights.clock + 1 != next_step_) {  // for the step after the one that is computed
     state.arrived = std::move(weights);
     return;
@@ -303,6 +305,7 @@ void WorkerClient::on_push_ack(TimeNs now, const protocol::PushAck& ack, Outbox&
   if (step == nullptr) return;
   const std::optional<protocol::Push> push = step->pushes.take(ack.slice, ack.node);
   if (!push) return;
+  answered(now, ack.slice);
   if (ack.fate == protocol::Fate::kApplied) count(step->tick.ages, &protocol::AgeCount::age, ack.age);
   if (ack.fate == protocol::Fate::kAccepted)
     count(step->tick.versions, &protocol::VersionCount::version, push->version);
@@ -331,9 +334,12 @@ void WorkerClient::settle_if_complete(TimeNs now, Outbox& out) {
 
 // ---- time -------------------------------------------------------------------------------------------
 
-// Whether a request is to be sent again now; the waits double, up to eight times the first.
-bool WorkerClient::due(TimeNs now, RequestTimer& timer) const {
-  if (now - timer.sent < timer.wait) return false;
+// Whether a request is to be sent again now; the waits double, up to eight times the first. A wait begins with the last
+// that its receiver has answered, if that was later than the request (RFC 6298, 5.3): of a large model requests wait
+// for each other on the way, and as long as any of them comes through, those behind it are not lost. What is answered
+// comes to an end, since a worker has one unsettled clock: so what is lost is said again all the same.
+bool WorkerClient::due(TimeNs now, RequestTimer& timer, TimeNs answered) const {
+  if (now - std::max(timer.sent, answered) < timer.wait) return false;
   timer.sent = now;
   timer.wait = std::min(timer.wait * 2, timing_.resend_after * 8);
   return true;
@@ -341,12 +347,13 @@ bool WorkerClient::due(TimeNs now, RequestTimer& timer) const {
 
 void WorkerClient::resend(TimeNs now, Outbox& out) {
   for (SliceState& state : slices_)
-    if (state.pull && due(now, state.timer)) out.send(owner(state.pull->slice), *state.pull);
+    if (state.pull && due(now, state.timer, last_answer(state.pull->slice)))
+      out.send(owner(state.pull->slice), *state.pull);
   for (auto& [clock, step] : open_)
     step.pushes.for_each([&](PendingPushes::Pending& pending) {
-      if (due(now, pending.timer)) out.send(owner(pending.push.slice), pending.push);
+      if (due(now, pending.timer, last_answer(pending.push.slice))) out.send(owner(pending.push.slice), pending.push);
     });
-  if (!unconfirmed_.empty() && due(now, tick_timer_))
+  if (!unconfirmed_.empty() && due(now, tick_timer_, 0))
     for (const protocol::Tick& tick : unconfirmed_) out.send(kSchedulerNode, tick);
 }
 

@@ -83,11 +83,13 @@ class WorkerClient final : public protocol::Core {
   void resend(TimeNs now, protocol::Outbox& out);
   void confirm(Clock clock);
   void send_all_again(TimeNs now, protocol::Outbox& out);
-  [[nodiscard]] bool due(TimeNs now, RequestTimer& timer) const;
+  [[nodiscard]] bool due(TimeNs now, RequestTimer& timer, TimeNs answered) const;
   [[nodiscard]] RequestTimer timer_from(TimeNs now) const { return {now, timing_.resend_after, now}; }
   [[nodiscard]] protocol::Heartbeat heartbeat(TimeNs now) const;
   [[nodiscard]] protocol::Waiting waiting(TimeNs now) const;
   [[nodiscard]] NodeId owner(SliceId slice) const { return server_node(routing_.slices[slice].shard); }
+  void answered(TimeNs now, SliceId slice) { answered_[routing_.slices[slice].shard] = now; }
+  [[nodiscard]] TimeNs last_answer(SliceId slice) const { return answered_[routing_.slices[slice].shard]; }
   [[nodiscard]] OpenStep* find_step(Clock clock);
 
   const NodeId self_;
@@ -97,6 +99,7 @@ class WorkerClient final : public protocol::Core {
   protocol::RoutingTable routing_;
 
   std::vector<SliceState> slices_;
+  std::vector<TimeNs> answered_;              // by shard, when a request of this worker was answered last
   std::vector<protocol::StepGrant> granted_;  // and not begun, by clock
   protocol::BatchRange next_hint_;
   // At most two: the older settles while the newer computes.

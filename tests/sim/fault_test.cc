@@ -69,6 +69,25 @@ TEST_P(Faults, SlowNetworkWithALongTail) {
   expect_finished(job_, ran);
 }
 
+// A step's pushes take five times as long over the line as a request waits for its answer; none of them is lost.
+TEST_P(Faults, PushesThatQueueForASlowLineAreNotSentAgain) {
+  job_.model.size = 960;
+  SimOptions options;
+  for (const char* worker : {"worker-0", "worker-1", "worker-2"})
+    for (const char* server : {"server-0", "server-1"}) {
+      options.links.push_back({worker, server, {}});
+      options.links.back().model.bytes_per_s = 30 * 200.0 / (5 * 0.020);  // 30 slices, a body and a header each
+    }
+  options.timing.evict_after = 60 * kSecond;
+  const Ran ran = run_sim(job_, options);
+  expect_success(ran);
+  expect_finished(job_, ran);
+  std::uint64_t pushes = 0, repeated = 0;
+  for (const auto& shard : ran.result.shards) pushes += shard.pushes, repeated += shard.repeated;
+  EXPECT_GT(pushes, 0u);
+  EXPECT_EQ(repeated, 0u);
+}
+
 TEST_P(Faults, ACutThatHealsIsWaitedOut) {
   for (const char* other : {"scheduler", "server-1"}) {
     for (const TimeNs at : {15 * kMillisecond, 42 * kMillisecond}) {

@@ -60,6 +60,34 @@ TEST(WorkerResending, APushUntilItIsAcknowledged) {
   EXPECT_THAT(repeats<Push>(worker, [](const Push& push) { return push.slice == 1; }), IsEmpty());
 }
 
+// A shard that answers has not lost what stands behind: of a large model it waits in the socket for longer than that.
+TEST(WorkerResending, NothingWhileItsShardAnswersOthers) {
+  Worker worker;
+  worker.up_to_acknowledgements();
+  worker.all_weights(1, 0);
+  const TimeNs began = worker.now, wait = worker.timing.resend_after;
+  worker.run_to(began + 9 * wait / 10);
+  worker.acknowledge(0, 0);
+  worker.run_to(began + 18 * wait / 10);
+  EXPECT_THAT(worker.slices_sent<Push>(), ElementsAre(1)) << "shard 1 has said nothing, shard 0 has";
+  worker.acknowledge(0, 0);  // said twice: nothing new
+  worker.run_to(began + 22 * wait / 10);
+  EXPECT_THAT(worker.slices_sent<Push>(), ElementsAre(2)) << "shard 0 has been silent for as long";
+}
+
+TEST(WorkerResending, WeightsThatComeAreAnAnswerToo) {
+  Worker worker;
+  worker.join();
+  worker.grant(0);
+  const TimeNs began = worker.now, wait = worker.timing.resend_after;
+  worker.run_to(began + 9 * wait / 10);
+  worker.weights(2, 0, 0);
+  worker.run_to(began + 18 * wait / 10);
+  EXPECT_THAT(worker.slices_sent<Pull>(), ElementsAre(1));
+  worker.run_to(began + 22 * wait / 10);
+  EXPECT_THAT(worker.slices_sent<Pull>(), ElementsAre(0));
+}
+
 TEST(WorkerResending, ATickUntilTheSchedulerShowsThatItCame) {
   Worker worker;
   worker.up_to_acknowledgements();
