@@ -7,8 +7,10 @@
 
 #include <algorithm>
 #include <cstring>
+#include <optional>
 #include <thread>
 
+#include "tests/base/address_space_limit.h"
 #include "tests/transport/loop_world.h"
 #include "transport/shm/link.h"
 #include "transport/shm/local_socket.h"
@@ -266,6 +268,71 @@ TEST_F(ShmEndpoint, AConnectionThatIsNeverMadeIsGivenUpWhereSomebodyHearsOfIt) {
   EXPECT_EQ(given_up[0].second, "it hangs up; perhaps it has no file descriptors left");
   EXPECT_EQ(calls, 6);
   EXPECT_EQ(client->counters().dropped, 1u) << "what waited for it";
+}
+
+// One that had been met, and returns, and cannot make a link any more; while it is away nobody gives it up.
+TEST_F(ShmEndpoint, WhoReturnsAndHangsUpIsGivenUpAsOfAFirstConnection) {
+  std::optional<Recorder> server(endpoint());
+  ASSERT_TRUE((*server)->listen(address_).ok());
+  Recorder client(endpoint());
+  std::vector<std::string> given_up;
+  client->on_given_up([&](PeerId, const Error& why) { given_up.push_back(why.message); });
+  const PeerId peer = client->connect(address_).value();
+  client->send(peer, {text("hello"), {}});
+  ASSERT_TRUE(world_.run_until([&] { return server->received.size() == 1; }));
+  server.reset();
+  const TimeNs away = steady_now();
+  ASSERT_TRUE(world_.run_until([&] { return steady_now() - away > 2 * kSecond; }));
+  EXPECT_TRUE(given_up.empty()) << given_up[0];
+
+  const Descriptor listener = listen_local(name_, address_).value();
+  int calls = 0;
+  ASSERT_TRUE(world_.run_until([&] {
+    if (const auto accepted = accept_local(listener); accepted.ok() && accepted->has_value()) ++calls;
+    return !given_up.empty();
+  }));
+  EXPECT_EQ(given_up[0], "it hangs up; perhaps it has no file descriptors left");
+  EXPECT_EQ(calls, 6);
+}
+
+TEST_F(ShmEndpoint, WhoSaysThatItCannotIsAskedOnce) {
+  const Descriptor listener = listen_local(name_, address_).value();
+  Recorder client(endpoint());
+  std::vector<std::string> given_up;
+  client->on_given_up([&](PeerId, const Error& why) { given_up.push_back(why.message); });
+  ASSERT_TRUE(client->connect(address_).ok());
+  int calls = 0;
+  ASSERT_TRUE(world_.run_until([&] {
+    if (const auto accepted = accept_local(listener); accepted.ok() && accepted->has_value()) {
+      ++calls;
+      EXPECT_TRUE(send_local(**accepted, {LocalMessage::Kind::kBroken}, {}));
+    }
+    return !given_up.empty();
+  }));
+  EXPECT_EQ(given_up[0], "the process at the other end cannot make a link, and its log says why");
+  EXPECT_EQ(calls, 1);
+}
+
+// Who is let in has made the memory of the link; who lets it in has no room for it.
+TEST_F(ShmEndpoint, WhoCannotMapALinkSaysWhyAndTellsTheOther) {
+  Recorder server(endpoint());
+  std::vector<std::string> given_up;
+  server->on_given_up([&](PeerId peer, const Error& why) {
+    EXPECT_EQ(peer, 0u) << "it had not spoken yet";
+    given_up.push_back(why.message);
+  });
+  ASSERT_TRUE(server->listen(address_).ok());
+  Stranger stranger(name_);
+  stranger.say_hello();
+  {
+    const test::AddressSpaceLimit full(sizeof(LinkMemory::Layout) / 2);
+    ASSERT_TRUE(world_.run_until([&] { return server->counters().refused == 1; }));
+  }
+  ASSERT_EQ(given_up.size(), 1u);
+  EXPECT_EQ(given_up[0].substr(0, 10), "cannot map") << given_up[0];
+  const auto answer = receive_local(stranger.socket());
+  ASSERT_TRUE(answer.ok() && answer->has_value());
+  EXPECT_EQ((*answer)->message.kind, LocalMessage::Kind::kBroken);
 }
 
 struct RecordHead {

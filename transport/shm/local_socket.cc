@@ -163,7 +163,7 @@ Result<std::optional<ReceivedLocal>> receive_local(const Descriptor& socket) {
   if (size != static_cast<ssize_t>(sizeof(wire)) || (header.msg_flags & MSG_TRUNC) != 0 || wire.magic != kMagic)
     return Error{Cause::kMalformed, "what came over the local socket is not Rubato's"};
   if ((header.msg_flags & MSG_CTRUNC) != 0)
-    return Error{Cause::kMalformed, "no file descriptor is left here for memory that is shared (ulimit -n)"};
+    return Error{Cause::kInternal, "no file descriptor is left here for memory that is shared (ulimit -n)"};
   received.message = {static_cast<LocalMessage::Kind>(wire.kind), wire.number};
   return std::optional<ReceivedLocal>(std::move(received));
 }

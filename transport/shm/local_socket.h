@@ -34,7 +34,7 @@ struct LocalMessage {
     kHello = 1,    // who connects: the memory of the link, its doorbell
     kWelcome = 2,  // who accepts: its doorbell
     kSegment = 3,  // memory that payloads will lie in; `number` names it
-    kBroken = 4,   // who says it cannot go on with this link, and reads nothing more of it
+    kBroken = 4,   // who says it cannot go on with this link, or make it, and reads nothing more of it
   };
   Kind kind = Kind::kHello;
   std::uint32_t number = 0;
@@ -51,7 +51,8 @@ struct ReceivedLocal {
   LocalMessage message;
   std::vector<Descriptor> descriptors;
 };
-// Nothing, if nothing came. Errors: kPeerLost, when the other side has gone; kMalformed, and nothing more will be read.
+// Nothing, if nothing came. Errors: kPeerLost, when the other side has gone; kMalformed, and nothing more will be read;
+// kInternal, where no descriptor is left here for what came.
 [[nodiscard]] Result<std::optional<ReceivedLocal>> receive_local(const Descriptor& socket);
 
 }  // namespace rubato::transport

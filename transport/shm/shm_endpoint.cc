@@ -51,6 +51,7 @@ struct Connection {
   std::deque<Frame> waiting;   // for the link
   std::optional<Timer> retry;
   int tries = 0;           // in vain, since there was a link, or ever
+  int refusals = 0;        // of these, those by somebody who was there; all of them, where there never was a link
   bool met = false;        // once there was a link
   bool forgotten = false;  // by us, or broken: it stays until the other side reads nothing of ours any more
   bool closed = false;
@@ -83,8 +84,11 @@ class ShmEndpoint final : public Endpoint {
   void add(const ConnectionRef& connection);
   void try_to_connect(const ConnectionRef& connection);
   void try_again(const ConnectionRef& connection, const Error& why);
+  void give_up(const ConnectionRef& connection, const Error& why);
   [[nodiscard]] Status greet(const ConnectionRef& connection);
   void heed_socket(const ConnectionRef& connection);
+  void not_met(const ConnectionRef& connection, const Error& why);
+  void cannot_let_in(const Connection& connection, const Error& why);
   [[nodiscard]] Status shake_hands(Connection& connection, ReceivedLocal received);
   void heed_break(const ConnectionRef& connection);
   void lost(const ConnectionRef& connection, const Error& why);
@@ -116,6 +120,7 @@ class ShmEndpoint final : public Endpoint {
   TimeNs idle_since_ = kNever;  // nothing has come since then, or since the last frame was sent; kNever: busy
   bool expecting_ = false;      // sent something, and nothing has come since
   bool looking_ = false, asleep_ = false;
+  bool refusal_said_ = false;
   bool delivering_ = false;  // what is sent meanwhile wakes its readers together
   Wakeup next_turn_{loop_, [this] { take_turn(); }};
 };
@@ -135,6 +140,8 @@ void ShmEndpoint::accept() {
     Result<std::optional<Descriptor>> accepted = accept_local(listener_);
     if (!accepted.ok()) {
       ++counters_.refused;
+      // Once: whoever is sent away comes again.
+      if (given_up_ && !std::exchange(refusal_said_, true)) given_up_(0, accepted.error());
       // Whoever is silent makes room for the next.
       if (send_a_stranger_away() || accepted.error().cause == Cause::kRefused) continue;
       // Who waits still waits, and would wake the loop again and again.
@@ -186,21 +193,26 @@ void ShmEndpoint::try_to_connect(const ConnectionRef& connection) {
   if (connection->closed) return;
   const Status greeted = greet(connection);
   if (greeted.ok()) return add(connection);
+  // Whoever was met may be away for as long as it takes to start it again, and that says nothing of the link to come.
+  const bool away = connection->met && greeted.error().cause == Cause::kNetwork;
+  if (!away) ++connection->refusals;
   try_again(connection, greeted.error());
 }
 
 void ShmEndpoint::try_again(const ConnectionRef& connection, const Error& why) {
   ++connection->tries;
-  if (given_up_ && !connection->met && connection->tries == kTriesMax) {
-    const PeerId peer = connection->peer;
-    counters_.dropped += connection->waiting.size();
-    close(connection);
-    return given_up_(peer, why);
-  }
+  if (given_up_ && connection->refusals >= kTriesMax) return give_up(connection, why);
   connection->retry.emplace(loop_, [this, weak = std::weak_ptr(connection)] {
     if (const ConnectionRef alive = weak.lock()) try_to_connect(alive);
   });
   connection->retry->arm(steady_now() + std::min(kRetryFirst << std::min(connection->tries - 1, 8), kRetryMax));
+}
+
+void ShmEndpoint::give_up(const ConnectionRef& connection, const Error& why) {
+  const PeerId peer = connection->peer;
+  counters_.dropped += connection->waiting.size();
+  close(connection);
+  given_up_(peer, why);
 }
 
 Status ShmEndpoint::greet(const ConnectionRef& connection) {
@@ -209,7 +221,7 @@ Status ShmEndpoint::greet(const ConnectionRef& connection) {
   RUBATO_ASSIGN(memory->shared, SharedMemory::create("rubato-link", sizeof(LinkMemory::Layout)));
   if (!send_local(memory->socket, {LocalMessage::Kind::kHello},
                   {memory->shared.descriptor().number(), bell_.descriptor().number()}))
-    return Error{Cause::kNetwork, "it went away at once"};
+    return Error{Cause::kPeerLost, "it went away at once"};
   connection->memory = std::move(memory);
   return {};
 }
@@ -226,22 +238,42 @@ void ShmEndpoint::heed_socket(const ConnectionRef& connection) {
   Result<std::optional<ReceivedLocal>> received = receive_local(connection->memory->socket);
   if (received.ok() && !received->has_value()) return;
   const Status met = received.ok() ? shake_hands(*connection, std::move(**received)) : Status(received.error());
-  if (!met.ok()) {
-    if (met.error().cause != Cause::kPeerLost) ++counters_.refused;
-    return lost(connection, met.error().cause == Cause::kPeerLost
-                                ? Error{Cause::kPeerLost, "it hangs up; perhaps it has no file descriptors left"}
-                                : met.error());
-  }
+  if (!met.ok()) return not_met(connection, met.error());
   connection->met = true;
-  connection->tries = 0;
+  connection->tries = connection->refusals = 0;
   for (Frame& frame : std::exchange(connection->waiting, {})) connection->link->send(std::move(frame));
   connection->link->wake();
   take_turn();
 }
 
+void ShmEndpoint::not_met(const ConnectionRef& connection, const Error& why) {
+  ++connection->refusals;
+  switch (why.cause) {
+    case Cause::kPeerLost:
+      return lost(connection, {Cause::kPeerLost, "it hangs up; perhaps it has no file descriptors left"});
+    case Cause::kRefused:  // it has said so: to ask again would be in vain
+      connection->refusals = kTriesMax;
+      return lost(connection, why);
+    case Cause::kInternal:  // ours, and no fault of the other's
+      if (connection->name.empty()) cannot_let_in(*connection, why);
+      [[fallthrough]];
+    default:
+      ++counters_.refused;
+      return lost(connection, why);
+  }
+}
+
+// The other side only sees the end of it, or, where it can be told, that the reason stands here.
+void ShmEndpoint::cannot_let_in(const Connection& connection, const Error& why) {
+  (void)send_local(connection.memory->socket, {LocalMessage::Kind::kBroken}, {});
+  if (given_up_) given_up_(0, why);
+}
+
 Status ShmEndpoint::shake_hands(Connection& connection, ReceivedLocal received) {
   LinkMemory& memory = *connection.memory;
   const bool accepting = connection.name.empty();
+  if (!accepting && received.message.kind == LocalMessage::Kind::kBroken)
+    return Error{Cause::kRefused, "the process at the other end cannot make a link, and its log says why"};
   const auto expected = accepting ? LocalMessage::Kind::kHello : LocalMessage::Kind::kWelcome;
   if (received.message.kind != expected || received.descriptors.size() != (accepting ? 2 : 1))
     return Error{Cause::kMalformed, "a first message that is none"};

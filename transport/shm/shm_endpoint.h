@@ -8,7 +8,7 @@
 //
 // A connection is given up (Endpoint::on_given_up) where it cannot be made although somebody listens, and where its
 // link breaks between two who live: both sides are told, a side that has not heard a word yet with peer 0. Where the
-// other side has gone, whoever connected tries again for ever.
+// other side has gone, whoever connected tries again for ever; who returns and makes no link is given up as before.
 //
 // On destruction what the other side has not read yet is still there for it, but what waits for room is lost.
 #pragma once
