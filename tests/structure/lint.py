@@ -6,6 +6,7 @@ It is PyPI's, in a version that does not look into the system's headers and so t
 which stands in where PyPI is out of reach.
 """
 
+import functools
 import json
 import os
 import shutil
@@ -42,9 +43,15 @@ def find_program(build_dir: str) -> str | None:
     return str(program)
 
 
+@functools.cache
+def compiler_headers() -> str:
+    """Where the compiler keeps its own, such as omp.h; behind clang-tidy's own."""
+    return subprocess.run(["c++", "-print-file-name=include"], capture_output=True, text=True, check=True).stdout.strip()
+
+
 def lint(program: str, build_dir: str, source: str) -> str:
     """What clang-tidy has against one source; empty if nothing."""
-    result = subprocess.run([program, "-p", build_dir, "--quiet", source],
+    result = subprocess.run([program, "-p", build_dir, "--quiet", f"--extra-arg=-idirafter{compiler_headers()}", source],
                             cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     return "" if result.returncode == 0 else result.stdout or result.stderr
 
