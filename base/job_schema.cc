@@ -182,7 +182,7 @@ void add_consistency(std::vector<JobKey>& keys, ConsistencyConfig& c) {
                {"consistency.nonfinite", &c.nonfinite, one_of({"skip", "stop"}),
                 "on a gradient that is not finite: drop and count it, or end the job"},
                {"consistency.evict_after_s", &c.evict_after_s, patience(),
-                "a worker that lives and takes so long for a step is evicted"}});
+                "a worker that lives, and of whose step nothing comes for so long, is evicted"}});
 }
 
 void add_cluster(std::vector<JobKey>& keys, ClusterConfig& c) {

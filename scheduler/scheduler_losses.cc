@@ -334,14 +334,19 @@ void SchedulerCore::check_progress(TimeNs now, Member& worker, Outbox& out) {
     work.moved = std::max(work.moved, now - static_cast<TimeNs>(work.step_ns));
     return;
   }
+  // Weights that came and gradients that went tell a long step from one that stands still.
+  const std::uint64_t still_ns = worker.beat.waiting.for_ns;
+  if (still_ns < static_cast<std::uint64_t>(worker.beat_at))
+    work.moved = std::max(work.moved, worker.beat_at - static_cast<TimeNs>(still_ns));
   // Twenty times its usual step, if that is longer: a slow machine is no dead one.
   const TimeNs limit =
       std::max(timing_.evict_after * mode_.steps_per_clock(), static_cast<TimeNs>(20.0 * work.step_ns));
   const TimeNs still = now - work.moved;
+  if (still <= limit / 2) work.warned = false;
   if (still > limit / 2 && !work.warned) {
     work.warned = true;
     say(now, Level::kWarning,
-        fmt::format("{} has computed step {} for {:.1f} s; it will be evicted at {:.1f} s", worker.node.name(),
+        fmt::format("{} has not got on with step {} for {:.1f} s; it will be evicted at {:.1f} s", worker.node.name(),
                     work.granted.begin()->first, seconds(still), seconds(limit)),
         out);
   }

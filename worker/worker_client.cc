@@ -24,7 +24,7 @@ WorkerClient::WorkerClient(NodeId self, protocol::Register details, protocol::Ti
 
 void WorkerClient::start(TimeNs now, Outbox& out) {
   enrollment_.start(now, out);
-  idle_since_ = now;
+  idle_since_ = moved_ = now;
   next_resend_ = now + timing_.resend_after;
 }
 
@@ -230,6 +230,7 @@ void WorkerClient::on_weights(TimeNs now, protocol::Weights weights, Outbox& out
 
 void WorkerClient::report(TimeNs now, ComputeReport report, Outbox& out) {
   if (enrollment_.over()) return;
+  moved_ = now;
   if (auto* gradient = std::get_if<SliceGradient>(&report)) {
     on_gradient(now, std::move(*gradient), out);
   } else if (const auto* computed = std::get_if<StepComputed>(&report)) {
@@ -393,7 +394,8 @@ protocol::Waiting WorkerClient::waiting(TimeNs now) const {
   const auto wait = [&](protocol::WaitKind kind, Clock clock, SliceId slice, TimeNs since) {
     return protocol::Waiting{kind, clock, slice, static_cast<std::uint64_t>(now - since)};
   };
-  if (last_done_) return {};
+  const auto moves = [&] { return wait(protocol::WaitKind::kNothing, 0, 0, moved_); };
+  if (last_done_) return moves();
   const bool computing = !open_.empty() && open_.rbegin()->second.orders_open > 0;
   if (computing) {
     const OpenStep& step = open_.rbegin()->second;
@@ -401,7 +403,7 @@ protocol::Waiting WorkerClient::waiting(TimeNs now) const {
       if (!slices_[slice].delivered)
         return wait(protocol::WaitKind::kWeights, step.grant.clock, static_cast<SliceId>(slice),
                     std::max(step.began, slices_[slice].timer.since));
-    return {};
+    return moves();
   }
   if (!open_.empty()) {
     const OpenStep& step = open_.begin()->second;

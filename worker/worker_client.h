@@ -86,9 +86,10 @@ class WorkerClient final : public protocol::Core {
   [[nodiscard]] bool due(TimeNs now, RequestTimer& timer, TimeNs answered) const;
   [[nodiscard]] RequestTimer timer_from(TimeNs now) const { return {now, timing_.resend_after, now}; }
   [[nodiscard]] protocol::Heartbeat heartbeat(TimeNs now) const;
+  // Of who waits for nothing: since when nothing has come of it.
   [[nodiscard]] protocol::Waiting waiting(TimeNs now) const;
   [[nodiscard]] NodeId owner(SliceId slice) const { return server_node(routing_.slices[slice].shard); }
-  void answered(TimeNs now, SliceId slice) { answered_[routing_.slices[slice].shard] = now; }
+  void answered(TimeNs now, SliceId slice) { answered_[routing_.slices[slice].shard] = moved_ = now; }
   [[nodiscard]] TimeNs last_answer(SliceId slice) const { return answered_[routing_.slices[slice].shard]; }
   [[nodiscard]] OpenStep* find_step(Clock clock);
 
@@ -110,6 +111,7 @@ class WorkerClient final : public protocol::Core {
   std::vector<protocol::Tick> unconfirmed_;  // that the scheduler may not have, by clock
   RequestTimer tick_timer_;
   TimeNs idle_since_ = 0;  // nothing to compute since then
+  TimeNs moved_ = 0;       // a shard's answer came, or something of the trainer's
   bool last_done_ = false;
 
   TimeNs next_resend_ = kNever;

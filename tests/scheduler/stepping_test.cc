@@ -323,6 +323,43 @@ TEST(Ending, SnapshotsThatADrainCancelsMakeRoomForTheFinalOne) {
   EXPECT_EQ(released[0].id, final.id - 1);
 }
 
+// ---- who lives and does not move --------------------------------------------------------------------
+
+// A first step of a large model takes long; as long as anything comes of it, it is no dead one.
+TEST(Moving, WhoGetsOnWithItsStepStaysAndWhoStandsStillIsEvicted) {
+  Scheduler scheduler(job_of("asp", 2));
+  scheduler.begin();
+  const TimeNs began = scheduler.now;
+  const auto still_for = [&](TimeNs since) {
+    return protocol::Waiting{WaitKind::kNothing, 0, 0, static_cast<std::uint64_t>(scheduler.now - since)};
+  };
+  TimeNs moved = began;  // worker 0: now and then, for a while
+  const auto run_to = [&](TimeNs end, const std::function<bool()>& done) {
+    while (scheduler.now < end && !done()) {
+      scheduler.now += scheduler.timing.heartbeat;
+      if (scheduler.now < began + 2 * scheduler.timing.evict_after &&
+          scheduler.now - moved > scheduler.timing.evict_after / 3)
+        moved = scheduler.now;
+      scheduler.beat(server_node(0));
+      scheduler.beat(worker_node(0), still_for(moved));
+      scheduler.beat(worker_node(1), still_for(began));
+      scheduler.wake_at(scheduler.now);
+    }
+  };
+  const auto state = [&](std::size_t worker) {
+    return scheduler.core.status(scheduler.now)["workers"][worker]["state"].get<std::string>();
+  };
+  run_to(began + 4 * scheduler.timing.evict_after, [&] { return state(1) == "evicted"; });
+  EXPECT_EQ(state(1), "evicted");
+  EXPECT_LE(scheduler.now, began + scheduler.timing.evict_after + 2 * scheduler.timing.heartbeat);
+  run_to(began + 2 * scheduler.timing.evict_after, [] { return false; });
+  EXPECT_EQ(state(0), "computing");
+  run_to(began + 4 * scheduler.timing.evict_after, [&] { return state(0) == "evicted"; });
+  EXPECT_EQ(state(0), "evicted");
+  EXPECT_GT(scheduler.now, moved + scheduler.timing.evict_after);
+  EXPECT_LE(scheduler.now, moved + scheduler.timing.evict_after + 2 * scheduler.timing.heartbeat);
+}
+
 // ---- status -----------------------------------------------------------------------------------------
 
 TEST(Status, SaysWhoWaitsForWhomAndForHowLong) {

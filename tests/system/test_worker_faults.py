@@ -189,7 +189,7 @@ class StandsStill(SystemCase):
     def test_is_named_and_then_evicted(self):
         run = self.start("quadratic", "--mode", "ssp:2", train__steps=200, debug__slow_worker_ms=5000,
                          consistency__evict_after_s=1.0)
-        run.wait_for_output("worker-0 has computed step 0 for")
+        run.wait_for_output("worker-0 has not got on with step 0 for")
         self.assertIn("it will be evicted at 1.0 s", run.output)
         run.wait_for_output("worker-0 did not get on with step 0")
         self.assert_ends(run, 0)

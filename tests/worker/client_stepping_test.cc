@@ -361,5 +361,30 @@ TEST(WorkerWaiting, SaysForWhat) {
   EXPECT_EQ(worker.waiting().kind, WaitKind::kNothing);
 }
 
+// Who computes waits for nobody; how long ago it last got on tells it from one that stands still.
+TEST(WorkerWaiting, WhoComputesSaysSinceWhenNothingHasComeOfIt) {
+  Worker worker;
+  worker.join();
+  worker.grant(0);
+  worker.all_weights(0, 0);
+  TimeNs moved = worker.now;
+  const auto expect_still_since = [&] {
+    for (int beats = 1; beats < 4; ++beats) {
+      const protocol::Waiting waiting = worker.waiting();
+      EXPECT_EQ(waiting.kind, WaitKind::kNothing);
+      EXPECT_LE(waiting.for_ns, static_cast<std::uint64_t>(worker.now - moved));
+      EXPECT_GE(waiting.for_ns + static_cast<std::uint64_t>(worker.timing.heartbeat),
+                static_cast<std::uint64_t>(worker.now - moved));
+    }
+  };
+  expect_still_since();
+  worker.gradient(2, 0);
+  moved = worker.now;
+  expect_still_since();
+  worker.acknowledge(2, 0);
+  moved = worker.now;
+  expect_still_since();
+}
+
 }  // namespace
 }  // namespace rubato::worker
