@@ -1,7 +1,5 @@
 #include "protocol/process.h"
 
-#include <sys/resource.h>
-
 #include <algorithm>
 #include <csignal>
 #include <cstdlib>
@@ -11,6 +9,7 @@
 #include "base/life_file.h"
 #include "base/log.h"
 #include "base/processor.h"
+#include "protocol/descriptor_limit.h"
 #include "protocol/narrow_floats.h"
 #include "transport/allocator.h"
 #include "transport/shm/shared_heap.h"
@@ -39,14 +38,10 @@ constexpr TimeNs kLookAgain = 50 * kMicrosecond;
 bool shares_memory(const Job& job, NodeId node) { return job.cluster.shared_memory && node.role != Role::kScheduler; }
 
 // A write that fails is an error, which says more than a signal that ends the process: of a file beyond its limit, or
-// into something that nobody reads. And each member of a job takes descriptors of all that talk to it.
+// into something that nobody reads.
 void arrange_with_the_system() {
   std::signal(SIGXFSZ, SIG_IGN);
   std::signal(SIGPIPE, SIG_IGN);
-  rlimit descriptors{};
-  if (::getrlimit(RLIMIT_NOFILE, &descriptors) != 0) return;
-  descriptors.rlim_cur = descriptors.rlim_max;
-  ::setrlimit(RLIMIT_NOFILE, &descriptors);
 }
 
 }  // namespace
@@ -135,6 +130,7 @@ std::shared_ptr<transport::SharedHeap> Process::open_heap(const Job& job) const 
 Result<std::unique_ptr<Process>> Process::open(const Job& job, const ProcessOptions& options) {
   transport::tune_allocator();
   arrange_with_the_system();
+  RUBATO_TRY(check_descriptors(job, options.node));
   std::unique_ptr<Process> process(new Process(options));
   RUBATO_TRY(process->open_endpoint(job));
   if (job.debug.trace) {

@@ -2,7 +2,9 @@
 
 import argparse
 import difflib
+import errno
 import re
+import resource
 import sys
 from pathlib import Path
 
@@ -185,3 +187,10 @@ def main(words: list[str]) -> int:
     except BrokenPipeError:  # `rubato status | head`
         sys.stderr.close()
         return 0
+    except OSError as error:
+        if error.errno != errno.EMFILE:
+            raise
+        limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        print(f"rubato: error: {limit} file descriptors are too few for the launcher: it needs about 16, and one for "
+              "each process of the job; raise the limit (ulimit -n)", file=sys.stderr, flush=True)
+        return int(ExitCode.USAGE)

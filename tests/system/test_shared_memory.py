@@ -38,6 +38,12 @@ class SharedMemory(SystemCase):
                 run = self.start("quadratic", wrapped_in=few, cluster__workers=workers, **lane("shm"))
                 self.assert_ends(run, 0)
 
+    def test_where_they_are_too_few_for_the_job_it_says_so(self):
+        few = ("bash", "-c", 'ulimit -n 25; exec "$@"', "few")
+        run = self.start("quadratic", wrapped_in=few, **lane("ipc"))
+        self.assert_ends(run, 2)
+        self.assertRegex(run.output, r"scheduler needs \d+ file descriptors in this job and may have 25: raise the limit")
+
     def test_where_no_file_may_grow_a_job_does_without_it(self):
         """Memory for the probe and the links is to be had, for weights and gradients not."""
         small = ("bash", "-c", 'ulimit -f 20000; exec "$@"', "small")  # KiB
