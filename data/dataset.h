@@ -1,10 +1,10 @@
-// A data set in memory: numbered samples, which it copies and normalizes into batches.
+// A data set: numbered samples, which it makes batches of.
 //
 // A sample is an input (height x width x channels floats, channels last) with a label, or, for models
 // without an input, a target alone. Ids run from 0 to size() - 1 and never change their meaning.
 //
-// Invariants: immutable once open; what is wrong with the files was said by open_dataset, so gather
-// cannot fail.
+// Invariants: what samples there are, and what they are made into, does not change once it is open. What open_dataset
+// can see of the files it has said; only a kind that reads them later can fail in gather.
 // Thread-safety: all of it may be called from several threads at once.
 #pragma once
 
@@ -43,8 +43,10 @@ class Dataset {
   [[nodiscard]] virtual std::int64_t target_floats() const = 0;  // 0 where samples have none
   // SHA-256 over kind, shape and decoded bytes: equal wherever the same data was read.
   [[nodiscard]] virtual const std::string& fingerprint() const = 0;
-  // The samples with these ids, in this order.
-  virtual void gather(std::span<const std::uint64_t> ids, BatchBuffer& batch) const = 0;
+  // The samples with these ids, in this order, as they are in this epoch: what is changed at random about them (crops,
+  // flips) is a function of the job's seed, the epoch and the id. Errors: kData, naming the file.
+  [[nodiscard]] virtual Status gather(std::uint64_t epoch, std::span<const std::uint64_t> ids,
+                                      BatchBuffer& batch) const = 0;
 };
 
 // Not every kind has a part for validation.

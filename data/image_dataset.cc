@@ -34,7 +34,7 @@ class ImageDataset : public Dataset {
   std::int64_t target_floats() const override { return images_.target_floats; }
   const std::string& fingerprint() const override { return fingerprint_; }
 
-  void gather(std::span<const std::uint64_t> ids, BatchBuffer& batch) const override {
+  Status gather(std::uint64_t /*epoch*/, std::span<const std::uint64_t> ids, BatchBuffer& batch) const override {
     const auto width = static_cast<std::size_t>(images_.shape.floats());
     batch.count = static_cast<std::int64_t>(ids.size());
     batch.inputs.resize(ids.size() * width);
@@ -53,6 +53,7 @@ class ImageDataset : public Dataset {
             normalizer_.run(std::span(pixels).subspan(ids[i] * width, width), out);
         },
         images_.pixels);
+    return {};
   }
 
  private:

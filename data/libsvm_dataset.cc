@@ -74,7 +74,7 @@ class LibsvmDataset : public Dataset {
   std::int64_t target_floats() const override { return samples_.targets.empty() ? 0 : 1; }
   const std::string& fingerprint() const override { return fingerprint_; }
 
-  void gather(std::span<const std::uint64_t> ids, BatchBuffer& batch) const override {
+  Status gather(std::uint64_t /*epoch*/, std::span<const std::uint64_t> ids, BatchBuffer& batch) const override {
     const Samples& s = samples_;
     batch.count = static_cast<std::int64_t>(ids.size());
     batch.inputs.resize(ids.size() * s.features);
@@ -92,6 +92,7 @@ class LibsvmDataset : public Dataset {
       else
         batch.labels.push_back(s.labels[id]);
     }
+    return {};
   }
 
  private:

@@ -34,7 +34,7 @@ Loader::~Loader() {
 void Loader::read_ahead(EpochOrder order) {
   name_thread("reader");
   while (auto work = wanted_.pop()) {
-    dataset_.gather(ids_of(order, work->range), work->batch);
+    work->gathered = dataset_.gather(work->range.epoch, ids_of(order, work->range), work->batch);
     if (!ready_.push(std::move(*work))) return;
   }
 }
@@ -43,17 +43,17 @@ bool Loader::inside(const SampleRange& range) const {
   return range.first <= dataset_.size() && range.count <= dataset_.size() - range.first;
 }
 
-BatchBuffer Loader::take_oldest() {
+Loader::Work Loader::take_oldest() {
   auto work = ready_.pop();
   RUBATO_CHECK(work.has_value() && work->range == under_way_.front());
   under_way_.pop_front();
-  return std::move(work->batch);
+  return std::move(*work);
 }
 
 void Loader::hint(const SampleRange& range) {
   if (!inside(range) || std::ranges::find(under_way_, range) != under_way_.end()) return;
-  if (under_way_.size() == depth_) spare_.push_back(take_oldest());
-  Work work{range, {}};
+  if (under_way_.size() == depth_) spare_.push_back(take_oldest().batch);
+  Work work{range, {}, {}};
   if (!spare_.empty()) {
     work.batch = std::move(spare_.back());
     spare_.pop_back();
@@ -68,14 +68,14 @@ Status Loader::gather(const SampleRange& range, BatchBuffer& batch) {
                                                 range.count, range.epoch, dataset_.size())};
   }
   if (std::ranges::find(under_way_, range) == under_way_.end()) {
-    dataset_.gather(ids_of(order_, range), batch);
-    return {};
+    return dataset_.gather(range.epoch, ids_of(order_, range), batch);
   }
   // Ranges hinted before this one have been passed over: they will not be asked for.
-  while (under_way_.front() != range) spare_.push_back(take_oldest());
-  spare_.push_back(std::exchange(batch, take_oldest()));
+  while (under_way_.front() != range) spare_.push_back(take_oldest().batch);
+  Work work = take_oldest();
+  spare_.push_back(std::exchange(batch, std::move(work.batch)));
   ++hits_;
-  return {};
+  return work.gathered;
 }
 
 }  // namespace rubato::data

@@ -41,7 +41,7 @@ class Loader {
 
   // Ranges that are no ranges of this data set are left for gather to refuse.
   void hint(const SampleRange& range);
-  // Errors: kMalformed, if the range is not within the data set (it may have come over the network).
+  // Errors: kMalformed, if the range is not within the data set (it may have come over the network); the data set's.
   [[nodiscard]] Status gather(const SampleRange& range, BatchBuffer& batch);
 
   // Of the ranges gathered so far, how many had been read ahead.
@@ -51,11 +51,12 @@ class Loader {
   struct Work {
     SampleRange range;
     BatchBuffer batch;
+    Status gathered;
   };
 
   [[nodiscard]] bool inside(const SampleRange& range) const;
   void read_ahead(EpochOrder order);
-  BatchBuffer take_oldest();  // waits, if it is just being gathered
+  Work take_oldest();  // waits, if it is just being gathered
 
   const Dataset& dataset_;
   const std::size_t depth_;

@@ -39,7 +39,7 @@ class SeriesDataset : public Dataset {
   std::int64_t target_floats() const override { return static_cast<std::int64_t>(series_.horizon * series_.targets); }
   const std::string& fingerprint() const override { return fingerprint_; }
 
-  void gather(std::span<const std::uint64_t> ids, BatchBuffer& batch) const override {
+  Status gather(std::uint64_t /*epoch*/, std::span<const std::uint64_t> ids, BatchBuffer& batch) const override {
     const Series& s = series_;
     batch.count = static_cast<std::int64_t>(ids.size());
     batch.inputs.resize(ids.size() * s.window * s.inputs);
@@ -54,6 +54,7 @@ class SeriesDataset : public Dataset {
       target =
           std::ranges::copy(std::span(s.target_values).subspan(then * s.targets, s.horizon * s.targets), target).out;
     }
+    return {};
   }
 
  private:

@@ -23,7 +23,7 @@ class SyntheticDataset : public Dataset {
   std::int64_t target_floats() const override { return static_cast<std::int64_t>(center_.size()); }
   const std::string& fingerprint() const override { return fingerprint_; }
 
-  void gather(std::span<const std::uint64_t> ids, BatchBuffer& batch) const override {
+  Status gather(std::uint64_t /*epoch*/, std::span<const std::uint64_t> ids, BatchBuffer& batch) const override {
     batch.count = static_cast<std::int64_t>(ids.size());
     batch.inputs.clear();
     batch.labels.clear();
@@ -39,6 +39,7 @@ class SyntheticDataset : public Dataset {
         }
       }
     }
+    return {};
   }
 
  private:

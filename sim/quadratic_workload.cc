@@ -199,7 +199,8 @@ QuadraticWorkload::QuadraticWorkload(const Job& job, std::uint32_t parameters)
   std::vector<std::uint64_t> ids(samples_);
   std::iota(ids.begin(), ids.end(), std::uint64_t{0});
   data::BatchBuffer batch;
-  dataset->gather(ids, batch);
+  const Status gathered = dataset->gather(0, ids, batch);
+  RUBATO_CHECK(gathered.ok(), "points are computed, not read");
   targets_ = std::move(batch.targets);
 }
 

@@ -21,7 +21,7 @@ Status evaluate_on(model::Model& model, const data::Dataset& test, const Job& jo
   const auto batch_size = static_cast<std::uint64_t>(job.evaluation.batch);
   for (std::uint64_t first = 0; first < test.size(); first += batch_size) {
     const std::uint64_t count = std::min(batch_size, test.size() - first);
-    test.gather(order.of(0).subspan(first, count), buffer);
+    RUBATO_TRY(test.gather(0, order.of(0).subspan(first, count), buffer));
     RUBATO_ASSIGN(const model::Evaluation result, model.evaluate(model_batch(buffer, 0), weights));
     loss_sum += result.loss_sum;
     if (!buffer.labels.empty() && !result.predictions.empty()) confusion.add(buffer.labels, result.predictions);

@@ -42,7 +42,7 @@ class CifarDatasetTest : public testing::Test {
     BatchBuffer batch;
     std::vector<std::uint64_t> ids;
     for (std::uint64_t id = 0; id < (*dataset)->size(); ++id) ids.push_back(id);
-    (*dataset)->gather(ids, batch);
+    EXPECT_TRUE((*dataset)->gather(0, ids, batch).ok());
     return batch;
   }
 

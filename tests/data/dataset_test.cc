@@ -52,13 +52,13 @@ TEST_F(IdxDatasetTest, GathersNormalizedSamplesInTheOrderAskedFor) {
   EXPECT_EQ(dataset->shape(), (SampleShape{1, 2, 1}));
   EXPECT_EQ(dataset->target_floats(), 0);
   BatchBuffer batch;
-  dataset->gather(std::vector<std::uint64_t>{1, 0, 1}, batch);
+  EXPECT_TRUE(dataset->gather(0, std::vector<std::uint64_t>{1, 0, 1}, batch).ok());
   EXPECT_EQ(batch.count, 3);
   EXPECT_THAT(batch.inputs, Pointwise(FloatNear(1e-6f), {-0.1f, 0.3f, -0.5f, 1.5f, -0.1f, 0.3f}));
   EXPECT_THAT(batch.labels, ElementsAre(0, 2, 0));
   EXPECT_THAT(batch.sample_ids, ElementsAre(1, 0, 1));
   EXPECT_TRUE(batch.targets.empty());
-  dataset->gather({}, batch);
+  EXPECT_TRUE(dataset->gather(0, {}, batch).ok());
   EXPECT_EQ(batch.count, 0);
   EXPECT_TRUE(batch.inputs.empty() && batch.labels.empty() && batch.sample_ids.empty());
 }
@@ -123,7 +123,7 @@ TEST_F(IdxDatasetTest, RefusesFilesThatDoNotFitEachOther) {
 TEST_F(IdxDatasetTest, AskingForASampleThatIsNotThereIsABug) {
   const auto dataset = open();
   BatchBuffer batch;
-  EXPECT_DEATH(dataset->gather(std::vector<std::uint64_t>{3}, batch), "sample 3 of 3");
+  EXPECT_DEATH((void)dataset->gather(0, std::vector<std::uint64_t>{3}, batch), "sample 3 of 3");
 }
 
 Job synthetic_job() {
@@ -142,7 +142,7 @@ TEST(SyntheticDataset, IsGoldenAndMadeFromTheSeedAlone) {
   EXPECT_EQ(dataset->shape().floats(), 0);
   EXPECT_EQ(dataset->target_floats(), 6);
   BatchBuffer batch;
-  dataset->gather(std::vector<std::uint64_t>{9, 3}, batch);
+  EXPECT_TRUE(dataset->gather(0, std::vector<std::uint64_t>{9, 3}, batch).ok());
   EXPECT_TRUE(batch.inputs.empty() && batch.labels.empty());
   // Of sample 3, computed in Python.
   EXPECT_THAT(std::span(batch.targets).subspan(6),
@@ -158,9 +158,9 @@ TEST(SyntheticDataset, SeedsAndSplitsDiffer) {
   const auto other = std::move(open_dataset(job, Split::kTrain)).value();
   const std::vector<std::uint64_t> ids{0, 1, 2};
   BatchBuffer of_train, of_test, of_other;
-  train->gather(ids, of_train);
-  test->gather(ids, of_test);
-  other->gather(ids, of_other);
+  EXPECT_TRUE(train->gather(0, ids, of_train).ok());
+  EXPECT_TRUE(test->gather(0, ids, of_test).ok());
+  EXPECT_TRUE(other->gather(0, ids, of_other).ok());
   EXPECT_NE(of_train.targets, of_test.targets);
   EXPECT_NE(of_train.targets, of_other.targets);
   EXPECT_NE(train->fingerprint(), test->fingerprint());
@@ -182,7 +182,7 @@ TEST(FashionMnist, IsWhatItsDistributionSays) {
   EXPECT_EQ((*test)->size(), 10'000u);
   EXPECT_EQ((*train)->shape(), (SampleShape{28, 28, 1}));
   BatchBuffer batch;
-  (*train)->gather(std::vector<std::uint64_t>{0, 1, 2, 3, 4, 5, 6, 7}, batch);
+  EXPECT_TRUE((*train)->gather(0, std::vector<std::uint64_t>{0, 1, 2, 3, 4, 5, 6, 7}, batch).ok());
   EXPECT_THAT(batch.labels, ElementsAre(9, 0, 0, 3, 0, 2, 7, 2));
 }
 

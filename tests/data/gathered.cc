@@ -22,7 +22,7 @@ BatchBuffer gather_all(const Job& job, Split split) {
   }
   std::vector<std::uint64_t> ids((*dataset)->size());
   std::iota(ids.begin(), ids.end(), std::uint64_t{0});
-  (*dataset)->gather(ids, batch);
+  EXPECT_TRUE((*dataset)->gather(0, ids, batch).ok());
   return batch;
 }
 

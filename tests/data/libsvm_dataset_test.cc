@@ -124,7 +124,7 @@ TEST_F(LibsvmDatasetTest, AnIndexMayPromiseAnything) {
   EXPECT_EQ(size.shape.channels, 1 << 20);
   EXPECT_LT(size.bytes, 10'000'000u);
   BatchBuffer batch;
-  (*open_dataset(job_, Split::kTrain))->gather(std::vector<std::uint64_t>{10000}, batch);
+  EXPECT_TRUE((*open_dataset(job_, Split::kTrain))->gather(0, std::vector<std::uint64_t>{10000}, batch).ok());
   EXPECT_EQ(batch.inputs.back(), 1.0f);
 }
 

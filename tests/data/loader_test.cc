@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "base/rng.h"
 
 namespace rubato::data {
@@ -26,7 +28,7 @@ class LoaderTest : public testing::Test {
   BatchBuffer expected(const SampleRange& range) const {
     const auto ids = permutation(kSeed, range.epoch, kSamples);
     BatchBuffer batch;
-    dataset_->gather(std::span(ids).subspan(range.first, range.count), batch);
+    EXPECT_TRUE(dataset_->gather(range.epoch, std::span(ids).subspan(range.first, range.count), batch).ok());
     return batch;
   }
   void expect_gathers(Loader& loader, const SampleRange& range) {
@@ -102,6 +104,42 @@ TEST_F(LoaderTest, ReadsInOrderForEvaluation) {
   Loader loader(*dataset_, EpochOrder::Kind::kInOrder, kSeed);
   ASSERT_TRUE(loader.gather({0, 10, 3}, batch_).ok());
   EXPECT_THAT(batch_.sample_ids, testing::ElementsAre(10, 11, 12));
+}
+
+// Its sample 3 cannot be read.
+class DamagedDataset final : public Dataset {
+ public:
+  [[nodiscard]] std::uint64_t size() const override { return 8; }
+  [[nodiscard]] SampleShape shape() const override { return {1, 1, 1}; }
+  [[nodiscard]] std::int64_t target_floats() const override { return 0; }
+  [[nodiscard]] const std::string& fingerprint() const override { return fingerprint_; }
+  [[nodiscard]] Status gather(std::uint64_t /*epoch*/, std::span<const std::uint64_t> ids,
+                              BatchBuffer& batch) const override {
+    batch.sample_ids.assign(ids.begin(), ids.end());
+    if (std::ranges::find(ids, 3u) == ids.end()) return {};
+    return Error{Cause::kData, "sample 3 is damaged"};
+  }
+
+ private:
+  std::string fingerprint_;
+};
+
+TEST(LoaderOfDamagedData, AnErrorComesWithItsOwnRange) {
+  const DamagedDataset damaged;
+  Loader loader(damaged, EpochOrder::Kind::kInOrder, kSeed);
+  BatchBuffer batch;
+  for (const bool hinted : {false, true})
+    for (std::uint64_t first = 0; first < 8; first += 2) {
+      if (hinted) loader.hint({0, first, 2});
+      const Status status = loader.gather({0, first, 2}, batch);
+      EXPECT_EQ(status.ok(), first != 2);
+      if (!status.ok()) {
+        EXPECT_EQ(status.error().message, "sample 3 is damaged");
+      }
+    }
+  loader.hint({0, 2, 2});  // passed over: nobody hears of it
+  loader.hint({0, 4, 2});
+  EXPECT_TRUE(loader.gather({0, 4, 2}, batch).ok());
 }
 
 TEST_F(LoaderTest, StopsWithHintsUnderWay) {

@@ -176,7 +176,7 @@ TEST_F(EvaluatorTest, AModelThatPredictsNothingHasALossAlone) {
   std::vector<std::uint64_t> ids(test_set->size());
   std::iota(ids.begin(), ids.end(), std::uint64_t{0});
   data::BatchBuffer batch;
-  test_set->gather(ids, batch);
+  EXPECT_TRUE(test_set->gather(0, ids, batch).ok());
   double loss = 0.0;
   for (std::size_t i = 0; i < batch.targets.size(); ++i)
     loss += 0.5 * std::pow(static_cast<double>(weights_[0][i % 40]) - batch.targets[i], 2.0);

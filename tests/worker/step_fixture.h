@@ -27,7 +27,7 @@ class NumberedDataset final : public data::Dataset {
   [[nodiscard]] data::SampleShape shape() const override { return shape_; }
   [[nodiscard]] std::int64_t target_floats() const override { return 0; }
   [[nodiscard]] const std::string& fingerprint() const override { return fingerprint_; }
-  void gather(std::span<const std::uint64_t> ids, data::BatchBuffer& batch) const override {
+  Status gather(std::uint64_t /*epoch*/, std::span<const std::uint64_t> ids, data::BatchBuffer& batch) const override {
     batch.count = static_cast<std::int64_t>(ids.size());
     batch.inputs.clear();
     batch.labels.clear();
@@ -38,6 +38,7 @@ class NumberedDataset final : public data::Dataset {
         batch.inputs.push_back(2.0f * unit_float(random.next_u32()) - 1.0f);
       batch.labels.push_back(static_cast<std::int32_t>(id % 4));
     }
+    return {};
   }
 
  private:
@@ -170,7 +171,8 @@ class Runner {
   [[nodiscard]] Gradient leaf_gradient(const protocol::StepGrant& step, std::uint64_t leaf) {
     const Part part = leaf_of_batch({step.batch.first, step.batch.count}, step.leaves, leaf);
     data::BatchBuffer buffer;
-    dataset.gather(order.of(step.batch.epoch).subspan(part.first, part.count), buffer);
+    EXPECT_TRUE(
+        dataset.gather(step.batch.epoch, order.of(step.batch.epoch).subspan(part.first, part.count), buffer).ok());
     VectorSink sink(model.parameters());
     EXPECT_TRUE(model.train_leaf(model_batch(buffer, step.batch.epoch), weights, sink).ok());
     return sink.gradient;

@@ -126,7 +126,7 @@ TEST(Trainer, ReportsEachSliceAndThenTheStep) {
   const auto data = data::open_dataset(quadratic_job(), data::Split::kTrain).value();
   data::EpochOrder order(data::EpochOrder::Kind::kShuffled, quadratic_job().train.seed, data->size());
   data::BatchBuffer batch;
-  data->gather(order.of(0).first(8), batch);
+  EXPECT_TRUE(data->gather(0, order.of(0).first(8), batch).ok());
   for (SliceId slice = 0; slice < kSlices; ++slice) {
     const auto& gradient = std::get<SliceGradient>(reports[slice]);
     ASSERT_EQ(gradient.slice, slice);
