@@ -4,8 +4,8 @@
 // out of range, with what is allowed. Every message is one line. write_job writes every key, so that a
 // resolved job file says all that a run depended on; its text is canonical, and parse_job(write_job(j))
 // is j. job_hash is the SHA-256 of all keys but those that cannot change a result: addresses, ports and
-// timeouts of [cluster], evaluation.timeout_s, debug.trace, train.record, train.timeline, and where the data lies
-// (its fingerprint says what it is).
+// timeouts of [cluster], evaluation.timeout_s, debug.trace, train.record, train.timeline, data.readers, data.cache_mb,
+// and where the data lies (its fingerprint says what it is).
 //
 // The ranges and the help of each key are in base/job_schema.cc, the one table that all of this walks.
 //
@@ -40,9 +40,10 @@ struct ModelConfig {
 };
 
 struct DataConfig {
-  // idx | npy | npz | cifar | csv | series | libsvm | text | synthetic (made from the seed; for quadratic and tests)
+  // idx | npy | npz | cifar | folder | csv | series | libsvm | text | synthetic (made from the seed; for quadratic and
+  // tests)
   std::string kind = "idx";
-  std::string path;  // npz, series: the file; cifar: the folder; csv, libsvm: to be split; text: either
+  std::string path;  // npz, series: the file; cifar, folder: the folder; csv, libsvm: to be split; text: either
   std::string train_inputs, train_labels, test_inputs, test_labels;  // idx, npy; csv, libsvm: the inputs are tables
   std::int64_t classes = 10;
   std::int64_t first_label = 0;                // npy, npz, csv, libsvm: the number of class 0 in the files
@@ -55,15 +56,27 @@ struct DataConfig {
   std::string missing = "refuse";              // refuse | mean (of the training part) | previous (series)
   std::string scaling = "standard";            // standard | none: of input columns
   std::string target_scaling = "standard";     // standard | none: of float targets
-  double validation_fraction = 0.0;            // csv, libsvm, series, text, of data.path
-  std::uint64_t split_seed = 0;                // csv, libsvm: of which rows go where
+  double validation_fraction = 0.0;            // csv, libsvm, series, text, folder: of data.path
+  std::uint64_t split_seed = 0;                // csv, libsvm, folder: of which rows go where
   double test_fraction = 0.2;                  // the same
-  std::int64_t skip_max = 0;                   // csv, series, libsvm: bad lines left out before it is too many
+  std::int64_t skip_max = 0;                   // csv, series, libsvm, folder: bad lines left out at most
   std::int64_t features = 0;                   // libsvm: 0: the greatest index in the training part
   std::int64_t window = 24, horizon = 1;       // series: lines seen, lines predicted; text: bytes seen
   std::int64_t stride = 1;                     // series: lines from one window to the next; text: bytes
   std::int64_t samples = 1024;                 // synthetic: number of training samples
   std::string shards = "static";  // static | leased: how workers share an epoch; bsp and backup have no leases
+
+  // folder
+  std::string normalization = "given";       // given (mean, stddev) | imagenet
+  std::int64_t image_size = 224;             // height and width of an input
+  std::int64_t resize = 0;                   // the short side, before the centre is cut out; 0: 8/7 of image_size
+  std::int64_t channels = 3;                 // 1 | 3
+  std::string crop = "random";               // in training: random | center
+  std::vector<double> crop_area{0.08, 1.0};  // random: least and greatest share of the image
+  std::vector<double> crop_ratio{0.75, 4.0 / 3.0};  // random: least and greatest width over height
+  double flip = 0.5;                                // in training: probability that left and right change places
+  std::int64_t readers = 2;                         // threads that decode, in each process
+  std::int64_t cache_mb = 512;                      // of decoded images, kept in each process
   friend bool operator==(const DataConfig&, const DataConfig&) = default;
 };
 

@@ -19,6 +19,7 @@ class DataChecker {
     RUBATO_TRY(check_normalization());
     if (is({"synthetic"})) return check_part();
     RUBATO_TRY(check_files());
+    if (is({"folder"})) RUBATO_TRY(check_folder());
     if (is({"csv", "series", "cifar"})) RUBATO_TRY(check_target());
     if (is({"csv", "series"})) RUBATO_TRY(check_columns());
     if (is({"csv", "series", "libsvm", "text"})) RUBATO_TRY(check_fractions());
@@ -50,7 +51,7 @@ class DataChecker {
   }
 
   Status check_files() const {
-    if (is({"npz", "cifar", "series", "text"})) return need("data.path", data_.path);
+    if (is({"npz", "cifar", "folder", "series", "text"})) return need("data.path", data_.path);
     const bool table = is({"csv", "libsvm"});
     if (table && !data_.path.empty()) {
       const std::pair<const char*, const std::string&> others[] = {{"data.train_inputs", data_.train_inputs},
@@ -65,6 +66,27 @@ class DataChecker {
     if (!reads_test()) return {};
     RUBATO_TRY(need_test("data.test_inputs", data_.test_inputs));
     return table ? Status() : need_test("data.test_labels", data_.test_labels);
+  }
+
+  Status check_folder() const {
+    if (data_.channels == 2) return wrong("data.channels", "= 2 is neither gray, 1, nor colour, 3");
+    if (data_.normalization == "imagenet") {
+      if (data_.channels != 3) return wrong("data.normalization", "= \"imagenet\" needs data.channels = 3");
+      if (data_.mean != DataConfig().mean || data_.stddev != DataConfig().stddev)
+        return wrong("data.normalization",
+                     "= \"imagenet\" does not go with data.mean and data.stddev: give one of them");
+    }
+    if (data_.resize != 0 && data_.resize < data_.image_size)
+      return wrong("data.resize", "= {} is less than data.image_size = {}, which is cut out of it", data_.resize,
+                   data_.image_size);
+    const std::pair<const char*, const std::vector<double>&> ranges[] = {{"data.crop_area", data_.crop_area},
+                                                                         {"data.crop_ratio", data_.crop_ratio}};
+    for (const auto& [key, range] : ranges)
+      if (range.size() != 2 || range[0] > range[1])
+        return wrong(key, "must be the least and the greatest, as [0.5, 1.0]");
+    if (data_.crop_area[1] > 1.0)
+      return wrong("data.crop_area", "goes up to {}, and an image has 1", data_.crop_area[1]);
+    return {};
   }
 
   Status need(std::string_view key, const std::string& file) const {
@@ -142,10 +164,10 @@ class DataChecker {
   }
 
   Status check_part() const {
-    if (!job_.evaluation.enabled || job_.evaluation.part == "test" || is({"npz"})) return {};
+    if (!job_.evaluation.enabled || job_.evaluation.part == "test" || is({"npz", "folder"})) return {};
     if (!is({"csv", "series", "libsvm", "text"}) || data_.path.empty())
       return wrong("evaluation.part",
-                   "= \"validation\" needs data with such a part: an npz file, or what is behind "
+                   "= \"validation\" needs data with such a part: an npz file, a folder, or what is behind "
                    "data.path and split");
     if (data_.validation_fraction == 0.0)
       return wrong("evaluation.part", "= \"validation\" needs data.validation_fraction above 0");

@@ -13,7 +13,7 @@ namespace {
 
 void add_data_without_effect(const Job& job, std::vector<std::string>& notes) {
   const DataConfig &data = job.data, plain;
-  const std::string images = "idx npy npz cifar", tables = "csv libsvm series", split = tables + " text";
+  const std::string images = "idx npy npz cifar folder", tables = "csv libsvm series", split = tables + " text folder";
   struct Key {
     std::string_view name;
     bool changed;
@@ -24,6 +24,16 @@ void add_data_without_effect(const Job& job, std::vector<std::string>& notes) {
       {"data.first_label", data.first_label != plain.first_label, "npy npz csv libsvm"},
       {"data.mean", data.mean != plain.mean, images},
       {"data.stddev", data.stddev != plain.stddev, images},
+      {"data.normalization", data.normalization != plain.normalization, "folder"},
+      {"data.image_size", data.image_size != plain.image_size, "folder"},
+      {"data.resize", data.resize != plain.resize, "folder"},
+      {"data.channels", data.channels != plain.channels, "folder"},
+      {"data.crop", data.crop != plain.crop, "folder"},
+      {"data.crop_area", data.crop_area != plain.crop_area, "folder"},
+      {"data.crop_ratio", data.crop_ratio != plain.crop_ratio, "folder"},
+      {"data.flip", data.flip != plain.flip, "folder"},
+      {"data.readers", data.readers != plain.readers, "folder"},
+      {"data.cache_mb", data.cache_mb != plain.cache_mb, "folder"},
       {"data.target", data.target != plain.target, "csv series cifar"},
       {"data.columns", data.columns != plain.columns, "csv series"},
       {"data.group", data.group != plain.group, "csv"},
@@ -34,8 +44,8 @@ void add_data_without_effect(const Job& job, std::vector<std::string>& notes) {
       {"data.target_scaling", data.target_scaling != plain.target_scaling, tables},
       {"data.validation_fraction", data.validation_fraction != plain.validation_fraction, split},
       {"data.test_fraction", data.test_fraction != plain.test_fraction, split},
-      {"data.split_seed", data.split_seed != plain.split_seed, "csv libsvm"},
-      {"data.skip_max", data.skip_max != plain.skip_max, tables},
+      {"data.split_seed", data.split_seed != plain.split_seed, "csv libsvm folder"},
+      {"data.skip_max", data.skip_max != plain.skip_max, tables + " folder"},
       {"data.features", data.features != plain.features, "libsvm"},
       {"data.window", data.window != plain.window, "series text"},
       {"data.horizon", data.horizon != plain.horizon, "series"},

@@ -1,10 +1,11 @@
-// The lines of a file that could not be read, and whether they are too many.
+// The lines of a file, or the images of a folder, that could not be read, and whether they are too many.
 //
 // Thread-safety: belongs to one thread.
 #pragma once
 
 #include <cstdint>
 #include <string>
+#include <utility>
 
 #include "base/result.h"
 
@@ -12,18 +13,19 @@ namespace rubato::data {
 
 class BadLines {
  public:
-  explicit BadLines(std::int64_t skip_max) : skip_max_(skip_max) {}
+  // `what` one of them is called.
+  explicit BadLines(std::int64_t skip_max, std::string what = "line") : skip_max_(skip_max), what_(std::move(what)) {}
 
   // `message` says file, line and what is wrong. Errors: kData: one more than data.skip_max.
   [[nodiscard]] Status add(const std::string& message);
 
   [[nodiscard]] std::int64_t count() const { return count_; }
   // "2 of 1,000 lines left out, the first FILE:17: ..."; empty if there are none.
-  [[nodiscard]] std::string text(std::uint64_t lines) const;
+  [[nodiscard]] std::string text(std::uint64_t all) const;
 
  private:
   std::int64_t skip_max_, count_ = 0;
-  std::string first_;
+  std::string what_, first_;
 };
 
 }  // namespace rubato::data

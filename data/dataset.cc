@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "data/cifar_dataset.h"
+#include "data/folder_dataset.h"
 #include "data/idx_dataset.h"
 #include "data/libsvm_dataset.h"
 #include "data/npy_dataset.h"
@@ -43,6 +44,7 @@ Result<DatasetSize> size_of_dataset(const Job& job, Split split) {
   if (data.kind == "idx") return size_of_idx_dataset(train ? data.train_inputs : data.test_inputs);
   if (data.kind == "npy" || data.kind == "npz") return size_of_npy_dataset(job, split);
   if (data.kind == "cifar") return size_of_cifar_dataset(data, split);
+  if (data.kind == "folder") return size_of_folder_dataset(job, split);
   if (data.kind == "csv") return size_of_table_dataset(job, split);
   if (data.kind == "series") return size_of_series_dataset(data, split);
   if (data.kind == "libsvm") return size_of_libsvm_dataset(job, split);
@@ -56,6 +58,7 @@ Result<std::unique_ptr<Dataset>> open_dataset(const Job& job, Split split) {
   RUBATO_TRY(check_part(data, split));
   if (data.kind == "npy" || data.kind == "npz") return open_npy_dataset(job, split);
   if (data.kind == "cifar") return open_cifar_dataset(data, split);
+  if (data.kind == "folder") return open_folder_dataset(job, split);
   if (data.kind == "csv") return open_table_dataset(job, split);
   if (data.kind == "series") return open_series_dataset(data, split);
   if (data.kind == "libsvm") return open_libsvm_dataset(job, split);

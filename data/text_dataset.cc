@@ -33,7 +33,7 @@ class TextDataset : public Dataset {
   std::int64_t target_floats() const override { return 0; }
   const std::string& fingerprint() const override { return fingerprint_; }
 
-  void gather(std::span<const std::uint64_t> ids, BatchBuffer& batch) const override {
+  Status gather(std::uint64_t /*epoch*/, std::span<const std::uint64_t> ids, BatchBuffer& batch) const override {
     batch.count = static_cast<std::int64_t>(ids.size());
     batch.inputs.resize(ids.size() * window_);
     batch.labels.resize(ids.size() * window_);
@@ -47,6 +47,7 @@ class TextDataset : public Dataset {
       input = std::ranges::copy(seen.first(window_), input).out;
       label = std::ranges::copy(seen.last(window_), label).out;
     }
+    return {};
   }
 
  private:

@@ -13,7 +13,7 @@ packages=(
   g++ cmake ninja-build ccache git pkg-config python3 iproute2
   libzmq3-dev cppzmq-dev libboost-dev libdnnl-dev
   libtomlplusplus-dev libcli11-dev libspdlog-dev libfmt-dev nlohmann-json3-dev
-  libxxhash-dev libssl-dev zlib1g-dev
+  libxxhash-dev libssl-dev zlib1g-dev libjpeg62-turbo-dev libpng-dev
   libgtest-dev libgmock-dev libbenchmark-dev
   dataset-fashion-mnist
 )
@@ -21,6 +21,7 @@ for argument in "$@"; do
   case "$argument" in
     --test)
       packages+=(clang-format clang-tidy chromium fonts-dejavu-core python3-venv)
+      packages+=(python3-pil) # tests/parity compares images with it
       packages+=(python3-torch libopenblas0-openmp) # without a fast BLAS it takes hours
       ;;
     -h | --help) usage && exit 0 ;;

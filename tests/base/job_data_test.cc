@@ -108,9 +108,11 @@ TEST(JobData, PartsLeaveSomethingForEachOther) {
             "j:9: evaluation.part = \"validation\" needs data.validation_fraction above 0");
   EXPECT_EQ(error_of(kCsv + "validation_fraction = 0.1\ntest_fraction = 0\n", kValidation), "");
   EXPECT_EQ(error_of("kind = \"npz\"\npath = \"t\"\n", kValidation), "");
-  EXPECT_EQ(error_of("kind = \"cifar\"\npath = \"t\"\n", kValidation),
-            "j:8: evaluation.part = \"validation\" needs data with such a part: an npz file, or what is behind "
-            "data.path and split");
+  EXPECT_EQ(
+      error_of("kind = \"cifar\"\npath = \"t\"\n", kValidation),
+      "j:8: evaluation.part = \"validation\" needs data with such a part: an npz file, a folder, or what is behind "
+      "data.path and split");
+  EXPECT_EQ(error_of("kind = \"folder\"\npath = \"t\"\n", kValidation), "");
 }
 
 TEST(JobData, MeansAreOneNumberOrOneForEachChannel) {
@@ -131,6 +133,32 @@ TEST(JobData, MeansAreOneNumberOrOneForEachChannel) {
     EXPECT_NE(write_job(job).find("\n" + text), std::string::npos) << "is written as it was given";
     EXPECT_EQ(*parse_job(write_job(job), "again"), job);
   }
+}
+
+TEST(JobData, ImagesOfAFolderFitTheirKeys) {
+  const std::string folder = "kind = \"folder\"\npath = \"a\"\n";
+  EXPECT_EQ(error_of(folder), "");
+  EXPECT_EQ(error_of("kind = \"folder\"\n"), "j: data.path is missing: data.kind = \"folder\" needs it");
+  EXPECT_EQ(error_of(folder + "channels = 2\n"), "j:7: data.channels = 2 is neither gray, 1, nor colour, 3");
+  EXPECT_EQ(error_of(folder + "normalization = \"imagenet\"\n"), "");
+  EXPECT_EQ(error_of(folder + "normalization = \"imagenet\"\nchannels = 1\n"),
+            "j:7: data.normalization = \"imagenet\" needs data.channels = 3");
+  EXPECT_EQ(error_of(folder + "mean = 0.5\nnormalization = \"imagenet\"\n"),
+            "j:8: data.normalization = \"imagenet\" does not go with data.mean and data.stddev: give one of them");
+  EXPECT_EQ(error_of(folder + "image_size = 32\nresize = 31\n"),
+            "j:8: data.resize = 31 is less than data.image_size = 32, which is cut out of it");
+  EXPECT_EQ(error_of(folder + "crop_area = [0.5, 0.1]\n"),
+            "j:7: data.crop_area must be the least and the greatest, as [0.5, 1.0]");
+  EXPECT_EQ(error_of(folder + "crop_ratio = 1.0\n"),
+            "j:7: data.crop_ratio must be the least and the greatest, as [0.5, 1.0]");
+  EXPECT_EQ(error_of(folder + "crop_area = [0.5, 1.5]\n"), "j:7: data.crop_area goes up to 1.5, and an image has 1");
+}
+
+TEST(JobData, HowImagesAreReadIsNoPartOfTheJobsHash) {
+  const std::string folder = "kind = \"folder\"\npath = \"a\"\n";
+  const std::string hash = job_hash(*parse(folder));
+  EXPECT_EQ(job_hash(*parse(folder + "readers = 7\ncache_mb = 0\n")), hash);
+  EXPECT_NE(job_hash(*parse(folder + "flip = 0.0\n")), hash);
 }
 
 TEST(JobData, ASeparatorIsOneCharacter) {

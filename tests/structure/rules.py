@@ -35,6 +35,8 @@ LIBRARIES = {
                             ["kernels/cuda/*"]),
     "Boost": (["boost/*"], ["transport/*", *WIRING]),
     "toml++": (["toml*"], ["base/*"]),
+    "libjpeg": (["jpeglib.h", "jerror.h"], ["data/jpeg_picture.cc"]),
+    "libpng": (["png.h"], ["data/png_picture.cc"]),
 }
 
 # Folders whose sources are not part of the product: they may include everything.

@@ -3,6 +3,7 @@
 import random
 import struct
 import zipfile
+import zlib
 from pathlib import Path
 
 SIDE = 8
@@ -34,6 +35,27 @@ def write_npz(path: Path, counts: dict[str, int]) -> None:
             with archive.open(f"{part}_images.npy", "w", force_zip64=True) as member:  # as numpy does
                 member.write(images)
             archive.writestr(f"{part}_labels.npy", npy("|u1", (count, 1), bytes(labels)))
+
+
+def png(pixels: list[int], side: int, channels: int) -> bytes:
+    def chunk(name: bytes, octets: bytes) -> bytes:
+        return struct.pack(">I", len(octets)) + name + octets + struct.pack(">I", zlib.crc32(name + octets))
+
+    row = side * channels
+    rows = b"".join(b"\x00" + bytes(pixels[first : first + row]) for first in range(0, len(pixels), row))
+    header = struct.pack(">IIBBBBB", side, side, 8, 2 if channels == 3 else 0, 0, 0, 0)
+    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
+
+
+def write_folder(folder: Path, counts: dict[str, int]) -> None:
+    """ImageNet's layout: PART/CLASS/NUMBER.png, of colours."""
+    for seed, (part, count) in enumerate(counts.items()):
+        source = random.Random(seed)
+        for number in range(count):
+            label = number % CLASSES
+            path = folder / part / f"class{label}" / f"{number:04}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(png(picture(source, label, 3), SIDE, 3))
 
 
 def write_cifar(folder: Path, counts: dict[str, int]) -> None:

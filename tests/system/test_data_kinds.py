@@ -2,8 +2,11 @@
 
 import json
 import subprocess
+from pathlib import Path
 
 import data_files
+import images
+from run import ROOT
 from system_case import SystemCase, main
 
 JOB = """
@@ -28,6 +31,14 @@ batch = 20
 {evaluation}
 """
 
+FOLDER = """kind = "folder"
+path = "images"
+classes = 4
+image_size = 8
+resize = 8
+crop_area = [0.9, 1.0]
+cache_mb = 1"""
+
 
 class DataKinds(SystemCase):
     def job(self, data, model="logistic", loss="cross_entropy", epochs=8, evaluation="", more=""):
@@ -49,6 +60,54 @@ class DataKinds(SystemCase):
                                {"data_batch_1.bin": 200, "data_batch_2.bin": 200, "test_batch.bin": 100})
         final = self.train(self.job('kind = "cifar"\npath = "cifar"', epochs=5)).final()
         self.assertGreater(final["test_accuracy"], 0.9, "nothing was learned")
+
+    def test_folder_of_images(self):
+        data_files.write_folder(self.folder / "images", {"train": 300, "val": 41})
+        final = self.train(self.job(FOLDER, evaluation='part = "validation"')).final()
+        self.assertGreater(final["test_accuracy"], 0.95, "nothing was learned")
+        self.assertEqual(sum(map(sum, final["details"]["confusion"])), 41)
+        self.assertEqual(final["samples"], 300 * 8)
+
+    def test_readers_and_cache_of_a_folder_change_no_bit(self):
+        data_files.write_folder(self.folder / "images", {"train": 60, "val": 20})
+        hashes = set()
+        for workers, readers, cache_mb in ((1, 1, 0), (2, 1, 1), (2, 4, 0)):
+            job = self.job(FOLDER, epochs=2, evaluation='part = "validation"')
+            run = self.train(job, "--mode", "bsp", "--workers", workers, "--set", f"data.readers={readers}",
+                             "--set", f"data.cache_mb={cache_mb}")
+            hashes.add(run.final()["weights_sha256"])
+        self.assertEqual(len(hashes), 1)
+
+    def test_a_folder_comes_to_the_weights_of_the_idx_files_it_was_made_of(self):
+        """Where nothing is cut out or mirrored: decoding and normalization are the same, bit for bit."""
+        settings = images.write(self.folder / "idx", 50, 30)
+        # Images of a folder are numbered class by class: here those of the files are, whatever they show.
+        labels = bytes(number // 5 for number in range(50))
+        Path(settings["data__train_labels"]).write_bytes(images.idx((50,), labels))
+        for part in ("train", "test"):
+            command = [ROOT / "scripts/idx_to_folder", settings[f"data__{part}_inputs"], settings[f"data__{part}_labels"],
+                       self.folder / "png" / part]
+            subprocess.run(command, check=True, timeout=60)
+        as_idx = self.train(self.job('kind = "idx"\nmean = 0.3\nstddev = 0.2', epochs=2), "--mode", "bsp", **settings)
+        job = self.job('kind = "folder"\npath = "png"\nchannels = 1\nimage_size = 28\nresize = 28\ncrop = "center"\n'
+                       'flip = 0.0\nmean = 0.3\nstddev = 0.2', epochs=2)
+        as_folder = self.train(job, "--mode", "bsp")
+        self.assertEqual(as_folder.final()["weights_sha256"], as_idx.final()["weights_sha256"])
+
+    def test_images_that_are_damaged(self):
+        data_files.write_folder(self.folder / "images", {"train": 60, "val": 20})
+        cut = self.folder / "images/train/class1/0005.png"
+        good = cut.read_bytes()
+        cut.write_bytes(good[:-20])
+        wrong = f"{cut}: cut off: the PNG's end is missing"
+        evaluation = 'part = "validation"'
+        self.assert_one_error(self.train(self.job(FOLDER, evaluation=evaluation), expected_code=3), 3, wrong)
+        run = self.train(self.job(FOLDER + "\nskip_max = 1", evaluation=evaluation))
+        self.assertIn(f"1 of 60 images left out, the first: {wrong}", run.log("worker-0"))
+        # What its end does not show is found when a step is due that reads it.
+        cut.write_bytes(good[:60] + bytes([good[60] ^ 0x55]) + good[61:])
+        run = self.train(self.job(FOLDER, evaluation=evaluation), expected_code=3)
+        self.assert_one_error(run, 3, f"{cut}: a damaged PNG (")
 
     def test_csv_of_classes_and_of_numbers(self):
         data_files.write_table(self.folder / "patients.csv", 600)
@@ -79,7 +138,9 @@ class DataKinds(SystemCase):
         data_files.write_table(self.folder / "patients.csv", 120)
         data_files.write_series(self.folder / "traffic.csv", 240)
         data_files.write_libsvm(self.folder / "rows", 100, 1)
+        data_files.write_folder(self.folder / "images", {"train": 60, "test": 20})
         kinds = {
+            "folder": FOLDER.split("\n", 1)[1],
             "npz": 'path = "mnist.npz"\nclasses = 4',
             "csv": 'path = "patients.csv"\ncolumns = ["age", "pressure"]\ntarget = "score"',
             "series": 'path = "traffic.csv"\ntime = "hour"\ntarget = "cars"',

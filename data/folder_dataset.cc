@@ -1,0 +1,198 @@
+#include "data/folder_dataset.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <optional>
+
+#include "base/hash.h"
+#include "base/log.h"
+#include "data/bad_lines.h"
+#include "data/crop.h"
+#include "data/normalizer.h"
+#include "data/picture_cache.h"
+#include "data/picture_file.h"
+#include "data/picture_folder.h"
+#include "data/resample.h"
+#include "data/row_split.h"
+#include "data/thread_team.h"
+
+namespace rubato::data {
+namespace {
+
+// The part of the images that can be read, with what is known of each.
+struct Pictures {
+  PictureList list;
+  std::vector<PictureFacts> facts;
+};
+
+// A JPEG is decoded no smaller than this, so that a random part of half its side still has a pixel for each of the
+// input's, and the whole of it still is averaged by us, over two pixels, and not by the JPEG's blocks alone.
+DecodeWish wish_of(const DataConfig& config) {
+  return {.channels = config.channels, .least_side = std::max(2 * config.image_size, resized_side(config))};
+}
+
+Result<Pictures> examine_all(const Job& job, Split split, ThreadTeam& team) {
+  const DataConfig& config = job.data;
+  Pictures pictures;
+  RUBATO_ASSIGN(pictures.list, list_pictures(config, split));
+  PictureList& list = pictures.list;
+  std::vector<std::optional<Result<PictureFacts>>> found(list.entries.size());
+  team.run(found.size(),
+           [&](std::size_t i) { found[i] = examine_picture(list.path(list.entries[i]), wish_of(config)); });
+
+  BadLines bad(config.skip_max, "image");
+  std::vector<PictureEntry> good;
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    if (!(*found[i]).ok()) {
+      RUBATO_TRY(bad.add((*found[i]).error().message));
+      continue;
+    }
+    good.push_back(std::move(list.entries[i]));
+    pictures.facts.push_back(**found[i]);
+  }
+  if (bad.count() > 0) log::warn("{}: {}", list.folder, bad.text(found.size()));
+  list.entries = std::move(good);
+  if (!list.to_be_split) return pictures;
+
+  RUBATO_ASSIGN(const RowSplit parts, split_rows(list.entries.size(), config, list.folder));
+  std::vector<PictureEntry> entries;
+  std::vector<PictureFacts> facts;
+  for (const std::uint64_t row : parts.of(split)) {
+    entries.push_back(std::move(list.entries[row]));
+    facts.push_back(pictures.facts[row]);
+  }
+  list.entries = std::move(entries);
+  pictures.facts = std::move(facts);
+  return pictures;
+}
+
+std::string fingerprint_of(const Pictures& pictures, const DataConfig& config) {
+  Sha256 hash;
+  const auto add = [&](const std::string& text) { hash.update(std::as_bytes(std::span(text))); };
+  add(fmt::format("folder {} {}\n", config.classes, config.channels));
+  for (const std::string& name : pictures.list.classes) add(name + "\n");
+  for (std::size_t i = 0; i < pictures.facts.size(); ++i) {
+    const PictureFacts& facts = pictures.facts[i];
+    add(fmt::format("{}\n{} {}\n", pictures.list.entries[i].name, facts.file_bytes, facts.begin_hash));
+  }
+  return hash.hex();
+}
+
+// What torchvision's own models are trained with.
+DataConfig with_normalization(DataConfig config) {
+  if (config.normalization == "imagenet") {
+    config.mean = {0.485, 0.456, 0.406};
+    config.stddev = {0.229, 0.224, 0.225};
+  }
+  return config;
+}
+
+SampleShape shape_of(const DataConfig& config) { return {config.image_size, config.image_size, config.channels}; }
+
+class FolderDataset : public Dataset {
+ public:
+  FolderDataset(const Job& job, Split split, PictureList list, std::string fingerprint,
+                std::unique_ptr<ThreadTeam> team, Normalizer of_bytes, Normalizer of_words)
+      : config_(job.data),
+        seed_(job.train.seed),
+        training_(split == Split::kTrain),
+        list_(std::move(list)),
+        fingerprint_(std::move(fingerprint)),
+        of_bytes_(std::move(of_bytes)),
+        of_words_(std::move(of_words)),
+        cache_(list_.entries.size(), static_cast<std::uint64_t>(config_.cache_mb) << 20),
+        desks_(2 * static_cast<std::size_t>(config_.readers)),
+        team_(std::move(team)) {}
+
+  std::uint64_t size() const override { return list_.entries.size(); }
+  SampleShape shape() const override { return shape_of(config_); }
+  std::int64_t target_floats() const override { return 0; }
+  const std::string& fingerprint() const override { return fingerprint_; }
+
+  Status gather(std::uint64_t epoch, std::span<const std::uint64_t> ids, BatchBuffer& batch) const override {
+    const auto width = static_cast<std::size_t>(shape().floats());
+    batch.count = static_cast<std::int64_t>(ids.size());
+    batch.inputs.resize(ids.size() * width);
+    batch.labels.clear();
+    batch.targets.clear();
+    batch.sample_ids.assign(ids.begin(), ids.end());
+    for (const std::uint64_t id : ids) {
+      RUBATO_CHECK(id < size(), "sample {} of {}", id, size());
+      batch.labels.push_back(list_.entries[id].label);
+    }
+    std::vector<Status> read(ids.size());
+    team_->run(ids.size(), [&](std::size_t i) {
+      read[i] = read_sample(epoch, ids[i], std::span(batch.inputs).subspan(i * width, width));
+    });
+    for (const Status& status : read) RUBATO_TRY(status);
+    return {};
+  }
+
+ private:
+  // What one reader works with.
+  struct Desk {
+    std::vector<std::uint8_t> file;
+    Picture picture;
+    Resampler resampler;
+  };
+
+  Status read_sample(std::uint64_t epoch, std::uint64_t id, std::span<float> input) const {
+    auto desk = desks_.try_pop();
+    if (!desk) desk = std::make_unique<Desk>();
+    Status status = read_sample(epoch, id, **desk, input);
+    (void)desks_.try_push(std::move(*desk));
+    return status;
+  }
+
+  Status read_sample(std::uint64_t epoch, std::uint64_t id, Desk& desk, std::span<float> input) const {
+    const Picture* picture = cache_.find(id);
+    if (picture == nullptr) {
+      RUBATO_TRY(read_picture(list_.path(list_.entries[id]), wish_of(config_), desk.file, desk.picture));
+      cache_.offer(id, desk.picture);
+      picture = &desk.picture;
+    }
+    RandomStream random = crop_stream(seed_, epoch, id);
+    const View view = training_ ? training_view(picture->height, picture->width, config_, random)
+                                : center_view(picture->height, picture->width, config_);
+    desk.resampler.run(*picture, view, input.data());
+    (picture->wide() ? of_words_ : of_bytes_).run(std::span<const float>(input), input.data());
+    return {};
+  }
+
+  const DataConfig config_;
+  const std::uint64_t seed_;
+  const bool training_;
+  const PictureList list_;
+  const std::string fingerprint_;
+  const Normalizer of_bytes_, of_words_;  // 8 bits, 16 bits
+  mutable PictureCache cache_;
+  mutable BoundedQueue<std::unique_ptr<Desk>> desks_;  // that nobody sits at
+  const std::unique_ptr<ThreadTeam> team_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Dataset>> open_folder_dataset(const Job& job, Split split) {
+  auto team = std::make_unique<ThreadTeam>(static_cast<std::size_t>(job.data.readers));
+  RUBATO_ASSIGN(Pictures pictures, examine_all(job, split, *team));
+  const DataConfig config = with_normalization(job.data);
+  RUBATO_ASSIGN(Normalizer of_bytes, Normalizer::make(config, config.channels, 255.0, config.path));
+  RUBATO_ASSIGN(Normalizer of_words, Normalizer::make(config, config.channels, 65535.0, config.path));
+  std::string fingerprint = fingerprint_of(pictures, config);
+  return std::unique_ptr<Dataset>(new FolderDataset(job, split, std::move(pictures.list), std::move(fingerprint),
+                                                    std::move(team), std::move(of_bytes), std::move(of_words)));
+}
+
+Result<DatasetSize> size_of_folder_dataset(const Job& job, Split split) {
+  ThreadTeam team(static_cast<std::size_t>(job.data.readers));
+  RUBATO_ASSIGN(const Pictures pictures, examine_all(job, split, team));
+  DatasetSize size;
+  size.samples = pictures.facts.size();
+  size.shape = shape_of(job.data);
+  for (const PictureFacts& facts : pictures.facts) size.bytes += facts.decoded_bytes;
+  size.bytes = std::min(size.bytes, static_cast<std::uint64_t>(job.data.cache_mb) << 20);
+  return size;
+}
+
+}  // namespace rubato::data

@@ -1,0 +1,121 @@
+#include "data/picture_folder.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <filesystem>
+
+#include "base/nearest.h"
+
+namespace rubato::data {
+namespace {
+
+namespace fs = std::filesystem;
+
+bool is_hidden(const fs::path& path) { return path.filename().string().starts_with("."); }
+
+// Some of these are not read, and are listed so that somebody hears of it.
+bool is_named_like_an_image(const fs::path& path) {
+  std::string ending = path.extension().string();
+  std::ranges::transform(ending, ending.begin(), [](unsigned char c) { return std::tolower(c); });
+  constexpr std::array kEndings = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"};
+  return std::ranges::find(kEndings, ending) != kEndings.end();
+}
+
+bool is_folder(const fs::path& path) {
+  std::error_code failed;
+  return fs::is_directory(path, failed);
+}
+
+Error unreadable(const fs::path& path, const std::error_code& failed) {
+  return {Cause::kData, fmt::format("{}: {}", path.string(), failed.message())};
+}
+
+Result<std::vector<std::string>> folders_in(const fs::path& folder) {
+  std::vector<std::string> names;
+  std::error_code failed;
+  for (fs::directory_iterator at(folder, failed), end; !failed && at != end; at.increment(failed))
+    if (is_folder(at->path()) && !is_hidden(at->path())) names.push_back(at->path().filename().string());
+  if (failed) return unreadable(folder, failed);
+  std::ranges::sort(names);
+  return names;
+}
+
+Status list_class(const fs::path& folder, const std::string& name, std::int32_t label,
+                  std::vector<PictureEntry>& entries) {
+  std::error_code failed;
+  const auto first = static_cast<std::ptrdiff_t>(entries.size());
+  const auto options = fs::directory_options::follow_directory_symlink;
+  for (fs::recursive_directory_iterator at(folder / name, options, failed), end; !failed && at != end;
+       at.increment(failed)) {
+    std::error_code other;
+    if (is_hidden(at->path())) {
+      at.disable_recursion_pending();
+    } else if (is_named_like_an_image(at->path()) && at->is_regular_file(other)) {
+      entries.push_back({at->path().lexically_relative(folder).string(), label});
+    }
+  }
+  if (failed) return unreadable(folder / name, failed);
+  std::sort(entries.begin() + first, entries.end(),
+            [](const PictureEntry& a, const PictureEntry& b) { return a.name < b.name; });
+  return {};
+}
+
+std::string listed(const std::vector<std::string>& names) {
+  constexpr std::size_t kShown = 10;
+  std::string text;
+  for (std::size_t i = 0; i < std::min(names.size(), kShown); ++i) text += (i > 0 ? ", " : "") + names[i];
+  return names.size() > kShown ? text + ", ..." : text;
+}
+
+Result<std::vector<std::string>> classes_in(const fs::path& folder, const DataConfig& config) {
+  RUBATO_ASSIGN(std::vector<std::string> classes, folders_in(folder));
+  if (static_cast<std::int64_t>(classes.size()) == config.classes) return classes;
+  return Error{Cause::kData, fmt::format("{}: has {} folders of classes ({}), and data.classes is {}", folder.string(),
+                                         classes.size(), listed(classes), config.classes)};
+}
+
+Result<fs::path> folder_of(const fs::path& path, Split split) {
+  if (split == Split::kTrain) return path / "train";
+  if (split == Split::kTest) {
+    if (is_folder(path / "test")) return path / "test";
+    return Error{Cause::kData, fmt::format("{}: has a folder train and none called test: set evaluation.part = "
+                                           "\"validation\" to evaluate on val",
+                                           path.string())};
+  }
+  for (const char* const name : {"val", "validation", "valid"})
+    if (is_folder(path / name)) return path / name;
+  return Error{Cause::kData, fmt::format("{}: has a folder train and none called val", path.string())};
+}
+
+}  // namespace
+
+Result<PictureList> list_pictures(const DataConfig& config, Split split) {
+  const fs::path path = config.path;
+  PictureList list;
+  list.to_be_split = !is_folder(path / "train");
+  fs::path folder = path;
+  if (!list.to_be_split) {
+    RUBATO_ASSIGN(folder, folder_of(path, split));
+  }
+  list.folder = folder.string();
+  RUBATO_ASSIGN(list.classes, classes_in(list.to_be_split ? path : path / "train", config));
+  RUBATO_ASSIGN(const std::vector<std::string> found, folders_in(folder));
+  const bool training = list.to_be_split || split == Split::kTrain;
+  for (const std::string& name : found) {
+    const auto known = std::ranges::lower_bound(list.classes, name);
+    if (known == list.classes.end() || *known != name)
+      return Error{Cause::kData, fmt::format("{}: no class of the training part is called {}{}", list.folder, name,
+                                             did_you_mean(nearest(name, list.classes)))};
+    const std::size_t before = list.entries.size();
+    RUBATO_TRY(list_class(folder, name, static_cast<std::int32_t>(known - list.classes.begin()), list.entries));
+    if (training && list.entries.size() == before)
+      return Error{Cause::kData, fmt::format("{}: has no image", (folder / name).string())};
+  }
+  if (list.entries.empty()) return Error{Cause::kData, fmt::format("{}: has no image", list.folder)};
+  return list;
+}
+
+}  // namespace rubato::data

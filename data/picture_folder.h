@@ -1,0 +1,36 @@
+// Which images a folder has, and of which classes: a folder for each class, as torchvision's ImageFolder reads them.
+//
+//   PATH/train/CLASS/*   PATH/val/CLASS/* (or validation/)   PATH/test/CLASS/*        parts that are given
+//   PATH/CLASS/*                                                                      one that is to be split
+//
+// Classes are numbered in the order of the bytes of their names, by those of the training part. Their images may lie in
+// folders below; what begins with a dot, or does not end like an image, is passed over.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/job.h"
+#include "base/result.h"
+#include "data/dataset.h"
+
+namespace rubato::data {
+
+struct PictureEntry {
+  std::string name;  // below the folder of its part
+  std::int32_t label = 0;
+};
+
+struct PictureList {
+  std::string folder;
+  std::vector<std::string> classes;
+  std::vector<PictureEntry> entries;  // by class and name
+  bool to_be_split = false;           // it is all there is, of whatever part
+  [[nodiscard]] std::string path(const PictureEntry& entry) const { return folder + "/" + entry.name; }
+};
+
+// Errors: kData: a folder that is not there, other classes than data.classes, a class without images.
+[[nodiscard]] Result<PictureList> list_pictures(const DataConfig& config, Split split);
+
+}  // namespace rubato::data
