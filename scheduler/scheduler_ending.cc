@@ -55,7 +55,11 @@ void SchedulerCore::on_evaluation_done(TimeNs now, const protocol::EvaluationDon
         out);
   snapshots_->done(message.snapshot);
   release_snapshots(out);
-  if (!final) return evaluate_next(now, out);
+  if (!final) {
+    evaluate_next(now, out);
+    grant_all(now, out);  // which a server that is away may have kept from it, by knowing of this one no more
+    return;
+  }
   const bool drained = exit_code_ == static_cast<int>(Cause::kInterrupted);
   const char* text =
       drained ? "interrupted: what was granted is finished, and the weights are written" : "the job is done";

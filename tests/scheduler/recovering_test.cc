@@ -31,6 +31,37 @@ class Recovering : public testing::Test {
   Scheduler job_;
 };
 
+// A server that is away knows of no snapshot, so grants wait. When the last one that is due has been evaluated, and with
+// it forgotten, there is nothing more to know.
+TEST(RecoveringInLockstep, GrantsGoOnWhenTheSnapshotTheyWaitedForIsEvaluated) {
+  Job job = job_of("bsp", 1, 2);
+  job.evaluation.enabled = true;
+  job.train.micro_batches = 1;
+  Scheduler scheduler(job);  // 10 clocks an epoch, and a snapshot behind each
+  scheduler.begin();
+  const auto beat_of_servers = [&](std::uint64_t snapshot) {
+    protocol::Heartbeat beat;
+    beat.snapshot = snapshot;
+    for (const std::uint32_t rank : {0u, 1u}) scheduler.receive(server_node(rank), beat);
+  };
+  beat_of_servers(1);
+  for (Clock clock = 0; clock < 10; ++clock) scheduler.tick(0, clock);
+  beat_of_servers(2);
+  for (const std::uint32_t rank : {0u, 1u}) {
+    protocol::SnapshotTaken taken;
+    taken.id = 1;
+    scheduler.receive(server_node(rank), taken);
+  }
+  ASSERT_THAT(scheduler.sent<protocol::Evaluate>(evaluator_node(0)), SizeIs(1));
+  scheduler.core.member_exited(scheduler.now, {server_node(1), -9, true}, scheduler.out);
+  scheduler.tick(0, 10);
+  EXPECT_THAT(scheduler.granted(), IsEmpty());
+  protocol::EvaluationDone done;
+  done.snapshot = 1;
+  scheduler.receive(evaluator_node(0), done);
+  EXPECT_THAT(scheduler.granted(), SizeIs(1));
+}
+
 TEST_F(Recovering, AServerThatIsStartedAgainIsWelcomedAsItsNextLife) {
   kill(1);
   EXPECT_EQ(job_.core.phase(), Phase::kTraining);
