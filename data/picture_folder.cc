@@ -14,7 +14,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-bool is_hidden(const fs::path& path) { return path.filename().string().starts_with("."); }
+bool is_hidden(const fs::path& path) { return path.filename().string().starts_with('.'); }
 
 // Some of these are not read, and are listed so that somebody hears of it.
 bool is_named_like_an_image(const fs::path& path) {
