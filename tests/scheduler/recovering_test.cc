@@ -31,8 +31,8 @@ class Recovering : public testing::Test {
   Scheduler job_;
 };
 
-// A server that is away knows of no snapshot, so grants wait. When the last one that is due has been evaluated, and with
-// it forgotten, there is nothing more to know.
+// A server that is away knows of no snapshot, so grants wait. When the last one that is due has been evaluated, and
+// with it forgotten, there is nothing more to know.
 TEST(RecoveringInLockstep, GrantsGoOnWhenTheSnapshotTheyWaitedForIsEvaluated) {
   Job job = job_of("bsp", 1, 2);
   job.evaluation.enabled = true;
