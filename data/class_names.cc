@@ -49,6 +49,12 @@ Result<ClassNames> ClassNames::make(const std::vector<std::string>& texts, const
   return made;
 }
 
+std::vector<std::string> ClassNames::names() const {
+  std::vector<std::string> known;
+  for (const auto& [name, number] : names_) known.push_back(name);
+  return known;
+}
+
 Result<std::int32_t> ClassNames::number(const std::string& text) const {
   if (names_.empty()) {
     const std::optional<std::int64_t> value = class_number(text);
@@ -59,10 +65,8 @@ Result<std::int32_t> ClassNames::number(const std::string& text) const {
   }
   const auto found = names_.find(text);
   if (found != names_.end()) return found->second;
-  std::vector<std::string> known;
-  for (const auto& [name, number] : names_) known.push_back(name);
   return Error{Cause::kData, fmt::format("no class of the training table is called {}{}", shown(text),
-                                         did_you_mean(nearest(text, known)))};
+                                         did_you_mean(nearest(text, names())))};
 }
 
 }  // namespace rubato::data

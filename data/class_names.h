@@ -25,6 +25,8 @@ class ClassNames {
 
   // Errors: what is wrong with it, for a message that says where it is.
   [[nodiscard]] Result<std::int32_t> number(const std::string& text) const;
+  // In the order of their numbers; none where texts are numbers.
+  [[nodiscard]] std::vector<std::string> names() const;
 
  private:
   std::int64_t classes_ = 0, first_ = 0;

@@ -8,6 +8,7 @@
 // Thread-safety: all of it may be called from several threads at once.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -34,6 +35,11 @@ struct BatchBuffer {
   std::vector<std::uint64_t> sample_ids;  // count; keys of dropout and augmentation
 };
 
+// A number to be predicted is kept as (number - mean) / deviation.
+struct TargetScale {
+  double mean = 0.0, deviation = 1.0;
+};
+
 class Dataset {
  public:
   virtual ~Dataset() = default;
@@ -41,6 +47,10 @@ class Dataset {
   [[nodiscard]] virtual std::uint64_t size() const = 0;
   [[nodiscard]] virtual SampleShape shape() const = 0;           // floats() is 0 where samples have no input
   [[nodiscard]] virtual std::int64_t target_floats() const = 0;  // 0 where samples have none
+  // Of each of them, in the order of a sample's targets; what it was in the file is known by that.
+  [[nodiscard]] virtual TargetScale target_scale(std::size_t /*target*/) const { return {}; }
+  // In the order of their numbers; none where they have none.
+  [[nodiscard]] virtual std::span<const std::string> class_names() const { return {}; }
   // SHA-256 over kind, shape and decoded bytes: equal wherever the same data was read.
   [[nodiscard]] virtual const std::string& fingerprint() const = 0;
   // The samples with these ids, in this order, as they are in this epoch: what is changed at random about them (crops,

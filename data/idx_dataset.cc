@@ -50,4 +50,13 @@ Result<std::unique_ptr<Dataset>> open_idx_dataset(const IdxNames& paths, const D
                             fmt::format("idx {} {}", extents_text(inputs.extents), config.classes), paths.inputs);
 }
 
+Result<std::unique_ptr<Dataset>> open_idx_inputs(const Job& job, const std::string& path) {
+  RUBATO_ASSIGN(IdxFile inputs, read_idx(path));
+  Images images;
+  RUBATO_ASSIGN(images.shape, image_shape(path, inputs.extents));
+  images.labels.assign(static_cast<std::size_t>(inputs.extents[0]), 0);
+  images.pixels = std::move(inputs.values);
+  return make_image_dataset(std::move(images), job.data, "idx " + extents_text(inputs.extents), path);
+}
+
 }  // namespace rubato::data

@@ -19,5 +19,7 @@ struct IdxNames {
 // Errors: kData.
 [[nodiscard]] Result<DatasetSize> size_of_idx_dataset(const std::string& inputs);
 [[nodiscard]] Result<std::unique_ptr<Dataset>> open_idx_dataset(const IdxNames& paths, const DataConfig& config);
+// The images of a file alone; labels are 0. Errors: kData.
+[[nodiscard]] Result<std::unique_ptr<Dataset>> open_idx_inputs(const Job& job, const std::string& path);
 
 }  // namespace rubato::data

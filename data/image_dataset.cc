@@ -33,6 +33,10 @@ class ImageDataset : public Dataset {
   SampleShape shape() const override { return images_.shape; }
   std::int64_t target_floats() const override { return images_.target_floats; }
   const std::string& fingerprint() const override { return fingerprint_; }
+  TargetScale target_scale(std::size_t target) const override {
+    return images_.target_scales.empty() ? TargetScale() : images_.target_scales[target];
+  }
+  std::span<const std::string> class_names() const override { return images_.class_names; }
 
   Status gather(std::uint64_t /*epoch*/, std::span<const std::uint64_t> ids, BatchBuffer& batch) const override {
     const auto width = static_cast<std::size_t>(images_.shape.floats());

@@ -20,6 +20,8 @@ struct Images {
   std::vector<std::int32_t> labels;  // one a sample; or none, and
   std::vector<float> targets;        // target_floats a sample
   std::int64_t target_floats = 0;
+  std::vector<TargetScale> target_scales;  // of each target; none: as they are
+  std::vector<std::string> class_names;    // not hashed, nor is the scale
 };
 
 // What is hashed: `kind`, which says shape and types in words, then pixels, labels and targets. Errors: kData, if

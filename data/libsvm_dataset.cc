@@ -53,6 +53,8 @@ struct Samples {
   std::vector<float> values;         // scaled
   std::vector<std::int32_t> labels;  // one a sample; or none, and
   std::vector<float> targets;        // one a sample
+  TargetScale scale;                 // of them
+  std::vector<std::string> class_names;
 };
 
 class LibsvmDataset : public Dataset {
@@ -73,6 +75,8 @@ class LibsvmDataset : public Dataset {
   SampleShape shape() const override { return {1, 1, static_cast<std::int64_t>(samples_.features)}; }
   std::int64_t target_floats() const override { return samples_.targets.empty() ? 0 : 1; }
   const std::string& fingerprint() const override { return fingerprint_; }
+  TargetScale target_scale(std::size_t /*target*/) const override { return samples_.scale; }
+  std::span<const std::string> class_names() const override { return samples_.class_names; }
 
   Status gather(std::uint64_t /*epoch*/, std::span<const std::uint64_t> ids, BatchBuffer& batch) const override {
     const Samples& s = samples_;
@@ -156,8 +160,15 @@ class Builder {
   Result<std::unique_ptr<Dataset>> make(const SparseRows& rows, const std::vector<std::uint64_t>& ids,
                                         const std::string& path) {
     const ColumnScale scale = fit(train_, parts_.train, features_, data_.scaling == "standard");
-    Samples samples{
-        .features = features_, .zero = {}, .ends = {}, .indexes = {}, .values = {}, .labels = {}, .targets = {}};
+    Samples samples{.features = features_,
+                    .zero = {},
+                    .ends = {},
+                    .indexes = {},
+                    .values = {},
+                    .labels = {},
+                    .targets = {},
+                    .scale = {},
+                    .class_names = {}};
     const auto scaled = [&](double value, std::size_t f) {
       return static_cast<float>((value - scale.mean[f]) / scale.deviation[f]);
     };
@@ -181,6 +192,7 @@ class Builder {
                        std::ranges::all_of(train_.labels, [](double label) { return label == -1.0 || label == 1.0; }) &&
                        std::ranges::find(train_.labels, -1.0) != train_.labels.end();
     const std::int64_t first = signs ? -1 : data_.first_label, last = signs ? 1 : first + data_.classes - 1;
+    if (signs) samples.class_names = {"-1", "1"};
     for (const std::uint64_t row : ids) {
       const double label = rows.labels[row];
       const bool whole = label == std::floor(label) && !(signs && label == 0.0);
@@ -198,6 +210,7 @@ class Builder {
   Status take_targets(const SparseRows& rows, const std::vector<std::uint64_t>& ids, Samples& samples) const {
     RUBATO_ASSIGN(const Scaling scaling, Scaling::fit(train_.labels, 1, parts_.train,
                                                       data_.target_scaling == "standard", train_path(), {"label"}));
+    samples.scale = scaling.of_column(0);
     for (const std::uint64_t row : ids) samples.targets.push_back(scaling.scaled(rows.labels[row], 0));
     return {};
   }

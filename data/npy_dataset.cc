@@ -117,4 +117,14 @@ Result<std::unique_ptr<Dataset>> open_npy_dataset(const Job& job, Split split) {
   return make_image_dataset(std::move(images), job.data, kind, sources.inputs->name());
 }
 
+Result<std::unique_ptr<Dataset>> open_npy_inputs(const Job& job, const std::string& path) {
+  RUBATO_ASSIGN(const std::unique_ptr<ByteSource> source, open_file(path));
+  RUBATO_ASSIGN(const NpyHeader header, read_npy_header(*source));
+  Images images;
+  RUBATO_ASSIGN(images.shape, image_shape(path, header.extents));
+  RUBATO_ASSIGN(images.pixels, read_pixels(*source, header));
+  images.labels.assign(static_cast<std::size_t>(header.extents[0]), 0);
+  return make_image_dataset(std::move(images), job.data, "npy " + header.text(), path);
+}
+
 }  // namespace rubato::data

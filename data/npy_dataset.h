@@ -15,5 +15,7 @@ namespace rubato::data {
 // Errors: kData.
 [[nodiscard]] Result<DatasetSize> size_of_npy_dataset(const Job& job, Split split);
 [[nodiscard]] Result<std::unique_ptr<Dataset>> open_npy_dataset(const Job& job, Split split);
+// The images of an npy file alone; labels are 0. Errors: kData.
+[[nodiscard]] Result<std::unique_ptr<Dataset>> open_npy_inputs(const Job& job, const std::string& path);
 
 }  // namespace rubato::data

@@ -6,8 +6,8 @@
 //             and "__metadata__": text to text; padded with spaces so that values start at 8 bytes
 //   the rest  values, little-endian, row-major, without holes, in the order of their offsets
 //
-// Only F32 is written and read. The writer replaces a file whole or not at all; the reader trusts
-// nothing that the header says.
+// Written are F32 and I64. Read are F32, F64, F16 and BF16, all as float; of a tensor of another type only that it is
+// there. The writer replaces a file whole or not at all; the reader trusts nothing that the header says.
 //
 // Thread-safety: pure functions over files.
 #pragma once
@@ -16,6 +16,7 @@
 #include <map>
 #include <span>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "base/result.h"
@@ -27,14 +28,16 @@ using Metadata = std::map<std::string, std::string>;
 struct TensorView {
   std::string name;
   std::vector<std::int64_t> shape;
-  std::span<const float> values;
+  std::variant<std::span<const float>, std::span<const std::int64_t>> values;
 };
 
 struct Tensor {
   std::string name;
   std::vector<std::int64_t> shape;
-  std::vector<float> values;
-  [[nodiscard]] TensorView view() const { return {name, shape, values}; }
+  std::vector<float> values;  // none where the type is not of floats
+  std::string dtype = "F32";  // as the file has it
+  [[nodiscard]] bool of_floats() const { return dtype == "F32" || dtype == "F64" || dtype == "F16" || dtype == "BF16"; }
+  [[nodiscard]] TensorView view() const { return {name, shape, std::span<const float>(values)}; }
   friend bool operator==(const Tensor&, const Tensor&) = default;
 };
 

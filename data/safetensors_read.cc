@@ -5,10 +5,12 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
 
+#include "data/float_formats.h"
 #include "data/safetensors.h"
 
 namespace rubato::data {
@@ -17,6 +19,14 @@ namespace {
 using nlohmann::json;
 
 constexpr std::uint64_t kHeaderBytesMax = 100'000'000;  // the format's own limit
+
+// All types of the format, and the bytes of a value.
+const std::map<std::string, std::uint64_t>& item_bytes() {
+  static const std::map<std::string, std::uint64_t> items{
+      {"F64", 8}, {"F32", 4}, {"F16", 2}, {"BF16", 2}, {"F8_E4M3", 1}, {"F8_E5M2", 1}, {"I64", 8}, {"U64", 8},
+      {"I32", 4}, {"U32", 4}, {"I16", 2}, {"U16", 2},  {"I8", 1},      {"U8", 1},      {"BOOL", 1}};
+  return items;
+}
 
 // JSON without names given twice: nlohmann keeps the last and says nothing, which would let two readers
 // of one file see two things.
@@ -56,17 +66,49 @@ std::optional<std::vector<std::uint64_t>> whole_numbers(const json& entry, const
 }
 
 // Divides instead of multiplying, so that no shape can overflow its way to the right size.
-bool fits(const std::vector<std::uint64_t>& shape, std::uint64_t bytes) {
+bool fits(const std::vector<std::uint64_t>& shape, std::uint64_t bytes, std::uint64_t item) {
   constexpr std::uint64_t kExtentMax = 1ull << 62;
   if (std::ranges::any_of(shape, [](std::uint64_t extent) { return extent > kExtentMax; })) return false;
   if (std::ranges::find(shape, 0u) != shape.end()) return bytes == 0;
-  if (bytes % sizeof(float) != 0) return false;
-  std::uint64_t left = bytes / sizeof(float);
+  if (bytes % item != 0) return false;
+  std::uint64_t left = bytes / item;
   for (std::uint64_t extent : shape) {
     if (left % extent != 0) return false;
     left /= extent;
   }
   return left == 1;
+}
+
+// What a message can bear of a value.
+std::string brief(const json& value) {
+  constexpr std::size_t kMost = 40;
+  std::string text = value.dump(-1, ' ', true, json::error_handler_t::replace);
+  if (text.size() > kMost) text = text.substr(0, kMost) + "...";
+  return text;
+}
+
+template <typename Bits, typename Convert>
+std::vector<float> converted(std::span<const std::byte> bytes, Convert convert) {
+  std::vector<float> values(bytes.size() / sizeof(Bits));
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    Bits bits;
+    std::memcpy(&bits, bytes.data() + i * sizeof(Bits), sizeof bits);
+    values[i] = convert(bits);
+  }
+  return values;
+}
+
+// None of a type that is not of floats.
+std::vector<float> floats(const std::string& dtype, std::span<const std::byte> bytes) {
+  if (dtype == "F32") {
+    std::vector<float> values(bytes.size() / sizeof(float));
+    if (!bytes.empty()) std::memcpy(values.data(), bytes.data(), bytes.size());
+    return values;
+  }
+  if (dtype == "F64") return converted<double>(bytes, [](double value) { return static_cast<float>(value); });
+  if (dtype == "F16") return converted<std::uint16_t>(bytes, float_of_half);
+  if (dtype == "BF16") return converted<std::uint16_t>(bytes, float_of_bfloat);
+  return {};
 }
 
 class Parser {
@@ -125,8 +167,11 @@ class Parser {
   Status read_entry(const std::string& key, const json& entry) {
     if (!entry.is_object()) return wrong("tensor {}: expected an object", key);
     const auto dtype = entry.find("dtype");
-    if (dtype == entry.end() || *dtype != "F32") {
-      return wrong("tensor {}: expected dtype \"F32\", found {}", key, dtype == entry.end() ? "none" : dtype->dump());
+    const auto item =
+        dtype == entry.end() || !dtype->is_string() ? item_bytes().end() : item_bytes().find(dtype->get<std::string>());
+    if (item == item_bytes().end()) {
+      return wrong("tensor {}: expected a dtype of the format, such as \"F32\", found {}", key,
+                   dtype == entry.end() ? "none" : brief(*dtype));
     }
     const auto shape = whole_numbers(entry, "shape"), offsets = whole_numbers(entry, "data_offsets");
     if (!shape) return wrong("tensor {}: shape must be a list of whole numbers", key);
@@ -136,8 +181,9 @@ class Parser {
       return wrong("tensor {}: data_offsets {} to {} are not within the {} bytes of values", key, begin, end,
                    values_.size());
     }
-    if (!fits(*shape, end - begin)) return wrong("tensor {}: its shape does not fit its {} bytes", key, end - begin);
-    places_.push_back({begin, end, {key, std::vector<std::int64_t>(shape->begin(), shape->end()), {}}});
+    if (!fits(*shape, end - begin, item->second))
+      return wrong("tensor {}: its shape does not fit its {} bytes", key, end - begin);
+    places_.push_back({begin, end, {key, std::vector<std::int64_t>(shape->begin(), shape->end()), {}, item->first}});
     return {};
   }
 
@@ -150,10 +196,7 @@ class Parser {
         return wrong("tensor {}: its values start at byte {}, expected {}: a hole or an overlap", place.tensor.name,
                      place.begin, next);
       }
-      place.tensor.values.resize((place.end - place.begin) / sizeof(float));
-      if (place.end > place.begin) {
-        std::memcpy(place.tensor.values.data(), values_.data() + place.begin, place.end - place.begin);
-      }
+      place.tensor.values = floats(place.tensor.dtype, values_.subspan(place.begin, place.end - place.begin));
       next = place.end;
       file_.tensors.push_back(std::move(place.tensor));
     }

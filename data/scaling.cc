@@ -44,4 +44,8 @@ float Scaling::scaled(double value, std::size_t column) const {
   return static_cast<float>(standard_ ? (there - mean_[column]) / deviation_[column] : there);
 }
 
+TargetScale Scaling::of_column(std::size_t column) const {
+  return standard_ ? TargetScale{mean_[column], deviation_[column]} : TargetScale();
+}
+
 }  // namespace rubato::data

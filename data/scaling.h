@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "data/dataset.h"
 
 namespace rubato::data {
 
@@ -23,6 +24,8 @@ class Scaling {
 
   // What is missing becomes the mean.
   [[nodiscard]] float scaled(double value, std::size_t column) const;
+  // What it does to a column; nothing where it is not `standard`.
+  [[nodiscard]] TargetScale of_column(std::size_t column) const;
 
  private:
   bool standard_ = false;

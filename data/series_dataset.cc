@@ -19,6 +19,7 @@ struct Series {
   std::size_t window = 0, horizon = 0;
   std::vector<float> input_values, target_values;  // lines x inputs, lines x targets
   std::vector<std::uint32_t> windows;
+  std::vector<TargetScale> scales;  // of target columns
 };
 
 class SeriesDataset : public Dataset {
@@ -38,6 +39,7 @@ class SeriesDataset : public Dataset {
   }
   std::int64_t target_floats() const override { return static_cast<std::int64_t>(series_.horizon * series_.targets); }
   const std::string& fingerprint() const override { return fingerprint_; }
+  TargetScale target_scale(std::size_t target) const override { return series_.scales[target % series_.targets]; }
 
   Status gather(std::uint64_t /*epoch*/, std::span<const std::uint64_t> ids, BatchBuffer& batch) const override {
     const Series& s = series_;
@@ -133,13 +135,15 @@ Result<std::unique_ptr<Dataset>> open_series_dataset(const DataConfig& config, S
                 .horizon = static_cast<std::size_t>(config.horizon),
                 .input_values = {},
                 .target_values = {},
-                .windows = find_windows(table, rows, config)};
+                .windows = find_windows(table, rows, config),
+                .scales = {}};
   if (series.windows.empty()) return too_few(config, split, rows.size());
   RUBATO_ASSIGN(const Scaling of_inputs, Scaling::fit(table.values, series.inputs, parts.train,
                                                       config.scaling == "standard", config.path, table.inputs));
   RUBATO_ASSIGN(const Scaling of_targets,
                 Scaling::fit(table.targets, series.targets, parts.train, config.target_scaling == "standard",
                              config.path, config.target));
+  for (std::size_t i = 0; i < series.targets; ++i) series.scales.push_back(of_targets.of_column(i));
   series.input_values = scaled_rows(of_inputs, table.values, series.inputs, rows);
   series.target_values = scaled_rows(of_targets, table.targets, series.targets, rows);
   const std::string kind = fmt::format("series {} + {}; {}; {}", config.window, config.horizon,

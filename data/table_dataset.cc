@@ -43,28 +43,41 @@ class Builder {
 
   Result<std::unique_ptr<Dataset>> run(Split split) {
     const bool one = !data_.path.empty();
-    RUBATO_ASSIGN(Table train, read(job_, one ? data_.path : data_.train_inputs));
-    RowSplit parts;
-    if (!one) {
-      parts.train.resize(train.rows());
-      std::iota(parts.train.begin(), parts.train.end(), std::uint64_t{0});
-    } else if (data_.group.empty()) {
-      RUBATO_ASSIGN(parts, split_rows(train.rows(), data_, train.path));
-    } else {
-      RUBATO_ASSIGN(parts, split_groups(train.groups, data_, train.path));
-    }
+    RUBATO_ASSIGN(const Table train, read(job_, one ? data_.path : data_.train_inputs));
+    RUBATO_ASSIGN(const RowSplit parts, parts_of(train));
     if (split == Split::kTrain || one) return make(train, train, parts.train, parts.of(split));
     RUBATO_ASSIGN(Table test, read(job_, data_.test_inputs));
     if (test.inputs != train.inputs)
       return Error{Cause::kData,
                    fmt::format("{}: expected the input columns of {}, in its order: {}; found {}", test.path,
                                train.path, fmt::join(train.inputs, ", "), fmt::join(test.inputs, ", "))};
-    std::vector<std::uint64_t> rows(test.rows());
-    std::iota(rows.begin(), rows.end(), std::uint64_t{0});
-    return make(train, test, parts.train, rows);
+    return make(train, test, parts.train, all_rows(test));
+  }
+
+  Result<std::unique_ptr<Dataset>> run_inputs(const std::string& path) {
+    RUBATO_ASSIGN(const Table train, read(job_, !data_.path.empty() ? data_.path : data_.train_inputs));
+    RUBATO_ASSIGN(const RowSplit parts, parts_of(train));
+    inputs_alone_ = true;
+    RUBATO_ASSIGN(
+        const Table table,
+        read_table(path, {.inputs = train.inputs, .targets = {}, .label = "", .group = "", .time = ""}, data_));
+    if (!table.skipped.empty()) log::warn("{}: {}", path, table.skipped);
+    return make(train, table, parts.train, all_rows(table));
   }
 
  private:
+  static std::vector<std::uint64_t> all_rows(const Table& table) {
+    std::vector<std::uint64_t> rows(table.rows());
+    std::iota(rows.begin(), rows.end(), std::uint64_t{0});
+    return rows;
+  }
+
+  [[nodiscard]] Result<RowSplit> parts_of(const Table& train) const {
+    if (data_.path.empty()) return RowSplit{.train = all_rows(train), .validation = {}, .test = {}};
+    if (data_.group.empty()) return split_rows(train.rows(), data_, train.path);
+    return split_groups(train.groups, data_, train.path);
+  }
+
   Result<std::unique_ptr<Dataset>> make(const Table& train, const Table& table,
                                         const std::vector<std::uint64_t>& train_rows,
                                         const std::vector<std::uint64_t>& rows) {
@@ -88,7 +101,12 @@ class Builder {
 
   Status take_labels(const Table& train, const Table& table, const std::vector<std::uint64_t>& rows, Images& samples) {
     RUBATO_ASSIGN(const ClassNames classes, ClassNames::make(train.labels.texts, data_, train.path));
+    samples.class_names = classes.names();
     for (const std::uint64_t row : rows) {
+      if (inputs_alone_) {
+        samples.labels.push_back(0);
+        continue;
+      }
       Result<std::int32_t> number = classes.number(table.labels.at(row));
       if (!number.ok())
         return number.error().in(
@@ -104,14 +122,16 @@ class Builder {
     RUBATO_ASSIGN(const Scaling scaling, Scaling::fit(train.targets, width, train_rows,
                                                       data_.target_scaling == "standard", train.path, data_.target));
     samples.target_floats = static_cast<std::int64_t>(width);
+    for (std::size_t i = 0; i < width; ++i) samples.target_scales.push_back(scaling.of_column(i));
     for (const std::uint64_t row : rows)
       for (std::size_t i = 0; i < width; ++i)
-        samples.targets.push_back(scaling.scaled(table.targets[row * width + i], i));
+        samples.targets.push_back(inputs_alone_ ? 0.0f : scaling.scaled(table.targets[row * width + i], i));
     return {};
   }
 
   const Job& job_;
   const DataConfig& data_;
+  bool inputs_alone_ = false;
 };
 
 }  // namespace
@@ -133,6 +153,10 @@ Result<DatasetSize> size_of_table_dataset(const Job& job, Split split) {
   const std::uint64_t numbers = table.inputs + std::max<std::uint64_t>(1, data.target.size());
   size.bytes = size.samples * numbers * sizeof(float) + table.rows * numbers * sizeof(double);
   return size;
+}
+
+Result<std::unique_ptr<Dataset>> open_table_inputs(const Job& job, const std::string& path) {
+  return Builder(job).run_inputs(path);
 }
 
 Result<std::unique_ptr<Dataset>> open_table_dataset(const Job& job, Split split) { return Builder(job).run(split); }

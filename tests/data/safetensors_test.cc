@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -73,6 +74,55 @@ TEST(Safetensors, ReadsBackWhatItWroteBitForBit) {
   }
 }
 
+// Of one tensor of so many values; `bits` are its bytes.
+std::vector<float> floats_of(const char* dtype, std::size_t values, const std::string& bits) {
+  const std::string header =
+      fmt::format(R"({{"a":{{"dtype":"{}","shape":[{}],"data_offsets":[0,{}]}}}})", dtype, values, bits.size());
+  const auto file = parse(file_of(header, 0) + bits);
+  EXPECT_TRUE(file.ok()) << file.error().message;
+  return file.ok() ? file->tensors.front().values : std::vector<float>();
+}
+
+template <typename Bits>
+std::string bytes_of(const std::vector<Bits>& values) {
+  std::string bytes(values.size() * sizeof(Bits), '\0');
+  std::memcpy(bytes.data(), values.data(), bytes.size());
+  return bytes;
+}
+
+TEST(Safetensors, OtherFloatsBecomeFloat32) {
+  EXPECT_THAT(floats_of("F64", 3, bytes_of<double>({0.1, -3.0, 1e300})),
+              testing::ElementsAre(0.1f, -3.0f, std::numeric_limits<float>::infinity()));
+  EXPECT_THAT(floats_of("BF16", 3, bytes_of<std::uint16_t>({0x3f80, 0xc049, 0x0001})),
+              testing::ElementsAre(1.0f, -3.140625f, std::bit_cast<float>(0x00010000u)));
+}
+
+#ifdef __FLT16_MAX__
+TEST(Safetensors, EveryHalfIsWhatTheCompilerSays) {
+  std::vector<std::uint16_t> all(1 << 16);
+  for (std::size_t i = 0; i < all.size(); ++i) all[i] = static_cast<std::uint16_t>(i);
+  const std::vector<float> values = floats_of("F16", all.size(), bytes_of(all));
+  ASSERT_EQ(values.size(), all.size());
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    const auto expected = static_cast<float>(std::bit_cast<_Float16>(all[i]));
+    if (std::isnan(expected))
+      EXPECT_TRUE(std::isnan(values[i])) << i;
+    else
+      EXPECT_EQ(std::bit_cast<std::uint32_t>(values[i]), std::bit_cast<std::uint32_t>(expected)) << i;
+  }
+}
+#endif
+
+TEST(Safetensors, WholeNumbersAreWrittenAndOfThemOnlyThatTheyAreThereIsRead) {
+  const TempDirectory directory;
+  const std::vector<std::int64_t> count{7};
+  ASSERT_TRUE(write_safetensors(directory.file("w"), std::vector<TensorView>{{"n", {}, std::span(count)}}).ok());
+  const auto file = read_safetensors(directory.file("w"));
+  ASSERT_TRUE(file.ok()) << file.error().message;
+  EXPECT_EQ(file->tensors.front(), (Tensor{"n", {}, {}, "I64"}));
+  EXPECT_FALSE(file->tensors.front().of_floats());
+}
+
 TEST(Safetensors, AnEmptyFileIsAFile) {
   EXPECT_TRUE(parse(file_of("{}", 0)).ok());
   EXPECT_TRUE(parse(file_of("{}      ", 0)).ok());
@@ -109,8 +159,17 @@ INSTANTIATE_TEST_SUITE_P(
         {"twice", file_of(object(entry("a", "[1]", "[0,4]") + "," + entry("a", "[1]", "[0,4]")), 4),
          "the header has \"a\" twice"},
         {"entry_is_number", file_of("{\"a\":1}", 0), "tensor a: expected an object"},
-        {"no_dtype", file_of("{\"a\":{}}", 0), "tensor a: expected dtype \"F32\", found none"},
-        {"bf16", file_of(object(entry("a", "[1]", "[0,2]", "BF16")), 2), "expected dtype \"F32\", found \"BF16\""},
+        {"no_dtype", file_of("{\"a\":{}}", 0), "tensor a: expected a dtype of the format, such as \"F32\", found none"},
+        {"unknown_dtype", file_of(object(entry("a", "[1]", "[0,4]", "F33")), 4), "such as \"F32\", found \"F33\""},
+        {"dtype_number", file_of(R"({"a":{"dtype":7,"shape":[],"data_offsets":[0,4]}})", 4),
+         "such as \"F32\", found 7"},
+        {"long_dtype", file_of(object(entry("a", "[1]", "[0,4]", std::string(200, 'x'))), 4), "xxx..."},
+        {"too_wide", file_of(object(entry("a", "[1]", "[0,8]")), 8), "shape does not fit its 8 bytes"},
+        {"half_a_double", file_of(object(entry("a", "[1]", "[0,4]", "F64")), 4), "shape does not fit its 4 bytes"},
+        {"deep", file_of(std::string(1'000'000, '['), 0), "the header is no JSON object"},
+        {"deep_entry", file_of("{\"a\":" + std::string(100'000, '[') + std::string(100'000, ']') + "}", 0),
+         "tensor a: expected an object"},
+        {"no_utf8", file_of("{\"a\xff\":{}}", 0), "the header is no JSON object"},
         {"shape_text", file_of(object(entry("a", "\"1\"", "[0,4]")), 4), "shape must be a list of whole numbers"},
         {"shape_negative", file_of(object(entry("a", "[-1]", "[0,4]")), 4), "shape must be a list of whole"},
         {"shape_fraction", file_of(object(entry("a", "[1.5]", "[0,4]")), 4), "shape must be a list of whole"},

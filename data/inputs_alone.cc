@@ -1,0 +1,37 @@
+#include "data/inputs_alone.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <string_view>
+
+#include "data/gzip_source.h"
+#include "data/idx_dataset.h"
+#include "data/npy_dataset.h"
+#include "data/table_dataset.h"
+
+namespace rubato::data {
+namespace {
+
+Result<bool> is_npy(const std::string& path) {
+  RUBATO_ASSIGN(const std::unique_ptr<ByteSource> source, open_file(path));
+  constexpr std::string_view kMagic = "\x93NUMPY";
+  std::array<std::uint8_t, kMagic.size()> first{};
+  RUBATO_ASSIGN(const std::size_t count, source->read(first));
+  return count == first.size() && std::string_view(reinterpret_cast<const char*>(first.data()), count) == kMagic;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Dataset>> open_inputs_alone(const Job& job, const std::string& path) {
+  const std::string& kind = job.data.kind;
+  if (kind == "csv") return open_table_inputs(job, path);
+  if (kind != "idx" && kind != "npy" && kind != "npz" && kind != "cifar")
+    return Error{Cause::kUsage, fmt::format("--input: the inputs of data.kind = \"{}\" are not in a file of their own; "
+                                            "predict on a part of the job's data: --part test",
+                                            kind)};
+  RUBATO_ASSIGN(const bool npy, is_npy(path));
+  return npy ? open_npy_inputs(job, path) : open_idx_inputs(job, path);
+}
+
+}  // namespace rubato::data

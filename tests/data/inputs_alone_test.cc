@@ -1,0 +1,102 @@
+#include "data/inputs_alone.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <numeric>
+
+#include "tests/base/temp_directory.h"
+#include "tests/data/idx_files.h"
+#include "tests/data/npy_files.h"
+
+namespace rubato::data {
+namespace {
+
+using test::write_bytes;
+using testing::ElementsAre;
+using testing::FloatEq;
+using testing::HasSubstr;
+
+class InputsAloneTest : public testing::Test {
+ protected:
+  BatchBuffer all_of(const std::string& file) {
+    auto opened = open_inputs_alone(job_, directory_.file(file));
+    EXPECT_TRUE(opened.ok()) << (opened.ok() ? "" : opened.error().message);
+    if (!opened.ok()) return {};
+    data_ = std::move(*opened);
+    std::vector<std::uint64_t> ids(data_->size());
+    std::iota(ids.begin(), ids.end(), 0u);
+    BatchBuffer batch;
+    EXPECT_TRUE(data_->gather(0, ids, batch).ok());
+    return batch;
+  }
+  std::string error_of(const std::string& file) {
+    const auto opened = open_inputs_alone(job_, directory_.file(file));
+    return opened.ok() ? "(no error)" : opened.error().message;
+  }
+  void write(const std::string& name, const std::string& bytes) { write_bytes(directory_.file(name), bytes); }
+
+  rubato::test::TempDirectory directory_;
+  Job job_;
+  std::unique_ptr<Dataset> data_;
+};
+
+TEST_F(InputsAloneTest, ImagesAreNormalizedAsTheJobSaysWhateverFileTheyAreIn) {
+  job_.data.mean = {0.2};
+  job_.data.stddev = {0.5};
+  const std::string pixels("\x00\xff\x33\x66", 4);
+  write("a.idx", test::idx_bytes({2, 1, 2}, pixels));
+  write("a.idx.gz", test::gzip(test::idx_bytes({2, 1, 2}, pixels)));
+  write("a.npy", test::npy_bytes("'|u1'", "(2, 1, 2)", pixels));
+  for (const char* kind : {"idx", "npy", "npz", "cifar"}) {
+    job_.data.kind = kind;
+    for (const char* file : {"a.idx", "a.idx.gz", "a.npy"}) {
+      const BatchBuffer batch = all_of(file);
+      EXPECT_THAT(batch.inputs,
+                  ElementsAre(FloatEq(-0.4f), FloatEq(1.6f), testing::FloatNear(0.0f, 1e-7f), FloatEq(0.4f)));
+      EXPECT_THAT(batch.labels, ElementsAre(0, 0));
+    }
+  }
+}
+
+TEST_F(InputsAloneTest, TablesAreScaledByTheTrainingPartAndNeedNoLabels) {
+  job_.data.kind = "csv";
+  job_.data.train_inputs = directory_.file("train.csv");
+  job_.data.target = {"kind"};
+  job_.data.classes = 2;
+  write("train.csv", "size,weight,kind\n1,10,dog\n3,10,cat\n");
+  write("new.csv", "name,weight,size\nx,11,5\ny,10,2\n");
+  const BatchBuffer batch = all_of("new.csv");
+  EXPECT_THAT(batch.inputs, ElementsAre(3, 1, 0, 0));
+  EXPECT_THAT(data_->class_names(), ElementsAre("cat", "dog"));
+  write("new.csv", "name,size\nx,5\n");
+  EXPECT_THAT(error_of("new.csv"), HasSubstr("weight"));
+}
+
+TEST_F(InputsAloneTest, NumbersThatArePredictedKnowTheirScale) {
+  job_.data.kind = "csv";
+  job_.model.loss = "mse";
+  job_.data.train_inputs = directory_.file("train.csv");
+  job_.data.target = {"price", "age"};
+  write("train.csv", "size,price,age\n1,10,0\n3,30,2\n");
+  write("new.csv", "size\n5\n");
+  const BatchBuffer batch = all_of("new.csv");
+  EXPECT_THAT(batch.targets, ElementsAre(0, 0));
+  EXPECT_EQ(data_->target_scale(0).mean, 20.0);
+  EXPECT_EQ(data_->target_scale(0).deviation, 10.0);
+  EXPECT_EQ(data_->target_scale(1).mean, 1.0);
+  job_.data.target_scaling = "none";
+  (void)all_of("new.csv");
+  EXPECT_EQ(data_->target_scale(0).mean, 0.0);
+}
+
+TEST_F(InputsAloneTest, OtherFilesAndKindsAreRefused) {
+  write("text", "hello there");
+  EXPECT_THAT(error_of("text"), HasSubstr(directory_.file("text")));
+  EXPECT_THAT(error_of("nothing"), HasSubstr("No such file"));
+  job_.data.kind = "series";
+  EXPECT_THAT(error_of("text"), HasSubstr("--part test"));
+}
+
+}  // namespace
+}  // namespace rubato::data
