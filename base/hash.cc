@@ -6,6 +6,11 @@
 #include <xxhash.h>
 
 #include <array>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <vector>
 
 #include "base/check.h"
 
@@ -43,6 +48,22 @@ std::string sha256_hex(std::span<const std::byte> bytes) {
 }
 
 std::string sha256_hex(std::string_view text) { return sha256_hex(std::as_bytes(std::span(text))); }
+
+Result<std::string> sha256_of_file(const std::string& path) {
+  std::error_code failure;
+  const std::filesystem::file_status status = std::filesystem::status(path, failure);
+  // What is no regular file may have no end.
+  if (std::filesystem::exists(status) && !std::filesystem::is_regular_file(status))
+    return Error{Cause::kData, fmt::format("{}: is no regular file", path)};
+  std::ifstream file(path, std::ios::binary);
+  if (!file) return Error{Cause::kData, fmt::format("{}: {}", path, std::strerror(errno))};
+  Sha256 hash;
+  std::vector<char> block(1 << 20);
+  while (file.read(block.data(), static_cast<std::streamsize>(block.size())) || file.gcount() > 0)
+    hash.update(std::as_bytes(std::span(block).first(static_cast<std::size_t>(file.gcount()))));
+  if (file.bad()) return Error{Cause::kData, fmt::format("{}: cannot be read", path)};
+  return hash.hex();
+}
 
 std::uint64_t xxh3(std::span<const std::byte> bytes, std::uint64_t seed) {
   return XXH3_64bits_withSeed(bytes.data(), bytes.size(), seed);

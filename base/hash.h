@@ -11,6 +11,8 @@
 #include <string>
 #include <string_view>
 
+#include "base/result.h"
+
 namespace rubato {
 
 class Sha256 {
@@ -31,6 +33,8 @@ class Sha256 {
 
 [[nodiscard]] std::string sha256_hex(std::span<const std::byte> bytes);
 [[nodiscard]] std::string sha256_hex(std::string_view text);
+// Of what a file holds. Errors: kData, naming it.
+[[nodiscard]] Result<std::string> sha256_of_file(const std::string& path);
 
 // XXH3, 64 bits.
 [[nodiscard]] std::uint64_t xxh3(std::span<const std::byte> bytes, std::uint64_t seed = 0);

@@ -5,7 +5,7 @@
 // resolved job file says all that a run depended on; its text is canonical, and parse_job(write_job(j))
 // is j. job_hash is the SHA-256 of all keys but those that cannot change a result: addresses, ports and
 // timeouts of [cluster], evaluation.timeout_s, debug.trace, train.record, train.timeline, data.readers, data.cache_mb,
-// and where the data lies (its fingerprint says what it is).
+// and where data and pretrained weights lie (a fingerprint says what they are).
 //
 // The ranges and the help of each key are in base/job_schema.cc, the one table that all of this walks.
 //
@@ -36,6 +36,9 @@ struct ModelConfig {
   std::string loss = "cross_entropy";  // cross_entropy | binary_cross_entropy | mse
   double label_smoothing = 0.0;        // cross_entropy, in training
   std::int64_t size = 64;              // quadratic: number of weights
+  std::string pretrained;              // a safetensors file of initial weights; none: drawn from the seed
+  std::vector<std::string> skip;       // patterns of names whose weights are drawn all the same
+  std::string pretrained_sha256;       // of that file; load_job fills it in
   friend bool operator==(const ModelConfig&, const ModelConfig&) = default;
 };
 
@@ -221,8 +224,8 @@ using Overrides = std::vector<Override>;
 
 // Errors: kUsage, naming file, line, key and what is allowed; or that the file is not there.
 //
-// load_job makes data paths absolute: those in the file are relative to the file, those in an override
-// to the current directory. parse_job leaves them as they are.
+// load_job makes paths absolute: those in the file are relative to the file, those in an override to the current
+// directory; and it fills in model.pretrained_sha256. parse_job leaves them as they are.
 [[nodiscard]] Result<Job> load_job(const std::string& path, const Overrides& overrides = {});
 [[nodiscard]] Result<Job> parse_job(const std::string& text, const std::string& origin,
                                     const Overrides& overrides = {});

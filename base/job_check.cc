@@ -59,6 +59,9 @@ class Checker {
     if (model.label_smoothing > 0.0 && model.loss != "cross_entropy")
       return wrong("model.label_smoothing", "= {} does not go with model.loss = \"{}\": it is for cross_entropy",
                    model.label_smoothing, model.loss);
+    if (model.name == "quadratic" && !model.pretrained.empty()) {
+      return wrong("model.pretrained", "does not go with model.name = \"quadratic\", whose weights nobody else has");
+    }
     if (model.loss == "binary_cross_entropy" && data.classes != 2) {
       return wrong("model.loss", "= \"binary_cross_entropy\" needs data.classes = 2, not {}", data.classes);
     }

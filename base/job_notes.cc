@@ -80,6 +80,7 @@ void add_keys_without_effect(const Job& job, std::vector<std::string>& notes) {
   idle(layers, model.dropout != plain.dropout, "model.dropout", network);
   idle(layers, model.loss != plain.loss, "model.loss", network);
   idle(!layers, model.size != plain.size, "model.size", network);
+  idle(!model.pretrained.empty(), model.skip != plain.skip, "model.skip", "weights that are all drawn");
   add_data_without_effect(job, notes);
   idle(job.cluster.transport == "tcp", job.cluster.scheduler_port != untouched.cluster.scheduler_port,
        "cluster.scheduler_port", job.cluster.transport);

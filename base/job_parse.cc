@@ -12,6 +12,7 @@
 #include <set>
 #include <sstream>
 
+#include "base/hash.h"
 #include "base/job.h"
 #include "base/job_schema.h"
 #include "base/nearest.h"
@@ -355,6 +356,12 @@ Result<Job> load_job(const std::string& path, const Overrides& overrides) {
     const std::filesystem::path base =
         reader.overridden(key.path) ? here : here / std::filesystem::path(path).parent_path();
     file = key.path_prefix + (base / file.substr(key.path_prefix.size())).lexically_normal().string();
+  }
+  ModelConfig& model = job.model;
+  if (!model.pretrained.empty() && model.pretrained_sha256.empty()) {
+    Result<std::string> hash = sha256_of_file(model.pretrained);
+    if (!hash.ok()) return hash.error().in(reader.where("model.pretrained") + ": model.pretrained");
+    model.pretrained_sha256 = std::move(*hash);
   }
   return job;
 }

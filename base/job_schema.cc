@@ -40,6 +40,11 @@ Status check_bind(const std::string& text) {
   return {};
 }
 
+Status check_sha256(const std::string& text) {
+  if (text.empty() || (text.size() == 64 && text.find_first_not_of("0123456789abcdef") == std::string::npos)) return {};
+  return Error{Cause::kUsage, "must be 64 hexadecimal digits in lower case, or nothing"};
+}
+
 Status check_separator(const std::string& text) {
   const auto c = static_cast<unsigned char>(text.empty() ? '0' : text.front());
   if (text.size() == 1 && (std::ispunct(c) != 0 || c == ' ' || c == '\t') &&
@@ -63,8 +68,8 @@ JobKey unhashed(JobKey key) {
   return key;
 }
 
-// The fingerprint says what the data is; where it lies may differ from host to host.
-JobKey data_file(std::string path, std::string* slot, std::string help) {
+// A fingerprint says what it is; where it lies may differ from host to host.
+JobKey file_key(std::string path, std::string* slot, std::string help) {
   return {std::move(path), slot, Anything{}, std::move(help), /*hashed=*/false, /*is_path=*/true};
 }
 
@@ -90,7 +95,13 @@ void add_model(std::vector<JobKey>& keys, ModelConfig& m) {
        {"model.loss", &m.loss, one_of({"cross_entropy", "binary_cross_entropy", "mse"}), "what is minimized"},
        {"model.label_smoothing", &m.label_smoothing, fraction_below_one(),
         "cross_entropy: in training, so much of a label's probability is spread over all classes"},
-       {"model.size", &m.size, between(1, 1 << 30), "quadratic: number of weights"}});
+       {"model.size", &m.size, between(1, 1 << 30), "quadratic: number of weights"},
+       file_key("model.pretrained", &m.pretrained,
+                "a safetensors file with the weights to begin with (docs/models.md); none: they are drawn"),
+       {"model.skip", &m.skip, Anything{},
+        "pretrained: patterns of names, as \"fc.*\"; their weights are drawn all the same"},
+       {"model.pretrained_sha256", &m.pretrained_sha256, Form{"64 hexadecimal digits, or nothing", check_sha256},
+        "pretrained: of that file; filled in when the job is resolved, and checked when it is read"}});
 }
 
 void add_data(std::vector<JobKey>& keys, DataConfig& d) {
@@ -99,13 +110,13 @@ void add_data(std::vector<JobKey>& keys, DataConfig& d) {
       {{"data.kind", &d.kind,
         one_of({"idx", "npy", "npz", "cifar", "folder", "csv", "series", "libsvm", "text", "synthetic"}),
         "form of the files (docs/data.md), or synthetic: points made from the seed"},
-       data_file("data.path", &d.path,
+       file_key("data.path", &d.path,
                  "npz, series: the file; cifar, folder: the folder; csv, libsvm: a table to be split; text: a file, or "
                  "a folder"),
-       data_file("data.train_inputs", &d.train_inputs, "idx, npy: training images; csv, libsvm: the training table"),
-       data_file("data.train_labels", &d.train_labels, "idx, npy: their labels"),
-       data_file("data.test_inputs", &d.test_inputs, "idx, npy: test images; csv, libsvm: the test table"),
-       data_file("data.test_labels", &d.test_labels, "idx, npy: their labels"),
+       file_key("data.train_inputs", &d.train_inputs, "idx, npy: training images; csv, libsvm: the training table"),
+       file_key("data.train_labels", &d.train_labels, "idx, npy: their labels"),
+       file_key("data.test_inputs", &d.test_inputs, "idx, npy: test images; csv, libsvm: the test table"),
+       file_key("data.test_labels", &d.test_labels, "idx, npy: their labels"),
        {"data.classes", &d.classes, between(2, 1 << 20), "labels are 0 to classes - 1"},
        {"data.first_label", &d.first_label, between(-1'000'000, 1'000'000),
         "npy, npz, csv, libsvm: what class 0 is called in the files"},

@@ -53,6 +53,10 @@ Result<int> start(const protocol::MemberOptions& options, const HeldOptions& hel
   if (const std::span<std::byte> memory = process->memory()->held(); !memory.empty())
     HeldRoot::lay(memory, first.rank, shards);
   RUBATO_ASSIGN(std::vector<Remains> remains, open_remains(held.remains));
+  protocol::InitialWeights initial;
+  if (!job.model.pretrained.empty()) {
+    RUBATO_ASSIGN(initial, protocol::InitialWeights::open(options.run_dir, job_hash(job)));
+  }
   protocol::Register details = protocol::registration(job);
   RUBATO_ASSIGN(details.address, process->endpoint().listen(protocol::listen_address(job, scheduler.job_id, first)));
   RUBATO_TRY(process->node().connect(kSchedulerNode, scheduler.address));
@@ -61,8 +65,9 @@ Result<int> start(const protocol::MemberOptions& options, const HeldOptions& hel
   if (job.train.record) RUBATO_TRY(process->record(members, {.job_hash = job_hash(job)}));
   std::vector<std::unique_ptr<protocol::Core>> cores;
   for (const NodeId member : members) {
-    std::unique_ptr<protocol::Core> core = std::make_unique<ShardCore>(
-        member, job, details, protocol::timing_of(job), physical_memory_bytes() / shards, process->memory(), remains);
+    std::unique_ptr<protocol::Core> core =
+        std::make_unique<ShardCore>(member, job, details, protocol::timing_of(job), physical_memory_bytes() / shards,
+                                    process->memory(), remains, initial);
     timeline::Timeline* drawn = process->timeline();
     if (shards > 1)
       core = std::make_unique<protocol::CoreThread>(std::move(core), process->loop(), process->node(),
@@ -70,6 +75,7 @@ Result<int> start(const protocol::MemberOptions& options, const HeldOptions& hel
     cores.push_back(std::move(core));
     process->node().host(*cores.back());
   }
+  initial = {};
   remains.clear();  // each shard lets go of them once it has taken over what is its own
   const int exit_code = process->run();
   cores.clear();  // with their threads

@@ -48,13 +48,16 @@ Status check_slice(const protocol::SliceSpec& slice, const protocol::Manifest& m
 }  // namespace
 
 ShardCore::ShardCore(NodeId self, const Job& job, protocol::Register registration, protocol::Timing timing,
-                     std::uint64_t memory_bytes, std::shared_ptr<Memory> memory, std::vector<Remains> remains)
+                     std::uint64_t memory_bytes, std::shared_ptr<Memory> memory, std::vector<Remains> remains,
+                     protocol::InitialWeights initial)
     : rank_(self.rank),
       planner_(job),
       memory_bytes_(memory_bytes),
       memory_(memory != nullptr ? std::move(memory) : std::make_shared<PrivateMemory>()),
       job_hash_(registration.job_hash),
+      pretrained_(!job.model.pretrained.empty()),
       remains_(std::move(remains)),
+      initial_(std::move(initial)),
       enrollment_(self, std::move(registration), timing) {
   state_.rule = rule_of(job);
   state_.apply = parse_mode(job.consistency.mode).value().apply();
@@ -62,7 +65,7 @@ ShardCore::ShardCore(NodeId self, const Job& job, protocol::Register registratio
   state_.workers = static_cast<std::uint32_t>(job.cluster.workers);
   state_.leaves = static_cast<std::uint32_t>(job.train.micro_batches);
   state_.divisor = PushDivisor(job);
-  state_.seed = job.train.seed;
+  state_.first = {job.train.seed, initial_.values()};
 }
 
 protocol::ShardCounters ShardCore::counters() const {
@@ -157,9 +160,13 @@ Status ShardCore::make_slices(const protocol::Welcome& welcome, Outbox& out) {
   const std::vector<protocol::SliceSpec>& slices = welcome.routing.slices;
   const std::map<std::size_t, PoolPlan> plans = planner_.pools(rank_, slices);
   RUBATO_TRY(check_memory(plans, out));
+  RUBATO_TRY(check_given(pretrained_, state_.manifest, initial_.values()));
   slices_.resize(slices.size());
   owned_ = static_cast<std::size_t>(std::ranges::count(slices, rank_, &protocol::SliceSpec::shard));
-  return fill_slices(welcome.routing, plans);
+  RUBATO_TRY(fill_slices(welcome.routing, plans));
+  state_.first.given = {};
+  initial_ = {};
+  return {};
 }
 
 // Each with what the earlier life has left of it, if there was one. To begin anew would be to lose all updates.

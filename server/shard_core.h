@@ -19,6 +19,7 @@
 #include "base/job.h"
 #include "protocol/core.h"
 #include "protocol/enrollment.h"
+#include "protocol/initial_weights.h"
 #include "server/held_root.h"
 #include "server/pool_plan.h"
 #include "server/slice.h"
@@ -31,9 +32,11 @@ class ShardCore final : public protocol::Core {
   // `registration`: nonce, pid, host, address and job hash. The job is valid: its mode and optimizer are
   // known. `timing` is the job's. `memory_bytes` is what there is for slots, `memory` where they are to lie
   // (nothing: anywhere); what of it is held begins with a HeldRoot. `remains`, the newest first, is what earlier lives
-  // of this shard have left: it goes on with that, in memory of its own, because others may still read there.
+  // of this shard have left: it goes on with that, in memory of its own, because others may still read there. `initial`
+  // is what parameters begin with, if the job says so.
   ShardCore(NodeId self, const Job& job, protocol::Register registration, protocol::Timing timing,
-            std::uint64_t memory_bytes, std::shared_ptr<Memory> memory = nullptr, std::vector<Remains> remains = {});
+            std::uint64_t memory_bytes, std::shared_ptr<Memory> memory = nullptr, std::vector<Remains> remains = {},
+            protocol::InitialWeights initial = {});
 
   // Slices refer to what their shard keeps for all of them.
   ShardCore(const ShardCore&) = delete;
@@ -78,7 +81,9 @@ class ShardCore final : public protocol::Core {
   const std::uint64_t memory_bytes_;
   const std::shared_ptr<Memory> memory_;
   const std::string job_hash_;
+  const bool pretrained_;
   std::vector<Remains> remains_;
+  protocol::InitialWeights initial_;  // until slices have theirs
   protocol::Enrollment enrollment_;
   ShardState state_;
 

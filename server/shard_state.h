@@ -37,7 +37,7 @@ struct ShardState {
   PushDivisor divisor;           // on arrival
   std::uint32_t workers = 0;     // that the job has: their ranks are below
   std::size_t accepted_max = 0;  // pushes of a slice that wait for a commit: more than workers who keep to it have
-  std::uint64_t seed = 0;
+  FirstValues first;
   protocol::Manifest manifest;
 
   Members members;

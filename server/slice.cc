@@ -29,7 +29,7 @@ Slice::Slice(SliceId id, protocol::SliceSpec spec, std::shared_ptr<SlotPool> poo
     return;
   }
   const kernels::SlotView view = current_->view();
-  initial_weights(spec_, state_.manifest, state_.seed, view.weights);
+  initial_weights(spec_, state_.manifest, state_.first, view.weights);
   for (std::span<float> plane : view.state) std::ranges::fill(plane, 0.0f);
   std::ranges::fill(view.mean_square, 0.0f);
   cell_.publish(record_of(current_));

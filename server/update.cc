@@ -15,13 +15,29 @@ kernels::RuleConfig rule_of(const Job& job) {
   return rule;
 }
 
-void initial_weights(const protocol::SliceSpec& slice, const protocol::Manifest& manifest, std::uint64_t seed,
+Status check_given(bool pretrained, const protocol::Manifest& manifest, std::span<const float> given) {
+  if (!pretrained) return {};
+  std::size_t elements = 0;
+  for (const ParameterSpec& parameter : manifest) elements += static_cast<std::size_t>(parameter.elements());
+  if (given.size() == elements) return {};
+  return Error{Cause::kData, fmt::format("model.pretrained: {} initial weights were given, and the model has {}",
+                                         given.size(), elements)};
+}
+
+void initial_weights(const protocol::SliceSpec& slice, const protocol::Manifest& manifest, const FirstValues& first,
                      std::span<float> weights) {
   std::size_t at = 0;
   for (const protocol::Piece& piece : slice.pieces) {
-    kernels::initialize(manifest[piece.parameter], seed, static_cast<std::int64_t>(piece.first),
-                        weights.subspan(at, piece.count));
+    const std::span<float> out = weights.subspan(at, piece.count);
     at += piece.count;
+    if (first.given.empty()) {
+      kernels::initialize(manifest[piece.parameter], first.seed, static_cast<std::int64_t>(piece.first), out);
+      continue;
+    }
+    std::size_t begin = piece.first;  // of the piece, among all
+    for (std::size_t before = 0; before < piece.parameter; ++before)
+      begin += static_cast<std::size_t>(manifest[before].elements());
+    std::ranges::copy(first.given.subspan(begin, piece.count), out.begin());
   }
 }
 

@@ -20,8 +20,16 @@ namespace rubato::server {
 // compensated for, and no weights are kept. The job is valid.
 [[nodiscard]] kernels::RuleConfig rule_of(const Job& job);
 
-// As they follow from the job's seed.
-void initial_weights(const protocol::SliceSpec& slice, const protocol::Manifest& manifest, std::uint64_t seed,
+// Where first values come from.
+struct FirstValues {
+  std::uint64_t seed = 0;
+  std::span<const float> given;  // of all parameters, in the manifest's order; none: they are drawn from the seed
+};
+
+// Whether as many are given as the manifest has, of a job whose weights are `pretrained`. Errors: kData.
+[[nodiscard]] Status check_given(bool pretrained, const protocol::Manifest& manifest, std::span<const float> given);
+
+void initial_weights(const protocol::SliceSpec& slice, const protocol::Manifest& manifest, const FirstValues& first,
                      std::span<float> weights);
 
 // What the gradient of a push that is an update of its own is divided by. Usually its samples, so that it counts by

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/ids.h"
+#include "protocol/initial_weights.h"
 #include "protocol/manifest.h"
 #include "worker/compute_port.h"
 
@@ -36,6 +37,8 @@ class Workload {
   [[nodiscard]] virtual protocol::Manifest manifest() const = 0;
   [[nodiscard]] virtual std::string data_fingerprint() const = 0;
   [[nodiscard]] virtual std::uint64_t train_samples() const = 0;
+  // What parameters begin with where the job's are not drawn.
+  [[nodiscard]] virtual protocol::InitialWeights initial_weights() const { return {}; }
   [[nodiscard]] virtual std::unique_ptr<Computer> make_computer(NodeId member) = 0;
 };
 

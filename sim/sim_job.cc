@@ -82,7 +82,8 @@ void SimJob::add_server(std::uint32_t process, std::uint32_t threads) {
   for (const NodeId node : nodes) {
     member.shards.push_back(std::make_unique<server::ShardCore>(
         node, job_, registration(node, member), options_.timing,
-        physical_memory_bytes() / static_cast<std::uint64_t>(job_.cluster.servers * threads), memory, remains));
+        physical_memory_bytes() / static_cast<std::uint64_t>(job_.cluster.servers * threads), memory, remains,
+        workload_.initial_weights()));
     server::ShardCore& shard = *member.shards.back();
     if (options_.profile == nullptr) {
       member.process->node().host(shard);

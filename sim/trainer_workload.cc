@@ -3,6 +3,7 @@
 #include <iterator>
 #include <utility>
 
+#include "exchange/pretrained.h"
 #include "worker/burden.h"
 
 namespace rubato::sim {
@@ -103,6 +104,10 @@ Result<std::unique_ptr<TrainerWorkload>> TrainerWorkload::open(const Job& job, c
   RUBATO_ASSIGN(auto data, worker::Trainer::open_datasets(job, most));
   std::unique_ptr<TrainerWorkload> workload(new TrainerWorkload(job, std::move(data), trainers, profile));
   RUBATO_ASSIGN(workload->steps_, workload->open_trainer(worker_node(0), run_dir));
+  if (!job.model.pretrained.empty()) {
+    RUBATO_ASSIGN(std::vector<float> initial, exchange::pretrained_weights(job, workload->data_size()));
+    workload->initial_ = protocol::InitialWeights::of(std::move(initial));
+  }
   if (trainers == Trainers::kShared) {
     RUBATO_ASSIGN(workload->evaluations_, workload->open_trainer(evaluator_node(0), run_dir));
   }

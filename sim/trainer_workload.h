@@ -34,7 +34,9 @@ class TrainerWorkload final : public Workload {
   [[nodiscard]] protocol::Manifest manifest() const override { return steps_->trainer->manifest(); }
   [[nodiscard]] std::string data_fingerprint() const override { return steps_->trainer->data_fingerprint(); }
   [[nodiscard]] std::uint64_t train_samples() const override { return steps_->trainer->train_samples(); }
+  [[nodiscard]] data::DatasetSize data_size() const { return steps_->trainer->data_size(); }
   [[nodiscard]] std::string device_description() const { return steps_->trainer->device_description(); }
+  [[nodiscard]] protocol::InitialWeights initial_weights() const override { return initial_; }
   // RUBATO_CHECKs that what opened once opens again, and that there is an evaluator.
   [[nodiscard]] std::unique_ptr<Computer> make_computer(NodeId member) override;
 
@@ -54,6 +56,7 @@ class TrainerWorkload final : public Workload {
   const worker::Trainer::Datasets data_;
   const Trainers trainers_;
   Profile* const profile_;
+  protocol::InitialWeights initial_;
   std::shared_ptr<Shared> steps_, evaluations_;
 };
 

@@ -12,27 +12,35 @@
 
 namespace rubato::worker {
 
-Status evaluate_on(model::Model& model, const data::Dataset& test, const Job& job, model::WeightSource& weights,
-                   const std::string& run_dir, protocol::EvaluationDone& done) {
+Result<Figures> figures_on(model::Model& model, const data::Dataset& data, const Job& job,
+                           model::WeightSource& weights) {
   model::ConfusionMatrix confusion(static_cast<std::size_t>(std::max<std::int64_t>(job.data.classes, 1)));
-  data::EpochOrder order(data::EpochOrder::Kind::kInOrder, job.train.seed, test.size());
+  data::EpochOrder order(data::EpochOrder::Kind::kInOrder, job.train.seed, data.size());
   data::BatchBuffer buffer;
   double loss_sum = 0.0;
   const auto batch_size = static_cast<std::uint64_t>(job.evaluation.batch);
-  for (std::uint64_t first = 0; first < test.size(); first += batch_size) {
-    const std::uint64_t count = std::min(batch_size, test.size() - first);
-    RUBATO_TRY(test.gather(0, order.of(0).subspan(first, count), buffer));
+  for (std::uint64_t first = 0; first < data.size(); first += batch_size) {
+    const std::uint64_t count = std::min(batch_size, data.size() - first);
+    RUBATO_TRY(data.gather(0, order.of(0).subspan(first, count), buffer));
     RUBATO_ASSIGN(const model::Evaluation result, model.evaluate(model_batch(buffer, 0), weights));
     loss_sum += result.loss_sum;
     if (!buffer.labels.empty() && !result.predictions.empty()) confusion.add(buffer.labels, result.predictions);
   }
+  Figures figures{loss_sum / static_cast<double>(std::max<std::uint64_t>(data.size(), 1)), {}};
+  if (confusion.total() > 0) figures.classes = model::make_report(confusion);
+  return figures;
+}
+
+Status evaluate_on(model::Model& model, const data::Dataset& test, const Job& job, model::WeightSource& weights,
+                   const std::string& run_dir, protocol::EvaluationDone& done) {
+  RUBATO_ASSIGN(const Figures figures, figures_on(model, test, job, weights));
   done.evaluated = true;
-  done.loss = loss_sum / static_cast<double>(std::max<std::uint64_t>(test.size(), 1));
-  if (confusion.total() == 0) {  // a model that predicts no classes has no such figures
+  done.loss = figures.loss;
+  if (!figures.classes) {  // a model that predicts no classes has no such figures
     done.accuracy = done.precision_macro = done.recall_macro = done.f1_macro = std::nan("");
     return {};
   }
-  const model::ClassificationReport report = model::make_report(confusion);
+  const model::ClassificationReport& report = *figures.classes;
   done.accuracy = report.accuracy;
   done.precision_macro = report.macro.precision;
   done.recall_macro = report.macro.recall;
@@ -43,14 +51,18 @@ Status evaluate_on(model::Model& model, const data::Dataset& test, const Job& jo
 }
 
 Result<std::string> write_weights(const protocol::Manifest& manifest, const WeightTable& table,
-                                  const std::string& run_dir) {
+                                  const data::DatasetSize& data, const std::string& run_dir) {
   Sha256 hash;
   std::vector<data::TensorView> tensors;
   for (std::size_t p = 0; p < manifest.size(); ++p) {
     hash.update(std::as_bytes(table.parameter(p)));
     tensors.push_back({manifest[p].name, manifest[p].shape, table.parameter(p)});
   }
-  RUBATO_TRY(data::write_safetensors(run_dir + "/final.safetensors", tensors, {{"layout", "channels last"}}));
+  const data::SampleShape& input = data.shape;
+  RUBATO_TRY(data::write_safetensors(run_dir + "/final.safetensors", tensors,
+                                     {{kLayoutKey, kChannelsLast},
+                                      {kInputKey, fmt::format("{} {} {}", input.height, input.width, input.channels)},
+                                      {kTargetsKey, fmt::format("{}", data.target_floats)}}));
   return hash.hex();
 }
 

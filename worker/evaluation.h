@@ -2,15 +2,27 @@
 // weights.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "base/job.h"
 #include "data/dataset.h"
+#include "model/metrics.h"
 #include "model/model.h"
 #include "protocol/messages.h"
 #include "worker/weight_table.h"
 
 namespace rubato::worker {
+
+// What a model comes to on a data set.
+struct Figures {
+  double loss = 0.0;
+  // Of classes; not where the model predicts none.
+  std::optional<model::ClassificationReport> classes;
+};
+// Errors: those of the model.
+[[nodiscard]] Result<Figures> figures_on(model::Model& model, const data::Dataset& data, const Job& job,
+                                         model::WeightSource& weights);
 
 // Fills the figures of `done`, and writes the table of them to RUN/evaluation.txt. Errors: those of the
 // model; kStorage.
@@ -18,9 +30,13 @@ namespace rubato::worker {
                                  model::WeightSource& weights, const std::string& run_dir,
                                  protocol::EvaluationDone& done);
 
-// Writes RUN/final.safetensors and returns weights_sha256: SHA-256 over the float32 bytes,
-// little-endian, in the manifest's order and canonical layouts. Errors: kStorage.
+// What the weights file of a run says beside the weights.
+inline constexpr const char *kLayoutKey = "layout", *kChannelsLast = "channels last";  // how they lie
+inline constexpr const char *kInputKey = "input", *kTargetsKey = "targets";            // "28 28 1"; numbers to predict
+
+// Writes RUN/final.safetensors and returns weights_sha256: SHA-256 over the float32 bytes, little-endian, in the
+// manifest's order and canonical layouts. `data` is what the model was made for. Errors: kStorage.
 [[nodiscard]] Result<std::string> write_weights(const protocol::Manifest& manifest, const WeightTable& table,
-                                                const std::string& run_dir);
+                                                const data::DatasetSize& data, const std::string& run_dir);
 
 }  // namespace rubato::worker

@@ -53,8 +53,7 @@ Result<std::unique_ptr<Trainer>> Trainer::open(const Job& job, NodeId self, cons
   std::unique_ptr<Trainer> trainer(new Trainer(job, run_dir, std::move(datasets)));
   RUBATO_ASSIGN(trainer->device_, kernels::open_device(job.worker.device, static_cast<int>(job.worker.threads)));
   const data::Dataset& train = *trainer->data_.train;
-  RUBATO_ASSIGN(trainer->model_, make_model(job, {.shape = train.shape(), .target_floats = train.target_floats()},
-                                            *trainer->device_, self.role));
+  RUBATO_ASSIGN(trainer->model_, make_model(job, trainer->data_size(), *trainer->device_, self.role));
   trainer->loader_ = std::make_unique<data::Loader>(train, data::EpochOrder::Kind::kShuffled, job.train.seed);
   return trainer;
 }
@@ -67,15 +66,20 @@ std::int64_t Trainer::leaf_max(const Job& job) {
       share(batch, aggregate ? static_cast<std::uint64_t>(job.train.micro_batches) : 1, 0).count);
 }
 
-Result<std::unique_ptr<model::Model>> Trainer::make_model(const Job& job, const data::DatasetSize& data,
-                                                          kernels::Device& device, Role role) {
+Trainer::ModelInput Trainer::model_input(const Job& job, const data::DatasetSize& data) {
   // Samples without an input are points: what the model reads is their target.
   data::SampleShape shape = data.shape;
   const bool has_input = shape.floats() > 0;
   if (!has_input) shape = {1, 1, data.target_floats};
   // Where numbers are to be predicted, there is an output for each of them, and no class.
   const std::int64_t outputs = has_input && data.target_floats > 0 ? data.target_floats : job.data.classes;
-  return model::make_model(job.model, {shape.height, shape.width, shape.channels}, outputs, device,
+  return {{shape.height, shape.width, shape.channels}, outputs};
+}
+
+Result<std::unique_ptr<model::Model>> Trainer::make_model(const Job& job, const data::DatasetSize& data,
+                                                          kernels::Device& device, Role role) {
+  const ModelInput input = model_input(job, data);
+  return model::make_model(job.model, input.shape, input.classes, device,
                            role == Role::kEvaluator ? job.evaluation.batch : leaf_max(job), job.train.seed);
 }
 
@@ -182,7 +186,7 @@ Result<protocol::EvaluationDone> Trainer::evaluate(const EvaluateWeights& order)
   done.snapshot = order.order.snapshot;
   // Before the evaluation: the weights are there, whatever becomes of that.
   if (order.order.final) {
-    RUBATO_ASSIGN(done.weights_sha256, write_weights(manifest(), *table_, run_dir_));
+    RUBATO_ASSIGN(done.weights_sha256, write_weights(manifest(), *table_, data_size(), run_dir_));
   }
   if (data_.test) RUBATO_TRY(evaluate_on(*model_, *data_.test, job_, *this, run_dir_, done));
   return done;

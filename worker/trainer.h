@@ -44,6 +44,12 @@ class Trainer : private model::WeightSource {
                                                              Datasets datasets);
   ~Trainer() override;
 
+  // What data of this shape is to the job's model.
+  struct ModelInput {
+    model::InputShape shape;
+    std::int64_t classes = 0;  // or numbers to be predicted
+  };
+  [[nodiscard]] static ModelInput model_input(const Job& job, const data::DatasetSize& data);
   // The samples of a leaf, at most. / The job's model, as a member of this role computes it on data of this shape.
   // Errors: kUsage.
   [[nodiscard]] static std::int64_t leaf_max(const Job& job);
@@ -54,6 +60,10 @@ class Trainer : private model::WeightSource {
   [[nodiscard]] protocol::Manifest manifest() const;
   [[nodiscard]] const std::string& data_fingerprint() const { return data_.train->fingerprint(); }
   [[nodiscard]] std::uint64_t train_samples() const { return data_.train->size(); }
+  // What its samples look like; how many bytes they take is left out.
+  [[nodiscard]] data::DatasetSize data_size() const {
+    return {.samples = train_samples(), .shape = data_.train->shape(), .target_floats = data_.train->target_floats()};
+  }
   [[nodiscard]] std::string device_description() const { return device_->description(); }
   // Of the leaves computed so far, how many had been read before their step began.
   [[nodiscard]] std::uint64_t read_ahead() const { return loader_->hits(); }

@@ -15,6 +15,7 @@ class Job:
     workers: int
     mode: str
     restarts: int  # of each worker
+    pretrained: bool  # there are weights to begin with
 
     @property
     def members(self) -> list[str]:
@@ -35,6 +36,7 @@ class Job:
                 workers=int(tables["cluster"]["workers"]),
                 mode=str(tables["consistency"]["mode"]),
                 restarts=int(tables["cluster"]["restarts"]),
+                pretrained=bool(tables.get("model", {}).get("pretrained")),
             )
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise Failure(f"cannot read the resolved job {path}: {error!r}", 1) from error

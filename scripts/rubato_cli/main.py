@@ -13,8 +13,8 @@ from rubato_timeline.draw import timeline
 
 from .failure import ExitCode, Failure
 from .job import TRACED_STEPS
+from .program import become
 from .set_rules import set_rules
-from .simulate import simulate
 from .status import status
 from .train import train
 
@@ -28,6 +28,9 @@ examples:
   scripts/rubato compare jobs/fashion_mlp.toml --modes bsp,ssp:4,asp --workers 8 --stragglers none,persistent:4x
   scripts/rubato explain runs/fashion_cnn-20250101-120000
   scripts/rubato simulate jobs/fashion_mlp.toml --workers 32 --mode ssp:4
+  scripts/rubato eval runs/fashion_cnn-20250101-120000
+  scripts/rubato predict runs/fashion_cnn-20250101-120000 --input images.npy --to predictions.csv
+  scripts/rubato export runs/fashion_cnn-20250101-120000 --to cnn.safetensors
   scripts/rubato train --help
 """
 
@@ -118,11 +121,11 @@ def parse(words: list[str]) -> argparse.Namespace:
     command.add_argument("--no-progress", action="store_true", help="no display; warnings and the end only")
     command.set_defaults(run=train)
 
-    # Its words are those of another program, --help among them: none of them is an option here.
-    command = commands.add_parser("simulate", help="run a job in one process and in virtual time", add_help=False,
-                                  prefix_chars="\0")
-    command.add_argument("words", nargs="*")
-    command.set_defaults(run=lambda arguments: simulate(arguments.words, REPOSITORY / "build"))
+    add_program(commands, "simulate", "run a job in one process and in virtual time", "rubato-sim")
+    add_program(commands, "export", "a run's weights for PyTorch", "rubato-weights", "export")
+    add_program(commands, "eval", "what a run's weights, or a file's, come to on data", "rubato-weights", "eval")
+    add_program(commands, "predict", "classes and scores of samples, by a run's weights or a file's", "rubato-weights",
+                "predict")
 
     command = commands.add_parser("status", help="how running jobs fare, and who waits for whom",
                                   description="Shows running jobs.",
@@ -159,6 +162,13 @@ def parse(words: list[str]) -> argparse.Namespace:
         options = re.findall(r"--[a-z-]+", command.format_usage())
         command.error(f"unknown argument {unknown[0]}{did_you_mean(unknown[0].split('=')[0], options)}")
     return arguments
+
+
+def add_program(commands, name: str, what: str, program: str, *first: str) -> None:
+    """A command whose words are those of another program, --help among them: none of them is an option here."""
+    command = commands.add_parser(name, help=what, add_help=False, prefix_chars="\0")
+    command.add_argument("words", nargs="*")
+    command.set_defaults(run=lambda arguments: become(program, list(first), arguments.words, REPOSITORY / "build"))
 
 
 def refuse_unknown_command(word: str, commands) -> None:

@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 from . import job as jobs
-from .failure import ExitCode, Failure, describe_end
+from .failure import ExitCode, Failure, describe_end, reason
 from .log_file import parse
 from .memory import available_octets, memory_lines
 from .processes import Child, Processes, Programs, child_environment
@@ -19,6 +19,7 @@ from .text import plural
 
 POLL_S = 0.02
 RESOLVE_TIMEOUT_S = 30.0
+BEGIN_TIMEOUT_S = 120.0
 SCHEDULER_TIMEOUT_S = 15.0
 
 
@@ -73,30 +74,46 @@ def run(
 
 
 def resolve(programs: Programs, arguments, run_dir: RunDir, stop: StopRequests) -> list[str]:
-    """Has the scheduler's program check the job and write it, resolved, into the run directory. Returns what it
-    thinks that a person should know of the job."""
+    """Has the scheduler's program check the job and write it, resolved, into the run directory, and beside it the
+    weights that it begins with, if it names any. Returns what a person should know of the job."""
     command = [programs["scheduler"], "--resolve", arguments.job, *jobs.overrides(arguments)]
-    process = subprocess.Popen(
-        [*command, "--run-dir", str(run_dir.path)],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-        env=child_environment(),
-    )
-    deadline = time.monotonic() + RESOLVE_TIMEOUT_S
+    notes = said_by([*command, "--run-dir", str(run_dir.path)], stop, f"the check of {arguments.job}", RESOLVE_TIMEOUT_S)
+    if jobs.Job.load(run_dir.job).pretrained:
+        begin = [programs["weights"], "begin", "--run-dir", str(run_dir.path)]
+        try:
+            said_by(begin, stop, "the reading of model.pretrained", BEGIN_TIMEOUT_S)
+        except Failure:
+            run_dir.job.unlink()
+            raise
+    return notes
+
+
+def said_by(command: list[str], stop: StopRequests, what: str, timeout_s: float) -> list[str]:
+    """What a program printed that did its work; a Failure with its last words, if it did not."""
+    try:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+            env=child_environment(),
+        )
+    except OSError as error:
+        raise Failure(f"cannot start {command[0]}: {reason(error)}", ExitCode.INTERNAL) from error
+    deadline = time.monotonic() + timeout_s
     with process:
         while process.poll() is None:
             if stop.count or time.monotonic() > deadline:
                 process.kill()
             time.sleep(POLL_S)
-        notes = process.stdout.read().decode(errors="replace").splitlines()
+        printed = process.stdout.read().decode(errors="replace").splitlines()
         said = process.stderr.read().decode(errors="replace").strip().splitlines()
     stop.check()
     if process.returncode != 0:
-        raise Failure(sentence(said) or f"the check of {arguments.job} {describe_end(process.returncode)}",
+        raise Failure(sentence(said) or f"{what} {describe_end(process.returncode)}",
                       process.returncode if process.returncode > 0 else ExitCode.INTERNAL)
-    return notes
+    return printed
 
 
 def wait_for_address(processes: Processes, scheduler: Child, run_dir: RunDir, stop: StopRequests) -> SchedulerClient:

@@ -69,13 +69,14 @@ double distance(const std::string& left_path, const std::string& right_path) {
 }
 
 Result<std::string> write(const std::string& dir, const protocol::Manifest& manifest,
-                          const protocol::RoutingTable& routing, const ReplayOutcome& outcome) {
+                          const protocol::RoutingTable& routing, const data::DatasetSize& data,
+                          const ReplayOutcome& outcome) {
   ::mkdir(dir.c_str(), 0777);  // writing into it tells
   const worker::SliceLayout layout(manifest, routing);
   worker::WeightTable table(layout);
   for (SliceId slice = 0; slice < outcome.weights.size(); ++slice)
     table.take({0, slice, 0, Payload::of_floats(outcome.weights[slice])});
-  return worker::write_weights(manifest, table, dir);
+  return worker::write_weights(manifest, table, data, dir);
 }
 
 class Judge {
@@ -152,7 +153,7 @@ Result<ReplayVerdict> replay(const std::string& run_dir, const std::function<voi
   if (!outcome.unfinished.empty() && !recorded_hash(run_dir).empty())
     return Error{Cause::kData, fmt::format("the record of {} is not whole: {}", run_dir, outcome.unfinished)};
   if (!outcome.unfinished.empty()) say("  the record ends before the run did: " + outcome.unfinished);
-  RUBATO_ASSIGN(const std::string hash, write(run_dir + "/replay", manifest, routing, outcome));
+  RUBATO_ASSIGN(const std::string hash, write(run_dir + "/replay", manifest, routing, workload->data_size(), outcome));
   return Judge(run_dir, record, outcome).verdict(hash, manifest, routing, workload->device_description());
 }
 

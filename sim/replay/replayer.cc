@@ -104,12 +104,14 @@ Result<ReplayOutcome> Replayer::run(const Progress& progress) {
 
 // Initial weights; which steps have to be computed, and what they read.
 Status Replayer::plan() {
+  const protocol::InitialWeights given = workload_.initial_weights();
+  RUBATO_TRY(server::check_given(!job_.model.pretrained.empty(), manifest_, given.values()));
   for (SliceId id = 0; id < routing_.slices.size(); ++id) {
     const protocol::SliceSpec& spec = routing_.slices[id];
     slices_.push_back(std::make_unique<Slice>(record_.slices[id], spec.elements()));
     Slice& slice = *slices_.back();
     slice.kept[0] = slice.arenas.take();
-    server::initial_weights(spec, manifest_, job_.train.seed, slice.current());
+    server::initial_weights(spec, manifest_, {job_.train.seed, given.values()}, slice.current());
     for (std::size_t plane = 0; plane < kernels::state_planes(rule_.kind); ++plane)
       slice.state[plane].assign(slice.elements, 0.0f);
     if (rule_.keeps_mean_square()) slice.mean_square.assign(slice.elements, 0.0f);

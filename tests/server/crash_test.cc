@@ -175,7 +175,7 @@ class Model {
                 .value()),
         current_(pool_->take()),
         marks_(aggregate_ ? 0 : kWorkers) {
-    initial_weights(spec_, manifest_, job_of(setting).train.seed, current_->view().weights);
+    initial_weights(spec_, manifest_, {job_of(setting).train.seed, {}}, current_->view().weights);
     for (std::span<float> plane : current_->view().state) std::ranges::fill(plane, 0.0f);
   }
 

@@ -47,8 +47,9 @@ inline std::vector<float> floats_of(const Payload& payload) {
 
 class Shard {
  public:
-  explicit Shard(const Job& job, std::uint64_t memory_bytes = std::uint64_t{1} << 40)
-      : core(server_node(0), job, registration(), protocol::Timing{}, memory_bytes) {
+  explicit Shard(const Job& job, std::uint64_t memory_bytes = std::uint64_t{1} << 40,
+                 protocol::InitialWeights initial = {})
+      : core(server_node(0), job, registration(), protocol::Timing{}, memory_bytes, nullptr, {}, std::move(initial)) {
     out.tracing = true;
     core.start(now, out);
   }

@@ -78,6 +78,41 @@ TEST(ShardLife, InitialWeightsDoNotDependOnTheCut) {
   }
 }
 
+TEST(ShardLife, InitialWeightsThatAreGivenDoNotDependOnTheCut) {
+  Job job = job_of("asp");
+  job.model.pretrained = "weights.safetensors";
+  std::vector<float> given(130);
+  for (std::size_t i = 0; i < given.size(); ++i) given[i] = static_cast<float>(i);
+  std::vector<float> expected(given.begin() + 100, given.end());  // b, which is behind a
+  expected.insert(expected.end(), given.begin(), given.begin() + 100);
+  for (std::uint64_t cut : {1u, 17u, 64u, 99u}) {
+    Shard shard(job, std::uint64_t{1} << 40, protocol::InitialWeights::of(given));
+    shard.welcome({zeros("a", 100), zeros("b", 30)}, {{0, {{1, 0, 30}, {0, 0, cut}}}, {0, {{0, cut, 100 - cut}}}},
+                  workers(1));
+    std::vector<float> weights = shard.weights(0);
+    const auto rest = shard.weights(1);
+    weights.insert(weights.end(), rest.begin(), rest.end());
+    EXPECT_EQ(weights, expected);
+  }
+}
+
+TEST(ShardLife, EndsWhereGivenWeightsAreNotTheModels) {
+  Job job = job_of("asp");
+  job.model.pretrained = "weights.safetensors";
+  for (const std::size_t count : {0u, 9u, 11u}) {
+    Shard shard(job, std::uint64_t{1} << 40, protocol::InitialWeights::of(std::vector<float>(count)));
+    protocol::Welcome message;
+    message.incarnation = message.generation = 1;
+    message.manifest = {zeros("a", 10)};
+    message.routing = {1, {{0, {{0, 0, 10}}}}, {"here"}};
+    message.active = workers(1);
+    shard.scheduler(message);
+    ASSERT_TRUE(shard.out.end.has_value());
+    EXPECT_EQ(shard.out.end->exit_code, static_cast<int>(Cause::kData));
+    EXPECT_THAT(shard.out.end->text, testing::HasSubstr("initial weights were given, and the model has 10"));
+  }
+}
+
 TEST(ShardLife, EndsWhenItIsNotWelcomedInTime) {
   Shard shard(job_of("asp"));
   while (!shard.out.end && shard.now < 5 * kTiming.start_timeout) shard.wake_at(shard.core.deadline());

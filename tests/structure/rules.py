@@ -11,7 +11,8 @@ MAY_INCLUDE = {
     "scheduler": {"scheduler", "protocol", "base"},
     "server":    {"server", "protocol", "kernels", "base"},
     "worker":    {"worker", "protocol", "model", "data", "kernels", "base"},
-    "sim":       {"sim", "scheduler", "server", "worker", "protocol", "transport", "model", "data", "kernels", "base"},
+    "exchange":  {"exchange", "worker", "protocol", "model", "data", "kernels", "base"},
+    "sim":       {"sim", "exchange", "scheduler", "server", "worker", "protocol", "transport", "model", "data", "kernels", "base"},
 }
 
 # A main puts its row together, so it may also choose a transport; the scheduler's HTTP runs in its loop.

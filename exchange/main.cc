@@ -1,0 +1,184 @@
+// rubato-weights: what is done with weights outside a job: taken to PyTorch, evaluated, predicted with.
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <string>
+#include <vector>
+
+#include "base/log.h"
+#include "data/inputs_alone.h"
+#include "exchange/evaluate.h"
+#include "exchange/export.h"
+#include "exchange/predict.h"
+#include "exchange/pretrained.h"
+#include "exchange/subject.h"
+#include "protocol/initial_weights.h"
+
+namespace rubato::exchange {
+namespace {
+
+struct Options {
+  std::string subject, job_file, to, input;
+  std::vector<std::string> settings;
+  DataChoice data;
+  bool json = false, probabilities = false;
+};
+
+Result<Subject> open(const Options& options) {
+  Overrides overrides;
+  for (const std::string& setting : options.settings) {
+    RUBATO_ASSIGN(Override override, parse_override(setting));
+    overrides.push_back(std::move(override));
+  }
+  return open_subject(options.subject, options.job_file, overrides);
+}
+
+Status export_to(const Options& options) {
+  RUBATO_ASSIGN(const Subject subject, open(options));
+  RUBATO_TRY(export_weights(subject, options.to));
+  fmt::print("{}: {}, {} tensors, {} numbers\n", options.to, subject.job.model.name,
+             subject.model.tensors.size() + subject.model.counters.size(), subject.weights.size());
+  return {};
+}
+
+Status evaluate(const Options& options) {
+  RUBATO_ASSIGN(const Subject subject, open(options));
+  RUBATO_ASSIGN(const auto evaluator, Evaluator::open(subject));
+  RUBATO_ASSIGN(const ChosenData chosen, open_data(subject.job, options.data));
+  RUBATO_ASSIGN(const worker::Figures figures, evaluator->figures_on(*chosen.data));
+  const std::string& loss = subject.job.model.loss;
+  if (options.json) {
+    fmt::print("{}", json_of(figures, *chosen.data, loss));
+    return {};
+  }
+  fmt::print("{} on {}\n{}", subject.weights_file, chosen.name, text_of(figures, *chosen.data, loss));
+  return {};
+}
+
+constexpr std::int64_t kShown = 10;
+
+Status predict_for(const Options& options) {
+  if (!options.to.empty()) RUBATO_TRY(check_ending(options.to));
+  if (options.input.empty() == options.data.part.empty())
+    return Error{Cause::kUsage, "give --input FILE, or --part of the job's data"};
+  RUBATO_ASSIGN(const Subject subject, open(options));
+  RUBATO_ASSIGN(const auto evaluator, Evaluator::open(subject));
+  std::unique_ptr<data::Dataset> data;
+  if (options.input.empty()) {
+    RUBATO_ASSIGN(ChosenData chosen, open_data(subject.job, options.data));
+    data = std::move(chosen.data);
+  } else {
+    RUBATO_ASSIGN(data, data::open_inputs_alone(subject.job, options.input));
+  }
+  const Scores scores = options.probabilities ? Scores::kProbabilities : Scores::kOutputs;
+  RUBATO_ASSIGN(const Predictions all, predict(*evaluator, *data, subject.job, scores));
+  if (!options.to.empty()) {
+    RUBATO_TRY(write_predictions(all, options.to));
+    fmt::print("{}: {} samples, {} outputs of each\n", options.to, all.samples, all.outputs);
+    return {};
+  }
+  fmt::print("{}", csv_of(all, kShown));
+  if (all.samples > kShown) fmt::print("... {} samples in all; --to FILE.csv or FILE.npz has them\n", all.samples);
+  return {};
+}
+
+// What the launcher has done before it starts servers: they know no model, and read only numbers.
+Status begin(const std::string& run_dir) {
+  RUBATO_ASSIGN(const Job job, load_job(run_dir + "/job.toml"));
+  if (job.model.pretrained.empty()) return {};
+  RUBATO_ASSIGN(const data::DatasetSize data, data::size_of_dataset(job, data::Split::kTrain));
+  RUBATO_ASSIGN(const std::vector<float> weights, pretrained_weights(job, data));
+  return protocol::write_initial_weights(run_dir, job_hash(job), weights);
+}
+
+// What all of them take.
+void add_subject(CLI::App& command, Options& options) {
+  command.add_option("subject", options.subject, "the folder of a run that has ended, or a safetensors file")
+      ->type_name("RUN|FILE")
+      ->required();
+  command.add_option("--job", options.job_file, "the job that says what network the file is of; an exported one knows")
+      ->type_name("JOB.toml");
+  command.add_option("--set", options.settings, "any key of the job, for instance worker.threads=2; may be repeated")
+      ->type_name("KEY=VALUE")
+      ->allow_extra_args(false);
+}
+
+void add_data(CLI::App& command, Options& options) {
+  command.add_option("--part", options.data.part, "of the job's data: train, validation or test")->type_name("PART");
+  command.add_option("--data", options.data.inputs, "a file, or of CIFAR a folder, of the job's data.kind instead")
+      ->type_name("FILE");
+  command.add_option("--labels", options.data.labels, "of idx and npy: its labels")->type_name("FILE");
+}
+
+}  // namespace
+}  // namespace rubato::exchange
+
+int main(int argc, char** argv) {
+  using namespace rubato;
+  CLI::App app(
+      "Weights outside a job: taken to PyTorch, evaluated, predicted with. scripts/rubato export, eval and\n"
+      "predict are this.");
+  app.require_subcommand(1);
+  exchange::Options options;
+
+  CLI::App* to_torch = app.add_subcommand(
+      "export",
+      "Writes the weights of a run as PyTorch names and lays them, for load_state_dict(strict=True).\n"
+      "  scripts/rubato export runs/fashion_cnn-20250101-120000 --to cnn.safetensors\n"
+      "  python3 -c 'from safetensors.torch import load_file; print(load_file(\"cnn.safetensors\").keys())'\n"
+      "docs/models.md says which module they load into.");
+  exchange::add_subject(*to_torch, options);
+  to_torch->add_option("--to", options.to, "the file to write")->type_name("FILE")->required();
+
+  CLI::App* eval = app.add_subcommand(
+      "eval",
+      "Says what a run's weights, or those of a file, come to on data: loss, accuracy, precision, recall, F1.\n"
+      "  scripts/rubato eval runs/fashion_cnn-20250101-120000\n"
+      "  scripts/rubato eval runs/fashion_cnn-20250101-120000 --part train\n"
+      "  scripts/rubato eval cnn.safetensors --data t10k-images-idx3-ubyte.gz --labels t10k-labels-idx1-ubyte.gz\n"
+      "  scripts/rubato eval from_pytorch.safetensors --job jobs/fashion_cnn.toml --json");
+  exchange::add_subject(*eval, options);
+  exchange::add_data(*eval, options);
+  eval->add_flag("--json", options.json, "as JSON, for programs");
+
+  CLI::App* prediction = app.add_subcommand(
+      "predict",
+      "Predicts with a run's weights, or those of a file: the class of each sample and its scores, which are what the\n"
+      "network gives before softmax or sigmoid; where numbers are predicted, those, in the units of the training "
+      "data.\n"
+      "  scripts/rubato predict runs/fashion_cnn-20250101-120000 --input images.npy --to predictions.csv\n"
+      "  scripts/rubato predict cnn.safetensors --input t10k-images-idx3-ubyte.gz --to predictions.npz "
+      "--probabilities\n"
+      "  scripts/rubato predict runs/traffic-20250101-120000 --part test --to forecast.csv\n"
+      "Images come as idx or npy files, N x height x width (x channels), of the range of the training data's; a table "
+      "as\n"
+      "one with the same input columns. Without --to the first ten are shown.");
+  exchange::add_subject(*prediction, options);
+  prediction->add_option("--input", options.input, "samples without labels")->type_name("FILE");
+  prediction->add_option("--part", options.data.part, "of the job's data instead: train, validation or test")
+      ->type_name("PART");
+  prediction->add_option("--to", options.to, "the file to write, .csv or .npz")->type_name("FILE");
+  prediction->add_flag("--probabilities", options.probabilities, "scores after softmax, or sigmoid");
+
+  std::string run_dir;
+  CLI::App* begin = app.add_subcommand(
+      "begin",
+      "Writes RUN/initial.weights, which servers read, from the job's model.pretrained. scripts/rubato train does it\n"
+      "by itself; where it is not used, between rubato-scheduler --resolve and the first server:\n"
+      "  rubato-weights begin --run-dir runs/a");
+  begin->add_option("--run-dir", run_dir, "with the resolved job.toml")->type_name("RUN")->required();
+
+  app.footer("exit codes: 0 ok, 2 usage or job file, 3 data or weights, 7 device, 8 storage");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : static_cast<int>(Cause::kUsage);
+  }
+  log::open("rubato-weights", "info");
+  const Status status = to_torch->parsed() ? exchange::export_to(options)
+                        : begin->parsed()  ? exchange::begin(run_dir)
+                        : eval->parsed()   ? exchange::evaluate(options)
+                                           : exchange::predict_for(options);
+  if (status.ok()) return 0;
+  log::error("{}", status.error().message);
+  return status.error().exit_code();
+}

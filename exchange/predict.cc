@@ -1,0 +1,110 @@
+#include "exchange/predict.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <span>
+
+#include "base/atomic_file.h"
+#include "data/npz_write.h"
+
+namespace rubato::exchange {
+namespace {
+
+// Of one sample.
+void to_probabilities(std::span<float> scores, const std::string& loss) {
+  if (loss == "binary_cross_entropy") {
+    for (float& score : scores) score = 1.0f / (1.0f + std::exp(-score));
+    return;
+  }
+  const float greatest = *std::ranges::max_element(scores);
+  double sum = 0.0;
+  for (float& score : scores) sum += score = std::exp(score - greatest);
+  for (float& score : scores) score = static_cast<float>(score / sum);
+}
+
+// What class 0 is called in files of this kind, where it has no name.
+std::int64_t first_label(const DataConfig& data) {
+  const bool counts = data.kind == "npy" || data.kind == "npz" || data.kind == "csv" || data.kind == "libsvm";
+  return counts ? data.first_label : 0;
+}
+
+// With quotes where commas or quotes are in it.
+std::string field(const std::string& text) {
+  if (text.find_first_of(",\"\n\r") == std::string::npos) return text;
+  std::string quoted = "\"";
+  for (const char c : text) quoted += c == '"' ? std::string("\"\"") : std::string(1, c);
+  return quoted + "\"";
+}
+
+}  // namespace
+
+Result<Predictions> predict(Evaluator& evaluator, const data::Dataset& data, const Job& job, Scores scores) {
+  RUBATO_TRY(evaluator.check_shape(data));
+  Predictions all;
+  all.samples = static_cast<std::int64_t>(data.size());
+  all.outputs = evaluator.outputs();
+  all.names.assign(data.class_names().begin(), data.class_names().end());
+  const bool numbers = job.model.loss == "mse";
+  data::BatchBuffer buffer;
+  std::vector<std::uint64_t> ids(static_cast<std::size_t>(job.evaluation.batch));
+  for (std::uint64_t first = 0; first < data.size(); first += ids.size()) {
+    ids.resize(std::min<std::uint64_t>(ids.size(), data.size() - first));
+    std::iota(ids.begin(), ids.end(), first);
+    RUBATO_TRY(data.gather(0, ids, buffer));
+    RUBATO_ASSIGN(const model::Evaluation result, evaluator.run(buffer));
+    all.scores.insert(all.scores.end(), result.outputs.begin(), result.outputs.end());
+    if (!numbers) all.counted.insert(all.counted.end(), result.predictions.begin(), result.predictions.end());
+  }
+  for (const std::int64_t number : all.counted) all.classes.push_back(number + first_label(job.data));
+  const auto width = static_cast<std::size_t>(all.outputs);
+  for (std::size_t i = 0; numbers && i < all.scores.size(); ++i) {
+    const data::TargetScale scale = data.target_scale(i % width);
+    all.scores[i] = static_cast<float>(static_cast<double>(all.scores[i]) * scale.deviation + scale.mean);
+  }
+  if (!numbers && scores == Scores::kProbabilities)
+    for (std::size_t i = 0; i < all.scores.size(); i += width)
+      to_probabilities(std::span(all.scores).subspan(i, width), job.model.loss);
+  return all;
+}
+
+std::string csv_of(const Predictions& predictions, std::int64_t samples_max) {
+  const bool classes = !predictions.classes.empty();
+  std::string text = classes ? "sample,class" : "sample";
+  for (std::int64_t i = 0; i < predictions.outputs; ++i) text += fmt::format(",score_{}", i);
+  text += "\n";
+  const auto width = static_cast<std::size_t>(predictions.outputs);
+  for (std::size_t sample = 0; sample < static_cast<std::size_t>(std::min(samples_max, predictions.samples));
+       ++sample) {
+    text += fmt::format("{}", sample);
+    if (classes && !predictions.names.empty())
+      text += "," + field(predictions.names[static_cast<std::size_t>(predictions.counted[sample])]);
+    else if (classes)
+      text += fmt::format(",{}", predictions.classes[sample]);
+    for (std::size_t i = 0; i < width; ++i) text += fmt::format(",{}", predictions.scores[sample * width + i]);
+    text += "\n";
+  }
+  return text;
+}
+
+Status check_ending(const std::string& path) {
+  if (path.ends_with(".csv") || path.ends_with(".npz")) return {};
+  return Error{Cause::kUsage, fmt::format("--to {}: the name must end in .csv or .npz", path)};
+}
+
+Status write_predictions(const Predictions& predictions, const std::string& path) {
+  RUBATO_TRY(check_ending(path));
+  if (path.ends_with(".csv")) {
+    const std::string text = csv_of(predictions, predictions.samples);
+    return write_file(path, std::as_bytes(std::span(text)));
+  }
+  std::vector<data::NpyArray> arrays;
+  if (!predictions.classes.empty())
+    arrays.push_back({"class", {predictions.samples}, std::span<const std::int64_t>(predictions.classes)});
+  arrays.push_back({"scores", {predictions.samples, predictions.outputs}, std::span<const float>(predictions.scores)});
+  return data::write_npz(path, arrays);
+}
+
+}  // namespace rubato::exchange

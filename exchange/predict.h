@@ -1,0 +1,38 @@
+// What a model says of samples, written down: outputs and, of classes, which.
+//
+// Thread-safety: belongs to one thread.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "data/dataset.h"
+#include "exchange/evaluate.h"
+
+namespace rubato::exchange {
+
+struct Predictions {
+  std::int64_t samples = 0, outputs = 0;
+  std::vector<std::int64_t> classes;  // one a sample, as the files number them; none where numbers are predicted
+  std::vector<std::string> names;     // of classes, counted from 0, where they have names
+  std::vector<std::int64_t> counted;  // `classes` counted from 0
+  // What the network gives, before softmax or sigmoid; of numbers that are predicted, in the file's units.
+  std::vector<float> scores;
+};
+
+enum class Scores : std::uint8_t { kOutputs, kProbabilities };  // after softmax or sigmoid; numbers have none
+
+// Errors: those of the model.
+[[nodiscard]] Result<Predictions> predict(Evaluator& evaluator, const data::Dataset& data, const Job& job,
+                                          Scores scores);
+
+// By the ending of `path`: .npz has arrays `class` (int64) and `scores` (float32, samples x outputs); .csv a line for
+// each sample: sample,class,score_0,... Without a class where there is none. Errors: kUsage, another ending; kStorage.
+[[nodiscard]] Status check_ending(const std::string& path);
+[[nodiscard]] Status write_predictions(const Predictions& predictions, const std::string& path);
+// A table of the first of them, for a terminal.
+[[nodiscard]] std::string csv_of(const Predictions& predictions, std::int64_t samples_max);
+
+}  // namespace rubato::exchange

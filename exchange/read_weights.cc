@@ -1,0 +1,133 @@
+#include "exchange/read_weights.h"
+
+#include <fmt/format.h>
+#include <fnmatch.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <span>
+
+#include "base/nearest.h"
+#include "kernels/initialize.h"
+#include "worker/evaluation.h"
+
+namespace rubato::exchange {
+namespace {
+
+bool matches(const std::string& pattern, const std::string& name) {
+  return ::fnmatch(pattern.c_str(), name.c_str(), FNM_NOESCAPE) == 0;
+}
+
+std::string text_of(const std::vector<std::int64_t>& shape) { return fmt::format("[{}]", fmt::join(shape, ", ")); }
+
+class Reading {
+ public:
+  Reading(const data::TensorFile& file, const std::string& name, const DescribedModel& model,
+          const std::vector<std::string>& skip)
+      : file_(file), name_(name), model_(model), skip_(skip) {
+    const auto layout = file.metadata.find(worker::kLayoutKey);
+    channels_last_ = layout != file.metadata.end() && layout->second == worker::kChannelsLast;
+    for (const data::Tensor& tensor : file.tensors) found_.emplace(tensor.name, &tensor);
+    for (const model::TorchTensor& tensor : model.tensors) wanted_.push_back(tensor.name);
+  }
+
+  Result<std::vector<float>> run(std::uint64_t seed) const {
+    RUBATO_TRY(check_patterns());
+    RUBATO_TRY(check_names());
+    std::vector<float> all(model_.elements());
+    std::span<float> rest(all);
+    for (const model::TorchTensor& tensor : model_.tensors) {
+      const auto count = static_cast<std::size_t>(tensor.spec.elements());
+      if (skipped(tensor.name)) {
+        kernels::initialize(tensor.spec, seed, 0, rest.first(count));
+      } else {
+        RUBATO_TRY(take(tensor, *found_.at(tensor.name), rest.first(count)));
+      }
+      rest = rest.subspan(count);
+    }
+    return all;
+  }
+
+ private:
+  template <class... Arguments>
+  Error wrong(fmt::format_string<Arguments...> format, Arguments&&... arguments) const {
+    return {Cause::kData, fmt::format("{}: {}", name_, fmt::format(format, std::forward<Arguments>(arguments)...))};
+  }
+
+  [[nodiscard]] bool skipped(const std::string& tensor) const {
+    return std::ranges::any_of(skip_, [&](const std::string& pattern) { return matches(pattern, tensor); });
+  }
+  [[nodiscard]] const std::vector<std::int64_t>& shape_of(const model::TorchTensor& tensor) const {
+    return channels_last_ ? tensor.spec.shape : tensor.shape;
+  }
+  // Of a tensor that is not as the model has it.
+  [[nodiscard]] static std::string way_out(const std::string& tensor) {
+    return fmt::format("model.skip = [\"{}\"] leaves it out", tensor);
+  }
+
+  // One that is about nothing is a typing mistake.
+  [[nodiscard]] Status check_patterns() const {
+    std::vector<std::string> all = wanted_;
+    for (const data::Tensor& tensor : file_.tensors) all.push_back(tensor.name);
+    for (const std::string& pattern : skip_)
+      if (std::ranges::none_of(all, [&](const std::string& tensor) { return matches(pattern, tensor); }))
+        return Error{Cause::kUsage, fmt::format("model.skip: \"{}\" is no tensor of the model or of {}{}", pattern,
+                                                name_, did_you_mean(nearest(pattern, all)))};
+    return {};
+  }
+
+  [[nodiscard]] Status check_names() const {
+    std::vector<std::string> spare;
+    for (const data::Tensor& tensor : file_.tensors)
+      if (!is_known(tensor.name) && !skipped(tensor.name)) spare.push_back(tensor.name);
+    for (const model::TorchTensor& tensor : model_.tensors)
+      if (!skipped(tensor.name) && !found_.contains(tensor.name))
+        return wrong("tensor \"{}\": expected shape {}, found no such tensor{}; {}", tensor.name,
+                     text_of(shape_of(tensor)), did_you_mean(nearest(tensor.name, spare)), way_out(tensor.name));
+    if (spare.empty()) return {};
+    return wrong("tensor \"{}\": found shape {}, and the model has no such tensor{}; {}", spare.front(),
+                 text_of(found_.at(spare.front())->shape), did_you_mean(nearest(spare.front(), wanted_)),
+                 way_out(spare.front()));
+  }
+
+  [[nodiscard]] bool is_known(const std::string& tensor) const {
+    return std::ranges::find(wanted_, tensor) != wanted_.end() ||
+           std::ranges::find(model_.counters, tensor) != model_.counters.end();
+  }
+
+  [[nodiscard]] Status take(const model::TorchTensor& tensor, const data::Tensor& found, std::span<float> out) const {
+    if (found.shape != shape_of(tensor))
+      return wrong("tensor \"{}\": expected shape {}, found {}; {}", tensor.name, text_of(shape_of(tensor)),
+                   text_of(found.shape), way_out(tensor.name));
+    if (!found.of_floats())
+      return wrong("tensor \"{}\": expected F32, F64, F16 or BF16, found {}", tensor.name, found.dtype);
+    const auto odd = std::ranges::find_if(found.values, [](float value) { return !std::isfinite(value); });
+    if (odd != found.values.end())
+      return wrong("tensor \"{}\": value {} is {}, not a finite float32", tensor.name, odd - found.values.begin(),
+                   *odd);
+    if (channels_last_)
+      std::ranges::copy(found.values, out.begin());
+    else
+      from_torch(tensor, found.values, out);
+    return {};
+  }
+
+  const data::TensorFile& file_;
+  const std::string& name_;
+  const DescribedModel& model_;
+  const std::vector<std::string>& skip_;
+  bool channels_last_ = false;
+  std::map<std::string, const data::Tensor*> found_;
+  std::vector<std::string> wanted_;
+};
+
+}  // namespace
+
+Result<std::vector<float>> read_weights(const data::TensorFile& file, const std::string& name,
+                                        const DescribedModel& model, const std::vector<std::string>& skip,
+                                        std::uint64_t seed) {
+  return Reading(file, name, model, skip).run(seed);
+}
+
+}  // namespace rubato::exchange

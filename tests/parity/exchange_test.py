@@ -1,0 +1,280 @@
+"""Weights that PyTorch opens: what `scripts/rubato export` writes loads with `strict=True` into modules as people write
+them, and they give the outputs that `predict` gives and the figures that `eval` gives; and back.
+
+    exchange_test.py BUILD_DIR
+
+The library safetensors comes from PyPI into BUILD_DIR/safetensors-venv, once. Where PyPI cannot be reached, or there
+is no PyTorch, the test is skipped.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+from rubato_runs import ROOT, run
+
+SKIPPED = 77
+REQUIREMENT = "safetensors"
+CLASSES, SIDE, CHANNELS = 4, 28, 3
+MEAN, DEVIATION = [0.4, 0.5, 0.6], [0.2, 0.25, 0.3]
+# Of outputs of about 1: a few hundred roundings of 6e-8.
+CLOSE = 1e-5
+
+
+def install(folder: Path) -> Path | None:
+    """A Python with safetensors that also sees what this one sees; None where there is none."""
+    python = folder / "bin" / "python"
+    if python.exists() and subprocess.run([python, "-c", "import safetensors"], capture_output=True).returncode == 0:
+        return python
+    for command in ([sys.executable, "-m", "venv", "--clear", "--system-site-packages", folder],
+                    [python, "-m", "pip", "install", "--quiet", "--no-deps", REQUIREMENT]):
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode != 0:
+            print(f"skipped: {REQUIREMENT} cannot be installed: {(done.stderr or done.stdout).strip()[-400:]}")
+            return None
+    return python
+
+
+try:
+    import numpy
+    import torch
+    from torch import nn
+except ImportError:
+    print("skipped: no PyTorch for this Python; scripts/setup.sh --test installs it")
+    sys.exit(SKIPPED)
+try:
+    from safetensors.torch import load_file, save_file
+except ImportError:
+    if len(sys.argv) < 2:
+        sys.exit(__doc__)
+    PYTHON = install(Path(sys.argv[1]) / "safetensors-venv")
+    if PYTHON is None or os.environ.get("RUBATO_EXCHANGE_AGAIN"):
+        sys.exit(SKIPPED)
+    os.execve(PYTHON, [str(PYTHON), *sys.argv], dict(os.environ, RUBATO_EXCHANGE_AGAIN="1"))
+
+
+# ---- the modules of docs/models.md, which know nothing of Rubato
+
+class Logistic(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(CHANNELS * SIDE * SIDE, CLASSES)
+
+    def forward(self, x):
+        return self.fc(x.flatten(1))
+
+
+class Mlp(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc1 = nn.Linear(CHANNELS * SIDE * SIDE, 32)
+        self.fc2 = nn.Linear(32, 16)
+        self.fc3 = nn.Linear(16, CLASSES)
+
+    def forward(self, x):
+        return self.fc3(torch.tanh(self.fc2(torch.tanh(self.fc1(x.flatten(1))))))
+
+
+class LeNet5(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv1 = nn.Conv2d(CHANNELS, 6, 5, padding=2)
+        self.conv2 = nn.Conv2d(6, 16, 5)
+        self.fc1 = nn.Linear(16 * 5 * 5, 120)
+        self.fc2 = nn.Linear(120, 84)
+        self.fc3 = nn.Linear(84, CLASSES)
+
+    def forward(self, x):
+        x = nn.functional.max_pool2d(torch.relu(self.conv1(x)), 2)
+        x = nn.functional.max_pool2d(torch.relu(self.conv2(x)), 2)
+        return self.fc3(torch.relu(self.fc2(torch.relu(self.fc1(x.flatten(1))))))
+
+
+class Cnn(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv1 = nn.Conv2d(CHANNELS, 8, 3, padding=1)
+        self.conv2 = nn.Conv2d(8, 12, 3, padding=1)
+        self.fc1 = nn.Linear(12 * 7 * 7, 20)
+        self.fc2 = nn.Linear(20, CLASSES)
+
+    def forward(self, x):
+        x = nn.functional.max_pool2d(torch.relu(self.conv1(x)), 2)
+        x = nn.functional.max_pool2d(torch.relu(self.conv2(x)), 2)
+        return self.fc2(torch.relu(self.fc1(x.flatten(1))))
+
+
+class Block(nn.Module):
+    """torchvision's BasicBlock, which Debian does not package."""
+
+    def __init__(self, inputs, outputs, stride):
+        super().__init__()
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(outputs)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(outputs)
+        self.downsample = None
+        if stride != 1 or inputs != outputs:
+            self.downsample = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
+
+    def forward(self, x):
+        shortcut = x if self.downsample is None else self.downsample(x)
+        return torch.relu(self.bn2(self.conv2(torch.relu(self.bn1(self.conv1(x))))) + shortcut)
+
+
+class ResNet18(nn.Module):
+    """torchvision's, an eighth as wide."""
+
+    def __init__(self, width=8):
+        super().__init__()
+        self.conv1 = nn.Conv2d(CHANNELS, width, 7, 2, 3, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.maxpool = nn.MaxPool2d(3, 2, 1)
+        for layer in range(4):
+            inputs, outputs = width << max(layer - 1, 0), width << layer
+            blocks = [Block(inputs, outputs, 1 if layer == 0 else 2), Block(outputs, outputs, 1)]
+            self.add_module(f"layer{layer + 1}", nn.Sequential(*blocks))
+        self.fc = nn.Linear(8 * width, CLASSES)
+
+    def forward(self, x):
+        x = self.maxpool(torch.relu(self.bn1(self.conv1(x))))
+        x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
+        return self.fc(nn.functional.adaptive_avg_pool2d(x, 1).flatten(1))
+
+
+NETWORKS = {
+    "logistic": (Logistic, []),
+    "mlp": (Mlp, ["model.hidden=[32, 16]", "model.activation=tanh"]),
+    "lenet5": (LeNet5, []),
+    "cnn": (Cnn, ["model.channels=[8, 12]", "model.dense=20"]),
+    "resnet18": (ResNet18, ["model.width=8", "model.stem=imagenet"]),
+}
+
+JOB = f"""
+[model]
+name = "logistic"
+[data]
+kind = "npz"
+path = "images.npz"
+classes = {CLASSES}
+mean = {MEAN}
+stddev = {DEVIATION}
+[optimizer]
+name = "momentum"
+rate = 0.05
+[consistency]
+mode = "bsp"
+[cluster]
+servers = 1
+workers = 1
+[train]
+batch = 32
+micro_batches = 1
+steps = 6
+[evaluation]
+batch = 40
+"""
+
+
+def rubato(command, *words, expected=0):
+    done = subprocess.run([ROOT / "scripts" / "rubato", command, *words, "--build-dir", BUILD], capture_output=True, text=True)
+    assert done.returncode == expected, f"{command} {words}: exit code {done.returncode}: {done.stderr}"
+    return done.stdout if expected == 0 else done.stderr
+
+
+class Exchange(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.holder = tempfile.TemporaryDirectory(prefix="rubato-exchange-")
+        cls.folder = Path(cls.holder.name)
+        random = numpy.random.default_rng(1)
+        arrays = {}
+        for part, count in (("train", 192), ("test", 100)):
+            labels = random.integers(0, CLASSES, count)
+            images = random.integers(0, 160, (count, SIDE, SIDE, CHANNELS), dtype=numpy.uint8)
+            for image, label in zip(images, labels):
+                image[4 + 5 * label : 7 + 5 * label, :, label % CHANNELS] += 90  # where and in which colour
+            arrays |= {f"{part}_images": images, f"{part}_labels": labels.astype(numpy.uint8)}
+        numpy.savez(cls.folder / "images.npz", **arrays)
+        cls.images, cls.labels = arrays["test_images"], arrays["test_labels"].astype(numpy.int64)
+        numpy.save(cls.folder / "images.npy", cls.images)
+        (cls.folder / "job.toml").write_text(JOB)
+        inputs = (cls.images.astype(numpy.float32) / 255 - numpy.float32(MEAN)) / numpy.float32(DEVIATION)
+        cls.inputs = torch.from_numpy(inputs.transpose(0, 3, 1, 2).copy())
+        cls.runs = {}
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.holder.cleanup()
+
+    def trained(self, name, *more, run_dir=None):
+        """The folder of a run of this network; each is trained once."""
+        if run_dir is None and name in self.runs:
+            return self.runs[name]
+        folder = self.folder / (run_dir or name)
+        run(self.folder / "job.toml", BUILD, folder, [f"model.name={name}", *NETWORKS[name][1], *more])
+        if run_dir is None:
+            self.runs[name] = folder
+        return folder
+
+    def exported(self, name):
+        path = self.folder / f"{name}.safetensors"
+        rubato("export", self.trained(name), "--to", path)
+        return path
+
+    def scores(self, subject, *words):
+        to = self.folder / "predictions.npz"
+        rubato("predict", subject, "--input", self.folder / "images.npy", "--to", to, *words)
+        with numpy.load(to, allow_pickle=False) as arrays:
+            return arrays["class"], arrays["scores"]
+
+    def module(self, name, path):
+        module = NETWORKS[name][0]()
+        module.load_state_dict(load_file(path), strict=True)
+        return module.eval()
+
+    def outputs_of(self, module):
+        with torch.no_grad():
+            return module(self.inputs).numpy()
+
+    def test_pytorch_gives_the_outputs_that_rubato_gives(self):
+        for name in NETWORKS:
+            with self.subTest(name):
+                classes, scores = self.scores(self.trained(name))
+                expected = self.outputs_of(self.module(name, self.exported(name)))
+                self.assertGreater(numpy.abs(expected).max(), 0.1, "there is something to compare")
+                numpy.testing.assert_allclose(scores, expected, rtol=CLOSE, atol=CLOSE)
+                self.assertEqual(classes.tolist(), scores.argmax(1).tolist())
+
+    def test_an_exported_file_predicts_as_the_run_does(self):
+        """To the bit: it is the same weights."""
+        for name in NETWORKS:
+            with self.subTest(name):
+                numpy.testing.assert_array_equal(self.scores(self.trained(name))[1], self.scores(self.exported(name))[1])
+
+    def test_eval_gives_the_figures_that_pytorch_gives(self):
+        module = self.module("cnn", self.exported("cnn"))
+        outputs, labels = torch.from_numpy(self.outputs_of(module)), torch.from_numpy(self.labels)
+        for subject in (self.trained("cnn"), self.exported("cnn")):
+            figures = json.loads(rubato("eval", subject, "--json"))
+            self.assertEqual(figures["samples"], len(self.labels))
+            self.assertAlmostEqual(figures["loss"], float(nn.functional.cross_entropy(outputs, labels)), delta=CLOSE)
+            self.assertAlmostEqual(figures["accuracy"], float((outputs.argmax(1) == labels).float().mean()), delta=1e-7)
+        final = json.loads((self.trained("cnn") / "metrics.jsonl").read_text().splitlines()[-1])
+        self.assertEqual(figures["loss"], final["test_loss"], "as the job itself has said")
+        self.assertEqual(figures["classes"], final["details"])
+
+    def test_probabilities(self):
+        module = self.module("lenet5", self.exported("lenet5"))
+        expected = torch.softmax(torch.from_numpy(self.outputs_of(module)), 1).numpy()
+        numpy.testing.assert_allclose(self.scores(self.trained("lenet5"), "--probabilities")[1], expected, atol=CLOSE)
+
+
+if __name__ == "__main__":
+    BUILD = Path(sys.argv.pop(1)).resolve()
+    torch.set_num_threads(1)
+    unittest.main()

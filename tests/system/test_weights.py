@@ -1,0 +1,232 @@
+"""Weights in and out of jobs: what a job begins with, and what is done with what it leaves."""
+
+import json
+import struct
+import subprocess
+import sys
+import zipfile
+
+import data_files
+import safetensors_file
+from run import LAUNCHER
+from system_case import SystemCase, main
+
+DATA = 3
+# So small that no weight moves: what training ends with is what it began with.
+STILL = {"optimizer__rate": 1e-30, "train__steps": 2}
+
+MLP = """
+[model]
+name = "mlp"
+hidden = [24]
+[data]
+kind = "npz"
+path = "images.npz"
+classes = 4
+mean = 0.3
+stddev = 0.3
+[optimizer]
+name = "momentum"
+rate = 0.02
+[consistency]
+mode = "bsp"
+[cluster]
+servers = 1
+workers = 1
+[train]
+batch = 32
+epochs = 3
+"""
+
+
+def tensors_of(path) -> dict[str, bytes]:
+    tensors, data = safetensors_file.read(path)
+    return {name: data[slice(*tensor["data_offsets"])] for name, tensor in tensors.items()}
+
+
+def file_of(header: bytes, values: bytes = b"") -> bytes:
+    return struct.pack("<Q", len(header)) + header + values
+
+
+class Weights(SystemCase):
+    def setUp(self):
+        super().setUp()
+        data_files.write_npz(self.folder / "images.npz", {"train": 128, "val": 30, "test": 60})
+        self.job = self.folder / "job.toml"
+        self.job.write_text(MLP)
+
+    def rubato(self, *words, expected_code=0) -> str:
+        """What a command says; of one that fails, that it is one line."""
+        done = subprocess.run([sys.executable, LAUNCHER, *map(str, words), "--build-dir", self.build],
+                              capture_output=True, text=True, timeout=100, env=self.environment, cwd=self.folder)
+        self.assertEqual(done.returncode, expected_code, done.stderr)
+        if expected_code == 0:
+            return done.stdout
+        self.assertEqual(len(done.stderr.strip().splitlines()), 1, done.stderr)
+        return done.stderr
+
+    def exported(self, run, name="out.safetensors"):
+        self.rubato("export", run.run_dir, "--to", self.folder / name)
+        return self.folder / name
+
+    # ---- what a job begins with
+
+    def test_training_begins_with_pretrained_weights_however_they_are_cut(self):
+        trained = self.train(self.job)
+        expected = trained.final()["weights_sha256"]
+        for file in (self.exported(trained), trained.run_dir / "final.safetensors"):
+            for cut in ({}, {"cluster__servers": 2, "cluster__workers": 2, "cluster__slice_bytes": 256},
+                        {"cluster__shard_threads": 2}):
+                with self.subTest(file=file.name, **cut):
+                    still = self.train(self.job, **STILL, **cut, model__pretrained=str(file))
+                    self.assertEqual(still.final()["weights_sha256"], expected)
+
+    def test_without_it_training_begins_elsewhere(self):
+        """Or the test above would prove nothing."""
+        trained = self.train(self.job)
+        self.assertNotEqual(self.train(self.job, **STILL).final()["weights_sha256"], trained.final()["weights_sha256"])
+
+    def test_what_is_skipped_is_drawn(self):
+        drawn = tensors_of(self.train(self.job, **STILL).run_dir / "final.safetensors")
+        file = self.exported(self.train(self.job))
+        given = tensors_of(file)
+        mixed = tensors_of(self.train(self.job, **STILL, model__pretrained=str(file),
+                                      model__skip=["fc2.*"]).run_dir / "final.safetensors")
+        for name in ("fc1.weight", "fc1.bias"):
+            self.assertEqual(len(mixed[name]), len(given[name]))
+            self.assertNotEqual(mixed[name], drawn[name], name)
+        self.assertEqual(mixed["fc1.bias"], given["fc1.bias"])
+        for name in ("fc2.weight", "fc2.bias"):
+            self.assertEqual(mixed[name], drawn[name], name)
+
+    def test_the_simulator_and_a_replay_begin_there_too(self):
+        file = self.exported(self.train(self.job))
+        run = self.train(self.job, "--record", model__pretrained=str(file), cluster__workers=2, cluster__servers=2)
+        expected = run.final()["weights_sha256"]
+        folder = self.folder / "simulated"
+        self.rubato("simulate", self.job, "--run-dir", folder, "--workers", 2, "--set", f"model.pretrained={file}")
+        final = json.loads((folder / "metrics.jsonl").read_text().splitlines()[-1])
+        self.assertEqual(final["weights_sha256"], expected)
+        self.assertIn(f"weights_sha256 {expected}", self.rubato("simulate", "--replay", run.run_dir))
+        file.write_bytes(file.read_bytes() + b" ")
+        self.assertIn("another file lies there now",
+                      self.rubato("simulate", "--replay", run.run_dir, expected_code=DATA))
+
+    def test_a_file_that_does_not_fit_ends_the_job_before_it_starts(self):
+        file = self.exported(self.train(self.job))
+        cases = {
+            "another shape": ({"model__hidden": [20]}, ['tensor "fc1.weight"', "[20, 192]", "[24, 192]", "model.skip"]),
+            "missing": ({"model__hidden": [24, 8]}, ['tensor "fc3.weight"', "[4, 8]", "found no such tensor"]),
+            "a pattern of nothing": ({"model__skip": ["fc7.*"]}, ["fc7.*"]),
+        }
+        for what, (settings, words) in cases.items():
+            with self.subTest(what):
+                code = 2 if "pattern" in what else DATA
+                run = self.train(self.job, expected_code=code, model__pretrained=str(file), **settings)
+                self.assert_one_error(run, code, *words)
+                self.assertFalse(list((run.run_dir / "logs").glob("*")) if run.run_dir.exists() else [], "nothing started")
+
+    def test_damaged_files_end_in_one_sentence(self):
+        good = self.exported(self.train(self.job)).read_bytes()
+        entry = b'"%s":{"dtype":"F32","shape":[1],"data_offsets":[%d,%d]}'
+        cases = {
+            "cut in the values": (good[:-100], "not within the"),
+            "cut in the header": (good[:50], "expected a header of"),
+            "empty": (b"", "expected the 8 bytes"),
+            "no JSON": (file_of(b"{]"), "the header is no JSON object"),
+            "a huge header": (struct.pack("<Q", 1 << 62) + b"{}", "expected a header of 4611686018427387904 bytes"),
+            "overlapping": (file_of(b"{" + entry % (b"a", 0, 4) + b"," + entry % (b"b", 2, 6) + b"}", bytes(6)),
+                            "a hole or an overlap"),
+            "a pickle": (b"\x80\x02}q\x00.", "expected the 8 bytes"),
+            "nested without end": (file_of(b"[" * 5_000_000), "the header is no JSON object"),
+        }
+        file = self.folder / "damaged.safetensors"
+        for what, (octets, words) in cases.items():
+            with self.subTest(what):
+                file.write_bytes(octets)
+                said = self.rubato("eval", file, "--job", self.job, expected_code=DATA)
+                self.assertIn(words, said)
+                self.assertIn(str(file), said)
+                self.assertLess(len(said), 400)
+        run = self.train(self.job, expected_code=DATA, model__pretrained=str(file))
+        self.assert_one_error(run, DATA, "the header is no JSON object")
+        run = self.train(self.job, expected_code=DATA, model__pretrained="nowhere.safetensors")
+        self.assert_one_error(run, DATA, "model.pretrained", "nowhere.safetensors: No such file")
+
+    # ---- what is done with what it leaves
+
+    def test_eval_says_what_the_job_has_said(self):
+        run = self.train(self.job)
+        final = run.final()
+        figures = json.loads(self.rubato("eval", run.run_dir, "--json"))
+        self.assertEqual(figures["loss"], final["test_loss"])
+        self.assertEqual(figures["classes"], final["details"])
+        self.assertIn("accuracy", self.rubato("eval", run.run_dir))
+        self.assertEqual(json.loads(self.rubato("eval", run.run_dir, "--part", "validation", "--json"))["samples"], 30)
+        data_files.write_npz(self.folder / "others.npz", {"train": 1, "test": 17})
+        self.assertEqual(json.loads(self.rubato("eval", run.run_dir, "--data", "others.npz", "--json"))["samples"], 17)
+
+    def test_eval_of_data_of_another_shape(self):
+        run = self.train(self.job)
+        data_files.write_cifar(self.folder / "cifar", {"data_batch_1.bin": 10, "test_batch.bin": 10})
+        said = self.rubato("eval", run.run_dir, "--set", "data.kind=cifar", "--set", "data.path=cifar", "--set",
+                           "data.classes=10", "--job", run.run_dir / "job.toml", expected_code=DATA)
+        self.assertIn("expected shape [10, 24], found [4, 24]", said)
+
+    def test_predict_of_a_table_names_the_classes(self):
+        data_files.write_table(self.folder / "patients.csv", 400)
+        job = MLP.replace('kind = "npz"\npath = "images.npz"\nclasses = 4',
+                          'kind = "csv"\npath = "patients.csv"\ncolumns = ["age", "pressure"]\ntarget = "finding"\nclasses = 2')
+        self.job.write_text(job.replace("epochs = 3", "epochs = 40"))
+        run = self.train(self.job)
+        (self.folder / "new.csv").write_text("who,pressure,age\nA,18000,89\nB,6000,21\n")
+        self.rubato("predict", run.run_dir, "--input", "new.csv", "--to", "out.csv", "--probabilities")
+        lines = [line.split(",") for line in (self.folder / "out.csv").read_text().splitlines()]
+        self.assertEqual(lines[0], ["sample", "class", "score_0", "score_1"])
+        self.assertEqual([line[:2] for line in lines[1:]], [["0", "ill"], ["1", "well"]])
+        for line in lines[1:]:
+            self.assertAlmostEqual(sum(map(float, line[2:])), 1.0, places=5)
+        (self.folder / "new.csv").write_text("who,age\nA,89\n")
+        self.assertIn("pressure", self.rubato("predict", run.run_dir, "--input", "new.csv", expected_code=DATA))
+
+    def test_predict_of_a_series_is_in_its_units(self):
+        data_files.write_series(self.folder / "traffic.csv", 24 * 40)
+        data = 'kind = "series"\npath = "traffic.csv"\ntime = "hour"\ntarget = "cars"\nwindow = 24\nhorizon = 2'
+        job = MLP.replace('kind = "npz"\npath = "images.npz"\nclasses = 4', data)
+        self.job.write_text(job.replace('name = "mlp"', 'name = "mlp"\nloss = "mse"').replace("epochs = 3", "epochs = 20"))
+        run = self.train(self.job)
+        self.rubato("predict", run.run_dir, "--part", "test", "--to", "out.csv")
+        rows = [list(map(float, line.split(","))) for line in (self.folder / "out.csv").read_text().splitlines()[1:]]
+        cars = [float(line.split(",")[1]) for line in (self.folder / "traffic.csv").read_text().splitlines()[1:]]
+        actual = cars[24 * 40 * 4 // 5 :]  # the last fifth
+        errors = [abs(predicted - actual[i + 24 + ahead]) for i, row in enumerate(rows) for ahead, predicted in enumerate(row[1:])]
+        self.assertEqual(len(rows), len(actual) - 25)
+        self.assertLess(sum(errors) / len(errors), 40, "cars swing by hundreds in a day")
+        self.assertIn("rmse", self.rubato("eval", run.run_dir))
+        self.assertIn("--part test", self.rubato("predict", run.run_dir, "--input", "traffic.csv", expected_code=2))
+
+    def test_predict_writes_arrays_and_shows_ten(self):
+        run = self.train(self.job)
+        with zipfile.ZipFile(self.folder / "images.npz") as archive:
+            (self.folder / "images.npy").write_bytes(archive.read("test_images.npy"))
+        said = self.rubato("predict", run.run_dir, "--input", "images.npy")
+        self.assertEqual(len(said.splitlines()), 12)
+        self.assertIn("60 samples in all", said)
+        self.rubato("predict", run.run_dir, "--input", "images.npy", "--to", "out.npz")
+        with zipfile.ZipFile(self.folder / "out.npz") as archive:
+            self.assertIsNone(archive.testzip())
+            self.assertEqual(archive.namelist(), ["class.npy", "scores.npy"])
+            self.assertTrue(archive.read("scores.npy").startswith(b"\x93NUMPY"))
+            self.assertEqual(len(archive.read("class.npy")) % 64, 60 * 8 % 64)
+        self.assertIn(".csv or .npz", self.rubato("predict", run.run_dir, "--input", "images.npy", "--to", "out.txt",
+                                                  expected_code=2))
+
+    def test_what_cannot_be_is_said_in_a_line(self):
+        self.assertIn("no such run or file", self.rubato("eval", "nothing", expected_code=DATA))
+        self.assertIn("no final.safetensors", self.rubato("export", self.folder, "--to", "x", expected_code=DATA))
+        for command in ("export", "eval", "predict"):
+            self.assertIn(f"scripts/rubato {command} ", self.rubato(command, "--help"))
+
+
+if __name__ == "__main__":
+    main()
