@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <numeric>
 #include <span>
 
@@ -39,6 +40,11 @@ std::string field(const std::string& text) {
   return quoted + "\"";
 }
 
+std::string class_text(const Predictions& predictions, std::size_t at) {
+  if (predictions.names.empty()) return fmt::format("{}", predictions.classes[at]);
+  return field(predictions.names[static_cast<std::size_t>(predictions.counted[at])]);
+}
+
 }  // namespace
 
 Result<Predictions> predict(Evaluator& evaluator, const data::Dataset& data, const Job& job, Scores scores) {
@@ -59,7 +65,8 @@ Result<Predictions> predict(Evaluator& evaluator, const data::Dataset& data, con
     if (!numbers) all.counted.insert(all.counted.end(), result.predictions.begin(), result.predictions.end());
   }
   for (const std::int64_t number : all.counted) all.classes.push_back(number + first_label(job.data));
-  const auto width = static_cast<std::size_t>(all.outputs);
+  if (all.samples > 0 && !all.counted.empty()) all.positions = std::ssize(all.counted) / all.samples;
+  const auto width = static_cast<std::size_t>(all.outputs / all.positions);
   for (std::size_t i = 0; numbers && i < all.scores.size(); ++i) {
     const data::TargetScale scale = data.target_scale(i % width);
     all.scores[i] = static_cast<float>(static_cast<double>(all.scores[i]) * scale.deviation + scale.mean);
@@ -71,19 +78,21 @@ Result<Predictions> predict(Evaluator& evaluator, const data::Dataset& data, con
 }
 
 std::string csv_of(const Predictions& predictions, std::int64_t samples_max) {
-  const bool classes = !predictions.classes.empty();
-  std::string text = classes ? "sample,class" : "sample";
-  for (std::int64_t i = 0; i < predictions.outputs; ++i) text += fmt::format(",score_{}", i);
+  const bool classes = !predictions.classes.empty(), several = predictions.positions > 1;
+  std::string text = "sample";
+  for (std::int64_t i = 0; classes && i < predictions.positions; ++i)
+    text += several ? fmt::format(",class_{}", i) : ",class";
+  for (std::int64_t i = 0; !several && i < predictions.outputs; ++i) text += fmt::format(",score_{}", i);
   text += "\n";
   const auto width = static_cast<std::size_t>(predictions.outputs);
+  const auto positions = static_cast<std::size_t>(predictions.positions);
   for (std::size_t sample = 0; sample < static_cast<std::size_t>(std::min(samples_max, predictions.samples));
        ++sample) {
     text += fmt::format("{}", sample);
-    if (classes && !predictions.names.empty())
-      text += "," + field(predictions.names[static_cast<std::size_t>(predictions.counted[sample])]);
-    else if (classes)
-      text += fmt::format(",{}", predictions.classes[sample]);
-    for (std::size_t i = 0; i < width; ++i) text += fmt::format(",{}", predictions.scores[sample * width + i]);
+    for (std::size_t at = sample * positions; classes && at < (sample + 1) * positions; ++at)
+      text += "," + class_text(predictions, at);
+    for (std::size_t i = 0; !several && i < width; ++i)
+      text += fmt::format(",{}", predictions.scores[sample * width + i]);
     text += "\n";
   }
   return text;
@@ -100,10 +109,16 @@ Status write_predictions(const Predictions& predictions, const std::string& path
     const std::string text = csv_of(predictions, predictions.samples);
     return write_file(path, std::as_bytes(std::span(text)));
   }
+  std::vector<std::int64_t> of_classes{predictions.samples}, of_scores{predictions.samples};
+  if (predictions.positions > 1) {
+    of_classes.push_back(predictions.positions);
+    of_scores.push_back(predictions.positions);
+  }
+  of_scores.push_back(predictions.outputs / predictions.positions);
   std::vector<data::NpyArray> arrays;
   if (!predictions.classes.empty())
-    arrays.push_back({"class", {predictions.samples}, std::span<const std::int64_t>(predictions.classes)});
-  arrays.push_back({"scores", {predictions.samples, predictions.outputs}, std::span<const float>(predictions.scores)});
+    arrays.push_back({"class", of_classes, std::span<const std::int64_t>(predictions.classes)});
+  arrays.push_back({"scores", of_scores, std::span<const float>(predictions.scores)});
   return data::write_npz(path, arrays);
 }
 

@@ -15,7 +15,8 @@ namespace rubato::exchange {
 
 struct Predictions {
   std::int64_t samples = 0, outputs = 0;
-  std::vector<std::int64_t> classes;  // one a sample, as the files number them; none where numbers are predicted
+  std::int64_t positions = 1;         // of a sample, each with a class and its scores
+  std::vector<std::int64_t> classes;  // one a position, as the files number them; none where numbers are predicted
   std::vector<std::string> names;     // of classes, counted from 0, where they have names
   std::vector<std::int64_t> counted;  // `classes` counted from 0
   // What the network gives, before softmax or sigmoid; of numbers that are predicted, in the file's units.
@@ -29,7 +30,8 @@ enum class Scores : std::uint8_t { kOutputs, kProbabilities };  // after softmax
                                           Scores scores);
 
 // By the ending of `path`: .npz has arrays `class` (int64) and `scores` (float32, samples x outputs); .csv a line for
-// each sample: sample,class,score_0,... Without a class where there is none. Errors: kUsage, another ending; kStorage.
+// each sample: sample,class,score_0,... Without a class where there is none. Of several positions both arrays have one
+// axis more, and a line only classes: sample,class_0,class_1,... Errors: kUsage, another ending; kStorage.
 [[nodiscard]] Status check_ending(const std::string& path);
 [[nodiscard]] Status write_predictions(const Predictions& predictions, const std::string& path);
 // A table of the first of them, for a terminal.

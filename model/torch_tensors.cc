@@ -26,9 +26,19 @@ std::vector<bool> find_images(const std::vector<Layer>& layers) {
   return image;
 }
 
+// There the table of positions is a module of its own: "wpe.weight" beside "wte.weight", as in GPT-2 (Radford et al.
+// 2019), or else "NAME_positions.weight".
+std::string position_table(const std::string& here) {
+  const std::string module = here.substr(0, here.rfind('.'));
+  if (module.ends_with("wte")) return module.substr(0, module.size() - 3) + "wpe.weight";
+  return module + "_positions.weight";
+}
+
 // Parameter `number` of the operation.
 TorchTensor torch_tensor(const OpDesc& op, std::size_t number, bool reads_image, const ParameterSpec& spec) {
   TorchTensor tensor{.spec = spec, .name = spec.name, .shape = spec.shape};
+  if (const auto* embedding = std::get_if<kernels::EmbeddingDesc>(&op); embedding && number == 1)
+    tensor.name = position_table(spec.name);
   if (number > 0) return tensor;  // biases, and the like: a vector is a vector
   if (std::holds_alternative<kernels::ConvolutionDesc>(op)) {
     const auto& shape = spec.shape;  // out, height, width, in

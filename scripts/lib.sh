@@ -19,7 +19,7 @@ usage() { sed -n '2,/^[^#]/ { /^#/ s/^# \{0,1\}//p }' "$0"; }
 build_dir() { if [[ "$1" == release ]]; then echo build; else echo "build-$1"; fi; }
 
 # What jobs need: no test and no bench.
-programs=(rubato-scheduler rubato-server rubato-worker rubato-sim)
+programs=(rubato-scheduler rubato-server rubato-worker rubato-sim rubato-weights)
 
 # In a pipe a build says this often how far it has come.
 progress_every_s=20

@@ -74,6 +74,15 @@ TEST(TorchTensors, SequencesAreTheSameInBoth) {
   }
 }
 
+TEST(TorchTensors, ATableOfPositionsIsAModuleOfItsOwn) {
+  const kernels::EmbeddingDesc op{.input = {1, 7, 1, 1}, .rows = 11, .width = 3, .positions = true};
+  const auto gpt = by_name({{"wte", op}}), other = by_name({{"tokens", op}});
+  EXPECT_EQ(gpt.at("wte.weight").shape, (std::vector<std::int64_t>{11, 3}));
+  EXPECT_EQ(gpt.at("wpe.weight").shape, (std::vector<std::int64_t>{7, 3}));
+  EXPECT_EQ(gpt.at("wpe.weight").spec.name, "wte.position_weight");
+  EXPECT_TRUE(other.contains("tokens_positions.weight"));
+}
+
 TEST(TorchTensors, AResNetHasTorchvisionsNames) {
   ModelConfig config;
   config.name = "resnet18";

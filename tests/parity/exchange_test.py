@@ -268,6 +268,55 @@ class Exchange(unittest.TestCase):
         self.assertEqual(figures["loss"], final["test_loss"], "as the job itself has said")
         self.assertEqual(figures["classes"], final["details"])
 
+    def saved(self, name, precision=torch.float32):
+        """A module that Rubato has not seen, with running means that are not those of a new one; and its file."""
+        torch.manual_seed(7)
+        module = NETWORKS[name][0]()
+        module.train()
+        with torch.no_grad():
+            module(self.inputs[:32])
+        path = self.folder / f"{name}-{precision}.safetensors"
+        save_file({key: value.to(precision) if value.is_floating_point() else value
+                   for key, value in module.state_dict().items()}, path)
+        rounded = {key: value.to(precision).to(value.dtype) for key, value in module.state_dict().items()}
+        module.load_state_dict(rounded)
+        return module.eval(), path
+
+    def test_rubato_gives_the_outputs_that_pytorch_gives(self):
+        precisions = {"cnn": (torch.float32, torch.float64, torch.float16, torch.bfloat16)}
+        for name, (_, settings) in NETWORKS.items():
+            for precision in precisions.get(name, (torch.float32,)):
+                with self.subTest(name, precision=precision):
+                    module, path = self.saved(name, precision)
+                    words = [word for setting in [f"model.name={name}", *settings] for word in ("--set", setting)]
+                    scores = self.scores(path, "--job", self.folder / "job.toml", *words)[1]
+                    numpy.testing.assert_allclose(scores, self.outputs_of(module), rtol=CLOSE, atol=CLOSE)
+
+    def test_training_begins_with_a_file_of_pytorchs(self):
+        """Trained at a rate at which nothing moves. (Running means move at any.)"""
+        for name in ("logistic", "mlp", "lenet5", "cnn"):
+            with self.subTest(name):
+                module, path = self.saved(name)
+                folder = self.trained(name, f"model.pretrained={path}", "optimizer.rate=1e-30", run_dir=f"{name}-still")
+                numpy.testing.assert_allclose(self.scores(folder)[1], self.outputs_of(module), rtol=CLOSE, atol=CLOSE)
+
+    def test_fine_tuning_skips_the_last_layer(self):
+        module, path = self.saved("resnet18")
+        weights = load_file(path)
+        weights["fc.weight"], weights["fc.bias"] = torch.zeros(1000, 64), torch.zeros(1000)
+        save_file(weights, path)
+        folder = self.trained("resnet18", f"model.pretrained={path}", 'model.skip=["fc.*"]', "optimizer.rate=1e-30",
+                              run_dir="fine")
+        to = self.folder / "fine.safetensors"
+        rubato("export", folder, "--to", to)
+        tuned = load_file(to)
+        self.assertEqual(tuned["fc.weight"].shape, (CLASSES, 64))
+        self.assertGreater(float(tuned["fc.weight"].abs().max()), 0.01, "drawn")
+        for key, value in module.state_dict().items():
+            if not key.startswith("fc.") and ".running_" not in key and not key.endswith("num_batches_tracked"):
+                # Zeros move by the rate, the others not at all.
+                torch.testing.assert_close(tuned[key], value, rtol=0, atol=1e-25)
+
     def test_probabilities(self):
         module = self.module("lenet5", self.exported("lenet5"))
         expected = torch.softmax(torch.from_numpy(self.outputs_of(module)), 1).numpy()
