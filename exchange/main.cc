@@ -117,6 +117,7 @@ int main(int argc, char** argv) {
   CLI::App app(
       "Weights outside a job: taken to PyTorch, evaluated, predicted with. scripts/rubato export, eval and\n"
       "predict are this.");
+  app.name("rubato-weights");
   app.require_subcommand(1);
   exchange::Options options;
 

@@ -43,6 +43,9 @@ examples:
         --set optimizer.rate=0.05 --set train.epochs=20
   no bound at all, into a directory of your choice
     scripts/rubato train jobs/fashion_lenet.toml --mode asp --run-dir runs/lenet-asp
+  go on from weights of PyTorch's, with another last layer
+    scripts/rubato train jobs/fashion_resnet18.toml --set model.pretrained=resnet18.safetensors \\
+        --set 'model.skip=["fc.*"]'
   where does the time of a step go? 20 steps of every process, to be looked at in a browser
     scripts/rubato train jobs/fashion_mlp.toml --trace --set train.steps=100
 
