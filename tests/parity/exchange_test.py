@@ -146,12 +146,61 @@ class ResNet18(nn.Module):
         return self.fc(nn.functional.adaptive_avg_pool2d(x, 1).flatten(1))
 
 
+class Recurrent(nn.Module):
+    """Reads an image row by row: the columns and channels of a row are its features."""
+
+    def __init__(self, kind, layers):
+        super().__init__()
+        self.rnn = kind(SIDE * CHANNELS, 24, num_layers=layers, batch_first=True)
+        self.fc = nn.Linear(24, CLASSES)
+
+    def forward(self, x):
+        return self.fc(self.rnn(x.permute(0, 2, 3, 1).flatten(2))[0][:, -1])
+
+
+class GptBlock(nn.Module):
+    def __init__(self, width, heads):
+        super().__init__()
+        self.heads = heads
+        self.ln_1, self.ln_2 = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.attn = nn.ModuleDict({"c_attn": nn.Linear(width, 3 * width), "c_proj": nn.Linear(width, width)})
+        self.mlp = nn.ModuleDict({"c_fc": nn.Linear(width, 4 * width), "c_proj": nn.Linear(4 * width, width)})
+
+    def forward(self, x):
+        samples, positions, width = x.shape
+        parts = self.attn["c_attn"](self.ln_1(x)).split(width, 2)
+        q, k, v = (part.view(samples, positions, self.heads, -1).transpose(1, 2) for part in parts)
+        scores = q @ k.transpose(2, 3) / (width // self.heads) ** 0.5
+        later = torch.ones(positions, positions).triu(1).bool()
+        y = scores.masked_fill(later, float("-inf")).softmax(3) @ v
+        x = x + self.attn["c_proj"](y.transpose(1, 2).reshape(samples, positions, width))
+        return x + self.mlp["c_proj"](nn.functional.gelu(self.mlp["c_fc"](self.ln_2(x))))
+
+
+class Gpt(nn.Module):
+    """As GPT-2 names its parts."""
+
+    def __init__(self, positions=16, width=32, layers=2, heads=2):
+        super().__init__()
+        self.wte, self.wpe = nn.Embedding(256, width), nn.Embedding(positions, width)
+        self.h = nn.ModuleList(GptBlock(width, heads) for _ in range(layers))
+        self.ln_f, self.lm_head = nn.LayerNorm(width), nn.Linear(width, 256)
+
+    def forward(self, tokens):
+        x = self.wte(tokens) + self.wpe.weight
+        for block in self.h:
+            x = block(x)
+        return self.lm_head(self.ln_f(x))
+
+
 NETWORKS = {
     "logistic": (Logistic, []),
     "mlp": (Mlp, ["model.hidden=[32, 16]", "model.activation=tanh"]),
     "lenet5": (LeNet5, []),
     "cnn": (Cnn, ["model.channels=[8, 12]", "model.dense=20"]),
     "resnet18": (ResNet18, ["model.width=8", "model.stem=imagenet"]),
+    "lstm": (lambda: Recurrent(nn.LSTM, 2), ["model.width=24", "model.layers=2"]),
+    "gru": (lambda: Recurrent(nn.GRU, 1), ["model.width=24"]),
 }
 
 JOB = f"""
@@ -294,7 +343,7 @@ class Exchange(unittest.TestCase):
 
     def test_training_begins_with_a_file_of_pytorchs(self):
         """Trained at a rate at which nothing moves. (Running means move at any.)"""
-        for name in ("logistic", "mlp", "lenet5", "cnn"):
+        for name in ("logistic", "mlp", "lenet5", "cnn", "lstm", "gru"):
             with self.subTest(name):
                 module, path = self.saved(name)
                 folder = self.trained(name, f"model.pretrained={path}", "optimizer.rate=1e-30", run_dir=f"{name}-still")
@@ -316,6 +365,34 @@ class Exchange(unittest.TestCase):
             if not key.startswith("fc.") and ".running_" not in key and not key.endswith("num_batches_tracked"):
                 # Zeros move by the rate, the others not at all.
                 torch.testing.assert_close(tuned[key], value, rtol=0, atol=1e-25)
+
+    def test_a_gpt_there_and_back(self):
+        text = "".join(f"{number} times {number} is {number * number}. " for number in range(400)).encode()
+        (self.folder / "text").write_bytes(text)
+        job = self.folder / "gpt.toml"
+        job.write_text(JOB.replace('"logistic"', '"gpt"\nwidth = 32\nlayers = 2\nheads = 2')
+                       .replace('kind = "npz"\npath = "images.npz"', 'kind = "text"\npath = "text"\nwindow = 16')
+                       .replace(f"classes = {CLASSES}", "classes = 256"))
+        run(job, BUILD, self.folder / "gpt", ["optimizer.name=adam", "optimizer.rate=0.01", "data.test_fraction=0.1"])
+        path, to = self.folder / "gpt.safetensors", self.folder / "text.npz"
+        rubato("export", self.folder / "gpt", "--to", path)
+        rubato("predict", self.folder / "gpt", "--part", "test", "--to", to)
+        test = text[len(text) - round(len(text) * 0.1) :]  # in windows end to end, and the byte behind the last
+        tokens = torch.tensor(list(test[: (len(test) - 1) // 16 * 16])).view(-1, 16)
+        trained, fresh = Gpt(), Gpt()
+        trained.load_state_dict(load_file(path), strict=True)
+        save_file(fresh.state_dict(), path)
+        for module, subject in ((trained, None), (fresh, path)):
+            if subject:
+                rubato("predict", subject, "--job", job, "--set", "data.test_fraction=0.1", "--part", "test", "--to", to)
+            with torch.no_grad():
+                expected = module(tokens).numpy()
+            with numpy.load(to) as arrays:
+                self.assertEqual(arrays["class"].shape, tuple(tokens.shape))
+                numpy.testing.assert_allclose(arrays["scores"], expected, rtol=CLOSE, atol=CLOSE)
+        lines = rubato("predict", self.folder / "gpt", "--part", "test").splitlines()
+        self.assertTrue(lines[0].startswith("sample,class_0,class_1,"), lines[0])
+        self.assertNotIn("score", lines[0])
 
     def test_probabilities(self):
         module = self.module("lenet5", self.exported("lenet5"))
