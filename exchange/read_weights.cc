@@ -29,7 +29,7 @@ class Reading {
     const auto layout = file.metadata.find(worker::kLayoutKey);
     channels_last_ = layout != file.metadata.end() && layout->second == worker::kChannelsLast;
     for (const data::Tensor& tensor : file.tensors) found_.emplace(tensor.name, &tensor);
-    for (const model::TorchTensor& tensor : model.tensors) wanted_.push_back(tensor.name);
+    for (const model::TorchTensor& tensor : model.tensors) wanted_.push_back(name_of(tensor));
   }
 
   Result<std::vector<float>> run(std::uint64_t seed) const {
@@ -39,10 +39,10 @@ class Reading {
     std::span<float> rest(all);
     for (const model::TorchTensor& tensor : model_.tensors) {
       const auto count = static_cast<std::size_t>(tensor.spec.elements());
-      if (skipped(tensor.name)) {
+      if (skipped(name_of(tensor))) {
         kernels::initialize(tensor.spec, seed, 0, rest.first(count));
       } else {
-        RUBATO_TRY(take(tensor, *found_.at(tensor.name), rest.first(count)));
+        RUBATO_TRY(take(tensor, *found_.at(name_of(tensor)), rest.first(count)));
       }
       rest = rest.subspan(count);
     }
@@ -57,6 +57,9 @@ class Reading {
 
   [[nodiscard]] bool skipped(const std::string& tensor) const {
     return std::ranges::any_of(skip_, [&](const std::string& pattern) { return matches(pattern, tensor); });
+  }
+  [[nodiscard]] const std::string& name_of(const model::TorchTensor& tensor) const {
+    return channels_last_ ? tensor.spec.name : tensor.name;
   }
   [[nodiscard]] const std::vector<std::int64_t>& shape_of(const model::TorchTensor& tensor) const {
     return channels_last_ ? tensor.spec.shape : tensor.shape;
@@ -82,9 +85,10 @@ class Reading {
     for (const data::Tensor& tensor : file_.tensors)
       if (!is_known(tensor.name) && !skipped(tensor.name)) spare.push_back(tensor.name);
     for (const model::TorchTensor& tensor : model_.tensors)
-      if (!skipped(tensor.name) && !found_.contains(tensor.name))
-        return wrong("tensor \"{}\": expected shape {}, found no such tensor{}; {}", tensor.name,
-                     text_of(shape_of(tensor)), did_you_mean(nearest(tensor.name, spare)), way_out(tensor.name));
+      if (!skipped(name_of(tensor)) && !found_.contains(name_of(tensor)))
+        return wrong("tensor \"{}\": expected shape {}, found no such tensor{}; {}", name_of(tensor),
+                     text_of(shape_of(tensor)), did_you_mean(nearest(name_of(tensor), spare)),
+                     way_out(name_of(tensor)));
     if (spare.empty()) return {};
     return wrong("tensor \"{}\": found shape {}, and the model has no such tensor{}; {}", spare.front(),
                  text_of(found_.at(spare.front())->shape), did_you_mean(nearest(spare.front(), wanted_)),
