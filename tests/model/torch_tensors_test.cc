@@ -47,7 +47,7 @@ TEST(TorchTensors, ConvolutionsHaveChannelsBeforePixels) {
 
 TEST(TorchTensors, DenseLayersOnImagesCountChannelsFirst) {
   NetworkBuilder net({1, 5, 4, 3});
-  net.dropout(0.5, 1);
+  net.dropout("dropout", 0.5, 1);
   net.dense("fc1", 2, Activation::kRelu);
   net.dense("fc2", 6, Activation::kNone);
   const auto tensors = by_name(layers_of(std::move(net)));
