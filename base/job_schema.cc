@@ -111,8 +111,8 @@ void add_data(std::vector<JobKey>& keys, DataConfig& d) {
         one_of({"idx", "npy", "npz", "cifar", "folder", "csv", "series", "libsvm", "text", "synthetic"}),
         "form of the files (docs/data.md), or synthetic: points made from the seed"},
        file_key("data.path", &d.path,
-                 "npz, series: the file; cifar, folder: the folder; csv, libsvm: a table to be split; text: a file, or "
-                 "a folder"),
+                "npz, series: the file; cifar, folder: the folder; csv, libsvm: a table to be split; text: a file, or "
+                "a folder"),
        file_key("data.train_inputs", &d.train_inputs, "idx, npy: training images; csv, libsvm: the training table"),
        file_key("data.train_labels", &d.train_labels, "idx, npy: their labels"),
        file_key("data.test_inputs", &d.test_inputs, "idx, npy: test images; csv, libsvm: the test table"),

@@ -83,7 +83,7 @@ std::string csv_of(const Predictions& predictions, std::int64_t samples_max) {
   for (std::int64_t i = 0; classes && i < predictions.positions; ++i)
     text += several ? fmt::format(",class_{}", i) : ",class";
   for (std::int64_t i = 0; !several && i < predictions.outputs; ++i) text += fmt::format(",score_{}", i);
-  text += "\n";
+  text += '\n';
   const auto width = static_cast<std::size_t>(predictions.outputs);
   const auto positions = static_cast<std::size_t>(predictions.positions);
   for (std::size_t sample = 0; sample < static_cast<std::size_t>(std::min(samples_max, predictions.samples));
@@ -93,7 +93,7 @@ std::string csv_of(const Predictions& predictions, std::int64_t samples_max) {
       text += "," + class_text(predictions, at);
     for (std::size_t i = 0; !several && i < width; ++i)
       text += fmt::format(",{}", predictions.scores[sample * width + i]);
-    text += "\n";
+    text += '\n';
   }
   return text;
 }
