@@ -9,13 +9,13 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
-#include <algorithm>
 #include <fstream>
 #include <string>
 #include <vector>
 
 #include "base/time.h"
 #include "bench/local_trainer.h"
+#include "bench/rows.h"
 #include "data/loader.h"
 #include "kernels/backend.h"
 #include "model/model.h"
@@ -56,11 +56,6 @@ class Ranges {
  private:
   const std::uint64_t samples_, batch_;
 };
-
-double median(std::vector<double> values) {
-  std::ranges::sort(values);
-  return values[values.size() / 2];
-}
 
 double samples_per_second(std::int64_t samples, TimeNs began) {
   return static_cast<double>(samples) / seconds(steady_now() - began);

@@ -1,6 +1,6 @@
 // Trains a model of this repository in one process, without servers, on random samples: what the distributed run's
 // samples/s are held against (bench/overhead), and itself held against bench/lean_loop and PyTorch
-// (bench/steps_of_torch.py).
+// (bench/versus_torch.py).
 //
 //   local_train [NAME] [--batch B] [--threads T] [--steps S] [--windows W]
 #include <fmt/format.h>

@@ -20,16 +20,17 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "tests" / "parity"))
+from torch_environment import torch_environment  # noqa: E402
+
 # Name, batch, and the ratio that one and two threads are held to (None: nothing is asked).
 NETWORKS = [("lenet5", 64, 1.45, None), ("cnn", 64, 1.3, 1.4), ("mlp", 128, 1.1, 0.95), ("lstm", 64, 1.25, 1.5),
             ("resnet18", 128, 1.6, None), ("resnet18-imagenet", 8, 1.25, None), ("gpt", 32, 1.2, None)]
 IMAGES = {"lenet5", "cnn", "resnet18", "resnet18-imagenet"}
-TUNED = {"OPENBLAS_CORETYPE": "SKYLAKEX",
-         "GLIBC_TUNABLES": "glibc.malloc.mmap_threshold=4294967296:glibc.malloc.trim_threshold=4294967296"}
 
 
 def run(words, threads, tuned):
-    environment = {**os.environ, "OMP_NUM_THREADS": str(threads), **(TUNED if tuned else {})}
+    environment = {**(torch_environment() if tuned else os.environ), "OMP_NUM_THREADS": str(threads)}
     result = subprocess.run([str(word) for word in words], capture_output=True, text=True, env=environment)
     if result.returncode != 0:
         sys.exit(f"versus_torch: {' '.join(map(str, words))}: {result.stderr.strip().splitlines()[-1:]}")

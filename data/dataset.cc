@@ -33,6 +33,10 @@ DatasetSize size_of_synthetic(const Job& job, bool train) {
 
 }  // namespace
 
+const char* name_of(Split split) {
+  return split == Split::kTrain ? "training" : split == Split::kValidation ? "validation" : "test";
+}
+
 Split evaluated_split(const Job& job) {
   return job.evaluation.part == "validation" ? Split::kValidation : Split::kTest;
 }

@@ -51,7 +51,8 @@ class Dataset {
   [[nodiscard]] virtual TargetScale target_scale(std::size_t /*target*/) const { return {}; }
   // In the order of their numbers; none where they have none.
   [[nodiscard]] virtual std::span<const std::string> class_names() const { return {}; }
-  // SHA-256 over kind, shape and decoded bytes: equal wherever the same data was read.
+  // SHA-256 over kind, shape and decoded bytes, or what else a kind says that it is over: equal wherever the same data
+  // was read.
   [[nodiscard]] virtual const std::string& fingerprint() const = 0;
   // The samples with these ids, in this order, as they are in this epoch: what is changed at random about them (crops,
   // flips) is a function of the job's seed, the epoch and the id. Errors: kData, naming the file.
@@ -61,6 +62,7 @@ class Dataset {
 
 // Not every kind has a part for validation.
 enum class Split : std::uint8_t { kTrain, kValidation, kTest };
+[[nodiscard]] const char* name_of(Split split);  // for people: "training", "validation", "test"
 // The one that the evaluator reads: evaluation.part.
 [[nodiscard]] Split evaluated_split(const Job& job);
 

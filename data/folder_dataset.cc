@@ -109,6 +109,7 @@ class FolderDataset : public Dataset {
   SampleShape shape() const override { return shape_of(config_); }
   std::int64_t target_floats() const override { return 0; }
   const std::string& fingerprint() const override { return fingerprint_; }
+  std::span<const std::string> class_names() const override { return list_.classes; }
 
   Status gather(std::uint64_t epoch, std::span<const std::uint64_t> ids, BatchBuffer& batch) const override {
     const auto width = static_cast<std::size_t>(shape().floats());

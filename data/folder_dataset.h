@@ -1,4 +1,8 @@
-// Images that are decoded when they are asked for.
+// The kind folder: images in folders (data/picture_folder.h), which are decoded when they are asked for, by a team of
+// threads that share each batch, and kept decoded as far as data.cache_mb goes (data/picture_cache.h).
+//
+// In training a random part of an image, mirrored or not, is brought to data.image_size (data/crop.h); else its middle.
+// Bits depend neither on the number of readers nor on the cache.
 #pragma once
 
 #include <memory>

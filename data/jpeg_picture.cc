@@ -37,7 +37,7 @@ class JpegReader {
   JpegReader(const JpegReader&) = delete;
   JpegReader& operator=(const JpegReader&) = delete;
 
-  // False: text() says why.
+  // False: error() says why.
   bool read_header() {
     if (setjmp(errors_.jump) != 0) return false;
     jpeg_mem_src(&state_, bytes_.data(), static_cast<unsigned long>(bytes_.size()));

@@ -30,7 +30,7 @@ struct Picture {
 // What a file is decoded to.
 struct DecodeWish {
   std::int64_t channels = 3;    // gray becomes colour where 3 are wanted
-  std::int64_t least_side = 0;  // a JPEG that is much larger is decoded smaller (jpeg_scale); 0: never
+  std::int64_t least_side = 0;  // a JPEG that is much larger is decoded smaller (jpeg_eighths); 0: never
 };
 
 // So many pixels are no image that anybody trains on, but a header that lies; PIL's limit is near it.

@@ -8,13 +8,12 @@
 #include <filesystem>
 
 #include "base/nearest.h"
+#include "data/folder_files.h"
 
 namespace rubato::data {
 namespace {
 
 namespace fs = std::filesystem;
-
-bool is_hidden(const fs::path& path) { return path.filename().string().starts_with('.'); }
 
 // Some of these are not read, and are listed so that somebody hears of it.
 bool is_named_like_an_image(const fs::path& path) {
@@ -29,37 +28,11 @@ bool is_folder(const fs::path& path) {
   return fs::is_directory(path, failed);
 }
 
-Error unreadable(const fs::path& path, const std::error_code& failed) {
-  return {Cause::kData, fmt::format("{}: {}", path.string(), failed.message())};
-}
-
-Result<std::vector<std::string>> folders_in(const fs::path& folder) {
-  std::vector<std::string> names;
-  std::error_code failed;
-  for (fs::directory_iterator at(folder, failed), end; !failed && at != end; at.increment(failed))
-    if (is_folder(at->path()) && !is_hidden(at->path())) names.push_back(at->path().filename().string());
-  if (failed) return unreadable(folder, failed);
-  std::ranges::sort(names);
-  return names;
-}
-
 Status list_class(const fs::path& folder, const std::string& name, std::int32_t label,
                   std::vector<PictureEntry>& entries) {
-  std::error_code failed;
-  const auto first = static_cast<std::ptrdiff_t>(entries.size());
-  const auto options = fs::directory_options::follow_directory_symlink;
-  for (fs::recursive_directory_iterator at(folder / name, options, failed), end; !failed && at != end;
-       at.increment(failed)) {
-    std::error_code other;
-    if (is_hidden(at->path())) {
-      at.disable_recursion_pending();
-    } else if (is_named_like_an_image(at->path()) && at->is_regular_file(other)) {
-      entries.push_back({at->path().lexically_relative(folder).string(), label});
-    }
-  }
-  if (failed) return unreadable(folder / name, failed);
-  std::sort(entries.begin() + first, entries.end(),
-            [](const PictureEntry& a, const PictureEntry& b) { return a.name < b.name; });
+  RUBATO_ASSIGN(const std::vector<fs::path> files, files_below(folder / name, Links::kFollow));
+  for (const fs::path& file : files)
+    if (is_named_like_an_image(file)) entries.push_back({file.lexically_relative(folder).string(), label});
   return {};
 }
 

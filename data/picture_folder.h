@@ -5,6 +5,8 @@
 //
 // Classes are numbered in the order of the bytes of their names, by those of the training part. Their images may lie in
 // folders below; what begins with a dot, or does not end like an image, is passed over.
+//
+// Thread-safety: plain values, and a pure function of the file system.
 #pragma once
 
 #include <cstdint>

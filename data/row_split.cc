@@ -83,10 +83,19 @@ Result<RowSplit> split_groups(const TextColumn& groups, const DataConfig& config
                  fmt::format("{} groups of {} rows", groups.texts.size(), groups.of_row.size()));
 }
 
-Result<RowSplit> split_by_time(std::uint64_t rows, const DataConfig& config, const std::string& file) {
+RowRange range_by_time(std::uint64_t rows, const DataConfig& config, Split split) {
   const auto [validation, test] = sizes_of(rows, config);
   const std::uint64_t last = rows - std::min(rows, test), middle = last - std::min(last, validation);
-  return checked({.train = counted(0, middle), .validation = counted(middle, last), .test = counted(last, rows)},
+  if (split == Split::kTrain) return {0, middle};
+  return split == Split::kValidation ? RowRange{middle, last - middle} : RowRange{last, rows - last};
+}
+
+Result<RowSplit> split_by_time(std::uint64_t rows, const DataConfig& config, const std::string& file) {
+  const auto part = [&](Split split) {
+    const RowRange range = range_by_time(rows, config, split);
+    return counted(range.first, range.first + range.count);
+  };
+  return checked({.train = part(Split::kTrain), .validation = part(Split::kValidation), .test = part(Split::kTest)},
                  config, file, fmt::format("{} lines", rows));
 }
 

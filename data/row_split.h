@@ -30,7 +30,12 @@ struct RowSplit {
 // more. Errors: the same.
 [[nodiscard]] Result<RowSplit> split_groups(const TextColumn& groups, const DataConfig& config,
                                             const std::string& file);
-// The earliest rows are for training and the last for the test. Errors: the same.
+// The earliest rows are for training and the last for the test.
+struct RowRange {
+  std::uint64_t first = 0, count = 0;
+};
+[[nodiscard]] RowRange range_by_time(std::uint64_t rows, const DataConfig& config, Split split);
+// Errors: the same.
 [[nodiscard]] Result<RowSplit> split_by_time(std::uint64_t rows, const DataConfig& config, const std::string& file);
 
 }  // namespace rubato::data

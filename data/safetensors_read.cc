@@ -10,7 +10,7 @@
 #include <optional>
 #include <set>
 
-#include "data/float_formats.h"
+#include "base/float16.h"
 #include "data/safetensors.h"
 
 namespace rubato::data {
@@ -106,8 +106,8 @@ std::vector<float> floats(const std::string& dtype, std::span<const std::byte> b
     return values;
   }
   if (dtype == "F64") return converted<double>(bytes, [](double value) { return static_cast<float>(value); });
-  if (dtype == "F16") return converted<std::uint16_t>(bytes, float_of_half);
-  if (dtype == "BF16") return converted<std::uint16_t>(bytes, float_of_bfloat);
+  if (dtype == "F16") return converted<std::uint16_t>(bytes, from_half);
+  if (dtype == "BF16") return converted<std::uint16_t>(bytes, from_bfloat);
   return {};
 }
 

@@ -79,10 +79,9 @@ std::uint64_t windows_in(std::uint64_t lines, const DataConfig& config) {
 }
 
 Error too_few(const DataConfig& config, Split split, std::uint64_t lines) {
-  const char* part = split == Split::kTrain ? "training" : split == Split::kValidation ? "validation" : "test";
   return {Cause::kData, fmt::format("{}: the {} part has {} lines, and no window of data.window + data.horizon = {} "
                                     "lines on end is in it",
-                                    config.path, part, lines, config.window + config.horizon)};
+                                    config.path, name_of(split), lines, config.window + config.horizon)};
 }
 
 // Windows of a part, whose lines follow each other in the table, and in the file unless one was left out.

@@ -7,6 +7,7 @@
 #include <system_error>
 
 #include "base/hash.h"
+#include "data/folder_files.h"
 #include "data/gzip_source.h"
 #include "data/row_split.h"
 
@@ -15,6 +16,15 @@ namespace {
 
 using Bytes = std::vector<std::uint8_t>;
 namespace fs = std::filesystem;
+
+// From window to window.
+std::int64_t stride_of(const DataConfig& config, Split split) {
+  return split == Split::kTrain ? config.stride : config.window;
+}
+
+std::uint64_t windows_in(std::uint64_t bytes, std::uint64_t window, std::uint64_t stride) {
+  return (bytes - 1 - window) / stride + 1;
+}
 
 class TextDataset : public Dataset {
  public:
@@ -28,7 +38,7 @@ class TextDataset : public Dataset {
     fingerprint_ = hash.hex();
   }
 
-  std::uint64_t size() const override { return (text_.size() - 1 - window_) / stride_ + 1; }
+  std::uint64_t size() const override { return windows_in(text_.size(), window_, stride_); }
   SampleShape shape() const override { return {static_cast<std::int64_t>(window_), 1, 1}; }
   std::int64_t target_floats() const override { return 0; }
   const std::string& fingerprint() const override { return fingerprint_; }
@@ -56,29 +66,11 @@ class TextDataset : public Dataset {
   std::string fingerprint_;
 };
 
-Error unreadable(const std::string& path, const std::error_code& why) {
-  return {Cause::kData, fmt::format("{}: cannot be read: {}", path, why.message())};
-}
-
-bool is_hidden(const fs::path& path) { return path.filename().string().starts_with('.'); }
-
-Result<std::vector<std::string>> files_behind(const std::string& path) {
+Result<std::vector<fs::path>> files_behind(const std::string& path) {
   std::error_code error;
-  if (!fs::is_directory(path, error)) return std::vector{path};  // what is not there is said by who reads it
-  std::vector<std::string> files;
-  fs::recursive_directory_iterator entry(path, error);
-  for (; !error && entry != fs::recursive_directory_iterator(); entry.increment(error)) {
-    const fs::file_status status = entry->symlink_status(error);
-    if (error) break;
-    if (is_hidden(entry->path())) {
-      entry.disable_recursion_pending();
-    } else if (fs::is_regular_file(status)) {
-      files.push_back(entry->path().string());
-    }
-  }
-  if (error) return unreadable(path, error);
+  if (!fs::is_directory(path, error)) return std::vector<fs::path>{path};  // what is not there is said by who reads it
+  RUBATO_ASSIGN(std::vector<fs::path> files, files_below(path, Links::kPassOver));
   if (files.empty()) return Error{Cause::kData, fmt::format("{}: expected files of text, found none", path)};
-  std::ranges::sort(files);
   return files;
 }
 
@@ -94,46 +86,39 @@ Status append(const std::string& file, Bytes& text) {
   }
 }
 
-const char* name_of(Split split) {
-  return split == Split::kTrain ? "training" : split == Split::kValidation ? "validation" : "test";
-}
-
 Result<Bytes> read_part(const DataConfig& config, Split split) {
-  RUBATO_ASSIGN(const std::vector<std::string> files, files_behind(config.path));
+  RUBATO_ASSIGN(const std::vector<fs::path> files, files_behind(config.path));
   Bytes text;
   for (std::size_t i = 0; i < files.size(); ++i) {
     if (i > 0) text.push_back(0);
-    RUBATO_TRY(append(files[i], text));
+    RUBATO_TRY(append(files[i].string(), text));
   }
-  const std::uint64_t size = text.size(), test = part_size(size, config.test_fraction);
-  const std::uint64_t validation = part_size(size, config.validation_fraction);
-  const std::uint64_t train = size - std::min(size, test + validation);
-  const std::uint64_t first = split == Split::kTrain ? 0 : split == Split::kValidation ? train : size - test;
-  const std::uint64_t count = split == Split::kTrain ? train : split == Split::kValidation ? validation : test;
-  if (count <= static_cast<std::uint64_t>(config.window)) {
+  const RowRange part = range_by_time(text.size(), config, split);
+  if (part.count <= static_cast<std::uint64_t>(config.window)) {
     return Error{Cause::kData, fmt::format("{}: of its {} bytes the {} part has {}, and a window of data.window = {} "
                                            "and the byte behind it are not in it",
-                                           config.path, size, name_of(split), std::min(count, size), config.window)};
+                                           config.path, text.size(), name_of(split), part.count, config.window)};
   }
-  const auto from = text.begin() + static_cast<std::ptrdiff_t>(first);
-  return Bytes(from, from + static_cast<std::ptrdiff_t>(count));
+  const auto from = text.begin() + static_cast<std::ptrdiff_t>(part.first);
+  return Bytes(from, from + static_cast<std::ptrdiff_t>(part.count));
 }
 
 }  // namespace
 
 Result<DatasetSize> size_of_text_dataset(const DataConfig& config, Split split) {
-  RUBATO_ASSIGN(const std::unique_ptr<Dataset> dataset, open_text_dataset(config, split));
-  DatasetSize size{.samples = dataset->size(), .shape = dataset->shape()};
-  const std::int64_t stride = split == Split::kTrain ? config.stride : config.window;
-  size.bytes = size.samples * static_cast<std::uint64_t>(stride) + static_cast<std::uint64_t>(config.window);
-  return size;
+  RUBATO_ASSIGN(const Bytes text, read_part(config, split));
+  const auto window = static_cast<std::uint64_t>(config.window);
+  const auto stride = static_cast<std::uint64_t>(stride_of(config, split));
+  return DatasetSize{.samples = windows_in(text.size(), window, stride),
+                     .shape = {config.window, 1, 1},
+                     .target_floats = 0,
+                     .bytes = text.size()};
 }
 
 Result<std::unique_ptr<Dataset>> open_text_dataset(const DataConfig& config, Split split) {
   RUBATO_ASSIGN(Bytes text, read_part(config, split));
-  const std::int64_t stride = split == Split::kTrain ? config.stride : config.window;
-  return std::unique_ptr<Dataset>(
-      new TextDataset(std::move(text), static_cast<std::size_t>(config.window), static_cast<std::size_t>(stride)));
+  return std::unique_ptr<Dataset>(new TextDataset(std::move(text), static_cast<std::size_t>(config.window),
+                                                  static_cast<std::size_t>(stride_of(config, split))));
 }
 
 }  // namespace rubato::data

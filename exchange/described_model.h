@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstddef>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -19,6 +20,16 @@ struct DescribedModel {
   std::vector<std::string> counters;        // what PyTorch has beside them
 
   [[nodiscard]] std::size_t elements() const;
+  // Of the numbers of all parameters, one after the other, those of each.
+  template <typename Value>
+  [[nodiscard]] std::vector<std::span<Value>> parts(std::span<Value> all) const {
+    std::vector<std::span<Value>> parts;
+    for (const model::TorchTensor& tensor : tensors) {
+      parts.push_back(all.first(static_cast<std::size_t>(tensor.spec.elements())));
+      all = all.subspan(parts.back().size());
+    }
+    return parts;
+  }
 };
 
 // Of a job on data of this shape. Errors: kUsage.

@@ -5,7 +5,8 @@
 
 #include <cstdint>
 #include <memory>
-#include <string>
+#include <span>
+#include <vector>
 
 #include "base/result.h"
 #include "data/dataset.h"
@@ -34,7 +35,7 @@ class Evaluator {
   // All of it is there at once, and never changes.
   class Weights final : public model::WeightSource {
    public:
-    explicit Weights(const Subject& subject);
+    explicit Weights(const Subject& subject) : parameters_(subject.model.parts(std::span(subject.weights))) {}
     std::span<const float> weights(std::size_t parameter) override { return parameters_[parameter]; }
     Version version(std::size_t /*parameter*/) override { return 1; }
 
@@ -49,20 +50,5 @@ class Evaluator {
   std::unique_ptr<kernels::Device> device_;
   std::unique_ptr<model::Model> model_;
 };
-
-// The part of the job's data that is asked for ("" is evaluation.part), or with `inputs` and `labels` other files in
-// place of the test part's. Errors: kUsage, kData.
-struct DataChoice {
-  std::string part, inputs, labels;
-};
-struct ChosenData {
-  std::unique_ptr<data::Dataset> data;
-  std::string name;  // "test part of the job's data"
-};
-[[nodiscard]] Result<ChosenData> open_data(const Job& job, const DataChoice& choice);
-
-// For people, and for programs: one object. `loss` is the job's.
-[[nodiscard]] std::string text_of(const worker::Figures& figures, const data::Dataset& data, const std::string& loss);
-[[nodiscard]] std::string json_of(const worker::Figures& figures, const data::Dataset& data, const std::string& loss);
 
 }  // namespace rubato::exchange

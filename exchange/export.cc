@@ -1,36 +1,30 @@
 #include "exchange/export.h"
 
-#include <fmt/format.h>
-
 #include <cstdint>
 #include <span>
 #include <vector>
 
 #include "data/safetensors.h"
-#include "worker/evaluation.h"
+#include "data/weights_metadata.h"
 
 namespace rubato::exchange {
 
 Status export_weights(const Subject& subject, const std::string& to) {
   std::vector<std::vector<float>> values;
   std::vector<data::TensorView> tensors;
-  std::span<const float> rest(subject.weights);
-  for (const model::TorchTensor& tensor : subject.model.tensors) {
-    const auto count = static_cast<std::size_t>(tensor.spec.elements());
-    model::to_torch(tensor, rest.first(count), values.emplace_back(count));
+  const std::vector<std::span<const float>> parts = subject.model.parts(std::span(subject.weights));
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    const model::TorchTensor& tensor = subject.model.tensors[i];
+    model::to_torch(tensor, parts[i], values.emplace_back(parts[i].size()));
     tensors.push_back({tensor.name, tensor.shape, std::span<const float>(values.back())});
-    rest = rest.subspan(count);
   }
   const std::int64_t none_tracked = 0;
   for (const std::string& counter : subject.model.counters)
     tensors.push_back({counter, {}, std::span(&none_tracked, 1)});
-  const data::SampleShape& input = subject.data.shape;
-  return data::write_safetensors(
-      to, tensors,
-      {{"format", "pt"},  // what the libraries of transformers ask for
-       {worker::kInputKey, fmt::format("{} {} {}", input.height, input.width, input.channels)},
-       {worker::kTargetsKey, fmt::format("{}", subject.data.target_floats)},
-       {kJobKey, write_job(subject.job)}});
+  data::Metadata metadata{{"format", "pt"},  // what the libraries of transformers ask for
+                          {kJobKey, write_job(subject.job)}};
+  data::describe_samples(subject.data, metadata);
+  return data::write_safetensors(to, tensors, metadata);
 }
 
 }  // namespace rubato::exchange

@@ -6,8 +6,10 @@
 
 #include "base/log.h"
 #include "data/inputs_alone.h"
+#include "exchange/chosen_data.h"
 #include "exchange/evaluate.h"
 #include "exchange/export.h"
+#include "exchange/figures_text.h"
 #include "exchange/predict.h"
 #include "exchange/pretrained.h"
 #include "exchange/subject.h"

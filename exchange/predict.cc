@@ -41,8 +41,9 @@ std::string field(const std::string& text) {
 }
 
 std::string class_text(const Predictions& predictions, std::size_t at) {
-  if (predictions.names.empty()) return fmt::format("{}", predictions.classes[at]);
-  return field(predictions.names[static_cast<std::size_t>(predictions.counted[at])]);
+  const std::int32_t number = predictions.classes[at];
+  if (predictions.names.empty()) return fmt::format("{}", number + predictions.first_label);
+  return field(predictions.names[static_cast<std::size_t>(number)]);
 }
 
 }  // namespace
@@ -52,6 +53,7 @@ Result<Predictions> predict(Evaluator& evaluator, const data::Dataset& data, con
   Predictions all;
   all.samples = static_cast<std::int64_t>(data.size());
   all.outputs = evaluator.outputs();
+  all.first_label = first_label(job.data);
   all.names.assign(data.class_names().begin(), data.class_names().end());
   const bool numbers = job.model.loss == "mse";
   data::BatchBuffer buffer;
@@ -62,10 +64,9 @@ Result<Predictions> predict(Evaluator& evaluator, const data::Dataset& data, con
     RUBATO_TRY(data.gather(0, ids, buffer));
     RUBATO_ASSIGN(const model::Evaluation result, evaluator.run(buffer));
     all.scores.insert(all.scores.end(), result.outputs.begin(), result.outputs.end());
-    if (!numbers) all.counted.insert(all.counted.end(), result.predictions.begin(), result.predictions.end());
+    if (!numbers) all.classes.insert(all.classes.end(), result.predictions.begin(), result.predictions.end());
   }
-  for (const std::int64_t number : all.counted) all.classes.push_back(number + first_label(job.data));
-  if (all.samples > 0 && !all.counted.empty()) all.positions = std::ssize(all.counted) / all.samples;
+  if (all.samples > 0 && !all.classes.empty()) all.positions = std::ssize(all.classes) / all.samples;
   const auto width = static_cast<std::size_t>(all.outputs / all.positions);
   for (std::size_t i = 0; numbers && i < all.scores.size(); ++i) {
     const data::TargetScale scale = data.target_scale(i % width);
@@ -116,8 +117,9 @@ Status write_predictions(const Predictions& predictions, const std::string& path
   }
   of_scores.push_back(predictions.outputs / predictions.positions);
   std::vector<data::NpyArray> arrays;
-  if (!predictions.classes.empty())
-    arrays.push_back({"class", of_classes, std::span<const std::int64_t>(predictions.classes)});
+  std::vector<std::int64_t> labels(predictions.classes.begin(), predictions.classes.end());
+  for (std::int64_t& label : labels) label += predictions.first_label;
+  if (!labels.empty()) arrays.push_back({"class", of_classes, std::span<const std::int64_t>(labels)});
   arrays.push_back({"scores", of_scores, std::span<const float>(predictions.scores)});
   return data::write_npz(path, arrays);
 }

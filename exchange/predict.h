@@ -16,9 +16,9 @@ namespace rubato::exchange {
 struct Predictions {
   std::int64_t samples = 0, outputs = 0;
   std::int64_t positions = 1;         // of a sample, each with a class and its scores
-  std::vector<std::int64_t> classes;  // one a position, as the files number them; none where numbers are predicted
-  std::vector<std::string> names;     // of classes, counted from 0, where they have names
-  std::vector<std::int64_t> counted;  // `classes` counted from 0
+  std::vector<std::int32_t> classes;  // one a position, counted from 0; none where numbers are predicted
+  std::int64_t first_label = 0;       // what files call class 0 ...
+  std::vector<std::string> names;     // ... or what they call each, where classes have names
   // What the network gives, before softmax or sigmoid; of numbers that are predicted, in the file's units.
   std::vector<float> scores;
 };
@@ -29,9 +29,10 @@ enum class Scores : std::uint8_t { kOutputs, kProbabilities };  // after softmax
 [[nodiscard]] Result<Predictions> predict(Evaluator& evaluator, const data::Dataset& data, const Job& job,
                                           Scores scores);
 
-// By the ending of `path`: .npz has arrays `class` (int64) and `scores` (float32, samples x outputs); .csv a line for
-// each sample: sample,class,score_0,... Without a class where there is none. Of several positions both arrays have one
-// axis more, and a line only classes: sample,class_0,class_1,... Errors: kUsage, another ending; kStorage.
+// By the ending of `path`: .npz has arrays `class` (int64, as files number them) and `scores` (float32, samples x
+// outputs); .csv a line for each sample: sample,class,score_0,... Without a class where there is none. Of several
+// positions both arrays have one axis more, and a line only classes: sample,class_0,class_1,... Errors: kUsage, another
+// ending; kStorage.
 [[nodiscard]] Status check_ending(const std::string& path);
 [[nodiscard]] Status write_predictions(const Predictions& predictions, const std::string& path);
 // A table of the first of them, for a terminal.

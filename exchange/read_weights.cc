@@ -9,8 +9,8 @@
 #include <span>
 
 #include "base/nearest.h"
+#include "data/weights_metadata.h"
 #include "kernels/initialize.h"
-#include "worker/evaluation.h"
 
 namespace rubato::exchange {
 namespace {
@@ -26,8 +26,8 @@ class Reading {
   Reading(const data::TensorFile& file, const std::string& name, const DescribedModel& model,
           const std::vector<std::string>& skip)
       : file_(file), name_(name), model_(model), skip_(skip) {
-    const auto layout = file.metadata.find(worker::kLayoutKey);
-    channels_last_ = layout != file.metadata.end() && layout->second == worker::kChannelsLast;
+    const auto layout = file.metadata.find(data::kLayoutKey);
+    channels_last_ = layout != file.metadata.end() && layout->second == data::kChannelsLast;
     for (const data::Tensor& tensor : file.tensors) found_.emplace(tensor.name, &tensor);
     for (const model::TorchTensor& tensor : model.tensors) wanted_.push_back(name_of(tensor));
   }
@@ -36,15 +36,14 @@ class Reading {
     RUBATO_TRY(check_patterns());
     RUBATO_TRY(check_names());
     std::vector<float> all(model_.elements());
-    std::span<float> rest(all);
-    for (const model::TorchTensor& tensor : model_.tensors) {
-      const auto count = static_cast<std::size_t>(tensor.spec.elements());
+    const std::vector<std::span<float>> parts = model_.parts(std::span(all));
+    for (std::size_t i = 0; i < parts.size(); ++i) {
+      const model::TorchTensor& tensor = model_.tensors[i];
       if (skipped(name_of(tensor))) {
-        kernels::initialize(tensor.spec, seed, 0, rest.first(count));
+        kernels::initialize(tensor.spec, seed, 0, parts[i]);
       } else {
-        RUBATO_TRY(take(tensor, *found_.at(name_of(tensor)), rest.first(count)));
+        RUBATO_TRY(take(tensor, *found_.at(name_of(tensor)), parts[i]));
       }
-      rest = rest.subspan(count);
     }
     return all;
   }

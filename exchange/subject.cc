@@ -2,53 +2,17 @@
 
 #include <fmt/format.h>
 
-#include <charconv>
 #include <filesystem>
 #include <optional>
-#include <span>
 
 #include "data/safetensors.h"
+#include "data/weights_metadata.h"
 #include "exchange/read_weights.h"
-#include "worker/evaluation.h"
 
 namespace rubato::exchange {
 namespace {
 
 namespace fs = std::filesystem;
-
-// So many whole numbers, none below 0, with blanks between them.
-std::optional<std::vector<std::int64_t>> whole_numbers(const data::Metadata& metadata, const char* key,
-                                                       std::size_t count) {
-  const auto entry = metadata.find(key);
-  if (entry == metadata.end()) return std::nullopt;
-  std::vector<std::int64_t> numbers;
-  const char *at = entry->second.data(), *const end = at + entry->second.size();
-  for (;; ++at) {  // over a blank
-    std::int64_t number = 0;
-    const auto [behind, error] = std::from_chars(at, end, number);
-    if (error != std::errc() || number < 0) return std::nullopt;
-    numbers.push_back(number);
-    at = behind;
-    if (at == end) break;
-    if (*at != ' ') return std::nullopt;
-  }
-  if (numbers.size() != count) return std::nullopt;
-  return numbers;
-}
-
-// Of what it was made for, if the file says it.
-std::optional<data::DatasetSize> size_in(const data::Metadata& metadata) {
-  constexpr std::int64_t kExtentMax = 1 << 24;
-  const auto input = whole_numbers(metadata, worker::kInputKey, 3);
-  const auto targets = whole_numbers(metadata, worker::kTargetsKey, 1);
-  if (!input || !targets) return std::nullopt;
-  for (const std::int64_t extent : {(*input)[0], (*input)[1], (*input)[2], (*targets)[0]})
-    if (extent > kExtentMax) return std::nullopt;
-  data::DatasetSize size;
-  size.shape = {(*input)[0], (*input)[1], (*input)[2]};
-  size.target_floats = (*targets)[0];
-  return size;
-}
 
 Result<Job> job_of(const std::string& path, bool is_run, const std::string& job_file, const data::TensorFile& file,
                    const Overrides& overrides) {
@@ -74,7 +38,7 @@ Result<Subject> open_subject(const std::string& path, const std::string& job_fil
   }
   RUBATO_ASSIGN(const data::TensorFile file, data::read_safetensors(subject.weights_file));
   RUBATO_ASSIGN(subject.job, job_of(path, is_run, job_file, file, overrides));
-  if (const std::optional<data::DatasetSize> said = size_in(file.metadata)) {
+  if (const std::optional<data::DatasetSize> said = data::described_samples(file.metadata)) {
     subject.data = *said;
   } else {
     RUBATO_ASSIGN(subject.data, data::size_of_dataset(subject.job, data::Split::kTrain));

@@ -28,9 +28,8 @@ std::vector<Layer> without_dropout(const std::vector<Layer>& layers) {
 std::vector<ParameterSpec> parameter_specs(const Layer& layer) {
   std::vector<ParameterSpec> specs = parameter_specs(layer.name, layer.op);
   if (!layer.initializer) return specs;
-  specs.front().initializer = *layer.initializer;
-  const bool tables = std::holds_alternative<kernels::EmbeddingDesc>(layer.op);
-  if (tables) specs.back().initializer = *layer.initializer;
+  for (ParameterSpec& spec : specs)
+    if (spec.shape.size() > 1) spec.initializer = *layer.initializer;
   return specs;
 }
 

@@ -27,7 +27,7 @@ struct Layer {
   kernels::OpDesc op;  // with one sample
   TensorId input = 0;
   TensorId addend = 0;                                    // where the operation has one (kernels::has_addend)
-  std::optional<Initializer> initializer = std::nullopt;  // of its weights, where it is not the usual one
+  std::optional<Initializer> initializer = std::nullopt;  // of all but vectors, where it is not the usual one
 };
 
 // The same network without dropout: for evaluation.

@@ -57,7 +57,7 @@ void SchedulerCore::on_evaluation_done(TimeNs now, const protocol::EvaluationDon
   release_snapshots(out);
   if (!final) {
     evaluate_next(now, out);
-    grant_all(now, out);  // which a server that is away may have kept from it, by knowing of this one no more
+    grant_all(now, out);  // they may have waited for a server that is away to know of this snapshot
     return;
   }
   const bool drained = exit_code_ == static_cast<int>(Cause::kInterrupted);

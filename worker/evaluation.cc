@@ -7,6 +7,7 @@
 #include "base/hash.h"
 #include "data/permutation.h"
 #include "data/safetensors.h"
+#include "data/weights_metadata.h"
 #include "model/metrics.h"
 #include "worker/step_runner.h"
 
@@ -58,11 +59,9 @@ Result<std::string> write_weights(const protocol::Manifest& manifest, const Weig
     hash.update(std::as_bytes(table.parameter(p)));
     tensors.push_back({manifest[p].name, manifest[p].shape, table.parameter(p)});
   }
-  const data::SampleShape& input = data.shape;
-  RUBATO_TRY(data::write_safetensors(run_dir + "/final.safetensors", tensors,
-                                     {{kLayoutKey, kChannelsLast},
-                                      {kInputKey, fmt::format("{} {} {}", input.height, input.width, input.channels)},
-                                      {kTargetsKey, fmt::format("{}", data.target_floats)}}));
+  data::Metadata metadata{{data::kLayoutKey, data::kChannelsLast}};
+  data::describe_samples(data, metadata);
+  RUBATO_TRY(data::write_safetensors(run_dir + "/final.safetensors", tensors, metadata));
   return hash.hex();
 }
 

@@ -30,10 +30,6 @@ struct Figures {
                                  model::WeightSource& weights, const std::string& run_dir,
                                  protocol::EvaluationDone& done);
 
-// What the weights file of a run says beside the weights.
-inline constexpr const char *kLayoutKey = "layout", *kChannelsLast = "channels last";  // how they lie
-inline constexpr const char *kInputKey = "input", *kTargetsKey = "targets";            // "28 28 1"; numbers to predict
-
 // Writes RUN/final.safetensors and returns weights_sha256: SHA-256 over the float32 bytes, little-endian, in the
 // manifest's order and canonical layouts. `data` is what the model was made for. Errors: kStorage.
 [[nodiscard]] Result<std::string> write_weights(const protocol::Manifest& manifest, const WeightTable& table,

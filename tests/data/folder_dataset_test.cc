@@ -79,6 +79,7 @@ TEST_F(FolderDatasetTest, FoldersAreClassesInTheOrderOfTheirNames) {
   const BatchBuffer batch = gather_all(job_, Split::kTrain);
   EXPECT_THAT(batch.labels, ElementsAre(0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1));
   EXPECT_EQ(batch.inputs.size(), std::size_t{11} * 16 * 16 * 3);
+  EXPECT_THAT(open()->class_names(), ElementsAre("cat", "dog"));
   EXPECT_THAT(gather_all(job_, Split::kValidation).labels, ElementsAre(0, 0, 1, 1));
   EXPECT_THAT(open_error(Split::kTest), HasSubstr("none called test: set evaluation.part = \"validation\""));
 }

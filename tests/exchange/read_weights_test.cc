@@ -6,8 +6,8 @@
 #include <limits>
 #include <numeric>
 
+#include "data/weights_metadata.h"
 #include "kernels/initialize.h"
-#include "worker/evaluation.h"
 
 namespace rubato::exchange {
 namespace {
@@ -75,7 +75,7 @@ TEST_F(ReadWeightsTest, AllOfThemInTheModelsLayouts) {
 }
 
 TEST_F(ReadWeightsTest, ARunsOwnLayoutIsTakenAsItIs) {
-  file_.metadata[worker::kLayoutKey] = worker::kChannelsLast;
+  file_.metadata[data::kLayoutKey] = data::kChannelsLast;
   for (const model::TorchTensor& wanted : model_.tensors) tensor(wanted.name).shape = wanted.spec.shape;
   const auto weights = read();
   ASSERT_TRUE(weights.ok()) << weights.error().message;

@@ -7,9 +7,9 @@
 #include <fstream>
 
 #include "data/safetensors.h"
+#include "data/weights_metadata.h"
 #include "exchange/export.h"
 #include "tests/base/temp_directory.h"
-#include "worker/evaluation.h"
 
 namespace rubato::exchange {
 namespace {
@@ -26,7 +26,7 @@ class SubjectTest : public testing::Test {
     job_.data.classes = 2;
     job_.data.train_inputs = job_.data.train_labels = job_.data.test_inputs = job_.data.test_labels = "/nowhere";
     std::ofstream(directory_.file("run/job.toml")) << write_job(job_);
-    write({{worker::kLayoutKey, worker::kChannelsLast}, {worker::kInputKey, "1 2 2"}, {worker::kTargetsKey, "0"}});
+    write({{data::kLayoutKey, data::kChannelsLast}, {data::kInputKey, "1 2 2"}, {data::kTargetsKey, "0"}});
   }
   void write(const data::Metadata& metadata) {
     const std::vector<float> weight{1, 2, 3, 4, 5, 6, 7, 8}, bias{9, 10};
@@ -83,7 +83,7 @@ TEST_F(SubjectTest, WhatIsMissingIsSaid) {
 
 TEST_F(SubjectTest, AShapeThatIsNoShapeIsLookedForInTheData) {
   for (const char* text : {"", "1 2", "1 2 2 1", "1 2 -2", "1  2 2", "1 2 2 ", "1,2,2", "1 2 99999999999999999999"}) {
-    write({{worker::kLayoutKey, worker::kChannelsLast}, {worker::kInputKey, text}, {worker::kTargetsKey, "0"}});
+    write({{data::kLayoutKey, data::kChannelsLast}, {data::kInputKey, text}, {data::kTargetsKey, "0"}});
     EXPECT_THAT(error_of("run"), HasSubstr("/nowhere")) << text;
   }
 }

@@ -12,6 +12,9 @@ from pathlib import Path
 
 from lab_case import HERE, SKIPPED, LabCase
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from pypi import install  # noqa: E402
+
 from rubato_lab.tensorboard import protobuf, records
 from rubato_lab.tensorboard.events import histogram
 
@@ -67,23 +70,10 @@ class Files(LabCase):
         self.assertNotEqual(run["group"], runs["asp_none_0.2_seed1001"]["group"])
 
 
-def install(folder: Path) -> Path | None:
-    """A Python with TensorBoard; None where it cannot be fetched."""
-    python = folder / "bin" / "python"
-    if subprocess.run([python, "-c", "import tensorboard"], capture_output=True).returncode == 0 if python.exists() else False:
-        return python
-    commands = [[sys.executable, "-m", "venv", "--clear", folder], [python, "-m", "pip", "install", "--quiet", REQUIREMENT]]
-    for command in commands:
-        done = subprocess.run(command, capture_output=True, text=True)
-        if done.returncode != 0:
-            print(f"skipped: {REQUIREMENT} cannot be installed: {(done.stderr or done.stdout).strip()[-400:]}")
-            return None
-    return python
-
-
 if __name__ == "__main__":
-    PYTHON = install(Path(sys.argv.pop(1)) / "tensorboard-venv")
+    PYTHON = install(Path(sys.argv.pop(1)) / "tensorboard-venv", REQUIREMENT, "tensorboard")
     if PYTHON is None:
+        print("skipped: what needs TensorBoard")
         suite = unittest.defaultTestLoader.loadTestsFromTestCase(Bytes)
         sys.exit(SKIPPED if unittest.TextTestRunner().run(suite).wasSuccessful() else 1)
     unittest.main()

@@ -17,6 +17,9 @@ from pathlib import Path
 
 from rubato_runs import ROOT, run
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from pypi import install  # noqa: E402
+
 SKIPPED = 77
 REQUIREMENT = "safetensors"
 CLASSES, SIDE, CHANNELS = 4, 28, 3
@@ -25,23 +28,10 @@ MEAN, DEVIATION = [0.4, 0.5, 0.6], [0.2, 0.25, 0.3]
 CLOSE = 1e-5
 
 
-def install(folder: Path) -> Path | None:
-    """A Python with safetensors that also sees what this one sees; None where there is none."""
-    python = folder / "bin" / "python"
-    if python.exists() and subprocess.run([python, "-c", "import safetensors"], capture_output=True).returncode == 0:
-        return python
-    for command in ([sys.executable, "-m", "venv", "--clear", "--system-site-packages", folder],
-                    [python, "-m", "pip", "install", "--quiet", "--no-deps", REQUIREMENT]):
-        done = subprocess.run(command, capture_output=True, text=True)
-        if done.returncode != 0:
-            print(f"skipped: {REQUIREMENT} cannot be installed: {(done.stderr or done.stdout).strip()[-400:]}")
-            return None
-    return python
-
-
 try:
     import numpy
     import torch
+    from networks import ResNet18, TransformerBlock
     from torch import nn
 except ImportError:
     print("skipped: no PyTorch for this Python; scripts/setup.sh --test installs it")
@@ -51,13 +41,14 @@ try:
 except ImportError:
     if len(sys.argv) < 2:
         sys.exit(__doc__)
-    PYTHON = install(Path(sys.argv[1]) / "safetensors-venv")
+    PYTHON = install(Path(sys.argv[1]) / "safetensors-venv", REQUIREMENT, "safetensors", with_system=True)
     if PYTHON is None or os.environ.get("RUBATO_EXCHANGE_AGAIN"):
+        print("skipped: no safetensors")
         sys.exit(SKIPPED)
     os.execve(PYTHON, [str(PYTHON), *sys.argv], dict(os.environ, RUBATO_EXCHANGE_AGAIN="1"))
 
 
-# ---- the modules of docs/models.md, which know nothing of Rubato
+# ---- the modules of docs/models.md, with images as PyTorch lays them
 
 class Logistic(nn.Module):
     def __init__(self):
@@ -108,44 +99,6 @@ class Cnn(nn.Module):
         return self.fc2(torch.relu(self.fc1(x.flatten(1))))
 
 
-class Block(nn.Module):
-    """torchvision's BasicBlock, which Debian does not package."""
-
-    def __init__(self, inputs, outputs, stride):
-        super().__init__()
-        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(outputs)
-        self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
-        self.bn2 = nn.BatchNorm2d(outputs)
-        self.downsample = None
-        if stride != 1 or inputs != outputs:
-            self.downsample = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
-
-    def forward(self, x):
-        shortcut = x if self.downsample is None else self.downsample(x)
-        return torch.relu(self.bn2(self.conv2(torch.relu(self.bn1(self.conv1(x))))) + shortcut)
-
-
-class ResNet18(nn.Module):
-    """torchvision's, an eighth as wide."""
-
-    def __init__(self, width=8):
-        super().__init__()
-        self.conv1 = nn.Conv2d(CHANNELS, width, 7, 2, 3, bias=False)
-        self.bn1 = nn.BatchNorm2d(width)
-        self.maxpool = nn.MaxPool2d(3, 2, 1)
-        for layer in range(4):
-            inputs, outputs = width << max(layer - 1, 0), width << layer
-            blocks = [Block(inputs, outputs, 1 if layer == 0 else 2), Block(outputs, outputs, 1)]
-            self.add_module(f"layer{layer + 1}", nn.Sequential(*blocks))
-        self.fc = nn.Linear(8 * width, CLASSES)
-
-    def forward(self, x):
-        x = self.maxpool(torch.relu(self.bn1(self.conv1(x))))
-        x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
-        return self.fc(nn.functional.adaptive_avg_pool2d(x, 1).flatten(1))
-
-
 class Recurrent(nn.Module):
     """Reads an image row by row: the columns and channels of a row are its features."""
 
@@ -158,32 +111,13 @@ class Recurrent(nn.Module):
         return self.fc(self.rnn(x.permute(0, 2, 3, 1).flatten(2))[0][:, -1])
 
 
-class GptBlock(nn.Module):
-    def __init__(self, width, heads):
-        super().__init__()
-        self.heads = heads
-        self.ln_1, self.ln_2 = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.attn = nn.ModuleDict({"c_attn": nn.Linear(width, 3 * width), "c_proj": nn.Linear(width, width)})
-        self.mlp = nn.ModuleDict({"c_fc": nn.Linear(width, 4 * width), "c_proj": nn.Linear(4 * width, width)})
-
-    def forward(self, x):
-        samples, positions, width = x.shape
-        parts = self.attn["c_attn"](self.ln_1(x)).split(width, 2)
-        q, k, v = (part.view(samples, positions, self.heads, -1).transpose(1, 2) for part in parts)
-        scores = q @ k.transpose(2, 3) / (width // self.heads) ** 0.5
-        later = torch.ones(positions, positions).triu(1).bool()
-        y = scores.masked_fill(later, float("-inf")).softmax(3) @ v
-        x = x + self.attn["c_proj"](y.transpose(1, 2).reshape(samples, positions, width))
-        return x + self.mlp["c_proj"](nn.functional.gelu(self.mlp["c_fc"](self.ln_2(x))))
-
-
 class Gpt(nn.Module):
     """As GPT-2 names its parts."""
 
     def __init__(self, positions=16, width=32, layers=2, heads=2):
         super().__init__()
         self.wte, self.wpe = nn.Embedding(256, width), nn.Embedding(positions, width)
-        self.h = nn.ModuleList(GptBlock(width, heads) for _ in range(layers))
+        self.h = nn.ModuleList(TransformerBlock(width, heads) for _ in range(layers))
         self.ln_f, self.lm_head = nn.LayerNorm(width), nn.Linear(width, 256)
 
     def forward(self, tokens):
@@ -198,7 +132,8 @@ NETWORKS = {
     "mlp": (Mlp, ["model.hidden=[32, 16]", "model.activation=tanh"]),
     "lenet5": (LeNet5, []),
     "cnn": (Cnn, ["model.channels=[8, 12]", "model.dense=20"]),
-    "resnet18": (ResNet18, ["model.width=8", "model.stem=imagenet"]),
+    "resnet18": (lambda: ResNet18({"width": 8, "stem": "imagenet"}, CHANNELS, CLASSES),
+                 ["model.width=8", "model.stem=imagenet"]),
     "lstm": (lambda: Recurrent(nn.LSTM, 2), ["model.width=24", "model.layers=2"]),
     "gru": (lambda: Recurrent(nn.GRU, 1), ["model.width=24"]),
 }

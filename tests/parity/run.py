@@ -14,11 +14,12 @@ between calls. Exit code: 0 all modes within the tolerance, 1 not, 2 a run faile
 import argparse
 import importlib.util
 import json
-import os
 import statistics
 import subprocess
 import sys
 from pathlib import Path
+
+from torch_environment import torch_environment
 
 SKIPPED = 77
 HERE = Path(__file__).resolve().parent
@@ -37,16 +38,6 @@ def parse(words):
     parser.add_argument("--build-dir", default=HERE.parents[1] / "build", help="where Rubato was built")
     parser.add_argument("--json", metavar="FILE", help="also write all figures there")
     return parser.parse_args(words)
-
-
-def torch_environment():
-    """The settings under which Debian's PyTorch is fastest: its BLAS does not know new processors by itself,
-    and its allocator gives large blocks back to the system at each step."""
-    environment = dict(os.environ, MALLOC_MMAP_THRESHOLD_="1000000000", MALLOC_TRIM_THRESHOLD_="2000000000",
-                       MALLOC_TOP_PAD_="67108864")
-    if " avx512f " in Path("/proc/cpuinfo").read_text():
-        environment["OPENBLAS_CORETYPE"] = "SKYLAKEX"
-    return environment
 
 
 def train_with_torch(job_file, seed):

@@ -17,6 +17,9 @@ from pathlib import Path
 
 import rules
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from pypi import install  # noqa: E402
+
 REQUIREMENT = "clang-tidy==23.1.4"
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -31,16 +34,11 @@ def sources(build_dir: str) -> list[str]:
 
 def find_program(build_dir: str) -> str | None:
     """clang-tidy in an environment of its own, or the system's; None if there is neither."""
-    folder = Path(build_dir).resolve() / "clang-tidy"
-    program = folder / "bin" / "clang-tidy"
-    if program.exists():
-        return str(program)
-    for command in ([sys.executable, "-m", "venv", "--clear", folder], [folder / "bin" / "python", "-m", "pip", "install", "--quiet", REQUIREMENT]):
-        done = subprocess.run(command, capture_output=True, text=True)
-        if done.returncode != 0:
-            print(f"lint: no {REQUIREMENT} ({(done.stderr or done.stdout).strip()[-200:]}): the system's clang-tidy is taken")
-            return shutil.which("clang-tidy")
-    return str(program)
+    python = install(Path(build_dir).resolve() / "clang-tidy", REQUIREMENT, "clang_tidy")
+    if python is not None:
+        return str(python.with_name("clang-tidy"))
+    print("lint: the system's clang-tidy is taken")
+    return shutil.which("clang-tidy")
 
 
 @functools.cache

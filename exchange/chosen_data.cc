@@ -1,0 +1,56 @@
+#include "exchange/chosen_data.h"
+
+#include <fmt/format.h>
+
+namespace rubato::exchange {
+namespace {
+
+Error not_that(const std::string& text) { return {Cause::kUsage, text}; }
+
+Result<data::Split> split_of(const Job& job, const std::string& part) {
+  if (part.empty()) return data::evaluated_split(job);
+  if (part == "train") return data::Split::kTrain;
+  if (part == "validation") return data::Split::kValidation;
+  if (part == "test") return data::Split::kTest;
+  return not_that(fmt::format("--part {}: there are train, validation and test", part));
+}
+
+// The job with other files for its test part.
+Result<Job> with_files(Job job, const DataChoice& choice) {
+  DataConfig& data = job.data;
+  const bool pairs = data.kind == "idx" || data.kind == "npy", table = data.kind == "csv" || data.kind == "libsvm";
+  if (pairs && choice.labels.empty())
+    return not_that(fmt::format("--data {}: give --labels too: data.kind = \"{}\" has them in another file",
+                                choice.inputs, data.kind));
+  if (!pairs && !choice.labels.empty())
+    return not_that(fmt::format("--labels is for idx and npy, and the job's data is {}", data.kind));
+  if ((table && !data.path.empty()) || data.kind == "series")
+    return not_that(
+        "--data: the job splits one table and scales by its training part; use --part, or a job with "
+        "data.train_inputs and data.test_inputs");
+  if (pairs || table) {
+    data.test_inputs = choice.inputs;
+    data.test_labels = choice.labels;
+  } else {
+    data.path = choice.inputs;
+  }
+  return job;
+}
+
+}  // namespace
+
+Result<ChosenData> open_data(const Job& job, const DataChoice& choice) {
+  const bool files = !choice.inputs.empty();
+  if (!files && !choice.labels.empty()) return not_that("--labels goes with --data");
+  RUBATO_ASSIGN(const data::Split split, split_of(job, choice.part.empty() && files ? "test" : choice.part));
+  Job chosen = job;
+  if (files) {
+    RUBATO_ASSIGN(chosen, with_files(job, choice));
+  }
+  ChosenData opened;
+  RUBATO_ASSIGN(opened.data, data::open_dataset(chosen, split));
+  opened.name = files ? choice.inputs : fmt::format("the {} part of the job's data", data::name_of(split));
+  return opened;
+}
+
+}  // namespace rubato::exchange

@@ -1,0 +1,26 @@
+// On which data weights are tried: a part of the job's, or files in its form.
+//
+// Thread-safety: a pure function over files.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "base/job.h"
+#include "base/result.h"
+#include "data/dataset.h"
+
+namespace rubato::exchange {
+
+// The part of the job's data that is asked for ("" is evaluation.part), or with `inputs` and `labels` other files in
+// place of the test part's. Errors: kUsage, kData.
+struct DataChoice {
+  std::string part, inputs, labels;
+};
+struct ChosenData {
+  std::unique_ptr<data::Dataset> data;
+  std::string name;  // for people
+};
+[[nodiscard]] Result<ChosenData> open_data(const Job& job, const DataChoice& choice);
+
+}  // namespace rubato::exchange

@@ -1,0 +1,17 @@
+// What weights come to, written down.
+//
+// Thread-safety: pure functions.
+#pragma once
+
+#include <string>
+
+#include "data/dataset.h"
+#include "worker/evaluation.h"
+
+namespace rubato::exchange {
+
+// For people, and for programs: one object. `loss` is the job's.
+[[nodiscard]] std::string text_of(const worker::Figures& figures, const data::Dataset& data, const std::string& loss);
+[[nodiscard]] std::string json_of(const worker::Figures& figures, const data::Dataset& data, const std::string& loss);
+
+}  // namespace rubato::exchange
