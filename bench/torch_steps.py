@@ -3,10 +3,12 @@
     torch_steps.py NAME [--batch B] [--threads T] [--seconds S] [--windows W] [--layout contiguous|channels_last]
 
 SGD with momentum, as there. Run it with the Python whose PyTorch is meant; bench/versus_torch.py does, with the
-settings under which PyTorch is fastest on a CPU.
+settings under which PyTorch is fastest on a CPU. With WORLD_SIZE, RANK, MASTER_ADDR and MASTER_PORT in the environment
+it is one of several that share their gradients by DistributedDataParallel over gloo, as bench/versus_ddp.py starts them.
 """
 
 import argparse
+import os
 import sys
 import time
 from pathlib import Path
@@ -24,6 +26,7 @@ NETWORKS = {"logistic": ({"name": "logistic"}, (1, 28, 28), 28, 10),
             "lenet5": ({"name": "lenet5"}, (1, 28, 28), 28, 10),
             "cnn": ({"name": "cnn", "channels": [32, 64], "dense": 128}, (1, 28, 28), 28, 10),
             "resnet18": ({"name": "resnet18", "width": 64}, (3, 32, 32), 32, 10),
+            "resnet18-fashion": ({"name": "resnet18", "width": 64}, (1, 28, 28), 28, 10),
             "resnet18-imagenet": ({"name": "resnet18", "width": 64, "stem": "imagenet"}, (3, 224, 224), 224, 1000),
             "lstm": ({"name": "lstm", "width": 256, "layers": 2}, (64, 64), 64, 10),
             "gpt": ({"name": "gpt", "width": 128, "layers": 4, "heads": 4}, (128,), 128, 256)}
@@ -38,12 +41,24 @@ def case_of(name, batch):
     return network, torch.rand(batch, *shape), torch.randint(0, classes, (batch,))
 
 
+def agreed(steps):
+    """The same number in all processes, since each step waits for all of them."""
+    if "WORLD_SIZE" not in os.environ:
+        return steps
+    count = torch.tensor([steps])
+    torch.distributed.broadcast(count, 0)
+    return int(count)
+
+
 def main(options):
     torch.set_num_threads(options.threads)
     torch.manual_seed(1)
     network, inputs, labels = case_of(options.name, options.batch)
     if options.layout == "channels_last":
         network, inputs = network.to(memory_format=torch.channels_last), inputs.to(memory_format=torch.channels_last)
+    if "WORLD_SIZE" in os.environ:
+        torch.distributed.init_process_group("gloo")
+        network = torch.nn.parallel.DistributedDataParallel(network)
     optimizer = torch.optim.SGD(network.parameters(), lr=RATE, momentum=MOMENTUM)
 
     def step():
@@ -51,14 +66,16 @@ def main(options):
         functional.cross_entropy(network(inputs), labels).backward()
         optimizer.step()
 
-    for _ in range(3):
-        step()
-    for _ in range(options.windows):
-        steps, begin, now = 0, time.perf_counter(), 0.0
-        while now < options.seconds:
+    def timed(steps):
+        begin = time.perf_counter()
+        for _ in range(steps):
             step()
-            steps, now = steps + 1, time.perf_counter() - begin
-        print(f"{steps * options.batch / now:.2f}", flush=True)
+        return time.perf_counter() - begin
+
+    timed(2)
+    steps = agreed(max(1, round(3 * options.seconds / timed(3))))
+    for _ in range(options.windows):
+        print(f"{steps * options.batch / timed(steps):.2f}", flush=True)
     return 0
 
 
