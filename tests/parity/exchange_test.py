@@ -4,7 +4,7 @@ them, and they give the outputs that `predict` gives and the figures that `eval`
     exchange_test.py BUILD_DIR
 
 The library safetensors comes from PyPI into BUILD_DIR/safetensors-venv, once. Where PyPI cannot be reached, or there
-is no PyTorch, the test is skipped.
+is no PyTorch, the test is skipped. Debian has no torchvision; where a Python has it (PyPI's), its own ResNets are loaded too.
 """
 
 import json
@@ -46,6 +46,11 @@ except ImportError:
         print("skipped: no safetensors")
         sys.exit(SKIPPED)
     os.execve(PYTHON, [str(PYTHON), *sys.argv], dict(os.environ, RUBATO_EXCHANGE_AGAIN="1"))
+
+try:
+    import torchvision
+except ImportError:
+    torchvision = None
 
 
 # ---- the modules of docs/models.md, with images as PyTorch lays them
@@ -283,6 +288,22 @@ class Exchange(unittest.TestCase):
                 module, path = self.saved(name)
                 folder = self.trained(name, f"model.pretrained={path}", "optimizer.rate=1e-30", run_dir=f"{name}-still")
                 numpy.testing.assert_allclose(self.scores(folder)[1], self.outputs_of(module), rtol=CLOSE, atol=CLOSE)
+
+    @unittest.skipUnless(torchvision, "this Python has no torchvision")
+    def test_torchvisions_own_modules_there_and_back(self):
+        for name in ("resnet18", "resnet34", "resnet50"):
+            with self.subTest(name):
+                settings = [f"model.name={name}", "model.stem=imagenet"]
+                run(self.folder / "job.toml", BUILD, self.folder / f"whole-{name}", [*settings, "train.steps=1"])
+                path = self.folder / f"whole-{name}.safetensors"
+                rubato("export", self.folder / f"whole-{name}", "--to", path)
+                trained, fresh = (getattr(torchvision.models, name)(num_classes=CLASSES) for _ in range(2))
+                trained.load_state_dict(load_file(path), strict=True)
+                numpy.testing.assert_allclose(self.scores(path)[1], self.outputs_of(trained.eval()), rtol=CLOSE, atol=CLOSE)
+                save_file(fresh.state_dict(), path)
+                words = [word for setting in settings for word in ("--set", setting)]
+                scores = self.scores(path, "--job", self.folder / "job.toml", *words)[1]
+                numpy.testing.assert_allclose(scores, self.outputs_of(fresh.eval()), rtol=CLOSE, atol=CLOSE)
 
     def test_fine_tuning_skips_the_last_layer(self):
         module, path = self.saved("resnet18")
