@@ -22,9 +22,9 @@
 namespace rubato {
 
 struct ModelConfig {
-  // quadratic | logistic | mlp | lenet5 | cnn | resnet18 | resnet34 | resnet50 | lstm | gru | gpt
+  // quadratic | logistic | mlp | lenet5 | cnn | resnet18 | resnet34 | resnet50 | lstm | gru | gpt | dbn | layers
   std::string name = "mlp";
-  std::vector<std::int64_t> hidden;    // mlp: widths of the hidden layers
+  std::vector<std::int64_t> hidden;    // mlp, dbn: widths of the hidden layers
   std::string activation = "relu";     // mlp: relu | tanh | sigmoid
   std::vector<std::int64_t> channels;  // cnn: channels of each 3x3 convolution
   std::int64_t dense = 128;            // cnn: width of the dense layer before the last
@@ -36,6 +36,10 @@ struct ModelConfig {
   std::string loss = "cross_entropy";  // cross_entropy | binary_cross_entropy | mse
   double label_smoothing = 0.0;        // cross_entropy, in training
   std::int64_t size = 64;              // quadratic: number of weights
+  std::vector<std::string> network;    // layers: each of them (base/layer_text.h)
+  std::int64_t pretrain_epochs = 5;    // dbn: of each of its machines (base/pretraining.h)
+  std::int64_t cd_steps = 1;           // dbn: of Gibbs sampling to an estimate
+  bool persistent = false;             // dbn: chains go on from update to update
   std::string pretrained;              // a safetensors file of initial weights; none: drawn from the seed
   std::vector<std::string> skip;       // patterns of names whose weights are drawn all the same
   std::string pretrained_sha256;       // of that file; load_job fills it in
@@ -113,6 +117,7 @@ struct OuterConfig {
 struct OptimizerConfig {
   std::string name = "sgd";  // sgd | momentum | nesterov | adam | adamw
   double rate = 0.01;
+  double pretrain_rate = 0.0;  // dbn: while its machines are trained; 0: rate
   double momentum = 0.9;
   double beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8;
   double weight_decay = 0.0;

@@ -6,7 +6,9 @@
 #include "base/fault.h"
 #include "base/job.h"
 #include "base/job_schema.h"
+#include "base/layer_text.h"
 #include "base/nearest.h"
+#include "base/pretraining.h"
 #include "base/rule_change.h"
 #include "base/whole_number.h"
 
@@ -45,6 +47,8 @@ class Checker {
     if (model.name == "mlp" && model.hidden.empty()) {
       return wrong("model.hidden", "is empty: give widths, as in [128, 64], or use model.name = \"logistic\"");
     }
+    if (model.name == "dbn") RUBATO_TRY(check_pretraining());
+    if (model.name == "layers") RUBATO_TRY(check_network());
     if (model.name == "cnn" && model.channels.empty()) {
       return wrong("model.channels", "is empty: give one number for each convolution, as in [32, 64]");
     }
@@ -66,6 +70,28 @@ class Checker {
       return wrong("model.loss", "= \"binary_cross_entropy\" needs data.classes = 2, not {}", data.classes);
     }
     return check_data(job_, where_);
+  }
+
+  Status check_pretraining() const {
+    const ModelConfig& model = job_.model;
+    if (model.hidden.empty())
+      return wrong("model.hidden", "is empty: give the width of each machine of a dbn, as in [500, 500]");
+    const std::uint64_t pretraining = pretraining_epochs(model);
+    if (job_.train.steps == 0 && static_cast<std::uint64_t>(job_.train.epochs) <= pretraining)
+      return wrong("train.epochs",
+                   "= {} leaves none for the labels: {} machines are trained for model.pretrain_epochs = {} each; set "
+                   "it to {} or more",
+                   job_.train.epochs, model.hidden.size(), model.pretrain_epochs, pretraining + 1);
+    return {};
+  }
+
+  Status check_network() const {
+    if (job_.model.network.empty())
+      return wrong("model.network", "is empty: give a text for each layer, as in [\"dense 64 relu\", \"dense 10\"]");
+    std::size_t item = 0;
+    const auto network = parse_network(job_.model.network, &item);
+    if (network.ok()) return {};
+    return network.error().in(fmt::format("{}: model.network", where_(item_path("model.network", item))));
   }
 
   // What is further from 1 than this is 0 in the 32 bits that gradients have.

@@ -67,7 +67,8 @@ void add_keys_without_effect(const Job& job, std::vector<std::string>& notes) {
   const auto idle = [&](bool matters, bool changed, std::string_view key, std::string_view of) {
     if (changed && !matters) notes.push_back(fmt::format("{} has no effect on {}", key, of));
   };
-  idle(network == "mlp", model.hidden != plain.hidden, "model.hidden", network);
+  const bool belief = network == "dbn";
+  idle(network == "mlp" || belief, model.hidden != plain.hidden, "model.hidden", network);
   idle(network == "mlp" || network == "lenet5", model.activation != plain.activation, "model.activation", network);
   idle(network == "cnn", model.channels != plain.channels, "model.channels", network);
   idle(network == "cnn", model.dense != plain.dense, "model.dense", network);
@@ -77,9 +78,16 @@ void add_keys_without_effect(const Job& job, std::vector<std::string>& notes) {
   idle(residual || recurrent || gpt, model.width != plain.width, "model.width", network);
   idle(recurrent || gpt, model.layers != plain.layers, "model.layers", network);
   idle(gpt, model.heads != plain.heads, "model.heads", network);
-  idle(layers, model.dropout != plain.dropout, "model.dropout", network);
+  idle(layers && network != "layers", model.dropout != plain.dropout, "model.dropout", network);
   idle(layers, model.loss != plain.loss, "model.loss", network);
   idle(!layers, model.size != plain.size, "model.size", network);
+  idle(network == "layers", model.network != plain.network, "model.network", network);
+  idle(belief, model.pretrain_epochs != plain.pretrain_epochs, "model.pretrain_epochs", network);
+  const bool machines = belief && model.pretrain_epochs > 0;
+  const std::string without = belief ? "a dbn without pretraining" : network;
+  idle(machines, model.cd_steps != plain.cd_steps, "model.cd_steps", without);
+  idle(machines, model.persistent != plain.persistent, "model.persistent", without);
+  idle(machines, job.optimizer.pretrain_rate != untouched.optimizer.pretrain_rate, "optimizer.pretrain_rate", without);
   idle(!model.pretrained.empty(), model.skip != plain.skip, "model.skip", "weights that are all drawn");
   add_data_without_effect(job, notes);
   idle(job.cluster.transport == "tcp", job.cluster.scheduler_port != untouched.cluster.scheduler_port,

@@ -239,8 +239,25 @@ class Reader {
     }
     const bool below_zero = std::holds_alternative<std::uint64_t*>(key.slot) && *node.value<std::int64_t>() < 0;
     if (below_zero) return Error{Cause::kUsage, fmt::format("{}: must be {}", what, allowed_text(key.allowed))};
+    RUBATO_TRY(set_items(key, node, where));
     if (auto status = check_allowed(key.slot, key.allowed); !status.ok()) return status.error().in(what);
     set_at_[key.path] = where;
+    return {};
+  }
+
+  // A list of texts with a syntax of their own may be long: each has its own line.
+  Status set_items(const JobKey& key, const toml::node& node, const std::string& where) {
+    auto* const* texts = std::get_if<std::vector<std::string>*>(&key.slot);
+    const auto* form = std::get_if<Form>(&key.allowed);
+    const toml::array* array = node.as_array();
+    if (texts == nullptr || form == nullptr || array == nullptr) return {};
+    const bool in_file = where.starts_with(origin_ + ":");
+    for (std::size_t i = 0; i < array->size(); ++i) {
+      const std::string at = in_file ? at_line(array->get(i)->source().begin.line) : where;
+      if (auto status = form->check((*texts)->at(i)); !status.ok())
+        return status.error().in(fmt::format("{}: {}", at, key.path));
+      set_at_[item_path(key.path, i)] = at;
+    }
     return {};
   }
 

@@ -5,6 +5,7 @@
 #include <cctype>
 
 #include "base/fault.h"
+#include "base/layer_text.h"
 #include "base/rule_change.h"
 #include "base/stragglers.h"
 
@@ -58,6 +59,11 @@ Status check_fault(const std::string& text) {
   return {};
 }
 
+Status check_layer(const std::string& text) {
+  RUBATO_TRY(parse_layer(text));
+  return {};
+}
+
 Status check_change(const std::string& text) {
   RUBATO_TRY(parse_timed_rule_change(text));
   return {};
@@ -78,9 +84,9 @@ void add_model(std::vector<JobKey>& keys, ModelConfig& m) {
       keys.end(),
       {{"model.name", &m.name,
         one_of({"quadratic", "logistic", "mlp", "lenet5", "cnn", "resnet18", "resnet34", "resnet50", "lstm", "gru",
-                "gpt"}),
+                "gpt", "dbn", "layers"}),
         "which network"},
-       {"model.hidden", &m.hidden, between(1, 1 << 20), "mlp: widths of the hidden layers"},
+       {"model.hidden", &m.hidden, between(1, 1 << 20), "mlp, dbn: widths of the hidden layers"},
        {"model.activation", &m.activation, one_of({"relu", "tanh", "sigmoid"}), "mlp and lenet5: between their layers"},
        {"model.channels", &m.channels, between(1, 1 << 16), "cnn: channels of each 3x3 convolution"},
        {"model.dense", &m.dense, between(1, 1 << 20), "cnn: width of the dense layer before the last"},
@@ -96,6 +102,14 @@ void add_model(std::vector<JobKey>& keys, ModelConfig& m) {
        {"model.label_smoothing", &m.label_smoothing, fraction_below_one(),
         "cross_entropy: in training, so much of a label's probability is spread over all classes"},
        {"model.size", &m.size, between(1, 1 << 30), "quadratic: number of weights"},
+       {"model.network", &m.network, Form{"like \"conv 32 kernel=3 relu\"", check_layer},
+        "layers: what each does, one after the other: docs/models.md"},
+       {"model.pretrain_epochs", &m.pretrain_epochs, between(0, 1'000'000),
+        "dbn: passes over the data for each of its machines, the first of train.epochs"},
+       {"model.cd_steps", &m.cd_steps, between(1, 1 << 16),
+        "dbn: steps of Gibbs sampling to an estimate of a gradient"},
+       {"model.persistent", &m.persistent, Anything{},
+        "dbn: chains of samples go on from update to update, and do not begin at the data"},
        file_key("model.pretrained", &m.pretrained,
                 "a safetensors file with the weights to begin with (docs/models.md); none: they are drawn"),
        {"model.skip", &m.skip, Anything{},
@@ -173,6 +187,8 @@ void add_optimizer(std::vector<JobKey>& keys, OptimizerConfig& o) {
       keys.end(),
       {{"optimizer.name", &o.name, one_of({"sgd", "momentum", "nesterov", "adam", "adamw"}), "the update rule"},
        {"optimizer.rate", &o.rate, positive(), "learning rate"},
+       {"optimizer.pretrain_rate", &o.pretrain_rate, not_negative(),
+        "dbn: learning rate while its machines are trained; 0 is optimizer.rate"},
        {"optimizer.momentum", &o.momentum, fraction_below_one(), "momentum, nesterov"},
        {"optimizer.beta1", &o.beta1, fraction_below_one(), "adam, adamw"},
        {"optimizer.beta2", &o.beta2, fraction_below_one(), "adam, adamw"},

@@ -66,6 +66,11 @@ struct JobKey {
 // A value as TOML.
 [[nodiscard]] std::string value_text(const JobSlot& slot);
 
+// An item of a list, as `where` knows it, of a key whose texts have a syntax of their own.
+[[nodiscard]] inline std::string item_path(const std::string& path, std::size_t item) {
+  return path + "[" + std::to_string(item) + "]";
+}
+
 // What no key can know alone. `where` says which file and line, or which override, set a key.
 using Where = std::function<std::string(std::string_view path)>;
 [[nodiscard]] Status check_job(const Job& job, const Where& where);

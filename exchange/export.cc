@@ -15,6 +15,7 @@ Status export_weights(const Subject& subject, const std::string& to) {
   const std::vector<std::span<const float>> parts = subject.model.parts(std::span(subject.weights));
   for (std::size_t i = 0; i < parts.size(); ++i) {
     const model::TorchTensor& tensor = subject.model.tensors[i];
+    if (tensor.name.empty()) continue;
     model::to_torch(tensor, parts[i], values.emplace_back(parts[i].size()));
     tensors.push_back({tensor.name, tensor.shape, std::span<const float>(values.back())});
   }

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "data/inputs_alone.h"
 #include "exchange/chosen_data.h"
+#include "exchange/described_model.h"
 #include "exchange/evaluate.h"
 #include "exchange/export.h"
 #include "exchange/figures_text.h"
@@ -86,8 +87,10 @@ Status predict_for(const Options& options) {
 // What the launcher has done before it starts servers: they know no model, and read only numbers.
 Status begin(const std::string& run_dir) {
   RUBATO_ASSIGN(const Job job, load_job(run_dir + "/job.toml"));
-  if (job.model.pretrained.empty()) return {};
+  if (job.model.name == "quadratic") return {};
   RUBATO_ASSIGN(const data::DatasetSize data, data::size_of_dataset(job, data::Split::kTrain));
+  RUBATO_TRY(describe_model(job, data));  // a network that does not fit its data ends here
+  if (job.model.pretrained.empty()) return {};
   RUBATO_ASSIGN(const std::vector<float> weights, pretrained_weights(job, data));
   return protocol::write_initial_weights(run_dir, job_hash(job), weights);
 }
@@ -165,8 +168,9 @@ int main(int argc, char** argv) {
   std::string run_dir;
   CLI::App* begin = app.add_subcommand(
       "begin",
-      "Writes RUN/initial.weights, which servers read, from the job's model.pretrained. scripts/rubato train does it\n"
-      "by itself; where it is not used, between rubato-scheduler --resolve and the first server:\n"
+      "Checks that the job's network fits its data, and writes RUN/initial.weights, which servers read, from its\n"
+      "model.pretrained, if it has one. scripts/rubato train does it by itself, where there is a file or a list of\n"
+      "layers; where it is not used, between rubato-scheduler --resolve and the first server:\n"
       "  rubato-weights begin --run-dir runs/a");
   begin->add_option("--run-dir", run_dir, "with the resolved job.toml")->type_name("RUN")->required();
 

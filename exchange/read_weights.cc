@@ -29,7 +29,8 @@ class Reading {
     const auto layout = file.metadata.find(data::kLayoutKey);
     channels_last_ = layout != file.metadata.end() && layout->second == data::kChannelsLast;
     for (const data::Tensor& tensor : file.tensors) found_.emplace(tensor.name, &tensor);
-    for (const model::TorchTensor& tensor : model.tensors) wanted_.push_back(name_of(tensor));
+    for (const model::TorchTensor& tensor : model.tensors)
+      if (!name_of(tensor).empty()) wanted_.push_back(name_of(tensor));
   }
 
   Result<std::vector<float>> run(std::uint64_t seed) const {
@@ -39,7 +40,7 @@ class Reading {
     const std::vector<std::span<float>> parts = model_.parts(std::span(all));
     for (std::size_t i = 0; i < parts.size(); ++i) {
       const model::TorchTensor& tensor = model_.tensors[i];
-      if (skipped(name_of(tensor))) {
+      if (name_of(tensor).empty() || skipped(name_of(tensor))) {
         kernels::initialize(tensor.spec, seed, 0, parts[i]);
       } else {
         RUBATO_TRY(take(tensor, *found_.at(name_of(tensor)), parts[i]));
@@ -84,7 +85,7 @@ class Reading {
     for (const data::Tensor& tensor : file_.tensors)
       if (!is_known(tensor.name) && !skipped(tensor.name)) spare.push_back(tensor.name);
     for (const model::TorchTensor& tensor : model_.tensors)
-      if (!skipped(name_of(tensor)) && !found_.contains(name_of(tensor)))
+      if (!name_of(tensor).empty() && !skipped(name_of(tensor)) && !found_.contains(name_of(tensor)))
         return wrong("tensor \"{}\": expected shape {}, found no such tensor{}; {}", name_of(tensor),
                      text_of(shape_of(tensor)), did_you_mean(nearest(name_of(tensor), spare)),
                      way_out(name_of(tensor)));

@@ -35,6 +35,7 @@
 #include "base/ids.h"
 #include "base/result.h"
 #include "kernels/op_desc.h"
+#include "kernels/rbm.h"
 
 namespace rubato::kernels {
 
@@ -100,12 +101,6 @@ struct Ports {
   const float* second_gradient = nullptr;  // null, or: begin_backward adds it to output_gradient first
 };
 
-// Which samples a call computes; what is random is keyed by it.
-struct SampleKeys {
-  std::uint64_t epoch = 0;
-  std::span<const std::uint64_t> ids;
-};
-
 class Op {
  public:
   virtual ~Op() = default;
@@ -167,6 +162,9 @@ class Device {
 
   virtual Result<std::unique_ptr<Op>> plan(const OpDesc& desc, const PlanHint& hint) = 0;
   virtual Result<std::unique_ptr<Loss>> plan_loss(const LossDesc& desc) = 0;
+  virtual Result<std::unique_ptr<Rbm>> plan_rbm(const RbmDesc& /*desc*/) {
+    return Error{Cause::kDevice, "this device has no restricted Boltzmann machines: say worker.device = \"cpu\""};
+  }
 
   // to += from, of its own memory: the gradient of a tensor that two operations read.
   virtual Status add(float* to, const float* from, std::size_t count) = 0;

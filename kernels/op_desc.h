@@ -30,12 +30,15 @@ struct TensorShape {
 enum class Activation : std::uint8_t { kNone, kRelu, kTanh, kSigmoid, kGelu, kGeluTanh };
 
 // output = activation(input * weights^T + bias); weights (out, in), bias (out). With `per_position` it is applied to
-// the channels at each height and width, in = channels; else to all of a sample.
+// the channels at each height and width, in = channels; else to all of a sample. With `visible_bias` there is a third
+// parameter, visible_bias (in): the other bias of a restricted Boltzmann machine (kernels/rbm.h), which has no part in
+// the operation and a gradient of zeros.
 struct DenseDesc {
   TensorShape input = {};
   std::int64_t units = 0;
   Activation activation = Activation::kNone;
   bool per_position = false;
+  bool visible_bias = false;
 };
 
 // Square kernel, zero padding on every side; weights (out, kernel, kernel, in), bias (out), where it has one.
@@ -57,6 +60,12 @@ struct PoolDesc {
   std::int64_t window = 2, stride = 2;
   Activation activation = Activation::kNone;
   std::int64_t padding = 0;
+};
+
+// output = activation(input): for what cannot end in one itself. Any but none.
+struct ActivationDesc {
+  TensorShape input = {};
+  Activation activation = Activation::kRelu;
 };
 
 // The mean over height and width, for each channel of each sample.
@@ -146,8 +155,9 @@ struct RecurrentDesc {
   [[nodiscard]] std::int64_t gates() const { return cell == Cell::kLstm ? 4 : 3; }
 };
 
-using OpDesc = std::variant<DenseDesc, ConvolutionDesc, PoolDesc, DropoutDesc, GlobalAverageDesc, AddDesc,
-                            BatchNormDesc, LayerNormDesc, GroupNormDesc, EmbeddingDesc, AttentionDesc, RecurrentDesc>;
+using OpDesc =
+    std::variant<DenseDesc, ConvolutionDesc, PoolDesc, ActivationDesc, DropoutDesc, GlobalAverageDesc, AddDesc,
+                 BatchNormDesc, LayerNormDesc, GroupNormDesc, EmbeddingDesc, AttentionDesc, RecurrentDesc>;
 
 // From scores to a loss for each sample. With PyTorch's meaning: cross-entropy of the softmax of the
 // scores; binary cross-entropy of the sigmoid of each score; squared error of each score. The last two
@@ -201,6 +211,7 @@ inline constexpr std::int32_t kNoLabel = -1;
               extent(d.input.width, d.window, d.stride, d.padding), d.input.channels};
     }
     TensorShape operator()(const GlobalAverageDesc& d) const { return {d.input.samples, 1, 1, d.input.channels}; }
+    TensorShape operator()(const ActivationDesc& d) const { return d.input; }
     TensorShape operator()(const AddDesc& d) const { return d.input; }
     TensorShape operator()(const BatchNormDesc& d) const { return d.input; }
     TensorShape operator()(const DropoutDesc& d) const { return d.input; }
@@ -224,7 +235,9 @@ inline constexpr std::int32_t kNoLabel = -1;
 [[nodiscard]] inline std::vector<std::vector<std::int64_t>> parameter_shapes(const OpDesc& desc) {
   if (const auto* dense = std::get_if<DenseDesc>(&desc)) {
     const std::int64_t inputs = dense->per_position ? dense->input.channels : dense->input.elements_per_sample();
-    return {{dense->units, inputs}, {dense->units}};
+    std::vector<std::vector<std::int64_t>> shapes{{dense->units, inputs}, {dense->units}};
+    if (dense->visible_bias) shapes.push_back({inputs});
+    return shapes;
   }
   if (const auto* conv = std::get_if<ConvolutionDesc>(&desc)) {
     std::vector<std::vector<std::int64_t>> shapes{{conv->channels, conv->kernel, conv->kernel, conv->input.channels}};

@@ -5,7 +5,9 @@
 #include <string>
 #include <utility>
 
+#include "model/dbn.h"
 #include "model/gpt.h"
+#include "model/layer_list.h"
 #include "model/recurrent.h"
 #include "model/resnet.h"
 
@@ -78,12 +80,18 @@ Result<std::vector<Layer>> build_layers(const ModelConfig& config, const InputSh
     RUBATO_TRY(add_resnet(net, config));
   } else if (is_recurrent(config.name)) {
     add_recurrent(net, config);
+  } else if (config.name == "dbn") {
+    add_belief_layers(net, config);
+    last = fmt::format("fc{}", config.hidden.size() + 1);
+  } else if (config.name == "layers") {
+    RUBATO_TRY(add_layer_list(net, config, input, outputs, seed));
+    return std::move(net).finish();
   } else if (config.name == "gpt") {
     RUBATO_TRY(add_gpt(net, config, outputs, seed));
     return std::move(net).finish();
   } else if (config.name != "logistic") {
     return Error{Cause::kUsage, fmt::format("model.name = \"{}\": quadratic, logistic, mlp, lenet5, cnn, resnet18, "
-                                            "resnet34, resnet50, lstm, gru or gpt",
+                                            "resnet34, resnet50, lstm, gru, gpt, dbn or layers",
                                             config.name)};
   }
   net.dropout("dropout", config.dropout, seed);

@@ -10,9 +10,11 @@
 //   resnet18, resnet34, resnet50   model/resnet.h
 //   lstm, gru  model/recurrent.h, then fc
 //   gpt        model/gpt.h
+//   dbn        model/dbn.h
+//   layers     model/layer_list.h
 //
-// Dropout, where asked for, stands before the last layer, and in gpt behind each part. The last layer has one unit a
-// class, or a target; a single one for binary cross-entropy on two classes.
+// Dropout, where asked for, stands before the last layer, in gpt behind each part, and in a list where that says so.
+// The last layer has one unit a class, or a target; a single one for binary cross-entropy on two classes.
 #pragma once
 
 #include <cstdint>

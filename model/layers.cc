@@ -106,6 +106,10 @@ void NetworkBuilder::recurrent(const std::string& name, kernels::RecurrentDesc c
   append(name, constants);
 }
 
+void NetworkBuilder::fail(Error error) {
+  if (status_.ok()) status_ = std::move(error);
+}
+
 void NetworkBuilder::start_normal(float deviation) {
   if (status_.ok()) layers_.back().initializer = {InitializerKind::kNormal, deviation};
 }

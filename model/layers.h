@@ -59,6 +59,10 @@ class NetworkBuilder {
   void layer_norm(const std::string& name);
   void attention(const std::string& name, std::int64_t heads);
   void recurrent(const std::string& name, kernels::RecurrentDesc constants);
+  // Any operation, with the input that it says and the usual first values.
+  void append(const std::string& name, const kernels::OpDesc& op, TensorId addend = 0);
+  // Ends it: later calls do nothing.
+  void fail(Error error);
 
   [[nodiscard]] TensorId here() const { return here_; }
   // Goes on from an earlier tensor.
@@ -70,7 +74,6 @@ class NetworkBuilder {
 
  private:
   void start_normal(float deviation);  // what was appended last
-  void append(const std::string& name, const kernels::OpDesc& op, TensorId addend = 0);
 
   std::vector<kernels::TensorShape> shapes_;  // by tensor
   TensorId here_ = 0;

@@ -4,7 +4,9 @@
 
 #include <utility>
 
+#include "base/pretraining.h"
 #include "model/architectures.h"
+#include "model/dbn.h"
 #include "model/network.h"
 #include "model/quadratic.h"
 
@@ -30,6 +32,8 @@ Result<std::unique_ptr<Model>> make_model(const ModelConfig& config, const Input
   RUBATO_ASSIGN(const kernels::LossDesc::Kind loss, parse_loss(config.loss));
   RUBATO_ASSIGN(std::vector<Layer> layers, build_layers(config, input, outputs_for(loss, classes), seed));
   const kernels::LossDesc desc{.kind = loss, .smoothing = config.label_smoothing};
+  if (pretraining_epochs(config) > 0)
+    return std::unique_ptr<Model>(std::make_unique<Dbn>(device, std::move(layers), desc, samples_max, config, seed));
   return std::unique_ptr<Model>(std::make_unique<Network>(device, std::move(layers), desc, samples_max));
 }
 

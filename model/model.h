@@ -4,7 +4,7 @@
 //
 // Invariants: the gradient of a leaf is the *sum* over its samples and overwrites what was in the
 // buffer. Equal weights, leaf, device and thread count give equal bits, whatever was computed before and
-// wherever (dropout is keyed by sample id).
+// wherever (dropout and Gibbs sampling are keyed by sample id), but for chains that go on from step to step.
 //
 // Thread-safety: a Model and the Device it was made on belong to one thread at a time.
 #pragma once
@@ -21,11 +21,13 @@
 #include "base/result.h"
 #include "base/timeline.h"
 #include "kernels/backend.h"
+#include "model/chains.h"
 
 namespace rubato::model {
 
 struct InputShape {
   std::int64_t height = 1, width = 1, channels = 1;
+  std::int64_t labels = 1;  // of each sample: as many as it has positions, or one
   [[nodiscard]] std::int64_t elements() const { return height * width * channels; }
 };
 
@@ -39,6 +41,8 @@ struct Batch {
   std::span<const float> targets;
   std::span<const std::uint64_t> sample_ids;
   std::uint64_t epoch = 0;
+  std::uint64_t leaf = 0;    // its number in the batch that is cut into leaves
+  Chains* chains = nullptr;  // of whoever computes it, where a model keeps some from step to step
 
   [[nodiscard]] std::size_t samples() const { return sample_ids.empty() ? labels.size() : sample_ids.size(); }
 };
@@ -106,6 +110,9 @@ class Model {
   }
   // From now on what it does in training is drawn there, a span for each layer and pass.
   virtual void draw(timeline::Lane* /*lane*/) {}
+  // What evaluate() is about from now on, of a model that is trained for one thing after the other: what this epoch
+  // trains it for. At first it is the last.
+  virtual void evaluate_as_of(std::uint64_t /*epoch*/) {}
   // Without dropout.
   [[nodiscard]] virtual Result<Evaluation> evaluate(const Batch& batch, WeightSource& source) = 0;
 };

@@ -53,6 +53,10 @@ Starts starts_of(const std::string& name, const kernels::OpDesc& op,
     return starts;
   }
   if (const auto* recurrent = std::get_if<kernels::RecurrentDesc>(&op)) return recurrent_starts(name, *recurrent);
+  if (const auto* dense = std::get_if<kernels::DenseDesc>(&op); dense != nullptr && dense->visible_bias) {
+    constexpr Initializer kSmall{InitializerKind::kNormal, 0.01f};
+    return {{name + ".weight", kSmall}, {name + ".bias", kZeros}, {name + ".visible_bias", kZeros}};
+  }
   if (shapes.empty()) return {};
   std::int64_t fan_in = 1;
   for (std::size_t axis = 1; axis < shapes[0].size(); ++axis) fan_in *= shapes[0][axis];

@@ -20,7 +20,7 @@ std::vector<bool> find_images(const std::vector<Layer>& layers) {
   for (const Layer& layer : layers) {
     const bool makes_images = is_one_of<kernels::ConvolutionDesc, kernels::PoolDesc, kernels::GlobalAverageDesc,
                                         kernels::BatchNormDesc, kernels::GroupNormDesc>(layer.op);
-    const bool keeps = is_one_of<kernels::DropoutDesc, kernels::AddDesc>(layer.op);
+    const bool keeps = is_one_of<kernels::DropoutDesc, kernels::AddDesc, kernels::ActivationDesc>(layer.op);
     image.push_back(makes_images || (keeps && image[layer.input]));
   }
   return image;
@@ -39,6 +39,7 @@ TorchTensor torch_tensor(const OpDesc& op, std::size_t number, bool reads_image,
   TorchTensor tensor{.spec = spec, .name = spec.name, .shape = spec.shape};
   if (const auto* embedding = std::get_if<kernels::EmbeddingDesc>(&op); embedding && number == 1)
     tensor.name = position_table(spec.name);
+  if (std::holds_alternative<kernels::DenseDesc>(op) && number == 2) tensor.name.clear();  // a visible bias
   if (number > 0) return tensor;  // biases, and the like: a vector is a vector
   if (std::holds_alternative<kernels::ConvolutionDesc>(op)) {
     const auto& shape = spec.shape;  // out, height, width, in

@@ -9,6 +9,8 @@
 // is the network's input and wider than 1. Of a sequence (height = positions, width 1), which PyTorch has as (batch,
 // positions, features), nothing differs.
 //
+// The visible biases of a deep belief network are in no module: its classifier does not read them.
+//
 // Thread-safety: pure.
 #pragma once
 
@@ -25,7 +27,7 @@ namespace rubato::model {
 
 struct TorchTensor {
   ParameterSpec spec;               // as the model has it
-  std::string name;                 // in a state_dict
+  std::string name;                 // in a state_dict; empty: no module there has it
   std::vector<std::int64_t> shape;  // there
   // It is (rows, pixels, channels) here and (rows, channels, pixels) there; one pixel: the same in both.
   std::int64_t pixels = 1, channels = 1;

@@ -3,17 +3,27 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/pretraining.h"
+
 namespace rubato::scheduler {
 
 LearningRate::LearningRate(const ScheduleConfig& schedule, std::uint64_t epoch_samples, std::uint64_t total_samples,
-                           std::uint64_t batch)
+                           std::uint64_t batch, Before before)
     : schedule_(schedule),
+      before_(before),
       epoch_samples_(static_cast<double>(std::max<std::uint64_t>(epoch_samples, 1))),
-      total_samples_(static_cast<double>(std::max<std::uint64_t>(total_samples, 1))),
+      total_samples_(static_cast<double>(std::max(total_samples, before.samples + 1) - before.samples)),
       batch_(static_cast<double>(batch)) {}
 
+LearningRate::Before LearningRate::before(const Job& job, std::uint64_t epoch_samples) {
+  const OptimizerConfig& optimizer = job.optimizer;
+  return {pretraining_epochs(job.model) * epoch_samples,
+          optimizer.pretrain_rate > 0.0 ? optimizer.pretrain_rate / optimizer.rate : 1.0};
+}
+
 double LearningRate::at(std::uint64_t samples_settled, double base) const {
-  const double samples = static_cast<double>(samples_settled);
+  if (samples_settled < before_.samples) return base * before_.factor;
+  const double samples = static_cast<double>(samples_settled - before_.samples);
   const double epochs = samples / epoch_samples_;
   double rate = base;
   if (schedule_.name == "step") {

@@ -206,6 +206,7 @@ class SchedulerCore final : public protocol::Core {
   void record_wait(TimeNs now, std::uint32_t waiting, std::uint32_t culprit, TimeNs from, TimeNs to);
   void record_barrier(TimeNs now);
   void record_evaluation(TimeNs now, const SnapshotEntry& entry, const protocol::EvaluationDone& done);
+  void add_loss(const std::string& part, std::uint64_t epoch, double value, nlohmann::ordered_json& line) const;
   void add_ages(const AgeHistogram& ages, nlohmann::ordered_json& line) const;
   void add_totals(const protocol::EvaluationDone& done, nlohmann::ordered_json& line) const;
   void add_workers(nlohmann::ordered_json& line) const;
@@ -267,6 +268,7 @@ class SchedulerCore final : public protocol::Core {
   std::map<NodeId, std::uint32_t> ended_;           // by process: the pid of the one that ended last, where it was said
   Throughput throughput_;
   protocol::EvaluationDone last_evaluation_;
+  std::optional<std::size_t> last_evaluated_machine_;  // of a dbn (base/pretraining.h)
   TimeNs longest_evaluation_ = 0;
   std::vector<nlohmann::ordered_json> metrics_;
 

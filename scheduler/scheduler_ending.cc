@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/pretraining.h"
 #include "scheduler/scheduler_core.h"
 
 namespace rubato::scheduler {
@@ -46,12 +47,16 @@ void SchedulerCore::on_evaluation_done(TimeNs now, const protocol::EvaluationDon
   const SnapshotEntry done = *entry;
   longest_evaluation_ = std::max(longest_evaluation_, now - done.began);
   last_evaluation_ = message;
+  last_evaluated_machine_ = machine_of(job_.model, done.epoch);
   const bool final = done.final;
   record_evaluation(now, done, message);
   if (message.evaluated)
     say(now, Level::kInfo,
-        fmt::format("after epoch {}: test loss {:.4f}{}", done.epoch + 1, message.loss,
-                    std::isfinite(message.accuracy) ? fmt::format(", accuracy {:.4f}", message.accuracy) : ""),
+        fmt::format(
+            "after epoch {}: test {} {:.4f}{}", done.epoch + 1,
+            last_evaluated_machine_ ? fmt::format("reconstruction error of machine {}", *last_evaluated_machine_ + 1)
+                                    : "loss",
+            message.loss, std::isfinite(message.accuracy) ? fmt::format(", accuracy {:.4f}", message.accuracy) : ""),
         out);
   snapshots_->done(message.snapshot);
   release_snapshots(out);

@@ -180,7 +180,8 @@ void SchedulerCore::advance_start(TimeNs now, Outbox& out) {
       if (commits_) commits_->joined(worker.node.rank, 0);
       if (leases_) lease_sizes_->joined(worker.node.rank);
     });
-    rate_.emplace(job_.optimizer.schedule, data_->epoch_samples(), samples_total(), data_->clock_samples());
+    rate_.emplace(job_.optimizer.schedule, data_->epoch_samples(), samples_total(), data_->clock_samples(),
+                  LearningRate::before(job_, data_->epoch_samples()));
     generation_ = 1;
     each(Role::kServer, [&](Member& server) { welcome(server, out); });
     say(now, Level::kInfo,

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/pretraining.h"
 #include "scheduler/scheduler_core.h"
 
 namespace rubato::scheduler {
@@ -61,11 +62,19 @@ void SchedulerCore::record_progress(TimeNs now, const protocol::Tick& tick, doub
   line["samples_settled"] = samples_settled();
   line["rate"] = rate;
   if (rules_.pending() > 0) line["to_go"] = rules_.pending(0).first - clocks_.min();
-  line["train_loss"] = finite(progress_.train_loss());
+  const std::uint64_t settled = std::max<std::uint64_t>(samples_settled(), 1) - 1;
+  add_loss("train", settled / std::max<std::uint64_t>(data_->epoch_samples(), 1), progress_.train_loss(), line);
   line["train_accuracy"] = progress_.train_accuracy();
   line["age_mean"] = progress_.ages.mean();
   metrics_.push_back(std::move(line));
   progress_ = {};
+}
+
+// What an epoch minimizes has a name of its own where that is no loss of labels.
+void SchedulerCore::add_loss(const std::string& part, std::uint64_t epoch, double value, Json& line) const {
+  const std::optional<std::size_t> machine = machine_of(job_.model, epoch);
+  if (machine) line["machine"] = *machine + 1;
+  line[part + (machine ? "_reconstruction" : "_loss")] = finite(value);
 }
 
 void SchedulerCore::add_ages(const AgeHistogram& ages, Json& line) const {
@@ -82,7 +91,7 @@ void SchedulerCore::record_epoch(TimeNs now, const EpochAccount& entry) {
   line["clock"] = clocks_.min();
   line["updates"] = updates_applied();
   line["samples_settled"] = samples_settled();
-  line["train_loss"] = account.train_loss();
+  add_loss("train", entry.plan.epoch, account.train_loss(), line);
   line["train_accuracy"] = account.train_accuracy();
   line["samples"] = account.samples;
   line["samples_per_s"] = static_cast<double>(account.samples) / std::max(seconds(account.last - account.first), 1e-9);
@@ -98,7 +107,7 @@ void SchedulerCore::record_epoch(TimeNs now, const EpochAccount& entry) {
     worker["clock"] = clocks_.contains(rank) ? clocks_.clock(rank) : work.next_grant;
     worker["samples"] = work.samples;
     worker["samples_per_s"] = work.samples_per_s();
-    worker["train_loss"] = work.loss;
+    add_loss("train", entry.plan.epoch, work.loss, worker);
     worker["wait_share"] = share(work.wait_ns, work.total_ns);
     worker["age_mean"] = share(work.age_sum, work.age_count);
     metrics_.push_back(std::move(worker));
@@ -139,9 +148,9 @@ void SchedulerCore::record_evaluation(TimeNs now, const SnapshotEntry& entry, co
   line["reached_s"] = elapsed_s(reached.at);
   line["updates"] = reached.updates;
   line["samples_settled"] = reached.samples;
-  line["train_loss"] = finite(epochs_closed_ > 0 ? closed_train_loss_ : total_.train_loss());
+  add_loss("train", entry.epoch, epochs_closed_ > 0 ? closed_train_loss_ : total_.train_loss(), line);
   const auto figure = [&](double value) { return done.evaluated ? finite(value) : Json(); };
-  line["test_loss"] = figure(done.loss);
+  add_loss("test", entry.epoch, done.evaluated ? done.loss : std::nan(""), line);
   line["test_accuracy"] = figure(done.accuracy);
   line["precision_macro"] = figure(done.precision_macro);
   line["recall_macro"] = figure(done.recall_macro);

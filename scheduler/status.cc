@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/pretraining.h"
 #include "scheduler/scheduler_core.h"
 
 namespace rubato::scheduler {
@@ -145,8 +146,14 @@ Json SchedulerCore::status(TimeNs now) const {
   std::size_t with_loss = 0;
   for (const auto& [node, member] : members_)
     if (member.work.samples > 0) loss += member.work.loss, ++with_loss;
-  json["train_loss"] = with_loss > 0 ? Json(loss / static_cast<double>(with_loss)) : Json();
-  json["test_loss"] = last_evaluation_.evaluated ? Json(last_evaluation_.loss) : Json();
+  const std::uint64_t epoch = epochs_.empty() ? std::max<std::uint64_t>(epochs_closed_, 1) - 1 : epochs_.begin()->first;
+  const std::optional<std::size_t> machine = machine_of(job_.model, epoch);
+  const Json mean_loss = with_loss > 0 ? Json(loss / static_cast<double>(with_loss)) : Json();
+  const Json test_loss = last_evaluation_.evaluated ? Json(last_evaluation_.loss) : Json();
+  json["train_loss"] = machine ? Json() : mean_loss;
+  json["test_loss"] = last_evaluated_machine_ ? Json() : test_loss;
+  if (machine) json["machine"] = *machine + 1;
+  if (machine) json["train_reconstruction"] = mean_loss;
   json["test_accuracy"] =
       last_evaluation_.evaluated && std::isfinite(last_evaluation_.accuracy) ? Json(last_evaluation_.accuracy) : Json();
   json["clock_min"] = clocks_.empty() ? Json() : Json(clocks_.min());

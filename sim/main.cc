@@ -45,7 +45,11 @@ std::string line_of(const nlohmann::ordered_json& metric) {
                        metric.at("event") == "set" ? "set" : "in force", metric.at("mode").get<std::string>(),
                        metric.at("rate").get<double>(), metric.at("clock").get<Clock>(),
                        metric.at("time_s").get<double>());
-  if (metric.at("event") != "evaluation" || !metric.at("test_loss").is_number()) return "";
+  if (metric.at("event") != "evaluation") return "";
+  if (metric.contains("machine") && metric.at("test_reconstruction").is_number())
+    return fmt::format("epoch {}: machine {}, test reconstruction error {:.4f}", metric.at("epoch").get<std::int64_t>(),
+                       metric.at("machine").get<std::int64_t>(), metric.at("test_reconstruction").get<double>());
+  if (!metric.contains("test_loss") || !metric.at("test_loss").is_number()) return "";
   std::string line = fmt::format("epoch {}: ", metric.at("epoch").get<std::int64_t>());
   if (metric.at("test_accuracy").is_number())
     line += fmt::format("test accuracy {:.2f}%, ", 100.0 * metric.at("test_accuracy").get<double>());

@@ -48,6 +48,8 @@ std::string headline(const Json& status, TimeNs virtual_now, double real_s) {
   if (const auto rate = number(status, "samples_per_s")) parts.push_back(count_text(*rate) + " samples/s");
   if (const auto loss = number(status, "train_loss"))
     parts.push_back("loss " + (std::isnan(*loss) ? "nan" : fmt::format("{:.4f}", *loss)));
+  if (const auto error = number(status, "train_reconstruction"))
+    parts.push_back(fmt::format("reconstruction error {:.4f}", *error));
   if (const auto accuracy = number(status, "test_accuracy"))
     parts.push_back(fmt::format("accuracy {:.1f}%", 100.0 * *accuracy));
   if (done > 0.0) parts.push_back(duration_text(real_s * (1.0 - done) / done) + " left");

@@ -18,7 +18,7 @@ namespace {
 // Empty for a run whose loss is still a number.
 std::string divergence_text(const nlohmann::json& final) {
   const auto dropped = final.value("nonfinite", std::uint64_t{0});
-  if (dropped == 0 || !final["test_loss"].is_null()) return "";
+  if (dropped == 0 || !final.contains("test_loss") || !final["test_loss"].is_null()) return "";
   return fmt::format(
       "warning: it diverged: {} of slices were not finite, and the loss is no number any more; a smaller "
       "optimizer.rate "

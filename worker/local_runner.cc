@@ -30,9 +30,8 @@ Result<StepComputed> LocalRunner::run(const ComputeStep& order, model::WeightSou
     read_ahead(order, step.number + 1, step.all);
     if (step.number > 0) copy_.hold(copy_after(step.number - 1));
     model::WeightSource& weights = step.number > 0 ? copy_ : pulled;
-    RUBATO_ASSIGN(const StepComputed done, steps_.run(step_, weights, [this, &step](const ComputeReport& made) {
-      take(step, std::get<SliceGradient>(made));
-    }));
+    const auto take_made = [this, &step](const ComputeReport& made) { take(step, std::get<SliceGradient>(made)); };
+    RUBATO_ASSIGN(const StepComputed done, steps_.run(step_, weights, take_made, &state.chains));
     computed.samples += done.samples;
     computed.correct += done.correct;
     computed.loss_sum += done.loss_sum;

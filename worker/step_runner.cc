@@ -79,7 +79,9 @@ StepRunner::StepRunner(const Job& job, model::Model& model, data::Loader& loader
       layout_(layout),
       arenas_(layout.floats(), std::move(memory)) {}
 
-Result<StepComputed> StepRunner::run(const ComputeStep& order, model::WeightSource& weights, const Report& report) {
+Result<StepComputed> StepRunner::run(const ComputeStep& order, model::WeightSource& weights, const Report& report,
+                                     model::Chains* chains) {
+  chains_ = chains;
   StepComputed computed;
   computed.clock = order.step.clock;
   for (const LeafNode& node : order.step.nodes) RUBATO_TRY(run_node(order.step, node, weights, report, computed));
@@ -111,8 +113,10 @@ Status StepRunner::run_node(const protocol::StepGrant& step, LeafNode top, model
     ArenaRef gradient;
     if (early) count_pieces();
     Sink sink(*this, gradient, node, siblings, early ? &report : nullptr);
-    RUBATO_ASSIGN(const model::LeafStats stats,
-                  model_.train_leaf(model_batch(batch_, step.batch.epoch), weights, sink));
+    model::Batch batch = model_batch(batch_, step.batch.epoch);
+    batch.leaf = leaf;
+    batch.chains = chains_;
+    RUBATO_ASSIGN(const model::LeafStats stats, model_.train_leaf(batch, weights, sink));
     computed.loss_sum += stats.loss_sum;
     computed.samples += static_cast<std::uint64_t>(stats.samples);
     computed.correct += stats.correct;

@@ -36,8 +36,9 @@ class StepRunner {
   void draw(timeline::Lane* lane) { lane_ = lane; }
 
   // Hands each SliceGradient to `report`, and returns the figures of the step. Errors: those of the
-  // model and of the data.
-  [[nodiscard]] Result<StepComputed> run(const ComputeStep& order, model::WeightSource& weights, const Report& report);
+  // model and of the data. `chains` are the worker's; null: its model keeps none.
+  [[nodiscard]] Result<StepComputed> run(const ComputeStep& order, model::WeightSource& weights, const Report& report,
+                                         model::Chains* chains = nullptr);
 
  private:
   class Sink;
@@ -65,6 +66,7 @@ class StepRunner {
   data::BatchBuffer batch_;
   std::vector<ArenaRef> siblings_;    // sums that wait for that of their right sibling, the lowest last
   std::vector<std::size_t> missing_;  // of each slice, pieces that are not ready yet
+  model::Chains* chains_ = nullptr;   // of the worker whose step it is
   timeline::Lane* lane_ = nullptr;
 };
 

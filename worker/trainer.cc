@@ -73,7 +73,8 @@ Trainer::ModelInput Trainer::model_input(const Job& job, const data::DatasetSize
   if (!has_input) shape = {1, 1, data.target_floats};
   // Where numbers are to be predicted, there is an output for each of them, and no class.
   const std::int64_t outputs = has_input && data.target_floats > 0 ? data.target_floats : job.data.classes;
-  return {{shape.height, shape.width, shape.channels}, outputs};
+  const std::int64_t labels = job.data.kind == "text" ? shape.height : 1;  // the byte behind each
+  return {{shape.height, shape.width, shape.channels, labels}, outputs};
 }
 
 Result<std::unique_ptr<model::Model>> Trainer::make_model(const Job& job, const data::DatasetSize& data,
@@ -156,8 +157,8 @@ Result<StepComputed> Trainer::run_step(const ComputeStep& order, const Report& r
   const timeline::Scope drawn(lane_, "step");
   if (!local_) read_ahead(order);
   const TimeNs began = steady_now();
-  RUBATO_ASSIGN(StepComputed computed,
-                local_ ? local_->run(order, *this, *table_, inner, report) : runner_->run(order, *this, report));
+  RUBATO_ASSIGN(StepComputed computed, local_ ? local_->run(order, *this, *table_, inner, report)
+                                              : runner_->run(order, *this, report, &inner.chains));
   computed.blocked_ns = blocked_ns_;
   computed.compute_ns = static_cast<std::uint64_t>(steady_now() - began) - blocked_ns_;
   return computed;
@@ -188,6 +189,7 @@ Result<protocol::EvaluationDone> Trainer::evaluate(const EvaluateWeights& order)
   if (order.order.final) {
     RUBATO_ASSIGN(done.weights_sha256, write_weights(manifest(), *table_, data_size(), run_dir_));
   }
+  model_->evaluate_as_of(order.order.epoch);
   if (data_.test) RUBATO_TRY(evaluate_on(*model_, *data_.test, job_, *this, run_dir_, done));
   return done;
 }

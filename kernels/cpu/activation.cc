@@ -5,14 +5,8 @@
 #include "base/check.h"
 
 namespace rubato::kernels {
-namespace {
 
-struct Algorithms {
-  dnnl::algorithm forward, backward;
-  bool from_output = true;  // backward reads the output; else the input
-};
-
-Algorithms algorithms(Activation activation) {
+ActivationAlgorithms algorithms(Activation activation) {
   using dnnl::algorithm;
   switch (activation) {
     case Activation::kRelu:
@@ -30,6 +24,8 @@ Algorithms algorithms(Activation activation) {
   }
   RUBATO_CHECK(false, "no algorithm for activation {}", static_cast<int>(activation));
 }
+
+namespace {
 
 bool keeps_input(Activation activation, bool training) {
   return training && activation != Activation::kNone && !algorithms(activation).from_output;
@@ -50,7 +46,7 @@ FusedActivation::FusedActivation(const CpuContext& context, Activation activatio
                                  bool training)
     : identity_(activation == Activation::kNone || !training) {
   if (identity_) return;
-  const Algorithms algorithm = algorithms(activation);
+  const ActivationAlgorithms algorithm = algorithms(activation);
   const dnnl::eltwise_forward::primitive_desc forward(
       {dnnl::prop_kind::forward_training, algorithm.forward, data, 0.0f, 0.0f}, user_scratchpad(), context.engine);
   if (keeps_input(activation, training)) {

@@ -15,6 +15,13 @@
 
 namespace rubato::kernels {
 
+// oneDNN's names of it; not of none.
+struct ActivationAlgorithms {
+  dnnl::algorithm forward, backward;
+  bool from_output = true;  // backward reads the output; else the input
+};
+[[nodiscard]] ActivationAlgorithms algorithms(Activation activation);
+
 // Attributes with the user's scratchpad and, where it can be one, `activation` after the operation.
 [[nodiscard]] dnnl::primitive_attr with_activation(Activation activation, bool training);
 

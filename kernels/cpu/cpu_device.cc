@@ -69,6 +69,7 @@ class CpuDevice final : public Device {
 
   Result<std::unique_ptr<Op>> plan(const OpDesc& desc, const PlanHint& hint) override;
   Result<std::unique_ptr<Loss>> plan_loss(const LossDesc& desc) override { return make_loss(context_, desc); }
+  Result<std::unique_ptr<Rbm>> plan_rbm(const RbmDesc& desc) override { return make_rbm(context_, desc); }
   Status add(float* to, const float* from, std::size_t count) override {
     add_blocks(context_.threads, to, from, count);
     return {};

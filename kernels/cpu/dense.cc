@@ -31,7 +31,7 @@ class Dense final : public Op {
                      const dnnl::inner_product_forward::primitive_desc& forward);
   void note(const char* call, const char* implementation, std::size_t scratch_bytes);
 
-  const std::size_t weights_size_, bias_size_;
+  const std::size_t weights_size_, bias_size_, visible_size_;  // the last: 0 without a visible bias
   const bool training_, input_gradient_;
   OpInfo info_;
   memory::desc source_, weights_, bias_, result_;
@@ -43,6 +43,7 @@ Dense::Dense(const CpuContext& context, const DenseDesc& desc, const PlanHint& h
     : weights_size_(static_cast<std::size_t>(
           desc.units * (desc.per_position ? desc.input.channels : desc.input.elements_per_sample()))),
       bias_size_(static_cast<std::size_t>(desc.units)),
+      visible_size_(desc.visible_bias ? weights_size_ / bias_size_ : 0),
       training_(hint.training),
       input_gradient_(hint.training && hint.input_gradient) {
   info_.input = desc.input;
@@ -118,6 +119,7 @@ Status Dense::forward(const SampleKeys&) {
 }
 
 Status Dense::load(std::size_t index, std::span<const float> values, Version) {
+  if (index == 2 && values.size() == visible_size_) return {};
   RUBATO_CHECK(index < 2 && values.size() == (index == 0 ? weights_size_ : bias_size_),
                "{} values for parameter {} of a dense layer", values.size(), index);
   forward_.set(index == 0 ? DNNL_ARG_WEIGHTS : DNNL_ARG_BIAS, values.data());
@@ -126,6 +128,10 @@ Status Dense::load(std::size_t index, std::span<const float> values, Version) {
 }
 
 Status Dense::backward_weights(std::span<const std::span<float>> gradients) {
+  if (visible_size_ > 0) {
+    std::ranges::fill(gradients.back(), 0.0f);
+    gradients = gradients.first(2);
+  }
   RUBATO_CHECK(gradients.size() == 2 && gradients[0].size() == weights_size_ && gradients[1].size() == bias_size_,
                "gradient buffers of a dense layer");
   backward_weights_.set(DNNL_ARG_DIFF_WEIGHTS, gradients[0].data());

@@ -12,6 +12,7 @@ namespace rubato::kernels {
 std::unique_ptr<Op> make_op(const CpuContext& context, const DenseDesc& desc, const PlanHint& hint);
 std::unique_ptr<Op> make_op(const CpuContext& context, const ConvolutionDesc& desc, const PlanHint& hint);
 std::unique_ptr<Op> make_op(const CpuContext& context, const PoolDesc& desc, const PlanHint& hint);
+std::unique_ptr<Op> make_op(const CpuContext& context, const ActivationDesc& desc, const PlanHint& hint);
 std::unique_ptr<Op> make_op(const CpuContext& context, const DropoutDesc& desc, const PlanHint& hint);
 std::unique_ptr<Op> make_op(const CpuContext& context, const LayerNormDesc& desc, const PlanHint& hint);
 std::unique_ptr<Op> make_op(const CpuContext& context, const GroupNormDesc& desc, const PlanHint& hint);
@@ -22,5 +23,6 @@ std::unique_ptr<Op> make_op(const CpuContext& context, const GlobalAverageDesc& 
 std::unique_ptr<Op> make_op(const CpuContext& context, const AddDesc& desc, const PlanHint& hint);
 std::unique_ptr<Op> make_op(const CpuContext& context, const BatchNormDesc& desc, const PlanHint& hint);
 std::unique_ptr<Loss> make_loss(const CpuContext& context, const LossDesc& desc);
+std::unique_ptr<Rbm> make_rbm(const CpuContext& context, const RbmDesc& desc);
 
 }  // namespace rubato::kernels

@@ -15,7 +15,7 @@ class Job:
     workers: int
     mode: str
     restarts: int  # of each worker
-    pretrained: bool  # there are weights to begin with
+    begins: bool  # there are weights to begin with, or a list of layers whose shapes are to be checked
 
     @property
     def members(self) -> list[str]:
@@ -31,12 +31,13 @@ class Job:
     def load(path: Path) -> "Job":
         try:
             tables = tomllib.loads(path.read_text())
+            model = tables.get("model", {})
             return Job(
                 servers=int(tables["cluster"]["servers"]),
                 workers=int(tables["cluster"]["workers"]),
                 mode=str(tables["consistency"]["mode"]),
                 restarts=int(tables["cluster"]["restarts"]),
-                pretrained=bool(tables.get("model", {}).get("pretrained")),
+                begins=bool(model.get("pretrained")) or model.get("name") == "layers",
             )
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise Failure(f"cannot read the resolved job {path}: {error!r}", 1) from error

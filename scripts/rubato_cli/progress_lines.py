@@ -28,6 +28,8 @@ def headline(status: dict) -> str:
     known = (
         ("samples_done", lambda _: text.percent(fraction_done(status))),
         ("samples_per_s", lambda value: text.rate(value) if going_on else text.MISSING),
+        ("machine", lambda value: f"machine {value}"),
+        ("train_reconstruction", lambda value: f"reconstruction error {value:.4f}"),
         ("train_loss", lambda value: f"loss {value:.4f}"),
         ("test_accuracy", lambda value: f"accuracy {text.percent(value, 1)}"),
         ("changing", _aligning),
@@ -108,6 +110,10 @@ def server_line(record: dict) -> str | None:
 def epoch_line(record: dict) -> str | None:
     """What a line of metrics.jsonl says of an evaluated epoch; None where it says nothing of one."""
     epoch, accuracy = record.get("epoch"), record.get("test_accuracy")
+    error, trained = record.get("test_reconstruction"), record.get("train_reconstruction")
+    if epoch is not None and error is not None and record.get("event") != "final":  # of a dbn's machine
+        line = f"epoch {epoch}: machine {record['machine']}, test reconstruction error {error:.4f}"
+        return line + (f", in training {trained:.4f}" if trained is not None else "")
     if epoch is None or accuracy is None or record.get("event") == "final":
         return None
     line = f"epoch {epoch}: test accuracy {text.percent(accuracy, 2)}"

@@ -87,7 +87,7 @@ Terms terms(const OpDesc& desc) {
     const std::int64_t window = convolution->kernel * convolution->kernel;
     output = window * in.channels + 1;
     input_gradient = window * convolution->channels;
-  } else {
+  } else if (!std::holds_alternative<ActivationDesc>(desc)) {
     output = parameter_shapes(desc)[0][1] + 1;
     input_gradient = out.channels;
   }
@@ -163,6 +163,8 @@ std::vector<Case> cases() {
   pool({2, 7, 7, 19}, PoolDesc::Kind::kMax, 3, 2, A::kGelu);
   pool({2, 8, 7, 16}, PoolDesc::Kind::kMax, 3, 2, A::kNone, 1);
   pool({2, 5, 5, 3}, PoolDesc::Kind::kAverage, 3, 2, A::kNone, 1);
+  for (const A a : {A::kRelu, A::kTanh, A::kSigmoid, A::kGelu, A::kGeluTanh})
+    all.push_back({"activation " + std::to_string(all.size()), ActivationDesc{{3, 5, 7, 3}, a}});
   return all;
 }
 

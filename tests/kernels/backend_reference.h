@@ -137,6 +137,7 @@ inline Doubles linear(const OpDesc& desc, const Doubles& x, const Doubles& w, co
   if (const auto* dense = std::get_if<DenseDesc>(&desc)) return linear(*dense, x, w, b);
   if (const auto* convolution = std::get_if<ConvolutionDesc>(&desc)) return linear(*convolution, x, w, b);
   if (const auto* average = std::get_if<GlobalAverageDesc>(&desc)) return linear(*average, x);
+  if (std::holds_alternative<ActivationDesc>(desc)) return x;
   return linear(std::get<PoolDesc>(desc), x, w, b);
 }
 

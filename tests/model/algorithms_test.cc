@@ -21,6 +21,7 @@ std::vector<std::string> allowed(const kernels::OpDesc& desc) {
       return {"brgconv:", "brgconv_1x1:", "jit:", "jit_1x1:", "x64:gemm:jit"};
     }
     Names operator()(const kernels::PoolDesc&) const { return {"jit:"}; }
+    Names operator()(const kernels::ActivationDesc&) const { return {"jit:"}; }
     Names operator()(const kernels::GlobalAverageDesc&) const { return {"rows"}; }
     Names operator()(const kernels::AddDesc&) const { return {"blocks"}; }
     Names operator()(const kernels::BatchNormDesc&) const { return {"chunks"}; }

@@ -161,7 +161,7 @@ TEST_F(Architectures, ResidualNetworksHaveTorchvisionsParameters) {
 TEST_F(Architectures, MistakesAreNamed) {
   ModelConfig config;
   config.name = "alexnet";
-  EXPECT_THAT(refusal(config, {28, 28, 1}), HasSubstr("resnet18, resnet34, resnet50, lstm, gru or gpt"));
+  EXPECT_THAT(refusal(config, {28, 28, 1}), HasSubstr("resnet18, resnet34, resnet50, lstm, gru, gpt, dbn or layers"));
   config.name = "lenet5";
   EXPECT_THAT(refusal(config, {6, 6, 1}), HasSubstr("layer conv2"));
   config.activation = "gelu";

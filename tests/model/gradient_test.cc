@@ -48,8 +48,9 @@ Doubles sequence(const kernels::OpDesc& op, const Doubles& x, const std::vector<
 }
 
 bool is_sequence(const kernels::OpDesc& op) {
-  return std::holds_alternative<kernels::LayerNormDesc>(op) || std::holds_alternative<kernels::EmbeddingDesc>(op) ||
-         std::holds_alternative<kernels::AttentionDesc>(op) || std::holds_alternative<kernels::RecurrentDesc>(op);
+  return std::holds_alternative<kernels::LayerNormDesc>(op) || std::holds_alternative<kernels::GroupNormDesc>(op) ||
+         std::holds_alternative<kernels::EmbeddingDesc>(op) || std::holds_alternative<kernels::AttentionDesc>(op) ||
+         std::holds_alternative<kernels::RecurrentDesc>(op);
 }
 
 struct ReferenceNetwork {
@@ -112,6 +113,8 @@ struct ReferenceNetwork {
       const auto height = static_cast<double>(kernels::input_shape(layer.op).height);
       if (std::holds_alternative<kernels::LayerNormDesc>(layer.op))
         sum += 2.0 * static_cast<double>(kernels::input_shape(layer.op).channels);
+      if (const auto* norm = std::get_if<kernels::GroupNormDesc>(&layer.op))
+        sum += 2.0 * static_cast<double>(norm->input.elements_per_sample() / norm->groups);
       if (std::holds_alternative<kernels::AttentionDesc>(layer.op))
         sum += height + static_cast<double>(kernels::input_shape(layer.op).channels);
       if (std::holds_alternative<kernels::BatchNormDesc>(layer.op))

@@ -126,6 +126,28 @@ inline std::vector<SmallModel> small_models() {
   gpt.heads = 2;
   gpt.layers = 2;
   models.back().tokens = true;
+  ModelConfig& image = add("layers of an image", {9, 8, 3});
+  image.name = "layers";
+  image.network = {"conv 6 padding=1 bias=false",
+                   "batch_norm relu",
+                   "conv 6 padding=1",
+                   "group_norm 3",
+                   "gelu",
+                   "add batch_norm1 relu",
+                   "short: conv 8 kernel=1 stride=2",
+                   "conv 8 stride=2 padding=1 bias=false from=add1",
+                   "batch_norm",
+                   "add short",
+                   "relu",
+                   "average_pool 2",
+                   "global_average",
+                   "dense 4"};
+  ModelConfig& sequence = add("layers of a sequence", {6, 1, 1, 6});
+  sequence.name = "layers";
+  sequence.network = {"embedding 8 rows=4 positions", "layer_norm",     "dense 24 per_position", "attention heads=2",
+                      "dense 8 per_position",         "add embedding1", "gru 5 layers=2",        "tanh",
+                      "dense 4 per_position"};
+  models.back().tokens = true;
   ModelConfig& smoothed = add("mlp label_smoothing", {1, 1, 9});
   smoothed.hidden = {6};
   smoothed.label_smoothing = 0.2;

@@ -23,14 +23,18 @@ def stream_key(seed, purpose, index=0):
 def words(key, count):
     """The first `count` 32-bit words of a stream."""
     counter = numpy.arange((count + 3) // 4, dtype=numpy.uint64)
-    low, high, zero = counter & 0xFFFFFFFF, counter >> 32, numpy.zeros_like(counter)
-    block = [low, high, zero, zero]
+    return blocks(key, counter, numpy.zeros_like(counter)).reshape(-1)[:count]
+
+
+def blocks(key, low, high):
+    """Four words for each counter, whose halves of 64 bits are given."""
+    block = [low & 0xFFFFFFFF, low >> 32, high & 0xFFFFFFFF, high >> 32]
     key0, key1 = key & 0xFFFFFFFF, key >> 32
     for _ in range(10):
         first, second = block[0] * 0xD2511F53, block[2] * 0xCD9E8D57
         block = [second >> 32 ^ block[1] ^ key0, second & 0xFFFFFFFF, first >> 32 ^ block[3] ^ key1, first & 0xFFFFFFFF]
         key0, key1 = (key0 + 0x9E3779B9) & 0xFFFFFFFF, (key1 + 0xBB67AE85) & 0xFFFFFFFF
-    return numpy.stack(block, axis=1).reshape(-1)[:count].astype(WORD)
+    return numpy.stack(block, axis=-1).astype(WORD)
 
 
 def permutation(seed, epoch, size):

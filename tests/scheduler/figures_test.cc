@@ -61,6 +61,27 @@ TEST(LearningRate, AnotherBaseIsScaledInTheSameWay) {
   }
 }
 
+// Two machines for an epoch each: the schedule is that of the three epochs behind them.
+TEST(LearningRate, AScheduleBeginsBehindPretraining) {
+  Job job;
+  job.model.name = "dbn";
+  job.model.hidden = {4, 4};
+  job.model.pretrain_epochs = 1;
+  job.optimizer.rate = 0.2;
+  job.optimizer.schedule = {.name = "cosine", .final_fraction = 0.1};
+  const LearningRate same(job.optimizer.schedule, 1000, 5000, 10, LearningRate::before(job, 1000));
+  const LearningRate alone(job.optimizer.schedule, 1000, 3000, 10);
+  job.optimizer.pretrain_rate = 0.05;
+  const LearningRate rate(job.optimizer.schedule, 1000, 5000, 10, LearningRate::before(job, 1000));
+  for (const std::uint64_t samples : {0, 10, 1999}) {
+    EXPECT_DOUBLE_EQ(rate.at(samples, 0.2), 0.05);
+    EXPECT_DOUBLE_EQ(rate.at(samples, 0.4), 0.1) << "set for the running job";
+    EXPECT_DOUBLE_EQ(same.at(samples, 0.2), 0.2);
+  }
+  for (const std::uint64_t samples : {0, 700, 3000, 9000})
+    EXPECT_DOUBLE_EQ(rate.at(2000 + samples, 0.2), alone.at(samples, 0.2));
+}
+
 // ---- ages -------------------------------------------------------------------------------------------
 
 TEST(AgeHistogram, MeanFactorOfARateOverTheAge) {

@@ -63,6 +63,17 @@ class Data(SystemCase):
     def file(self, which) -> Path:
         return Path(self.images[f"data__{which}"])
 
+    def test_a_list_of_layers_that_does_not_fit(self):
+        """Before anything starts."""
+        for network, words in (
+                (["conv 8 kernel=29", "dense 10"], ("layer conv1", "expected at least 29 x 29", "found 28 x 28 x 1")),
+                (["conv 8", "dense 9"], ("layer dense1", "expected 10 numbers", "found 1 x 1 x 9")),
+                (["conv 8", "add input", "dense 10"], ("layer add1", "from input, as from conv1", "found 28 x 28 x 1")),
+                (["conv 8", "dens 10"], ("--set: model.network", "did you mean \"dense\"?"))):
+            run = self.start("fashion_layers", model__network=network, **self.images)
+            self.assert_one_error(run, USAGE, *words)
+            self.assertFalse((run.run_dir / "logs").exists(), "nobody was started")
+
     def assert_refused(self, *words):
         run = self.start("fashion_lenet", **self.images)
         self.assert_one_error(run, DATA, *words)
