@@ -10,6 +10,7 @@ import check_cycles
 import check_dead_files
 import check_format
 import check_layers
+import check_quotes
 import check_scripts
 import check_sizes
 import check_words
@@ -133,6 +134,19 @@ class Words(PlantedTree):
         self.plant("docs/a.md", f"{rules.FORBIDDEN_WORDS[1]}")
         self.plant("base/b.cc", f"int {rules.FORBIDDEN_WORDS[0]}S;")
         self.assert_found(check_words, "base/a.cc:2:", "docs/a.md:1:")
+
+
+class Quotes(PlantedTree):
+    def test_pages_say_what_files_say(self):
+        self.plant("base/a.h", "struct A {", "  int a = 0;", "  int b = 0;", "};", "", "// The end.")
+        quote = ("```cpp", "// base/a.h", "struct A {", "int a=0;", "...", "};", "// The end.", "```")
+        self.plant("docs/good.md", "Text.", *quote, "```", "// base/none.h is a comment", "```", "// base/a.h")
+        self.plant("docs/late.md", *quote[:3], "int b = 0;", "```")
+        self.plant("docs/wrong.md", *quote[:4], "int c = 0;", "```")
+        self.plant("docs/beyond.md", "```", "# base/a.h", "// The end.", "more", "```")
+        self.plant("docs/gone.md", "```", "# base/b.h", "```")
+        self.assert_found(check_quotes, "docs/beyond.md:4: is not what base/a.h says there",
+                          "docs/gone.md:2: quotes base/b.h", "docs/late.md:4:", "docs/wrong.md:5:")
 
 
 class Scripts(PlantedTree):
