@@ -5,7 +5,8 @@
 // nothing is looked up, hashed or allocated in a step.
 //
 // What is whose:
-// - Activations and their gradients lie in memory of the device (`Device::allocate`), channels-last.
+// - Activations and their gradients lie in memory of the device (`Device::allocate`), channels-last where anybody
+//   else reads them; between operations in a layout of the device's own, where both can (model/layouts.h).
 // - Parameters and their gradients cross this interface as spans of host memory in canonical layouts
 //   (kernels/op_desc.h). In what layout an Op keeps weights, and whether it copies them at all, is its
 //   secret: on the CPU a dense layer reads the weights where they lie and writes its gradient where it
@@ -70,9 +71,20 @@ class Buffer {
   Release release_ = nullptr;
 };
 
+// How a tensor lies in memory of the device: channels-last, or as the device likes it better, which is its secret.
+enum class Layout : std::uint8_t { kRows, kOwn };
+
 struct PlanHint {
   bool training = true;        // false: forward only, nothing is saved
   bool input_gradient = true;  // backward_data will be called
+  // Of the input and of the output, and of the gradients of each; an addend lies as the output does.
+  Layout input = Layout::kRows, output = Layout::kRows;
+};
+
+// Which tensors of an operation may have the device's own layout.
+struct OwnLayouts {
+  bool input = false, output = false;
+  bool alike = false;  // only if all of them have it: input, output and addend
 };
 
 struct Algorithm {
@@ -161,6 +173,7 @@ class Device {
   virtual Status copy_out(std::span<float> host, const float* device) = 0;
 
   virtual Result<std::unique_ptr<Op>> plan(const OpDesc& desc, const PlanHint& hint) = 0;
+  [[nodiscard]] virtual OwnLayouts own_layouts(const OpDesc& /*desc*/) const { return {}; }
   virtual Result<std::unique_ptr<Loss>> plan_loss(const LossDesc& desc) = 0;
   virtual Result<std::unique_ptr<Rbm>> plan_rbm(const RbmDesc& /*desc*/) {
     return Error{Cause::kDevice, "this device has no restricted Boltzmann machines: say worker.device = \"cpu\""};

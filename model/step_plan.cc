@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "model/layouts.h"
 #include "model/memory_plan.h"
 
 namespace rubato::model {
@@ -24,6 +25,7 @@ Result<std::unique_ptr<StepPlan>> StepPlan::make(kernels::Device& device, std::s
 Status StepPlan::plan_stages(std::span<const Layer> layers, bool training) {
   RUBATO_CHECK(!layers.empty(), "a network without layers");
   std::vector<bool> learns{false};  // by tensor
+  const std::vector<kernels::Layout> layouts = choose_layouts(device_, layers);
   std::size_t first_parameter = 0;
   for (const Layer& layer : layers) {
     Stage stage;
@@ -37,7 +39,10 @@ Status StepPlan::plan_stages(std::span<const Layer> layers, bool training) {
     stage.input_gradient = training && learns[layer.input];
     stage.addend_gradient = training && stage.adds && learns[layer.addend];
     stage.learns = training && (stage.parameters > 0 || stage.input_gradient || stage.addend_gradient);
-    auto op = device_.plan(kernels::with_samples(layer.op, samples_), {training, stage.input_gradient});
+    auto op = device_.plan(kernels::with_samples(layer.op, samples_), {.training = training,
+                                                                       .input_gradient = stage.input_gradient,
+                                                                       .input = layouts[layer.input],
+                                                                       .output = layouts[stages_.size() + 1]});
     if (!op.ok()) return op.error().in(layer.name);
     stage.op = std::move(op).value();
     first_parameter += stage.parameters;
@@ -195,8 +200,11 @@ Status StepPlan::backward(GradientSink& sink) {
   for (std::size_t i = stages_.size(); i-- > 0;) {
     const Stage& stage = stages_[i];
     if (!stage.learns) continue;
-    RUBATO_TRY(gather_gradient(stage));
-    RUBATO_TRY(stage.op->begin_backward());
+    {
+      const timeline::Scope drawn(lane_, "undo", stage.name);
+      RUBATO_TRY(gather_gradient(stage));
+      RUBATO_TRY(stage.op->begin_backward());
+    }
     RUBATO_TRY(backward_weights(stage, sink));
     if (!stage.input_gradient) continue;
     const timeline::Scope drawn(lane_, "backward", stage.name);

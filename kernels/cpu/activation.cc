@@ -43,19 +43,21 @@ dnnl::primitive_attr with_activation(Activation activation, bool training) {
 }
 
 FusedActivation::FusedActivation(const CpuContext& context, Activation activation, const dnnl::memory::desc& data,
-                                 bool training)
-    : identity_(activation == Activation::kNone || !training) {
-  if (identity_) return;
+                                 bool training, bool fused)
+    : identity_(activation == Activation::kNone || !training),
+      behind_(activation != Activation::kNone && (!fused || keeps_input(activation, training))) {
+  if (identity_ && !behind_) return;
   const ActivationAlgorithms algorithm = algorithms(activation);
   const dnnl::eltwise_forward::primitive_desc forward(
       {dnnl::prop_kind::forward_training, algorithm.forward, data, 0.0f, 0.0f}, user_scratchpad(), context.engine);
-  if (keeps_input(activation, training)) {
-    saved_bytes_ = data.get_size();
+  if (keeps_input(activation, training)) saved_bytes_ = data.get_size();
+  if (behind_) {
     scratch_bytes_ = forward.scratchpad_desc().get_size();
     forward_ =
         Primitive(context, dnnl::eltwise_forward(forward),
                   {{DNNL_ARG_SRC, data}, {DNNL_ARG_DST, data}, {DNNL_ARG_SCRATCHPAD, forward.scratchpad_desc()}});
   }
+  if (identity_) return;
   const dnnl::eltwise_backward::primitive_desc backward({algorithm.backward, data, data, 0.0f, 0.0f}, user_scratchpad(),
                                                         context.engine, forward);
   scratch_bytes_ = std::max(scratch_bytes_, backward.scratchpad_desc().get_size());
@@ -67,19 +69,18 @@ FusedActivation::FusedActivation(const CpuContext& context, Activation activatio
 }
 
 float* FusedActivation::bind(const Ports& ports, void* saved) {
-  if (identity_) return ports.output;
+  float* const result = saved_bytes_ == 0 ? ports.output : static_cast<float*>(saved);
+  if (behind_) {
+    forward_.set(DNNL_ARG_SRC, result);
+    forward_.set(DNNL_ARG_DST, ports.output);
+    forward_.set(DNNL_ARG_SCRATCHPAD, ports.scratch);
+  }
+  if (identity_) return result;
   backward_.set(DNNL_ARG_DIFF_DST, ports.output_gradient);
   backward_.set(DNNL_ARG_DIFF_SRC, ports.output_gradient);
   backward_.set(DNNL_ARG_SCRATCHPAD, ports.scratch);
-  if (saved_bytes_ == 0) {
-    backward_.set(DNNL_ARG_DST, ports.output);
-    return ports.output;
-  }
-  forward_.set(DNNL_ARG_SRC, saved);
-  forward_.set(DNNL_ARG_DST, ports.output);
-  forward_.set(DNNL_ARG_SCRATCHPAD, ports.scratch);
-  backward_.set(DNNL_ARG_SRC, saved);
-  return static_cast<float*>(saved);
+  backward_.set(saved_bytes_ == 0 ? DNNL_ARG_DST : DNNL_ARG_SRC, result);
+  return result;
 }
 
 }  // namespace rubato::kernels

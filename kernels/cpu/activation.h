@@ -28,8 +28,10 @@ struct ActivationAlgorithms {
 class FusedActivation {
  public:
   FusedActivation() = default;
-  // May throw dnnl::error. `data`: of the output and of its gradient.
-  FusedActivation(const CpuContext& context, Activation activation, const dnnl::memory::desc& data, bool training);
+  // May throw dnnl::error. `data`: of the output and of its gradient. Where the operation cannot do it itself, it is
+  // not `fused`, but done on its output.
+  FusedActivation(const CpuContext& context, Activation activation, const dnnl::memory::desc& data, bool training,
+                  bool fused = true);
 
   [[nodiscard]] std::size_t saved_bytes() const { return saved_bytes_; }
   [[nodiscard]] std::size_t scratch_bytes() const { return scratch_bytes_; }
@@ -37,11 +39,12 @@ class FusedActivation {
   // `saved`: saved_bytes() of the operation's own. Gives where the operation's primitive has to write.
   float* bind(const Ports& ports, void* saved);
   // After the operation's primitive.
-  Status forward() const { return saved_bytes_ == 0 ? Status{} : forward_.execute(); }
+  Status forward() const { return behind_ ? forward_.execute() : Status{}; }
   Status backward() const { return identity_ ? Status{} : backward_.execute(); }
 
  private:
-  bool identity_ = true;
+  bool identity_ = true;  // backward
+  bool behind_ = false;   // forward is a call of its own
   std::size_t saved_bytes_ = 0, scratch_bytes_ = 0;
   Primitive forward_, backward_;
 };

@@ -11,69 +11,15 @@
 #include <vector>
 
 #include "base/check.h"
+#include "kernels/cpu/batch_norm_rows.h"
 #include "kernels/cpu/ops.h"
+#include "kernels/cpu/tensor_layout.h"
 
 namespace rubato::kernels {
 namespace {
 
 constexpr std::int64_t kChunkFloats = 16384, kChunksMax = 512;
 constexpr std::int64_t kChunkRows = 3;  // of scratch, for each chunk
-
-// Of one chunk: each channel's mean, as float32 sums make it; what is left of the sum about that mean, and the sum of
-// squares about it, with which both are put right (the corrected two-pass algorithm, the same paper, equation 1.7).
-void measure(const float* x, std::int64_t rows, std::int64_t channels, float* __restrict mean, float* __restrict rest,
-             float* __restrict squares) {
-  std::fill_n(mean, channels, 0.0f);
-  std::fill_n(rest, channels, 0.0f);
-  std::fill_n(squares, channels, 0.0f);
-  for (std::int64_t r = 0; r < rows; ++r)
-    for (std::int64_t c = 0; c < channels; ++c) mean[c] += x[r * channels + c];
-  const auto n = static_cast<float>(rows);
-  for (std::int64_t c = 0; c < channels; ++c) mean[c] /= n;
-  for (std::int64_t r = 0; r < rows; ++r)
-    for (std::int64_t c = 0; c < channels; ++c) {
-      const float d = x[r * channels + c] - mean[c];
-      rest[c] += d;
-      squares[c] += d * d;
-    }
-}
-
-struct PerChannel {
-  const float *mean, *scale, *shift;
-};
-
-template <bool kAdds, bool kRelu>
-void normalize(const float* __restrict x, const float* __restrict addend, float* __restrict y, std::int64_t rows,
-               std::int64_t channels, const PerChannel& per) {
-  const float* __restrict mean = per.mean, * __restrict scale = per.scale, * __restrict shift = per.shift;
-  for (std::int64_t r = 0; r < rows; ++r)
-    for (std::int64_t c = 0; c < channels; ++c) {
-      const std::int64_t i = r * channels + c;
-      float value = (x[i] - mean[c]) * scale[c] + shift[c];
-      if constexpr (kAdds) value += addend[i];
-      if constexpr (kRelu) value = value < 0.0f ? 0.0f : value;
-      y[i] = value;
-    }
-}
-
-// g becomes the gradient before the activation; sums[c] its sum, products[c] that of its product with x - mean.
-template <bool kSecond, bool kRelu>
-void reduce(float* __restrict g, const float* __restrict second, const float* __restrict y, const float* __restrict x,
-            const float* __restrict mean, std::int64_t rows, std::int64_t channels, float* __restrict sums,
-            float* __restrict products) {
-  std::fill_n(sums, channels, 0.0f);
-  std::fill_n(products, channels, 0.0f);
-  for (std::int64_t r = 0; r < rows; ++r)
-    for (std::int64_t c = 0; c < channels; ++c) {
-      const std::int64_t i = r * channels + c;
-      float value = g[i];
-      if constexpr (kSecond) value += second[i];
-      if constexpr (kRelu) value = y[i] > 0.0f ? value : 0.0f;
-      if constexpr (kSecond || kRelu) g[i] = value;
-      sums[c] += value;
-      products[c] += value * (x[i] - mean[c]);
-    }
-}
 
 class BatchNorm final : public Op {
  public:
@@ -98,6 +44,15 @@ class BatchNorm final : public Op {
   // body(first row, rows, its rows of scratch), for every chunk, on all threads.
   template <typename Body>
   void in_chunks(Body&& body) const;
+  // body(where it begins, rows, first channel), for every piece of a chunk.
+  template <typename Body>
+  void in_pieces(std::int64_t first, std::int64_t rows, Body&& body) const;
+  template <std::int64_t kWidth>
+  void measure(std::int64_t first, std::int64_t rows, float* own) const;
+  template <std::int64_t kWidth, bool kSecond, bool kRelu>
+  void reduce_chunk(std::int64_t first, std::int64_t rows, float* own) const;
+  template <std::int64_t kWidth>
+  void reduce_all() const;
   void merge_statistics();
   void merge_sums();
   void normalize_all(const PerChannel& per);
@@ -105,7 +60,9 @@ class BatchNorm final : public Op {
   const int threads_;
   const bool training_, adds_, relu_;
   const double epsilon_;
-  const std::int64_t channels_, rows_;
+  const std::int64_t channels_, rows_, pixels_;
+  const bool blocked_;
+  const std::int64_t width_;  // of a piece
   std::int64_t chunk_rows_ = 0, chunks_ = 0;
   OpInfo info_;
   Ports ports_;
@@ -122,7 +79,11 @@ BatchNorm::BatchNorm(const CpuContext& context, const BatchNormDesc& desc, const
       relu_(desc.activation == Activation::kRelu),
       epsilon_(desc.epsilon),
       channels_(desc.input.channels),
-      rows_(desc.input.samples * desc.input.height * desc.input.width) {
+      rows_(desc.input.samples * desc.input.height * desc.input.width),
+      pixels_(desc.input.height * desc.input.width),
+      blocked_(hint.input == Layout::kOwn),
+      width_(blocked_ ? kBlock : channels_) {
+  RUBATO_CHECK(hint.input == hint.output, "a normalization from one layout to another");
   RUBATO_CHECK(relu_ || desc.activation == Activation::kNone, "a normalization with activation {}",
                static_cast<int>(desc.activation));
   chunk_rows_ = std::max({kChunkFloats / channels_, (rows_ + kChunksMax - 1) / kChunksMax, std::int64_t{1}});
@@ -158,6 +119,56 @@ void BatchNorm::in_chunks(Body&& body) const {
     const std::int64_t first = chunk * chunk_rows_;
     body(first, std::min(chunk_rows_, rows_ - first), training_ ? rows_of(chunk) : nullptr);
   }
+}
+
+template <typename Body>
+void BatchNorm::in_pieces(std::int64_t first, std::int64_t rows, Body&& body) const {
+  if (!blocked_) return body(first * channels_, rows, std::int64_t{0});
+  for (std::int64_t channel = 0; channel < channels_; channel += kBlock) {
+    for (std::int64_t row = first; row < first + rows;) {
+      const std::int64_t sample = row / pixels_, pixel = row % pixels_;
+      const std::int64_t count = std::min(pixels_ - pixel, first + rows - row);
+      body((sample * channels_ + channel) * pixels_ + pixel * kBlock, count, channel);
+      row += count;
+    }
+  }
+}
+
+// Of one chunk: each channel's mean, as float32 sums make it; what is left of the sum about that mean, and the sum of
+// squares about it, with which both are put right (the corrected two-pass algorithm, the same paper, equation 1.7).
+template <std::int64_t kWidth>
+void BatchNorm::measure(std::int64_t first, std::int64_t rows, float* own) const {
+  float *const mean = own, *const rest = own + channels_, *const squares = rest + channels_;
+  std::fill_n(own, kChunkRows * channels_, 0.0f);
+  in_pieces(first, rows, [&](std::int64_t at, std::int64_t count, std::int64_t c) {
+    add_rows<kWidth>(ports_.input + at, count, width_, mean + c);
+  });
+  const auto n = static_cast<float>(rows);
+  for (std::int64_t c = 0; c < channels_; ++c) mean[c] /= n;
+  in_pieces(first, rows, [&](std::int64_t at, std::int64_t count, std::int64_t c) {
+    add_deviations<kWidth>(ports_.input + at, count, width_, mean + c, rest + c, squares + c);
+  });
+}
+
+template <std::int64_t kWidth, bool kSecond, bool kRelu>
+void BatchNorm::reduce_chunk(std::int64_t first, std::int64_t rows, float* own) const {
+  std::fill_n(own, 2 * channels_, 0.0f);
+  in_pieces(first, rows, [&](std::int64_t at, std::int64_t count, std::int64_t c) {
+    reduce<kWidth, kSecond, kRelu>(ports_.output_gradient + at, kSecond ? ports_.second_gradient + at : nullptr,
+                                   ports_.output + at, ports_.input + at, row(kMean) + c, count, width_, own + c,
+                                   own + channels_ + c);
+  });
+}
+
+template <std::int64_t kWidth>
+void BatchNorm::reduce_all() const {
+  in_chunks([this](std::int64_t first, std::int64_t rows, float* own) {
+    if (ports_.second_gradient != nullptr)
+      relu_ ? reduce_chunk<kWidth, true, true>(first, rows, own) : reduce_chunk<kWidth, true, false>(first, rows, own);
+    else
+      relu_ ? reduce_chunk<kWidth, false, true>(first, rows, own)
+            : reduce_chunk<kWidth, false, false>(first, rows, own);
+  });
 }
 
 // From each chunk's mean and squares to those of all rows.
@@ -197,9 +208,14 @@ void BatchNorm::merge_statistics() {
 void BatchNorm::normalize_all(const PerChannel& per) {
   const auto run = [&]<bool kAdds, bool kRelu>() {
     in_chunks([&](std::int64_t first, std::int64_t rows, float*) {
-      const std::int64_t at = first * channels_;
-      normalize<kAdds, kRelu>(ports_.input + at, kAdds ? ports_.addend + at : nullptr, ports_.output + at, rows,
-                              channels_, per);
+      in_pieces(first, rows, [&](std::int64_t at, std::int64_t count, std::int64_t c) {
+        const PerChannel own{per.mean + c, per.scale + c, per.shift + c};
+        const float* const addend = kAdds ? ports_.addend + at : nullptr;
+        if (blocked_)
+          normalize<kBlock, kAdds, kRelu>(ports_.input + at, addend, ports_.output + at, count, width_, own);
+        else
+          normalize<0, kAdds, kRelu>(ports_.input + at, addend, ports_.output + at, count, width_, own);
+      });
     });
   };
   if (adds_) return relu_ ? run.operator()<true, true>() : run.operator()<true, false>();
@@ -209,7 +225,7 @@ void BatchNorm::normalize_all(const PerChannel& per) {
 Status BatchNorm::forward(const SampleKeys& /*keys*/) {
   if (training_) {
     in_chunks([this](std::int64_t first, std::int64_t rows, float* own) {
-      measure(ports_.input + first * channels_, rows, channels_, own, own + channels_, own + 2 * channels_);
+      blocked_ ? measure<kBlock>(first, rows, own) : measure<0>(first, rows, own);
     });
     merge_statistics();
     normalize_all({row(kMean), row(kScale), row(kShift)});
@@ -240,17 +256,7 @@ void BatchNorm::merge_sums() {
 }
 
 Status BatchNorm::begin_backward() {
-  const auto run = [&]<bool kSecond, bool kRelu>() {
-    in_chunks([&](std::int64_t first, std::int64_t rows, float* own) {
-      const std::int64_t at = first * channels_;
-      reduce<kSecond, kRelu>(ports_.output_gradient + at, kSecond ? ports_.second_gradient + at : nullptr,
-                             ports_.output + at, ports_.input + at, row(kMean), rows, channels_, own, own + channels_);
-    });
-  };
-  if (ports_.second_gradient != nullptr)
-    relu_ ? run.operator()<true, true>() : run.operator()<true, false>();
-  else
-    relu_ ? run.operator()<false, true>() : run.operator()<false, false>();
+  blocked_ ? reduce_all<kBlock>() : reduce_all<0>();
   merge_sums();
   return {};
 }
@@ -277,15 +283,15 @@ Status BatchNorm::backward_data() {
     scratch_[channels_ + c] = static_cast<float>(slope);
   }
   in_chunks([this](std::int64_t first, std::int64_t rows, float*) {
-    const float* __restrict x = ports_.input, * __restrict g = ports_.output_gradient;
-    const float* __restrict mean = row(kMean), * __restrict scale = row(kScale);
-    const float* __restrict level = scratch_, * __restrict slope = scratch_ + channels_;
-    float* __restrict to = ports_.input_gradient;
-    for (std::int64_t r = first; r < first + rows; ++r)
-      for (std::int64_t c = 0; c < channels_; ++c) {
-        const std::int64_t i = r * channels_ + c;
-        to[i] = scale[c] * (g[i] - level[c] - (x[i] - mean[c]) * slope[c]);
-      }
+    in_pieces(first, rows, [&](std::int64_t at, std::int64_t count, std::int64_t c) {
+      const float *const x = ports_.input + at, *const g = ports_.output_gradient + at;
+      const PerChannel per{row(kMean) + c, row(kScale) + c, scratch_ + c};
+      const float* const slope = scratch_ + channels_ + c;
+      if (blocked_)
+        differentiate<kBlock>(x, g, ports_.input_gradient + at, count, width_, per, slope);
+      else
+        differentiate<0>(x, g, ports_.input_gradient + at, count, width_, per, slope);
+    });
   });
   return {};
 }

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "kernels/cpu/tensor_layout.h"
+
 namespace rubato::kernels {
 namespace {
 
@@ -29,14 +31,16 @@ void sum_sample(const float* values, std::int64_t pixels, std::int64_t channels,
 
 }  // namespace
 
-void column_sums(const float* values, const TensorShape& shape, int threads, float* scratch, float* sums) {
-  const std::int64_t pixels = shape.height * shape.width, channels = shape.channels;
+void column_sums(const float* values, const TensorShape& shape, Layout layout, int threads, float* scratch,
+                 float* sums) {
+  const TensorShape rows = as_rows(shape, layout);  // its sums lie as a row for each sample, in either layout
+  const std::int64_t pixels = rows.height * rows.width, channels = rows.channels;
 #pragma omp parallel for num_threads(threads)
-  for (std::int64_t n = 0; n < shape.samples; ++n) {
+  for (std::int64_t n = 0; n < rows.samples; ++n) {
     sum_sample(values + n * pixels * channels, pixels, channels, scratch + n * channels);
   }
-  std::fill_n(sums, channels, 0.0f);
-  for (std::int64_t n = 0; n < shape.samples; ++n) add(sums, scratch + n * channels, channels);
+  std::fill_n(sums, shape.channels, 0.0f);
+  for (std::int64_t n = 0; n < shape.samples; ++n) add(sums, scratch + n * shape.channels, shape.channels);
 }
 
 }  // namespace rubato::kernels

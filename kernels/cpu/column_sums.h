@@ -10,6 +10,7 @@
 
 #include <cstddef>
 
+#include "kernels/backend.h"
 #include "kernels/op_desc.h"
 
 namespace rubato::kernels {
@@ -18,7 +19,8 @@ namespace rubato::kernels {
   return static_cast<std::size_t>(shape.samples * shape.channels) * sizeof(float);
 }
 
-// sums[c] = the sum of values[..., c]; overwrites.
-void column_sums(const float* values, const TensorShape& shape, int threads, float* scratch, float* sums);
+// sums[c] = the sum of values[..., c], which lie in `layout`; overwrites.
+void column_sums(const float* values, const TensorShape& shape, Layout layout, int threads, float* scratch,
+                 float* sums);
 
 }  // namespace rubato::kernels

@@ -1,38 +1,73 @@
-// Convolutions: oneDNN on channels-last activations, weights in whatever layout it likes. Forcing a
-// blocked layout on few channels, or plain weights, falls to its reference code, a thousand times slower
-// (tests/model/algorithms_test.cc forbids it).
+// Convolutions: oneDNN's, each call by the first of its ways (kernels/cpu/convolution_ways.h) for which oneDNN has a
+// kernel, on weights in whatever layout it likes. Where it has none it falls to reference code, a thousand times
+// slower: a blocked layout of few channels, or plain weights (tests/model/algorithms_test.cc forbids it).
 #include <algorithm>
+#include <optional>
+#include <string_view>
 
 #include "base/check.h"
 #include "kernels/cpu/activation.h"
 #include "kernels/cpu/column_sums.h"
+#include "kernels/cpu/converting_primitive.h"
+#include "kernels/cpu/convolution_ways.h"
 #include "kernels/cpu/ops.h"
 #include "kernels/cpu/packed_weights.h"
+#include "kernels/cpu/tensor_layout.h"
 
 namespace rubato::kernels {
 namespace {
 
 using dnnl::memory;
-constexpr auto kAlgorithm = dnnl::algorithm::convolution_direct;
+using ForwardPlan = dnnl::convolution_forward::primitive_desc;
+using BackwardWeightsPlan = dnnl::convolution_backward_weights::primitive_desc;
+using BackwardDataPlan = dnnl::convolution_backward_data::primitive_desc;
 
+// A convolution on tensors as one way wants them.
 struct ConvolutionTensors {
-  explicit ConvolutionTensors(const ConvolutionDesc& desc);
+  ConvolutionTensors(const ConvolutionDesc& desc, const ConvolutionWay& way);
 
-  memory::desc source, weights, bias, result;
-  memory::desc canonical_weights;  // `weights` leaves the layout open
+  [[nodiscard]] ForwardPlan forward(const CpuContext& context, bool training,
+                                    const dnnl::primitive_attr& attributes) const;
+  [[nodiscard]] BackwardWeightsPlan backward_weights(const CpuContext& context) const;
+  [[nodiscard]] BackwardDataPlan backward_data(const CpuContext& context) const;
+
+  dnnl::algorithm algorithm;
+  memory::desc source, weights, bias, result;  // `weights` leaves the layout open
   memory::dims strides, padding;
 };
 
-ConvolutionTensors::ConvolutionTensors(const ConvolutionDesc& desc)
-    : strides{desc.stride, desc.stride}, padding{desc.padding, desc.padding} {
-  const TensorShape in = desc.input, out = output_shape(desc);
-  const memory::dims kernel{desc.channels, in.channels, desc.kernel, desc.kernel};
-  constexpr auto f32 = memory::data_type::f32;
-  source = {{in.samples, in.channels, in.height, in.width}, f32, memory::format_tag::nhwc};
-  weights = {kernel, f32, memory::format_tag::any};
-  canonical_weights = {kernel, f32, memory::format_tag::ohwi};
-  if (desc.bias) bias = {{desc.channels}, f32, memory::format_tag::a};
-  result = {{out.samples, out.channels, out.height, out.width}, f32, memory::format_tag::nhwc};
+ConvolutionTensors::ConvolutionTensors(const ConvolutionDesc& desc, const ConvolutionWay& way)
+    : algorithm(way.algorithm),
+      source(tensor_desc(desc.input, way.source)),
+      weights({desc.channels, desc.input.channels, desc.kernel, desc.kernel}, memory::data_type::f32,
+              memory::format_tag::any),
+      result(tensor_desc(output_shape(desc), way.result)),
+      strides{desc.stride, desc.stride},
+      padding{desc.padding, desc.padding} {
+  if (desc.bias) bias = {{desc.channels}, memory::data_type::f32, memory::format_tag::a};
+}
+
+ForwardPlan ConvolutionTensors::forward(const CpuContext& context, bool training,
+                                        const dnnl::primitive_attr& attributes) const {
+  // For inference Winograd's algorithm wants weights that are transformed already, which oneDNN makes of no layout of
+  // ours.
+  const bool as_in_training = training || algorithm == dnnl::algorithm::convolution_winograd;
+  const auto kind = as_in_training ? dnnl::prop_kind::forward_training : dnnl::prop_kind::forward_inference;
+  return {{kind, algorithm, source, weights, bias, result, strides, padding, padding}, attributes, context.engine};
+}
+
+BackwardWeightsPlan ConvolutionTensors::backward_weights(const CpuContext& context) const {
+  return {{algorithm, source, weights, result, strides, padding, padding},
+          user_scratchpad(),
+          context.engine,
+          forward(context, true, user_scratchpad())};
+}
+
+BackwardDataPlan ConvolutionTensors::backward_data(const CpuContext& context) const {
+  return {{algorithm, source, weights, result, strides, padding, padding},
+          user_scratchpad(),
+          context.engine,
+          forward(context, true, user_scratchpad())};
 }
 
 class Convolution final : public Op {
@@ -48,17 +83,26 @@ class Convolution final : public Op {
   Status backward_data() override;
 
  private:
-  using ForwardPlan = dnnl::convolution_forward::primitive_desc;
-  void plan_backward_weights(const CpuContext& context, const ConvolutionTensors& t, const ForwardPlan& forward);
-  void plan_backward_data(const CpuContext& context, const ConvolutionTensors& t, const ForwardPlan& forward);
-  void note(const char* call, const char* implementation) { info_.algorithms.push_back({call, implementation}); }
+  using Tensor = ConvertingPrimitive::Tensor;
+
+  void plan_forward(const CpuContext& context);
+  void plan_backward_weights(const CpuContext& context);
+  void plan_backward_data(const CpuContext& context);
+  // Gives take(tensors, plan) what `make` makes of the first way for which there is a kernel.
+  template <typename Make, typename Take>
+  void plan_call(const char* call, Make&& make, Take&& take);
+  [[nodiscard]] Tensor source_as(const memory::desc& wanted, int argument, bool written = false) const;
+  [[nodiscard]] Tensor result_as(const memory::desc& wanted, int argument, bool written = false) const;
+  [[nodiscard]] memory::desc canonical_weights() const;
   [[nodiscard]] std::size_t parameters() const { return bias_size_ > 0 ? 2 : 1; }
   void need_scratch(std::size_t bytes) { info_.scratch_bytes = std::max(info_.scratch_bytes, bytes); }
 
+  const ConvolutionDesc desc_;
+  const PlanHint hint_;
   const std::size_t weights_size_, bias_size_;  // 0: no bias
   const bool training_, input_gradient_;
   OpInfo info_;
-  Primitive forward_, backward_weights_, backward_data_;
+  ConvertingPrimitive forward_, backward_weights_, backward_data_;
   PackedWeights forward_weights_, backward_data_weights_;
   PackedGradient weights_gradient_;
   FusedActivation activation_;
@@ -70,67 +114,100 @@ class Convolution final : public Op {
 };
 
 Convolution::Convolution(const CpuContext& context, const ConvolutionDesc& desc, const PlanHint& hint)
-    : weights_size_(static_cast<std::size_t>(desc.channels * desc.kernel * desc.kernel * desc.input.channels)),
+    : desc_(desc),
+      hint_(hint),
+      weights_size_(static_cast<std::size_t>(desc.channels * desc.kernel * desc.kernel * desc.input.channels)),
       bias_size_(desc.bias ? static_cast<std::size_t>(desc.channels) : 0),
       training_(hint.training),
       input_gradient_(hint.training && hint.input_gradient),
       threads_(context.threads) {
   info_.input = desc.input;
   info_.output = output_shape(desc);
-  const ConvolutionTensors t(desc);
-  const auto kind = training_ ? dnnl::prop_kind::forward_training : dnnl::prop_kind::forward_inference;
-  const ForwardPlan plan({kind, kAlgorithm, t.source, t.weights, t.bias, t.result, t.strides, t.padding, t.padding},
-                         with_activation(desc.activation, training_), context.engine);
-  note("forward", plan.impl_info_str());
-  forward_ = Primitive(context, dnnl::convolution_forward(plan),
-                       {{DNNL_ARG_SRC, t.source},
-                        {DNNL_ARG_WEIGHTS, plan.weights_desc()},
-                        {DNNL_ARG_BIAS, t.bias},
-                        {DNNL_ARG_DST, t.result},
-                        {DNNL_ARG_SCRATCHPAD, plan.scratchpad_desc()}});
-  forward_weights_ = PackedWeights(context, t.canonical_weights, plan.weights_desc());
-  need_scratch(plan.scratchpad_desc().get_size());
-  need_scratch(forward_weights_.scratch_bytes());
-  info_.private_bytes += forward_weights_.bytes();
-  activation_ = FusedActivation(context, desc.activation, t.result, training_);
+  plan_forward(context);
+  activation_ = FusedActivation(context, desc.activation, tensor_desc(info_.output, format_of(hint.output)), training_);
   info_.saved_bytes = activation_.saved_bytes();
   need_scratch(activation_.scratch_bytes());
   if (!training_) return;
-  plan_backward_weights(context, t, plan);
-  if (input_gradient_) plan_backward_data(context, t, plan);
+  plan_backward_weights(context);
+  if (input_gradient_) plan_backward_data(context);
 }
 
-void Convolution::plan_backward_weights(const CpuContext& context, const ConvolutionTensors& t,
-                                        const ForwardPlan& forward) {
-  const dnnl::convolution_backward_weights::primitive_desc plan(
-      {kAlgorithm, t.source, t.weights, t.result, t.strides, t.padding, t.padding}, user_scratchpad(), context.engine,
-      forward);
-  note("backward_weights", plan.impl_info_str());
-  backward_weights_ = Primitive(context, dnnl::convolution_backward_weights(plan),
-                                {{DNNL_ARG_SRC, t.source},
-                                 {DNNL_ARG_DIFF_DST, t.result},
-                                 {DNNL_ARG_DIFF_WEIGHTS, plan.diff_weights_desc()},
-                                 {DNNL_ARG_SCRATCHPAD, plan.scratchpad_desc()}});
-  weights_gradient_ = PackedGradient(context, t.canonical_weights, plan.diff_weights_desc());
-  need_scratch(plan.scratchpad_desc().get_size());
+template <typename Make, typename Take>
+void Convolution::plan_call(const char* call, Make&& make, Take&& take) {
+  const std::vector<ConvolutionWay> ways = convolution_ways(desc_, hint_);
+  for (const ConvolutionWay& way : ways) {
+    const bool last = &way == &ways.back();
+    const ConvolutionTensors tensors(desc_, way);
+    std::optional<decltype(make(tensors))> plan;
+    try {
+      plan = make(tensors);
+    } catch (const dnnl::error&) {
+      if (last) throw;
+      continue;
+    }
+    const std::string_view implementation = plan->impl_info_str();
+    if (!last && implementation.starts_with("ref")) continue;
+    info_.algorithms.push_back({call, std::string(implementation)});
+    take(tensors, *plan);
+    return;
+  }
+}
+
+Convolution::Tensor Convolution::source_as(const memory::desc& wanted, int argument, bool written) const {
+  // A single channel lies the same way in planes and rows.
+  const auto lies = desc_.input.channels == 1 ? wanted : tensor_desc(desc_.input, format_of(hint_.input));
+  return {argument, lies, wanted, written};
+}
+
+Convolution::Tensor Convolution::result_as(const memory::desc& wanted, int argument, bool written) const {
+  return {argument, tensor_desc(info_.output, format_of(hint_.output)), wanted, written};
+}
+
+memory::desc Convolution::canonical_weights() const {
+  return {{desc_.channels, desc_.input.channels, desc_.kernel, desc_.kernel},
+          memory::data_type::f32,
+          memory::format_tag::ohwi};
+}
+
+void Convolution::plan_forward(const CpuContext& context) {
+  const auto make = [&](const ConvolutionTensors& t) {
+    return t.forward(context, training_, with_activation(desc_.activation, training_));
+  };
+  plan_call("forward", make, [&](const ConvolutionTensors& t, const ForwardPlan& plan) {
+    forward_ = ConvertingPrimitive(context, dnnl::convolution_forward(plan), plan.scratchpad_desc(),
+                                   {source_as(t.source, DNNL_ARG_SRC), result_as(t.result, DNNL_ARG_DST, true)},
+                                   {{DNNL_ARG_WEIGHTS, plan.weights_desc()}, {DNNL_ARG_BIAS, t.bias}});
+    forward_weights_ = PackedWeights(context, canonical_weights(), plan.weights_desc());
+  });
+  need_scratch(forward_.scratch_bytes());
+  need_scratch(forward_weights_.scratch_bytes());
+  info_.private_bytes += forward_weights_.bytes();
+}
+
+void Convolution::plan_backward_weights(const CpuContext& context) {
+  const auto make = [&](const ConvolutionTensors& t) { return t.backward_weights(context); };
+  plan_call("backward_weights", make, [&](const ConvolutionTensors& t, const BackwardWeightsPlan& plan) {
+    backward_weights_ = ConvertingPrimitive(context, dnnl::convolution_backward_weights(plan), plan.scratchpad_desc(),
+                                            {source_as(t.source, DNNL_ARG_SRC), result_as(t.result, DNNL_ARG_DIFF_DST)},
+                                            {{DNNL_ARG_DIFF_WEIGHTS, plan.diff_weights_desc()}});
+    weights_gradient_ = PackedGradient(context, canonical_weights(), plan.diff_weights_desc());
+  });
+  need_scratch(backward_weights_.scratch_bytes());
   need_scratch(weights_gradient_.scratch_bytes());
   info_.private_bytes += weights_gradient_.bytes();
   need_scratch(column_sums_scratch_bytes(info_.output));
 }
 
-void Convolution::plan_backward_data(const CpuContext& context, const ConvolutionTensors& t,
-                                     const ForwardPlan& forward) {
-  const dnnl::convolution_backward_data::primitive_desc plan(
-      {kAlgorithm, t.source, t.weights, t.result, t.strides, t.padding, t.padding}, user_scratchpad(), context.engine,
-      forward);
-  note("backward_data", plan.impl_info_str());
-  backward_data_ = Primitive(context, dnnl::convolution_backward_data(plan),
-                             {{DNNL_ARG_DIFF_DST, t.result},
-                              {DNNL_ARG_WEIGHTS, plan.weights_desc()},
-                              {DNNL_ARG_DIFF_SRC, t.source},
-                              {DNNL_ARG_SCRATCHPAD, plan.scratchpad_desc()}});
-  backward_data_weights_ = PackedWeights(context, t.canonical_weights, plan.weights_desc());
-  need_scratch(plan.scratchpad_desc().get_size());
+void Convolution::plan_backward_data(const CpuContext& context) {
+  const auto make = [&](const ConvolutionTensors& t) { return t.backward_data(context); };
+  plan_call("backward_data", make, [&](const ConvolutionTensors& t, const BackwardDataPlan& plan) {
+    backward_data_ =
+        ConvertingPrimitive(context, dnnl::convolution_backward_data(plan), plan.scratchpad_desc(),
+                            {result_as(t.result, DNNL_ARG_DIFF_DST), source_as(t.source, DNNL_ARG_DIFF_SRC, true)},
+                            {{DNNL_ARG_WEIGHTS, plan.weights_desc()}});
+    backward_data_weights_ = PackedWeights(context, canonical_weights(), plan.weights_desc());
+  });
+  need_scratch(backward_data_.scratch_bytes());
   need_scratch(backward_data_weights_.scratch_bytes());
   info_.private_bytes += backward_data_weights_.bytes();
 }
@@ -138,19 +215,19 @@ void Convolution::plan_backward_data(const CpuContext& context, const Convolutio
 void Convolution::bind(const Ports& ports) {
   forward_.set(DNNL_ARG_SRC, ports.input);
   forward_.set(DNNL_ARG_DST, activation_.bind(ports, ports.saved));
-  forward_.set(DNNL_ARG_SCRATCHPAD, ports.scratch);
+  forward_.set_scratch(ports.scratch);
   forward_weights_.bind(forward_, ports.scratch);
   if (!training_) return;
   backward_weights_.set(DNNL_ARG_SRC, ports.input);
   backward_weights_.set(DNNL_ARG_DIFF_DST, ports.output_gradient);
-  backward_weights_.set(DNNL_ARG_SCRATCHPAD, ports.scratch);
+  backward_weights_.set_scratch(ports.scratch);
   weights_gradient_.bind(backward_weights_, ports.scratch);
   output_gradient_ = ports.output_gradient;
   scratch_ = static_cast<float*>(ports.scratch);
   if (!input_gradient_) return;
   backward_data_.set(DNNL_ARG_DIFF_DST, ports.output_gradient);
   backward_data_.set(DNNL_ARG_DIFF_SRC, ports.input_gradient);
-  backward_data_.set(DNNL_ARG_SCRATCHPAD, ports.scratch);
+  backward_data_.set_scratch(ports.scratch);
   backward_data_weights_.bind(backward_data_, ports.scratch);
 }
 
@@ -175,7 +252,7 @@ Status Convolution::backward_weights(std::span<const std::span<float>> gradients
   RUBATO_CHECK(gradients.size() == parameters() && gradients[0].size() == weights_size_, "gradients of a convolution");
   if (bias_size_ > 0) {
     RUBATO_CHECK(gradients[1].size() == bias_size_, "{} numbers for the gradient of a bias", gradients[1].size());
-    column_sums(output_gradient_, info_.output, threads_, scratch_, gradients[1].data());
+    column_sums(output_gradient_, info_.output, hint_.output, threads_, scratch_, gradients[1].data());
   }
   return weights_gradient_.produce(backward_weights_, gradients[0].data());
 }

@@ -9,10 +9,32 @@
 #include "base/check.h"
 #include "kernels/cpu/add.h"
 #include "kernels/cpu/ops.h"
+#include "kernels/cpu/tensor_layout.h"
 #include "kernels/cpu/tree_add.h"
 
 namespace rubato::kernels {
 namespace {
+
+// Who reads and writes blocks of channels: convolutions, for which they are made, and what stands between them. A
+// convolution of few channels that are not an image's would have to convert them.
+struct OwnLayoutsOf {
+  OwnLayouts operator()(const ConvolutionDesc& d) const {
+    const bool input = has_blocks(d.input.channels), image = d.input.channels <= 4;
+    return {.input = input, .output = has_blocks(d.channels) && (input || image)};
+  }
+  OwnLayouts operator()(const PoolDesc& d) const {
+    return {.input = has_blocks(d.input.channels), .output = has_blocks(d.input.channels)};
+  }
+  OwnLayouts operator()(const AddDesc& d) const { return alike(d.input.channels); }
+  OwnLayouts operator()(const ActivationDesc& d) const { return alike(d.input.channels); }
+  OwnLayouts operator()(const BatchNormDesc& d) const { return alike(d.input.channels); }
+  OwnLayouts operator()(const GlobalAverageDesc& d) const { return {.input = has_blocks(d.input.channels)}; }
+  OwnLayouts operator()(const auto& /*desc*/) const { return {}; }
+
+  static OwnLayouts alike(std::int64_t channels) {
+    return {.input = has_blocks(channels), .output = has_blocks(channels), .alike = true};
+  }
+};
 
 constexpr std::size_t kHugePage = std::size_t{2} << 20;
 
@@ -68,6 +90,7 @@ class CpuDevice final : public Device {
   }
 
   Result<std::unique_ptr<Op>> plan(const OpDesc& desc, const PlanHint& hint) override;
+  [[nodiscard]] OwnLayouts own_layouts(const OpDesc& desc) const override { return std::visit(OwnLayoutsOf{}, desc); }
   Result<std::unique_ptr<Loss>> plan_loss(const LossDesc& desc) override { return make_loss(context_, desc); }
   Result<std::unique_ptr<Rbm>> plan_rbm(const RbmDesc& desc) override { return make_rbm(context_, desc); }
   Status add(float* to, const float* from, std::size_t count) override {

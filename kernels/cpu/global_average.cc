@@ -1,8 +1,9 @@
-// The mean of each channel over all pixels of a sample.
+// The mean of each channel over all pixels of a sample. Means lie the same way in either layout.
 #include <cstddef>
 
 #include "kernels/cpu/ops.h"
 #include "kernels/cpu/parameterless_op.h"
+#include "kernels/cpu/tensor_layout.h"
 
 namespace rubato::kernels {
 namespace {
@@ -23,8 +24,11 @@ void spread(const float* __restrict from, std::int64_t pixels, std::int64_t chan
 
 class GlobalAverage final : public ParameterlessOp {
  public:
-  GlobalAverage(const CpuContext& context, const GlobalAverageDesc& desc)
-      : threads_(context.threads), pixels_(desc.input.height * desc.input.width), channels_(desc.input.channels) {
+  GlobalAverage(const CpuContext& context, const GlobalAverageDesc& desc, const PlanHint& hint)
+      : threads_(context.threads),
+        samples_(as_rows(desc.input, hint.input).samples),
+        pixels_(desc.input.height * desc.input.width),
+        channels_(as_rows(desc.input, hint.input).channels) {
     info_.input = desc.input;
     info_.output = output_shape(desc);
     info_.algorithms = {{"forward", "rows"}, {"backward_data", "rows"}};
@@ -33,14 +37,14 @@ class GlobalAverage final : public ParameterlessOp {
   void bind(const Ports& ports) override { ports_ = ports; }
   Status forward(const SampleKeys&) override {
 #pragma omp parallel for num_threads(threads_)
-    for (std::int64_t n = 0; n < info_.input.samples; ++n)
+    for (std::int64_t n = 0; n < samples_; ++n)
       average(ports_.input + n * pixels_ * channels_, pixels_, channels_, ports_.output + n * channels_);
     return {};
   }
   Status begin_backward() override { return {}; }
   Status backward_data() override {
 #pragma omp parallel for num_threads(threads_)
-    for (std::int64_t n = 0; n < info_.input.samples; ++n)
+    for (std::int64_t n = 0; n < samples_; ++n)
       spread(ports_.output_gradient + n * channels_, pixels_, channels_,
              ports_.input_gradient + n * pixels_ * channels_);
     return {};
@@ -48,14 +52,14 @@ class GlobalAverage final : public ParameterlessOp {
 
  private:
   const int threads_;
-  const std::int64_t pixels_, channels_;
+  const std::int64_t samples_, pixels_, channels_;
   Ports ports_;
 };
 
 }  // namespace
 
-std::unique_ptr<Op> make_op(const CpuContext& context, const GlobalAverageDesc& desc, const PlanHint&) {
-  return std::make_unique<GlobalAverage>(context, desc);
+std::unique_ptr<Op> make_op(const CpuContext& context, const GlobalAverageDesc& desc, const PlanHint& hint) {
+  return std::make_unique<GlobalAverage>(context, desc, hint);
 }
 
 }  // namespace rubato::kernels

@@ -1,18 +1,6 @@
 #include "kernels/cpu/packed_weights.h"
 
 namespace rubato::kernels {
-namespace {
-
-Primitive make_reorder(const CpuContext& context, const dnnl::memory::desc& from, const dnnl::memory::desc& to,
-                       std::size_t& scratch_bytes) {
-  const dnnl::reorder::primitive_desc plan(context.engine, from, context.engine, to, user_scratchpad());
-  scratch_bytes = plan.scratchpad_desc().get_size();
-  return Primitive(context, dnnl::reorder(plan),
-                   {{DNNL_ARG_FROM, from}, {DNNL_ARG_TO, to}, {DNNL_ARG_SCRATCHPAD, plan.scratchpad_desc()}});
-}
-
-}  // namespace
-
 PackedWeights::PackedWeights(const CpuContext& context, const dnnl::memory::desc& canonical,
                              const dnnl::memory::desc& wanted)
     : in_place_(canonical == wanted) {
@@ -21,14 +9,14 @@ PackedWeights::PackedWeights(const CpuContext& context, const dnnl::memory::desc
   reorder_ = make_reorder(context, canonical, wanted, scratch_bytes_);
 }
 
-void PackedWeights::bind(Primitive& user, void* scratch) {
+void PackedWeights::bind(ConvertingPrimitive& user, void* scratch) {
   if (in_place_) return;
   reorder_.set(DNNL_ARG_TO, packed_.get_data_handle());
   reorder_.set(DNNL_ARG_SCRATCHPAD, scratch);
   user.set(DNNL_ARG_WEIGHTS, packed_.get_data_handle());
 }
 
-Status PackedWeights::load(Primitive& user, const float* values, Version version) {
+Status PackedWeights::load(ConvertingPrimitive& user, const float* values, Version version) {
   if (in_place_) {
     user.set(DNNL_ARG_WEIGHTS, values);
     return {};
@@ -49,14 +37,14 @@ PackedGradient::PackedGradient(const CpuContext& context, const dnnl::memory::de
   reorder_ = make_reorder(context, wanted, canonical, scratch_bytes_);
 }
 
-void PackedGradient::bind(Primitive& producer, void* scratch) {
+void PackedGradient::bind(ConvertingPrimitive& producer, void* scratch) {
   if (in_place_) return;
   producer.set(DNNL_ARG_DIFF_WEIGHTS, packed_.get_data_handle());
   reorder_.set(DNNL_ARG_FROM, packed_.get_data_handle());
   reorder_.set(DNNL_ARG_SCRATCHPAD, scratch);
 }
 
-Status PackedGradient::produce(Primitive& producer, float* gradient) {
+Status PackedGradient::produce(ConvertingPrimitive& producer, float* gradient) {
   if (in_place_) {
     producer.set(DNNL_ARG_DIFF_WEIGHTS, gradient);
     return producer.execute();

@@ -11,7 +11,7 @@
 
 #include "base/ids.h"
 #include "base/result.h"
-#include "kernels/cpu/primitive.h"
+#include "kernels/cpu/converting_primitive.h"
 
 namespace rubato::kernels {
 
@@ -22,9 +22,9 @@ class PackedWeights {
   PackedWeights(const CpuContext& context, const dnnl::memory::desc& canonical, const dnnl::memory::desc& wanted);
 
   [[nodiscard]] std::size_t scratch_bytes() const { return scratch_bytes_; }
-  void bind(Primitive& user, void* scratch);
+  void bind(ConvertingPrimitive& user, void* scratch);
   // Gives the user the values in its layout.
-  Status load(Primitive& user, const float* values, Version version);
+  Status load(ConvertingPrimitive& user, const float* values, Version version);
   [[nodiscard]] std::size_t bytes() const { return in_place_ ? 0 : packed_.get_desc().get_size(); }
 
  private:
@@ -42,9 +42,9 @@ class PackedGradient {
   PackedGradient(const CpuContext& context, const dnnl::memory::desc& canonical, const dnnl::memory::desc& wanted);
 
   [[nodiscard]] std::size_t scratch_bytes() const { return scratch_bytes_; }
-  void bind(Primitive& producer, void* scratch);
+  void bind(ConvertingPrimitive& producer, void* scratch);
   // Runs the producer and leaves its gradient in `gradient`, in canonical layout.
-  Status produce(Primitive& producer, float* gradient);
+  Status produce(ConvertingPrimitive& producer, float* gradient);
   [[nodiscard]] std::size_t bytes() const { return in_place_ ? 0 : packed_.get_desc().get_size(); }
 
  private:

@@ -8,7 +8,7 @@
 namespace rubato::kernels {
 
 Primitive::Primitive(const CpuContext& context, const dnnl::primitive& primitive,
-                     std::initializer_list<std::pair<int, dnnl::memory::desc>> arguments)
+                     const std::vector<std::pair<int, dnnl::memory::desc>>& arguments)
     : primitive_(primitive), stream_(context.stream.get()) {
   memories_.reserve(arguments.size());
   for (const auto& [argument, desc] : arguments) {
@@ -39,6 +39,14 @@ dnnl::primitive_attr user_scratchpad() {
   dnnl::primitive_attr attributes;
   attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
   return attributes;
+}
+
+Primitive make_reorder(const CpuContext& context, const dnnl::memory::desc& from, const dnnl::memory::desc& to,
+                       std::size_t& scratch_bytes) {
+  const dnnl::reorder::primitive_desc plan(context.engine, from, context.engine, to, user_scratchpad());
+  scratch_bytes = plan.scratchpad_desc().get_size();
+  return Primitive(context, dnnl::reorder(plan),
+                   {{DNNL_ARG_FROM, from}, {DNNL_ARG_TO, to}, {DNNL_ARG_SCRATCHPAD, plan.scratchpad_desc()}});
 }
 
 }  // namespace rubato::kernels

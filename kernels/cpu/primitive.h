@@ -5,8 +5,8 @@
 // Thread-safety: one owner.
 #pragma once
 
+#include <cstddef>
 #include <dnnl.hpp>
-#include <initializer_list>
 #include <span>
 #include <utility>
 #include <vector>
@@ -27,7 +27,7 @@ class Primitive {
   Primitive() = default;
   // May throw dnnl::error: only while planning.
   Primitive(const CpuContext& context, const dnnl::primitive& primitive,
-            std::initializer_list<std::pair<int, dnnl::memory::desc>> arguments);
+            const std::vector<std::pair<int, dnnl::memory::desc>>& arguments);
 
   // A null address is kept, too: an argument that will not be used.
   void set(int argument, const void* address);
@@ -42,5 +42,9 @@ class Primitive {
 
 // Primitives keep their scratch space outside (the default one is shared, and unsafe across threads).
 [[nodiscard]] dnnl::primitive_attr user_scratchpad();
+
+// From one layout to another. `scratch_bytes`: what it wants as its scratchpad. May throw dnnl::error.
+[[nodiscard]] Primitive make_reorder(const CpuContext& context, const dnnl::memory::desc& from,
+                                     const dnnl::memory::desc& to, std::size_t& scratch_bytes);
 
 }  // namespace rubato::kernels

@@ -238,7 +238,7 @@ Status Recurrent::backward_weights(std::span<const std::span<float>> gradients) 
                      gradients[0].data(), inputs_));
   RUBATO_TRY(state_weights(gradients[1].data()));
   float* const totals = sums_ + sums_floats_;
-  column_sums(gates_, {samples_, positions_, 1, length_}, threads_, sums_, totals);
+  column_sums(gates_, {samples_, positions_, 1, length_}, Layout::kRows, threads_, sums_, totals);
   std::copy_n(totals, gate_rows_, gradients[2].data());
   std::copy_n(totals, gate_rows_, gradients[3].data());
   if (!lstm()) std::copy_n(totals + 3 * units_, units_, gradients[3].data() + 2 * units_);

@@ -153,6 +153,7 @@ def parse(words: list[str]) -> argparse.Namespace:
                                               "does that at its end; of a job over several hosts, copy what the others "
                                               "wrote into one folder first.")
     command.add_argument("run_dir", metavar="RUN_DIR")
+    command.add_argument("--layers", action="store_true", help="print instead how long a worker's layers took")
     command.set_defaults(run=timeline)
     add_commands(commands, str(REPOSITORY / "build"))
     if not words:

@@ -5,4 +5,5 @@
   events.py   the events of Chrome's trace format, which Perfetto reads
   rows.py     lays intervals that overlap into rows
   draw.py     puts it together
+  layers.py   how long a worker's layers took, as a table
 """

@@ -7,6 +7,7 @@ from rubato_cli.failure import ExitCode, Failure
 from rubato_cli.text import plural
 
 from .events import Events
+from .layers import layers
 from .parts import on_one_clock, read
 
 
@@ -47,7 +48,10 @@ def lines_of(notes: list[str]) -> list[str]:
 
 
 def timeline(arguments) -> int:
-    """The command: draws again, for instance with what other hosts have written, copied into RUN/timeline."""
+    """The command: draws again, for instance with what other hosts have written, copied into RUN/timeline; or a table."""
+    if arguments.layers:
+        print("\n".join(layers(Path(arguments.run_dir))))
+        return 0
     path, notes = draw(Path(arguments.run_dir))
     print(f"{path}: open it at https://ui.perfetto.dev")
     for line in lines_of(notes):

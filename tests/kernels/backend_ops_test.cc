@@ -12,6 +12,9 @@
 // both.
 #include <gmock/gmock.h>
 
+#include <map>
+#include <utility>
+
 #include "tests/kernels/backend_reference.h"
 #include "tests/kernels/differentiated.h"
 #include "tests/kernels/planned_op.h"
@@ -58,6 +61,12 @@ struct Reference {
     values[which][index] = kept;
     return (above - below) / (2.0 * h);
   }
+  // Both, of elements that were asked for before.
+  const std::pair<double, double>& slope_and_scale(std::size_t which, std::size_t index) {
+    const auto [found, is_new] = known.try_emplace({which, index});
+    if (is_new) found->second = {slope(which, index), slope_scale(which, index)};
+    return found->second;
+  }
   // The same for absolute values and no activation: the sum of the absolute values of the slope's terms.
   // Exact up to rounding, since dense layers and convolutions are linear in each argument.
   [[nodiscard]] double slope_scale(std::size_t which, std::size_t index) const {
@@ -71,6 +80,7 @@ struct Reference {
   OpDesc desc;
   Doubles values[3];  // input, weights, bias
   Doubles r;
+  std::map<std::pair<std::size_t, std::size_t>, std::pair<double, double>> known;
 };
 
 // Products in the longest sum of each kind, with the bias as one of them.
@@ -115,10 +125,11 @@ double slope_error(const OpDesc& desc, const Reference& expected) {
 void check_gradient(const OpDesc& desc, Reference& expected, std::size_t which, const std::vector<float>& got) {
   const double n = which == 0 ? terms(desc).input_gradient : terms(desc).parameter_gradient;
   const double relative = kSlope * n * kEps + slope_error(desc, expected);
-  for (const std::size_t i : some_of(got.size())) {
+  for (const std::size_t i : some_of(got.size(), expected.r.size() > 10'000 ? 8 : 120)) {
+    const auto& [slope, terms_of_slope] = expected.slope_and_scale(which, i);
     // A pool's terms are at most 1 each: random output gradients, slopes of at most 1.
-    const double scale = std::holds_alternative<PoolDesc>(desc) ? n : expected.slope_scale(which, i);
-    ASSERT_NEAR(got[i], expected.slope(which, i), relative * scale + 1e-7) << "value " << which << ", element " << i;
+    const double scale = std::holds_alternative<PoolDesc>(desc) ? n : terms_of_slope;
+    ASSERT_NEAR(got[i], slope, relative * scale + 1e-7) << "value " << which << ", element " << i;
   }
 }
 
@@ -150,6 +161,11 @@ std::vector<Case> cases() {
   convolution({1, 5, 5, 17}, 33, 3, 1, 1, A::kNone);
   convolution({5, 4, 4, 8}, 4, 1, 1, 0, A::kRelu);
   convolution({2, 6, 6, 16}, 32, 3, 1, 1, A::kGelu);
+  convolution({2, 9, 8, 3}, 16, 7, 2, 3, A::kNone);
+  convolution({3, 7, 6, 1}, 32, 3, 1, 1, A::kNone);
+  convolution({3, 6, 6, 32}, 16, 1, 2, 0, A::kNone);
+  convolution({16, 5, 5, 64}, 64, 3, 1, 1, A::kRelu);  // tiles and channels enough for Winograd's algorithm
+  convolution({16, 7, 7, 64}, 64, 3, 1, 0, A::kTanh);
   all.push_back({"convolution without bias", ConvolutionDesc{{2, 7, 5, 16}, 32, 3, 2, 1, A::kNone, false}});
   const auto pool = [&](TensorShape in, PoolDesc::Kind kind, std::int64_t window, std::int64_t stride, A a,
                         std::int64_t padding = 0) {
@@ -162,6 +178,11 @@ std::vector<Case> cases() {
   pool({2, 7, 5, 5}, PoolDesc::Kind::kAverage, 3, 1, A::kRelu);
   pool({2, 7, 7, 19}, PoolDesc::Kind::kMax, 3, 2, A::kGelu);
   pool({2, 8, 7, 16}, PoolDesc::Kind::kMax, 3, 2, A::kNone, 1);
+  pool({2, 7, 6, 32}, PoolDesc::Kind::kMax, 2, 2, A::kRelu);
+  pool({2, 6, 6, 32}, PoolDesc::Kind::kMax, 2, 2, A::kTanh);
+  pool({2, 7, 7, 32}, PoolDesc::Kind::kAverage, 3, 2, A::kNone, 1);
+  pool({3, 12, 8, 6}, PoolDesc::Kind::kMax, 2, 2, A::kRelu);
+  pool({3, 9, 6, 5}, PoolDesc::Kind::kAverage, 3, 3, A::kNone);
   pool({2, 5, 5, 3}, PoolDesc::Kind::kAverage, 3, 2, A::kNone, 1);
   for (const A a : {A::kRelu, A::kTanh, A::kSigmoid, A::kGelu, A::kGeluTanh})
     all.push_back({"activation " + std::to_string(all.size()), ActivationDesc{{3, 5, 7, 3}, a}});
@@ -173,34 +194,40 @@ INSTANTIATE_TEST_SUITE_P(Devices, BackendOps, kDevices, device_test_name);
 
 TEST_P(BackendOps, OutputsAndGradientsAgreeWithTheReference) {
   for (const Case& c : cases()) {
-    SCOPED_TRACE(c.name);
-    PlannedOp run(*device_, c.desc, {});
-    Reference expected(c.desc, run);
-    run.forward();
-    check_outputs(c.desc, run, expected);
-    run.backward();
-    check_gradient(c.desc, expected, 0, run.input_gradient.values());
-    for (std::size_t i = 0; i < run.gradients.size(); ++i) check_gradient(c.desc, expected, i + 1, run.gradients[i]);
-    if (HasFatalFailure()) return;
+    Reference expected(c.desc, PlannedOp(*device_, c.desc, {}));
+    for (const PlanHint& hint : hints_for(*device_, c.desc)) {
+      SCOPED_TRACE(testing::Message() << c.name << ", " << hint);
+      PlannedOp run(*device_, c.desc, hint);
+      run.forward();
+      check_outputs(c.desc, run, expected);
+      run.backward();
+      check_gradient(c.desc, expected, 0, run.input_gradient.values());
+      for (std::size_t i = 0; i < run.gradients.size(); ++i) check_gradient(c.desc, expected, i + 1, run.gradients[i]);
+      if (HasFatalFailure()) return;
+    }
   }
 }
 
 TEST_P(BackendOps, EvaluationComputesWhatTrainingDoes) {
   for (const Case& c : cases()) {
-    SCOPED_TRACE(c.name);
-    PlannedOp run(*device_, c.desc, {.training = false, .input_gradient = false});
-    EXPECT_EQ(run.op->info().saved_bytes, 0u);
-    run.forward();
-    check_outputs(c.desc, run, Reference(c.desc, run));
-    if (HasFatalFailure()) return;
+    for (const PlanHint& hint : hints_for(*device_, c.desc, false)) {
+      SCOPED_TRACE(testing::Message() << c.name << ", " << hint);
+      PlannedOp run(*device_, c.desc, hint);
+      EXPECT_EQ(run.op->info().saved_bytes, 0u);
+      run.forward();
+      check_outputs(c.desc, run, Reference(c.desc, run));
+      if (HasFatalFailure()) return;
+    }
   }
 }
 
 TEST_P(BackendOps, BitsDoNotDependOnHistory) {
   for (const Case& c : cases()) {
-    SCOPED_TRACE(c.name);
-    check_that_history_does_not_matter(*device_,
-                                       [&](Device& device, float fill) { return PlannedOp(device, c.desc, {}, fill); });
+    for (const PlanHint& hint : hints_for(*device_, c.desc)) {
+      SCOPED_TRACE(testing::Message() << c.name << ", " << hint);
+      check_that_history_does_not_matter(
+          *device_, [&](Device& device, float fill) { return PlannedOp(device, c.desc, hint, fill); });
+    }
   }
 }
 

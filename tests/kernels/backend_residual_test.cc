@@ -30,6 +30,10 @@ std::vector<Case> cases() {
           {"batch norm and add", BatchNormDesc{{2, 3, 3, 33}, 1e-5, A::kNone, true}},
           {"batch norm and add, ReLU", BatchNormDesc{{4, 3, 2, 19}, 1e-5, A::kRelu, true}},
           {"batch norm, several chunks", BatchNormDesc{{1, 70, 70, 8}, 1e-5, A::kRelu, true}},
+          {"batch norm of blocks", BatchNormDesc{{3, 5, 4, 32}, 1e-5, A::kRelu, true}},
+          {"batch norm of blocks, several chunks", BatchNormDesc{{3, 37, 41, 16}}},
+          {"global average of blocks", GlobalAverageDesc{{3, 4, 5, 48}}},
+          {"add of blocks", AddDesc{{3, 5, 4, 32}, A::kRelu}},
           {"add", AddDesc{{3, 5, 4, 7}}},
           {"add, ReLU, several blocks", AddDesc{{3, 50, 60, 2}, A::kRelu}},
           {"global average", GlobalAverageDesc{{3, 4, 5, 17}}},
@@ -70,28 +74,32 @@ INSTANTIATE_TEST_SUITE_P(Devices, BackendResidual, kDevices, device_test_name);
 
 TEST_P(BackendResidual, OutputsAndGradientsAgreeWithTheReference) {
   for (const Case& c : cases()) {
-    SCOPED_TRACE(c.name);
-    PlannedOp run = planned(*device_, c.desc);
-    Differentiated expected = reference_of(c.desc, run);
-    run.forward();
-    check_outputs(run, expected);
-    run.backward();
-    check_gradient(expected, 0, run.input_gradient.values());
-    if (run.has_addend) check_gradient(expected, expected.values().size() - 1, run.output_gradient.values());
-    if (std::holds_alternative<BatchNormDesc>(c.desc))
-      for (const std::size_t i : {0u, 1u}) check_gradient(expected, i + 1, run.gradients[i]);
-    if (HasFatalFailure()) return;
+    for (const PlanHint& hint : hints_for(*device_, c.desc)) {
+      SCOPED_TRACE(testing::Message() << c.name << ", " << hint);
+      PlannedOp run = planned(*device_, c.desc, hint);
+      Differentiated expected = reference_of(c.desc, run);
+      run.forward();
+      check_outputs(run, expected);
+      run.backward();
+      check_gradient(expected, 0, run.input_gradient.values());
+      if (run.has_addend) check_gradient(expected, expected.values().size() - 1, run.output_gradient.values());
+      if (std::holds_alternative<BatchNormDesc>(c.desc))
+        for (const std::size_t i : {0u, 1u}) check_gradient(expected, i + 1, run.gradients[i]);
+      if (HasFatalFailure()) return;
+    }
   }
 }
 
 TEST_P(BackendResidual, EvaluationReadsTheRunningMeans) {
   for (const Case& c : cases()) {
-    SCOPED_TRACE(c.name);
-    PlannedOp run = planned(*device_, c.desc, {.training = false, .input_gradient = false});
-    EXPECT_EQ(run.op->info().saved_bytes, 0u);
-    run.forward();
-    check_outputs(run, reference_of(c.desc, run, false));
-    if (HasFatalFailure()) return;
+    for (const PlanHint& hint : hints_for(*device_, c.desc, false)) {
+      SCOPED_TRACE(testing::Message() << c.name << ", " << hint);
+      PlannedOp run = planned(*device_, c.desc, hint);
+      EXPECT_EQ(run.op->info().saved_bytes, 0u);
+      run.forward();
+      check_outputs(run, reference_of(c.desc, run, false));
+      if (HasFatalFailure()) return;
+    }
   }
 }
 
@@ -158,18 +166,22 @@ TEST_P(BackendResidual, DevicesAdd) {
 
 TEST_P(BackendResidual, BitsDoNotDependOnHistory) {
   for (const Case& c : cases()) {
-    SCOPED_TRACE(c.name);
-    check_that_history_does_not_matter(*device_,
-                                       [&](Device& device, float fill) { return planned(device, c.desc, {}, fill); });
+    for (const PlanHint& hint : hints_for(*device_, c.desc)) {
+      SCOPED_TRACE(testing::Message() << c.name << ", " << hint);
+      check_that_history_does_not_matter(
+          *device_, [&](Device& device, float fill) { return planned(device, c.desc, hint, fill); });
+    }
   }
 }
 
 TEST(BackendResidualThreads, DoNotChangeTheBits) {
   auto one = open_device("cpu", 1).value(), three = open_device("cpu", 3).value();
   for (const Case& c : cases()) {
-    SCOPED_TRACE(c.name);
-    check_that_threads_do_not_matter(*one, *three,
-                                     [&](Device& device, float fill) { return planned(device, c.desc, {}, fill); });
+    for (const PlanHint& hint : hints_for(*one, c.desc)) {
+      SCOPED_TRACE(testing::Message() << c.name << ", " << hint);
+      check_that_threads_do_not_matter(*one, *three,
+                                       [&](Device& device, float fill) { return planned(device, c.desc, hint, fill); });
+    }
   }
 }
 

@@ -48,11 +48,11 @@ inline PlannedOp::PlannedOp(Device& device, const OpDesc& desc, const PlanHint& 
     : x(std::move(inputs)),
       r(random_floats(count(output_shape(desc)), "output gradient")),
       a(random_floats(r.size(), "addend")),
-      input(device, x),
-      addend(device, a),
-      output(device, r.size(), fill),
-      output_gradient(device, r),
-      input_gradient(device, x.size(), fill) {
+      input(device, x, places(input_shape(desc), hint.input)),
+      addend(device, a, places(output_shape(desc), hint.output)),
+      output(device, r.size(), fill, places(output_shape(desc), hint.output)),
+      output_gradient(device, r, places(output_shape(desc), hint.output)),
+      input_gradient(device, x.size(), fill, places(input_shape(desc), hint.input)) {
   op = device.plan(desc, hint).value();
   for (const auto& shape : parameter_shapes(desc)) {
     std::size_t elements = 1;
@@ -85,8 +85,7 @@ inline void PlannedOp::backward() {
 }
 
 // Of many elements some, the same ones every time: finite differences are slow.
-inline std::vector<std::size_t> some_of(std::size_t size) {
-  constexpr std::size_t most = 120;
+inline std::vector<std::size_t> some_of(std::size_t size, std::size_t most = 120) {
   std::vector<std::size_t> indices;
   RandomStream random(stream_key(2, "some_of"));
   for (std::size_t i = 0; i < std::min(size, most); ++i) indices.push_back(size <= most ? i : random.below(size));

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "model/architectures.h"
+#include "model/layouts.h"
 #include "tests/model/model_fixture.h"
 
 namespace rubato::model {
@@ -18,9 +19,9 @@ std::vector<std::string> allowed(const kernels::OpDesc& desc) {
     using Names = std::vector<std::string>;
     Names operator()(const kernels::DenseDesc&) const { return {"x64:gemm:jit", "brgemm"}; }
     Names operator()(const kernels::ConvolutionDesc&) const {
-      return {"brgconv:", "brgconv_1x1:", "jit:", "jit_1x1:", "x64:gemm:jit"};
+      return {"brgconv:", "brgconv_1x1:", "jit:", "jit_1x1:", "jit_wino_4x3:", "x64:gemm:jit"};
     }
-    Names operator()(const kernels::PoolDesc&) const { return {"jit:"}; }
+    Names operator()(const kernels::PoolDesc&) const { return {"windows"}; }
     Names operator()(const kernels::ActivationDesc&) const { return {"jit:"}; }
     Names operator()(const kernels::GlobalAverageDesc&) const { return {"rows"}; }
     Names operator()(const kernels::AddDesc&) const { return {"blocks"}; }
@@ -57,8 +58,12 @@ TEST(Algorithms, AreOnTheAllowList) {
     const bool residual = config.name.starts_with("resnet");  // large, and planned for as long
     for (const std::int64_t samples :
          residual ? std::vector<std::int64_t>{1, 32} : std::vector<std::int64_t>{1, 3, 16, 64, 128, 500}) {
-      for (const Layer& layer : layers) {
-        const auto op = device->plan(kernels::with_samples(layer.op, samples), {}).value();
+      const std::vector<kernels::Layout> layouts = choose_layouts(*device, layers);
+      for (std::size_t i = 0; i < layers.size(); ++i) {
+        const Layer& layer = layers[i];
+        const kernels::PlanHint hint{
+            .input_gradient = layer.input > 0, .input = layouts[layer.input], .output = layouts[i + 1]};
+        const auto op = device->plan(kernels::with_samples(layer.op, samples), hint).value();
         const auto names = allowed(layer.op);
         for (const kernels::Algorithm& algorithm : op->info().algorithms) {
           const bool known = std::any_of(names.begin(), names.end(), [&](const std::string& name) {

@@ -68,8 +68,9 @@ TEST_F(ModelContract, EachLayerIsDrawnAndAGradientIsHandedOverWhereItIsThere) {
     before = span.end;
     drawn.push_back(std::string(span.what) + " " + std::string(span.of.text()));
   }
-  EXPECT_THAT(drawn, ElementsAre("load fc1", "forward fc1", "load fc2", "forward fc2", "loss ", "gradient fc2",
-                                 "hand over fc2", "backward fc2", "gradient fc1", "hand over fc1"));
+  EXPECT_THAT(drawn,
+              ElementsAre("load fc1", "forward fc1", "load fc2", "forward fc2", "loss ", "undo fc2", "gradient fc2",
+                          "hand over fc2", "backward fc2", "undo fc1", "gradient fc1", "hand over fc1"));
 }
 
 TEST_F(ModelContract, SaysWhatMemoryItTakesToComputeOnSoMany) {

@@ -11,6 +11,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
 
 from rubato_cli.failure import Failure  # noqa: E402
 from rubato_timeline.draw import draw  # noqa: E402
+from rubato_timeline.layers import layers  # noqa: E402
 from rubato_timeline.rows import into_rows  # noqa: E402
 
 SLICES = ["fc2.weight[0..8)", "fc1.bias[0..2) fc1.weight[0..8)"]
@@ -114,6 +115,30 @@ class Timeline(unittest.TestCase):
         self.write("worker-1", [span("step", 7, 8, lane="compute")], clock="far away")
         self.assertNotIn("worker-1", json.dumps(self.events()))
         self.assertIn("1 process of other hosts exchanged nothing", self.notes[0])
+
+    def test_a_table_says_how_long_layers_took(self):
+        spans = []
+        for clock, at in ((10, 0), (11, 10_000_000)):
+            own = {"clock": clock, "lane": "compute"}
+            spans += [span("step", at, at + 8_000_000, **own), span("forward", at, at + 1_000_000, of="fc1", **own),
+                      span("undo", at + 1_000_000, at + 1_500_000, of="fc1", **own),
+                      span("backward", at + 2_000_000, at + 6_000_000, of="conv1", **own),
+                      span("wait", at + 2_000_000, at + 3_000_000, of="grant", **own)]
+        self.write("worker-0", spans)
+        heading, titles, *rows = layers(self.run_dir)
+        self.assertEqual(heading, "worker-0, milliseconds a step, of 2 steps of 8.000")
+        self.assertEqual(titles.split(), ["layer", "load", "forward", "undo", "gradient", "backward", "hand", "over", "all", "%"])
+        self.assertEqual([row.split() for row in rows],
+                         [["conv1", "-", "-", "-", "-", "4.000", "-", "4.000", "50.0"],
+                          ["fc1", "-", "1.000", "0.500", "-", "-", "-", "1.500", "18.8"],
+                          ["between", "them", "-", "-", "-", "-", "-", "-", "2.500", "31.2"]])
+
+    def test_a_table_wants_a_workers_steps(self):
+        self.assertRaisesRegex(Failure, "was the job run with --trace", layers, self.run_dir)
+        self.write("server-0", [span("received", 0, 1, of="push", slice=0, peer="worker-0")])
+        self.assertRaisesRegex(Failure, "no worker's steps", layers, self.run_dir)
+        self.write("worker-0", [span("call", 0, 1)])
+        self.assertRaisesRegex(Failure, "worker-0 drew no whole step", layers, self.run_dir)
 
     def test_what_is_missing_is_said(self):
         self.assertRaisesRegex(Failure, "was the job run with --trace", draw, self.run_dir)
