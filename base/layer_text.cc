@@ -5,11 +5,9 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
-#include <cmath>
 #include <cstdint>
 #include <map>
 #include <optional>
-#include <span>
 #include <sstream>
 #include <utility>
 

@@ -37,6 +37,7 @@
 #include "base/result.h"
 #include "kernels/op_desc.h"
 #include "kernels/rbm.h"
+#include "kernels/sample_keys.h"
 
 namespace rubato::kernels {
 

@@ -24,14 +24,9 @@
 #include <vector>
 
 #include "base/result.h"
+#include "kernels/sample_keys.h"
 
 namespace rubato::kernels {
-
-// Which samples a call computes; what is random is keyed by it.
-struct SampleKeys {
-  std::uint64_t epoch = 0;
-  std::span<const std::uint64_t> ids;
-};
 
 struct RbmDesc {
   std::int64_t visible = 0, hidden = 0;

@@ -8,6 +8,7 @@
 
 #include "base/check.h"
 #include "base/pretraining.h"
+#include "model/check_inputs.h"
 
 namespace rubato::model {
 namespace {
@@ -40,10 +41,7 @@ Dbn::Dbn(kernels::Device& device, std::vector<Layer> layers, kernels::LossDesc l
 std::optional<std::size_t> Dbn::machine_of_epoch(std::uint64_t epoch) const { return machine_of(config_, epoch); }
 
 Status Dbn::check(const Batch& batch) const {
-  const auto samples = static_cast<std::int64_t>(batch.samples());
-  if (samples < 1 || samples > samples_max_ || static_cast<std::int64_t>(batch.inputs.size()) != samples * units_[0])
-    return Error{Cause::kData, fmt::format("{} input numbers for {} samples of {}; this model was made for 1 to {}",
-                                           batch.inputs.size(), samples, units_[0], samples_max_)};
+  RUBATO_TRY(check_inputs(batch, samples_max_, units_[0]));
   const auto odd = std::ranges::find_if(batch.inputs, [](float value) { return !(value >= 0.0f && value <= 1.0f); });
   if (odd == batch.inputs.end()) return {};
   return Error{Cause::kData,

@@ -7,6 +7,7 @@
 #include <variant>
 
 #include "base/check.h"
+#include "model/check_inputs.h"
 
 namespace rubato::model {
 
@@ -30,15 +31,8 @@ Network::Network(kernels::Device& device, std::vector<Layer> layers, kernels::Lo
 }
 
 Status Network::check(const Batch& batch, bool training) const {
+  RUBATO_TRY(check_inputs(batch, samples_max_, inputs_));
   const auto samples = static_cast<std::int64_t>(batch.samples());
-  if (samples < 1 || samples > samples_max_) {
-    return Error{Cause::kData,
-                 fmt::format("a batch of {} samples; this model was made for 1 to {}", samples, samples_max_)};
-  }
-  if (static_cast<std::int64_t>(batch.inputs.size()) != samples * inputs_) {
-    return Error{Cause::kData, fmt::format("{} input numbers for {} samples of {}: {} expected", batch.inputs.size(),
-                                           samples, inputs_, samples * inputs_)};
-  }
   const bool ids_needed = training && has_dropout_;
   if ((ids_needed || !batch.sample_ids.empty()) && static_cast<std::int64_t>(batch.sample_ids.size()) != samples) {
     return Error{Cause::kData, fmt::format("{} sample ids for {} samples", batch.sample_ids.size(), samples)};

@@ -15,8 +15,7 @@ namespace rubato::model {
 // - Dense layers and convolutions: `weight`, and `bias` where there is one, uniform within 1 / sqrt(fan_in), which is
 //   kaiming_uniform(a = sqrt(5)) (He et al. 2015) as torch.nn.Linear and Conv2d call it.
 // - Dense layers with a visible bias: `weight` normal with deviation 0.01, `bias` and `visible_bias` of zeros (Hinton,
-// "A
-//   practical guide to training restricted Boltzmann machines", 2010, section 8).
+//   "A practical guide to training restricted Boltzmann machines", 2010, section 8).
 // - Batch, layer and group normalization: `weight` of ones, `bias` of zeros; of the first also `running_mean` of zeros
 //   and `running_var` of ones, running means that move by 0.1 (PyTorch's `momentum`).
 // - Embedding: `weight`, and `position_weight` where it has one, normal with deviation 1, as torch.nn.Embedding.

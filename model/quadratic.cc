@@ -1,8 +1,7 @@
 #include "model/quadratic.h"
 
-#include <fmt/format.h>
-
 #include "base/check.h"
+#include "model/check_inputs.h"
 
 namespace rubato::model {
 namespace {
@@ -19,21 +18,8 @@ double loss_of(std::span<const float> weights, std::span<const float> inputs) {
 }  // namespace
 
 Quadratic::Quadratic(std::int64_t size, std::int64_t samples_max)
-    : size_(static_cast<std::size_t>(size)), samples_max_(static_cast<std::size_t>(samples_max)) {
+    : size_(static_cast<std::size_t>(size)), samples_max_(samples_max) {
   parameters_[0] = {.name = "w", .shape = {size}, .initializer = {InitializerKind::kUniform, 1.0f}};
-}
-
-Status Quadratic::check(const Batch& batch) const {
-  const std::size_t samples = batch.samples();
-  if (samples < 1 || samples > samples_max_) {
-    return Error{Cause::kData,
-                 fmt::format("a batch of {} samples; this model was made for 1 to {}", samples, samples_max_)};
-  }
-  if (batch.inputs.size() != samples * size_) {
-    return Error{Cause::kData, fmt::format("{} input numbers for {} samples of {}: {} expected", batch.inputs.size(),
-                                           samples, size_, samples * size_)};
-  }
-  return {};
 }
 
 Result<std::span<const float>> Quadratic::weights(WeightSource& source) const {
@@ -44,7 +30,7 @@ Result<std::span<const float>> Quadratic::weights(WeightSource& source) const {
 }
 
 Result<LeafStats> Quadratic::train_leaf(const Batch& batch, WeightSource& source, GradientSink& sink) {
-  RUBATO_TRY(check(batch));
+  RUBATO_TRY(check_inputs(batch, samples_max_, static_cast<std::int64_t>(size_)));
   RUBATO_ASSIGN(const std::span<const float> w, weights(source));
   const std::span<float> gradient = sink.gradient_buffer(0);
   RUBATO_CHECK(gradient.size() == size_, "room for {} gradients of {}", gradient.size(), size_);
@@ -61,7 +47,7 @@ Result<LeafStats> Quadratic::train_leaf(const Batch& batch, WeightSource& source
 }
 
 Result<Evaluation> Quadratic::evaluate(const Batch& batch, WeightSource& source) {
-  RUBATO_TRY(check(batch));
+  RUBATO_TRY(check_inputs(batch, samples_max_, static_cast<std::int64_t>(size_)));
   RUBATO_ASSIGN(const std::span<const float> w, weights(source));
   return Evaluation{loss_of(w, batch.inputs), static_cast<std::int64_t>(batch.samples()), 0, {}, {}};
 }

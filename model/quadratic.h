@@ -24,12 +24,11 @@ class Quadratic final : public Model {
   [[nodiscard]] Result<Evaluation> evaluate(const Batch& batch, WeightSource& source) override;
 
  private:
-  [[nodiscard]] Status check(const Batch& batch) const;
   // The weights, or the error that they do not come.
   [[nodiscard]] Result<std::span<const float>> weights(WeightSource& source) const;
 
   const std::size_t size_;
-  const std::size_t samples_max_;
+  const std::int64_t samples_max_;
   std::array<ParameterSpec, 1> parameters_;
 };
 

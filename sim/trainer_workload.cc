@@ -21,7 +21,7 @@ void route(TrainerWorkload::Shared& shared, const protocol::RoutingTable& routin
 
 // Gives a trainer orders one after the other, and takes what it reports.
 std::vector<ComputeReport> carry_out(worker::Trainer& trainer, std::vector<ComputeOrder> orders,
-                                     worker::InnerState& inner) {
+                                     worker::WorkerState& kept) {
   std::vector<ComputeReport> reports;
   std::size_t next = 0;
   trainer.run(
@@ -29,7 +29,7 @@ std::vector<ComputeReport> carry_out(worker::Trainer& trainer, std::vector<Compu
         if (next == orders.size()) return std::nullopt;
         return std::move(orders[next++]);
       },
-      [&](ComputeReport report) { reports.push_back(std::move(report)); }, inner);
+      [&](ComputeReport report) { reports.push_back(std::move(report)); }, kept);
   return reports;
 }
 
@@ -56,11 +56,11 @@ class StepComputer final : public Computer {
     }
     {
       const Profile::Scope scope(profile_, Profile::Activity::kCopying);
-      carry_out(*shared_->trainer, std::move(weights), inner_);
+      carry_out(*shared_->trainer, std::move(weights), kept_);
     }
     std::vector<ComputeOrder> alone;
     alone.emplace_back(std::move(step));
-    std::vector<ComputeReport> reports = carry_out(*shared_->trainer, std::move(alone), inner_);
+    std::vector<ComputeReport> reports = carry_out(*shared_->trainer, std::move(alone), kept_);
     for (ComputeReport& report : reports)
       if (auto* gradient = std::get_if<worker::SliceGradient>(&report)) burden_.spoil(*gradient);
     return reports;
@@ -72,7 +72,7 @@ class StepComputer final : public Computer {
   const bool keeps_weights_;
   Profile* const profile_;
   std::vector<ComputeOrder> weights_;  // of this worker's clock
-  worker::InnerState inner_;
+  worker::WorkerState kept_;
 };
 
 class EvaluationComputer final : public Computer {
@@ -81,7 +81,7 @@ class EvaluationComputer final : public Computer {
 
   void set_routing(const protocol::RoutingTable& routing) override { route(*shared_, routing); }
   std::vector<ComputeReport> compute(std::vector<ComputeOrder> orders) override {
-    worker::InnerState none;
+    worker::WorkerState none;
     return carry_out(*shared_->trainer, std::move(orders), none);
   }
 

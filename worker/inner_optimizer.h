@@ -16,19 +16,17 @@
 #include "base/job.h"
 #include "base/parameter.h"
 #include "kernels/rule_config.h"
-#include "model/chains.h"
 #include "protocol/manifest.h"
 
 namespace rubato::worker {
 
-// What one worker keeps from clock to clock; nothing before its first local step, or its first chain.
+// Nothing before the first local step.
 struct InnerState {
   struct Slice {
     std::vector<float> planes;  // of the rule, end to end
     std::uint64_t updates = 0;  // since it started, or started anew
   };
   std::vector<Slice> slices;
-  model::Chains chains;
 };
 
 class InnerOptimizer {

@@ -18,8 +18,8 @@ LocalRunner::LocalRunner(const Job& job, StepRunner& steps, data::Loader& loader
       deltas_(layout.floats(), std::move(memory)) {}
 
 Result<StepComputed> LocalRunner::run(const ComputeStep& order, model::WeightSource& pulled, const WeightTable& table,
-                                      InnerState& state, const Report& report) {
-  Step step{order, table, state, report, 0, local_step_count(order.step.batch, batch_)};
+                                      WorkerState& kept, const Report& report) {
+  Step step{order, table, kept.inner, report, 0, local_step_count(order.step.batch, batch_)};
   if (step.all == 0) return steps_.run(order, pulled, report);  // no samples: an empty push, as ever
   delta_.reset();
   step_ = order;
@@ -31,7 +31,7 @@ Result<StepComputed> LocalRunner::run(const ComputeStep& order, model::WeightSou
     if (step.number > 0) copy_.hold(copy_after(step.number - 1));
     model::WeightSource& weights = step.number > 0 ? copy_ : pulled;
     const auto take_made = [this, &step](const ComputeReport& made) { take(step, std::get<SliceGradient>(made)); };
-    RUBATO_ASSIGN(const StepComputed done, steps_.run(step_, weights, take_made, &state.chains));
+    RUBATO_ASSIGN(const StepComputed done, steps_.run(step_, weights, take_made, &kept.chains));
     computed.samples += done.samples;
     computed.correct += done.correct;
     computed.loss_sum += done.loss_sum;

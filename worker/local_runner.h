@@ -19,6 +19,7 @@
 #include "worker/inner_optimizer.h"
 #include "worker/step_runner.h"
 #include "worker/weight_table.h"
+#include "worker/worker_state.h"
 
 namespace rubato::worker {
 
@@ -34,7 +35,7 @@ class LocalRunner {
   // The weights pulled come through `pulled`, which waits for them, and then lie in `table`. Errors: those of
   // StepRunner::run.
   [[nodiscard]] Result<StepComputed> run(const ComputeStep& order, model::WeightSource& pulled,
-                                         const WeightTable& table, InnerState& state, const Report& report);
+                                         const WeightTable& table, WorkerState& kept, const Report& report);
 
  private:
   // The worker's own copy, as the model reads it in all steps but the first.

@@ -59,9 +59,9 @@ int run(Client& client, protocol::Process& process, Trainer& trainer, std::optio
   if (burden) pace.emplace(std::move(*burden), std::move(*log), post);
   std::thread compute([&] {
     name_thread("compute");
-    InnerState inner;
+    WorkerState kept;
     const Trainer::Report at_its_pace = [&](ComputeReport report) { pace->pass(std::move(report)); };
-    trainer.run([&] { return orders.pop(); }, pace ? at_its_pace : post, inner);
+    trainer.run([&] { return orders.pop(); }, pace ? at_its_pace : post, kept);
   });
   const int exit_code = process.run();
   orders.close();

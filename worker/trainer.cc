@@ -113,14 +113,14 @@ void Trainer::take_weights(const SliceWeights& weights) {
     lane_->add({.begin = began, .end = steady_now(), .clock = weights.clock, .what = "copy", .slice = weights.slice});
 }
 
-void Trainer::run(const NextOrder& next_order, const Report& report, InnerState& inner) {
+void Trainer::run(const NextOrder& next_order, const Report& report, WorkerState& kept) {
   next_order_ = &next_order;
   device_->enter();
   while (std::optional<ComputeOrder> order = take_order()) {
     if (const auto* weights = std::get_if<SliceWeights>(&*order)) {
       take_weights(*weights);
     } else if (const auto* step = std::get_if<ComputeStep>(&*order)) {
-      Result<StepComputed> computed = run_step(*step, report, inner);
+      Result<StepComputed> computed = run_step(*step, report, kept);
       if (computed.ok())
         report(*computed);
       else if (computed.error().cause == Cause::kInterrupted)
@@ -150,15 +150,15 @@ void Trainer::read_ahead(const ComputeStep& order) {
     }
 }
 
-Result<StepComputed> Trainer::run_step(const ComputeStep& order, const Report& report, InnerState& inner) {
+Result<StepComputed> Trainer::run_step(const ComputeStep& order, const Report& report, WorkerState& kept) {
   clock_ = order.step.clock;
   blocked_ns_ = 0;
   if (lane_ != nullptr) lane_->begin_step(clock_);
   const timeline::Scope drawn(lane_, "step");
   if (!local_) read_ahead(order);
   const TimeNs began = steady_now();
-  RUBATO_ASSIGN(StepComputed computed, local_ ? local_->run(order, *this, *table_, inner, report)
-                                              : runner_->run(order, *this, report, &inner.chains));
+  RUBATO_ASSIGN(StepComputed computed, local_ ? local_->run(order, *this, *table_, kept, report)
+                                              : runner_->run(order, *this, report, &kept.chains));
   computed.blocked_ns = blocked_ns_;
   computed.compute_ns = static_cast<std::uint64_t>(steady_now() - began) - blocked_ns_;
   return computed;

@@ -75,9 +75,9 @@ class Trainer : private model::WeightSource {
   // Whatever it does in a step is drawn there. Before set_routing().
   void draw(timeline::Lane* lane) { lane_ = lane; }
 
-  // Carries out orders until there are no more, or StopComputing. Errors are reported too. `inner` is the worker's,
+  // Carries out orders until there are no more, or StopComputing. Errors are reported too. `kept` is the worker's,
   // and the same for all of its steps.
-  void run(const NextOrder& next_order, const Report& report, InnerState& inner);
+  void run(const NextOrder& next_order, const Report& report, WorkerState& kept);
 
  private:
   Trainer(const Job& job, std::string run_dir, Datasets datasets)
@@ -85,7 +85,7 @@ class Trainer : private model::WeightSource {
 
   std::span<const float> weights(std::size_t parameter) override;
   Version version(std::size_t parameter) override { return table_->changes(parameter); }
-  [[nodiscard]] Result<StepComputed> run_step(const ComputeStep& order, const Report& report, InnerState& inner);
+  [[nodiscard]] Result<StepComputed> run_step(const ComputeStep& order, const Report& report, WorkerState& kept);
   void read_ahead(const ComputeStep& order);
   [[nodiscard]] Result<protocol::EvaluationDone> evaluate(const EvaluateWeights& order);
   [[nodiscard]] std::optional<ComputeOrder> take_order();

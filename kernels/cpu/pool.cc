@@ -69,6 +69,25 @@ Range range_of(std::int64_t output, const Geometry& g, std::int64_t extent) {
   return {origin, std::max(origin, std::int64_t{0}), std::min(origin + g.window, extent)};
 }
 
+// Where a window lies, where its output; floats from there to the end of what is read or written.
+struct Window {
+  Range rows, columns;
+  std::int64_t out, room;
+};
+
+template <typename Body>
+void over_windows(const Geometry& g, const Body& body) {
+  for (std::int64_t oh = 0; oh < g.out_height; ++oh) {
+    const Range rows = range_of(oh, g, g.height);
+    for (std::int64_t ow = 0; ow < g.out_width; ++ow) {
+      const Range columns = range_of(ow, g, g.width);
+      const std::int64_t out = (oh * g.out_width + ow) * g.out_pitch;
+      const std::int64_t farthest = ((rows.last - 1) * g.width + columns.last - 1) * g.pitch;
+      body(Window{rows, columns, out, std::min(g.inputs() - farthest, g.outputs() - out)});
+    }
+  }
+}
+
 // body(first channel, Full or Part). `room`: floats from a pixel's first channel to the end of what is read or written.
 template <typename Body>
 void over_channels(std::int64_t channels, std::int64_t room, const Body& body) {
@@ -78,54 +97,43 @@ void over_channels(std::int64_t channels, std::int64_t room, const Body& body) {
 
 template <bool kRelu>
 void max_of_sample(const Geometry& g, const float* x, float* y, std::uint8_t* winners) {
-  for (std::int64_t oh = 0; oh < g.out_height; ++oh) {
-    const Range rows = range_of(oh, g, g.height);
-    for (std::int64_t ow = 0; ow < g.out_width; ++ow) {
-      const Range columns = range_of(ow, g, g.width);
-      const std::int64_t out = (oh * g.out_width + ow) * g.out_pitch;
-      const std::int64_t farthest = ((rows.last - 1) * g.width + columns.last - 1) * g.pitch;
-      const std::int64_t room = std::min(g.inputs() - farthest, g.outputs() - out);
-      over_channels(g.channels, room, [&](std::int64_t c, auto lanes) {
-        Lanes best{};
-        IntLanes winner{};
-        bool any = false;
-        for (std::int64_t h = rows.first; h < rows.last; ++h)
-          for (std::int64_t w = columns.first; w < columns.last; ++w) {
-            const Lanes value = read(x + (h * g.width + w) * g.pitch + c, lanes);
-            const auto place = static_cast<std::int32_t>((h - rows.origin) * g.window + (w - columns.origin));
-            const IntLanes wins = any ? IntLanes((value > best) | (value != value)) : IntLanes{} - 1;
-            best = wins ? value : best;
-            winner = wins ? IntLanes{} + place : winner;
-            any = true;
-          }
-        if constexpr (kRelu) {
-          winner = best > 0.0f ? winner : IntLanes{} + kNobody;
-          best = best < 0.0f ? Lanes{} : best;  // a NaN stays one
+  over_windows(g, [&](const Window& at) {
+    const Range &rows = at.rows, &columns = at.columns;
+    over_channels(g.channels, at.room, [&](std::int64_t c, auto lanes) {
+      Lanes best{};
+      IntLanes winner{};
+      bool any = false;
+      for (std::int64_t h = rows.first; h < rows.last; ++h)
+        for (std::int64_t w = columns.first; w < columns.last; ++w) {
+          const Lanes value = read(x + (h * g.width + w) * g.pitch + c, lanes);
+          const auto place = static_cast<std::int32_t>((h - rows.origin) * g.window + (w - columns.origin));
+          const IntLanes wins = any ? IntLanes((value > best) | (value != value)) : IntLanes{} - 1;
+          best = wins ? value : best;
+          winner = wins ? IntLanes{} + place : winner;
+          any = true;
         }
-        write(y + out + c, best, lanes);
-        if (winners != nullptr) write_bytes(winners + out + c, winner, lanes);
-      });
-    }
-  }
+      if constexpr (kRelu) {
+        winner = best > 0.0f ? winner : IntLanes{} + kNobody;
+        best = best < 0.0f ? Lanes{} : best;  // a NaN stays one
+      }
+      write(y + at.out + c, best, lanes);
+      if (winners != nullptr) write_bytes(winners + at.out + c, winner, lanes);
+    });
+  });
 }
 
 void mean_of_sample(const Geometry& g, const float* x, float* y) {
-  for (std::int64_t oh = 0; oh < g.out_height; ++oh) {
-    const Range rows = range_of(oh, g, g.height);
-    for (std::int64_t ow = 0; ow < g.out_width; ++ow) {
-      const Range columns = range_of(ow, g, g.width);
-      const std::int64_t out = (oh * g.out_width + ow) * g.out_pitch;
-      const std::int64_t farthest = ((rows.last - 1) * g.width + columns.last - 1) * g.pitch;
-      const auto pixels = static_cast<float>((rows.last - rows.first) * (columns.last - columns.first));
-      over_channels(g.channels, std::min(g.inputs() - farthest, g.outputs() - out), [&](std::int64_t c, auto lanes) {
-        Lanes sum{};
-        for (std::int64_t h = rows.first; h < rows.last; ++h)
-          for (std::int64_t w = columns.first; w < columns.last; ++w)
-            sum += read(x + (h * g.width + w) * g.pitch + c, lanes);
-        write(y + out + c, sum / pixels, lanes);
-      });
-    }
-  }
+  over_windows(g, [&](const Window& at) {
+    const Range &rows = at.rows, &columns = at.columns;
+    const auto pixels = static_cast<float>((rows.last - rows.first) * (columns.last - columns.first));
+    over_channels(g.channels, at.room, [&](std::int64_t c, auto lanes) {
+      Lanes sum{};
+      for (std::int64_t h = rows.first; h < rows.last; ++h)
+        for (std::int64_t w = columns.first; w < columns.last; ++w)
+          sum += read(x + (h * g.width + w) * g.pitch + c, lanes);
+      write(y + at.out + c, sum / pixels, lanes);
+    });
+  });
 }
 
 // An input's gradient has a term from each window that it lies in: where windows overlap, `kAdds`.

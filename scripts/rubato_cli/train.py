@@ -75,7 +75,8 @@ def run(
 
 def resolve(programs: Programs, arguments, run_dir: RunDir, stop: StopRequests) -> list[str]:
     """Has the scheduler's program check the job and write it, resolved, into the run directory, and beside it the
-    weights that it begins with, if it names any; a list of layers is checked against the data. Returns what a person should know of the job."""
+    weights that it begins with, if it names any; a list of layers is checked against the data.
+    Returns what a person should know of the job."""
     command = [programs["scheduler"], "--resolve", arguments.job, *jobs.overrides(arguments)]
     notes = said_by([*command, "--run-dir", str(run_dir.path)], stop, f"the check of {arguments.job}", RESOLVE_TIMEOUT_S)
     if jobs.Job.load(run_dir.job).begins:

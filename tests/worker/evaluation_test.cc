@@ -89,7 +89,7 @@ class EvaluatorTest : public testing::Test {
   ComputeReport evaluate(const EvaluateWeights& order) {
     std::vector<ComputeReport> reports;
     std::optional<ComputeOrder> next = order;
-    InnerState none;
+    WorkerState none;
     trainer_->run([&] { return std::exchange(next, std::nullopt); },
                   [&](ComputeReport report) { reports.push_back(std::move(report)); }, none);
     EXPECT_EQ(reports.size(), 1u);

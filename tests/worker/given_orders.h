@@ -14,14 +14,14 @@ struct Answers {
   std::size_t taken = 0;  // orders that it asked for
 };
 
-inline Answers run_orders(Trainer& trainer, const std::vector<ComputeOrder>& orders, InnerState& inner) {
+inline Answers run_orders(Trainer& trainer, const std::vector<ComputeOrder>& orders, WorkerState& kept) {
   Answers answers;
   trainer.run(
       [&]() -> std::optional<ComputeOrder> {
         if (answers.taken == orders.size()) return std::nullopt;
         return orders[answers.taken++];
       },
-      [&](ComputeReport report) { answers.reports.push_back(std::move(report)); }, inner);
+      [&](ComputeReport report) { answers.reports.push_back(std::move(report)); }, kept);
   return answers;
 }
 

@@ -57,10 +57,10 @@ class LocalSteps {
       const auto part = std::span(weights).subspan(16 * slice, slice == 2 ? 8 : 16);
       orders.emplace_back(SliceWeights{clock, slice, static_cast<Version>(clock), Payload::of_floats(part)});
     }
-    return run_orders(*trainer_, orders, inner).reports;
+    return run_orders(*trainer_, orders, kept).reports;
   }
 
-  InnerState inner;
+  WorkerState kept;
 
  private:
   const double rate_;
@@ -159,9 +159,9 @@ TEST(LocalRunner, ASliceWhoseDeltaIsNotFiniteStartsAnew) {
   std::vector<float> bad = some_weights();
   bad[20] = std::numeric_limits<float>::infinity();  // in slice 1
   static_cast<void>(local.clock(0, {0, 0, 12}, bad));
-  ASSERT_THAT(local.inner.slices, SizeIs(kSlices));
-  EXPECT_EQ(local.inner.slices[0].updates, 3u);
-  EXPECT_EQ(local.inner.slices[1].updates, 0u);
+  ASSERT_THAT(local.kept.inner.slices, SizeIs(kSlices));
+  EXPECT_EQ(local.kept.inner.slices[0].updates, 3u);
+  EXPECT_EQ(local.kept.inner.slices[1].updates, 0u);
   const std::vector<float> delta = pushed(local.clock(1, {0, 12, 12}, some_weights()));
   for (const float value : delta) EXPECT_TRUE(std::isfinite(value));
 }

@@ -60,13 +60,13 @@ class Trained {
   }
 
   std::vector<ComputeReport> run(const std::vector<ComputeOrder>& orders) {
-    Answers answers = run_orders(*trainer, orders, inner);
+    Answers answers = run_orders(*trainer, orders, kept);
     taken = answers.taken;
     return std::move(answers.reports);
   }
 
   std::unique_ptr<Trainer> trainer;
-  InnerState inner;
+  WorkerState kept;
   std::size_t taken = 0;  // orders, by the last run
 };
 
@@ -251,7 +251,7 @@ TEST(Trainer, SaysHowLongItWaitedForWeights) {
       [&](ComputeReport report) {
         if (const auto* computed = std::get_if<StepComputed>(&report)) blocked_ns = computed->blocked_ns;
       },
-      trained.inner);
+      trained.kept);
   EXPECT_GE(blocked_ns, static_cast<std::uint64_t>(6 * kMillisecond));
 }
 
