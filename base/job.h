@@ -24,25 +24,27 @@ namespace rubato {
 struct ModelConfig {
   // quadratic | logistic | mlp | lenet5 | cnn | resnet18 | resnet34 | resnet50 | lstm | gru | gpt | dbn | layers
   std::string name = "mlp";
-  std::vector<std::int64_t> hidden;    // mlp, dbn: widths of the hidden layers
-  std::string activation = "relu";     // mlp: relu | tanh | sigmoid
-  std::vector<std::int64_t> channels;  // cnn: channels of each 3x3 convolution
-  std::int64_t dense = 128;            // cnn: width of the dense layer before the last
-  std::string stem = "cifar";          // resnets: cifar | imagenet
-  std::int64_t width = 64;             // resnets: channels of the first stage; lstm, gru: units; gpt: features
-  std::int64_t layers = 1;             // lstm, gru, gpt: one behind the other
-  std::int64_t heads = 4;              // gpt: of its attention; they divide the width
-  double dropout = 0.0;                // before the last layer (model/architectures.h); 0 is none
-  std::string loss = "cross_entropy";  // cross_entropy | binary_cross_entropy | mse
-  double label_smoothing = 0.0;        // cross_entropy, in training
-  std::int64_t size = 64;              // quadratic: number of weights
-  std::vector<std::string> network;    // layers: each of them (base/layer_text.h)
-  std::int64_t pretrain_epochs = 5;    // dbn: of each of its machines (base/pretraining.h)
-  std::int64_t cd_steps = 1;           // dbn: of Gibbs sampling to an estimate
-  bool persistent = false;             // dbn: chains go on from update to update
-  std::string pretrained;              // a safetensors file of initial weights; none: drawn from the seed
-  std::vector<std::string> skip;       // patterns of names whose weights are drawn all the same
-  std::string pretrained_sha256;       // of that file; load_job fills it in
+  std::vector<std::int64_t> hidden;      // mlp, dbn: widths of the hidden layers
+  std::string activation = "relu";       // mlp: relu | tanh | sigmoid
+  std::vector<std::int64_t> channels;    // cnn: channels of each 3x3 convolution
+  std::int64_t dense = 128;              // cnn: width of the dense layer before the last
+  std::string stem = "cifar";            // resnets: cifar | imagenet
+  std::int64_t width = 64;               // resnets: channels of the first stage; lstm, gru: units; gpt: features
+  std::int64_t layers = 1;               // lstm, gru, gpt: one behind the other
+  std::int64_t heads = 4;                // gpt: of its attention; they divide the width
+  double dropout = 0.0;                  // before the last layer (model/architectures.h); 0 is none
+  std::string loss = "cross_entropy";    // cross_entropy | binary_cross_entropy | mse
+  double label_smoothing = 0.0;          // cross_entropy, in training
+  std::vector<double> class_weights;     // both cross-entropies, in training: of each class; none: 1
+  std::string class_weighting = "none";  // none | balanced: by how often a class comes in the training part
+  std::int64_t size = 64;                // quadratic: number of weights
+  std::vector<std::string> network;      // layers: each of them (base/layer_text.h)
+  std::int64_t pretrain_epochs = 5;      // dbn: of each of its machines (base/pretraining.h)
+  std::int64_t cd_steps = 1;             // dbn: of Gibbs sampling to an estimate
+  bool persistent = false;               // dbn: chains go on from update to update
+  std::string pretrained;                // a safetensors file of initial weights; none: drawn from the seed
+  std::vector<std::string> skip;         // patterns of names whose weights are drawn all the same
+  std::string pretrained_sha256;         // of that file; load_job fills it in
   friend bool operator==(const ModelConfig&, const ModelConfig&) = default;
 };
 
@@ -72,6 +74,7 @@ struct DataConfig {
   std::int64_t stride = 1;                     // series: lines from one window to the next; text: bytes
   std::int64_t samples = 1024;                 // synthetic: number of training samples
   std::string shards = "static";  // static | leased: how workers share an epoch; bsp and backup have no leases
+  std::vector<std::int64_t> ignored_labels;  // as in the files: no loss, and not counted
 
   // folder
   std::string normalization = "given";       // given (mean, stddev) | imagenet
@@ -125,6 +128,7 @@ struct OptimizerConfig {
   double clip_norm = 0.0;            // worker: global norm of its own mean gradient (of each leaf's in bsp); 0 is off
   std::string age_scaling = "none";  // none | inverse: an old gradient's rate is divided by its age
   CompensationConfig compensation;
+  std::vector<std::string> groups;  // "fc.* rate=10 decay=0", "layer1.* frozen": the first that fits a parameter
   ScheduleConfig schedule;
   OuterConfig outer;
   friend bool operator==(const OptimizerConfig&, const OptimizerConfig&) = default;
@@ -176,8 +180,13 @@ struct EvaluationConfig {
   std::int64_t every_epochs = 1;  // and always at the end
   std::int64_t per_epoch = 1;     // of those epochs
   std::int64_t batch = 500;
-  std::string part = "test";  // test | validation
-  double timeout_s = 600.0;   // of the last one, at least: 20 times the longest before it, if that is longer
+  std::string part = "test";    // test | validation
+  double holdout = 0.0;         // share of the training samples set aside: they decide, and the test set is read once
+  std::int64_t patience = 0;    // evaluations without improvement after which training ends; 0: it does not
+  double min_delta = 0.0;       // what counts as an improvement
+  std::string metric = "loss";  // of which figure: loss | accuracy
+  double average = 0.0;         // decay of a moving average of the weights, which is what is evaluated; 0: none
+  double timeout_s = 600.0;     // of the last one, at least: 20 times the longest before it, if that is longer
   friend bool operator==(const EvaluationConfig&, const EvaluationConfig&) = default;
 };
 
