@@ -31,6 +31,7 @@ struct ModelConfig {
   std::string stem = "cifar";            // resnets: cifar | imagenet
   std::int64_t width = 64;               // resnets: channels of the first stage; lstm, gru: units; gpt: features
   std::int64_t layers = 1;               // lstm, gru, gpt: one behind the other
+  bool bidirectional = false;            // lstm, gru: a second one reads from the end
   std::int64_t heads = 4;                // gpt: of its attention; they divide the width
   double dropout = 0.0;                  // before the last layer (model/architectures.h); 0 is none
   std::string loss = "cross_entropy";    // cross_entropy | binary_cross_entropy | mse
@@ -72,6 +73,7 @@ struct DataConfig {
   std::int64_t features = 0;                   // libsvm: 0: the greatest index in the training part
   std::int64_t window = 24, horizon = 1;       // series: lines seen, lines predicted; text: bytes seen
   std::int64_t stride = 1;                     // series: lines from one window to the next; text: bytes
+  std::int64_t season = 0;                     // series: lines after which it comes again, for MASE; 0: the last line
   std::int64_t samples = 1024;                 // synthetic: number of training samples
   std::string shards = "static";  // static | leased: how workers share an epoch; bsp and backup have no leases
   std::vector<std::int64_t> ignored_labels;  // as in the files: no loss, and not counted
@@ -171,6 +173,8 @@ struct TrainConfig {
 struct WorkerConfig {
   std::string device = "auto";      // auto | cpu | cuda | cuda:N
   std::int64_t threads = 1;         // compute threads of each worker
+  std::string compute = "float32";  // float32 | bfloat16: what products are computed of; weights stay float32
+  std::int64_t micro_batch = 0;     // but in bsp: samples computed at a time; 0: all of a push
   std::string stragglers = "none";  // how long steps take, beside the usual (base/stragglers.h)
   friend bool operator==(const WorkerConfig&, const WorkerConfig&) = default;
 };
