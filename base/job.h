@@ -173,7 +173,7 @@ struct TrainConfig {
 struct WorkerConfig {
   std::string device = "auto";      // auto | cpu | cuda | cuda:N
   std::int64_t threads = 1;         // compute threads of each worker
-  std::string compute = "float32";  // float32 | bfloat16: what products are computed of; weights stay float32
+  std::string plan = "rule";        // which algorithms compute convolutions: rule | measure | a file that was measured
   std::int64_t micro_batch = 0;     // but in bsp: samples computed at a time; 0: all of a push
   std::string stragglers = "none";  // how long steps take, beside the usual (base/stragglers.h)
   friend bool operator==(const WorkerConfig&, const WorkerConfig&) = default;
