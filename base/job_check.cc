@@ -237,6 +237,12 @@ Status check_device(const std::string& text) {
   return Error{Cause::kUsage, "must be auto, cpu, cuda or cuda:N"};
 }
 
+Status check_plan(const std::string& text) {
+  const bool file = text.starts_with("file:") && text.size() > 5;
+  if (file || text == "rule" || text == "measure") return {};
+  return Error{Cause::kUsage, "must be rule, measure or file:PLAN.json"};
+}
+
 std::int64_t outer_delay(const Job& job) {
   return job.optimizer.outer.delay > 0 ? job.optimizer.outer.delay : job.cluster.workers;
 }

@@ -257,6 +257,10 @@ void add_worker(std::vector<JobKey>& keys, WorkerConfig& w) {
                             "auto takes a GPU if there is one"},
                            {"worker.threads", &w.threads, between(1, 1024),
                             "compute threads; another number may round differently"}});
+  JobKey plan{"worker.plan", &w.plan, Form{"rule, measure or file:PLAN.json", check_plan},
+              "what computes convolutions: by their shapes, the fastest, or as a plan says: docs/running.md"};
+  plan.path_prefix = "file:";
+  keys.push_back(std::move(plan));
   JobKey stragglers{"worker.stragglers", &w.stragglers,
                     Form{"none, lognormal:0.5, persistent:4x and others", Stragglers::check},
                     "makes steps take longer, simulated and real ones: docs/simulator.md"};

@@ -2,17 +2,20 @@
 // samples/s are held against (bench/overhead), and itself held against bench/lean_loop and PyTorch
 // (bench/versus_torch.py).
 //
-//   local_train [NAME] [--batch B] [--threads T] [--steps S] [--windows W]
+//   local_train [NAME] [--batch B] [--threads T] [--steps S] [--windows W] [--plan]
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/rng.h"
 #include "bench/local_trainer.h"
 #include "bench/stopwatch.h"
 #include "kernels/backend.h"
+#include "kernels/planned_device.h"
 #include "model/model.h"
 
 namespace rubato::bench {
@@ -22,6 +25,7 @@ struct Options {
   std::string model = "cnn";
   std::int64_t batch = 64, steps = 100, windows = 5;
   int threads = 1;
+  bool plan = false;
 };
 
 struct Case {
@@ -32,14 +36,28 @@ struct Case {
 };
 
 std::vector<Case> cases() {
-  return {{"logistic", {.name = "logistic"}, {28, 28, 1}},
-          {"mlp", {.name = "mlp", .hidden = {1024, 1024}}, {28, 28, 1}},
-          {"lenet5", {.name = "lenet5"}, {28, 28, 1}},
-          {"cnn", {.name = "cnn", .channels = {32, 64}}, {28, 28, 1}},
-          {"resnet18", {.name = "resnet18"}, {32, 32, 3}},
-          {"resnet18-imagenet", {.name = "resnet18", .stem = "imagenet"}, {224, 224, 3}, 1000},
-          {"lstm", {.name = "lstm", .width = 256, .layers = 2}, {64, 1, 64}},
-          {"gpt", {.name = "gpt", .width = 128, .layers = 4, .heads = 4}, {128, 1, 1}, 256}};
+  const auto network = [](const char* name) {
+    ModelConfig config;
+    config.name = name;
+    return config;
+  };
+  ModelConfig mlp = network("mlp"), cnn = network("cnn"), imagenet = network("resnet18"), lstm = network("lstm"),
+              gpt = network("gpt");
+  mlp.hidden = {1024, 1024};
+  cnn.channels = {32, 64};
+  imagenet.stem = "imagenet";
+  lstm.width = 256;
+  lstm.layers = 2;
+  gpt.width = 128;
+  gpt.layers = gpt.heads = 4;
+  return {{"logistic", network("logistic"), {28, 28, 1}},
+          {"mlp", mlp, {28, 28, 1}},
+          {"lenet5", network("lenet5"), {28, 28, 1}},
+          {"cnn", cnn, {28, 28, 1}},
+          {"resnet18", network("resnet18"), {32, 32, 3}},
+          {"resnet18-imagenet", imagenet, {224, 224, 3}, 1000},
+          {"lstm", lstm, {64, 1, 64}},
+          {"gpt", gpt, {128, 1, 1}, 256}};
 }
 
 // A batch that never changes: its numbers are of no matter, but tokens are classes, each with a label.
@@ -73,9 +91,19 @@ Result<Case> find_case(const std::string& name) {
   return Error{Cause::kUsage, fmt::format("no model {}: {}", name, fmt::join(names, ", "))};
 }
 
+// By rule, or by a plan that is measured here.
+Result<std::unique_ptr<kernels::Device>> open_device(const Options& options, const Case& chosen) {
+  if (!options.plan) return kernels::open_device("cpu", options.threads);
+  auto plan = std::make_shared<kernels::PlanBook>();
+  RUBATO_ASSIGN(auto device, kernels::open_measuring_device("cpu", options.threads, *plan));
+  RUBATO_ASSIGN(auto net, model::make_model(chosen.config, chosen.shape, chosen.classes, *device, options.batch, 1));
+  RUBATO_TRY(net->memory_for(options.batch, true));
+  return kernels::open_planned_device("cpu", options.threads, std::move(plan));
+}
+
 Status run(const Options& options) {
-  RUBATO_ASSIGN(auto device, kernels::open_device("cpu", options.threads));
   RUBATO_ASSIGN(const Case chosen, find_case(options.model));
+  RUBATO_ASSIGN(auto device, open_device(options, chosen));
   RUBATO_ASSIGN(auto net, model::make_model(chosen.config, chosen.shape, chosen.classes, *device, options.batch, 1));
   LocalTrainer trainer(net->parameters(), 1);
   const RandomBatch samples(chosen, options.batch);
@@ -115,6 +143,7 @@ int main(int argc, char** argv) {
   app.add_option("--threads", options.threads)->check(CLI::PositiveNumber)->capture_default_str();
   app.add_option("--steps", options.steps, "in each timed window")->check(CLI::PositiveNumber)->capture_default_str();
   app.add_option("--windows", options.windows)->check(CLI::PositiveNumber)->capture_default_str();
+  app.add_flag("--plan", options.plan, "time the ways of each convolution first, and take the fastest");
   CLI11_PARSE(app, argc, argv);
   const rubato::Status status = rubato::bench::run(options);
   if (status.ok()) return 0;

@@ -45,7 +45,7 @@ def of_torch(options, name, batch, layout):
 
 def of_rubato(options, name, batch, steps):
     words = [options.build_dir / "bin" / "local_train", name, "--batch", batch, "--threads", options.threads,
-             "--steps", steps, "--windows", 1]
+             "--steps", steps, "--windows", 1, *["--plan"] * options.plan]
     return float(run(words, options.threads, tuned=False).split(": ")[1].split()[0])
 
 
@@ -82,6 +82,7 @@ if __name__ == "__main__":
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=3.0, help="of each run")
+    parser.add_argument("--plan", action="store_true", help="Rubato's convolutions by measurement (docs/running.md, plans)")
     parser.add_argument("--python", default="/usr/bin/python3", help="whose PyTorch is compared with")
     parser.add_argument("--build-dir", type=Path, default=ROOT / "build")
     sys.exit(main(parser.parse_args()))

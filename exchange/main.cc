@@ -15,6 +15,7 @@
 #include "exchange/pretrained.h"
 #include "exchange/subject.h"
 #include "protocol/initial_weights.h"
+#include "worker/job_plan.h"
 
 namespace rubato::exchange {
 namespace {
@@ -90,6 +91,8 @@ Status begin(const std::string& run_dir) {
   if (job.model.name == "quadratic") return {};
   RUBATO_ASSIGN(const data::DatasetSize data, data::size_of_dataset(job, data::Split::kTrain));
   RUBATO_TRY(describe_model(job, data));  // a network that does not fit its data ends here
+  RUBATO_ASSIGN(const std::string plan, worker::write_plan(job, data, run_dir));
+  if (!plan.empty()) fmt::print("plan: {}\n", plan);
   if (job.model.pretrained.empty()) return {};
   RUBATO_ASSIGN(const std::vector<float> weights, pretrained_weights(job, data));
   return protocol::write_initial_weights(run_dir, job_hash(job), weights);

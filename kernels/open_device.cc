@@ -1,10 +1,13 @@
 #include <fmt/format.h>
 
 #include <filesystem>
+#include <memory>
 #include <string_view>
+#include <utility>
 
 #include "kernels/backend.h"
 #include "kernels/cpu/cpu_device.h"
+#include "kernels/planned_device.h"
 
 namespace rubato::kernels {
 namespace {
@@ -26,16 +29,32 @@ bool is_cuda_name(std::string_view name) {
   return name.find_first_not_of("0123456789", kPrefix.size()) == std::string_view::npos;
 }
 
-}  // namespace
-
-Result<std::unique_ptr<Device>> open_device(const std::string& name, int threads) {
-  if (name == "cpu" || name == "auto") return open_cpu_device(threads);
+Result<std::unique_ptr<Device>> open(const std::string& name, int threads, std::shared_ptr<const PlanBook> plan,
+                                     PlanBook* measured) {
+  if (name == "cpu" || name == "auto") return open_cpu_device(threads, std::move(plan), measured);
   if (is_cuda_name(name)) {
     return Error{Cause::kDevice, fmt::format("device \"{}\" was asked for, but this build computes models on the CPU "
                                              "only, and {}: say worker.device = \"auto\" or \"cpu\"",
                                              name, gpus_found())};
   }
   return Error{Cause::kUsage, fmt::format("unknown device \"{}\": auto, cpu, cuda and cuda:N are known", name)};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Device>> open_device(const std::string& name, int threads) {
+  return open(name, threads, nullptr, nullptr);
+}
+
+Result<std::unique_ptr<Device>> open_planned_device(const std::string& name, int threads,
+                                                    std::shared_ptr<const PlanBook> plan) {
+  return open(name, threads, std::move(plan), nullptr);
+}
+
+Result<std::unique_ptr<Device>> open_measuring_device(const std::string& name, int threads, PlanBook& book) {
+  RUBATO_ASSIGN(auto device, open(name, threads, nullptr, &book));
+  book = PlanBook(device->description());
+  return device;
 }
 
 }  // namespace rubato::kernels

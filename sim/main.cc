@@ -1,6 +1,7 @@
 // rubato-sim: a whole job in one process and in virtual time, with real gradients.
 #include <CLI/CLI.hpp>
 #include <csignal>
+#include <filesystem>
 #include <optional>
 
 #include "base/counted.h"
@@ -13,6 +14,7 @@
 #include "sim/sim_job.h"
 #include "sim/summary.h"
 #include "sim/trainer_workload.h"
+#include "worker/job_plan.h"
 
 namespace rubato::sim {
 namespace {
@@ -76,6 +78,10 @@ Result<int> simulate(const Options& options) {
   std::optional<Profile> profile;
   if (options.profile) profile.emplace();
   RUBATO_ASSIGN(RunOutput output, RunOutput::open(options.run_dir, options.job_file, job));
+  if (job.worker.plan != WorkerConfig().plan) {
+    RUBATO_ASSIGN(const data::DatasetSize data, data::size_of_dataset(job, data::Split::kTrain));
+    RUBATO_TRY(worker::write_plan(job, data, output.path()));
+  }
   RUBATO_ASSIGN(auto workload, TrainerWorkload::open(job, output.path(), TrainerWorkload::Trainers::kShared,
                                                      profile ? &*profile : nullptr));
 
@@ -149,7 +155,8 @@ Result<int> replay_run(const std::string& run_dir) {
 Result<int> print_memory(const Options& options) {
   RUBATO_ASSIGN(const Overrides overrides, options.job_options.overrides());
   RUBATO_ASSIGN(const Job job, load_job(options.memory_file, overrides));
-  RUBATO_ASSIGN(const std::vector<MemoryRow> rows, estimate_memory(job));
+  RUBATO_ASSIGN(const std::vector<MemoryRow> rows,
+                estimate_memory(job, std::filesystem::path(options.memory_file).parent_path().string()));
   for (const MemoryRow& row : rows) fmt::print("{} {} {}\n", row.bytes, row.at_most ? "at-most" : "all", row.what);
   return 0;
 }

@@ -15,6 +15,7 @@
 #include "server/version_table.h"
 #include "transport/shm/link.h"
 #include "worker/inner_optimizer.h"
+#include "worker/job_plan.h"
 #include "worker/slice_layout.h"
 #include "worker/trainer.h"
 
@@ -106,7 +107,7 @@ std::uint64_t programs_of(const Job& job, std::uint32_t shards) {
 
 }  // namespace
 
-Result<std::vector<MemoryRow>> estimate_memory(const Job& job) {
+Result<std::vector<MemoryRow>> estimate_memory(const Job& job, const std::string& run_dir) {
   using worker::Trainer;
   const Mode mode = parse_mode(job.consistency.mode).value();
   const kernels::RuleConfig rule = server::rule_of(job);
@@ -114,7 +115,10 @@ Result<std::vector<MemoryRow>> estimate_memory(const Job& job) {
   const auto shards = static_cast<std::uint32_t>(job.cluster.servers * job.cluster.shard_threads);
 
   RUBATO_ASSIGN(const data::DatasetSize train, data::size_of_dataset(job, data::Split::kTrain));
-  RUBATO_ASSIGN(const auto device, kernels::open_device(job.worker.device, static_cast<int>(job.worker.threads)));
+  const bool planned = worker::has_plan(run_dir);
+  RUBATO_ASSIGN(const auto device, planned
+                                       ? worker::open_job_device(job, run_dir)
+                                       : kernels::open_device(job.worker.device, static_cast<int>(job.worker.threads)));
   RUBATO_ASSIGN(const auto training, Trainer::make_model(job, train, *device, Role::kWorker));
   RUBATO_ASSIGN(const model::ModelMemory of_leaf, training->memory_for(Trainer::leaf_max(job), true));
   std::uint64_t evaluator = 0;

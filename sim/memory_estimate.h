@@ -23,7 +23,8 @@ struct MemoryRow {
   bool at_most = false;  // it may be less, or nothing, and differ from moment to moment
 };
 
-// The job is valid. It makes the model's plans, and lets go of them again. Errors: kData, kDevice, kUsage.
-[[nodiscard]] Result<std::vector<MemoryRow>> estimate_memory(const Job& job);
+// The job is valid. It makes the model's plans, and lets go of them again. `run_dir`: where plan.json is, if the job
+// has one already. Errors: kData, kDevice, kUsage.
+[[nodiscard]] Result<std::vector<MemoryRow>> estimate_memory(const Job& job, const std::string& run_dir = "");
 
 }  // namespace rubato::sim

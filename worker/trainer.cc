@@ -5,6 +5,7 @@
 #include "base/partition.h"
 #include "base/time.h"
 #include "worker/evaluation.h"
+#include "worker/job_plan.h"
 
 namespace rubato::worker {
 namespace {
@@ -51,7 +52,7 @@ Result<std::unique_ptr<Trainer>> Trainer::open(const Job& job, NodeId self, cons
 Result<std::unique_ptr<Trainer>> Trainer::open(const Job& job, NodeId self, const std::string& run_dir,
                                                Datasets datasets) {
   std::unique_ptr<Trainer> trainer(new Trainer(job, run_dir, std::move(datasets)));
-  RUBATO_ASSIGN(trainer->device_, kernels::open_device(job.worker.device, static_cast<int>(job.worker.threads)));
+  RUBATO_ASSIGN(trainer->device_, open_job_device(job, run_dir));
   const data::Dataset& train = *trainer->data_.train;
   RUBATO_ASSIGN(trainer->model_, make_model(job, trainer->data_size(), *trainer->device_, self.role));
   trainer->loader_ = std::make_unique<data::Loader>(train, data::EpochOrder::Kind::kShuffled, job.train.seed);

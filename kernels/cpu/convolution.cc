@@ -3,6 +3,7 @@
 // slower: a blocked layout of few channels, or plain weights (tests/model/algorithms_test.cc forbids it).
 #include <algorithm>
 #include <optional>
+#include <string>
 #include <string_view>
 
 #include "base/check.h"
@@ -21,6 +22,8 @@ using dnnl::memory;
 using ForwardPlan = dnnl::convolution_forward::primitive_desc;
 using BackwardWeightsPlan = dnnl::convolution_backward_weights::primitive_desc;
 using BackwardDataPlan = dnnl::convolution_backward_data::primitive_desc;
+
+constexpr const char* kNoSuchWay = "the plan names a way for which there is no kernel on this processor";
 
 // A convolution on tensors as one way wants them.
 struct ConvolutionTensors {
@@ -88,9 +91,11 @@ class Convolution final : public Op {
   void plan_forward(const CpuContext& context);
   void plan_backward_weights(const CpuContext& context);
   void plan_backward_data(const CpuContext& context);
-  // Gives take(tensors, plan) what `make` makes of the first way for which there is a kernel.
+  // Gives take(tensors, plan) what `make` makes of the way that the plan names, or else of the first by rule for which
+  // there is a kernel.
+  [[nodiscard]] std::string way_named(const CpuContext& context, const std::string& call) const;
   template <typename Make, typename Take>
-  void plan_call(const char* call, Make&& make, Take&& take);
+  void plan_call(const CpuContext& context, const char* call, Make&& make, Take&& take);
   [[nodiscard]] Tensor source_as(const memory::desc& wanted, int argument, bool written = false) const;
   [[nodiscard]] Tensor result_as(const memory::desc& wanted, int argument, bool written = false) const;
   [[nodiscard]] memory::desc canonical_weights() const;
@@ -132,9 +137,24 @@ Convolution::Convolution(const CpuContext& context, const ConvolutionDesc& desc,
   if (input_gradient_) plan_backward_data(context);
 }
 
+// Nothing: by rule.
+std::string Convolution::way_named(const CpuContext& context, const std::string& call) const {
+  if (!context.only_way.empty()) return context.only_way;
+  if (!context.plan) return "";
+  const std::string* way =
+      context.plan->way_of(operation_name(desc_, hint_), call == "forward" && !training_ ? "inference" : call);
+  return way == nullptr ? "" : *way;
+}
+
 template <typename Make, typename Take>
-void Convolution::plan_call(const char* call, Make&& make, Take&& take) {
-  const std::vector<ConvolutionWay> ways = convolution_ways(desc_, hint_);
+void Convolution::plan_call(const CpuContext& context, const char* call, Make&& make, Take&& take) {
+  std::vector<ConvolutionWay> ways = convolution_ways(desc_, hint_);
+  const std::string named = way_named(context, call);
+  if (!named.empty()) {
+    ways = all_convolution_ways(desc_, hint_);
+    std::erase_if(ways, [&](const ConvolutionWay& way) { return named != way.name; });
+    if (ways.empty()) throw dnnl::error(dnnl_unimplemented, kNoSuchWay);
+  }
   for (const ConvolutionWay& way : ways) {
     const bool last = &way == &ways.back();
     const ConvolutionTensors tensors(desc_, way);
@@ -146,7 +166,9 @@ void Convolution::plan_call(const char* call, Make&& make, Take&& take) {
       continue;
     }
     const std::string_view implementation = plan->impl_info_str();
-    if (!last && implementation.starts_with("ref")) continue;
+    const bool slow = implementation.starts_with("ref");
+    if (slow && !last) continue;
+    if (slow && !named.empty()) throw dnnl::error(dnnl_unimplemented, kNoSuchWay);
     info_.algorithms.push_back({call, std::string(implementation)});
     take(tensors, *plan);
     return;
@@ -173,7 +195,7 @@ void Convolution::plan_forward(const CpuContext& context) {
   const auto make = [&](const ConvolutionTensors& t) {
     return t.forward(context, training_, with_activation(desc_.activation, training_));
   };
-  plan_call("forward", make, [&](const ConvolutionTensors& t, const ForwardPlan& plan) {
+  plan_call(context, "forward", make, [&](const ConvolutionTensors& t, const ForwardPlan& plan) {
     forward_ = ConvertingPrimitive(context, dnnl::convolution_forward(plan), plan.scratchpad_desc(),
                                    {source_as(t.source, DNNL_ARG_SRC), result_as(t.result, DNNL_ARG_DST, true)},
                                    {{DNNL_ARG_WEIGHTS, plan.weights_desc()}, {DNNL_ARG_BIAS, t.bias}});
@@ -186,7 +208,7 @@ void Convolution::plan_forward(const CpuContext& context) {
 
 void Convolution::plan_backward_weights(const CpuContext& context) {
   const auto make = [&](const ConvolutionTensors& t) { return t.backward_weights(context); };
-  plan_call("backward_weights", make, [&](const ConvolutionTensors& t, const BackwardWeightsPlan& plan) {
+  plan_call(context, "backward_weights", make, [&](const ConvolutionTensors& t, const BackwardWeightsPlan& plan) {
     backward_weights_ = ConvertingPrimitive(context, dnnl::convolution_backward_weights(plan), plan.scratchpad_desc(),
                                             {source_as(t.source, DNNL_ARG_SRC), result_as(t.result, DNNL_ARG_DIFF_DST)},
                                             {{DNNL_ARG_DIFF_WEIGHTS, plan.diff_weights_desc()}});
@@ -200,7 +222,7 @@ void Convolution::plan_backward_weights(const CpuContext& context) {
 
 void Convolution::plan_backward_data(const CpuContext& context) {
   const auto make = [&](const ConvolutionTensors& t) { return t.backward_data(context); };
-  plan_call("backward_data", make, [&](const ConvolutionTensors& t, const BackwardDataPlan& plan) {
+  plan_call(context, "backward_data", make, [&](const ConvolutionTensors& t, const BackwardDataPlan& plan) {
     backward_data_ =
         ConvertingPrimitive(context, dnnl::convolution_backward_data(plan), plan.scratchpad_desc(),
                             {result_as(t.result, DNNL_ARG_DIFF_DST), source_as(t.source, DNNL_ARG_DIFF_SRC, true)},

@@ -1,5 +1,7 @@
 #include "kernels/cpu/convolution_ways.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "kernels/cpu/tensor_layout.h"
@@ -11,29 +13,63 @@ namespace {
 // (docs/decisions/convolutions-on-blocks.md).
 constexpr std::int64_t kTile = 4, kWinogradChannelsMin = 64, kWinogradTilesMin = 64;
 
+// Blocks as wide as the processor's registers.
+dnnl::memory::format_tag blocked(std::int64_t channels) {
+  using Tag = dnnl::memory::format_tag;
+  if (has_blocks(channels)) return Tag::nChw16c;
+  const bool halves = dnnl::get_effective_cpu_isa() < dnnl::cpu_isa::avx512_core;
+  return halves && channels % (kBlock / 2) == 0 ? Tag::nChw8c : Tag::nhwc;
+}
+
+// Of few channels, as images have them, oneDNN reads planes.
+ConvolutionWay on_blocks(const ConvolutionDesc& desc) {
+  using Tag = dnnl::memory::format_tag;
+  const Tag source = blocked(desc.input.channels), result = blocked(desc.channels);
+  return {"blocks", dnnl::algorithm::convolution_direct, source == Tag::nhwc ? Tag::nchw : source, result};
+}
+
+constexpr ConvolutionWay kWinograd{"winograd", dnnl::algorithm::convolution_winograd, dnnl::memory::format_tag::nChw16c,
+                                   dnnl::memory::format_tag::nChw16c};
+
+// As far as roundings go.
+bool winograd_is_allowed(const ConvolutionDesc& desc) {
+  if (desc.kernel != 3 || desc.stride != 1 || desc.padding > 1) return false;
+  if (!has_blocks(desc.input.channels) || !has_blocks(desc.channels)) return false;
+  return std::min(desc.input.channels, desc.channels) >= kWinogradChannelsMin;
+}
+
+bool in_blocks(const PlanHint& hint) { return hint.input == Layout::kOwn || hint.output == Layout::kOwn; }
+
+const char* name_of(Layout layout) { return layout == Layout::kOwn ? "blocks" : "rows"; }
+
 }  // namespace
 
 bool winograd_pays(const ConvolutionDesc& desc) {
-  if (desc.kernel != 3 || desc.stride != 1 || desc.padding > 1) return false;
-  if (!has_blocks(desc.input.channels) || !has_blocks(desc.channels)) return false;
   const TensorShape out = output_shape(desc);
   const std::int64_t tiles = out.samples * ((out.height + kTile - 1) / kTile) * ((out.width + kTile - 1) / kTile);
-  return std::min(desc.input.channels, desc.channels) >= kWinogradChannelsMin && tiles >= kWinogradTilesMin;
+  return winograd_is_allowed(desc) && tiles >= kWinogradTilesMin;
 }
 
 std::vector<ConvolutionWay> convolution_ways(const ConvolutionDesc& desc, const PlanHint& hint) {
-  using dnnl::algorithm;
-  using Tag = dnnl::memory::format_tag;
   std::vector<ConvolutionWay> ways;
-  if (winograd_pays(desc)) ways.push_back({algorithm::convolution_winograd, Tag::nChw16c, Tag::nChw16c});
-  if (hint.input == Layout::kOwn || hint.output == Layout::kOwn) {
-    // Of few channels, as images have them, oneDNN reads planes.
-    const Tag source = has_blocks(desc.input.channels) ? Tag::nChw16c : Tag::nchw;
-    const Tag result = has_blocks(desc.channels) ? Tag::nChw16c : Tag::nhwc;
-    ways.push_back({algorithm::convolution_direct, source, result});
-  }
-  ways.push_back({algorithm::convolution_direct, Tag::nhwc, Tag::nhwc});
+  if (winograd_pays(desc)) ways.push_back(kWinograd);
+  if (in_blocks(hint)) ways.push_back(on_blocks(desc));
+  ways.emplace_back();
   return ways;
+}
+
+std::vector<ConvolutionWay> all_convolution_ways(const ConvolutionDesc& desc, const PlanHint& hint) {
+  std::vector<ConvolutionWay> ways = convolution_ways(desc, hint);
+  if (winograd_is_allowed(desc) && !winograd_pays(desc)) ways.push_back(kWinograd);
+  const ConvolutionWay blocks = on_blocks(desc);
+  if (!in_blocks(hint) && blocks.result != dnnl::memory::format_tag::nhwc) ways.push_back(blocks);
+  return ways;
+}
+
+std::string operation_name(const ConvolutionDesc& desc, const PlanHint& hint) {
+  return fmt::format("{0}x{0} convolution, stride {1}, padding {2}, of {3} to {4} channels of {5} x {6}, {7} to {8}",
+                     desc.kernel, desc.stride, desc.padding, desc.input.channels, desc.channels, desc.input.height,
+                     desc.input.width, name_of(hint.input), name_of(hint.output));
 }
 
 }  // namespace rubato::kernels

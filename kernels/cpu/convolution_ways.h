@@ -5,13 +5,14 @@
 // transforms for that. It pays where there are channels enough to multiply and tiles of 4x4 outputs enough to share the
 // transformed weights: docs/performance.md has the measurements.
 //
-// The choice follows from the shape alone: two workers that chose for themselves, by time, would compute different
-// bits.
+// By rule the choice follows from the shape alone: two workers that chose for themselves, by time, would compute
+// different bits. By a plan (kernels/plan_book.h) it is what was measured once for all of them.
 //
 // Thread-safety: pure.
 #pragma once
 
 #include <dnnl.hpp>
+#include <string>
 #include <vector>
 
 #include "kernels/backend.h"
@@ -20,6 +21,7 @@
 namespace rubato::kernels {
 
 struct ConvolutionWay {
+  const char* name = "rows";  // in a plan: "winograd", "blocks" or "rows"
   dnnl::algorithm algorithm = dnnl::algorithm::convolution_direct;
   dnnl::memory::format_tag source = dnnl::memory::format_tag::nhwc, result = dnnl::memory::format_tag::nhwc;
 };
@@ -29,5 +31,11 @@ struct ConvolutionWay {
 // For tensors that lie as `hint` says; a way that wants others is worth converting them. The last one can always be
 // computed, the others where oneDNN has it on this processor.
 [[nodiscard]] std::vector<ConvolutionWay> convolution_ways(const ConvolutionDesc& desc, const PlanHint& hint);
+
+// The same, and behind them those that no rule asks for on such tensors, but which may be faster all the same.
+[[nodiscard]] std::vector<ConvolutionWay> all_convolution_ways(const ConvolutionDesc& desc, const PlanHint& hint);
+
+// What a plan calls it: everything that the choice may hang on, but for the number of samples.
+[[nodiscard]] std::string operation_name(const ConvolutionDesc& desc, const PlanHint& hint);
 
 }  // namespace rubato::kernels

@@ -8,6 +8,8 @@
 
 #include "base/check.h"
 #include "kernels/cpu/add.h"
+#include "kernels/cpu/convolution_ways.h"
+#include "kernels/cpu/measure_ways.h"
 #include "kernels/cpu/ops.h"
 #include "kernels/cpu/tensor_layout.h"
 #include "kernels/cpu/tree_add.h"
@@ -66,7 +68,10 @@ const char* instructions() {
 
 class CpuDevice final : public Device {
  public:
-  explicit CpuDevice(int threads) { context_.threads = threads; }
+  CpuDevice(int threads, std::shared_ptr<const PlanBook> plan, PlanBook* measured) : measured_(measured) {
+    context_.threads = threads;
+    context_.plan = std::move(plan);
+  }
 
   [[nodiscard]] std::string description() const override {
     const dnnl_version_t* version = dnnl_version();
@@ -101,6 +106,7 @@ class CpuDevice final : public Device {
 
  private:
   CpuContext context_;
+  PlanBook* const measured_;
 };
 
 // Fresh pages straight from the system, in huge pages where it has them, and touched here: a step
@@ -117,19 +123,25 @@ Result<Buffer> CpuDevice::allocate(std::size_t bytes) {
 Result<std::unique_ptr<Op>> CpuDevice::plan(const OpDesc& desc, const PlanHint& hint) {
   RUBATO_CHECK(input_shape(desc).elements() > 0 && output_shape(desc).elements() > 0, "an operation on nothing");
   enter();
+  const auto* convolution = std::get_if<ConvolutionDesc>(&desc);
   try {
+    if (measured_ != nullptr && convolution != nullptr)
+      RUBATO_TRY(measure_ways(*this, context_, *convolution, hint, *measured_));
     return std::visit([&](const auto& d) { return make_op(context_, d, hint); }, desc);
   } catch (const dnnl::error& error) {
-    return Error{Cause::kDevice, fmt::format("oneDNN cannot plan an operation: {}", error.what())};
+    return Error{
+        Cause::kDevice,
+        fmt::format("oneDNN cannot plan {}: {}",
+                    convolution != nullptr ? "a " + operation_name(*convolution, hint) : "an operation", error.what())};
   }
 }
 
 }  // namespace
 
-Result<std::unique_ptr<Device>> open_cpu_device(int threads) {
+Result<std::unique_ptr<Device>> open_cpu_device(int threads, std::shared_ptr<const PlanBook> plan, PlanBook* measured) {
   if (threads < 1) return Error{Cause::kUsage, fmt::format("worker.threads = {}: at least 1 is needed", threads)};
   try {
-    return std::unique_ptr<Device>(std::make_unique<CpuDevice>(threads));
+    return std::unique_ptr<Device>(std::make_unique<CpuDevice>(threads, std::move(plan), measured));
   } catch (const dnnl::error& error) {
     return Error{Cause::kDevice, fmt::format("oneDNN cannot open the CPU: {}", error.what())};
   }

@@ -8,9 +8,13 @@
 
 #include "base/result.h"
 #include "kernels/backend.h"
+#include "kernels/plan_book.h"
 
 namespace rubato::kernels {
 
-[[nodiscard]] Result<std::unique_ptr<Device>> open_cpu_device(int threads);
+// `plan`, `measured`: as kernels/planned_device.h has them; null: neither.
+[[nodiscard]] Result<std::unique_ptr<Device>> open_cpu_device(int threads,
+                                                              std::shared_ptr<const PlanBook> plan = nullptr,
+                                                              PlanBook* measured = nullptr);
 
 }  // namespace rubato::kernels

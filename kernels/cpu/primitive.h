@@ -7,11 +7,14 @@
 
 #include <cstddef>
 #include <dnnl.hpp>
+#include <memory>
 #include <span>
+#include <string>
 #include <utility>
 #include <vector>
 
 #include "base/result.h"
+#include "kernels/plan_book.h"
 
 namespace rubato::kernels {
 
@@ -20,6 +23,8 @@ struct CpuContext {
   dnnl::engine engine{dnnl::engine::kind::cpu, 0};
   dnnl::stream stream{engine};
   int threads = 1;
+  std::shared_ptr<const PlanBook> plan;  // whose ways are taken; nothing: by rule
+  std::string only_way;                  // while ways are measured: this one, or planning fails
 };
 
 class Primitive {

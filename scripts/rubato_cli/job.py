@@ -15,7 +15,7 @@ class Job:
     workers: int
     mode: str
     restarts: int  # of each worker
-    begins: bool  # there are weights to begin with, or a list of layers whose shapes are to be checked
+    begins: bool  # there are weights to begin with, a list of layers to be checked, or a plan to be made
 
     @property
     def members(self) -> list[str]:
@@ -37,7 +37,9 @@ class Job:
                 workers=int(tables["cluster"]["workers"]),
                 mode=str(tables["consistency"]["mode"]),
                 restarts=int(tables["cluster"]["restarts"]),
-                begins=bool(model.get("pretrained")) or model.get("name") == "layers",
+                begins=bool(model.get("pretrained"))
+                or model.get("name") == "layers"
+                or tables.get("worker", {}).get("plan", "rule") != "rule",
             )
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise Failure(f"cannot read the resolved job {path}: {error!r}", 1) from error

@@ -82,7 +82,7 @@ def resolve(programs: Programs, arguments, run_dir: RunDir, stop: StopRequests) 
     if jobs.Job.load(run_dir.job).begins:
         begin = [programs["weights"], "begin", "--run-dir", str(run_dir.path)]
         try:
-            said_by(begin, stop, "the check of its network and weights", BEGIN_TIMEOUT_S)
+            notes += said_by(begin, stop, "the check of its network and weights", BEGIN_TIMEOUT_S)
         except Failure:
             run_dir.job.unlink()
             raise

@@ -15,6 +15,7 @@
 #include <map>
 #include <utility>
 
+#include "kernels/planned_device.h"
 #include "tests/kernels/backend_reference.h"
 #include "tests/kernels/differentiated.h"
 #include "tests/kernels/planned_op.h"
@@ -192,20 +193,50 @@ std::vector<Case> cases() {
 class BackendOps : public BackendTest {};
 INSTANTIATE_TEST_SUITE_P(Devices, BackendOps, kDevices, device_test_name);
 
+void check_all(Device& device, const OpDesc& desc, const PlanHint& hint, Reference& expected) {
+  PlannedOp run(device, desc, hint);
+  run.forward();
+  check_outputs(desc, run, expected);
+  run.backward();
+  check_gradient(desc, expected, 0, run.input_gradient.values());
+  for (std::size_t i = 0; i < run.gradients.size(); ++i) check_gradient(desc, expected, i + 1, run.gradients[i]);
+}
+
 TEST_P(BackendOps, OutputsAndGradientsAgreeWithTheReference) {
   for (const Case& c : cases()) {
     Reference expected(c.desc, PlannedOp(*device_, c.desc, {}));
     for (const PlanHint& hint : hints_for(*device_, c.desc)) {
       SCOPED_TRACE(testing::Message() << c.name << ", " << hint);
-      PlannedOp run(*device_, c.desc, hint);
-      run.forward();
-      check_outputs(c.desc, run, expected);
-      run.backward();
-      check_gradient(c.desc, expected, 0, run.input_gradient.values());
-      for (std::size_t i = 0; i < run.gradients.size(); ++i) check_gradient(c.desc, expected, i + 1, run.gradients[i]);
+      check_all(*device_, c.desc, hint, expected);
       if (HasFatalFailure()) return;
     }
   }
+}
+
+// Those that no rule chooses here, too.
+TEST_P(BackendOps, EveryWayThatIsMeasuredAgreesWithTheReference) {
+  std::size_t ways = 0, convolutions = 0;
+  for (const Case& c : cases()) {
+    if (!std::holds_alternative<ConvolutionDesc>(c.desc)) continue;
+    ++convolutions;
+    Reference expected(c.desc, PlannedOp(*device_, c.desc, {}));
+    for (const PlanHint& hint : hints_for(*device_, c.desc)) {
+      PlanBook measured;
+      const auto measuring = open_measuring_device(GetParam().name, GetParam().threads, measured).value();
+      ASSERT_TRUE(measuring->plan(c.desc, hint).ok());
+      ASSERT_EQ(measured.size(), 3u) << c.name;  // forward, and both of backward
+      for (const TimedWay& way : measured.entries().front().ways) {
+        SCOPED_TRACE(testing::Message() << c.name << ", " << hint << ", " << way.way);
+        auto plan = std::make_shared<PlanBook>();
+        for (const PlanEntry& entry : measured.entries()) plan->add({entry.operation, entry.call, {way}});
+        const auto device = open_planned_device(GetParam().name, GetParam().threads, plan).value();
+        check_all(*device, c.desc, hint, expected);
+        if (HasFatalFailure()) return;
+        ++ways;
+      }
+    }
+  }
+  EXPECT_GT(ways, convolutions);
 }
 
 TEST_P(BackendOps, EvaluationComputesWhatTrainingDoes) {

@@ -1,0 +1,139 @@
+#include "kernels/cpu/measure_ways.h"
+
+#include <algorithm>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "base/rng.h"
+#include "base/time.h"
+#include "kernels/cpu/convolution_ways.h"
+#include "kernels/cpu/ops.h"
+
+namespace rubato::kernels {
+namespace {
+
+constexpr int kCalls = 4;                           // the first one warms up
+constexpr TimeNs kLongEnough = 200 * kMillisecond;  // calls of one way go on for no longer
+constexpr double kToldApart = 0.95;
+
+using Times = std::map<std::string, double>;  // by call, in milliseconds
+
+// An operation, and tensors for it.
+class Workbench {
+ public:
+  static Result<Workbench> make(Device& device, std::unique_ptr<Op> op, const ConvolutionDesc& desc,
+                                const PlanHint& hint);
+  Result<Times> time_calls();
+
+ private:
+  Workbench(std::unique_ptr<Op> op, const PlanHint& hint) : op_(std::move(op)), hint_(hint) {}
+  Result<float*> tensor(Device& device, std::size_t bytes);
+
+  std::unique_ptr<Op> op_;
+  PlanHint hint_;
+  std::vector<Buffer> memory_;
+  std::vector<std::vector<float>> parameters_, gradients_;
+  std::vector<std::span<float>> gradient_spans_;
+};
+
+Result<float*> Workbench::tensor(Device& device, std::size_t bytes) {
+  RUBATO_ASSIGN(Buffer buffer, device.allocate(bytes));
+  auto* numbers = reinterpret_cast<float*>(buffer.data());
+  RandomStream random(stream_key(1, "plan", memory_.size()));
+  for (std::size_t i = 0; i < bytes / sizeof(float); ++i) numbers[i] = unit_float(random.next_u32()) - 0.5f;
+  memory_.push_back(std::move(buffer));
+  return numbers;
+}
+
+Result<Workbench> Workbench::make(Device& device, std::unique_ptr<Op> op, const ConvolutionDesc& desc,
+                                  const PlanHint& hint) {
+  Workbench bench(std::move(op), hint);
+  const OpInfo& info = bench.op_->info();
+  Ports ports;
+  RUBATO_ASSIGN(ports.input, bench.tensor(device, info.input.bytes()));
+  RUBATO_ASSIGN(ports.output, bench.tensor(device, info.output.bytes()));
+  if (hint.training) {
+    RUBATO_ASSIGN(ports.output_gradient, bench.tensor(device, info.output.bytes()));
+    RUBATO_ASSIGN(ports.input_gradient, bench.tensor(device, info.input.bytes()));
+  }
+  RUBATO_ASSIGN(ports.saved, bench.tensor(device, info.saved_bytes));
+  RUBATO_ASSIGN(ports.scratch, bench.tensor(device, info.scratch_bytes));
+  bench.op_->bind(ports);
+  for (const std::vector<std::int64_t>& shape : parameter_shapes(desc)) {
+    std::size_t elements = 1;
+    for (const std::int64_t length : shape) elements *= static_cast<std::size_t>(length);
+    bench.parameters_.emplace_back(elements, 0.1f);
+    bench.gradients_.emplace_back(elements);
+  }
+  for (std::vector<float>& gradient : bench.gradients_) bench.gradient_spans_.emplace_back(gradient);
+  return bench;
+}
+
+// Weights are new in each step, and are brought into the way's layout in it: where forward wants them, and where
+// backward does.
+Result<Times> Workbench::time_calls() {
+  Times least;
+  const auto timed = [&](const char* call, const auto& work) -> Status {
+    const TimeNs began = steady_now();
+    RUBATO_TRY(work());
+    const double ms = static_cast<double>(steady_now() - began) / kMillisecond;
+    const auto [entry, is_first] = least.try_emplace(call, ms);
+    if (!is_first) entry->second = std::min(entry->second, ms);
+    return {};
+  };
+  const TimeNs began = steady_now();
+  for (int i = 0; i < kCalls && (i == 0 || steady_now() - began < kCalls * kLongEnough); ++i) {
+    if (i == 1) least.clear();
+    const auto forward = [&]() -> Status {
+      for (std::size_t p = 0; p < parameters_.size(); ++p)
+        RUBATO_TRY(op_->load(p, parameters_[p], static_cast<Version>(i + 1)));
+      return op_->forward({});
+    };
+    RUBATO_TRY(timed(hint_.training ? "forward" : "inference", forward));
+    if (!hint_.training) continue;
+    RUBATO_TRY(op_->begin_backward());
+    RUBATO_TRY(timed("backward_weights", [&] { return op_->backward_weights(gradient_spans_); }));
+    if (hint_.input_gradient) RUBATO_TRY(timed("backward_data", [&] { return op_->backward_data(); }));
+  }
+  return least;
+}
+
+// What is best comes first; what is hardly better than the rule's way does not.
+PlanEntry entry_of(const std::string& operation, const std::string& call, std::vector<TimedWay> ways) {
+  const double by_rule = ways.front().ms;
+  const auto faster = [&](const TimedWay& a, const TimedWay& b) { return a.ms < b.ms; };
+  if (std::ranges::min_element(ways, faster)->ms < kToldApart * by_rule)
+    std::ranges::stable_sort(ways, faster);
+  else
+    std::stable_sort(ways.begin() + 1, ways.end(), faster);
+  return {operation, call, std::move(ways)};
+}
+
+}  // namespace
+
+Status measure_ways(Device& device, const CpuContext& context, const ConvolutionDesc& desc, const PlanHint& hint,
+                    PlanBook& book) {
+  const std::string operation = operation_name(desc, hint);
+  const char* last_call = !hint.training ? "inference" : hint.input_gradient ? "backward_data" : "backward_weights";
+  if (book.way_of(operation, last_call) != nullptr) return {};
+  std::map<std::string, std::vector<TimedWay>> calls;
+  for (const ConvolutionWay& way : all_convolution_ways(desc, hint)) {
+    // A way counts that has kernels for all of the calls.
+    CpuContext by_this_way = context;
+    by_this_way.only_way = way.name;
+    std::unique_ptr<Op> op;
+    try {
+      op = make_op(by_this_way, desc, hint);
+    } catch (const dnnl::error&) {
+      continue;
+    }
+    RUBATO_ASSIGN(Workbench bench, Workbench::make(device, std::move(op), desc, hint));
+    RUBATO_ASSIGN(const Times times, bench.time_calls());
+    for (const auto& [call, ms] : times) calls[call].push_back({way.name, ms});
+  }
+  for (auto& [call, ways] : calls) book.add(entry_of(operation, call, std::move(ways)));
+  return {};
+}
+
+}  // namespace rubato::kernels

@@ -1,0 +1,25 @@
+// Devices that take the ways of a plan (kernels/plan_book.h), or write one. In target rubato_devices.
+//
+// Thread-safety: as open_device's.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "base/result.h"
+#include "kernels/backend.h"
+#include "kernels/plan_book.h"
+
+namespace rubato::kernels {
+
+// Where the book has an entry for an operation, it decides; elsewhere the device's rules do. Planning fails with
+// kDevice where the book names a way that this device does not have.
+[[nodiscard]] Result<std::unique_ptr<Device>> open_planned_device(const std::string& name, int threads,
+                                                                  std::shared_ptr<const PlanBook> plan);
+
+// Whatever it plans it times first, in each way that it has, and notes in the book: what was in it is not timed again.
+// It takes a while, and as much memory again as the operation's tensors. The book must outlive it.
+[[nodiscard]] Result<std::unique_ptr<Device>> open_measuring_device(const std::string& name, int threads,
+                                                                    PlanBook& book);
+
+}  // namespace rubato::kernels

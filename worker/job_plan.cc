@@ -1,0 +1,75 @@
+#include "worker/job_plan.h"
+
+#include <fmt/format.h>
+
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <span>
+#include <string_view>
+
+#include "base/atomic_file.h"
+#include "base/time.h"
+#include "kernels/planned_device.h"
+#include "worker/trainer.h"
+
+namespace rubato::worker {
+namespace {
+
+constexpr std::string_view kByRule = "rule", kMeasured = "measure", kFile = "file:";
+
+std::string plan_file(const std::string& run_dir) { return run_dir + "/plan.json"; }
+
+Result<kernels::PlanBook> read_plan(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file)
+    return Error{Cause::kUsage, fmt::format("cannot read the plan {}: a job with worker.plan = \"measure\" writes one, "
+                                            "its run's plan.json; or say worker.plan = \"rule\"",
+                                            path)};
+  const std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  return kernels::PlanBook::parse(text, path);
+}
+
+// Of what workers plan, and of what the evaluator does.
+Result<kernels::PlanBook> measure(const Job& job, const data::DatasetSize& data) {
+  kernels::PlanBook book;
+  RUBATO_ASSIGN(const auto device,
+                kernels::open_measuring_device(job.worker.device, static_cast<int>(job.worker.threads), book));
+  RUBATO_ASSIGN(const auto training, Trainer::make_model(job, data, *device, Role::kWorker));
+  RUBATO_TRY(training->memory_for(Trainer::leaf_max(job), true));
+  if (!job.evaluation.enabled) return book;
+  RUBATO_ASSIGN(const auto evaluating, Trainer::make_model(job, data, *device, Role::kEvaluator));
+  RUBATO_TRY(evaluating->memory_for(job.evaluation.batch, false));
+  return book;
+}
+
+}  // namespace
+
+Result<std::string> write_plan(const Job& job, const data::DatasetSize& data, const std::string& run_dir) {
+  const std::string& plan = job.worker.plan;
+  if (plan == kByRule) return std::string();
+  const TimeNs began = steady_now();
+  RUBATO_ASSIGN(const kernels::PlanBook book,
+                plan == kMeasured ? measure(job, data) : read_plan(plan.substr(kFile.size())));
+  const std::string text = book.text();
+  RUBATO_TRY(write_file(plan_file(run_dir), std::as_bytes(std::span(text))));
+  if (plan != kMeasured) return fmt::format("{} choices of {}", book.size(), book.device());
+  return book.size() == 0 ? std::string("worker.plan has nothing to choose in this network")
+                          : fmt::format("the best ways of {} calls measured in {:.1f} s, in {}", book.size(),
+                                        seconds(steady_now() - began), plan_file(run_dir));
+}
+
+bool has_plan(const std::string& run_dir) {
+  std::error_code error;
+  return std::filesystem::exists(plan_file(run_dir), error);
+}
+
+Result<std::unique_ptr<kernels::Device>> open_job_device(const Job& job, const std::string& run_dir) {
+  const int threads = static_cast<int>(job.worker.threads);
+  if (job.worker.plan == kByRule) return kernels::open_device(job.worker.device, threads);
+  RUBATO_ASSIGN(kernels::PlanBook book, read_plan(plan_file(run_dir)));
+  return kernels::open_planned_device(job.worker.device, threads,
+                                      std::make_shared<const kernels::PlanBook>(std::move(book)));
+}
+
+}  // namespace rubato::worker
