@@ -34,7 +34,7 @@ class Plan(SystemCase):
         self.assertEqual(final["weights_sha256"], first.final()["weights_sha256"])
 
     def test_the_other_way_is_taken_where_the_plan_says_so(self):
-        first = self.train("fashion_cnn", **self.settings(worker__plan="measure"))
+        first = self.train("fashion_cnn", "--mode", "bsp", **self.settings(worker__plan="measure"))
         plan = json.loads((first.run_dir / "plan.json").read_text())
         turned = 0
         for choice in plan["choices"]:
@@ -43,7 +43,7 @@ class Plan(SystemCase):
         self.assertGreater(turned, 0)
         file = self.folder / "turned.json"
         file.write_text(json.dumps(plan))
-        second = self.train("fashion_cnn", **self.settings(worker__plan=f"file:{file}"))
+        second = self.train("fashion_cnn", "--mode", "bsp", **self.settings(worker__plan=f"file:{file}"))
         self.assertNotEqual(second.final()["weights_sha256"], first.final()["weights_sha256"])
         # Nothing but roundings differs.
         self.assertAlmostEqual(second.final()["test_loss"], first.final()["test_loss"], places=4)
