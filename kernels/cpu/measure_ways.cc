@@ -2,7 +2,10 @@
 
 #include <algorithm>
 #include <map>
+#include <memory>
+#include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/rng.h"
@@ -13,8 +16,9 @@
 namespace rubato::kernels {
 namespace {
 
-constexpr int kCalls = 4;                           // the first one warms up
-constexpr TimeNs kLongEnough = 200 * kMillisecond;  // calls of one way go on for no longer
+// Each way once a round, so that what disturbs for longer disturbs all of them.
+constexpr int kRoundsMin = 3, kRoundsMax = 12;
+constexpr TimeNs kLongEnough = 500 * kMillisecond;
 constexpr double kToldApart = 0.95;
 
 using Times = std::map<std::string, double>;  // by call, in milliseconds
@@ -24,7 +28,14 @@ class Workbench {
  public:
   static Result<Workbench> make(Device& device, std::unique_ptr<Op> op, const ConvolutionDesc& desc,
                                 const PlanHint& hint);
-  Result<Times> time_calls();
+  // Each call once.
+  Status time_calls();
+  Status warm_up() {
+    RUBATO_TRY(time_calls());
+    least_.clear();
+    return {};
+  }
+  [[nodiscard]] const Times& least() const { return least_; }
 
  private:
   Workbench(std::unique_ptr<Op> op, const PlanHint& hint) : op_(std::move(op)), hint_(hint) {}
@@ -35,6 +46,8 @@ class Workbench {
   std::vector<Buffer> memory_;
   std::vector<std::vector<float>> parameters_, gradients_;
   std::vector<std::span<float>> gradient_spans_;
+  Version version_ = 0;
+  Times least_;
 };
 
 Result<float*> Workbench::tensor(Device& device, std::size_t bytes) {
@@ -72,31 +85,26 @@ Result<Workbench> Workbench::make(Device& device, std::unique_ptr<Op> op, const 
 
 // Weights are new in each step, and are brought into the way's layout in it: where forward wants them, and where
 // backward does.
-Result<Times> Workbench::time_calls() {
-  Times least;
+Status Workbench::time_calls() {
   const auto timed = [&](const char* call, const auto& work) -> Status {
     const TimeNs began = steady_now();
     RUBATO_TRY(work());
     const double ms = static_cast<double>(steady_now() - began) / kMillisecond;
-    const auto [entry, is_first] = least.try_emplace(call, ms);
+    const auto [entry, is_first] = least_.try_emplace(call, ms);
     if (!is_first) entry->second = std::min(entry->second, ms);
     return {};
   };
-  const TimeNs began = steady_now();
-  for (int i = 0; i < kCalls && (i == 0 || steady_now() - began < kCalls * kLongEnough); ++i) {
-    if (i == 1) least.clear();
-    const auto forward = [&]() -> Status {
-      for (std::size_t p = 0; p < parameters_.size(); ++p)
-        RUBATO_TRY(op_->load(p, parameters_[p], static_cast<Version>(i + 1)));
-      return op_->forward({});
-    };
-    RUBATO_TRY(timed(hint_.training ? "forward" : "inference", forward));
-    if (!hint_.training) continue;
-    RUBATO_TRY(op_->begin_backward());
-    RUBATO_TRY(timed("backward_weights", [&] { return op_->backward_weights(gradient_spans_); }));
-    if (hint_.input_gradient) RUBATO_TRY(timed("backward_data", [&] { return op_->backward_data(); }));
-  }
-  return least;
+  const auto forward = [&]() -> Status {
+    ++version_;
+    for (std::size_t p = 0; p < parameters_.size(); ++p) RUBATO_TRY(op_->load(p, parameters_[p], version_));
+    return op_->forward({});
+  };
+  RUBATO_TRY(timed(hint_.training ? "forward" : "inference", forward));
+  if (!hint_.training) return {};
+  RUBATO_TRY(op_->begin_backward());
+  RUBATO_TRY(timed("backward_weights", [&] { return op_->backward_weights(gradient_spans_); }));
+  if (!hint_.input_gradient) return {};
+  return timed("backward_data", [&] { return op_->backward_data(); });
 }
 
 // What is best comes first; what is hardly better than the rule's way does not.
@@ -117,7 +125,7 @@ Status measure_ways(Device& device, const CpuContext& context, const Convolution
   const std::string operation = operation_name(desc, hint);
   const char* last_call = !hint.training ? "inference" : hint.input_gradient ? "backward_data" : "backward_weights";
   if (book.way_of(operation, last_call) != nullptr) return {};
-  std::map<std::string, std::vector<TimedWay>> calls;
+  std::vector<std::pair<const char*, Workbench>> ways;
   for (const ConvolutionWay& way : all_convolution_ways(desc, hint)) {
     // A way counts that has kernels for all of the calls.
     CpuContext by_this_way = context;
@@ -129,10 +137,16 @@ Status measure_ways(Device& device, const CpuContext& context, const Convolution
       continue;
     }
     RUBATO_ASSIGN(Workbench bench, Workbench::make(device, std::move(op), desc, hint));
-    RUBATO_ASSIGN(const Times times, bench.time_calls());
-    for (const auto& [call, ms] : times) calls[call].push_back({way.name, ms});
+    ways.emplace_back(way.name, std::move(bench));
   }
-  for (auto& [call, ways] : calls) book.add(entry_of(operation, call, std::move(ways)));
+  for (auto& [name, bench] : ways) RUBATO_TRY(bench.warm_up());
+  const TimeNs began = steady_now();
+  for (int round = 0; round < kRoundsMax && (round < kRoundsMin || steady_now() - began < kLongEnough); ++round)
+    for (auto& [name, bench] : ways) RUBATO_TRY(bench.time_calls());
+  std::map<std::string, std::vector<TimedWay>> calls;
+  for (const auto& [name, bench] : ways)
+    for (const auto& [call, ms] : bench.least()) calls[call].push_back({name, ms});
+  for (auto& [call, timed] : calls) book.add(entry_of(operation, call, std::move(timed)));
   return {};
 }
 

@@ -1,7 +1,8 @@
 // The ways of a convolution, each timed on tensors of the real shape, call by call.
 //
-// A time is the least of a few calls, with whatever conversions of tensors and weights the way needs: what disturbs a
-// call makes it longer. A way that is faster than the rule's first by less than a twentieth is not told apart from it.
+// The ways take turns. A time is the least of a few calls, with whatever conversions of tensors and weights the way
+// needs: what disturbs a call makes it longer. A way that is faster than the rule's first by less than a twentieth is
+// not told apart from it.
 //
 // Thread-safety: belongs to the device's thread.
 #pragma once
