@@ -50,6 +50,7 @@ void add_data_without_effect(const Job& job, std::vector<std::string>& notes) {
       {"data.window", data.window != plain.window, "series text"},
       {"data.horizon", data.horizon != plain.horizon, "series"},
       {"data.stride", data.stride != plain.stride, "series text"},
+      {"data.season", data.season != plain.season, "series"},
   };
   for (const Key& key : keys)
     if (key.changed && (" " + key.kinds + " ").find(" " + data.kind + " ") == std::string::npos)

@@ -174,6 +174,8 @@ void add_data(std::vector<JobKey>& keys, DataConfig& d) {
        {"data.window", &d.window, between(1, 1 << 20), "series: lines that an input is made of; text: bytes"},
        {"data.horizon", &d.horizon, between(1, 1 << 20), "series: lines behind it that are to be predicted"},
        {"data.stride", &d.stride, between(1, 1 << 20), "series: lines from one window to the next; text: bytes"},
+       {"data.season", &d.season, between(0, 1 << 20),
+        "series: lines after which it comes again, which MASE compares with; 0: compares with the last line"},
        {"data.samples", &d.samples, between(1, 1 << 30), "synthetic: number of training samples"},
        {"data.shards", &d.shards, one_of({"static", "leased"}),
         "how workers share an epoch: equally, or by leases, of which a faster one takes more"}});

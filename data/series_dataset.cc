@@ -20,6 +20,7 @@ struct Series {
   std::vector<float> input_values, target_values;  // lines x inputs, lines x targets
   std::vector<std::uint32_t> windows;
   std::vector<TargetScale> scales;  // of target columns
+  SeasonalNaive naive;
 };
 
 class SeriesDataset : public Dataset {
@@ -40,6 +41,8 @@ class SeriesDataset : public Dataset {
   std::int64_t target_floats() const override { return static_cast<std::int64_t>(series_.horizon * series_.targets); }
   const std::string& fingerprint() const override { return fingerprint_; }
   TargetScale target_scale(std::size_t target) const override { return series_.scales[target % series_.targets]; }
+
+  const SeasonalNaive& seasonal_naive() const { return series_.naive; }
 
   Status gather(std::uint64_t /*epoch*/, std::span<const std::uint64_t> ids, BatchBuffer& batch) const override {
     const Series& s = series_;
@@ -84,6 +87,14 @@ Error too_few(const DataConfig& config, Split split, std::uint64_t lines) {
                                     config.path, name_of(split), lines, config.window + config.horizon)};
 }
 
+Status check_season(const DataConfig& config, std::uint64_t lines) {
+  if (static_cast<std::uint64_t>(config.season) < lines) return {};
+  return Error{Cause::kData,
+               fmt::format("{}: data.season = {}: the training part has {} lines, and none of them has one "
+                           "a season before: give fewer, or 0 for no season",
+                           config.path, config.season, lines)};
+}
+
 // Windows of a part, whose lines follow each other in the table, and in the file unless one was left out.
 std::vector<std::uint32_t> find_windows(const Table& table, const std::vector<std::uint64_t>& rows,
                                         const DataConfig& config) {
@@ -108,9 +119,15 @@ std::vector<float> scaled_rows(const Scaling& scaling, const std::vector<double>
 
 }  // namespace
 
+const SeasonalNaive* seasonal_naive_of(const Dataset& data) {
+  const auto* series = dynamic_cast<const SeriesDataset*>(&data);
+  return series == nullptr ? nullptr : &series->seasonal_naive();
+}
+
 Result<DatasetSize> size_of_series_dataset(const DataConfig& config, Split split) {
   RUBATO_ASSIGN(const TableSize table, size_of_table(config.path, names_of(config), config));
   RUBATO_ASSIGN(const RowSplit parts, split_by_time(table.rows, config, config.path));
+  RUBATO_TRY(check_season(config, parts.train.size()));
   const std::uint64_t lines = parts.of(split).size();
   const std::size_t targets = config.target.size(), numbers = table.inputs + targets;
   DatasetSize size;
@@ -127,6 +144,7 @@ Result<std::unique_ptr<Dataset>> open_series_dataset(const DataConfig& config, S
   RUBATO_ASSIGN(const Table table, read_table(config.path, names_of(config), config));
   if (!table.skipped.empty()) log::warn("{}: {}", config.path, table.skipped);
   RUBATO_ASSIGN(const RowSplit parts, split_by_time(table.rows(), config, config.path));
+  RUBATO_TRY(check_season(config, parts.train.size()));
   const std::vector<std::uint64_t>& rows = parts.of(split);
   Series series{.inputs = table.inputs.size(),
                 .targets = config.target.size(),
@@ -135,8 +153,12 @@ Result<std::unique_ptr<Dataset>> open_series_dataset(const DataConfig& config, S
                 .input_values = {},
                 .target_values = {},
                 .windows = find_windows(table, rows, config),
-                .scales = {}};
+                .scales = {},
+                .naive = {}};
   if (series.windows.empty()) return too_few(config, split, rows.size());
+  std::vector<std::uint64_t> begin;
+  for (const std::uint32_t window : series.windows) begin.push_back(rows[window]);
+  series.naive = seasonal_naive(table, config, parts.train, begin);
   RUBATO_ASSIGN(const Scaling of_inputs, Scaling::fit(table.values, series.inputs, parts.train,
                                                       config.scaling == "standard", config.path, table.inputs));
   RUBATO_ASSIGN(const Scaling of_targets,

@@ -9,11 +9,15 @@
 #include <memory>
 
 #include "data/dataset.h"
+#include "data/seasonal_naive.h"
 
 namespace rubato::data {
 
 // Bad lines are only known to who reads it all: there may be fewer windows. Errors: kData.
 [[nodiscard]] Result<DatasetSize> size_of_series_dataset(const DataConfig& config, Split split);
 [[nodiscard]] Result<std::unique_ptr<Dataset>> open_series_dataset(const DataConfig& config, Split split);
+
+// What forecasts are measured against, as long as the data is there; null where it is no such data set.
+[[nodiscard]] const SeasonalNaive* seasonal_naive_of(const Dataset& data);
 
 }  // namespace rubato::data

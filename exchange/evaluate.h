@@ -13,7 +13,7 @@
 #include "exchange/subject.h"
 #include "kernels/backend.h"
 #include "model/model.h"
-#include "worker/evaluation.h"
+#include "worker/figures.h"
 
 namespace rubato::exchange {
 

@@ -5,16 +5,14 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
-#include "model/metrics.h"
-
 namespace rubato::exchange {
 
 std::string text_of(const worker::Figures& figures, const data::Dataset& data, const std::string& loss) {
   std::string text = fmt::format("samples   {}\nloss      {:.6g}\n", data.size(), figures.loss);
   if (loss == "mse") text += fmt::format("rmse      {:.6g}\n", std::sqrt(figures.loss));
-  if (!figures.classes) return text;
-  return text + fmt::format("accuracy  {:.2f}%\n\n", 100.0 * figures.classes->accuracy) +
-         model::to_table(*figures.classes, data.class_names());
+  if (figures.classes) text += fmt::format("accuracy  {:.2f}%\n", 100.0 * figures.classes->accuracy);
+  const std::string table = worker::table_of(figures, data.class_names());
+  return table.empty() ? text : text + "\n" + table;
 }
 
 std::string json_of(const worker::Figures& figures, const data::Dataset& data, const std::string& loss) {
@@ -22,8 +20,9 @@ std::string json_of(const worker::Figures& figures, const data::Dataset& data, c
   if (loss == "mse") json["rmse"] = std::sqrt(figures.loss);
   if (figures.classes) {
     json["accuracy"] = figures.classes->accuracy;
-    json["classes"] = model::to_json(*figures.classes);
+    json["classes"] = worker::details_of(figures);
   }
+  if (figures.forecast) json["forecast"] = worker::details_of(figures);
   return json.dump() + "\n";
 }
 

@@ -6,7 +6,7 @@
 #include <string>
 
 #include "data/dataset.h"
-#include "worker/evaluation.h"
+#include "worker/figures.h"
 
 namespace rubato::exchange {
 

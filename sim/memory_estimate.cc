@@ -14,6 +14,7 @@
 #include "server/update.h"
 #include "server/version_table.h"
 #include "transport/shm/link.h"
+#include "worker/figures.h"
 #include "worker/inner_optimizer.h"
 #include "worker/job_plan.h"
 #include "worker/slice_layout.h"
@@ -135,7 +136,7 @@ Result<std::vector<MemoryRow>> estimate_memory(const Job& job, const std::string
     RUBATO_ASSIGN(const auto evaluating, Trainer::make_model(job, train, *device, Role::kEvaluator));
     RUBATO_ASSIGN(const model::ModelMemory of_evaluation, evaluating->memory_for(job.evaluation.batch, false));
     test_bytes = test.bytes;
-    evaluator = arena + of_evaluation.activations + of_evaluation.reordered;
+    evaluator = arena + of_evaluation.activations + of_evaluation.reordered + worker::bytes_of_figures(job, test);
   }
 
   std::vector<MemoryRow> rows = {

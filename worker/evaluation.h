@@ -2,27 +2,15 @@
 // weights.
 #pragma once
 
-#include <optional>
 #include <string>
 
 #include "base/job.h"
 #include "data/dataset.h"
-#include "model/metrics.h"
 #include "model/model.h"
 #include "protocol/messages.h"
 #include "worker/weight_table.h"
 
 namespace rubato::worker {
-
-// What a model comes to on a data set.
-struct Figures {
-  double loss = 0.0;
-  // Of classes; not where the model predicts none.
-  std::optional<model::ClassificationReport> classes;
-};
-// Errors: those of the model.
-[[nodiscard]] Result<Figures> figures_on(model::Model& model, const data::Dataset& data, const Job& job,
-                                         model::WeightSource& weights);
 
 // Fills the figures of `done`, and writes the table of them to RUN/evaluation.txt. Errors: those of the
 // model; kStorage.

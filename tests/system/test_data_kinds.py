@@ -122,8 +122,13 @@ class DataKinds(SystemCase):
     def test_series(self):
         data_files.write_series(self.folder / "traffic.csv", 24 * 40)
         data = 'kind = "series"\npath = "traffic.csv"\ntime = "hour"\ntarget = "cars"\nwindow = 24\nhorizon = 6'
-        final = self.train(self.job(data, loss="mse", epochs=20)).final()
+        run = self.train(self.job(data + "\nseason = 24", loss="mse", epochs=20))
+        final = run.final()
         self.assertLess(final["test_loss"], 0.1, "nothing was learned")
+        # A day that comes again, with noise: the naive forecast is as wrong in the test as in training.
+        self.assertAlmostEqual(final["details"]["naive_mase"], 1, delta=0.2)
+        self.assertGreater(final["details"]["mase"], 0)
+        self.assertIn("naive: as 24 lines before; over", run.output)
 
     def test_libsvm(self):
         data_files.write_libsvm(self.folder / "train", 400, 1)

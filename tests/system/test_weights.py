@@ -202,7 +202,10 @@ class Weights(SystemCase):
         errors = [abs(predicted - actual[i + 24 + ahead]) for i, row in enumerate(rows) for ahead, predicted in enumerate(row[1:])]
         self.assertEqual(len(rows), len(actual) - 25)
         self.assertLess(sum(errors) / len(errors), 40, "cars swing by hundreds in a day")
-        self.assertIn("rmse", self.rubato("eval", run.run_dir))
+        said = self.rubato("eval", run.run_dir)
+        self.assertIn("rmse", said)
+        self.assertIn("naive: as the last line", said)
+        self.assertEqual(json.loads(self.rubato("eval", run.run_dir, "--json"))["forecast"], run.final()["details"])
         self.assertIn("--part test", self.rubato("predict", run.run_dir, "--input", "traffic.csv", expected_code=2))
 
     def test_predict_writes_arrays_and_shows_ten(self):

@@ -130,9 +130,47 @@ TEST_F(EvaluatorTest, FiguresOfTheWholeTestSet) {
   EXPECT_EQ(details["macro"]["recall"], result.recall_macro);
   EXPECT_EQ(details["macro"]["f1"], result.f1_macro);
   std::int64_t right = 0;
+  EXPECT_GT(details["auc"], 0.0);
+  EXPECT_LE(details["auc"], 1.0);
+  for (std::size_t c = 0; c < 3; ++c) EXPECT_TRUE(details["per_class"][c]["auc"].is_number());
   for (std::size_t c = 0; c < 3; ++c) right += details["confusion"][c][c].get<std::int64_t>();
   EXPECT_DOUBLE_EQ(result.accuracy, static_cast<double>(right) / kTestSamples);
   EXPECT_THAT(text("evaluation.txt"), HasSubstr("accuracy"));
+  EXPECT_THAT(text("evaluation.txt"), HasSubstr("auc  0."));
+}
+
+// Weights of 0 predict the training part's mean, whatever they see; and of a line that never moves nothing is scaled.
+TEST_F(EvaluatorTest, AForecastIsMeasuredAgainstTheSeasonalNaive) {
+  Job job;
+  job.model.name = "logistic";
+  job.model.loss = "mse";
+  job.data.kind = "series";
+  job.data.path = directory_.file("series.csv");
+  job.data.target = {"y", "still"};
+  job.data.window = 2;
+  job.data.test_fraction = 0.4;
+  job.evaluation.batch = 1;
+  write_bytes(job.data.path, "y,still\n1,5\n3,5\n2,5\n2,5\n5,5\n11,5\n4,5\n8,5\n8,5\n1,5\n");
+  open(job);
+  for (auto& parameter : weights_) std::ranges::fill(parameter, 0.0f);
+  const protocol::EvaluationDone result = done(order(true));
+  EXPECT_TRUE(std::isnan(result.accuracy));
+  const auto details = nlohmann::json::parse(result.details_json);
+  EXPECT_EQ(details["season"], 1);
+  EXPECT_EQ(details["samples"], 2);
+  EXPECT_EQ(details["naive_samples"], 2);
+  // Training: mean 4, and 2 1 0 3 6 from line to line. Test: 8 and 1, behind 8 and 8; kept as float32, in units of a
+  // deviation of about 3.4, so within 1e-6.
+  EXPECT_NEAR(details["targets"][0]["mae"].get<double>(), (4.0 + 3.0) / 2.0, 1e-6);
+  EXPECT_NEAR(details["targets"][0]["mase"].get<double>(), 3.5 / 2.4, 1e-6);
+  EXPECT_DOUBLE_EQ(details["targets"][0]["naive_mae"].get<double>(), 7.0 / 2.0);
+  EXPECT_DOUBLE_EQ(details["targets"][0]["naive_mase"].get<double>(), 3.5 / 2.4);
+  EXPECT_EQ(details["targets"][1]["mae"], 0.0);
+  EXPECT_TRUE(details["targets"][1]["mase"].is_null());
+  EXPECT_TRUE(details["targets"][1]["naive_mase"].is_null());
+  EXPECT_EQ(details["mase"], details["targets"][0]["mase"]);  // of those that have one
+  EXPECT_THAT(text("evaluation.txt"), HasSubstr("naive: as the last line; over 2 of 2 samples"));
+  EXPECT_THAT(text("evaluation.txt"), testing::Not(HasSubstr("inf")));
 }
 
 // However the test set is cut into batches.

@@ -1,0 +1,49 @@
+// What a model comes to on a data set, in figures, and how they are written down.
+//
+// Thread-safety: belongs to one thread; the rest is pure functions.
+#pragma once
+
+#include <cstddef>
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/job.h"
+#include "data/dataset.h"
+#include "data/seasonal_naive.h"
+#include "model/metrics.h"
+#include "model/model.h"
+#include "model/ranking.h"
+
+namespace rubato::worker {
+
+// Of a series: beside the seasonal-naive forecast, which belongs to the data.
+struct Forecast {
+  const data::SeasonalNaive* naive = nullptr;
+  std::uint64_t samples = 0;
+  std::vector<double> errors;  // mean absolute ones of each of its targets, in the file's units
+};
+
+struct Figures {
+  double loss = 0.0;
+  // Of classes; not where the model predicts none.
+  std::optional<model::ClassificationReport> classes;
+  // Of classes, where a sample has one label. Empty ones are of more samples than can be ranked.
+  std::optional<model::Areas> areas;
+  std::optional<Forecast> forecast;
+};
+
+// Errors: those of the model.
+[[nodiscard]] Result<Figures> figures_on(model::Model& model, const data::Dataset& data, const Job& job,
+                                         model::WeightSource& weights);
+// What that takes beside the model and the data, at most.
+[[nodiscard]] std::size_t bytes_of_figures(const Job& job, const data::DatasetSize& data);
+
+// For people: a table of classes or of a series; empty for a model of neither. `names` as for model::to_table.
+[[nodiscard]] std::string table_of(const Figures& figures, std::span<const std::string> names = {});
+// For programs, what docs/metrics.md calls `details`; null for a model of neither.
+[[nodiscard]] nlohmann::json details_of(const Figures& figures);
+
+}  // namespace rubato::worker
