@@ -91,6 +91,8 @@ void add_keys_without_effect(const Job& job, std::vector<std::string>& notes) {
   idle(machines, job.optimizer.pretrain_rate != untouched.optimizer.pretrain_rate, "optimizer.pretrain_rate", without);
   idle(!model.pretrained.empty(), model.skip != plain.skip, "model.skip", "weights that are all drawn");
   add_data_without_effect(job, notes);
+  const bool leaves = parse_mode(job.consistency.mode).value().apply() == Mode::Apply::kAggregate;
+  idle(!leaves, job.worker.micro_batch != 0, "worker.micro_batch", "bsp, where train.micro_batches cuts batches");
   idle(job.cluster.transport == "tcp", job.cluster.scheduler_port != untouched.cluster.scheduler_port,
        "cluster.scheduler_port", job.cluster.transport);
   const OptimizerConfig &optimizer = job.optimizer, &usual = untouched.optimizer;

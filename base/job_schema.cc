@@ -263,6 +263,9 @@ void add_worker(std::vector<JobKey>& keys, WorkerConfig& w) {
               "what computes convolutions: by their shapes, the fastest, or as a plan says: docs/running.md"};
   plan.path_prefix = "file:";
   keys.push_back(std::move(plan));
+  keys.push_back(
+      {"worker.micro_batch", &w.micro_batch, between(0, 1 << 24),
+       "but in bsp: samples computed at a time, whose gradients are added up to one push; 0: all of a step's"});
   JobKey stragglers{"worker.stragglers", &w.stragglers,
                     Form{"none, lognormal:0.5, persistent:4x and others", Stragglers::check},
                     "makes steps take longer, simulated and real ones: docs/simulator.md"};

@@ -65,10 +65,12 @@ std::uint64_t versions_read(const Job& job, Mode::Apply apply, bool compensated)
 }
 
 // Gradients that all workers have at once. In an aggregate those of a step that wait for the clock, and those that wait
-// for their right siblings while the next leaf is computed.
+// for their right siblings while the next leaf is computed. Where a push is computed in micro-batches, the sum so far
+// lies beside the gradient of the one at hand.
 std::uint64_t gradients_of(const Job& job, Mode::Apply apply) {
   const auto workers = static_cast<std::uint32_t>(job.cluster.workers);
-  if (apply != Mode::Apply::kAggregate) return workers;
+  const bool cut = worker::Trainer::leaf_max(job) < worker::Trainer::push_max(job);
+  if (apply != Mode::Apply::kAggregate) return cut ? 2 * workers : workers;
   const auto leaves = static_cast<std::uint32_t>(job.train.micro_batches);
   std::uint64_t sum = 0;
   for (std::uint32_t worker = 0; worker < workers; ++worker) {

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "worker/local_steps.h"
+#include "worker/micro_batches.h"
 
 namespace rubato::worker {
 
@@ -10,6 +11,7 @@ LocalRunner::LocalRunner(const Job& job, StepRunner& steps, data::Loader& loader
                          const protocol::Manifest& manifest, const protocol::RoutingTable& routing,
                          std::shared_ptr<Memory> memory)
     : batch_(static_cast<std::uint64_t>(job.train.batch)),
+      cuts_(micro_batch_max(job) > 0),
       steps_(steps),
       loader_(loader),
       layout_(layout),
@@ -69,7 +71,8 @@ void LocalRunner::read_ahead(const ComputeStep& order, std::uint64_t step, std::
   const protocol::BatchRange range =
       step < all ? local_step(order.step.batch, batch_, step)
                  : local_step({order.next.epoch, order.next.first, order.next.count}, batch_, 0);
-  if (range.count > 0) loader_.hint({range.epoch, range.first, range.count});
+  step_.next = range;
+  if (range.count > 0 && !cuts_) loader_.hint({range.epoch, range.first, range.count});
 }
 
 }  // namespace rubato::worker

@@ -72,6 +72,7 @@ class LocalRunner {
   [[nodiscard]] Arena& copy_after(std::uint64_t step);
 
   const std::uint64_t batch_;
+  const bool cuts_;  // steps into micro-batches, which the runner of steps reads ahead
   StepRunner& steps_;
   data::Loader& loader_;
   const SliceLayout& layout_;

@@ -1,9 +1,11 @@
 #include "worker/step_runner.h"
 
 #include <cmath>
+#include <utility>
 
 #include "base/partition.h"
 #include "protocol/leaf_tree.h"
+#include "worker/micro_batches.h"
 
 namespace rubato::worker {
 namespace {
@@ -53,6 +55,7 @@ class StepRunner::Sink final : public model::GradientSink {
   }
   void ready(std::size_t parameter) override {
     if (report_ == nullptr) return;
+    runner_.add_partial(*gradient_, runner_.layout_.parameter(parameter));
     runner_.add_siblings(*gradient_, siblings_, runner_.layout_.parameter(parameter));
     for (SliceId slice : runner_.layout_.slices_of(parameter))
       if (--runner_.missing_[slice] == 0) runner_.report_slice(gradient_, node_, slice, *report_);
@@ -74,6 +77,7 @@ model::Batch model_batch(const data::BatchBuffer& buffer, std::uint64_t epoch) {
 StepRunner::StepRunner(const Job& job, model::Model& model, data::Loader& loader, const SliceLayout& layout,
                        std::shared_ptr<Memory> memory)
     : clip_norm_(job.optimizer.clip_norm),
+      micro_max_(micro_batch_max(job)),
       model_(model),
       loader_(loader),
       layout_(layout),
@@ -84,12 +88,13 @@ Result<StepComputed> StepRunner::run(const ComputeStep& order, model::WeightSour
   chains_ = chains;
   StepComputed computed;
   computed.clock = order.step.clock;
-  for (const LeafNode& node : order.step.nodes) RUBATO_TRY(run_node(order.step, node, weights, report, computed));
+  for (const LeafNode& node : order.step.nodes) RUBATO_TRY(run_node(order, node, weights, report, computed));
   return computed;
 }
 
-Status StepRunner::run_node(const protocol::StepGrant& step, LeafNode top, model::WeightSource& weights,
-                            const Report& report, StepComputed& computed) {
+Status StepRunner::run_node(const ComputeStep& order, LeafNode top, model::WeightSource& weights, const Report& report,
+                            StepComputed& computed) {
+  const protocol::StepGrant& step = order.step;
   Node node{top, step.clock, 0};
   std::uint64_t last_leaf = 0;
   for (std::uint64_t leaf = top.first_leaf(); leaf < protocol::end_leaf(top, step.leaves); ++leaf) {
@@ -105,21 +110,9 @@ Status StepRunner::run_node(const protocol::StepGrant& step, LeafNode top, model
     const bool completes = leaf == last_leaf;
     const bool early = completes && clip_norm_ == 0.0;
     const std::size_t siblings = siblings_completed(step, {0, static_cast<std::uint32_t>(leaf)}, top);
-    {
-      const timeline::Scope drawn(lane_, "read");
-      RUBATO_TRY(loader_.gather({step.batch.epoch, part.first, part.count}, batch_));
-    }
-
     ArenaRef gradient;
-    if (early) count_pieces();
-    Sink sink(*this, gradient, node, siblings, early ? &report : nullptr);
-    model::Batch batch = model_batch(batch_, step.batch.epoch);
-    batch.leaf = leaf;
-    batch.chains = chains_;
-    RUBATO_ASSIGN(const model::LeafStats stats, model_.train_leaf(batch, weights, sink));
-    computed.loss_sum += stats.loss_sum;
-    computed.samples += static_cast<std::uint64_t>(stats.samples);
-    computed.correct += stats.correct;
+    RUBATO_TRY(run_leaf({node, leaf, step.batch.epoch, part, siblings, order.next}, weights, early ? &report : nullptr,
+                        gradient, computed));
     if (early) continue;
 
     if (clip_norm_ > 0.0) clip(*gradient, part.count);
@@ -132,6 +125,46 @@ Status StepRunner::run_node(const protocol::StepGrant& step, LeafNode top, model
     }
   }
   return {};
+}
+
+// The gradient of a leaf, micro-batch by micro-batch; of the last one slices leave `early`, if that is there.
+Status StepRunner::run_leaf(const Leaf& leaf, model::WeightSource& weights, const Report* early, ArenaRef& gradient,
+                            StepComputed& computed) {
+  partial_.reset();  // what an error has left
+  const std::uint64_t count = micro_batch_count(leaf.part.count, micro_max_);
+  for (std::uint64_t micro = 0; micro < count; ++micro) {
+    const Part part = micro_batch(leaf.part, micro_max_, micro);
+    const bool last = micro + 1 == count;
+    {
+      const timeline::Scope drawn(lane_, "read");
+      RUBATO_TRY(loader_.gather({leaf.epoch, part.first, part.count}, batch_));
+    }
+    read_ahead(leaf, micro + 1);
+    if (last && early != nullptr) count_pieces();
+    Sink sink(*this, gradient, leaf.node, leaf.siblings, last ? early : nullptr);
+    model::Batch batch = model_batch(batch_, leaf.epoch);
+    batch.leaf = leaf.number * count + micro;
+    batch.chains = chains_;
+    RUBATO_ASSIGN(const model::LeafStats stats, model_.train_leaf(batch, weights, sink));
+    computed.loss_sum += stats.loss_sum;
+    computed.samples += static_cast<std::uint64_t>(stats.samples);
+    computed.correct += stats.correct;
+    if (last && early != nullptr) break;
+    add_partial(*gradient, {0, layout_.floats()});
+    if (!last) partial_ = std::exchange(gradient, nullptr);
+  }
+  partial_.reset();
+  return {};
+}
+
+// What is read while this micro-batch is computed: the one behind it. Where nothing is cut, whoever orders steps sees
+// to that.
+void StepRunner::read_ahead(const Leaf& leaf, std::uint64_t micro) {
+  if (micro_max_ == 0) return;
+  const bool within = micro < micro_batch_count(leaf.part.count, micro_max_);
+  const Part next = within ? micro_batch(leaf.part, micro_max_, micro)
+                           : micro_batch({leaf.next.first, leaf.next.count}, micro_max_, 0);
+  if (next.count > 0) loader_.hint({within ? leaf.epoch : leaf.next.epoch, next.first, next.count});
 }
 
 // The weights are waited for all the same: leaves of a worker that dies may be added to this step, and once
@@ -147,6 +180,11 @@ Status StepRunner::run_empty_node(const Node& node, model::WeightSource& weights
 void StepRunner::count_pieces() {
   missing_.resize(layout_.slices());
   for (std::size_t slice = 0; slice < layout_.slices(); ++slice) missing_[slice] = layout_.pieces(slice);
+}
+
+void StepRunner::add_partial(Arena& gradient, SliceLayout::Range range) const {
+  if (partial_ == nullptr) return;
+  add_floats(gradient.part(range.first, range.count), partial_->part(range.first, range.count));
 }
 
 // Adds the last `count` sums that were put aside, the lowest in the tree first.

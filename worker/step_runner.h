@@ -6,6 +6,8 @@
 // node, so only there do slices leave early; a node of one leaf (every node, on arrival) is always early.
 // Clipping by global norm needs the whole gradient of a leaf first, and turns that off.
 //
+// Outside bsp a leaf is all that a worker pushes, and may be computed in micro-batches (worker/micro_batches.h).
+//
 // Thread-safety: belongs to the compute thread.
 #pragma once
 
@@ -13,6 +15,7 @@
 #include <vector>
 
 #include "base/job.h"
+#include "base/partition.h"
 #include "data/loader.h"
 #include "model/model.h"
 #include "worker/arena.h"
@@ -49,15 +52,29 @@ class StepRunner {
     std::uint64_t samples = 0;  // of all its leaves
   };
 
-  [[nodiscard]] Status run_node(const protocol::StepGrant& step, protocol::LeafNode top, model::WeightSource& weights,
+  // One of a node's, and what comes behind it.
+  struct Leaf {
+    const Node& node;
+    std::uint64_t number = 0, epoch = 0;
+    Part part;
+    std::size_t siblings = 0;  // whose sums it completes
+    protocol::BatchRange next;
+  };
+
+  [[nodiscard]] Status run_node(const ComputeStep& order, protocol::LeafNode top, model::WeightSource& weights,
                                 const Report& report, StepComputed& computed);
+  [[nodiscard]] Status run_leaf(const Leaf& leaf, model::WeightSource& weights, const Report* early, ArenaRef& gradient,
+                                StepComputed& computed);
+  void read_ahead(const Leaf& leaf, std::uint64_t micro);
   [[nodiscard]] Status run_empty_node(const Node& node, model::WeightSource& weights, const Report& report) const;
   void clip(Arena& gradient, std::uint64_t samples) const;
   void count_pieces();
+  void add_partial(Arena& gradient, SliceLayout::Range range) const;
   void add_siblings(Arena& gradient, std::size_t count, SliceLayout::Range range) const;
   void report_slice(const ArenaRef& gradient, const Node& node, SliceId slice, const Report& report) const;
 
   const double clip_norm_;
+  const std::uint64_t micro_max_;
   model::Model& model_;
   data::Loader& loader_;
   const SliceLayout& layout_;
@@ -65,6 +82,7 @@ class StepRunner {
   // Kept for their storage from step to step.
   data::BatchBuffer batch_;
   std::vector<ArenaRef> siblings_;    // sums that wait for that of their right sibling, the lowest last
+  ArenaRef partial_;                  // of the leaf at hand: the sum over the micro-batches before this one
   std::vector<std::size_t> missing_;  // of each slice, pieces that are not ready yet
   model::Chains* chains_ = nullptr;   // of the worker whose step it is
   timeline::Lane* lane_ = nullptr;

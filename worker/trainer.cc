@@ -6,6 +6,7 @@
 #include "base/time.h"
 #include "worker/evaluation.h"
 #include "worker/job_plan.h"
+#include "worker/micro_batches.h"
 
 namespace rubato::worker {
 namespace {
@@ -60,6 +61,12 @@ Result<std::unique_ptr<Trainer>> Trainer::open(const Job& job, NodeId self, cons
 }
 
 std::int64_t Trainer::leaf_max(const Job& job) {
+  const std::uint64_t micro_max = micro_batch_max(job);
+  if (micro_max > 0) return std::min(static_cast<std::int64_t>(micro_max), push_max(job));
+  return push_max(job);
+}
+
+std::int64_t Trainer::push_max(const Job& job) {
   if (is_leased(job)) return kLeaseBatchesMax * job.train.batch;
   const bool aggregate = parse_mode(job.consistency.mode).value().apply() == Mode::Apply::kAggregate;
   const auto batch = static_cast<std::uint64_t>(job.train.batch);
@@ -143,7 +150,7 @@ void Trainer::run(const NextOrder& next_order, const Report& report, WorkerState
 
 // What the reader should have ready: the leaves of this worker's nodes in the batch that comes next.
 void Trainer::read_ahead(const ComputeStep& order) {
-  if (order.next.count == 0) return;
+  if (order.next.count == 0 || micro_batch_max(job_) > 0) return;  // the runner reads ahead what is cut
   for (const protocol::LeafNode& node : order.step.nodes)
     for (std::uint64_t leaf = node.first_leaf(); leaf < protocol::end_leaf(node, order.step.leaves); ++leaf) {
       const Part part = leaf_of_batch({order.next.first, order.next.count}, order.step.leaves, leaf);

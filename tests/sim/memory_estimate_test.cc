@@ -98,6 +98,21 @@ TEST(MemoryEstimate, AsksTheDeviceForTheRest) {
   EXPECT_GT(rows.at("activations"), 2 * 32 * 4u * (28 * 28 * 8 + 14 * 14 * 8 + 14 * 14 * 16));
   EXPECT_GT(rows.at("reordered weights"), 0u);
   EXPECT_GT(rows.at("evaluator"), rows.at("weights") + 100 * 4u * 28 * 28 * 8);
+  job.worker.micro_batch = 8;
+  const auto cut = estimated(job);
+  EXPECT_LT(cut.at("activations"), rows.at("activations") / 2);
+  EXPECT_EQ(cut.at("gradients"), 2 * rows.at("gradients"));
+  EXPECT_EQ(rows.at("data") - cut.at("data"), 2 * 5 * (32 - 8) * 784 * 4u);
+  job.worker.micro_batch = 32;  // nothing to cut
+  EXPECT_EQ(estimated(job), rows);
+  job.worker.micro_batch = 8;
+  job.data.shards = "leased";  // of up to four batches, computed as little at a time
+  EXPECT_EQ(estimated(job).at("activations"), cut.at("activations"));
+  job.data.shards = "static";
+  job.consistency.mode = "bsp";
+  const auto leaves = estimated(job);
+  job.worker.micro_batch = 0;
+  EXPECT_EQ(estimated(job), leaves) << "leaves are all";
   job.evaluation.enabled = false;
   EXPECT_FALSE(estimated(job).contains("evaluator"));
 }

@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <bit>
 #include <functional>
 #include <memory>
 #include <string>
@@ -114,6 +115,12 @@ class ArbitraryModel final : public model::Model {
 
   std::vector<ParameterSpec> parameters_;
 };
+
+inline std::vector<std::uint32_t> bits_of(std::span<const float> floats) {
+  std::vector<std::uint32_t> bits;
+  for (const float value : floats) bits.push_back(std::bit_cast<std::uint32_t>(value));
+  return bits;
+}
 
 // A gradient in plain vectors, by parameter.
 using Gradient = std::vector<std::vector<float>>;

@@ -1,7 +1,6 @@
 // One step of a worker against the plainest way to say the same: a recursion over the tree of leaves.
 #include "worker/step_runner.h"
 
-#include <bit>
 #include <cmath>
 #include <optional>
 
@@ -39,12 +38,6 @@ std::optional<Gradient> sum_of(Runner& runner, const StepGrant& step, LeafNode n
   for (std::size_t p = 0; p < sum->size(); ++p)
     for (std::size_t i = 0; i < (*sum)[p].size(); ++i) (*sum)[p][i] += (*other)[p][i];
   return sum;
-}
-
-std::vector<std::uint32_t> bits_of(std::span<const float> floats) {
-  std::vector<std::uint32_t> bits;
-  for (const float value : floats) bits.push_back(std::bit_cast<std::uint32_t>(value));
-  return bits;
 }
 
 // Each slice of each node once, in backward order, node by node, with the bits of the recursion.
