@@ -17,6 +17,7 @@ class DataChecker {
 
   Status run() const {
     RUBATO_TRY(check_normalization());
+    RUBATO_TRY(check_holdout());
     if (is({"synthetic"})) return check_part();
     RUBATO_TRY(check_files());
     if (is({"folder"})) RUBATO_TRY(check_folder());
@@ -160,6 +161,40 @@ class DataChecker {
     if (data_.classes != kBytes)
       return wrong("data.classes", "= {}: must be 256, as many as there are bytes, where data.kind = \"text\"",
                    data_.classes);
+    return {};
+  }
+
+  Status check_holdout() const {
+    const EvaluationConfig &evaluation = job_.evaluation, plain;
+    if (evaluation.holdout == 0.0) {
+      const std::pair<const char*, bool> needing[] = {{"evaluation.patience", evaluation.patience != plain.patience},
+                                                      {"evaluation.min_delta", evaluation.min_delta != plain.min_delta},
+                                                      {"evaluation.metric", evaluation.metric != plain.metric}};
+      for (const auto& [key, given] : needing)
+        if (given)
+          return wrong(
+              key,
+              "is about evaluations on held-out training samples, and none are: set evaluation.holdout, to 0.1 "
+              "for a tenth of them");
+      return {};
+    }
+    if (!evaluation.enabled)
+      return wrong("evaluation.holdout",
+                   "= {} sets samples aside that nobody looks at: set evaluation.enabled = true, or holdout to 0",
+                   evaluation.holdout);
+    if (evaluation.part == "validation")
+      return wrong(
+          "evaluation.part",
+          "= \"validation\" does not go with evaluation.holdout = {}, which has decisions made on a part of the "
+          "training samples and keeps the test part for the end: give one of them",
+          evaluation.holdout);
+    if (data_.validation_fraction > 0.0)
+      return wrong("data.validation_fraction",
+                   "= {} does not go with evaluation.holdout = {}, which sets samples aside itself: give one of them",
+                   data_.validation_fraction, evaluation.holdout);
+    if (evaluation.metric == "accuracy" && (is({"series", "synthetic"}) || job_.model.loss == "mse"))
+      return wrong("evaluation.metric",
+                   "= \"accuracy\" needs classes, and this job predicts numbers: set it to \"loss\"");
     return {};
   }
 

@@ -14,6 +14,8 @@ namespace {
 void add_data_without_effect(const Job& job, std::vector<std::string>& notes) {
   const DataConfig &data = job.data, plain;
   const std::string images = "idx npy npz cifar folder", tables = "csv libsvm series", split = tables + " text folder";
+  // What is held out of these is drawn.
+  const std::string drawn = job.evaluation.holdout > 0.0 ? " idx npy npz cifar synthetic" : "";
   struct Key {
     std::string_view name;
     bool changed;
@@ -44,7 +46,7 @@ void add_data_without_effect(const Job& job, std::vector<std::string>& notes) {
       {"data.target_scaling", data.target_scaling != plain.target_scaling, tables},
       {"data.validation_fraction", data.validation_fraction != plain.validation_fraction, split},
       {"data.test_fraction", data.test_fraction != plain.test_fraction, split},
-      {"data.split_seed", data.split_seed != plain.split_seed, "csv libsvm folder"},
+      {"data.split_seed", data.split_seed != plain.split_seed, "csv libsvm folder" + drawn},
       {"data.skip_max", data.skip_max != plain.skip_max, tables + " folder"},
       {"data.features", data.features != plain.features, "libsvm"},
       {"data.window", data.window != plain.window, "series text"},
@@ -95,6 +97,8 @@ void add_keys_without_effect(const Job& job, std::vector<std::string>& notes) {
   idle(!leaves, job.worker.micro_batch != 0, "worker.micro_batch", "bsp, where train.micro_batches cuts batches");
   idle(job.cluster.transport == "tcp", job.cluster.scheduler_port != untouched.cluster.scheduler_port,
        "cluster.scheduler_port", job.cluster.transport);
+  idle(job.evaluation.patience > 0, job.evaluation.min_delta != untouched.evaluation.min_delta, "evaluation.min_delta",
+       "a job without evaluation.patience");
   const OptimizerConfig &optimizer = job.optimizer, &usual = untouched.optimizer;
   idle(momentum, optimizer.momentum != usual.momentum, "optimizer.momentum", rule);
   idle(adam, optimizer.beta1 != usual.beta1, "optimizer.beta1", rule);

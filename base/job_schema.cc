@@ -167,7 +167,7 @@ void add_data(std::vector<JobKey>& keys, DataConfig& d) {
         "csv, libsvm, series, text, folder: share of data.path that is for validation"},
        {"data.test_fraction", &d.test_fraction, fraction_below_one(), "... that is for the test"},
        {"data.split_seed", &d.split_seed, at_least(0),
-        "csv, libsvm, folder: of which lines or images go into which part"},
+        "csv, libsvm, folder: of which lines or images go into which part; any: of what is held out"},
        {"data.skip_max", &d.skip_max, between(0, 1e12),
         "csv, series, libsvm, folder: so many bad lines or images may be left out"},
        {"data.features", &d.features, between(0, 1 << 24), "libsvm: inputs of a sample; 0 counts them"},
@@ -314,6 +314,13 @@ void add_rest(std::vector<JobKey>& keys, Job& job) {
                             "in such an epoch: so many times, evenly apart"},
                            {"evaluation.batch", &e.batch, between(1, 1 << 24), "samples at a time"},
                            {"evaluation.part", &e.part, one_of({"test", "validation"}), "of the data"},
+                           {"evaluation.holdout", &e.holdout, fraction_below_one(),
+                            "of the training samples, set aside to decide by: the test set is read once"},
+                           {"evaluation.patience", &e.patience, between(0, 1'000'000),
+                            "training ends after so many without improvement; 0: never"},
+                           {"evaluation.min_delta", &e.min_delta, not_negative(), "improvements are larger than this"},
+                           {"evaluation.metric", &e.metric, one_of({"loss", "accuracy"}),
+                            "on what is held out: what improves, and which weights are best"},
                            unhashed({"evaluation.timeout_s", &e.timeout_s, patience(),
                                      "the last one may take so long, or 20 of those before"})});
   add_simulation(keys, job.simulation);

@@ -4,6 +4,7 @@
 
 #include "data/cifar_dataset.h"
 #include "data/folder_dataset.h"
+#include "data/holdout.h"
 #include "data/idx_dataset.h"
 #include "data/libsvm_dataset.h"
 #include "data/npy_dataset.h"
@@ -31,17 +32,20 @@ DatasetSize size_of_synthetic(const Job& job, bool train) {
           .bytes = static_cast<std::uint64_t>(job.model.size) * sizeof(float)};
 }
 
-}  // namespace
-
-const char* name_of(Split split) {
-  return split == Split::kTrain ? "training" : split == Split::kValidation ? "validation" : "test";
+// The training samples as they would be if they were not trained on: nothing about them is random.
+Job as_evaluated(const Job& job) {
+  Job plain = job;
+  if (job.data.kind != "folder") return plain;
+  plain.data.crop = "center";
+  plain.data.flip = 0.0;
+  return plain;
 }
 
-Split evaluated_split(const Job& job) {
-  return job.evaluation.part == "validation" ? Split::kValidation : Split::kTest;
-}
+// What is held out is a view of the very samples that are trained on.
+bool is_read_once(const Job& job) { return as_evaluated(job) == job; }
 
-Result<DatasetSize> size_of_dataset(const Job& job, Split split) {
+// What is in the files, whatever is held out.
+Result<DatasetSize> size_of_part(const Job& job, Split split) {
   const DataConfig& data = job.data;
   RUBATO_TRY(check_part(data, split));
   const bool train = split == Split::kTrain;
@@ -57,7 +61,7 @@ Result<DatasetSize> size_of_dataset(const Job& job, Split split) {
   return size_of_synthetic(job, train);
 }
 
-Result<std::unique_ptr<Dataset>> open_dataset(const Job& job, Split split) {
+Result<std::unique_ptr<Dataset>> open_part(const Job& job, Split split) {
   const DataConfig& data = job.data;
   RUBATO_TRY(check_part(data, split));
   if (data.kind == "npy" || data.kind == "npz") return open_npy_dataset(job, split);
@@ -71,6 +75,50 @@ Result<std::unique_ptr<Dataset>> open_dataset(const Job& job, Split split) {
   RUBATO_CHECK(data.kind == "idx", "a data kind that parse_job lets through: {}", data.kind);
   if (split == Split::kTrain) return open_idx_dataset({data.train_inputs, data.train_labels}, data);
   return open_idx_dataset({data.test_inputs, data.test_labels}, data);
+}
+
+}  // namespace
+
+const char* name_of(Split split) {
+  return split == Split::kTrain ? "training" : split == Split::kValidation ? "validation" : "test";
+}
+
+Split evaluated_split(const Job& job) {
+  return job.evaluation.part == "validation" ? Split::kValidation : Split::kTest;
+}
+
+Result<DatasetSize> size_of_dataset(const Job& job, Split split) {
+  const Job read = without_holdout(job);
+  if (!holds_out_samples(job) || split == Split::kTest) return size_of_part(read, split);
+  RUBATO_ASSIGN(DatasetSize size, size_of_part(read, Split::kTrain));
+  RUBATO_ASSIGN(HeldOut parts, hold_out(job, size.samples));
+  size.samples = parts.of(split).size();
+  if (split == Split::kValidation && is_read_once(job)) size.bytes = 0;
+  size.bytes += size.samples * sizeof(std::uint64_t);
+  return size;
+}
+
+Result<std::unique_ptr<Dataset>> open_dataset(const Job& job, Split split) {
+  const Job read = without_holdout(job);
+  if (!holds_out_samples(job) || split == Split::kTest) return open_part(read, split);
+  RUBATO_ASSIGN(std::shared_ptr<const Dataset> all,
+                open_part(split == Split::kTrain ? read : as_evaluated(read), Split::kTrain));
+  RUBATO_ASSIGN(HeldOut parts, hold_out(job, all->size()));
+  return view_of(std::move(all), std::move(parts.of(split)));
+}
+
+Result<TrainingParts> open_training_parts(const Job& job) {
+  TrainingParts opened;
+  if (holds_out_samples(job) && is_read_once(job)) {
+    RUBATO_ASSIGN(const std::shared_ptr<const Dataset> all, open_part(without_holdout(job), Split::kTrain));
+    RUBATO_ASSIGN(HeldOut parts, hold_out(job, all->size()));
+    return TrainingParts{view_of(all, std::move(parts.train)), view_of(all, std::move(parts.held_out))};
+  }
+  RUBATO_ASSIGN(opened.train, open_dataset(job, Split::kTrain));
+  if (job.evaluation.holdout > 0.0) {
+    RUBATO_ASSIGN(opened.held_out, open_dataset(job, Split::kValidation));
+  }
+  return opened;
 }
 
 }  // namespace rubato::data

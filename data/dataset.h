@@ -60,10 +60,11 @@ class Dataset {
                                       BatchBuffer& batch) const = 0;
 };
 
-// Not every kind has a part for validation.
+// Not every kind has a part for validation; with evaluation.holdout every job has, of its training samples, which are
+// the fewer then.
 enum class Split : std::uint8_t { kTrain, kValidation, kTest };
 [[nodiscard]] const char* name_of(Split split);  // for people: "training", "validation", "test"
-// The one that the evaluator reads: evaluation.part.
+// The one that a job is judged by in the end: evaluation.part.
 [[nodiscard]] Split evaluated_split(const Job& job);
 
 // How large a data set is, without reading it.
@@ -71,11 +72,17 @@ struct DatasetSize {
   std::uint64_t samples = 0;
   SampleShape shape;
   std::int64_t target_floats = 0;
-  std::uint64_t bytes = 0;  // in memory, once it is read
+  std::uint64_t bytes = 0;  // in memory, once it is read; of what is held out, beside the training part
 };
 [[nodiscard]] Result<DatasetSize> size_of_dataset(const Job& job, Split split);
 
 // The data that a job names. Errors: kData, naming the key, the file, what was expected and found.
 [[nodiscard]] Result<std::unique_ptr<Dataset>> open_dataset(const Job& job, Split split);
+
+// With evaluation.holdout, the training part and what is held out of it; where that can be, they share what was read.
+struct TrainingParts {
+  std::shared_ptr<const Dataset> train, held_out;  // nothing is held out without it
+};
+[[nodiscard]] Result<TrainingParts> open_training_parts(const Job& job);
 
 }  // namespace rubato::data

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "data/gzip_source.h"
+#include "data/holdout.h"
 #include "data/idx_dataset.h"
 #include "data/npy_dataset.h"
 #include "data/table_dataset.h"
@@ -25,7 +26,7 @@ Result<bool> is_npy(const std::string& path) {
 
 Result<std::unique_ptr<Dataset>> open_inputs_alone(const Job& job, const std::string& path) {
   const std::string& kind = job.data.kind;
-  if (kind == "csv") return open_table_inputs(job, path);
+  if (kind == "csv") return open_table_inputs(without_holdout(job), path);
   if (kind != "idx" && kind != "npy" && kind != "npz" && kind != "cifar")
     return Error{Cause::kUsage, fmt::format("--input: the inputs of data.kind = \"{}\" are not in a file of their own; "
                                             "predict on a part of the job's data: --part test",

@@ -39,8 +39,9 @@ Result<Subject> open(const Options& options) {
 Status export_to(const Options& options) {
   RUBATO_ASSIGN(const Subject subject, open(options));
   RUBATO_TRY(export_weights(subject, options.to));
-  fmt::print("{}: {}, {} tensors, {} numbers\n", options.to, subject.job.model.name,
-             subject.model.tensors.size() + subject.model.counters.size(), subject.weights.size());
+  fmt::print("{}: {}, {} tensors, {} numbers, of {}\n", options.to, subject.job.model.name,
+             subject.model.tensors.size() + subject.model.counters.size(), subject.weights.size(),
+             subject.weights_file);
   return {};
 }
 
@@ -77,7 +78,8 @@ Status predict_for(const Options& options) {
   RUBATO_ASSIGN(const Predictions all, predict(*evaluator, *data, subject.job, scores));
   if (!options.to.empty()) {
     RUBATO_TRY(write_predictions(all, options.to));
-    fmt::print("{}: {} samples, {} outputs of each\n", options.to, all.samples, all.outputs);
+    fmt::print("{}: {} samples, {} outputs of each, with {}\n", options.to, all.samples, all.outputs,
+               subject.weights_file);
     return {};
   }
   fmt::print("{}", csv_of(all, kShown));
@@ -100,7 +102,10 @@ Status begin(const std::string& run_dir) {
 
 // What all of them take.
 void add_subject(CLI::App& command, Options& options) {
-  command.add_option("subject", options.subject, "the folder of a run that has ended, or a safetensors file")
+  command
+      .add_option("subject", options.subject,
+                  "the folder of a run that has ended, or a safetensors file; of a run with "
+                  "evaluation.holdout its best weights are taken, else its last")
       ->type_name("RUN|FILE")
       ->required();
   command.add_option("--job", options.job_file, "the job that says what network the file is of; an exported one knows")

@@ -8,11 +8,19 @@
 #include "data/safetensors.h"
 #include "data/weights_metadata.h"
 #include "exchange/read_weights.h"
+#include "worker/evaluation.h"
 
 namespace rubato::exchange {
 namespace {
 
 namespace fs = std::filesystem;
+
+// Those that its figures are of: the best on what was held out, where something was.
+std::string weights_of_run(const std::string& path) {
+  std::error_code error;
+  const std::string best = path + "/" + worker::kBestWeights;
+  return fs::exists(best, error) ? best : path + "/" + worker::kFinalWeights;
+}
 
 Result<Job> job_of(const std::string& path, bool is_run, const std::string& job_file, const data::TensorFile& file,
                    const Overrides& overrides) {
@@ -30,7 +38,7 @@ Result<Subject> open_subject(const std::string& path, const std::string& job_fil
   std::error_code error;
   const bool is_run = fs::is_directory(path, error);
   Subject subject;
-  subject.weights_file = is_run ? path + "/final.safetensors" : path;
+  subject.weights_file = is_run ? weights_of_run(path) : path;
   if (!fs::exists(subject.weights_file, error)) {
     if (!is_run) return Error{Cause::kData, fmt::format("{}: no such run or file", path)};
     return Error{Cause::kData,

@@ -1,5 +1,6 @@
 // What a person names to export, evaluate or predict with: the folder of a run, or a safetensors file. With it come the
-// job that says what network it is, and the weights.
+// job that says what network it is, and the weights. Of a run with evaluation.holdout those are the best ones,
+// RUN/best.safetensors, also where it has not ended; else RUN/final.safetensors.
 //
 // Thread-safety: plain values, and a function over files.
 #pragma once

@@ -14,6 +14,7 @@
 #include <cmath>
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <string>
 #include <variant>
 #include <vector>
@@ -388,26 +389,42 @@ struct SnapshotRelease {
   }
 };
 
+// Scheduler -> evaluator.
 struct Evaluate {
   std::uint64_t snapshot = 0;
   std::uint64_t epoch = 0;
   Clock clock = 0;
   bool final = false;  // also write the weights
+  // With evaluation.holdout: the best figure on the held-out part so far; not finite: there is none.
+  double to_beat = std::numeric_limits<double>::quiet_NaN();
   template <typename A>
   void fields(A& a) {
-    a(snapshot, epoch, clock, final);
+    a(snapshot, epoch, clock, final, to_beat);
+  }
+};
+
+struct EvaluationFigures {
+  bool evaluated = false;  // false: on nothing; the others mean nothing
+  double loss = 0.0, accuracy = 0.0, precision_macro = 0.0, recall_macro = 0.0, f1_macro = 0.0;
+  std::string details_json;  // per class, the other averages, the confusion matrix
+  template <typename A>
+  void fields(A& a) {
+    a(evaluated, loss, accuracy, precision_macro, recall_macro, f1_macro, details_json);
   }
 };
 
 struct EvaluationDone {
   std::uint64_t snapshot = 0;
-  bool evaluated = false;  // false: no test set; the figures below mean nothing
-  double loss = 0.0, accuracy = 0.0, precision_macro = 0.0, recall_macro = 0.0, f1_macro = 0.0;
-  std::string details_json;    // per class, the other averages, the confusion matrix
+  EvaluationFigures figures;   // of the snapshot, on the held-out part, or without one on evaluation.part
   std::string weights_sha256;  // of the final one
+  // With evaluation.holdout: whether it beats what was to beat, and so is in RUN/best.safetensors; and of the final
+  // one, what the best weights come to on the test set, or the final ones where none counts as best.
+  bool best = false;
+  EvaluationFigures test;
+  std::string best_sha256;  // of the weights in RUN/best.safetensors, where they were written or read for this
   template <typename A>
   void fields(A& a) {
-    a(snapshot, evaluated, loss, accuracy, precision_macro, recall_macro, f1_macro, details_json, weights_sha256);
+    a(snapshot, figures, weights_sha256, best, test, best_sha256);
   }
 };
 

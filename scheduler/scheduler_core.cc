@@ -12,7 +12,8 @@ SchedulerCore::SchedulerCore(const Job& job, protocol::Timing timing)
       timing_(timing),
       job_hash_(job_hash(job)),
       mode_(parse_mode(job.consistency.mode).value()),
-      rules_(mode_, job.optimizer.rate) {}
+      rules_(mode_, job.optimizer.rate),
+      early_stopping_(job.evaluation) {}
 
 protocol::Identity SchedulerCore::identity() const { return {kSchedulerNode, 1, generation_, routing_.route}; }
 

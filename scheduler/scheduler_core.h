@@ -29,6 +29,7 @@
 #include "scheduler/clock_table.h"
 #include "scheduler/commits.h"
 #include "scheduler/data_plan.h"
+#include "scheduler/early_stopping.h"
 #include "scheduler/learning_rate.h"
 #include "scheduler/lease_sizes.h"
 #include "scheduler/leases.h"
@@ -84,6 +85,13 @@ class SchedulerCore final : public protocol::Core {
     protocol::Seal seal;
     std::map<Clock, protocol::StepGrant> open;         // granted and not ticked
     std::map<std::uint32_t, protocol::Sealed> sealed;  // by shard
+  };
+
+  // The best evaluation on what is held out.
+  struct Best {
+    std::uint64_t epoch = 0;
+    Clock clock = 0;
+    double loss = 0.0, accuracy = 0.0;
   };
 
   struct EpochAccount {
@@ -142,6 +150,10 @@ class SchedulerCore final : public protocol::Core {
                          protocol::Outbox& out);
   void on_evaluation_done(TimeNs now, const protocol::EvaluationDone& message, protocol::Outbox& out);
   void evaluate_next(TimeNs now, protocol::Outbox& out);
+  void say_evaluated(TimeNs now, const SnapshotEntry& entry, const protocol::EvaluationDone& done,
+                     protocol::Outbox& out);
+  void judge(TimeNs now, const SnapshotEntry& entry, const protocol::EvaluationDone& done, protocol::Outbox& out);
+  void begin_draining(TimeNs now, const std::string& text, protocol::Outbox& out);
   void release_snapshots(protocol::Outbox& out);
   void finish_if_settled(TimeNs now, protocol::Outbox& out);
   void announce_final_snapshot(TimeNs now, protocol::Outbox& out);
@@ -206,6 +218,10 @@ class SchedulerCore final : public protocol::Core {
   void record_wait(TimeNs now, std::uint32_t waiting, std::uint32_t culprit, TimeNs from, TimeNs to);
   void record_barrier(TimeNs now);
   void record_evaluation(TimeNs now, const SnapshotEntry& entry, const protocol::EvaluationDone& done);
+  void add_figures(const std::string& part, std::uint64_t epoch, const protocol::EvaluationFigures& figures,
+                   nlohmann::ordered_json& line) const;
+  void add_best(const protocol::EvaluationDone& done, nlohmann::ordered_json& line) const;
+  [[nodiscard]] bool holds_out() const { return job_.evaluation.holdout > 0.0; }
   void add_loss(const std::string& part, std::uint64_t epoch, double value, nlohmann::ordered_json& line) const;
   void add_ages(const AgeHistogram& ages, nlohmann::ordered_json& line) const;
   void add_totals(const protocol::EvaluationDone& done, nlohmann::ordered_json& line) const;
@@ -269,6 +285,9 @@ class SchedulerCore final : public protocol::Core {
   Throughput throughput_;
   protocol::EvaluationDone last_evaluation_;
   std::optional<std::size_t> last_evaluated_machine_;  // of a dbn (base/pretraining.h)
+  std::optional<Best> best_;
+  EarlyStopping early_stopping_;
+  std::string stopped_early_;  // why, if it did
   TimeNs longest_evaluation_ = 0;
   std::vector<nlohmann::ordered_json> metrics_;
 

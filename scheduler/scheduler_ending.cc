@@ -2,6 +2,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/better.h"
+#include "base/counted.h"
 #include "base/pretraining.h"
 #include "scheduler/scheduler_core.h"
 
@@ -38,7 +40,9 @@ void SchedulerCore::evaluate_next(TimeNs now, Outbox& out) {
     entry->began = now;
   }
   entry->announced = now;
-  out.send(evaluator->node, protocol::Evaluate{entry->id, entry->epoch, entry->clock, entry->final});
+  protocol::Evaluate order{.snapshot = entry->id, .epoch = entry->epoch, .clock = entry->clock, .final = entry->final};
+  if (best_) order.to_beat = figure_of(job_.evaluation, best_->loss, best_->accuracy);
+  out.send(evaluator->node, order);
 }
 
 void SchedulerCore::on_evaluation_done(TimeNs now, const protocol::EvaluationDone& message, Outbox& out) {
@@ -48,19 +52,13 @@ void SchedulerCore::on_evaluation_done(TimeNs now, const protocol::EvaluationDon
   longest_evaluation_ = std::max(longest_evaluation_, now - done.began);
   last_evaluation_ = message;
   last_evaluated_machine_ = machine_of(job_.model, done.epoch);
-  const bool final = done.final;
+  if (message.best) best_ = {done.epoch, done.clock, message.figures.loss, message.figures.accuracy};
   record_evaluation(now, done, message);
-  if (message.evaluated)
-    say(now, Level::kInfo,
-        fmt::format(
-            "after epoch {}: test {} {:.4f}{}", done.epoch + 1,
-            last_evaluated_machine_ ? fmt::format("reconstruction error of machine {}", *last_evaluated_machine_ + 1)
-                                    : "loss",
-            message.loss, std::isfinite(message.accuracy) ? fmt::format(", accuracy {:.4f}", message.accuracy) : ""),
-        out);
+  say_evaluated(now, done, message, out);
   snapshots_->done(message.snapshot);
   release_snapshots(out);
-  if (!final) {
+  if (!done.final) {
+    judge(now, done, message, out);
     evaluate_next(now, out);
     grant_all(now, out);  // they may have waited for a server that is away to know of this snapshot
     return;
@@ -69,6 +67,41 @@ void SchedulerCore::on_evaluation_done(TimeNs now, const protocol::EvaluationDon
   const char* text =
       drained ? "interrupted: what was granted is finished, and the weights are written" : "the job is done";
   end_job(now, 0, text, out);
+}
+
+void SchedulerCore::say_evaluated(TimeNs now, const SnapshotEntry& entry, const protocol::EvaluationDone& done,
+                                  Outbox& out) {
+  const auto say_of = [&](const char* part, const protocol::EvaluationFigures& figures) {
+    if (!figures.evaluated) return;
+    say(now, Level::kInfo,
+        fmt::format(
+            "after epoch {}: {} {} {:.4f}{}", entry.epoch + 1, part,
+            last_evaluated_machine_ ? fmt::format("reconstruction error of machine {}", *last_evaluated_machine_ + 1)
+                                    : "loss",
+            figures.loss, std::isfinite(figures.accuracy) ? fmt::format(", accuracy {:.4f}", figures.accuracy) : ""),
+        out);
+  };
+  say_of(holds_out() ? "validation" : "test", done.figures);
+  say_of("test", done.test);
+}
+
+// Whether training goes on. What a machine of a dbn makes of its inputs says nothing of labels, and decides nothing.
+void SchedulerCore::judge(TimeNs now, const SnapshotEntry& entry, const protocol::EvaluationDone& done, Outbox& out) {
+  if (!holds_out() || phase_ != Phase::kTraining || machine_of(job_.model, entry.epoch)) return;
+  const EvaluationConfig& evaluation = job_.evaluation;
+  if (!early_stopping_.observe(figure_of(evaluation, done.figures.loss, done.figures.accuracy))) return;
+  const std::string best = best_ ? fmt::format("the best is {:.4f}, after epoch {}",
+                                               figure_of(evaluation, best_->loss, best_->accuracy), best_->epoch + 1)
+                                 : "none was a number";
+  stopped_early_ = fmt::format("stopped early: {} without a validation {} better by more than {}; {}",
+                               counted(static_cast<std::uint64_t>(evaluation.patience), "evaluation"),
+                               evaluation.metric, evaluation.min_delta, best);
+  auto line = metric(now, "stopped_early");
+  line["epoch"] = entry.epoch + 1;
+  line["clock"] = entry.clock;
+  line["reason"] = stopped_early_;
+  metrics_.push_back(std::move(line));
+  begin_draining(now, stopped_early_, out);
 }
 
 // Shards hold only so many, and those that were cancelled count: they make room for the final one.
@@ -80,15 +113,19 @@ void SchedulerCore::release_snapshots(Outbox& out) {
 
 void SchedulerCore::drain(TimeNs now, Outbox& out) {
   if (phase_ == Phase::kTraining) {
-    enter_phase(Phase::kDraining, now);
-    say(now, Level::kInfo, "draining: what was granted is finished, then the weights are written", out);
-    each(Role::kWorker, [](Member& worker) {
-      if (worker.state == MemberState::kReady && worker.work.granted.empty()) worker.state = MemberState::kDone;
-    });
-    finish_if_settled(now, out);
+    begin_draining(now, "draining: what was granted is finished, then the weights are written", out);
   } else if (phase_ == Phase::kGathering || phase_ == Phase::kInitializing) {
     end_job(now, static_cast<int>(Cause::kInterrupted), "interrupted before training began", out);
   }
+}
+
+void SchedulerCore::begin_draining(TimeNs now, const std::string& text, Outbox& out) {
+  enter_phase(Phase::kDraining, now);
+  say(now, Level::kInfo, text, out);
+  each(Role::kWorker, [](Member& worker) {
+    if (worker.state == MemberState::kReady && worker.work.granted.empty()) worker.state = MemberState::kDone;
+  });
+  finish_if_settled(now, out);
 }
 
 void SchedulerCore::abort(TimeNs now, Cause cause, const std::string& why, Outbox& out) {
@@ -107,7 +144,7 @@ void SchedulerCore::finish_if_settled(TimeNs now, Outbox& out) {
   }
   commit_rest(now, out);
   if (phase_ == Phase::kDraining || leases_) announce_final_snapshot(now, out);
-  if (phase_ == Phase::kDraining) exit_code_ = static_cast<int>(Cause::kInterrupted);
+  if (phase_ == Phase::kDraining && stopped_early_.empty()) exit_code_ = static_cast<int>(Cause::kInterrupted);
   enter_phase(Phase::kFinishing, now);
   evaluate_next(now, out);
 }

@@ -149,22 +149,40 @@ void SchedulerCore::record_evaluation(TimeNs now, const SnapshotEntry& entry, co
   line["updates"] = reached.updates;
   line["samples_settled"] = reached.samples;
   add_loss("train", entry.epoch, epochs_closed_ > 0 ? closed_train_loss_ : total_.train_loss(), line);
-  const auto figure = [&](double value) { return done.evaluated ? finite(value) : Json(); };
-  add_loss("test", entry.epoch, done.evaluated ? done.loss : std::nan(""), line);
-  line["test_accuracy"] = figure(done.accuracy);
-  line["precision_macro"] = figure(done.precision_macro);
-  line["recall_macro"] = figure(done.recall_macro);
-  line["f1_macro"] = figure(done.f1_macro);
+  // Of the last weights, and in the end on the test set of those that count.
+  const protocol::EvaluationFigures& judged = holds_out() && entry.final ? done.test : done.figures;
+  if (holds_out()) add_figures("validation", entry.epoch, done.figures, line);
+  if (holds_out() && !entry.final) line["best"] = done.best;
+  if (!holds_out() || entry.final) add_figures("test", entry.epoch, judged, line);
+  const auto figure = [&](double value) { return judged.evaluated ? finite(value) : Json(); };
+  line["precision_macro"] = figure(judged.precision_macro);
+  line["recall_macro"] = figure(judged.recall_macro);
+  line["f1_macro"] = figure(judged.f1_macro);
   line["samples_per_s"] =
       static_cast<double>(samples_settled()) / std::max(seconds(total_.last - training_since_), 1e-9);
   line["staleness_max"] = total_.staleness_max;
   add_ages(total_.ages, line);
   if (entry.final) add_totals(done, line);
-  if (!done.details_json.empty()) {
-    Json details = Json::parse(done.details_json, nullptr, false);
+  if (!judged.details_json.empty()) {
+    Json details = Json::parse(judged.details_json, nullptr, false);
     if (!details.is_discarded()) line["details"] = std::move(details);
   }
   metrics_.push_back(std::move(line));
+}
+
+void SchedulerCore::add_figures(const std::string& part, std::uint64_t epoch,
+                                const protocol::EvaluationFigures& figures, Json& line) const {
+  add_loss(part, epoch, figures.evaluated ? figures.loss : std::nan(""), line);
+  line[part + "_accuracy"] = figures.evaluated ? finite(figures.accuracy) : Json();
+}
+
+void SchedulerCore::add_best(const protocol::EvaluationDone& done, Json& line) const {
+  line["best_epoch"] = best_ ? Json(best_->epoch + 1) : Json();
+  line["best_clock"] = best_ ? Json(best_->clock) : Json();
+  line["best_validation_loss"] = best_ ? finite(best_->loss) : Json();
+  line["best_validation_accuracy"] = best_ ? finite(best_->accuracy) : Json();
+  line["best_sha256"] = done.best_sha256.empty() ? Json() : Json(done.best_sha256);
+  line["stopped_early"] = !stopped_early_.empty();
 }
 
 void SchedulerCore::add_totals(const protocol::EvaluationDone& done, Json& line) const {
@@ -186,6 +204,7 @@ void SchedulerCore::add_totals(const protocol::EvaluationDone& done, Json& line)
   line["torn_steps"] = torn_steps_;
   line["nonfinite"] = nonfinite_;
   line["weights_sha256"] = done.weights_sha256;
+  if (holds_out()) add_best(done, line);
   line["pushes"] = sum.pushes;
   line["pushes_repeated"] = sum.repeated;
   line["pushes_dropped"] = total_.dropped_pushes + sum.dropped;

@@ -149,13 +149,20 @@ Json SchedulerCore::status(TimeNs now) const {
   const std::uint64_t epoch = epochs_.empty() ? std::max<std::uint64_t>(epochs_closed_, 1) - 1 : epochs_.begin()->first;
   const std::optional<std::size_t> machine = machine_of(job_.model, epoch);
   const Json mean_loss = with_loss > 0 ? Json(loss / static_cast<double>(with_loss)) : Json();
-  const Json test_loss = last_evaluation_.evaluated ? Json(last_evaluation_.loss) : Json();
+  const auto loss_of = [&](const protocol::EvaluationFigures& figures) {
+    return figures.evaluated && !last_evaluated_machine_ ? Json(figures.loss) : Json();
+  };
+  const auto accuracy_of = [](const protocol::EvaluationFigures& figures) {
+    return figures.evaluated && std::isfinite(figures.accuracy) ? Json(figures.accuracy) : Json();
+  };
+  const protocol::EvaluationFigures& tested = holds_out() ? last_evaluation_.test : last_evaluation_.figures;
   json["train_loss"] = machine ? Json() : mean_loss;
-  json["test_loss"] = last_evaluated_machine_ ? Json() : test_loss;
+  if (holds_out()) json["validation_loss"] = loss_of(last_evaluation_.figures);
+  json["test_loss"] = loss_of(tested);
   if (machine) json["machine"] = *machine + 1;
   if (machine) json["train_reconstruction"] = mean_loss;
-  json["test_accuracy"] =
-      last_evaluation_.evaluated && std::isfinite(last_evaluation_.accuracy) ? Json(last_evaluation_.accuracy) : Json();
+  if (holds_out()) json["validation_accuracy"] = accuracy_of(last_evaluation_.figures);
+  json["test_accuracy"] = accuracy_of(tested);
   json["clock_min"] = clocks_.empty() ? Json() : Json(clocks_.min());
   json["clock_max"] = clocks_.empty() ? Json() : Json(clocks_.max());
   json["workers"] = Json::array();

@@ -47,15 +47,18 @@ std::string line_of(const nlohmann::ordered_json& metric) {
                        metric.at("event") == "set" ? "set" : "in force", metric.at("mode").get<std::string>(),
                        metric.at("rate").get<double>(), metric.at("clock").get<Clock>(),
                        metric.at("time_s").get<double>());
+  if (metric.at("event") == "stopped_early") return metric.at("reason").get<std::string>();
   if (metric.at("event") != "evaluation") return "";
-  if (metric.contains("machine") && metric.at("test_reconstruction").is_number())
-    return fmt::format("epoch {}: machine {}, test reconstruction error {:.4f}", metric.at("epoch").get<std::int64_t>(),
-                       metric.at("machine").get<std::int64_t>(), metric.at("test_reconstruction").get<double>());
-  if (!metric.contains("test_loss") || !metric.at("test_loss").is_number()) return "";
+  const std::string part = metric.contains("validation_accuracy") ? "validation" : "test";  // evaluation.holdout
+  const std::string error = part + "_reconstruction", loss = part + "_loss", accuracy = part + "_accuracy";
+  if (metric.contains("machine") && metric.at(error).is_number())
+    return fmt::format("epoch {}: machine {}, {} reconstruction error {:.4f}", metric.at("epoch").get<std::int64_t>(),
+                       metric.at("machine").get<std::int64_t>(), part, metric.at(error).get<double>());
+  if (!metric.contains(loss) || !metric.at(loss).is_number()) return "";
   std::string line = fmt::format("epoch {}: ", metric.at("epoch").get<std::int64_t>());
-  if (metric.at("test_accuracy").is_number())
-    line += fmt::format("test accuracy {:.2f}%, ", 100.0 * metric.at("test_accuracy").get<double>());
-  line += fmt::format("test loss {:.4f}", metric.at("test_loss").get<double>());
+  if (metric.at(accuracy).is_number())
+    line += fmt::format("{} accuracy {:.2f}%, ", part, 100.0 * metric.at(accuracy).get<double>());
+  line += fmt::format("{} loss {:.4f}", part, metric.at(loss).get<double>());
   // Of a job that diverges the one may be a number for longer than the other.
   if (metric.at("train_loss").is_number())
     line += fmt::format(", training loss {:.4f}", metric.at("train_loss").get<double>());

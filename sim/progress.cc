@@ -50,8 +50,9 @@ std::string headline(const Json& status, TimeNs virtual_now, double real_s) {
     parts.push_back("loss " + (std::isnan(*loss) ? "nan" : fmt::format("{:.4f}", *loss)));
   if (const auto error = number(status, "train_reconstruction"))
     parts.push_back(fmt::format("reconstruction error {:.4f}", *error));
-  if (const auto accuracy = number(status, "test_accuracy"))
-    parts.push_back(fmt::format("accuracy {:.1f}%", 100.0 * *accuracy));
+  const auto held_out = number(status, "validation_accuracy");
+  if (const auto accuracy = held_out ? held_out : number(status, "test_accuracy"))
+    parts.push_back(fmt::format("{}accuracy {:.1f}%", held_out ? "validation " : "", 100.0 * *accuracy));
   if (done > 0.0) parts.push_back(duration_text(real_s * (1.0 - done) / done) + " left");
   return fmt::format("{}", fmt::join(parts, ", "));
 }

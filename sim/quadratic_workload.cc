@@ -7,9 +7,10 @@
 #include <optional>
 #include <utility>
 
+#include "base/better.h"
 #include "base/partition.h"
+#include "data/dataset.h"
 #include "data/permutation.h"
-#include "data/synthetic_dataset.h"
 #include "worker/inner_optimizer.h"
 #include "worker/local_steps.h"
 
@@ -143,14 +144,16 @@ class QuadraticComputer final : public Computer {
     return gradient;
   }
 
-  double loss(std::uint64_t sample) const {
+  double loss(std::uint64_t sample) const { return loss_at(workload_.target(sample)); }
+
+  double loss_at(std::span<const float> target) const {
     double twice = 0.0;
     for (std::size_t slice = 0; slice < weights_.size(); ++slice) {
       std::span<const float> w = weights_[slice].floats();
       for (const protocol::Piece& piece : routing_.slices[slice].pieces) {
         const std::size_t first = workload_.first_element(piece.parameter) + piece.first;
         for (std::size_t i = 0; i < piece.count; ++i) {
-          const double distance = static_cast<double>(w[i]) - static_cast<double>(workload_.target(sample)[first + i]);
+          const double distance = static_cast<double>(w[i]) - static_cast<double>(target[first + i]);
           twice += distance * distance;
         }
         w = w.subspan(piece.count);
@@ -159,14 +162,32 @@ class QuadraticComputer final : public Computer {
     return twice / 2.0;
   }
 
-  // On the training samples: there are no others.
-  protocol::EvaluationDone evaluate(const protocol::Evaluate& order) const {
+  protocol::EvaluationDone evaluate(const protocol::Evaluate& order) {
     protocol::EvaluationDone done;
     done.snapshot = order.snapshot;
-    done.evaluated = true;
-    for (std::uint64_t sample = 0; sample < workload_.train_samples(); ++sample) done.loss += loss(sample);
-    done.loss /= static_cast<double>(workload_.train_samples());
+    if (workload_.held_out_samples() == 0) {
+      done.figures = on_training_samples();
+      return done;
+    }
+    done.figures.evaluated = true;
+    for (std::uint64_t sample = 0; sample < workload_.held_out_samples(); ++sample)
+      done.figures.loss += loss_at(workload_.held_out(sample));
+    done.figures.loss /= static_cast<double>(workload_.held_out_samples());
+    done.best = is_better(workload_.job().evaluation, done.figures.loss, order.to_beat);
+    if (done.best) best_ = weights_;
+    if (!order.final) return done;
+    if (!best_.empty()) weights_ = best_;
+    done.test = on_training_samples();
     return done;
+  }
+
+  // There are no others for a test.
+  [[nodiscard]] protocol::EvaluationFigures on_training_samples() const {
+    protocol::EvaluationFigures figures;
+    figures.evaluated = true;
+    for (std::uint64_t sample = 0; sample < workload_.train_samples(); ++sample) figures.loss += loss(sample);
+    figures.loss /= static_cast<double>(workload_.train_samples());
+    return figures;
   }
 
   [[nodiscard]] bool spoilt(Clock clock, SliceId slice) const {
@@ -177,10 +198,19 @@ class QuadraticComputer final : public Computer {
   const NodeId self_;
   data::EpochOrder order_;
   protocol::RoutingTable routing_;
-  std::vector<Payload> weights_;
+  std::vector<Payload> weights_, best_;          // of an evaluator: the best so far
   std::optional<worker::InnerOptimizer> inner_;  // in local:H
   worker::InnerState state_;
 };
+
+std::vector<float> targets_of(const data::Dataset& points) {
+  std::vector<std::uint64_t> ids(points.size());
+  std::iota(ids.begin(), ids.end(), std::uint64_t{0});
+  data::BatchBuffer batch;
+  const Status gathered = points.gather(0, ids, batch);
+  RUBATO_CHECK(gathered.ok(), "points are computed, not read");
+  return std::move(batch.targets);
+}
 
 }  // namespace
 
@@ -193,15 +223,11 @@ QuadraticWorkload::QuadraticWorkload(const Job& job, std::uint32_t parameters)
                          .shape = {static_cast<std::int64_t>(part.count)},
                          .initializer = {InitializerKind::kUniform, 1.0f}});
   }
-  const auto dataset = data::make_synthetic_dataset(job, data::Split::kTrain);
-  samples_ = dataset->size();
-  fingerprint_ = dataset->fingerprint();
-  std::vector<std::uint64_t> ids(samples_);
-  std::iota(ids.begin(), ids.end(), std::uint64_t{0});
-  data::BatchBuffer batch;
-  const Status gathered = dataset->gather(0, ids, batch);
-  RUBATO_CHECK(gathered.ok(), "points are computed, not read");
-  targets_ = std::move(batch.targets);
+  const data::TrainingParts parts = data::open_training_parts(job).value();
+  samples_ = parts.train->size();
+  fingerprint_ = parts.train->fingerprint();
+  targets_ = targets_of(*parts.train);
+  if (parts.held_out) held_out_ = targets_of(*parts.held_out);
 }
 
 std::unique_ptr<Computer> QuadraticWorkload::make_computer(NodeId member) {

@@ -7,6 +7,9 @@
 //
 // In local:H it takes the local steps of a worker: with its inner optimizer (worker/inner_optimizer.h).
 //
+// With evaluation.holdout it trains on the fewer, and evaluates on what is held out; the best weights are kept by the
+// computer itself, which writes no files. The test set is the training samples: there are no others.
+//
 // debug.nonfinite_at works as in a real worker.
 //
 // Thread-safety: see computer.h.
@@ -34,6 +37,10 @@ class QuadraticWorkload final : public Workload {
   [[nodiscard]] std::span<const float> target(std::uint64_t sample) const {
     return std::span<const float>(targets_).subspan(sample * size_, size_);
   }
+  [[nodiscard]] std::uint64_t held_out_samples() const { return held_out_.size() / size_; }
+  [[nodiscard]] std::span<const float> held_out(std::uint64_t sample) const {
+    return std::span<const float>(held_out_).subspan(sample * size_, size_);
+  }
   [[nodiscard]] std::size_t size() const { return size_; }
   // Where a parameter's elements begin in the manifest's order.
   [[nodiscard]] std::size_t first_element(std::size_t parameter) const { return first_element_[parameter]; }
@@ -46,7 +53,7 @@ class QuadraticWorkload final : public Workload {
   std::string fingerprint_;
   protocol::Manifest manifest_;
   std::vector<std::size_t> first_element_;
-  std::vector<float> targets_;  // samples x size
+  std::vector<float> targets_, held_out_;  // samples x size
 };
 
 }  // namespace rubato::sim

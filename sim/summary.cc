@@ -41,12 +41,15 @@ std::string summary_text(const SimResult& result, const std::string& run_dir, Ti
       text << fmt::format(", {} samples/s of virtual time", count_text(final["samples_per_s"].get<double>()));
       if (final["test_accuracy"].is_number())
         text << fmt::format(", test accuracy {:.2f}%", 100.0 * final["test_accuracy"].get<double>());
+      if (final.contains("best_epoch") && final["best_epoch"].is_number())
+        text << fmt::format(" of the best weights, of epoch {}", final["best_epoch"].get<std::uint64_t>());
       divergence = divergence_text(final);
     }
   }
   text << '\n' << divergence;
   text << fmt::format("  run      {}\n", run_dir);
-  for (const auto& [name, file] : {std::pair("weights", "final.safetensors"), std::pair("metrics", "metrics.jsonl")})
+  for (const auto& [name, file] : {std::pair("best   ", "best.safetensors"), std::pair("weights", "final.safetensors"),
+                                   std::pair("metrics", "metrics.jsonl")})
     if (std::filesystem::exists(run_dir + "/" + file)) text << fmt::format("  {}  {}/{}\n", name, run_dir, file);
   return text.str();
 }

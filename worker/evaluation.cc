@@ -11,9 +11,10 @@
 
 namespace rubato::worker {
 
-Status evaluate_on(model::Model& model, const data::Dataset& test, const Job& job, model::WeightSource& weights,
-                   const std::string& run_dir, protocol::EvaluationDone& done) {
-  RUBATO_ASSIGN(const Figures figures, figures_on(model, test, job, weights));
+Result<protocol::EvaluationFigures> evaluate_on(model::Model& model, const data::Dataset& data, const Job& job,
+                                                model::WeightSource& weights, const std::string& run_dir) {
+  RUBATO_ASSIGN(const Figures figures, figures_on(model, data, job, weights));
+  protocol::EvaluationFigures done;
   done.evaluated = true;
   done.loss = figures.loss;
   done.accuracy = done.precision_macro = done.recall_macro = done.f1_macro = std::nan("");
@@ -25,13 +26,14 @@ Status evaluate_on(model::Model& model, const data::Dataset& test, const Job& jo
     done.f1_macro = report.macro.f1;
   }
   const std::string table_text = table_of(figures);
-  if (table_text.empty()) return {};
+  if (table_text.empty()) return done;
   done.details_json = details_of(figures).dump();
-  return write_file(run_dir + "/evaluation.txt", std::as_bytes(std::span(table_text)));
+  RUBATO_TRY(write_file(run_dir + "/evaluation.txt", std::as_bytes(std::span(table_text))));
+  return done;
 }
 
 Result<std::string> write_weights(const protocol::Manifest& manifest, const WeightTable& table,
-                                  const data::DatasetSize& data, const std::string& run_dir) {
+                                  const data::DatasetSize& data, const std::string& path) {
   Sha256 hash;
   std::vector<data::TensorView> tensors;
   for (std::size_t p = 0; p < manifest.size(); ++p) {
@@ -40,8 +42,31 @@ Result<std::string> write_weights(const protocol::Manifest& manifest, const Weig
   }
   data::Metadata metadata{{data::kLayoutKey, data::kChannelsLast}};
   data::describe_samples(data, metadata);
-  RUBATO_TRY(data::write_safetensors(run_dir + "/final.safetensors", tensors, metadata));
+  RUBATO_TRY(data::write_safetensors(path, tensors, metadata));
   return hash.hex();
+}
+
+Result<ReadWeights> read_weights(const protocol::Manifest& manifest, const protocol::RoutingTable& routing,
+                                 const std::string& path) {
+  RUBATO_ASSIGN(const data::TensorFile file, data::read_safetensors(path));
+  Sha256 hash;
+  bool fits = file.tensors.size() == manifest.size();
+  for (std::size_t p = 0; fits && p < manifest.size(); ++p) {
+    const data::Tensor& tensor = file.tensors[p];
+    fits = tensor.name == manifest[p].name && tensor.shape == manifest[p].shape && tensor.of_floats();
+    hash.update(std::as_bytes(std::span(tensor.values)));
+  }
+  if (!fits) return Error{Cause::kData, path + ": expected the weights that this job has written, found others"};
+  ReadWeights read{.slices = {}, .sha256 = hash.hex()};
+  for (const protocol::SliceSpec& slice : routing.slices) {
+    std::vector<float> values;
+    for (const protocol::Piece& piece : slice.pieces) {
+      const auto all = std::span(file.tensors[piece.parameter].values).subspan(piece.first, piece.count);
+      values.insert(values.end(), all.begin(), all.end());
+    }
+    read.slices.push_back(Payload::of_floats(values));
+  }
+  return read;
 }
 
 }  // namespace rubato::worker

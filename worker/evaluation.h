@@ -1,5 +1,4 @@
-// What an evaluator does with a fixed snapshot: runs the test set through it, and writes the final
-// weights.
+// What an evaluator does with a fixed snapshot: runs data through it, and writes the weights that are to stay.
 #pragma once
 
 #include <string>
@@ -12,15 +11,25 @@
 
 namespace rubato::worker {
 
-// Fills the figures of `done`, and writes the table of them to RUN/evaluation.txt. Errors: those of the
-// model; kStorage.
-[[nodiscard]] Status evaluate_on(model::Model& model, const data::Dataset& test, const Job& job,
-                                 model::WeightSource& weights, const std::string& run_dir,
-                                 protocol::EvaluationDone& done);
+// The figures for a message; the table of them goes to RUN/evaluation.txt. Errors: those of the model; kStorage.
+[[nodiscard]] Result<protocol::EvaluationFigures> evaluate_on(model::Model& model, const data::Dataset& data,
+                                                              const Job& job, model::WeightSource& weights,
+                                                              const std::string& run_dir);
 
-// Writes RUN/final.safetensors and returns weights_sha256: SHA-256 over the float32 bytes, little-endian, in the
-// manifest's order and canonical layouts. `data` is what the model was made for. Errors: kStorage.
+// In a run's folder.
+inline constexpr const char* kFinalWeights = "final.safetensors";  // the last ones
+inline constexpr const char* kBestWeights = "best.safetensors";    // with evaluation.holdout: those that count
+
+// Writes them and returns their hash: SHA-256 over the float32 bytes, little-endian, in the manifest's order and
+// canonical layouts. `data` is what the model was made for. Errors: kStorage.
 [[nodiscard]] Result<std::string> write_weights(const protocol::Manifest& manifest, const WeightTable& table,
-                                                const data::DatasetSize& data, const std::string& run_dir);
+                                                const data::DatasetSize& data, const std::string& path);
+// What write_weights has written, slice by slice; the hash comes with it. Errors: kData, kStorage.
+struct ReadWeights {
+  std::vector<Payload> slices;
+  std::string sha256;
+};
+[[nodiscard]] Result<ReadWeights> read_weights(const protocol::Manifest& manifest,
+                                               const protocol::RoutingTable& routing, const std::string& path);
 
 }  // namespace rubato::worker

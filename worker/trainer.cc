@@ -1,8 +1,11 @@
 #include "worker/trainer.h"
 
 #include <algorithm>
+#include <cmath>
 
+#include "base/better.h"
 #include "base/partition.h"
+#include "base/pretraining.h"
 #include "base/time.h"
 #include "worker/evaluation.h"
 #include "worker/job_plan.h"
@@ -38,10 +41,14 @@ Trainer::~Trainer() = default;
 
 Result<Trainer::Datasets> Trainer::open_datasets(const Job& job, Role role) {
   Datasets datasets;
-  RUBATO_ASSIGN(datasets.train, data::open_dataset(job, data::Split::kTrain));
-  if (role == Role::kEvaluator && job.evaluation.enabled) {
-    RUBATO_ASSIGN(datasets.test, data::open_dataset(job, data::evaluated_split(job)));
+  if (role != Role::kEvaluator || !job.evaluation.enabled) {
+    RUBATO_ASSIGN(datasets.train, data::open_dataset(job, data::Split::kTrain));
+    return datasets;
   }
+  RUBATO_ASSIGN(data::TrainingParts training, data::open_training_parts(job));
+  datasets.train = std::move(training.train);
+  datasets.held_out = std::move(training.held_out);
+  RUBATO_ASSIGN(datasets.test, data::open_dataset(job, data::evaluated_split(job)));
   return datasets;
 }
 
@@ -98,6 +105,7 @@ protocol::Manifest Trainer::manifest() const {
 }
 
 void Trainer::set_routing(const protocol::RoutingTable& routing, const std::shared_ptr<Memory>& memory) {
+  routing_ = routing;
   layout_.emplace(manifest(), routing);
   table_.emplace(*layout_);
   runner_ = std::make_unique<StepRunner>(job_, *model_, *loader_, *layout_, memory);
@@ -188,18 +196,43 @@ std::span<const float> Trainer::weights(std::size_t parameter) {
 }
 
 Result<protocol::EvaluationDone> Trainer::evaluate(const EvaluateWeights& order) {
-  for (SliceId slice = 0; slice < order.slices.size(); ++slice)
-    table_->take({order.order.clock, slice, 0, order.slices[slice]});
-  clock_ = order.order.clock;
+  take_all(order.order.clock, order.slices);
   protocol::EvaluationDone done;
   done.snapshot = order.order.snapshot;
   // Before the evaluation: the weights are there, whatever becomes of that.
   if (order.order.final) {
-    RUBATO_ASSIGN(done.weights_sha256, write_weights(manifest(), *table_, data_size(), run_dir_));
+    RUBATO_ASSIGN(done.weights_sha256, write_weights(manifest(), *table_, data_size(), in_run(kFinalWeights)));
   }
   model_->evaluate_as_of(order.order.epoch);
-  if (data_.test) RUBATO_TRY(evaluate_on(*model_, *data_.test, job_, *this, run_dir_, done));
+  if (const data::Dataset* data = data_.held_out ? data_.held_out.get() : data_.test.get()) {
+    RUBATO_ASSIGN(done.figures, evaluate_on(*model_, *data, job_, *this, run_dir_));
+  }
+  if (data_.held_out) RUBATO_TRY(keep_or_test(order, done));
   return done;
+}
+
+// Keeps the weights at hand if none were better, and of the final ones says what those come to that count. What a
+// machine of a dbn makes of its inputs says nothing of labels, and is no better than anything.
+Status Trainer::keep_or_test(const EvaluateWeights& order, protocol::EvaluationDone& done) {
+  const EvaluationConfig& evaluation = job_.evaluation;
+  const double figure = figure_of(evaluation, done.figures.loss, done.figures.accuracy);
+  done.best = !machine_of(job_.model, order.order.epoch) && is_better(evaluation, figure, order.order.to_beat);
+  if (done.best) {
+    RUBATO_ASSIGN(done.best_sha256, write_weights(manifest(), *table_, data_size(), in_run(kBestWeights)));
+  }
+  if (!order.order.final) return {};
+  if (!done.best && std::isfinite(order.order.to_beat)) {
+    RUBATO_ASSIGN(ReadWeights best, read_weights(manifest(), routing_, in_run(kBestWeights)));
+    take_all(order.order.clock, best.slices);
+    done.best_sha256 = std::move(best.sha256);
+  }
+  RUBATO_ASSIGN(done.test, evaluate_on(*model_, *data_.test, job_, *this, run_dir_));
+  return {};
+}
+
+void Trainer::take_all(Clock clock, const std::vector<Payload>& slices) {
+  for (SliceId slice = 0; slice < slices.size(); ++slice) table_->take({clock, slice, 0, slices[slice]});
+  clock_ = clock;
 }
 
 }  // namespace rubato::worker

@@ -31,9 +31,10 @@ class Trainer : private model::WeightSource {
   using NextOrder = std::function<std::optional<ComputeOrder>()>;  // nothing: stop
   using Report = StepRunner::Report;
 
-  // What it computes on; trainers of one process may share it. The test set is nothing where nobody evaluates.
+  // What it computes on; trainers of one process may share it. The test set is nothing where nobody evaluates, and
+  // without evaluation.holdout nothing is held out.
   struct Datasets {
-    std::shared_ptr<const data::Dataset> train, test;
+    std::shared_ptr<const data::Dataset> train, held_out, test;
   };
   // Errors: kData.
   [[nodiscard]] static Result<Datasets> open_datasets(const Job& job, Role role);
@@ -89,6 +90,9 @@ class Trainer : private model::WeightSource {
   [[nodiscard]] Result<StepComputed> run_step(const ComputeStep& order, const Report& report, WorkerState& kept);
   void read_ahead(const ComputeStep& order);
   [[nodiscard]] Result<protocol::EvaluationDone> evaluate(const EvaluateWeights& order);
+  [[nodiscard]] Status keep_or_test(const EvaluateWeights& order, protocol::EvaluationDone& done);
+  [[nodiscard]] std::string in_run(const char* file) const { return run_dir_ + "/" + file; }
+  void take_all(Clock clock, const std::vector<Payload>& slices);
   [[nodiscard]] std::optional<ComputeOrder> take_order();
   void take_weights(const SliceWeights& weights);
 
@@ -98,6 +102,7 @@ class Trainer : private model::WeightSource {
   Datasets data_;
   std::unique_ptr<model::Model> model_;
   std::unique_ptr<data::Loader> loader_;
+  protocol::RoutingTable routing_;
   std::optional<SliceLayout> layout_;
   std::optional<WeightTable> table_;
   std::unique_ptr<StepRunner> runner_;

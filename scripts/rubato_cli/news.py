@@ -6,8 +6,9 @@ from .log_file import LogLine
 from .metrics import MetricsFile
 from .processes import Child, Processes
 from .progress import Quiet
-from .progress_lines import epoch_line, rules_line, server_line
+from .progress_lines import epoch_line, rules_line, server_line, stopped_line
 
+LINES = epoch_line, stopped_line, rules_line, server_line
 EXITED = re.compile(r"(\S+) exited with code \d+")  # all that the scheduler knows of a member that has said why
 
 
@@ -43,7 +44,7 @@ class News:
             elif line.is_error:
                 self._explained.add(line.node)
         for record in self._metrics.new_records():
-            if line := epoch_line(record) or rules_line(record) or server_line(record):
+            if line := next(filter(None, (said(record) for said in LINES)), None):
                 self._progress.say(line)
 
     def _is_news(self, line: LogLine) -> bool:

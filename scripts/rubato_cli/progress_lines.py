@@ -31,12 +31,26 @@ def headline(status: dict) -> str:
         ("machine", lambda value: f"machine {value}"),
         ("train_reconstruction", lambda value: f"reconstruction error {value:.4f}"),
         ("train_loss", lambda value: f"loss {value:.4f}"),
-        ("test_accuracy", lambda value: f"accuracy {text.percent(value, 1)}"),
+        (("validation_" if _holds_out(status) else "test_") + "accuracy", lambda value: _accuracy(status, value)),
         ("changing", _aligning),
         ("eta_s", lambda value: f"{text.duration(value)} left" if state == "training" else text.MISSING),
     )
     parts += [words(status[field]) for field, words in known if status.get(field) is not None]
     return ", ".join(part for part in parts if part != text.MISSING)
+
+
+def _holds_out(status: dict) -> bool:
+    """Whether it says what evaluations on held-out samples came to (evaluation.holdout)."""
+    return "validation_accuracy" in status
+
+
+def _accuracy(status: dict, value: float) -> str:
+    return ("validation accuracy " if _holds_out(status) else "accuracy ") + text.percent(value, 1)
+
+
+def evaluated_accuracy(status: dict) -> float | None:
+    """Of the newest evaluation, on what it was made on."""
+    return status.get("validation_accuracy" if _holds_out(status) else "test_accuracy")
 
 
 def rules_words(rules: dict) -> str:
@@ -107,17 +121,23 @@ def server_line(record: dict) -> str | None:
     return f"{record['server']} is back after {record['away_s']:.1f} s, with what it had"
 
 
+def stopped_line(record: dict) -> str | None:
+    """What a line of metrics.jsonl says of training that ends before its time; None where it says nothing of that."""
+    return record.get("reason") if record.get("event") == "stopped_early" else None
+
+
 def epoch_line(record: dict) -> str | None:
     """What a line of metrics.jsonl says of an evaluated epoch; None where it says nothing of one."""
-    epoch, accuracy = record.get("epoch"), record.get("test_accuracy")
-    error, trained = record.get("test_reconstruction"), record.get("train_reconstruction")
+    part = "validation" if _holds_out(record) else "test"
+    epoch, accuracy = record.get("epoch"), record.get(f"{part}_accuracy")
+    error, trained = record.get(f"{part}_reconstruction"), record.get("train_reconstruction")
     if epoch is not None and error is not None and record.get("event") != "final":  # of a dbn's machine
-        line = f"epoch {epoch}: machine {record['machine']}, test reconstruction error {error:.4f}"
+        line = f"epoch {epoch}: machine {record['machine']}, {part} reconstruction error {error:.4f}"
         return line + (f", in training {trained:.4f}" if trained is not None else "")
     if epoch is None or accuracy is None or record.get("event") == "final":
         return None
-    line = f"epoch {epoch}: test accuracy {text.percent(accuracy, 2)}"
-    for field, words in (("test_loss", "test loss"), ("train_loss", "training loss")):
+    line = f"epoch {epoch}: {part} accuracy {text.percent(accuracy, 2)}"
+    for field, words in ((f"{part}_loss", f"{part} loss"), ("train_loss", "training loss")):
         if record.get(field) is not None:
             line += f", {words} {record[field]:.4f}"
     return line

@@ -17,6 +17,7 @@ class RunDir:
         self.metrics = path / "metrics.jsonl"
         self.evaluation = path / "evaluation.txt"
         self.weights = path / "final.safetensors"
+        self.best = path / "best.safetensors"
         self.record = path / "record"
         self.timeline = path / "timeline"
 

@@ -84,7 +84,7 @@ def how_it_ended(files: RunDir) -> str:
         return "its scheduler has gone without a word"
     accuracy = last.get("test_accuracy")
     figures = "" if accuracy is None else f"test accuracy {percent(accuracy, 2)}, "
-    return f"{figures}weights in {files.weights}"
+    return f"{figures}weights in {files.best if files.best.exists() else files.weights}"
 
 
 def all_jobs() -> list[dict]:

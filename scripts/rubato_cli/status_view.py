@@ -1,7 +1,7 @@
 """A job's status as text: a heading, its workers with who waits for whom, its servers, its last events."""
 
 from . import text
-from .progress_lines import headline
+from .progress_lines import evaluated_accuracy, headline
 from .tables import table
 
 EVENTS_MAX = 5
@@ -36,7 +36,7 @@ def overview_lines(statuses: list[dict]) -> list[str]:
             f"{text.count(status.get('epoch'))}/{text.count(status.get('epochs'))}",
             text.count(status.get("samples_per_s")),
             text.fixed(status.get("train_loss"), 4),
-            text.percent(status.get("test_accuracy"), 1),
+            text.percent(evaluated_accuracy(status), 1),
             text.duration(status.get("elapsed_s")),
         ]
         for status in statuses

@@ -26,7 +26,8 @@ def success_lines(run_dir: RunDir, supervisor: Supervisor, elapsed_s: float, how
         parts.append(text.rate(rate))
     accuracy = final.get("test_accuracy") or status.get("test_accuracy")
     if accuracy is not None:
-        parts.append(f"test accuracy {text.percent(accuracy, 2)}")
+        best = f" of the best weights, of epoch {final['best_epoch']}" if final.get("best_epoch") else ""
+        parts.append(f"test accuracy {text.percent(accuracy, 2)}{best}")
     lines.append(", ".join(parts))
     if "test_loss" in final and final["test_loss"] is None and final.get("nonfinite"):
         lines.append(f"warning: it diverged: {text.plural(final['nonfinite'], 'gradient')} of slices were not finite, and the "
@@ -60,6 +61,8 @@ def _full_disk(run_dir: RunDir, return_code: int) -> str:
 
 def _where(run_dir: RunDir) -> list[str]:
     lines = [f"  run      {run_dir.path}"]
+    if run_dir.best.exists():
+        lines.append(f"  best     {run_dir.best}")
     if run_dir.weights.exists():
         lines.append(f"  weights  {run_dir.weights}")
     if run_dir.metrics.exists():

@@ -3,7 +3,7 @@
 from .campaign import Outcome
 from .chance import Chance
 from .grid import Contender
-from .group import Group, grouped, measures_accuracy
+from .group import Group, evaluated_part, grouped, measures_accuracy
 from .statistics import mean, spread
 from .target import Target, default_target
 from .tuning import Tuning
@@ -19,6 +19,7 @@ class Comparison:
         self.remarks = remarks or []  # what was changed in the job, to be told
         self.comparable = comparable  # in time: every process has a core
         self.is_accuracy = measures_accuracy(self.groups)
+        self.part = evaluated_part(self.groups)
         self.chance = Chance.of([run for group in self.groups for run in group.runs]) if self.is_accuracy else None
         self.target = self._target(target)
 
@@ -105,9 +106,9 @@ class Comparison:
 
     def _target(self, asked: float | None) -> Target | None:
         if asked is not None:
-            return Target(asked, self.is_accuracy, "asked for")
+            return Target(asked, self.is_accuracy, "asked for", self.part)
         finals: dict[str, list[float]] = {}
         for group in self.groups:
             if (final := self.final(group)) is not None:
                 finals.setdefault(group.contender.mode, []).append(final)
-        return default_target(finals, self.is_accuracy, self.chance)
+        return default_target(finals, self.is_accuracy, self.chance, self.part)

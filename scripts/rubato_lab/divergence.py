@@ -17,7 +17,7 @@ def is_diverged(run) -> bool:
 
 def blown_up(run) -> tuple[float, float] | None:
     """The last loss and the untrained model's, of a run that ended above TIMES of it."""
-    for curve in (run.train_loss, run.test_loss):
+    for curve in (run.train_loss, run.evaluated_loss):
         untrained = math.log(run.classes) if run.classes > 1 else curve[0].value if curve else 0.0
         if curve and 0 < TIMES * untrained < curve[-1].value:
             return curve[-1].value, untrained
@@ -26,7 +26,8 @@ def blown_up(run) -> tuple[float, float] | None:
 
 def _is_no_number(run) -> bool:
     """Of an evaluated job the last evaluation tells, and any line of progress."""
-    asked = [line for line in run.all("evaluation", "final") if "test_loss" in line]
-    evaluated = any(line["test_loss"] is not None for line in asked)
-    lost = asked and asked[-1]["test_loss"] is None and (evaluated or run.final.get("nonfinite", 0) > 0)
+    loss = f"{run.part}_loss"
+    asked = [line for line in run.all("evaluation", "final") if loss in line]
+    evaluated = any(line[loss] is not None for line in asked)
+    lost = asked and asked[-1][loss] is None and (evaluated or run.final.get("nonfinite", 0) > 0)
     return bool(lost) or any(line.get("train_loss", 0.0) is None for line in run.all("progress"))

@@ -23,12 +23,14 @@ TIMELINE_CLOCKS_SLOWEST, TIMELINE_CLOCKS_QUICKEST = 12, 60
 def figures(comparison: Comparison, stragglers: str) -> list[Figure]:
     groups = [group for group in comparison.under(stragglers) if group.runs]
     prefix = re.sub(r"[^A-Za-z0-9]+", "-", stragglers)
-    found = []
+    found, part = [], comparison.part
     if comparison.is_accuracy:
-        accuracy = Axis("test accuracy", is_percent=True)
-        found += _pair(comparison, groups, f"{prefix}-accuracy", "Test accuracy", accuracy, lambda run: run.accuracy)
+        accuracy = Axis(f"{part} accuracy", is_percent=True)
+        found += _pair(comparison, groups, f"{prefix}-accuracy", f"{part.capitalize()} accuracy", accuracy,
+                       lambda run: run.accuracy)
     else:
-        found += _pair(comparison, groups, f"{prefix}-test-loss", "Test loss", Axis("test loss"), lambda run: run.test_loss)
+        found += _pair(comparison, groups, f"{prefix}-{part}-loss", f"{part.capitalize()} loss", Axis(f"{part} loss"),
+                       lambda run: run.evaluated_loss)
     found += _pair(comparison, groups, f"{prefix}-loss", "Training loss", Axis("training loss"),
                    lambda run: run.train_loss, with_target=False)
     found += varied_figures(comparison, stragglers, prefix) + tuning_figures(comparison, stragglers, prefix)

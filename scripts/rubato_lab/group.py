@@ -32,9 +32,8 @@ class Group:
         return sum(run.diverged for run in self.runs)
 
     def finals(self, is_accuracy: bool) -> list[float | None]:
-        """Of each run, the last figure; None where it has none, or diverged."""
-        curves = [run.accuracy if is_accuracy else run.test_loss for run in self.runs]
-        return [curve[-1].value if curve and not run.diverged else None for run, curve in zip(self.runs, curves)]
+        """Of each run, the figure that it ended with; None where it has none, or diverged."""
+        return [None if run.diverged else run.ended(is_accuracy) for run in self.runs]
 
     def rank(self, is_accuracy: bool) -> float:
         """By final accuracy or loss, more is better. A run that failed or diverged counts as the worst."""
@@ -98,5 +97,10 @@ def grouped(outcomes: list[Outcome]) -> list[Group]:
 
 
 def measures_accuracy(groups: list[Group]) -> bool:
-    """Where no run has an accuracy, runs are judged by their test loss."""
+    """Where no run has an accuracy, runs are judged by their loss."""
     return any(run.accuracy for group in groups for run in group.runs)
+
+
+def evaluated_part(groups: list[Group]) -> str:
+    """`test`, or with evaluation.holdout `validation`: what figures are of."""
+    return next((run.part for group in groups for run in group.runs), "test")

@@ -66,12 +66,24 @@ class RunFigures:
                 if line.get(name) is not None and "updates" in line]
 
     @property
-    def accuracy(self) -> list[Point]:
-        return self.curve("test_accuracy", "evaluation", "final")
+    def part(self) -> str:
+        """What evaluations are made on: with evaluation.holdout runs are judged by what was held out."""
+        return "validation" if any("validation_accuracy" in line for line in self.all("evaluation", "final")) else "test"
 
     @property
-    def test_loss(self) -> list[Point]:
-        return self.curve("test_loss", "evaluation", "final")
+    def accuracy(self) -> list[Point]:
+        return self.curve(f"{self.part}_accuracy", "evaluation", "final")
+
+    @property
+    def evaluated_loss(self) -> list[Point]:
+        return self.curve(f"{self.part}_loss", "evaluation", "final")
+
+    def ended(self, is_accuracy: bool) -> float | None:
+        """What the weights came to that count: the best on what was held out, or else the last."""
+        if self.part == "validation":
+            return self.final.get("best_validation_" + ("accuracy" if is_accuracy else "loss"))
+        curve = self.accuracy if is_accuracy else self.evaluated_loss
+        return curve[-1].value if curve else None
 
     @property
     def train_loss(self) -> list[Point]:
@@ -111,7 +123,7 @@ class RunFigures:
 
     @property
     def class_sizes(self) -> list[int]:
-        """How many samples of each class it was tested on; empty where no evaluation tells of classes."""
+        """How many samples of each class it was evaluated on; empty where no evaluation tells of classes."""
         for line in self.all("evaluation", "final"):
             if sizes := [entry["support"] for entry in (line.get("details") or {}).get("per_class") or []]:
                 return sizes

@@ -28,8 +28,8 @@ def tuning_figures(comparison: Comparison, stragglers: str, prefix: str) -> list
                     points[float(dict(group.point)[key])] = finals
             lines[contender.name] = points
         what = "accuracy" if tuning.is_accuracy else "loss"
-        found.append(_chart(f"{prefix}-grid-{index}", f"Final test {what} at each {key} tried", Axis(key, values=values),
-                            Axis(f"final test {what}", is_percent=tuning.is_accuracy), lines))
+        found.append(_chart(f"{prefix}-grid-{index}", f"Final {tuning.part} {what} at each {key} tried", Axis(key, values=values),
+                            Axis(f"final {tuning.part} {what}", is_percent=tuning.is_accuracy), lines))
     return found
 
 
@@ -49,8 +49,8 @@ def varied_figures(comparison: Comparison, stragglers: str, prefix: str) -> list
                 updates.setdefault(name, {})[x] = needed
         what = "accuracy" if comparison.is_accuracy else "loss"
         axis = Axis(key, values=values)
-        found.append(_chart(f"{prefix}-varied-{index}", f"Final test {what} against {key}", axis,
-                            Axis(f"final test {what}", is_percent=comparison.is_accuracy), finals))
+        found.append(_chart(f"{prefix}-varied-{index}", f"Final {comparison.part} {what} against {key}", axis,
+                            Axis(f"final {comparison.part} {what}", is_percent=comparison.is_accuracy), finals))
         if updates:
             found.append(_chart(f"{prefix}-varied-{index}-updates", f"Updates to {comparison.target.words} against {key}", axis,
                                 Axis("updates of the weights"), updates))

@@ -15,13 +15,14 @@ class Target:
     value: float
     is_accuracy: bool
     origin: str
+    part: str = "test"  # or validation: what figures are of
 
     @property
     def words(self) -> str:
-        return f"accuracy {100 * self.value:.2f}%" if self.is_accuracy else f"test loss {self.value:.4g}"
+        return f"accuracy {100 * self.value:.2f}%" if self.is_accuracy else f"{self.part} loss {self.value:.4g}"
 
     def curve(self, run: RunFigures) -> list[Point]:
-        return run.accuracy if self.is_accuracy else run.test_loss
+        return run.accuracy if self.is_accuracy else run.evaluated_loss
 
     def is_met(self, value: float) -> bool:
         return value >= self.value if self.is_accuracy else value <= self.value
@@ -48,7 +49,8 @@ class Target:
         return None
 
 
-def default_target(finals: dict[str, list[float]], is_accuracy: bool, chance: Chance | None = None) -> Target | None:
+def default_target(finals: dict[str, list[float]], is_accuracy: bool, chance: Chance | None = None,
+                   part: str = "test") -> Target | None:
     """`finals`: final figures by mode, a mean for each group of runs. 98 % of bsp's best, or where bsp is not in the
     grid or learned nothing, of the best there is; and clearly above chance. None where nobody learned anything."""
     learned = lambda values: [value for value in values if not (is_accuracy and chance) or value > chance.floor]
@@ -58,7 +60,7 @@ def default_target(finals: dict[str, list[float]], is_accuracy: bool, chance: Ch
         return None
     whose = "bsp's best" if learned(base) else "the best"
     if not is_accuracy:
-        return Target(min(known) / SHARE_OF_BEST, False, f"{whose} final test loss, {min(known):.4g}, over 0.98")
+        return Target(min(known) / SHARE_OF_BEST, False, f"{whose} final {part} loss, {min(known):.4g}, over 0.98", part)
     best = max(known)
     why = "; bsp learned nothing" if base and not learned(base) else ""
     if chance and SHARE_OF_BEST * best <= chance.floor:

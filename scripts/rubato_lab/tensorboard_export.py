@@ -10,7 +10,6 @@ from .run_figures import Point, RunFigures, job_value, read_job
 from .tensorboard import events, hparams
 from .tensorboard.records import record
 
-METRICS = ["test/accuracy", "test/loss", "train/loss"]
 
 
 def write_tensorboard(comparison: Comparison, folder: Path) -> int:
@@ -32,10 +31,11 @@ def _file(outcome: Outcome, run: RunFigures) -> bytes:
     began = end - run.final.get("train_s", 0.0)
     settings = _hyperparameters(outcome)
     seedless = {name: value for name, value in settings.items() if name != "seed"}
+    accuracy, loss = f"{run.part}/accuracy", f"{run.part}/loss"
     out = [events.version(began),
-           events.event(began, 0, hparams.experiment(settings, METRICS, began)),
+           events.event(began, 0, hparams.experiment(settings, [accuracy, loss, "train/loss"], began)),
            events.event(began, 0, hparams.session_start(settings, repr(sorted(seedless.items())), began))]
-    curves = {"test/accuracy": run.accuracy, "test/loss": run.test_loss, "train/loss": run.train_loss,
+    curves = {accuracy: run.accuracy, loss: run.evaluated_loss, "train/loss": run.train_loss,
               "train/accuracy": run.curve("train_accuracy", "progress"), "train/rate": run.curve("rate", "progress"),
               "age/mean": run.curve("age_mean", "progress")}
     for tag, curve in curves.items():

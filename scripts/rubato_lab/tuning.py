@@ -3,7 +3,7 @@ chosen by the runs that are shown would flatter whoever has the most noise."""
 
 from .campaign import Outcome
 from .grid import Contender, Values
-from .group import Group, grouped, measures_accuracy
+from .group import Group, evaluated_part, grouped, measures_accuracy
 
 
 class Tuning:
@@ -13,6 +13,7 @@ class Tuning:
         self.outcomes = outcomes
         self.groups = grouped(outcomes)
         self.is_accuracy = measures_accuracy(self.groups)
+        self.part = evaluated_part(self.groups)
 
     @property
     def keys(self) -> list[str]:

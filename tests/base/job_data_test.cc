@@ -115,6 +115,33 @@ TEST(JobData, PartsLeaveSomethingForEachOther) {
   EXPECT_EQ(error_of("kind = \"folder\"\npath = \"t\"\n", kValidation), "");
 }
 
+TEST(JobData, WhatIsHeldOutDecidesAlone) {
+  const auto evaluation = [](const std::string& keys) { return "[evaluation]\n" + keys + "\n"; };
+  const std::string npz = "kind = \"npz\"\npath = \"t\"\n",
+                    needs =
+                        " is about evaluations on held-out training samples, and none are: set evaluation.holdout, to "
+                        "0.1 for a tenth of "
+                        "them";
+  EXPECT_EQ(error_of(npz, evaluation("holdout = 0.1\npatience = 3\nmin_delta = 0.01\nmetric = \"accuracy\"")), "");
+  EXPECT_EQ(error_of(npz, evaluation("patience = 3")), "j:8: evaluation.patience" + needs);
+  EXPECT_EQ(error_of(npz, evaluation("min_delta = 0.1")), "j:8: evaluation.min_delta" + needs);
+  EXPECT_EQ(error_of(npz, evaluation("metric = \"accuracy\"")), "j:8: evaluation.metric" + needs);
+  EXPECT_EQ(error_of(npz, evaluation("holdout = 0.1\nenabled = false")),
+            "j:8: evaluation.holdout = 0.1 sets samples aside that nobody looks at: set evaluation.enabled = true, or "
+            "holdout to 0");
+  EXPECT_EQ(
+      error_of(npz, evaluation("holdout = 0.1\npart = \"validation\"")),
+      "j:9: evaluation.part = \"validation\" does not go with evaluation.holdout = 0.1, which has decisions made on "
+      "a part of the training samples and keeps the test part for the end: give one of them");
+  EXPECT_EQ(error_of(kCsv + "validation_fraction = 0.2\n", evaluation("holdout = 0.1")),
+            "j:8: data.validation_fraction = 0.2 does not go with evaluation.holdout = 0.1, which sets samples aside "
+            "itself: give one of them");
+  EXPECT_EQ(error_of(kSeries, evaluation("holdout = 0.1\nmetric = \"accuracy\""), "mse"),
+            "j:10: evaluation.metric = \"accuracy\" needs classes, and this job predicts numbers: set it to \"loss\"");
+  EXPECT_EQ(error_of(npz, evaluation("holdout = 1.0")),
+            "j:8: evaluation.holdout = 1.0: must be at least 0 and below 1");
+}
+
 TEST(JobData, MeansAreOneNumberOrOneForEachChannel) {
   const std::string npz = "kind = \"npz\"\npath = \"a\"\n";
   EXPECT_THAT(parse(npz + "mean = 1\n")->data.mean, ElementsAre(1.0));

@@ -286,7 +286,9 @@ TEST(Job, WrittenJobsReadBackEqual) {
     if (auto* const* flag = std::get_if<bool*>(&key.slot)) **flag = !**flag;
     if (key.is_path) **std::get_if<std::string*>(&key.slot) = "a \"b\"\\c\td\n\x01\x7f ü";
   }
-  job.model.pretrained.clear();  // a quadratic has none
+  job.model.pretrained.clear();   // a quadratic has none
+  job.evaluation.enabled = true;  // with a holdout
+  job.data.validation_fraction = 0.0;
   job.simulation.faults = {"drain at 1s", "kill worker-0 at 0.5ms"};
   job.optimizer.rate = 1e-29;
   job.optimizer.weight_decay = 1e22;

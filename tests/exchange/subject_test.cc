@@ -50,6 +50,16 @@ TEST_F(SubjectTest, ARunNeedsNoData) {
   EXPECT_THAT(subject->weights, ElementsAre(1, 2, 3, 4, 5, 6, 7, 8, 9, 10));
 }
 
+TEST_F(SubjectTest, OfARunThatHeldSamplesOutTheBestWeightsAreTaken) {
+  const std::string final = directory_.file("run/final.safetensors"), best = directory_.file("run/best.safetensors");
+  EXPECT_EQ(open_subject(directory_.file("run"), "", {})->weights_file, final);
+  std::filesystem::copy_file(final, best);
+  EXPECT_EQ(open_subject(directory_.file("run"), "", {})->weights_file, best);
+  EXPECT_EQ(open_subject(final, directory_.file("run/job.toml"), {})->weights_file, final) << "as it is asked for";
+  std::filesystem::remove(final);
+  EXPECT_EQ(open_subject(directory_.file("run"), "", {})->weights_file, best) << "also before the end";
+}
+
 TEST_F(SubjectTest, AnExportedFileSaysWhatItIsOfAndHasPyTorchsLayout) {
   const auto run = open_subject(directory_.file("run"), "", {});
   ASSERT_TRUE(run.ok());

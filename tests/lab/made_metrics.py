@@ -56,5 +56,19 @@ def run_lines(mode="asp", count=4, seed=1, slow=1.0, accuracies=(0.6, 0.8, 0.85)
     return lines
 
 
+def held_out(lines: list[dict], tested: float) -> list[dict]:
+    """The same run with evaluation.holdout: its evaluations were on what is held out, and its best weights came to
+    `tested` on the test set."""
+    evaluated = [line for line in lines if line["event"] in ("evaluation", "final")]
+    for line in evaluated:
+        for figure in ("loss", "accuracy"):
+            line[f"validation_{figure}"] = line.pop(f"test_{figure}")
+    best = max(evaluated, key=lambda line: line["validation_accuracy"])
+    lines[-1].update({"test_accuracy": tested, "test_loss": 1 - tested, "best_epoch": best["epoch"],
+                      "best_validation_accuracy": best["validation_accuracy"],
+                      "best_validation_loss": best["validation_loss"], "stopped_early": False})
+    return lines
+
+
 def as_text(lines: list[dict]) -> str:
     return "".join(json.dumps(line) + "\n" for line in lines)

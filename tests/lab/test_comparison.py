@@ -311,6 +311,22 @@ class Comparisons(LabCase):
         self.assertEqual((first["age_max"], first["updates"], first["failure"]), ("0", "30", ""))
         self.assertEqual((second["mode"], second["failure"], second["test_accuracy"]), ("asp", "it broke", ""))
 
+    def test_with_a_holdout_validation_figures_choose(self):
+        """The better on what was held out, though the other is the better on the test set; and at its best evaluation,
+        not at its last."""
+        good = made_metrics.held_out(made_metrics.run_lines("bsp", seed=0, accuracies=(0.6, 0.9, 0.8)), tested=0.5)
+        bad = made_metrics.held_out(made_metrics.run_lines("asp", seed=0, accuracies=(0.6, 0.7, 0.75)), tested=0.99)
+        found = self.comparison(("bsp", "none", 0, good), ("asp", "none", 0, bad), target=None)
+        first, second = found.groups
+        self.assertGreater(first.rank(True), second.rank(True))
+        self.assertEqual((first.finals(True), second.finals(True)), ([0.9], [0.75]))
+        self.assertAlmostEqual(first.finals(False)[0], 0.1)
+        self.assertEqual((found.part, found.target.value), ("validation", 0.98 * 0.9))
+        self.assertEqual([point.value for point in first.runs[0].accuracy], [0.6, 0.9, 0.8])
+        from rubato_lab.runs_csv import runs_csv
+        row = next(csv.DictReader(io.StringIO(runs_csv(found))))
+        self.assertEqual((row["test_accuracy"], row["best_validation_accuracy"], row["best_epoch"]), ("0.5", "0.9", "2"))
+
     def test_an_evaluation_free_job_has_no_target(self):
         lines = made_metrics.run_lines("asp", test_accuracy=None, test_loss=None)
         lines = [line for line in lines if line["event"] != "evaluation"]

@@ -243,8 +243,8 @@ Json final_line(const std::string& mode) {
   scheduler.now += kSecond;
   protocol::EvaluationDone done;
   done.snapshot = 1;
-  done.evaluated = true;
-  done.accuracy = 0.5;
+  done.figures.evaluated = true;
+  done.figures.accuracy = 0.5;
   scheduler.receive(evaluator_node(0), done);
   const auto lines = lines_of(scheduler, "final");
   return lines.empty() ? Json() : lines.front();

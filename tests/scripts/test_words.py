@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
 from rubato_cli import set_rules, text  # noqa: E402: after the path is set
 from rubato_cli.failure import Failure  # noqa: E402
 from rubato_cli.progress import Block  # noqa: E402
-from rubato_cli.progress_lines import fraction_done, headline, rules_line, worker_lines  # noqa: E402
+from rubato_cli.progress_lines import epoch_line, fraction_done, headline, rules_line, stopped_line, worker_lines  # noqa: E402
 from rubato_cli.running_jobs import RunningJob  # noqa: E402
 from rubato_cli.status_view import job_lines  # noqa: E402
 from rubato_cli.verdict import End, decide  # noqa: E402
@@ -49,6 +49,22 @@ class Verdict(unittest.TestCase):
 
     def test_a_scheduler_that_never_ended(self):
         self.assert_blames(5, "server-0", ("server-0", 5, "the scheduler has not answered"))
+
+
+class EpochLine(unittest.TestCase):
+    def test_what_is_held_out_is_called_validation(self):
+        record = {"event": "evaluation", "epoch": 3, "train_loss": 0.2}
+        self.assertEqual(epoch_line({**record, "test_accuracy": 0.5, "test_loss": 1.0}),
+                         "epoch 3: test accuracy 50.00%, test loss 1.0000, training loss 0.2000")
+        self.assertEqual(epoch_line({**record, "validation_accuracy": 0.5, "validation_loss": 1.0, "best": True}),
+                         "epoch 3: validation accuracy 50.00%, validation loss 1.0000, training loss 0.2000")
+        self.assertEqual(epoch_line({"event": "evaluation", "epoch": 1, "machine": 2, "validation_reconstruction": 0.5,
+                                     "validation_accuracy": None}),
+                         "epoch 1: machine 2, validation reconstruction error 0.5000")
+
+    def test_training_that_ends_early_says_why(self):
+        self.assertEqual(stopped_line({"event": "stopped_early", "reason": "stopped early: so"}), "stopped early: so")
+        self.assertIsNone(stopped_line({"event": "evaluation", "reason": "no"}))
 
 
 class Headline(unittest.TestCase):

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <filesystem>
 #include <fstream>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <numeric>
 #include <sstream>
@@ -119,22 +120,22 @@ TEST_F(EvaluatorTest, FiguresOfTheWholeTestSet) {
   open(mlp_job(directory_));
   const protocol::EvaluationDone result = done(order(false));
   EXPECT_EQ(result.snapshot, 3u);
-  EXPECT_TRUE(result.evaluated);
+  EXPECT_TRUE(result.figures.evaluated);
   EXPECT_TRUE(result.weights_sha256.empty());
-  EXPECT_GT(result.loss, 0.0);
+  EXPECT_GT(result.figures.loss, 0.0);
 
-  const auto details = nlohmann::json::parse(result.details_json);
+  const auto details = nlohmann::json::parse(result.figures.details_json);
   EXPECT_EQ(details["samples"], kTestSamples);
-  EXPECT_EQ(details["accuracy"], result.accuracy);
-  EXPECT_EQ(details["macro"]["precision"], result.precision_macro);
-  EXPECT_EQ(details["macro"]["recall"], result.recall_macro);
-  EXPECT_EQ(details["macro"]["f1"], result.f1_macro);
+  EXPECT_EQ(details["accuracy"], result.figures.accuracy);
+  EXPECT_EQ(details["macro"]["precision"], result.figures.precision_macro);
+  EXPECT_EQ(details["macro"]["recall"], result.figures.recall_macro);
+  EXPECT_EQ(details["macro"]["f1"], result.figures.f1_macro);
   std::int64_t right = 0;
   EXPECT_GT(details["auc"], 0.0);
   EXPECT_LE(details["auc"], 1.0);
   for (std::size_t c = 0; c < 3; ++c) EXPECT_TRUE(details["per_class"][c]["auc"].is_number());
   for (std::size_t c = 0; c < 3; ++c) right += details["confusion"][c][c].get<std::int64_t>();
-  EXPECT_DOUBLE_EQ(result.accuracy, static_cast<double>(right) / kTestSamples);
+  EXPECT_DOUBLE_EQ(result.figures.accuracy, static_cast<double>(right) / kTestSamples);
   EXPECT_THAT(text("evaluation.txt"), HasSubstr("accuracy"));
   EXPECT_THAT(text("evaluation.txt"), HasSubstr("auc  0."));
 }
@@ -154,8 +155,8 @@ TEST_F(EvaluatorTest, AForecastIsMeasuredAgainstTheSeasonalNaive) {
   open(job);
   for (auto& parameter : weights_) std::ranges::fill(parameter, 0.0f);
   const protocol::EvaluationDone result = done(order(true));
-  EXPECT_TRUE(std::isnan(result.accuracy));
-  const auto details = nlohmann::json::parse(result.details_json);
+  EXPECT_TRUE(std::isnan(result.figures.accuracy));
+  const auto details = nlohmann::json::parse(result.figures.details_json);
   EXPECT_EQ(details["season"], 1);
   EXPECT_EQ(details["samples"], 2);
   EXPECT_EQ(details["naive_samples"], 2);
@@ -182,8 +183,8 @@ TEST_F(EvaluatorTest, TheBatchSizeChangesNoFigure) {
   weights_.clear();
   open(job);
   const protocol::EvaluationDone large = done(order(false));
-  EXPECT_NEAR(small.loss, large.loss, 1e-6);
-  EXPECT_EQ(small.details_json, large.details_json);
+  EXPECT_NEAR(small.figures.loss, large.figures.loss, 1e-6);
+  EXPECT_EQ(small.figures.details_json, large.figures.details_json);
 }
 
 TEST_F(EvaluatorTest, TheFinalOneWritesTheWeightsAndTheirHash) {
@@ -209,7 +210,7 @@ TEST_F(EvaluatorTest, TheFinalOneWritesTheWeightsAndTheirHash) {
 TEST_F(EvaluatorTest, AModelThatPredictsNothingHasALossAlone) {
   open(quadratic_job());
   const protocol::EvaluationDone result = done(order(true));
-  EXPECT_TRUE(result.evaluated);
+  EXPECT_TRUE(result.figures.evaluated);
   const auto test_set = data::open_dataset(job_, data::Split::kTest).value();
   std::vector<std::uint64_t> ids(test_set->size());
   std::iota(ids.begin(), ids.end(), std::uint64_t{0});
@@ -218,9 +219,9 @@ TEST_F(EvaluatorTest, AModelThatPredictsNothingHasALossAlone) {
   double loss = 0.0;
   for (std::size_t i = 0; i < batch.targets.size(); ++i)
     loss += 0.5 * std::pow(static_cast<double>(weights_[0][i % 40]) - batch.targets[i], 2.0);
-  EXPECT_NEAR(result.loss, loss / static_cast<double>(test_set->size()), 1e-9);
-  EXPECT_TRUE(std::isnan(result.accuracy) && std::isnan(result.f1_macro));
-  EXPECT_TRUE(result.details_json.empty());
+  EXPECT_NEAR(result.figures.loss, loss / static_cast<double>(test_set->size()), 1e-9);
+  EXPECT_TRUE(std::isnan(result.figures.accuracy) && std::isnan(result.figures.f1_macro));
+  EXPECT_TRUE(result.figures.details_json.empty());
   EXPECT_FALSE(std::filesystem::exists(path("evaluation.txt")));
   EXPECT_EQ(result.weights_sha256, sha256_hex(std::as_bytes(std::span(weights_[0]))));
 }
@@ -231,21 +232,144 @@ TEST_F(EvaluatorTest, WithoutATestSetTheWeightsAreWritten) {
   job.data.test_inputs = job.data.test_labels = "/nowhere";
   open(job);
   const protocol::EvaluationDone result = done(order(true));
-  EXPECT_FALSE(result.evaluated);
+  EXPECT_FALSE(result.figures.evaluated);
   EXPECT_EQ(result.weights_sha256.size(), 64u);
   EXPECT_TRUE(std::filesystem::exists(path("final.safetensors")));
 }
 
 TEST_F(EvaluatorTest, EachSnapshotIsReadWithItsOwnWeights) {
   open(mlp_job(directory_));
-  const double before = done(order(false, 1)).loss;
+  const double before = done(order(false, 1)).figures.loss;
   for (auto& parameter : weights_)
     for (float& value : parameter) value *= 3.0f;
-  const double after = done(order(false, 2)).loss;
+  const double after = done(order(false, 2)).figures.loss;
   EXPECT_NE(before, after);
   for (auto& parameter : weights_)
     for (float& value : parameter) value /= 3.0f;
-  EXPECT_NEAR(done(order(false, 3)).loss, before, 1e-6);
+  EXPECT_NEAR(done(order(false, 3)).figures.loss, before, 1e-6);
+}
+
+// ---- with evaluation.holdout -------------------------------------------------------------------------
+
+class HoldoutEvaluatorTest : public EvaluatorTest {
+ protected:
+  HoldoutEvaluatorTest() {
+    Job job = mlp_job(directory_);
+    job.evaluation.holdout = 0.5;
+    open(job);
+  }
+  // The figure to beat, as the scheduler would say it.
+  protocol::EvaluationDone judged(bool final, double to_beat) {
+    EvaluateWeights next = order(final, ++snapshot_);
+    next.order.to_beat = to_beat;
+    return done(next);
+  }
+  void scale_weights(float by) {
+    for (auto& parameter : weights_)
+      for (float& value : parameter) value *= by;
+  }
+  [[nodiscard]] std::vector<std::vector<float>> kept() const {
+    std::vector<std::vector<float>> values;
+    const auto file = data::read_safetensors(path("best.safetensors"));
+    EXPECT_TRUE(file.ok()) << file.error().message;
+    if (file.ok())
+      for (const data::Tensor& tensor : file->tensors) values.push_back(tensor.values);
+    return values;
+  }
+  static constexpr double kNothing = std::numeric_limits<double>::quiet_NaN();
+  std::uint64_t snapshot_ = 0;
+};
+
+TEST_F(HoldoutEvaluatorTest, WhatIsHeldOutIsEvaluatedAndTheTestSetIsNot) {
+  const protocol::EvaluationDone result = judged(false, kNothing);
+  EXPECT_EQ(nlohmann::json::parse(result.figures.details_json)["samples"], 6);
+  EXPECT_FALSE(result.test.evaluated);
+  EXPECT_TRUE(result.best);
+  EXPECT_EQ(kept(), weights_);
+  EXPECT_EQ(result.best_sha256.size(), 64u);
+}
+
+TEST_F(HoldoutEvaluatorTest, WhatBeatsNothingIsNotKept) {
+  const double loss = judged(false, kNothing).figures.loss;
+  const auto before = kept();
+  scale_weights(2.0f);
+  const protocol::EvaluationDone other = judged(false, 0.0);
+  EXPECT_NE(other.figures.loss, loss);
+  EXPECT_FALSE(other.best);
+  EXPECT_TRUE(other.best_sha256.empty());
+  EXPECT_EQ(kept(), before);
+  EXPECT_FALSE(judged(false, other.figures.loss).best) << "as good is not better";
+  EXPECT_TRUE(judged(false, 1e9).best);
+  EXPECT_EQ(kept(), weights_);
+}
+
+TEST_F(HoldoutEvaluatorTest, InTheEndTheBestWeightsAreTested) {
+  const double loss = judged(false, kNothing).figures.loss;
+  const auto best = weights_;
+  scale_weights(-3.0f);
+  const protocol::EvaluationDone last = judged(true, 1e-9);
+  EXPECT_FALSE(last.best);
+  EXPECT_NE(last.figures.loss, loss) << "of the last weights";
+  EXPECT_EQ(data::read_safetensors(path("final.safetensors"))->tensors[0].values, weights_[0]);
+  EXPECT_EQ(kept(), best);
+  EXPECT_EQ(nlohmann::json::parse(last.test.details_json)["samples"], kTestSamples);
+  EXPECT_THAT(text("evaluation.txt"), HasSubstr(std::to_string(kTestSamples)));
+  EXPECT_NE(last.best_sha256, last.weights_sha256);
+
+  // The same weights on the test set, where nothing is held out.
+  job_.evaluation.holdout = 0.0;
+  Job plain = job_;
+  weights_.clear();
+  open(plain);
+  weights_ = best;
+  const protocol::EvaluationDone tested = done(order(false, 90));
+  EXPECT_EQ(tested.figures.loss, last.test.loss);
+  EXPECT_EQ(tested.figures.details_json, last.test.details_json);
+}
+
+TEST_F(HoldoutEvaluatorTest, TheLastWeightsMayBeTheBest) {
+  const protocol::EvaluationDone result = judged(true, kNothing);
+  EXPECT_TRUE(result.best);
+  EXPECT_EQ(result.best_sha256, result.weights_sha256);
+  EXPECT_TRUE(result.test.evaluated);
+}
+
+TEST_F(HoldoutEvaluatorTest, WhatIsNoNumberIsNeverTheBest) {
+  weights_.back()[0] = std::numeric_limits<float>::quiet_NaN();
+  const protocol::EvaluationDone result = judged(true, kNothing);
+  EXPECT_TRUE(std::isnan(result.figures.loss));
+  EXPECT_FALSE(result.best);
+  EXPECT_FALSE(std::filesystem::exists(path("best.safetensors")));
+  EXPECT_TRUE(result.test.evaluated) << "of the last ones: there are no others";
+}
+
+// Where somebody has put another file, or none is there.
+TEST_F(HoldoutEvaluatorTest, BestWeightsThatAreNotTheJobsAreSaid) {
+  EvaluateWeights last = order(true);
+  last.order.to_beat = 1e-9;
+  ASSERT_TRUE(std::holds_alternative<ComputeFailed>(evaluate(last)));
+  const std::vector<float> other{1, 2};
+  const data::TensorView tensor{"other", {2}, std::span<const float>(other)};
+  ASSERT_TRUE(data::write_safetensors(path("best.safetensors"), std::span(&tensor, 1)).ok());
+  const ComputeReport report = evaluate(last);
+  ASSERT_TRUE(std::holds_alternative<ComputeFailed>(report));
+  EXPECT_EQ(std::get<ComputeFailed>(report).error.message,
+            path("best.safetensors") + ": expected the weights that this job has written, found others");
+}
+
+// What a machine makes of its inputs may be a small number: it decides nothing.
+TEST_F(EvaluatorTest, OfMachinesThatAreTrainedNothingIsKept) {
+  Job job = mlp_job(directory_);
+  job.model.name = "dbn";
+  job.model.pretrain_epochs = 2;
+  job.evaluation.holdout = 0.5;
+  open(job);
+  EvaluateWeights machine = order(false, 1), whole = order(false, 2);
+  machine.order.epoch = 1;
+  whole.order.epoch = 2;
+  EXPECT_FALSE(done(machine).best);
+  EXPECT_FALSE(std::filesystem::exists(path("best.safetensors")));
+  EXPECT_TRUE(done(whole).best);
 }
 
 TEST_F(EvaluatorTest, AFileThatCannotBeWrittenIsSaid) {

@@ -28,7 +28,7 @@ class Evaluator : public Client<EvaluatorClient> {
   void evaluated(std::uint64_t snapshot) {
     EvaluationDone done;
     done.snapshot = snapshot;
-    done.accuracy = 0.1 * static_cast<double>(snapshot);
+    done.figures.accuracy = 0.1 * static_cast<double>(snapshot);
     report(Evaluated{done});
   }
   [[nodiscard]] std::vector<EvaluationDone> done() const { return sent<EvaluationDone>(kSchedulerNode); }
@@ -127,7 +127,7 @@ TEST(EvaluatorClient, AnOrderIsCarriedOutOnceAndAnsweredEachTime) {
   evaluator.evaluated(1);
   evaluator.evaluate(1);  // afterwards: the answer was lost
   ASSERT_EQ(evaluator.done().size(), 1u);
-  EXPECT_EQ(evaluator.done()[0].accuracy, 0.1);
+  EXPECT_EQ(evaluator.done()[0].figures.accuracy, 0.1);
   EXPECT_THAT(evaluator.orders, IsEmpty());
 }
 

@@ -47,11 +47,11 @@ def diverged(run: Run) -> list[Finding]:
 
 def learned_nothing(run: Run) -> list[Finding]:
     """chance.py has the rule."""
-    chance, ended = Chance.of([run.metrics]), run.final.get("test_accuracy")
+    chance, ended = Chance.of([run.metrics]), run.metrics.ended(is_accuracy=True)
     if run.metrics.diverged or chance is None or not chance.is_all(ended):
         return []
     best = max(run.metrics.accuracy, key=lambda point: point.value)
-    figures = f"test accuracy {text.percent(ended, 2)}, not clearly above {chance.words}"
+    figures = f"{run.metrics.part} accuracy {text.percent(ended, 2)}, not clearly above {chance.words}"
     what = "it ended having learned nothing"
     if not chance.is_all(best.value):
         what = "what had been learned was lost again"

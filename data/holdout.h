@@ -1,0 +1,36 @@
+// evaluation.holdout: a share of the training samples is set aside, for whoever decides between weights.
+//
+// Where one file has all parts (csv and libsvm with data.path, series, text), the share becomes a part for validation
+// of that file: of rows by their shuffle, or whole groups; of what goes on in time the last stretch, cut before windows
+// are made, so that no window reaches across. Elsewhere it is a view of the training samples, drawn by data.split_seed.
+// Either way the readers know nothing of it.
+//
+// Thread-safety: pure functions; a view may be read from several threads, as what it is a view of.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "base/job.h"
+#include "base/result.h"
+#include "data/dataset.h"
+
+namespace rubato::data {
+
+// Whether some are set aside of the training samples once they are read; if not, it is in `without_holdout`.
+[[nodiscard]] bool holds_out_samples(const Job& job);
+// The job whose files are read for this one: no holdout, and the part for validation that stands for it.
+[[nodiscard]] Job without_holdout(const Job& job);
+
+struct HeldOut {
+  std::vector<std::uint64_t> train, held_out;  // rising
+  [[nodiscard]] std::vector<std::uint64_t>& of(Split split) { return split == Split::kTrain ? train : held_out; }
+};
+// Of so many training samples. Errors: kData, where they are too few for both.
+[[nodiscard]] Result<HeldOut> hold_out(const Job& job, std::uint64_t samples);
+
+// Samples of another data set, in this order, under numbers of their own. What is made of them at random, and the
+// fingerprint, follow from the numbers that they have there.
+[[nodiscard]] std::unique_ptr<Dataset> view_of(std::shared_ptr<const Dataset> all, std::vector<std::uint64_t> ids);
+
+}  // namespace rubato::data
