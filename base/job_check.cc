@@ -66,6 +66,9 @@ class Checker {
     if (model.name == "quadratic" && !model.pretrained.empty()) {
       return wrong("model.pretrained", "does not go with model.name = \"quadratic\", whose weights nobody else has");
     }
+    if (model.name == "quadratic" && !job_.optimizer.groups.empty()) {
+      return wrong("optimizer.groups", "does not go with model.name = \"quadratic\", which has one parameter");
+    }
     if (model.loss == "binary_cross_entropy" && data.classes != 2) {
       return wrong("model.loss", "= \"binary_cross_entropy\" needs data.classes = 2, not {}", data.classes);
     }

@@ -5,6 +5,7 @@
 #include <cctype>
 
 #include "base/fault.h"
+#include "base/group_text.h"
 #include "base/layer_text.h"
 #include "base/rule_change.h"
 #include "base/stragglers.h"
@@ -61,6 +62,11 @@ Status check_fault(const std::string& text) {
 
 Status check_layer(const std::string& text) {
   RUBATO_TRY(parse_layer(text));
+  return {};
+}
+
+Status check_group(const std::string& text) {
+  RUBATO_TRY(parse_group(text));
   return {};
 }
 
@@ -201,6 +207,8 @@ void add_optimizer(std::vector<JobKey>& keys, OptimizerConfig& o) {
         "workers clip the global norm of their gradient (of each leaf's in bsp); 0 is off"},
        {"optimizer.age_scaling", &o.age_scaling, one_of({"none", "inverse"}),
         "inverse: the rate of a gradient is divided by its age, if that is above 1"},
+       {"optimizer.groups", &o.groups, Form{"like \"fc.* rate=10 decay=0\" or \"layer1.* frozen\"", check_group},
+        "parameters that are frozen, or have a rate or a weight decay of their own; the first that fits holds"},
        {"optimizer.compensation.name", &c.name, one_of({"none", "constant", "adaptive"}),
         "what is added to gradients whose weights have moved meanwhile"},
        {"optimizer.compensation.lambda", &c.lambda, not_negative(), "how much; 0: 0.04 if constant, 2 if adaptive"},

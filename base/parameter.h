@@ -29,12 +29,16 @@ struct Initializer {
   }
 };
 
+// A weight decay below 0: that of the job's optimizer.
+inline constexpr double kUsualDecay = -1.0;
+
 struct ParameterSpec {
   std::string name;                 // as in PyTorch's state_dict: "conv1.weight"
   std::vector<std::int64_t> shape;  // canonical layout: dense (out, in), convolution OHWI
   Initializer initializer;
-  bool decay = true;        // weight decay applies
-  float rate_scale = 1.0f;  // multiplies the learning rate
+  double rate_scale = 1.0;     // multiplies the learning rate
+  double decay = kUsualDecay;  // weight decay
+  bool frozen = false;         // no update changes it, and what is pushed for it is empty
   // Above 0: it is not trained but a running mean, say of a batch normalization. What is pushed for a batch is its
   // value there, times the samples; an update moves the mean by this fraction towards it (docs/models.md).
   float average = 0.0f;
@@ -47,13 +51,13 @@ struct ParameterSpec {
   friend bool operator==(const ParameterSpec&, const ParameterSpec&) = default;
   template <typename A>
   void fields(A& a) {
-    a(name, shape, initializer, decay, rate_scale, average);
+    a(name, shape, initializer, rate_scale, decay, frozen, average);
   }
 };
 
 // Whether one update may go over pieces of both.
 [[nodiscard]] inline bool same_rule(const ParameterSpec& a, const ParameterSpec& b) {
-  return a.decay == b.decay && a.rate_scale == b.rate_scale && a.average == b.average;
+  return a.rate_scale == b.rate_scale && a.decay == b.decay && a.frozen == b.frozen && a.average == b.average;
 }
 
 }  // namespace rubato

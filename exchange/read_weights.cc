@@ -1,23 +1,19 @@
 #include "exchange/read_weights.h"
 
 #include <fmt/format.h>
-#include <fnmatch.h>
 
 #include <algorithm>
 #include <cmath>
 #include <map>
 #include <span>
 
+#include "base/glob.h"
 #include "base/nearest.h"
 #include "data/weights_metadata.h"
 #include "kernels/initialize.h"
 
 namespace rubato::exchange {
 namespace {
-
-bool matches(const std::string& pattern, const std::string& name) {
-  return ::fnmatch(pattern.c_str(), name.c_str(), FNM_NOESCAPE) == 0;
-}
 
 std::string text_of(const std::vector<std::int64_t>& shape) { return fmt::format("[{}]", fmt::join(shape, ", ")); }
 
@@ -56,7 +52,7 @@ class Reading {
   }
 
   [[nodiscard]] bool skipped(const std::string& tensor) const {
-    return std::ranges::any_of(skip_, [&](const std::string& pattern) { return matches(pattern, tensor); });
+    return std::ranges::any_of(skip_, [&](const std::string& pattern) { return fits(pattern, tensor); });
   }
   [[nodiscard]] const std::string& name_of(const model::TorchTensor& tensor) const {
     return channels_last_ ? tensor.spec.name : tensor.name;
@@ -74,7 +70,7 @@ class Reading {
     std::vector<std::string> all = wanted_;
     for (const data::Tensor& tensor : file_.tensors) all.push_back(tensor.name);
     for (const std::string& pattern : skip_)
-      if (std::ranges::none_of(all, [&](const std::string& tensor) { return matches(pattern, tensor); }))
+      if (std::ranges::none_of(all, [&](const std::string& tensor) { return fits(pattern, tensor); }))
         return Error{Cause::kUsage, fmt::format("model.skip: \"{}\" is no tensor of the model or of {}{}", pattern,
                                                 name_, did_you_mean(nearest(pattern, all)))};
     return {};

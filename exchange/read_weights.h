@@ -15,7 +15,7 @@ namespace rubato::exchange {
 
 // All parameters one after the other, in the model's order and layouts. Which layout the file has its metadata says.
 //
-// `skip` are patterns as fnmatch has them: what the model has under such a name is drawn from `seed`, as if there were
+// `skip` are patterns (base/glob.h): what the model has under such a name is drawn from `seed`, as if there were
 // no file, and what the file has under one is not looked at. Errors: kData, naming `name` (the file), the tensor, what
 // was expected and found, and the nearest name there is: one that is missing, one too many, one of another shape, one
 // that is not of floats, or has a value that is not finite; kUsage: a pattern of nothing.

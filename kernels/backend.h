@@ -15,7 +15,7 @@
 //   Ops of a device, since it runs one call at a time.
 //
 // Order of calls in a step: load (each parameter), forward; then, in training, begin_backward,
-// backward_weights if the Op has parameters, and backward_data if its input gradient is wanted.
+// backward_weights if the Op has parameters to train, and backward_data if its input gradient is wanted.
 // backward_weights is a call of its own, so that a gradient can leave early and the first layer computes
 // no input gradient. It overwrites: summing leaves is the caller's business (`tree_add`).
 //

@@ -144,11 +144,11 @@ UpdateScalars update_scalars(const RuleConfig& rule, const ParameterSpec& spec, 
             .gradient_scale = gradient_scale,
             .decay = -1.0,
             .update_count = update_count};
-  return {.rate = rate * static_cast<double>(spec.rate_scale),
+  return {.rate = rate * spec.rate_scale,
           .gradient_scale = gradient_scale,
           .clip_value = rule.clip_value,
           .age_factor = age_factor,
-          .decay = spec.decay ? rule.weight_decay : 0.0,
+          .decay = spec.decay < 0.0 ? rule.weight_decay : spec.decay,
           .update_count = update_count};
 }
 

@@ -90,7 +90,7 @@ struct UpdateScalars {
   double gradient_scale = 1.0;     // multiplies the gradient first: 1 / samples of a summed one
   double clip_value = 0.0;         // then each element goes into [-clip_value, clip_value]; 0: no clipping
   double age_factor = 1.0;         // then it counts so much (kernels/update_rule.h)
-  double decay = 0.0;              // weight decay; 0 where the parameter is exempt
+  double decay = 0.0;              // weight decay, the parameter's own where it has one
   std::uint64_t update_count = 1;  // updates of this slice, this one included: Adam's t
 };
 

@@ -25,17 +25,17 @@ void add_belief_layers(NetworkBuilder& net, const ModelConfig& config) {
                                                               .visible_bias = pretraining_epochs(config) > 0});
 }
 
-Dbn::Dbn(kernels::Device& device, std::vector<Layer> layers, kernels::LossDesc loss, std::int64_t samples_max,
-         const ModelConfig& config, std::uint64_t seed)
+Dbn::Dbn(kernels::Device& device, std::vector<Layer> layers, std::vector<ParameterSpec> parameters,
+         kernels::LossDesc loss, std::int64_t samples_max, const ModelConfig& config, std::uint64_t seed)
     : device_(device),
-      network_(device, std::move(layers), loss, samples_max),
+      network_(device, std::move(layers), std::move(parameters), loss, samples_max),
       config_(config),
       samples_max_(samples_max),
       seed_(seed),
       units_(config.hidden),
       machines_(config.hidden.size()) {
   RUBATO_CHECK(pretraining_epochs(config) > 0, "nothing to train machines in");
-  units_.insert(units_.begin(), parameters()[0].shape[1]);
+  units_.insert(units_.begin(), network_.parameters()[0].shape[1]);
 }
 
 std::optional<std::size_t> Dbn::machine_of_epoch(std::uint64_t epoch) const { return machine_of(config_, epoch); }

@@ -33,9 +33,9 @@ void add_belief_layers(NetworkBuilder& net, const ModelConfig& config);
 
 class Dbn final : public Model {
  public:
-  // `layers` are those of the whole network. Only for a configuration that trains machines.
-  Dbn(kernels::Device& device, std::vector<Layer> layers, kernels::LossDesc loss, std::int64_t samples_max,
-      const ModelConfig& config, std::uint64_t seed);
+  // `layers` and `parameters` are those of the whole network. Only for a configuration that trains machines.
+  Dbn(kernels::Device& device, std::vector<Layer> layers, std::vector<ParameterSpec> parameters, kernels::LossDesc loss,
+      std::int64_t samples_max, const ModelConfig& config, std::uint64_t seed);
 
   [[nodiscard]] std::span<const ParameterSpec> parameters() const override { return network_.parameters(); }
   [[nodiscard]] std::int64_t outputs() const override { return network_.outputs(); }

@@ -8,6 +8,7 @@
 #include "model/architectures.h"
 #include "model/dbn.h"
 #include "model/network.h"
+#include "model/parameter_groups.h"
 #include "model/quadratic.h"
 
 namespace rubato::model {
@@ -19,7 +20,8 @@ std::vector<std::size_t> Model::backward_order() const {
 }
 
 Result<std::unique_ptr<Model>> make_model(const ModelConfig& config, const InputShape& input, std::int64_t classes,
-                                          kernels::Device& device, std::int64_t samples_max, std::uint64_t seed) {
+                                          kernels::Device& device, std::int64_t samples_max, std::uint64_t seed,
+                                          const std::vector<std::string>& groups) {
   RUBATO_CHECK(samples_max > 0, "leaves of at most {} samples", samples_max);
   if (config.name == "quadratic") {
     if (config.size < 1 || input.elements() != config.size) {
@@ -31,10 +33,13 @@ Result<std::unique_ptr<Model>> make_model(const ModelConfig& config, const Input
   }
   RUBATO_ASSIGN(const kernels::LossDesc::Kind loss, parse_loss(config.loss));
   RUBATO_ASSIGN(std::vector<Layer> layers, build_layers(config, input, outputs_for(loss, classes), seed));
+  RUBATO_ASSIGN(std::vector<ParameterSpec> parameters, grouped_parameters(groups, layers));
   const kernels::LossDesc desc{.kind = loss, .smoothing = config.label_smoothing};
   if (pretraining_epochs(config) > 0)
-    return std::unique_ptr<Model>(std::make_unique<Dbn>(device, std::move(layers), desc, samples_max, config, seed));
-  return std::unique_ptr<Model>(std::make_unique<Network>(device, std::move(layers), desc, samples_max));
+    return std::unique_ptr<Model>(
+        std::make_unique<Dbn>(device, std::move(layers), std::move(parameters), desc, samples_max, config, seed));
+  return std::unique_ptr<Model>(
+      std::make_unique<Network>(device, std::move(layers), std::move(parameters), desc, samples_max));
 }
 
 }  // namespace rubato::model

@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "base/ids.h"
@@ -77,8 +78,8 @@ class WeightSource {
 class GradientSink {
  public:
   virtual ~GradientSink() = default;
-  // Called for each parameter, in backward_order(), just before its gradient is computed. As many
-  // numbers as the parameter has elements.
+  // Called for each parameter, in backward_order(), just before its gradient is computed; of layers that are frozen as
+  // a whole, never. As many numbers as the parameter has elements.
   virtual std::span<float> gradient_buffer(std::size_t parameter) = 0;
   // The buffer holds the gradient, and the model will not touch it again. Same order.
   virtual void ready(std::size_t parameter) = 0;
@@ -118,10 +119,12 @@ class Model {
 };
 
 // The model that the job names (model/architectures.h says what each is). No leaf, and no batch of an
-// evaluation, may be larger than `samples_max`. `seed` keys dropout. Errors: kUsage for a configuration
+// evaluation, may be larger than `samples_max`. `seed` keys dropout; `groups` are
+// the job's (model/parameter_groups.h); a quadratic has none. Errors: kUsage for a configuration
 // that makes no model of this input.
 [[nodiscard]] Result<std::unique_ptr<Model>> make_model(const ModelConfig& config, const InputShape& input,
                                                         std::int64_t classes, kernels::Device& device,
-                                                        std::int64_t samples_max, std::uint64_t seed);
+                                                        std::int64_t samples_max, std::uint64_t seed,
+                                                        const std::vector<std::string>& groups = {});
 
 }  // namespace rubato::model

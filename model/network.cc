@@ -13,12 +13,14 @@ namespace rubato::model {
 
 using Purpose = StepPlan::Purpose;
 
-Network::Network(kernels::Device& device, std::vector<Layer> layers, kernels::LossDesc loss, std::int64_t samples_max)
-    : device_(device), layers_(std::move(layers)), loss_(loss), samples_max_(samples_max) {
+Network::Network(kernels::Device& device, std::vector<Layer> layers, std::vector<ParameterSpec> parameters,
+                 kernels::LossDesc loss, std::int64_t samples_max)
+    : device_(device),
+      layers_(std::move(layers)),
+      parameters_(std::move(parameters)),
+      loss_(loss),
+      samples_max_(samples_max) {
   RUBATO_CHECK(!layers_.empty() && samples_max_ > 0);
-  for (const Layer& layer : layers_) {
-    for (ParameterSpec& spec : parameter_specs(layer)) parameters_.push_back(std::move(spec));
-  }
   evaluation_layers_ = without_dropout(layers_);
   has_dropout_ = evaluation_layers_.size() < layers_.size();
   inputs_ = kernels::input_shape(layers_.front().op).elements_per_sample();

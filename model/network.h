@@ -42,8 +42,9 @@ class PlanCache {
 
 class Network final : public Model {
  public:
-  // The numbers of samples, outputs and positions of `loss` are the network's.
-  Network(kernels::Device& device, std::vector<Layer> layers, kernels::LossDesc loss, std::int64_t samples_max);
+  // The numbers of samples, outputs and positions of `loss` are the network's; `parameters` are those of its layers.
+  Network(kernels::Device& device, std::vector<Layer> layers, std::vector<ParameterSpec> parameters,
+          kernels::LossDesc loss, std::int64_t samples_max);
 
   [[nodiscard]] std::span<const ParameterSpec> parameters() const override { return parameters_; }
   [[nodiscard]] std::int64_t outputs() const override { return outputs_; }
@@ -61,9 +62,9 @@ class Network final : public Model {
 
   kernels::Device& device_;
   const std::vector<Layer> layers_;
+  const std::vector<ParameterSpec> parameters_;
   kernels::LossDesc loss_;
   const std::int64_t samples_max_;
-  std::vector<ParameterSpec> parameters_;
   std::int64_t inputs_ = 0, outputs_ = 0;  // per sample
   bool has_dropout_ = false;
   std::vector<Layer> evaluation_layers_;  // without dropout

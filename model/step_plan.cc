@@ -38,7 +38,9 @@ Status StepPlan::plan_stages(std::span<const Layer> layers, bool training) {
     stage.parameters = kernels::parameter_shapes(layer.op).size();
     stage.input_gradient = training && learns[layer.input];
     stage.addend_gradient = training && stage.adds && learns[layer.addend];
-    stage.learns = training && (stage.parameters > 0 || stage.input_gradient || stage.addend_gradient);
+    stage.trained = training && std::ranges::any_of(parameters_.subspan(first_parameter, stage.parameters),
+                                                    [](const ParameterSpec& spec) { return !spec.frozen; });
+    stage.learns = training && (stage.trained || stage.input_gradient || stage.addend_gradient);
     auto op = device_.plan(kernels::with_samples(layer.op, samples_), {.training = training,
                                                                        .input_gradient = stage.input_gradient,
                                                                        .input = layouts[layer.input],
@@ -178,7 +180,7 @@ Result<kernels::LossResult> StepPlan::forward(const Batch& batch, WeightSource& 
 }
 
 Status StepPlan::backward_weights(const Stage& stage, GradientSink& sink) {
-  if (stage.parameters == 0) return {};
+  if (!stage.trained) return {};
   gradients_.resize(stage.parameters);
   for (std::size_t i = stage.parameters; i-- > 0;) gradients_[i] = sink.gradient_buffer(stage.first_parameter + i);
   {

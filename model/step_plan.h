@@ -52,7 +52,8 @@ class StepPlan {
     bool adds = false;
     std::size_t first_parameter = 0;
     std::size_t parameters = 0;
-    bool learns = false;          // it, or what it reads, has parameters
+    bool trained = false;         // it has parameters, and not all of them are frozen
+    bool learns = false;          // it, or what it reads, is trained
     bool input_gradient = false;  // what it reads as its input has
     bool addend_gradient = false;
     // Of its output, a gradient from each reader: the one that the operation works on, and those that it does not add

@@ -1,6 +1,7 @@
 #include "protocol/manifest.h"
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 #include <set>
 
@@ -20,6 +21,11 @@ Status check_manifest(const Manifest& manifest) {
                    fmt::format("parameter \"{}\" is a running mean that moves by {}: at least 0 and at "
                                "most 1 is expected",
                                parameter.name, parameter.average)};
+    if (!(parameter.rate_scale > 0.0 && std::isfinite(parameter.rate_scale) && std::isfinite(parameter.decay)))
+      return Error{Cause::kRefused,
+                   fmt::format("parameter \"{}\" has {} times the rate and a weight decay of {}: a finite factor above "
+                               "0 and a finite decay are expected",
+                               parameter.name, parameter.rate_scale, parameter.decay)};
     std::int64_t elements = 1;
     for (std::int64_t extent : parameter.shape) {
       if (extent <= 0)
@@ -36,8 +42,9 @@ std::string manifest_hash(const Manifest& manifest) {
   std::string text;
   for (const ParameterSpec& p : manifest) {
     // The length of the name, because a name may look like what follows it.
-    text += fmt::format("{}|{}|{}|{}|{:a}|{}|{:a}|{:a}\n", p.name.size(), p.name, fmt::join(p.shape, ","),
-                        static_cast<int>(p.initializer.kind), p.initializer.scale, p.decay, p.rate_scale, p.average);
+    text += fmt::format("{}|{}|{}|{}|{:a}|{:a}|{:a}|{}|{:a}\n", p.name.size(), p.name, fmt::join(p.shape, ","),
+                        static_cast<int>(p.initializer.kind), p.initializer.scale, p.rate_scale, p.decay, p.frozen,
+                        p.average);
   }
   return sha256_hex(text);
 }

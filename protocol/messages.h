@@ -42,7 +42,7 @@ namespace rubato::protocol {
 
 // A worker's gradient for one slice: the *sum* over `samples` samples, for the leaves of `node`. Or a delta:
 // the weights pulled minus those after `local_steps` steps over so many samples. On arrival there is one leaf,
-// the root (0, 0). No payload: the worker had no samples.
+// the root (0, 0). No payload: the worker had no samples, or the slice is frozen.
 struct Push {
   SliceId slice = 0;
   Clock clock = 0;

@@ -31,6 +31,8 @@ std::string Slice::complaint(std::uint32_t worker, const Push& push) const {
   if (!is_empty(push) && push.gradient.size() != elements() * sizeof(float))
     return fmt::format("a gradient of {} bytes for {}, which has {} elements", push.gradient.size(),
                        protocol::describe_slice(spec_, state_.manifest), elements());
+  if (!is_empty(push) && state_.manifest[spec_.pieces.front().parameter].frozen)
+    return fmt::format("a gradient for {}, which is frozen", protocol::describe_slice(spec_, state_.manifest));
   if (!is_empty(push) && state_.rule.outer() != (push.local_steps > 0))
     return fmt::format("a push of {} local steps for {}, under a rule that takes {}", push.local_steps,
                        protocol::describe_slice(spec_, state_.manifest), state_.rule.outer() ? "deltas" : "gradients");

@@ -126,6 +126,7 @@ class Slice {
   void pin(HeldSnapshot& snapshot);
 
   // ---- settling
+  // Of a worker without samples, or for what is frozen: settled, and no update.
   static bool is_empty(const protocol::Push& push) { return push.samples == 0 || push.gradient.empty(); }
   void push_on_arrival(const protocol::Envelope& envelope, const protocol::Push& push, protocol::Outbox& out);
   [[nodiscard]] SlotRef updated_by(std::uint32_t worker, const protocol::Push& push);

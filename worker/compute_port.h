@@ -39,9 +39,9 @@ using ComputeOrder = std::variant<ComputeStep, SliceWeights, EvaluateWeights, St
 
 // ---- trainer -> client -------------------------------------------------------------------------------
 
-// The gradient of one slice, summed over the samples of one node; nothing where it had no samples. Or, after
-// local steps, how far they took the slice: the weights pulled minus those that it has now.
-// The bytes stay as they are until the client lets go of them.
+// The gradient of one slice, summed over the samples of one node; nothing where it had no samples, or the slice is
+// frozen. Or, after local steps, how far they took the slice: the weights pulled minus those that it has now. The bytes
+// stay as they are until the client lets go of them.
 struct SliceGradient {
   Clock clock = 0;
   SliceId slice = 0;

@@ -1,5 +1,6 @@
 #include "worker/local_runner.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "worker/local_steps.h"
@@ -48,22 +49,30 @@ Arena& LocalRunner::copy_after(std::uint64_t step) {
   return *copy;
 }
 
-// The gradient of one slice: one update of it, and, in the clock's last step, its delta.
+// The gradient of one slice: one update of it, and, in the clock's last step, its delta. What is frozen stays as it was
+// pulled, and has neither.
 void LocalRunner::take(const Step& step, const SliceGradient& gradient) {
   const auto [first, count] = layout_.slice(gradient.slice);
   const std::span<const float> pulled = step.table.slice(gradient.slice);
   const std::span<const float> current =
       step.number == 0 ? pulled : std::as_const(copy_after(step.number - 1)).part(first, count);
   const std::span<float> next = copy_after(step.number).part(first, count);
+  const auto samples = static_cast<std::uint32_t>(step.clock.step.batch.count);
+  const auto steps = static_cast<std::uint32_t>(step.all);
+  if (layout_.frozen(gradient.slice)) {
+    std::ranges::copy(current, next.begin());
+    if (step.number + 1 == step.all)
+      step.report(SliceGradient{gradient.clock, gradient.slice, gradient.node, samples, {}, steps});
+    return;
+  }
   inner_.update(step.state, gradient.slice, step.clock.step.rate, gradient.gradient.floats(), gradient.samples, current,
                 next);
   if (step.number + 1 < step.all) return;
   if (delta_ == nullptr) delta_ = deltas_.take();
   const std::span<float> delta = delta_->part(first, count);
   inner_.write_delta(step.state, gradient.slice, pulled, next, delta);
-  step.report(SliceGradient{
-      gradient.clock, gradient.slice, gradient.node, static_cast<std::uint32_t>(step.clock.step.batch.count),
-      Payload(delta_, std::as_bytes(std::span<const float>(delta))), static_cast<std::uint32_t>(step.all)});
+  step.report(SliceGradient{gradient.clock, gradient.slice, gradient.node, samples,
+                            Payload(delta_, std::as_bytes(std::span<const float>(delta))), steps});
 }
 
 // What a local step computes on, or, behind the last, the first of what probably comes next.

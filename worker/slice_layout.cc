@@ -12,6 +12,7 @@ SliceLayout::SliceLayout(const protocol::Manifest& manifest, const protocol::Rou
     const Range slice{floats_, routing.slices[id].elements()};
     slices_.push_back(slice);
     pieces_.push_back(routing.slices[id].pieces.size());
+    frozen_.push_back(manifest[routing.slices[id].pieces.front().parameter].frozen);  // as all pieces: same_rule
     for (const protocol::Piece& piece : routing.slices[id].pieces) {
       Range& parameter = parameters_[piece.parameter];
       if (piece.first == 0) parameter = {floats_, static_cast<std::size_t>(manifest[piece.parameter].elements())};
@@ -20,6 +21,8 @@ SliceLayout::SliceLayout(const protocol::Manifest& manifest, const protocol::Rou
       floats_ += piece.count;
     }
   }
+  for (std::size_t p = 0; p < manifest.size(); ++p)
+    if (!manifest[p].frozen && manifest[p].average == 0.0f) trained_.push_back(parameters_[p]);
 }
 
 }  // namespace rubato::worker

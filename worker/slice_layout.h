@@ -24,6 +24,10 @@ class SliceLayout {
   [[nodiscard]] Range parameter(std::size_t parameter) const { return parameters_[parameter]; }
   // Which slices a parameter has pieces in.
   [[nodiscard]] const std::vector<SliceId>& slices_of(std::size_t parameter) const { return slices_of_[parameter]; }
+  // Whether no update changes it: all of a slice is frozen, or nothing.
+  [[nodiscard]] bool frozen(std::size_t slice) const { return frozen_[slice]; }
+  // The parameters that have a gradient: none that is frozen, and no running mean.
+  [[nodiscard]] const std::vector<Range>& trained() const { return trained_; }
   // How many parameters a slice has pieces of.
   [[nodiscard]] std::size_t pieces(std::size_t slice) const { return pieces_[slice]; }
   [[nodiscard]] std::size_t slices() const { return slices_.size(); }
@@ -34,6 +38,8 @@ class SliceLayout {
   std::vector<Range> slices_, parameters_;
   std::vector<std::vector<SliceId>> slices_of_;
   std::vector<std::size_t> pieces_;
+  std::vector<bool> frozen_;
+  std::vector<Range> trained_;
   std::size_t floats_ = 0;
 };
 

@@ -58,7 +58,8 @@ class StepRunner::Sink final : public model::GradientSink {
     runner_.add_partial(*gradient_, runner_.layout_.parameter(parameter));
     runner_.add_siblings(*gradient_, siblings_, runner_.layout_.parameter(parameter));
     for (SliceId slice : runner_.layout_.slices_of(parameter))
-      if (--runner_.missing_[slice] == 0) runner_.report_slice(gradient_, node_, slice, *report_);
+      if (--runner_.missing_[slice] == 0 && !runner_.layout_.frozen(slice))
+        runner_.report_slice(gradient_, node_, slice, *report_);
   }
 
  private:
@@ -113,13 +114,18 @@ Status StepRunner::run_node(const ComputeStep& order, LeafNode top, model::Weigh
     ArenaRef gradient;
     RUBATO_TRY(run_leaf({node, leaf, step.batch.epoch, part, siblings, order.next}, weights, early ? &report : nullptr,
                         gradient, computed));
-    if (early) continue;
+    if (early) {
+      report_frozen(node, report);
+      continue;
+    }
 
     if (clip_norm_ > 0.0) clip(*gradient, part.count);
     add_siblings(*gradient, siblings, {0, layout_.floats()});
     siblings_.resize(siblings_.size() - siblings);
     if (completes) {
-      for (SliceId slice = 0; slice < layout_.slices(); ++slice) report_slice(gradient, node, slice, report);
+      for (SliceId slice = 0; slice < layout_.slices(); ++slice)
+        if (!layout_.frozen(slice)) report_slice(gradient, node, slice, report);
+      report_frozen(node, report);
     } else {
       siblings_.push_back(std::move(gradient));
     }
@@ -194,17 +200,24 @@ void StepRunner::add_siblings(Arena& gradient, std::size_t count, SliceLayout::R
 }
 
 // Scales the gradient so that the norm of its mean over the samples is at most clip_norm (Pascanu et al.,
-// "On the difficulty of training recurrent neural networks", ICML 2013, algorithm 1).
+// "On the difficulty of training recurrent neural networks", ICML 2013, algorithm 1). As in PyTorch, what has no
+// gradient does not count: neither what is frozen nor running means, which are no gradient at all.
 void StepRunner::clip(Arena& gradient, std::uint64_t samples) const {
   double sum = 0.0;
-  for (std::size_t p = 0; p < layout_.parameters(); ++p) {
-    const auto [first, count] = layout_.parameter(p);
+  for (const auto& [first, count] : layout_.trained())
     for (float value : gradient.part(first, count)) sum += static_cast<double>(value) * value;
-  }
   const double norm = std::sqrt(sum) / static_cast<double>(samples);
   if (!(norm > clip_norm_)) return;
   const auto factor = static_cast<float>(clip_norm_ / norm);
-  for (float& value : gradient.part(0, layout_.floats())) value *= factor;
+  for (const auto& [first, count] : layout_.trained())
+    for (float& value : gradient.part(first, count)) value *= factor;
+}
+
+// No gradient is needed to settle the step there. Their layers may have gone through no backward at all.
+void StepRunner::report_frozen(const Node& node, const Report& report) const {
+  for (SliceId slice = 0; slice < layout_.slices(); ++slice)
+    if (layout_.frozen(slice))
+      report(SliceGradient{node.clock, slice, node.node, static_cast<std::uint32_t>(node.samples), {}});
 }
 
 void StepRunner::report_slice(const ArenaRef& gradient, const Node& node, SliceId slice, const Report& report) const {

@@ -71,6 +71,7 @@ class StepRunner {
   void count_pieces();
   void add_partial(Arena& gradient, SliceLayout::Range range) const;
   void add_siblings(Arena& gradient, std::size_t count, SliceLayout::Range range) const;
+  void report_frozen(const Node& node, const Report& report) const;
   void report_slice(const ArenaRef& gradient, const Node& node, SliceId slice, const Report& report) const;
 
   const double clip_norm_;

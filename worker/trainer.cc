@@ -96,7 +96,8 @@ Result<std::unique_ptr<model::Model>> Trainer::make_model(const Job& job, const 
                                                           kernels::Device& device, Role role) {
   const ModelInput input = model_input(job, data);
   return model::make_model(job.model, input.shape, input.classes, device,
-                           role == Role::kEvaluator ? job.evaluation.batch : leaf_max(job), job.train.seed);
+                           role == Role::kEvaluator ? job.evaluation.batch : leaf_max(job), job.train.seed,
+                           job.optimizer.groups);
 }
 
 protocol::Manifest Trainer::manifest() const {

@@ -54,11 +54,12 @@ class BatchNorm final : public Op {
   template <std::int64_t kWidth>
   void reduce_all() const;
   void merge_statistics();
+  void take_running_means();
   void merge_sums();
   void normalize_all(const PerChannel& per);
 
   const int threads_;
-  const bool training_, adds_, relu_;
+  const bool training_, adds_, relu_, fixed_;
   const double epsilon_;
   const std::int64_t channels_, rows_, pixels_;
   const bool blocked_;
@@ -77,6 +78,7 @@ BatchNorm::BatchNorm(const CpuContext& context, const BatchNormDesc& desc, const
       training_(hint.training),
       adds_(desc.adds),
       relu_(desc.activation == Activation::kRelu),
+      fixed_(desc.fixed),
       epsilon_(desc.epsilon),
       channels_(desc.input.channels),
       rows_(desc.input.samples * desc.input.height * desc.input.width),
@@ -205,6 +207,19 @@ void BatchNorm::merge_statistics() {
   }
 }
 
+// In place of what the samples say.
+void BatchNorm::take_running_means() {
+  for (std::int64_t c = 0; c < channels_; ++c) {
+    const double deviation = std::sqrt(static_cast<double>(parameters_[kRunningVariance][c]) + epsilon_);
+    row(kMean)[c] = parameters_[kRunningMean][c];
+    row(kMeanRest)[c] = 0.0f;
+    row(kInverse)[c] = static_cast<float>(1.0 / deviation);
+    row(kVariance)[c] = parameters_[kRunningVariance][c];
+    row(kScale)[c] = static_cast<float>(static_cast<double>(parameters_[kWeight][c]) / deviation);
+    row(kShift)[c] = parameters_[kBias][c];
+  }
+}
+
 void BatchNorm::normalize_all(const PerChannel& per) {
   const auto run = [&]<bool kAdds, bool kRelu>() {
     in_chunks([&](std::int64_t first, std::int64_t rows, float*) {
@@ -224,10 +239,14 @@ void BatchNorm::normalize_all(const PerChannel& per) {
 
 Status BatchNorm::forward(const SampleKeys& /*keys*/) {
   if (training_) {
-    in_chunks([this](std::int64_t first, std::int64_t rows, float* own) {
-      blocked_ ? measure<kBlock>(first, rows, own) : measure<0>(first, rows, own);
-    });
-    merge_statistics();
+    if (fixed_) {
+      take_running_means();
+    } else {
+      in_chunks([this](std::int64_t first, std::int64_t rows, float* own) {
+        blocked_ ? measure<kBlock>(first, rows, own) : measure<0>(first, rows, own);
+      });
+      merge_statistics();
+    }
     normalize_all({row(kMean), row(kScale), row(kShift)});
     return {};
   }
@@ -273,10 +292,11 @@ Status BatchNorm::backward_weights(std::span<const std::span<float>> gradients) 
   return {};
 }
 
-// With x^ for the normalized input, the means over all rows: scale (g - mean(g) - x^ mean(g x^)).
+// With x^ for the normalized input, the means over all rows: scale (g - mean(g) - x^ mean(g x^)). Fixed, scale g.
 Status BatchNorm::backward_data() {
   const auto n = static_cast<double>(rows_);
-  for (std::int64_t c = 0; c < channels_; ++c) {
+  std::fill_n(scratch_, 2 * channels_, 0.0f);
+  for (std::int64_t c = 0; c < channels_ && !fixed_; ++c) {
     const auto inverse = static_cast<double>(row(kInverse)[c]), rest = static_cast<double>(row(kMeanRest)[c]);
     const double slope = static_cast<double>(row(kProduct)[c]) * inverse * inverse / n;
     scratch_[c] = static_cast<float>(static_cast<double>(row(kSum)[c]) / n - rest * slope);

@@ -53,7 +53,7 @@ class OuterRule : public ::testing::TestWithParam<OuterConfig> {};
 TEST_P(OuterRule, ManyUpdatesStayWithinRounding) {
   const RuleConfig rule = server_rule(job_with(GetParam()));
   ParameterSpec spec;
-  spec.rate_scale = 3.0f;  // in the deltas already
+  spec.rate_scale = 3.0;  // in the deltas already
   constexpr std::size_t kSize = 301;
   HeapSlot slot(kSize);
   testing::fill_normal(slot.weights(), 1);

@@ -35,7 +35,7 @@ inline Duals batch_norm(const BatchNormDesc& d, const Values& values, bool train
   Duals y(values[0].size());
   for (std::size_t c = 0; c < channels; ++c) {
     const ChannelStatistics own =
-        training ? statistics_of(values[0], channels, c) : ChannelStatistics{values[3][c], values[4][c]};
+        training && !d.fixed ? statistics_of(values[0], channels, c) : ChannelStatistics{values[3][c], values[4][c]};
     const Dual deviation = sqrt_of(own.variance + Dual(d.epsilon));
     for (std::size_t at = c; at < y.size(); at += channels) {
       Dual value = (values[0][at] - own.mean) / deviation * values[1][c] + values[2][c];

@@ -106,15 +106,17 @@ TEST(UpdateScalars, TakeTheParametersExceptions) {
   optimizer.clip_value = 3.0;
   const RuleConfig rule = make_rule(optimizer).value();
   ParameterSpec spec;
-  spec.rate_scale = 0.5f;
+  spec.rate_scale = 0.5;
   UpdateScalars scalars = update_scalars(rule, spec, 0.1, 0.125, 9);
   EXPECT_EQ(scalars.rate, 0.05);
   EXPECT_EQ(scalars.gradient_scale, 0.125);
   EXPECT_EQ(scalars.clip_value, 3.0);
   EXPECT_EQ(scalars.decay, 0.25);
   EXPECT_EQ(scalars.update_count, 9u);
-  spec.decay = false;
+  spec.decay = 0.0;
   EXPECT_EQ(update_scalars(rule, spec, 0.1, 0.125, 9).decay, 0.0);
+  spec.decay = 0.75;
+  EXPECT_EQ(update_scalars(rule, spec, 0.1, 0.125, 9).decay, 0.75);
 }
 
 }  // namespace

@@ -151,15 +151,15 @@ TEST(RuleByHand, AdamwDecaysApartFromTheGradient) {
 
 TEST(RuleByHand, AParameterCanBeExemptFromDecayAndHaveItsOwnRate) {
   ParameterSpec bias;
-  bias.decay = false;
-  bias.rate_scale = 2.0f;
+  bias.decay = 0.0;
+  bias.rate_scale = 2.0;
   OptimizerConfig optimizer = testing::optimizer_named("sgd");
   optimizer.weight_decay = 0.5;
   expect_near(trajectory(optimizer, 1.0f, 0.1, {1.0f}, bias), {0.8});
   // Decoupled decay follows the parameter's rate, as PyTorch's does in a parameter group.
   optimizer.name = "adamw";
   expect_near(trajectory(optimizer, 1.0f, 0.1, {1.0f}, bias), {0.8});
-  bias.decay = true;
+  bias.decay = kUsualDecay;
   expect_near(trajectory(optimizer, 1.0f, 0.1, {1.0f}, bias), {1.0 - 0.2 * 0.5 - 0.2});
 }
 

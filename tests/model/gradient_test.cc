@@ -10,6 +10,7 @@
 
 #include "model/architectures.h"
 #include "model/network.h"
+#include "model/parameter_groups.h"
 #include "tests/kernels/backend_reference.h"
 #include "tests/kernels/sequence_reference.h"
 #include "tests/model/model_fixture.h"
@@ -178,8 +179,8 @@ TEST_F(GradientTest, OfATensorIsTheSumOverItsReaders) {
   net.add("sum2", first, Activation::kNone);
   net.add("sum3", second, Activation::kNone);
   net.dense("fc", kClasses, Activation::kNone);
-  const std::vector<Layer> layers = std::move(net).finish().value();
-  Network model(*device_, layers, LossDesc{}, kSamplesMax);
+  std::vector<Layer> layers = std::move(net).finish().value();
+  Network model(*device_, layers, grouped_parameters({}, layers).value(), LossDesc{}, kSamplesMax);
   Store store(model);
   const OwnedBatch batch(kSamples, {6, 5, 2});
   const auto stats = model.train_leaf(batch.view(), store, store);

@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "model/network.h"
+#include "model/parameter_groups.h"
 #include "tests/model/model_fixture.h"
 
 namespace rubato::model {
@@ -105,10 +106,11 @@ TEST_F(LayoutsTest, DoNotChangeWhatANetworkComputes) {
   net.add("sum", middle, Activation::kRelu);
   net.pool("pool2", {.activation = Activation::kRelu});
   net.dense("fc", kClasses, Activation::kNone);
-  const std::vector<Layer> layers = std::move(net).finish().value();
+  std::vector<Layer> layers = std::move(net).finish().value();
+  const std::vector<ParameterSpec> parameters = grouped_parameters({}, layers).value();
 
   RowsOnly rows(*device_);
-  Network model(*device_, layers, {}, kSamplesMax), plain(rows, layers, {}, kSamplesMax);
+  Network model(*device_, layers, parameters, {}, kSamplesMax), plain(rows, layers, parameters, {}, kSamplesMax);
   Store store(model), plain_store(plain);
   const OwnedBatch batch(4, {20, 18, 3});
   const auto stats = model.train_leaf(batch.view(), store, store);

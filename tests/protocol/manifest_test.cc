@@ -31,7 +31,7 @@ Manifest lenet() {
                                                                       {"fc3", {10, 84}}}) {
     manifest.push_back(parameter(name + ".weight", shape));
     manifest.push_back(parameter(name + ".bias", {shape[0]}));
-    manifest.back().decay = false;
+    manifest.back().decay = 0.0;
   }
   return manifest;
 }
@@ -45,8 +45,8 @@ Manifest random_manifest(std::uint64_t seed) {
     const auto columns = static_cast<std::int64_t>(1 + random.below(std::uint64_t{1} << random.below(11)));
     manifest.push_back(parameter(fmt::format("p{}", n), {rows, columns}));
     const std::uint64_t rule = random.below(4);
-    manifest.back().decay = rule != 1;
-    manifest.back().rate_scale = rule == 2 ? 0.5f : 1.0f;
+    manifest.back().decay = rule == 1 ? 0.0 : kUsualDecay;
+    manifest.back().rate_scale = rule == 2 ? 0.5 : 1.0;
     manifest.back().average = rule == 3 ? 0.1f : 0.0f;
   }
   return manifest;
@@ -200,7 +200,7 @@ TEST(CutSlices, EvenPieces) {
 
 TEST(CutSlices, NeighboursShareASlice) {
   Manifest manifest = {parameter("a", {10}), parameter("b", {10}), parameter("c", {10}), parameter("d", {10})};
-  manifest[0].decay = false;
+  manifest[0].decay = 0.0;
   const auto slices = cut_slices(manifest, 100, 1);  // 25 elements
   ASSERT_EQ(slices.size(), 3u);
   EXPECT_EQ(slices[0].pieces, (std::vector<Piece>{{3, 0, 10}, {2, 0, 10}}));
@@ -247,15 +247,16 @@ TEST(CheckManifest, AFractionIsOne) {
 
 // Everything that two workers must agree on.
 TEST(ManifestHash, SeesEveryField) {
-  std::vector<Manifest> others(9, lenet());
+  std::vector<Manifest> others(10, lenet());
   std::swap(others[1][0], others[1][1]);
   others[2][0].name += "x";
   others[3][0].shape = {6, 25, 1, 1};
   others[4][0].initializer.kind = InitializerKind::kNormal;
   others[5][0].initializer.scale = 0.1f;
-  others[6][0].decay = !others[6][0].decay;
-  others[7][0].rate_scale = 2.0f;
+  others[6][0].decay = 0.0;
+  others[7][0].rate_scale = 2.0;
   others[8][0].average = 0.1f;
+  others[9][0].frozen = true;
   std::map<std::string, std::size_t> seen;
   for (std::size_t i = 0; i < others.size(); ++i)
     EXPECT_TRUE(seen.emplace(manifest_hash(others[i]), i).second)
@@ -267,7 +268,7 @@ TEST(ManifestHash, SeesEveryField) {
 // A name may hold any byte; it must not pass for another's fields.
 TEST(ManifestHash, NamesCannotForge) {
   ParameterSpec a = parameter("a", {1});
-  ParameterSpec forged = parameter("a|1|0|0x0p+0|true|0x1p+0\nb", {1});
+  ParameterSpec forged = parameter("a|1|0|0x0p+0|0x1p+0|-0x1p+0|false|0x0p+0\nb", {1});
   EXPECT_NE(manifest_hash({a, parameter("b", {1})}), manifest_hash({forged}));
 }
 

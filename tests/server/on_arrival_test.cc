@@ -285,8 +285,8 @@ TEST(OnArrival, StateAndRuleExceptionsFollowTheManifest) {
   ParameterSpec weight = zeros("w", 20), bias = zeros("b", 3);
   weight.initializer = {InitializerKind::kUniform, 0.5f};
   bias.initializer = {InitializerKind::kOnes, 0.0f};
-  bias.decay = false;
-  bias.rate_scale = 2.0f;
+  bias.decay = 0.0;
+  bias.rate_scale = 2.0;
   Shard shard(job);
   shard.welcome({weight, bias}, {{0, {{1, 0, 3}}}, {0, {{0, 0, 12}}}, {0, {{0, 12, 8}}}}, workers(1));
 

@@ -182,7 +182,7 @@ TEST(ShardLife, ALaterLifeThatInheritsNothingLeaves) {
 
 TEST(ShardLife, AWelcomeThatMakesNoSenseIsRefused) {
   ParameterSpec plain = zeros("w", 6), exempt = zeros("v", 6);
-  exempt.decay = false;
+  exempt.decay = 0.0;
   ParameterSpec none = zeros("w", 0);
   constexpr std::uint64_t kHuge = std::numeric_limits<std::uint64_t>::max();
   struct Case {

@@ -13,7 +13,7 @@ using protocol::RoutingTable;
 
 constexpr std::size_t kAlign = 16;
 
-ParameterSpec parameter(std::vector<std::int64_t> shape, bool decay = true, float rate_scale = 1.0f) {
+ParameterSpec parameter(std::vector<std::int64_t> shape, double decay = kUsualDecay, double rate_scale = 1.0) {
   ParameterSpec spec;
   spec.name = fmt::format("p[{}]", fmt::join(shape, ","));
   spec.shape = std::move(shape);
@@ -91,12 +91,12 @@ INSTANTIATE_TEST_SUITE_P(
                     Case{"exactly_a_line", {parameter({16}), parameter({16}), parameter({32})}},
                     Case{"cut_with_a_ragged_end", {parameter({5}), parameter({1001}), parameter({7})}},
                     Case{"rules_change_often",
-                         {parameter({30}), parameter({30}, false), parameter({2}, false), parameter({700}),
-                          parameter({3}, false), parameter({3}, true, 0.5f), parameter({90}, true, 0.5f)}},
+                         {parameter({30}), parameter({30}, 0.0), parameter({2}, 0.0), parameter({700}),
+                          parameter({3}, 0.0), parameter({3}, kUsualDecay, 0.5), parameter({90}, kUsualDecay, 0.5)}},
                     Case{"a_network",
-                         {parameter({32, 3, 3, 1}), parameter({32}, false), parameter({64, 3, 3, 32}),
-                          parameter({64}, false), parameter({128, 3136}), parameter({128}, false), parameter({10, 128}),
-                          parameter({10}, false)}},
+                         {parameter({32, 3, 3, 1}), parameter({32}, 0.0), parameter({64, 3, 3, 32}),
+                          parameter({64}, 0.0), parameter({128, 3136}), parameter({128}, 0.0), parameter({10, 128}),
+                          parameter({10}, 0.0)}},
                     Case{"huge", {parameter({9}), parameter({70'000, 40'001}), parameter({11})}, 1 << 16}),
     [](const auto& instance) { return instance.param.name; });
 
@@ -106,7 +106,8 @@ TEST(SliceLayout, HoldsItsPromisesForManifestsOfAnyShape) {
     Manifest manifest;
     for (std::uint64_t p = 1 + random.below(12); p > 0; --p) {
       const auto elements = static_cast<std::int64_t>(1 + random.below(std::uint64_t{1} << random.below(14)));
-      manifest.push_back(parameter({elements}, random.below(3) > 0, random.below(4) > 0 ? 1.0f : 0.1f));
+      manifest.push_back(
+          parameter({elements}, random.below(3) > 0 ? kUsualDecay : 0.0, random.below(4) > 0 ? 1.0 : 0.1));
     }
     expect_good(manifest, 64 + 4 * random.below(std::uint64_t{1} << random.below(12)));
   }

@@ -83,6 +83,8 @@ class ArbitraryModel final : public model::Model {
   }
 
   [[nodiscard]] std::span<const ParameterSpec> parameters() const override { return parameters_; }
+  // Before a runner is made of it.
+  [[nodiscard]] ParameterSpec& spec(std::size_t parameter) { return parameters_[parameter]; }
   [[nodiscard]] std::int64_t outputs() const override { return 0; }
   [[nodiscard]] Result<model::LeafStats> train_leaf(const model::Batch& batch, model::WeightSource& source,
                                                     model::GradientSink& sink) override {

@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <optional>
+#include <set>
 
 #include "protocol/leaf_tree.h"
 #include "tests/worker/step_fixture.h"
@@ -150,16 +151,19 @@ TEST(StepRunner, SlicesLeaveAsEarlyAsTheyCan) {
 
 // ---- clipping ---------------------------------------------------------------------------------------
 
-ChangeLeaf clipped_to(double limit) {
-  return [limit](Gradient& gradient, std::uint64_t samples) {
+// `untouched` are the parameters that do not count, and are not clipped.
+ChangeLeaf clipped_to(double limit, std::set<std::size_t> untouched = {}) {
+  return [limit, untouched](Gradient& gradient, std::uint64_t samples) {
     double sum = 0.0;
-    for (const auto& parameter : gradient)
-      for (const float value : parameter) sum += static_cast<double>(value) * value;
+    for (std::size_t p = 0; p < gradient.size(); ++p)
+      for (const float value : gradient[p])
+        if (!untouched.contains(p)) sum += static_cast<double>(value) * value;
     const double norm = std::sqrt(sum) / static_cast<double>(samples);
     if (norm <= limit) return;
     const auto factor = static_cast<float>(limit / norm);
-    for (auto& parameter : gradient)
-      for (float& value : parameter) value *= factor;
+    for (std::size_t p = 0; p < gradient.size(); ++p)
+      for (float& value : gradient[p])
+        if (!untouched.contains(p)) value *= factor;
   };
 }
 
@@ -198,6 +202,48 @@ TEST(StepRunner, ClippingWaitsForTheWholeGradient) {
   model.on_ready = [&](std::size_t) { EXPECT_THAT(runner.reports, IsEmpty()); };
   ASSERT_TRUE(runner.run(step_of(0, 4, 2, {{1, 0}})).ok());
   EXPECT_EQ(runner.reports.size(), runner.layout.slices());
+}
+
+TEST(StepRunner, WhatIsPushedForRunningMeansIsNotClipped) {
+  ArbitraryModel model({7, 50, 3, 18});
+  model.spec(1).average = 0.1f;
+  RunnerOptions options;
+  options.job.optimizer.clip_norm = 1e-3;
+  Runner runner(model, options);
+  const StepGrant step = step_of(0, 7, 3, protocol::nodes_of_worker(0, 1, 3));
+  ASSERT_TRUE(runner.run(step).ok());
+  expect_reports(runner, step, clipped_to(1e-3, {1}));
+}
+
+// ---- frozen parameters --------------------------------------------------------------------------------
+
+// Settled without a gradient, whatever comes of backward there; the others as ever, and clipped as if there were no
+// others.
+TEST(StepRunner, FrozenSlicesAreReportedWithoutAGradient) {
+  for (const double limit : {0.0, 1e-3}) {
+    ArbitraryModel model({7, 50, 3, 18});
+    model.spec(1).frozen = model.spec(2).frozen = true;
+    RunnerOptions options;
+    options.job.optimizer.clip_norm = limit;
+    Runner runner(model, options);
+    const StepGrant step = step_of(0, 7, 4, protocol::nodes_of_worker(0, 1, 4));
+    ASSERT_EQ(step.nodes.size(), 1u);
+    ASSERT_TRUE(runner.run(step).ok());
+    ASSERT_EQ(runner.reports.size(), runner.layout.slices());
+    const Gradient sum =
+        sum_of(runner, step, step.nodes[0], limit > 0.0 ? clipped_to(limit, {1, 2}) : ChangeLeaf()).value();
+    std::set<SliceId> seen;
+    for (const SliceGradient& report : runner.reports) {
+      EXPECT_TRUE(seen.insert(report.slice).second);
+      EXPECT_EQ(report.samples, 7u);
+      const std::size_t parameter = runner.routing.slices[report.slice].pieces.front().parameter;
+      EXPECT_EQ(runner.layout.frozen(report.slice), parameter == 1 || parameter == 2);
+      if (runner.layout.frozen(report.slice))
+        EXPECT_TRUE(report.gradient.empty());
+      else
+        EXPECT_EQ(bits_of(report.gradient.floats()), bits_of(runner.slice_of(sum, report.slice)));
+    }
+  }
 }
 
 // ---- nodes without samples, faults, errors ----------------------------------------------------------
