@@ -31,7 +31,6 @@ struct ModelConfig {
   std::string stem = "cifar";            // resnets: cifar | imagenet
   std::int64_t width = 64;               // resnets: channels of the first stage; lstm, gru: units; gpt: features
   std::int64_t layers = 1;               // lstm, gru, gpt: one behind the other
-  bool bidirectional = false;            // lstm, gru: a second one reads from the end
   std::int64_t heads = 4;                // gpt: of its attention; they divide the width
   double dropout = 0.0;                  // before the last layer (model/architectures.h); 0 is none
   std::string loss = "cross_entropy";    // cross_entropy | binary_cross_entropy | mse
@@ -189,7 +188,6 @@ struct EvaluationConfig {
   std::int64_t patience = 0;    // evaluations without improvement after which training ends; 0: it does not
   double min_delta = 0.0;       // what counts as an improvement
   std::string metric = "loss";  // of which figure: loss | accuracy
-  double average = 0.0;         // decay of a moving average of the weights, which is what is evaluated; 0: none
   double timeout_s = 600.0;     // of the last one, at least: 20 times the longest before it, if that is longer
   friend bool operator==(const EvaluationConfig&, const EvaluationConfig&) = default;
 };
