@@ -63,6 +63,7 @@ class Checker {
     if (model.label_smoothing > 0.0 && model.loss != "cross_entropy")
       return wrong("model.label_smoothing", "= {} does not go with model.loss = \"{}\": it is for cross_entropy",
                    model.label_smoothing, model.loss);
+    RUBATO_TRY(check_class_weights());
     if (model.name == "quadratic" && !model.pretrained.empty()) {
       return wrong("model.pretrained", "does not go with model.name = \"quadratic\", whose weights nobody else has");
     }
@@ -73,6 +74,23 @@ class Checker {
       return wrong("model.loss", "= \"binary_cross_entropy\" needs data.classes = 2, not {}", data.classes);
     }
     return check_data(job_, where_);
+  }
+
+  Status check_class_weights() const {
+    const ModelConfig& model = job_.model;
+    const bool given = !model.class_weights.empty(), balanced = model.class_weighting != "none";
+    if (!given && !balanced) return {};
+    const char* const key = given ? "model.class_weights" : "model.class_weighting";
+    if (given && balanced)
+      return wrong(key, "and model.class_weighting = \"{}\" both weigh classes: give one of them",
+                   model.class_weighting);
+    if (model.name == "quadratic" || model.loss == "mse")
+      return wrong(key, "does not go with {}, which has no classes: it is for cross_entropy and binary_cross_entropy",
+                   model.name == "quadratic" ? "model.name = \"quadratic\"" : "model.loss = \"mse\"");
+    if (given && std::ssize(model.class_weights) != job_.data.classes)
+      return wrong(key, "has {} numbers, and data.classes = {}: give one for each class", model.class_weights.size(),
+                   job_.data.classes);
+    return {};
   }
 
   Status check_pretraining() const {

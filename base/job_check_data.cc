@@ -18,6 +18,10 @@ class DataChecker {
   Status run() const {
     RUBATO_TRY(check_normalization());
     RUBATO_TRY(check_holdout());
+    if (!data_.ignored_labels.empty() && (is({"synthetic", "series"}) || job_.model.loss == "mse"))
+      return wrong(
+          "data.ignored_labels", "does not go with {}, which has no labels: leave it out",
+          is({"synthetic", "series"}) ? fmt::format("data.kind = \"{}\"", data_.kind) : "model.loss = \"mse\"");
     if (is({"synthetic"})) return check_part();
     RUBATO_TRY(check_files());
     if (is({"folder"})) RUBATO_TRY(check_folder());

@@ -7,6 +7,7 @@
 
 #include "data/gzip_source.h"
 #include "data/image_dataset.h"
+#include "data/labelled_samples.h"
 
 namespace rubato::data {
 namespace {
@@ -59,8 +60,8 @@ Status check_classes(const DataConfig& config, const Layout& layout) {
 
 class RecordReader {
  public:
-  RecordReader(const Layout& layout, Images& images, std::vector<std::uint8_t>& pixels)
-      : layout_(layout), images_(images), pixels_(pixels), record_(layout.record()) {}
+  RecordReader(const DataConfig& config, const Layout& layout, Images& images, std::vector<std::uint8_t>& pixels)
+      : config_(config), layout_(layout), images_(images), pixels_(pixels), record_(layout.record()) {}
 
   Status read_file(const std::string& path) {
     RUBATO_ASSIGN(const std::unique_ptr<ByteSource> source, open_file(path));
@@ -78,16 +79,18 @@ class RecordReader {
  private:
   Status take_record(const ByteSource& source, std::uint64_t number) {
     const std::uint8_t label = record_[layout_.label_at];
-    if (label >= layout_.classes)
+    const bool ignored = is_ignored(config_, label);
+    if (label >= layout_.classes && !ignored)
       return source.error(
           fmt::format("expected labels from 0 to {}, found {} for sample {}", layout_.classes - 1, label, number));
-    images_.labels.push_back(label);
+    images_.labels.push_back(ignored ? kNoLabel : std::int32_t{label});
     const std::uint8_t* const planes = record_.data() + layout_.label_bytes;
     for (std::size_t pixel = 0; pixel < kPlane; ++pixel)
       for (std::size_t channel = 0; channel < kChannels; ++channel) pixels_.push_back(planes[channel * kPlane + pixel]);
     return {};
   }
 
+  const DataConfig& config_;
   const Layout& layout_;
   Images& images_;
   std::vector<std::uint8_t>& pixels_;
@@ -121,7 +124,7 @@ Result<std::unique_ptr<Dataset>> open_cifar_dataset(const DataConfig& config, Sp
   images.shape = kShape;
   std::vector<std::uint8_t> pixels;
   pixels.reserve(size.samples * kPixels);
-  RecordReader reader(layout, images, pixels);
+  RecordReader reader(config, layout, images, pixels);
   for (const std::string& file : layout.files) RUBATO_TRY(reader.read_file(file));
   images.pixels = std::move(pixels);
   return make_image_dataset(std::move(images), config, fmt::format("cifar {}", layout.classes), config.path);

@@ -37,9 +37,11 @@ Result<ClassNames> ClassNames::make(const std::vector<std::string>& texts, const
   ClassNames made;
   made.classes_ = config.classes;
   made.first_ = config.first_label;
+  made.ignored_ = config.ignored_labels;
   const auto is_number = [](const std::string& text) { return class_number(text).has_value(); };
   if (std::ranges::all_of(texts, is_number)) return made;
-  const std::set<std::string> names(texts.begin(), texts.end());
+  std::set<std::string> names(texts.begin(), texts.end());
+  std::erase_if(names, [&](const std::string& name) { return made.ignores(name); });
   if (static_cast<std::int64_t>(names.size()) != config.classes)
     return Error{Cause::kData,
                  fmt::format("{}: column \"{}\" has {} different names of classes ({}), and data.classes "
@@ -55,7 +57,13 @@ std::vector<std::string> ClassNames::names() const {
   return known;
 }
 
+bool ClassNames::ignores(const std::string& text) const {
+  const std::optional<std::int64_t> value = class_number(text);
+  return value && std::ranges::count(ignored_, *value) > 0;
+}
+
 Result<std::int32_t> ClassNames::number(const std::string& text) const {
+  if (ignores(text)) return kNoLabel;
   if (names_.empty()) {
     const std::optional<std::int64_t> value = class_number(text);
     const std::int64_t last = first_ + classes_ - 1;

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "base/job.h"
+#include "base/no_label.h"
 #include "base/result.h"
 
 namespace rubato::data {
@@ -30,7 +31,7 @@ struct SampleShape {
 struct BatchBuffer {
   std::int64_t count = 0;
   std::vector<float> inputs;              // count x shape, NHWC
-  std::vector<std::int32_t> labels;       // count, or count x positions, or none
+  std::vector<std::int32_t> labels;       // count, or count x positions, or none; each may be kNoLabel
   std::vector<float> targets;             // count x target_floats
   std::vector<std::uint64_t> sample_ids;  // count; keys of dropout and augmentation
 };
@@ -54,6 +55,8 @@ class Dataset {
   // SHA-256 over kind, shape and decoded bytes, or what else a kind says that it is over: equal wherever the same data
   // was read.
   [[nodiscard]] virtual const std::string& fingerprint() const = 0;
+  // Appends the labels of this sample, as gather would give them; nothing where it has none. No input is read for it.
+  virtual void append_labels(std::uint64_t /*id*/, std::vector<std::int32_t>& /*labels*/) const {}
   // The samples with these ids, in this order, as they are in this epoch: what is changed at random about them (crops,
   // flips) is a function of the job's seed, the epoch and the id. Errors: kData, naming the file.
   [[nodiscard]] virtual Status gather(std::uint64_t epoch, std::span<const std::uint64_t> ids,

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "data/bad_lines.h"
 #include "data/crop.h"
+#include "data/labelled_samples.h"
 #include "data/normalizer.h"
 #include "data/picture_cache.h"
 #include "data/picture_file.h"
@@ -111,6 +112,11 @@ class FolderDataset : public Dataset {
   const std::string& fingerprint() const override { return fingerprint_; }
   std::span<const std::string> class_names() const override { return list_.classes; }
 
+  void append_labels(std::uint64_t id, std::vector<std::int32_t>& labels) const override {
+    const std::int32_t label = list_.entries.at(id).label;
+    labels.push_back(is_ignored(config_, label) ? kNoLabel : label);
+  }
+
   Status gather(std::uint64_t epoch, std::span<const std::uint64_t> ids, BatchBuffer& batch) const override {
     const auto width = static_cast<std::size_t>(shape().floats());
     batch.count = static_cast<std::int64_t>(ids.size());
@@ -120,7 +126,7 @@ class FolderDataset : public Dataset {
     batch.sample_ids.assign(ids.begin(), ids.end());
     for (const std::uint64_t id : ids) {
       RUBATO_CHECK(id < size(), "sample {} of {}", id, size());
-      batch.labels.push_back(list_.entries[id].label);
+      append_labels(id, batch.labels);
     }
     std::vector<Status> read(ids.size());
     team_->run(ids.size(), [&](std::size_t i) {

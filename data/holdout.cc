@@ -31,6 +31,10 @@ class View : public Dataset {
   std::span<const std::string> class_names() const override { return all_->class_names(); }
   const std::string& fingerprint() const override { return fingerprint_; }
 
+  void append_labels(std::uint64_t id, std::vector<std::int32_t>& labels) const override {
+    all_->append_labels(ids_.at(id), labels);
+  }
+
   Status gather(std::uint64_t epoch, std::span<const std::uint64_t> ids, BatchBuffer& batch) const override {
     std::vector<std::uint64_t> there;
     there.reserve(ids.size());

@@ -5,11 +5,12 @@
 #include <algorithm>
 
 #include "data/image_dataset.h"
+#include "data/labelled_samples.h"
 
 namespace rubato::data {
 namespace {
 
-Status check_labels(const IdxNames& paths, const IdxFile& inputs, const IdxFile& labels, std::int64_t classes) {
+Status check_labels(const IdxNames& paths, const IdxFile& inputs, const IdxFile& labels, const DataConfig& config) {
   if (labels.extents.size() != 1) {
     return Error{Cause::kData, fmt::format("{}: expected labels, one extent, found {}: is this the file of inputs?",
                                            paths.labels, extents_text(labels.extents))};
@@ -18,11 +19,12 @@ Status check_labels(const IdxNames& paths, const IdxFile& inputs, const IdxFile&
     return Error{Cause::kData, fmt::format("{}: expected {} labels, as many as {} has inputs, found {}", paths.labels,
                                            inputs.extents[0], paths.inputs, labels.extents[0])};
   }
-  const auto wrong = std::ranges::find_if(labels.values, [&](std::uint8_t label) { return label >= classes; });
+  const auto wrong = std::ranges::find_if(
+      labels.values, [&](std::uint8_t label) { return label >= config.classes && !is_ignored(config, label); });
   if (wrong != labels.values.end()) {
     return Error{Cause::kData,
                  fmt::format("{}: expected labels from 0 to {} (data.classes = {}), found {} for sample {}",
-                             paths.labels, classes - 1, classes, *wrong, wrong - labels.values.begin())};
+                             paths.labels, config.classes - 1, config.classes, *wrong, wrong - labels.values.begin())};
   }
   return {};
 }
@@ -43,9 +45,10 @@ Result<std::unique_ptr<Dataset>> open_idx_dataset(const IdxNames& paths, const D
   Images images;
   RUBATO_ASSIGN(images.shape, image_shape(paths.inputs, inputs.extents));
   RUBATO_ASSIGN(const IdxFile labels, read_idx(paths.labels));
-  RUBATO_TRY(check_labels(paths, inputs, labels, config.classes));
+  RUBATO_TRY(check_labels(paths, inputs, labels, config));
   images.pixels = std::move(inputs.values);
-  images.labels.assign(labels.values.begin(), labels.values.end());
+  for (const std::uint8_t label : labels.values)
+    images.labels.push_back(is_ignored(config, label) ? kNoLabel : std::int32_t{label});
   return make_image_dataset(std::move(images), config,
                             fmt::format("idx {} {}", extents_text(inputs.extents), config.classes), paths.inputs);
 }

@@ -38,6 +38,10 @@ class ImageDataset : public Dataset {
   }
   std::span<const std::string> class_names() const override { return images_.class_names; }
 
+  void append_labels(std::uint64_t id, std::vector<std::int32_t>& labels) const override {
+    if (!images_.labels.empty()) labels.push_back(images_.labels.at(id));
+  }
+
   Status gather(std::uint64_t /*epoch*/, std::span<const std::uint64_t> ids, BatchBuffer& batch) const override {
     const auto width = static_cast<std::size_t>(images_.shape.floats());
     batch.count = static_cast<std::int64_t>(ids.size());

@@ -17,7 +17,7 @@ using Pixels = std::variant<std::vector<std::uint8_t>, std::vector<std::uint16_t
 struct Images {
   SampleShape shape;
   Pixels pixels;                     // sample after sample, channels last
-  std::vector<std::int32_t> labels;  // one a sample; or none, and
+  std::vector<std::int32_t> labels;  // one a sample, or kNoLabel; or none at all, and
   std::vector<float> targets;        // target_floats a sample
   std::int64_t target_floats = 0;
   std::vector<TargetScale> target_scales;  // of each target; none: as they are

@@ -4,11 +4,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <numeric>
 #include <optional>
 
 #include "base/hash.h"
 #include "base/log.h"
+#include "data/labelled_samples.h"
 #include "data/row_split.h"
 #include "data/scaling.h"
 #include "data/sparse_rows.h"
@@ -77,6 +79,10 @@ class LibsvmDataset : public Dataset {
   const std::string& fingerprint() const override { return fingerprint_; }
   TargetScale target_scale(std::size_t /*target*/) const override { return samples_.scale; }
   std::span<const std::string> class_names() const override { return samples_.class_names; }
+
+  void append_labels(std::uint64_t id, std::vector<std::int32_t>& labels) const override {
+    if (!samples_.labels.empty()) labels.push_back(samples_.labels.at(id));
+  }
 
   Status gather(std::uint64_t /*epoch*/, std::span<const std::uint64_t> ids, BatchBuffer& batch) const override {
     const Samples& s = samples_;
@@ -188,13 +194,19 @@ class Builder {
   Status take_labels(const SparseRows& rows, const std::vector<std::uint64_t>& ids, const std::string& path,
                      Samples& samples) const {
     // The two classes of support vector machines are -1 and +1.
+    std::vector<double> known;
+    std::ranges::copy_if(train_.labels, std::back_inserter(known), [this](double label) { return !ignored(label); });
     const bool signs = data_.classes == 2 &&
-                       std::ranges::all_of(train_.labels, [](double label) { return label == -1.0 || label == 1.0; }) &&
-                       std::ranges::find(train_.labels, -1.0) != train_.labels.end();
+                       std::ranges::all_of(known, [](double label) { return label == -1.0 || label == 1.0; }) &&
+                       std::ranges::find(known, -1.0) != known.end();
     const std::int64_t first = signs ? -1 : data_.first_label, last = signs ? 1 : first + data_.classes - 1;
     if (signs) samples.class_names = {"-1", "1"};
     for (const std::uint64_t row : ids) {
       const double label = rows.labels[row];
+      if (ignored(label)) {
+        samples.labels.push_back(kNoLabel);
+        continue;
+      }
       const bool whole = label == std::floor(label) && !(signs && label == 0.0);
       if (!whole || label < static_cast<double>(first) || label > static_cast<double>(last))
         return Error{Cause::kData, fmt::format("{}:{}: expected a label {} {} {} (data.classes = {}), found {}", path,
@@ -205,6 +217,10 @@ class Builder {
       samples.labels.push_back(signs ? number / 2 : number);
     }
     return {};
+  }
+
+  [[nodiscard]] bool ignored(double label) const {
+    return std::abs(label) < 1e15 && label == std::floor(label) && is_ignored(data_, static_cast<std::int64_t>(label));
   }
 
   Status take_targets(const SparseRows& rows, const std::vector<std::uint64_t>& ids, Samples& samples) const {

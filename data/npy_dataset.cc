@@ -7,6 +7,7 @@
 #include "data/gzip_source.h"
 #include "data/idx_file.h"
 #include "data/image_dataset.h"
+#include "data/labelled_samples.h"
 #include "data/npy_file.h"
 #include "data/zip_file.h"
 
@@ -58,6 +59,10 @@ Status read_classes(ByteSource& source, const NpyHeader& header, const DataConfi
   RUBATO_ASSIGN(const std::vector<std::int64_t> labels, read_npy_integers(source, header));
   images.labels.reserve(labels.size());
   for (std::size_t i = 0; i < labels.size(); ++i) {
+    if (is_ignored(data, labels[i])) {
+      images.labels.push_back(kNoLabel);
+      continue;
+    }
     const std::int64_t last = data.first_label + data.classes - 1;
     if (labels[i] < data.first_label || labels[i] > last)
       return source.error(fmt::format("expected labels from {} to {} (data.classes = {}), found {} for sample {}",

@@ -3,12 +3,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <filesystem>
 #include <system_error>
 
 #include "base/hash.h"
 #include "data/folder_files.h"
 #include "data/gzip_source.h"
+#include "data/labelled_samples.h"
 #include "data/row_split.h"
 
 namespace rubato::data {
@@ -29,8 +31,12 @@ std::uint64_t windows_in(std::uint64_t bytes, std::uint64_t window, std::uint64_
 class TextDataset : public Dataset {
  public:
   // Of so many bytes at least: window + 1.
-  TextDataset(Bytes text, std::size_t window, std::size_t stride)
-      : text_(std::move(text)), window_(window), stride_(stride) {
+  TextDataset(Bytes text, const DataConfig& config, std::size_t stride)
+      : text_(std::move(text)), window_(static_cast<std::size_t>(config.window)), stride_(stride) {
+    for (std::size_t byte = 0; byte < labels_.size(); ++byte) {
+      const auto label = static_cast<std::int32_t>(byte);
+      labels_[byte] = is_ignored(config, label) ? kNoLabel : label;
+    }
     Sha256 hash;
     const std::string kind = fmt::format("text {} {}", window_, stride_);
     hash.update(std::as_bytes(std::span(kind)));
@@ -43,19 +49,22 @@ class TextDataset : public Dataset {
   std::int64_t target_floats() const override { return 0; }
   const std::string& fingerprint() const override { return fingerprint_; }
 
+  void append_labels(std::uint64_t id, std::vector<std::int32_t>& labels) const override {
+    for (const std::uint8_t byte : std::span(text_).subspan(id * stride_ + 1, window_)) labels.push_back(labels_[byte]);
+  }
+
   Status gather(std::uint64_t /*epoch*/, std::span<const std::uint64_t> ids, BatchBuffer& batch) const override {
     batch.count = static_cast<std::int64_t>(ids.size());
     batch.inputs.resize(ids.size() * window_);
-    batch.labels.resize(ids.size() * window_);
+    batch.labels.clear();
     batch.targets.clear();
     batch.sample_ids.assign(ids.begin(), ids.end());
     auto input = batch.inputs.begin();
-    auto label = batch.labels.begin();
     for (const std::uint64_t id : ids) {
       RUBATO_CHECK(id < size(), "sample {} of {}", id, size());
       const std::span<const std::uint8_t> seen = std::span(text_).subspan(id * stride_, window_ + 1);
       input = std::ranges::copy(seen.first(window_), input).out;
-      label = std::ranges::copy(seen.last(window_), label).out;
+      append_labels(id, batch.labels);
     }
     return {};
   }
@@ -63,6 +72,7 @@ class TextDataset : public Dataset {
  private:
   const Bytes text_;
   const std::size_t window_, stride_;
+  std::array<std::int32_t, 256> labels_{};  // of each byte
   std::string fingerprint_;
 };
 
@@ -117,8 +127,8 @@ Result<DatasetSize> size_of_text_dataset(const DataConfig& config, Split split) 
 
 Result<std::unique_ptr<Dataset>> open_text_dataset(const DataConfig& config, Split split) {
   RUBATO_ASSIGN(Bytes text, read_part(config, split));
-  return std::unique_ptr<Dataset>(new TextDataset(std::move(text), static_cast<std::size_t>(config.window),
-                                                  static_cast<std::size_t>(stride_of(config, split))));
+  return std::unique_ptr<Dataset>(
+      new TextDataset(std::move(text), config, static_cast<std::size_t>(stride_of(config, split))));
 }
 
 }  // namespace rubato::data

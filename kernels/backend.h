@@ -137,7 +137,8 @@ class Op {
 };
 
 // One of the two, by kind: cross-entropy wants samples * positions labels in [0, outputs), or kNoLabel; the others take
-// `values`, samples * outputs numbers, or, where that is empty, labels: one-hot, or 0 and 1 for a single output.
+// `values`, samples * outputs numbers, or, where that is empty, labels: one-hot, or 0 and 1 for a single output, or
+// kNoLabel.
 struct Targets {
   std::span<const std::int32_t> labels;
   std::span<const float> values;

@@ -14,6 +14,8 @@
 #include <variant>
 #include <vector>
 
+#include "base/no_label.h"
+
 namespace rubato::kernels {
 
 struct TensorShape {
@@ -164,9 +166,13 @@ using OpDesc =
 // scores; binary cross-entropy of the sigmoid of each score; squared error of each score. The last two
 // are means over the outputs of a sample.
 //
-// Cross-entropy may have a label for each of several positions of a sample, whose loss is then the mean over them. A
-// position with kNoLabel counts for nothing. With `smoothing` e the label's class is to have the probability
-// 1 - e + e / outputs, and each other one e / outputs (Szegedy et al., CVPR 2016).
+// Cross-entropy may have a label for each of several positions of a sample, whose loss is then the mean over them. What
+// has kNoLabel for a label, a position or with any loss a sample, counts for nothing. With `smoothing` e the label's
+// class is to have the probability 1 - e + e / outputs, and each other one e / outputs (Szegedy et al., CVPR 2016).
+//
+// `class_weights`, one for each class or none, multiply: of the two cross-entropies each class's part of a loss. It is
+// (1 - e) w[label] l[label] + e / outputs * sum(w[c] l[c]), with l[c] for -log of what class c got, and of binary
+// cross-entropy w[label] times what it is without.
 struct LossDesc {
   enum class Kind : std::uint8_t { kCrossEntropy, kBinaryCrossEntropy, kMeanSquaredError };
   Kind kind = Kind::kCrossEntropy;
@@ -174,8 +180,9 @@ struct LossDesc {
   std::int64_t outputs = 0;  // for each position
   std::int64_t positions = 1;
   double smoothing = 0.0;
+  std::vector<double> class_weights = {};
 };
-inline constexpr std::int32_t kNoLabel = -1;
+using rubato::kNoLabel;
 
 [[nodiscard]] inline TensorShape input_shape(const OpDesc& desc) {
   return std::visit([](const auto& d) { return d.input; }, desc);

@@ -34,7 +34,8 @@ Result<std::unique_ptr<Model>> make_model(const ModelConfig& config, const Input
   RUBATO_ASSIGN(const kernels::LossDesc::Kind loss, parse_loss(config.loss));
   RUBATO_ASSIGN(std::vector<Layer> layers, build_layers(config, input, outputs_for(loss, classes), seed));
   RUBATO_ASSIGN(std::vector<ParameterSpec> parameters, grouped_parameters(groups, layers));
-  const kernels::LossDesc desc{.kind = loss, .smoothing = config.label_smoothing};
+  const kernels::LossDesc desc{
+      .kind = loss, .smoothing = config.label_smoothing, .class_weights = config.class_weights};
   if (pretraining_epochs(config) > 0)
     return std::unique_ptr<Model>(
         std::make_unique<Dbn>(device, std::move(layers), std::move(parameters), desc, samples_max, config, seed));

@@ -58,9 +58,8 @@ Status Network::check_targets(const Batch& batch) const {
 
 Status Network::check_labels(std::span<const std::int32_t> labels) const {
   const auto classes = static_cast<std::int32_t>(loss_.outputs == 1 ? 2 : loss_.outputs);
-  const std::int32_t least = loss_.kind == kernels::LossDesc::Kind::kCrossEntropy ? kernels::kNoLabel : 0;
   for (std::size_t i = 0; i < labels.size(); ++i) {
-    if (labels[i] >= least && labels[i] < classes) continue;
+    if (labels[i] >= kNoLabel && labels[i] < classes) continue;
     return Error{Cause::kData, fmt::format("label {} of sample {} of the batch; the model has {} classes, counted "
                                            "from 0",
                                            labels[i], i / static_cast<std::size_t>(loss_.positions), classes)};

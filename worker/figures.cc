@@ -6,6 +6,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "data/labelled_samples.h"
 #include "data/permutation.h"
 #include "data/series_dataset.h"
 #include "worker/step_runner.h"
@@ -100,6 +101,17 @@ std::string areas_line(const model::Areas& areas) {
   return "auc  -, of one class alone, of scores that are no numbers, or of more than can be ranked\n";
 }
 
+// Samples that count: all but those whose labels are all ignored.
+std::uint64_t labelled_in(const data::BatchBuffer& batch) {
+  const auto samples = static_cast<std::size_t>(batch.count);
+  if (batch.labels.empty()) return samples;
+  const std::size_t each = batch.labels.size() / samples;
+  std::uint64_t count = 0;
+  for (std::size_t i = 0; i < samples; ++i)
+    count += data::has_label(std::span(batch.labels).subspan(i * each, each)) ? 1 : 0;
+  return count;
+}
+
 // Sums as batches come.
 class Collector {
  public:
@@ -115,6 +127,7 @@ class Collector {
 
   void add(const data::BatchBuffer& batch, const model::Evaluation& result) {
     loss_sum_ += result.loss_sum;
+    labelled_ += labelled_in(batch);
     if (!batch.labels.empty() && !result.predictions.empty()) {
       confusion_.add(batch.labels, result.predictions);
       if (batch.labels.size() == static_cast<std::size_t>(batch.count)) rank(batch.labels, result.outputs);
@@ -123,7 +136,7 @@ class Collector {
   }
 
   [[nodiscard]] Figures figures() const {
-    Figures figures{.loss = loss_sum_ / static_cast<double>(std::max<std::uint64_t>(data_.size(), 1)),
+    Figures figures{.loss = loss_sum_ / static_cast<double>(std::max<std::uint64_t>(labelled_, 1)),
                     .classes = {},
                     .areas = {},
                     .forecast = forecast_};
@@ -155,6 +168,7 @@ class Collector {
   std::optional<model::RankedScores> ranked_;
   std::optional<Forecast> forecast_;
   double loss_sum_ = 0.0;
+  std::uint64_t labelled_ = 0;
 };
 
 }  // namespace

@@ -7,6 +7,8 @@
 #include "base/partition.h"
 #include "base/pretraining.h"
 #include "base/time.h"
+#include "data/labelled_samples.h"
+#include "worker/class_weights.h"
 #include "worker/evaluation.h"
 #include "worker/job_plan.h"
 #include "worker/micro_batches.h"
@@ -35,6 +37,19 @@ std::optional<ComputeOrder> wait_for_order(const Trainer::NextOrder& next_order,
   return order;
 }
 
+// The same without samples whose labels are ignored.
+Result<Trainer::Datasets> labelled(Trainer::Datasets all, const Job& job) {
+  const std::pair<std::shared_ptr<const data::Dataset>&, const char*> parts[] = {
+      {all.train, data::name_of(data::Split::kTrain)},
+      {all.held_out, "held out"},
+      {all.test, data::name_of(data::evaluated_split(job))}};
+  for (const auto& [part, name] : parts) {
+    if (part == nullptr) continue;
+    RUBATO_ASSIGN(part, data::labelled_samples(std::move(part), name));
+  }
+  return all;
+}
+
 }  // namespace
 
 Trainer::~Trainer() = default;
@@ -43,13 +58,13 @@ Result<Trainer::Datasets> Trainer::open_datasets(const Job& job, Role role) {
   Datasets datasets;
   if (role != Role::kEvaluator || !job.evaluation.enabled) {
     RUBATO_ASSIGN(datasets.train, data::open_dataset(job, data::Split::kTrain));
-    return datasets;
+    return labelled(std::move(datasets), job);
   }
   RUBATO_ASSIGN(data::TrainingParts training, data::open_training_parts(job));
   datasets.train = std::move(training.train);
   datasets.held_out = std::move(training.held_out);
   RUBATO_ASSIGN(datasets.test, data::open_dataset(job, data::evaluated_split(job)));
-  return datasets;
+  return labelled(std::move(datasets), job);
 }
 
 Result<std::unique_ptr<Trainer>> Trainer::open(const Job& job, NodeId self, const std::string& run_dir) {
@@ -62,7 +77,9 @@ Result<std::unique_ptr<Trainer>> Trainer::open(const Job& job, NodeId self, cons
   std::unique_ptr<Trainer> trainer(new Trainer(job, run_dir, std::move(datasets)));
   RUBATO_ASSIGN(trainer->device_, open_job_device(job, run_dir));
   const data::Dataset& train = *trainer->data_.train;
-  RUBATO_ASSIGN(trainer->model_, make_model(job, trainer->data_size(), *trainer->device_, self.role));
+  Job weighted = job;
+  RUBATO_ASSIGN(weighted.model.class_weights, weights_of_classes(job, train));
+  RUBATO_ASSIGN(trainer->model_, make_model(weighted, trainer->data_size(), *trainer->device_, self.role));
   trainer->loader_ = std::make_unique<data::Loader>(train, data::EpochOrder::Kind::kShuffled, job.train.seed);
   return trainer;
 }

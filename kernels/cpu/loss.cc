@@ -39,6 +39,7 @@ class CpuLoss final : public Loss {
                                 float* gradient) const;
   [[nodiscard]] double elementwise(std::span<const float> scores, const Targets& targets, std::size_t sample,
                                    float* gradient) const;
+  [[nodiscard]] double labelled(std::span<const float> scores, std::int32_t label, float* gradient) const;
   [[nodiscard]] LossResult sum_up(const Targets& targets, std::span<const std::int32_t> predictions);
   void scale_gradients(std::size_t sample, std::size_t labels);
 
@@ -78,14 +79,25 @@ Result<LossResult> CpuLoss::run(const Targets& targets, std::span<std::int32_t> 
 
 double CpuLoss::row_loss(std::span<const float> scores, const Targets& targets, std::size_t row,
                          float* gradient) const {
-  if (desc_.kind != LossDesc::Kind::kCrossEntropy) return elementwise(scores, targets, row, gradient);
-  const std::int32_t label = targets.labels[row];
-  if (label == kNoLabel) {
+  const bool by_label = desc_.kind == LossDesc::Kind::kCrossEntropy || targets.values.empty();
+  if (by_label && targets.labels[row] == kNoLabel) {
     if (gradient != nullptr) std::fill_n(gradient, outputs_, 0.0f);
     return 0.0;
   }
-  return outputs_ < kWideClasses ? cross_entropy(scores, label, desc_.smoothing, gradient)
-                                 : wide_cross_entropy(scores, label, desc_.smoothing, gradient);
+  if (desc_.kind != LossDesc::Kind::kCrossEntropy) return elementwise(scores, targets, row, gradient);
+  return labelled(scores, targets.labels[row], gradient);
+}
+
+double CpuLoss::labelled(std::span<const float> scores, std::int32_t label, float* gradient) const {
+  const std::span<const double> weights = desc_.class_weights;
+  if (!weights.empty() && desc_.smoothing > 0.0)
+    return weighted_cross_entropy(scores, label, desc_.smoothing, weights, gradient);
+  const double loss = outputs_ < kWideClasses ? cross_entropy(scores, label, desc_.smoothing, gradient)
+                                              : wide_cross_entropy(scores, label, desc_.smoothing, gradient);
+  if (weights.empty()) return loss;
+  const double weight = weights[static_cast<std::size_t>(label)];
+  for (std::size_t c = 0; gradient != nullptr && c < outputs_; ++c) gradient[c] *= static_cast<float>(weight);
+  return weight * loss;
 }
 
 LossResult CpuLoss::sum_up(const Targets& targets, std::span<const std::int32_t> predictions) {
@@ -115,7 +127,10 @@ void CpuLoss::scale_gradients(std::size_t sample, std::size_t labels) {
 
 double CpuLoss::elementwise(std::span<const float> scores, const Targets& targets, std::size_t sample,
                             float* gradient) const {
-  const double share = 1.0 / static_cast<double>(scores.size());
+  const bool binary = desc_.kind == LossDesc::Kind::kBinaryCrossEntropy;
+  double share = 1.0 / static_cast<double>(scores.size());
+  if (binary && !desc_.class_weights.empty() && targets.values.empty())
+    share *= desc_.class_weights[static_cast<std::size_t>(targets.labels[sample])];
   double loss = 0.0;
   for (std::size_t c = 0; c < scores.size(); ++c) {
     double target = 0.0;
@@ -126,7 +141,6 @@ double CpuLoss::elementwise(std::span<const float> scores, const Targets& target
       target = scores.size() == 1 ? static_cast<double>(label) : (static_cast<std::size_t>(label) == c ? 1.0 : 0.0);
     }
     const auto score = static_cast<double>(scores[c]);
-    const bool binary = desc_.kind == LossDesc::Kind::kBinaryCrossEntropy;
     loss += binary ? binary_cross_entropy(score, target) : (score - target) * (score - target);
     if (gradient != nullptr) {
       const double slope = binary ? sigmoid(score) - target : 2.0 * (score - target);

@@ -81,6 +81,31 @@ TEST(JobData, WhatIsPredictedFitsTheLoss) {
             "j:7: data.target must be \"fine\" or \"coarse\" where data.kind = \"cifar\"; did you mean \"coarse\"?");
 }
 
+TEST(JobData, ClassWeightsAndIgnoredLabelsAreForClasses) {
+  const auto parsed = [](const std::string& model, const std::string& data = "") {
+    return error_of(parse_job(
+        "[model]\nname = \"logistic\"\n" + model + "\n[data]\nkind = \"npz\"\npath = \"t\"\nclasses = 2\n" + data,
+        "j"));
+  };
+  EXPECT_EQ(parsed("class_weights = [1, 2.5]", "ignored_labels = [255, -1]"), "");
+  EXPECT_EQ(parsed("class_weighting = \"balanced\"\nloss = \"binary_cross_entropy\""), "");
+  EXPECT_EQ(parsed("class_weights = [1, 2, 3]"),
+            "j:3: model.class_weights has 3 numbers, and data.classes = 2: give one for each class");
+  EXPECT_EQ(parsed("class_weights = [1, 0]"), "j:3: model.class_weights: each must be 1e-30 to 1e+30");
+  EXPECT_EQ(parsed("class_weighting = \"balance\""),
+            "j:3: model.class_weighting = \"balance\": must be one of \"none\", \"balanced\"; did you mean "
+            "\"balanced\"?");
+  EXPECT_EQ(parsed("class_weights = [1, 2]\nclass_weighting = \"balanced\""),
+            "j:3: model.class_weights and model.class_weighting = \"balanced\" both weigh classes: give one of them");
+  EXPECT_EQ(parsed("loss = \"mse\"\nclass_weighting = \"balanced\""),
+            "j:4: model.class_weighting does not go with model.loss = \"mse\", which has no classes: it is for "
+            "cross_entropy and binary_cross_entropy");
+  EXPECT_EQ(parsed("loss = \"mse\"", "ignored_labels = [1]"),
+            "j:8: data.ignored_labels does not go with model.loss = \"mse\", which has no labels: leave it out");
+  EXPECT_EQ(error_of(kSeries + "ignored_labels = [1]\n", "", "mse"),
+            "j:8: data.ignored_labels does not go with data.kind = \"series\", which has no labels: leave it out");
+}
+
 TEST(JobData, AColumnIsOneThing) {
   EXPECT_EQ(error_of(kCsv + "group = \"y\"\n"), "j:8: data.group = \"y\" is in data.target too");
   EXPECT_EQ(error_of(kCsv + "columns = [\"a\", \"y\"]\n"),

@@ -289,6 +289,7 @@ TEST(Job, WrittenJobsReadBackEqual) {
   job.model.pretrained.clear();   // a quadratic has none
   job.evaluation.enabled = true;  // with a holdout
   job.data.validation_fraction = 0.0;
+  job.data.ignored_labels.clear();
   job.simulation.faults = {"drain at 1s", "kill worker-0 at 0.5ms"};
   job.optimizer.rate = 1e-29;
   job.optimizer.weight_decay = 1e22;

@@ -48,7 +48,7 @@ class BackendLoss : public BackendTest {
 INSTANTIATE_TEST_SUITE_P(Devices, BackendLoss, kDevices, device_test_name);
 
 void check(const LossDesc& desc, const std::vector<float>& scores, const std::vector<double>& targets,
-           const Outcome& outcome) {
+           const Outcome& outcome, double tolerance = kTolerance) {
   const auto outputs = static_cast<std::size_t>(desc.outputs);
   double total = 0.0;
   for (std::size_t i = 0; i < static_cast<std::size_t>(desc.samples); ++i) {
@@ -63,10 +63,10 @@ void check(const LossDesc& desc, const std::vector<float>& scores, const std::ve
       s[c] = kept - h;
       const double below = definition(desc.kind, s, t);
       s[c] = kept;
-      EXPECT_NEAR(outcome.gradient[i * outputs + c], (above - below) / (2 * h), kTolerance) << i << ", " << c;
+      EXPECT_NEAR(outcome.gradient[i * outputs + c], (above - below) / (2 * h), tolerance) << i << ", " << c;
     }
   }
-  EXPECT_NEAR(outcome.result.loss_sum, total, kTolerance * static_cast<double>(desc.samples));
+  EXPECT_NEAR(outcome.result.loss_sum, total, tolerance * static_cast<double>(desc.samples));
 }
 
 std::vector<float> random_scores(std::size_t count) {
@@ -183,6 +183,71 @@ TEST_P(BackendLoss, OfManyClassesAgreesWithItsDefinition) {
     }
     check(desc, scores, one_hot, run(desc, scores, {labels, {}}));
   }
+}
+
+// Each class's part times its weight, with and without smoothing, of few classes and of many. Weights are 4 at most, so
+// what is computed in float32 is off by so much more.
+TEST_P(BackendLoss, ClassesHaveTheirWeights) {
+  for (const std::int64_t outputs : {5, 64, 100})
+    for (const double smoothing : {0.0, 0.2}) {
+      SCOPED_TRACE(testing::Message() << outputs << " classes, smoothing " << smoothing);
+      const auto width = static_cast<std::size_t>(outputs);
+      LossDesc desc{Kind::kCrossEntropy, 3, outputs};
+      desc.smoothing = smoothing;
+      for (std::size_t c = 0; c < width; ++c)
+        desc.class_weights.push_back(0.25 + 3.75 * static_cast<double>(c % 4) / 3.0);
+      const std::vector<float> scores = random_scores(3 * width);
+      const std::vector<std::int32_t> labels = {3, static_cast<std::int32_t>(outputs - 1), 2};
+      std::vector<double> targets(scores.size());
+      for (std::size_t i = 0; i < targets.size(); ++i) {
+        const std::size_t c = i % width;
+        const bool label = c == static_cast<std::size_t>(labels[i / width]);
+        targets[i] =
+            desc.class_weights[c] * (smoothing / static_cast<double>(outputs) + (label ? 1.0 - smoothing : 0.0));
+      }
+      check(desc, scores, targets, run(desc, scores, {labels, {}}), 4.0 * kTolerance);
+    }
+}
+
+TEST_P(BackendLoss, OfTwoClassesAndOneOutputEachHasItsWeight) {
+  LossDesc plain{Kind::kBinaryCrossEntropy, 4, 1}, weighted = plain;
+  weighted.class_weights = {0.5, 3.0};
+  const std::vector<float> scores = {2.0f, -1.0f, 0.5f, 3.0f};
+  const std::vector<std::int32_t> labels = {1, 0, 1, 0};
+  const Outcome before = run(plain, scores, {labels, {}}), after = run(weighted, scores, {labels, {}});
+  double loss = 0.0;
+  for (std::size_t i = 0; i < 4; ++i) {
+    const float weight = labels[i] == 1 ? 3.0f : 0.5f;
+    EXPECT_FLOAT_EQ(after.gradient[i], weight * before.gradient[i]);
+    LossDesc one = plain;
+    one.samples = 1;
+    loss += static_cast<double>(weight) * run(one, {scores[i]}, {{&labels[i], 1}, {}}).result.loss_sum;
+  }
+  EXPECT_NEAR(after.result.loss_sum, loss, 1e-12);
+  EXPECT_EQ(after.predictions, before.predictions);
+}
+
+// Zeros and no NaN, also of a batch that has no label at all.
+TEST_P(BackendLoss, WithoutALabelThereIsNoLossAndNoGradient) {
+  for (const Kind kind : {Kind::kCrossEntropy, Kind::kBinaryCrossEntropy, Kind::kMeanSquaredError})
+    for (const std::int64_t outputs : {1, 3, 70}) {
+      if (outputs == 1 && kind == Kind::kCrossEntropy) continue;
+      const LossDesc desc{kind, 2, outputs};
+      const auto width = static_cast<std::size_t>(outputs);
+      const std::vector<float> scores = random_scores(2 * width);
+      const std::vector<std::int32_t> none = {kNoLabel, kNoLabel}, one = {kNoLabel, 0};
+      const Outcome nothing = run(desc, scores, {none, {}}), second = run(desc, scores, {one, {}});
+      EXPECT_EQ(nothing.result.loss_sum, 0.0);
+      EXPECT_EQ(nothing.result.correct, 0.0);
+      EXPECT_EQ(nothing.gradient, std::vector<float>(2 * width, 0.0f));
+      LossDesc alone = desc;
+      alone.samples = 1;
+      const std::vector<float> own(scores.begin() + outputs, scores.end());
+      const std::vector<std::int32_t> label = {0};
+      const Outcome expected = run(alone, own, {label, {}});
+      EXPECT_EQ(second.result.loss_sum, expected.result.loss_sum);
+      EXPECT_EQ(std::vector<float>(second.gradient.begin() + outputs, second.gradient.end()), expected.gradient);
+    }
 }
 
 TEST_P(BackendLoss, WhatIsNoNumberStaysSo) {
