@@ -7,6 +7,7 @@
 #include <set>
 
 #include "base/nearest.h"
+#include "base/no_label.h"
 #include "data/text_lines.h"
 
 namespace rubato::data {

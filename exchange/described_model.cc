@@ -1,6 +1,7 @@
 #include "exchange/described_model.h"
 
 #include "model/architectures.h"
+#include "model/parameter_groups.h"
 #include "worker/trainer.h"
 
 namespace rubato::exchange {
@@ -16,8 +17,9 @@ Result<DescribedModel> describe_model(const Job& job, const data::DatasetSize& d
     return Error{Cause::kUsage, "model.name = \"quadratic\" has no layers, and so no weights that others could use"};
   const worker::Trainer::ModelInput input = worker::Trainer::model_input(job, data);
   RUBATO_ASSIGN(const auto loss, model::parse_loss(job.model.loss));
-  RUBATO_ASSIGN(const auto layers,
+  RUBATO_ASSIGN(auto layers,
                 model::build_layers(job.model, input.shape, model::outputs_for(loss, input.classes), job.train.seed));
+  RUBATO_TRY(model::grouped_parameters(job.optimizer.groups, layers));
   return DescribedModel{model::torch_tensors(layers), model::torch_counters(layers)};
 }
 

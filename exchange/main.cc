@@ -90,9 +90,9 @@ Status predict_for(const Options& options) {
 // What the launcher has done before it starts servers: they know no model, and read only numbers.
 Status begin(const std::string& run_dir) {
   RUBATO_ASSIGN(const Job job, load_job(run_dir + "/job.toml"));
-  if (job.model.name == "quadratic") return {};
   RUBATO_ASSIGN(const data::DatasetSize data, data::size_of_dataset(job, data::Split::kTrain));
-  RUBATO_TRY(describe_model(job, data));  // a network that does not fit its data ends here
+  // A network that does not fit its data ends here, and groups that do not fit their network.
+  if (job.model.name != "quadratic") RUBATO_TRY(describe_model(job, data));
   RUBATO_ASSIGN(const std::string plan, worker::write_plan(job, data, run_dir));
   if (!plan.empty()) fmt::print("plan: {}\n", plan);
   if (job.model.pretrained.empty()) return {};

@@ -91,10 +91,9 @@ class EvaluationComputer final : public Computer {
 
 }  // namespace
 
-Result<std::shared_ptr<TrainerWorkload::Shared>> TrainerWorkload::open_trainer(NodeId member,
-                                                                               const std::string& run_dir) const {
+Result<std::shared_ptr<TrainerWorkload::Shared>> TrainerWorkload::open_trainer(NodeId member) const {
   auto shared = std::make_shared<Shared>();
-  RUBATO_ASSIGN(shared->trainer, worker::Trainer::open(job_, member, run_dir, data_));
+  RUBATO_ASSIGN(shared->trainer, worker::Trainer::open(job_, member, run_dir_, data_));
   return shared;
 }
 
@@ -102,14 +101,14 @@ Result<std::unique_ptr<TrainerWorkload>> TrainerWorkload::open(const Job& job, c
                                                                Trainers trainers, Profile* profile) {
   const Role most = trainers == Trainers::kShared ? Role::kEvaluator : Role::kWorker;
   RUBATO_ASSIGN(auto data, worker::Trainer::open_datasets(job, most));
-  std::unique_ptr<TrainerWorkload> workload(new TrainerWorkload(job, std::move(data), trainers, profile));
-  RUBATO_ASSIGN(workload->steps_, workload->open_trainer(worker_node(0), run_dir));
+  std::unique_ptr<TrainerWorkload> workload(new TrainerWorkload(job, run_dir, std::move(data), trainers, profile));
+  RUBATO_ASSIGN(workload->steps_, workload->open_trainer(worker_node(0)));
   if (!job.model.pretrained.empty()) {
     RUBATO_ASSIGN(std::vector<float> initial, exchange::pretrained_weights(job, workload->data_size()));
     workload->initial_ = protocol::InitialWeights::of(std::move(initial));
   }
   if (trainers == Trainers::kShared) {
-    RUBATO_ASSIGN(workload->evaluations_, workload->open_trainer(evaluator_node(0), run_dir));
+    RUBATO_ASSIGN(workload->evaluations_, workload->open_trainer(evaluator_node(0)));
   }
   return workload;
 }
@@ -119,7 +118,7 @@ std::unique_ptr<Computer> TrainerWorkload::make_computer(NodeId member) {
     RUBATO_CHECK(evaluations_ != nullptr, "nobody evaluates here");
     return std::make_unique<EvaluationComputer>(evaluations_);
   }
-  SharedRef shared = trainers_ == Trainers::kShared ? steps_ : open_trainer(member, "").value();
+  SharedRef shared = trainers_ == Trainers::kShared ? steps_ : open_trainer(member).value();
   return std::make_unique<StepComputer>(std::move(shared), job_, member.rank, profile_);
 }
 

@@ -47,12 +47,14 @@ class TrainerWorkload final : public Workload {
   };
 
  private:
-  TrainerWorkload(const Job& job, worker::Trainer::Datasets data, Trainers trainers, Profile* profile)
-      : job_(job), data_(std::move(data)), trainers_(trainers), profile_(profile) {}
+  TrainerWorkload(const Job& job, std::string run_dir, worker::Trainer::Datasets data, Trainers trainers,
+                  Profile* profile)
+      : job_(job), run_dir_(std::move(run_dir)), data_(std::move(data)), trainers_(trainers), profile_(profile) {}
 
-  [[nodiscard]] Result<std::shared_ptr<Shared>> open_trainer(NodeId member, const std::string& run_dir) const;
+  [[nodiscard]] Result<std::shared_ptr<Shared>> open_trainer(NodeId member) const;
 
   const Job job_;
+  const std::string run_dir_;
   const worker::Trainer::Datasets data_;
   const Trainers trainers_;
   Profile* const profile_;

@@ -132,6 +132,7 @@ class Collector {
       confusion_.add(batch.labels, result.predictions);
       if (batch.labels.size() == static_cast<std::size_t>(batch.count)) rank(batch.labels, result.outputs);
     }
+    if (result.outputs.empty()) forecast_.reset();  // of a machine, which forecasts nothing
     if (forecast_) add_errors(batch.targets, result.outputs);
   }
 

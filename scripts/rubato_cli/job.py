@@ -15,7 +15,7 @@ class Job:
     workers: int
     mode: str
     restarts: int  # of each worker
-    begins: bool  # there are weights to begin with, a list of layers to be checked, or a plan to be made
+    begins: bool  # there are weights to begin with, layers or groups to be checked, or a plan to be made
 
     @property
     def members(self) -> list[str]:
@@ -39,6 +39,7 @@ class Job:
                 restarts=int(tables["cluster"]["restarts"]),
                 begins=bool(model.get("pretrained"))
                 or model.get("name") == "layers"
+                or bool(tables.get("optimizer", {}).get("groups"))
                 or tables.get("worker", {}).get("plan", "rule") != "rule",
             )
         except (OSError, ValueError, KeyError, TypeError) as error:

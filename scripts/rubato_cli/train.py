@@ -19,7 +19,7 @@ from .text import plural
 
 POLL_S = 0.02
 RESOLVE_TIMEOUT_S = 30.0
-BEGIN_TIMEOUT_S = 120.0
+BEGIN_TIMEOUT_S = 1800.0  # a plan of large convolutions takes minutes
 SCHEDULER_TIMEOUT_S = 15.0
 
 
@@ -82,7 +82,7 @@ def resolve(programs: Programs, arguments, run_dir: RunDir, stop: StopRequests) 
     if jobs.Job.load(run_dir.job).begins:
         begin = [programs["weights"], "begin", "--run-dir", str(run_dir.path)]
         try:
-            notes += said_by(begin, stop, "the check of its network and weights", BEGIN_TIMEOUT_S)
+            notes += said_by(begin, stop, "what is done before the job starts (rubato-weights begin)", BEGIN_TIMEOUT_S)
         except Failure:
             run_dir.job.unlink()
             raise

@@ -18,11 +18,14 @@ class Plan(SystemCase):
         return {**SMALL, **self.images, **more}
 
     def test_it_is_measured_once_and_gives_the_same_bits_again(self):
-        first = self.train("fashion_cnn", "--mode", "bsp", "--workers", 2, **self.settings(worker__plan="measure"))
+        first = self.train("fashion_cnn", "--mode", "bsp", "--workers", 2, "--record",
+                           **self.settings(worker__plan="measure"))
         self.assertIn("note: plan: the best ways of", first.output)
         plan = json.loads((first.run_dir / "plan.json").read_text())
         calls = sorted({choice["call"] for choice in plan["choices"]})
         self.assertEqual(calls, ["backward_data", "backward_weights", "forward", "inference"])
+        subprocess.run([self.build / "bin/rubato-sim", "--replay", first.run_dir], check=True, capture_output=True,
+                       env=self.environment)
         chosen = self.settings(worker__plan=f"file:{first.run_dir / 'plan.json'}")
         again = self.train("fashion_cnn", "--mode", "bsp", "--workers", 1, **chosen)
         self.assertEqual(again.final()["weights_sha256"], first.final()["weights_sha256"])
