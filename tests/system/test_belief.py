@@ -2,6 +2,7 @@
 what a death means for chains that go on."""
 
 import json
+import math
 import subprocess
 import sys
 
@@ -93,6 +94,14 @@ class Belief(SystemCase):
         self.assert_ends(run, 0)
         self.assertIsNotNone(run.final()["test_loss"])
         self.assertEqual(len(self.lines(run, "worker_lost")), 1)
+
+    def test_of_a_series_machines_forecast_nothing(self):
+        series = self.folder / "series.csv"
+        series.write_text("hour,value\n" + "".join(f"{hour},{0.5 + 0.4 * math.sin(hour)}\n" for hour in range(200)))
+        run = self.train("fashion_dbn", "--mode", "bsp", **SMALL, data__kind="series", data__path=str(series),
+                         data__time="hour", data__target=["value"], data__scaling="none", data__window=8, model__loss="mse")
+        details = [line.get("details") for line in self.lines(run, "evaluation") + self.lines(run, "final")]
+        self.assertEqual([bool(detail) and "mase" in json.dumps(detail) for detail in details], 4 * [False] + 2 * [True])
 
     def test_weights_leave_and_come_back(self):
         """Without visible biases, which no module reads; a job that begins with such a file has them at zero."""
