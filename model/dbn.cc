@@ -28,7 +28,7 @@ void add_belief_layers(NetworkBuilder& net, const ModelConfig& config) {
 Dbn::Dbn(kernels::Device& device, std::vector<Layer> layers, std::vector<ParameterSpec> parameters,
          kernels::LossDesc loss, std::int64_t samples_max, const ModelConfig& config, std::uint64_t seed)
     : device_(device),
-      network_(device, std::move(layers), std::move(parameters), loss, samples_max),
+      network_(device, std::move(layers), std::move(parameters), std::move(loss), samples_max),
       config_(config),
       samples_max_(samples_max),
       seed_(seed),

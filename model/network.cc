@@ -18,7 +18,7 @@ Network::Network(kernels::Device& device, std::vector<Layer> layers, std::vector
     : device_(device),
       layers_(std::move(layers)),
       parameters_(std::move(parameters)),
-      loss_(loss),
+      loss_(std::move(loss)),
       samples_max_(samples_max) {
   RUBATO_CHECK(!layers_.empty() && samples_max_ > 0);
   evaluation_layers_ = without_dropout(layers_);
