@@ -12,6 +12,7 @@
 #include "data/synthetic_dataset.h"
 #include "data/table_dataset.h"
 #include "data/text_dataset.h"
+#include "data/view.h"
 
 namespace rubato::data {
 namespace {

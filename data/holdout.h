@@ -2,13 +2,12 @@
 //
 // Where one file has all parts (csv and libsvm with data.path, series, text), the share becomes a part for validation
 // of that file: of rows by their shuffle, or whole groups; of what goes on in time the last stretch, cut before windows
-// are made, so that no window reaches across. Elsewhere it is a view of the training samples, drawn by data.split_seed.
-// Either way the readers know nothing of it.
+// are made, so that no window reaches across. Elsewhere it is a view (data/view.h) of the training samples, drawn by
+// data.split_seed. Either way the readers know nothing of it.
 //
-// Thread-safety: pure functions; a view may be read from several threads, as what it is a view of.
+// Thread-safety: pure functions.
 #pragma once
 
-#include <memory>
 #include <vector>
 
 #include "base/job.h"
@@ -28,9 +27,5 @@ struct HeldOut {
 };
 // Of so many training samples. Errors: kData, where they are too few for both.
 [[nodiscard]] Result<HeldOut> hold_out(const Job& job, std::uint64_t samples);
-
-// Samples of another data set, in this order, under numbers of their own. What is made of them at random, and the
-// fingerprint, follow from the numbers that they have there.
-[[nodiscard]] std::unique_ptr<Dataset> view_of(std::shared_ptr<const Dataset> all, std::vector<std::uint64_t> ids);
 
 }  // namespace rubato::data

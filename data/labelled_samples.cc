@@ -5,9 +5,10 @@
 #include <utility>
 #include <vector>
 
-#include "data/holdout.h"
+#include "data/view.h"
 
 namespace rubato::data {
+
 Result<std::shared_ptr<const Dataset>> labelled_samples(std::shared_ptr<const Dataset> whole, const char* part) {
   std::vector<std::uint64_t> ids;
   std::vector<std::int32_t> labels;

@@ -19,7 +19,7 @@ Result<DescribedModel> describe_model(const Job& job, const data::DatasetSize& d
   RUBATO_ASSIGN(const auto loss, model::parse_loss(job.model.loss));
   RUBATO_ASSIGN(auto layers,
                 model::build_layers(job.model, input.shape, model::outputs_for(loss, input.classes), job.train.seed));
-  RUBATO_TRY(model::grouped_parameters(job.optimizer.groups, layers));
+  RUBATO_TRY(model::grouped_parameters(job.optimizer.groups, layers));  // for its errors: here names are known
   return DescribedModel{model::torch_tensors(layers), model::torch_counters(layers)};
 }
 

@@ -182,7 +182,6 @@ struct LossDesc {
   double smoothing = 0.0;
   std::vector<double> class_weights = {};
 };
-using rubato::kNoLabel;
 
 [[nodiscard]] inline TensorShape input_shape(const OpDesc& desc) {
   return std::visit([](const auto& d) { return d.input; }, desc);

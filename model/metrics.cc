@@ -86,7 +86,7 @@ ConfusionMatrix::ConfusionMatrix(std::size_t classes) : classes_(classes), count
 void ConfusionMatrix::add(std::span<const std::int32_t> labels, std::span<const std::int32_t> predictions) {
   RUBATO_CHECK(labels.size() == predictions.size(), "{} labels, {} predictions", labels.size(), predictions.size());
   for (std::size_t i = 0; i < labels.size(); ++i) {
-    if (labels[i] == kernels::kNoLabel) continue;
+    if (labels[i] == kNoLabel) continue;
     const auto label = static_cast<std::size_t>(labels[i]), prediction = static_cast<std::size_t>(predictions[i]);
     RUBATO_CHECK(label < classes_ && prediction < classes_, "label {}, prediction {}, {} classes", labels[i],
                  predictions[i], classes_);

@@ -22,7 +22,7 @@ class ConfusionMatrix {
   explicit ConfusionMatrix(std::size_t classes);
 
   // Equally long; each value in [0, classes), which the readers of data and the argmax see to. What has
-  // kernels::kNoLabel is left out.
+  // kNoLabel is left out.
   void add(std::span<const std::int32_t> labels, std::span<const std::int32_t> predictions);
   void merge(const ConfusionMatrix& other);
 

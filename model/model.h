@@ -38,7 +38,7 @@ struct InputShape {
 // with dropout.
 struct Batch {
   std::span<const float> inputs;         // NHWC
-  std::span<const std::int32_t> labels;  // one a sample; or one for each of its positions, or kernels::kNoLabel
+  std::span<const std::int32_t> labels;  // one a sample; or one for each of its positions, or kNoLabel
   std::span<const float> targets;
   std::span<const std::uint64_t> sample_ids;
   std::uint64_t epoch = 0;
@@ -119,9 +119,9 @@ class Model {
 };
 
 // The model that the job names (model/architectures.h says what each is). No leaf, and no batch of an
-// evaluation, may be larger than `samples_max`. `seed` keys dropout; `groups` are
-// the job's (model/parameter_groups.h); a quadratic has none. Errors: kUsage for a configuration
-// that makes no model of this input.
+// evaluation, may be larger than `samples_max`. `seed` keys dropout; `groups` are the job's
+// (model/parameter_groups.h), and a quadratic has none. Errors: kUsage for a configuration that makes no model of this
+// input.
 [[nodiscard]] Result<std::unique_ptr<Model>> make_model(const ModelConfig& config, const InputShape& input,
                                                         std::int64_t classes, kernels::Device& device,
                                                         std::int64_t samples_max, std::uint64_t seed,

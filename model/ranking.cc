@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "base/check.h"
-#include "kernels/op_desc.h"
+#include "base/no_label.h"
 
 namespace rubato::model {
 namespace {
@@ -46,7 +46,7 @@ void RankedScores::add(std::span<const std::int32_t> labels, std::span<const flo
   RUBATO_CHECK(width * labels.size() == outputs.size() && (width == classes_ || (width == 1 && classes_ == 2)),
                "{} labels, {} outputs, {} classes", labels.size(), outputs.size(), classes_);
   for (std::size_t i = 0; i < labels.size(); ++i) {
-    if (labels[i] == kernels::kNoLabel) continue;
+    if (labels[i] == kNoLabel) continue;
     const std::span<const float> row = outputs.subspan(i * width, width);
     labels_.push_back(labels[i]);
     const double taken_off = scores_ != Scores::kSoftmax || width == 1 ? 0.0 : columns_ == 1 ? row[0] : log_of_sum(row);

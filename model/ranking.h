@@ -37,7 +37,7 @@ class RankedScores {
   // What it takes, at most, with what areas() needs while it runs.
   [[nodiscard]] static std::size_t bytes(std::size_t classes, std::size_t samples);
 
-  // A label a sample, and as many outputs as classes, or one of two classes. What has kernels::kNoLabel is left out.
+  // A label a sample, and as many outputs as classes, or one of two classes. What has kNoLabel is left out.
   void add(std::span<const std::int32_t> labels, std::span<const float> outputs);
   // Nothing has an area where a score was no number.
   [[nodiscard]] Areas areas() const;

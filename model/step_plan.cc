@@ -16,7 +16,10 @@ Result<std::unique_ptr<StepPlan>> StepPlan::make(kernels::Device& device, std::s
   const bool training = purpose == Purpose::kTraining;
   RUBATO_TRY(plan->plan_stages(layers, training));
   loss.samples = samples;
-  if (!training) loss.smoothing = 0.0, loss.class_weights.clear();
+  if (!training) {
+    loss.smoothing = 0.0;
+    loss.class_weights.clear();
+  }
   RUBATO_ASSIGN(plan->loss_, device.plan_loss(loss));
   RUBATO_TRY(plan->lay_out(training));
   return plan;

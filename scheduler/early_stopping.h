@@ -21,14 +21,11 @@ class EarlyStopping {
 
   // The next evaluation's figure. True: training ends, now.
   [[nodiscard]] bool observe(double figure);
-  [[nodiscard]] bool stopped() const { return stopped_; }
-  // The last improvement; not finite: there was none.
-  [[nodiscard]] double reference() const { return reference_; }
 
  private:
   const EvaluationConfig config_;
-  double reference_ = std::numeric_limits<double>::quiet_NaN();
-  std::int64_t without_ = 0;  // evaluations since
+  double reference_ = std::numeric_limits<double>::quiet_NaN();  // the last improvement; not finite: there was none
+  std::int64_t without_ = 0;                                     // evaluations since
   bool stopped_ = false;
 };
 

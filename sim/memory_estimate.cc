@@ -69,7 +69,7 @@ std::uint64_t versions_read(const Job& job, Mode::Apply apply, bool compensated)
 // lies beside the gradient of the one at hand.
 std::uint64_t gradients_of(const Job& job, Mode::Apply apply) {
   const auto workers = static_cast<std::uint32_t>(job.cluster.workers);
-  const bool cut = worker::Trainer::leaf_max(job) < worker::Trainer::push_max(job);
+  const bool cut = worker::Trainer::computed_max(job) < worker::Trainer::leaf_max(job);
   if (apply != Mode::Apply::kAggregate) return cut ? 2 * workers : workers;
   const auto leaves = static_cast<std::uint32_t>(job.train.micro_batches);
   std::uint64_t sum = 0;
@@ -123,7 +123,7 @@ Result<std::vector<MemoryRow>> estimate_memory(const Job& job, const std::string
                                        ? worker::open_job_device(job, run_dir)
                                        : kernels::open_device(job.worker.device, static_cast<int>(job.worker.threads)));
   RUBATO_ASSIGN(const auto training, Trainer::make_model(job, train, *device, Role::kWorker));
-  RUBATO_ASSIGN(const model::ModelMemory of_leaf, training->memory_for(Trainer::leaf_max(job), true));
+  RUBATO_ASSIGN(const model::ModelMemory of_leaf, training->memory_for(Trainer::computed_max(job), true));
   std::uint64_t evaluator = 0;
   std::uint64_t test_bytes = 0;
   const auto parameters = training->parameters();
@@ -161,7 +161,7 @@ Result<std::vector<MemoryRow>> estimate_memory(const Job& job, const std::string
       {"inner optimizers' state", mode.local() ? arena * workers * worker::InnerOptimizer::planes(job) : 0},
       {"activations", of_leaf.activations * workers},
       {"reordered weights", of_leaf.reordered * workers},
-      {"data", train.bytes * (workers + 1) + test_bytes + batch_bytes(train, Trainer::leaf_max(job)) * workers},
+      {"data", train.bytes * (workers + 1) + test_bytes + batch_bytes(train, Trainer::computed_max(job)) * workers},
       {"evaluator", evaluator, true},
       {"weights held for the evaluator", job.evaluation.enabled ? slots.weights : 0, true},
       {"programs", programs_of(job, shards)},

@@ -36,7 +36,7 @@ Result<kernels::PlanBook> measure(const Job& job, const data::DatasetSize& data)
   RUBATO_ASSIGN(const auto device,
                 kernels::open_measuring_device(job.worker.device, static_cast<int>(job.worker.threads), book));
   RUBATO_ASSIGN(const auto training, Trainer::make_model(job, data, *device, Role::kWorker));
-  RUBATO_TRY(training->memory_for(Trainer::leaf_max(job), true));
+  RUBATO_TRY(training->memory_for(Trainer::computed_max(job), true));
   if (!job.evaluation.enabled) return book;
   RUBATO_ASSIGN(const auto evaluating, Trainer::make_model(job, data, *device, Role::kEvaluator));
   RUBATO_TRY(evaluating->memory_for(job.evaluation.batch, false));

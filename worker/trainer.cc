@@ -84,13 +84,13 @@ Result<std::unique_ptr<Trainer>> Trainer::open(const Job& job, NodeId self, cons
   return trainer;
 }
 
-std::int64_t Trainer::leaf_max(const Job& job) {
+std::int64_t Trainer::computed_max(const Job& job) {
   const std::uint64_t micro_max = micro_batch_max(job);
-  if (micro_max > 0) return std::min(static_cast<std::int64_t>(micro_max), push_max(job));
-  return push_max(job);
+  if (micro_max > 0) return std::min(static_cast<std::int64_t>(micro_max), leaf_max(job));
+  return leaf_max(job);
 }
 
-std::int64_t Trainer::push_max(const Job& job) {
+std::int64_t Trainer::leaf_max(const Job& job) {
   if (is_leased(job)) return kLeaseBatchesMax * job.train.batch;
   const bool aggregate = parse_mode(job.consistency.mode).value().apply() == Mode::Apply::kAggregate;
   const auto batch = static_cast<std::uint64_t>(job.train.batch);
@@ -113,7 +113,7 @@ Result<std::unique_ptr<model::Model>> Trainer::make_model(const Job& job, const 
                                                           kernels::Device& device, Role role) {
   const ModelInput input = model_input(job, data);
   return model::make_model(job.model, input.shape, input.classes, device,
-                           role == Role::kEvaluator ? job.evaluation.batch : leaf_max(job), job.train.seed,
+                           role == Role::kEvaluator ? job.evaluation.batch : computed_max(job), job.train.seed,
                            job.optimizer.groups);
 }
 

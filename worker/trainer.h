@@ -53,8 +53,8 @@ class Trainer : private model::WeightSource {
   [[nodiscard]] static ModelInput model_input(const Job& job, const data::DatasetSize& data);
   // The samples of a leaf, at most, and of those computed at a time. / The job's model, as a member of this role
   // computes it on data of this shape. Errors: kUsage.
-  [[nodiscard]] static std::int64_t push_max(const Job& job);
   [[nodiscard]] static std::int64_t leaf_max(const Job& job);
+  [[nodiscard]] static std::int64_t computed_max(const Job& job);
   [[nodiscard]] static Result<std::unique_ptr<model::Model>> make_model(const Job& job, const data::DatasetSize& data,
                                                                         kernels::Device& device, Role role);
 

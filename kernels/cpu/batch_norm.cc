@@ -295,7 +295,7 @@ Status BatchNorm::backward_weights(std::span<const std::span<float>> gradients) 
 // With x^ for the normalized input, the means over all rows: scale (g - mean(g) - x^ mean(g x^)). Fixed, scale g.
 Status BatchNorm::backward_data() {
   const auto n = static_cast<double>(rows_);
-  std::fill_n(scratch_, 2 * channels_, 0.0f);
+  if (fixed_) std::fill_n(scratch_, 2 * channels_, 0.0f);
   for (std::int64_t c = 0; c < channels_ && !fixed_; ++c) {
     const auto inverse = static_cast<double>(row(kInverse)[c]), rest = static_cast<double>(row(kMeanRest)[c]);
     const double slope = static_cast<double>(row(kProduct)[c]) * inverse * inverse / n;

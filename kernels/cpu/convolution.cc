@@ -91,9 +91,10 @@ class Convolution final : public Op {
   void plan_forward(const CpuContext& context);
   void plan_backward_weights(const CpuContext& context);
   void plan_backward_data(const CpuContext& context);
-  // Gives take(tensors, plan) what `make` makes of the way that the plan names, or else of the first by rule for which
-  // there is a kernel.
+  // By the plan; empty: by rule.
   [[nodiscard]] std::string way_named(const CpuContext& context, const std::string& call) const;
+  // Gives take(tensors, plan) what `make` makes of the way that is named, or else of the first by rule for which there
+  // is a kernel.
   template <typename Make, typename Take>
   void plan_call(const CpuContext& context, const char* call, Make&& make, Take&& take);
   [[nodiscard]] Tensor source_as(const memory::desc& wanted, int argument, bool written = false) const;
@@ -137,7 +138,6 @@ Convolution::Convolution(const CpuContext& context, const ConvolutionDesc& desc,
   if (input_gradient_) plan_backward_data(context);
 }
 
-// Nothing: by rule.
 std::string Convolution::way_named(const CpuContext& context, const std::string& call) const {
   if (!context.only_way.empty()) return context.only_way;
   if (!context.plan) return "";

@@ -122,7 +122,7 @@ TEST(Ranking, AClassThatDoesNotOccurHasNoArea) {
 }
 
 TEST(Ranking, WhatHasNoLabelIsLeftOut) {
-  EXPECT_EQ(areas_of(2, kSeparate, {0, kernels::kNoLabel, 1}, {1.0f, 9.0f, 2.0f}).mean, 1.0);
+  EXPECT_EQ(areas_of(2, kSeparate, {0, kNoLabel, 1}, {1.0f, 9.0f, 2.0f}).mean, 1.0);
 }
 
 TEST(Ranking, ScoresThatAreNoNumbersHaveNoArea) {

@@ -17,13 +17,12 @@ except ImportError:
     print("skipped: no PyTorch for this Python; scripts/setup.sh --test installs it")
     sys.exit(77)
 
-import tomllib
 from fnmatch import fnmatchcase
 
 from philox import permutation
-from rubato_runs import ROOT, read_weights, run, temporary_folder
+from rubato_runs import ROOT, trained
 from samples import read_samples
-from steps_test import ORDERS, SETTINGS, TIMES_MAX, by_name, distance, start_of
+from steps_test import ORDERS, SETTINGS, by_name, distance, is_near, main, start_of
 from torch.nn import functional
 from torch_training import make_optimizer
 
@@ -84,11 +83,7 @@ def train(job, steps, precision, shuffle=0):
 
 def compare(job_name, steps, settings, build_dir):
     """Prints the distances of one case's trainings; returns whether Rubato's is within the limit."""
-    with temporary_folder() as folder:
-        run(ROOT / "jobs" / f"{job_name}.toml", build_dir, f"{folder}/run", [*SETTINGS, f"train.steps={steps}", *settings])
-        with open(f"{folder}/run/job.toml", "rb") as file:
-            job = tomllib.load(file)
-        rubato = read_weights(f"{folder}/run")
+    job, rubato, _ = trained(ROOT / "jobs" / f"{job_name}.toml", build_dir, [*SETTINGS, f"train.steps={steps}", *settings])
     start, exact = by_name(start_of(job)), train(job, steps, torch.float64)
     rounded = [train(job, steps, torch.float32, shuffle) for shuffle in range(ORDERS)]
     moved = [name for name in exact if not group_of(job, name)[0]]
@@ -101,18 +96,8 @@ def compare(job_name, steps, settings, build_dir):
         if not numpy.array_equal(rubato[name], start[name].astype(numpy.float32)):
             print(f"{job_name}: {name} is frozen, and has moved")
             return False
-    if ours <= TIMES_MAX * reference:
-        return True
-    print(f"{job_name}: {ours / reference:.2f} times as far from float64 as PyTorch's float32, limit {TIMES_MAX:g}")
-    return False
-
-
-def main(build_dir):
-    torch.set_num_threads(1)
-    return 0 if all([compare(*case, build_dir) for case in CASES]) else 1
+    return is_near(job_name, ours, reference)
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        sys.exit(__doc__)
-    sys.exit(main(sys.argv[1]))
+    sys.exit(main(CASES, compare, __doc__))

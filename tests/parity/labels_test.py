@@ -18,11 +18,9 @@ except ImportError:
     print("skipped: no PyTorch for this Python; scripts/setup.sh --test installs it")
     sys.exit(77)
 
-import tomllib
-
 from philox import permutation
-from rubato_runs import read_weights, run, temporary_folder
-from steps_test import ORDERS, TIMES_MAX, by_name, distance, start_of
+from rubato_runs import temporary_folder, trained
+from steps_test import ORDERS, by_name, distance, is_near, main, start_of
 from torch.nn import functional
 
 SAMPLES, CLASSES, EPOCHS, IGNORED = 192, 4, 30, 255
@@ -114,10 +112,7 @@ def compare(title, settings, build_dir):
         images, labels = write_samples(f"{folder}/some.npz", "data.ignored_labels" in settings)
         with open(f"{folder}/job.toml", "w") as file:
             file.write(JOB)
-        final = run(f"{folder}/job.toml", build_dir, f"{folder}/run", [f"{key}={value}" for key, value in settings.items()])
-        with open(f"{folder}/run/job.toml", "rb") as file:
-            job = tomllib.load(file)
-        rubato = read_weights(f"{folder}/run")
+        job, rubato, final = trained(f"{folder}/job.toml", build_dir, [f"{key}={value}" for key, value in settings.items()])
     start, exact = by_name(start_of(job)), train(job, images, labels, torch.float64)
     names = list(exact)
     reference = max(distance(train(job, images, labels, torch.float32, shuffle), exact, names) for shuffle in range(ORDERS))
@@ -131,18 +126,8 @@ def compare(title, settings, build_dir):
     if counted != int((labels != IGNORED).sum()):
         print(f"{title}: {counted} samples were evaluated, and {int((labels != IGNORED).sum())} have a label")
         return False
-    if ours <= TIMES_MAX * reference:
-        return True
-    print(f"{title}: {ours / reference:.2f} times as far from float64 as PyTorch's float32, limit {TIMES_MAX:g}")
-    return False
-
-
-def main(build_dir):
-    torch.set_num_threads(1)
-    return 0 if all([compare(*case, build_dir) for case in CASES]) else 1
+    return is_near(title, ours, reference)
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        sys.exit(__doc__)
-    sys.exit(main(sys.argv[1]))
+    sys.exit(main(CASES, compare, __doc__))

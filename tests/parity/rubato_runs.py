@@ -3,6 +3,7 @@
 import json
 import subprocess
 import tempfile
+import tomllib
 from pathlib import Path
 
 import numpy
@@ -37,6 +38,14 @@ def resolve(job, build_dir, run_dir, settings):
     if result.returncode != 0:
         raise RunFailed(result.stderr.strip())
     return Path(run_dir) / "job.toml"
+
+
+def trained(job, build_dir, settings):
+    """Trains a job into a folder that goes again; returns the job with all its keys, its weights and its last line."""
+    with temporary_folder() as folder:
+        final = run(job, build_dir, f"{folder}/run", settings)
+        resolved = tomllib.loads((Path(folder) / "run" / "job.toml").read_text())
+        return resolved, read_weights(f"{folder}/run"), final
 
 
 def read_weights(run_dir):

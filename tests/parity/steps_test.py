@@ -22,11 +22,9 @@ except ImportError:
     print("skipped: no PyTorch for this Python; scripts/setup.sh --test installs it")
     sys.exit(77)
 
-import tomllib
-
 from networks import from_rubato_layout, network_of, to_rubato_layout
 from philox import normal_weights, permutation, uniform_weights
-from rubato_runs import ROOT, read_weights, run, temporary_folder
+from rubato_runs import ROOT, trained
 from samples import read_samples
 from torch.nn import functional
 
@@ -109,11 +107,7 @@ def check_golden_order():
 
 def compare(job_name, steps, settings, build_dir):
     """Prints the distances of one case's trainings; returns whether Rubato's is within the limit."""
-    with temporary_folder() as folder:
-        run(ROOT / "jobs" / f"{job_name}.toml", build_dir, f"{folder}/run", [*SETTINGS, f"train.steps={steps}", *settings])
-        with open(f"{folder}/run/job.toml", "rb") as file:
-            job = tomllib.load(file)
-        rubato = read_weights(f"{folder}/run")
+    job, rubato, _ = trained(ROOT / "jobs" / f"{job_name}.toml", build_dir, [*SETTINGS, f"train.steps={steps}", *settings])
     start, exact = by_name(start_of(job)), train(job, steps, torch.float64)
     rounded = [train(job, steps, torch.float32, shuffle) for shuffle in range(ORDERS)]
     print(f"{job_name} {' '.join(settings)}: distance to float64 after {steps} steps")
@@ -122,19 +116,25 @@ def compare(job_name, steps, settings, build_dir):
         way, ours = distance(start, exact, names), distance(rubato, exact, names)
         reference = max(distance(weights, exact, names) for weights in rounded)
         print(f"{name:>14} {way:10.3e} {reference:10.3e} {ours:10.3e} {ours / reference:6.2f}")
-    if ours <= TIMES_MAX * reference:  # of all weights together
+    return is_near(job_name, ours, reference)  # of all weights together
+
+
+def is_near(title, ours, reference):
+    """Whether Rubato's distance to float64 is within the limit of PyTorch's float32; says so if not."""
+    if ours <= TIMES_MAX * reference:
         return True
-    print(f"{job_name}: {ours / reference:.2f} times as far from float64 as PyTorch's float32, limit {TIMES_MAX:g}")
+    print(f"{title}: {ours / reference:.2f} times as far from float64 as PyTorch's float32, limit {TIMES_MAX:g}")
     return False
 
 
-def main(build_dir):
+def main(cases, compare, usage):
+    """The exit code of a program that compares these cases with the build that it was given."""
+    if len(sys.argv) != 2:
+        sys.exit(usage)
     torch.set_num_threads(1)
     check_golden_order()
-    return 0 if all([compare(*case, build_dir) for case in CASES]) else 1
+    return 0 if all([compare(*case, sys.argv[1]) for case in cases]) else 1
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        sys.exit(__doc__)
-    sys.exit(main(sys.argv[1]))
+    sys.exit(main(CASES, compare, __doc__))

@@ -18,6 +18,12 @@ def read(path: Path) -> tuple[dict, bytes]:
     return dict(sorted(header.items(), key=lambda item: item[1]["data_offsets"])), data[8 + length:]
 
 
+def tensors_of(path: Path) -> dict[str, bytes]:
+    """The bytes of each tensor by its name."""
+    tensors, data = read(path)
+    return {name: data[slice(*tensor["data_offsets"])] for name, tensor in tensors.items()}
+
+
 def check(path: Path) -> dict:
     """Raises unless the tensors cover the bytes without gap or overlap; returns them."""
     tensors, data = read(path)

@@ -6,6 +6,7 @@ Each test file is a program: test_AREA.py BUILD_FOLDER [ARGUMENT of unittest...]
 import json
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 import unittest
@@ -14,6 +15,7 @@ from pathlib import Path
 from run import LAUNCHER, POLL_S, ROOT, Run, processes
 
 JOBS = ROOT / "jobs"
+COMMAND_S = 300  # a command that is no job takes no longer
 
 
 class SystemCase(unittest.TestCase):
@@ -44,6 +46,19 @@ class SystemCase(unittest.TestCase):
         run = self.start(job, *words, **settings)
         self.assert_ends(run, expected_code)
         return run
+
+    def rubato(self, *words, expected_code=0) -> str:
+        """What a command says that runs programs and is no job; of one that fails, that it is one line."""
+        return self.launcher(*words, "--build-dir", self.build, expected_code=expected_code)
+
+    def launcher(self, *words, expected_code=0) -> str:
+        done = subprocess.run([sys.executable, LAUNCHER, *map(str, words)], timeout=COMMAND_S,
+                              capture_output=True, text=True, env=self.environment, cwd=self.folder)
+        self.assertEqual(done.returncode, expected_code, done.stdout + done.stderr)
+        if expected_code == 0:
+            return done.stdout
+        self.assertEqual(len(done.stderr.strip().splitlines()), 1, done.stderr)
+        return done.stderr
 
     def assert_ends(self, run: Run, code: int, **wait) -> None:
         self.assertEqual(run.wait(**wait), code, run.output)

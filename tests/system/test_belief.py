@@ -3,11 +3,8 @@ what a death means for chains that go on."""
 
 import json
 import math
-import subprocess
-import sys
 
 import images
-from run import LAUNCHER
 from system_case import JOBS, SystemCase, as_options, main
 
 HIDDEN = [24, 12]
@@ -23,12 +20,6 @@ class Belief(SystemCase):
 
     def settings(self, **more):
         return {**SMALL, **self.images, **more}
-
-    def rubato(self, *words) -> str:
-        done = subprocess.run([sys.executable, LAUNCHER, *map(str, words), "--build-dir", self.build],
-                              capture_output=True, text=True, env=self.environment)
-        self.assertEqual(done.returncode, 0, done.stderr)
-        return done.stdout
 
     def lines(self, run, event):
         return [line for line in run.metrics() if line["event"] == event]

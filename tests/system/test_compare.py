@@ -4,21 +4,13 @@ import csv
 import json
 import os
 import shutil
-import subprocess
-import sys
 
-from system_case import JOBS, LAUNCHER, SystemCase, main
+from system_case import JOBS, SystemCase, main
 
 
 class Compare(SystemCase):
-    def rubato(self, *words):
-        done = subprocess.run([sys.executable, LAUNCHER, *map(str, words)], capture_output=True, text=True,
-                              env=self.environment, cwd=self.folder)
-        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
-        return done.stdout
-
     def compare(self, *words):
-        return self.rubato("compare", JOBS / "quadratic.toml", "--build-dir", self.build, "--out", self.folder / "out", *words)
+        return self.rubato("compare", JOBS / "quadratic.toml", "--out", self.folder / "out", *words)
 
     def runs(self):
         return list(csv.DictReader((self.folder / "out" / "RUNS.csv").read_text().splitlines()))
@@ -56,7 +48,7 @@ class Compare(SystemCase):
 
     def test_explain_names_the_slow_worker(self):
         run = self.train("quadratic", "--workers", 3, "--mode", "ssp:1", debug__slow_worker_ms=20, train__epochs=2)
-        found = json.loads(self.rubato("explain", run.run_dir, "--json"))
+        found = json.loads(self.launcher("explain", run.run_dir, "--json"))
         culprit = next(finding for finding in found if finding["key"] == "one_culprit")
         self.assertIn("worker-0 held the others up", culprit["what"])
 

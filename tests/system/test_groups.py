@@ -1,9 +1,8 @@
 """Groups of parameters in real jobs: a network begun with pretrained weights, its body frozen and its head trained."""
 
-
 import data_files
-import safetensors_file
 import tracing
+from safetensors_file import tensors_of
 from system_case import SystemCase, main
 
 USAGE = 2
@@ -34,11 +33,6 @@ epochs = 2
 
 BODY_FROZEN = '["fc[12].* frozen", "fc3.weight rate=5", "*.bias decay=0"]'
 MODES = ["bsp", "ssp:1", "asp", "softsync:2", "backup:1", "local:2", "local:2+asp"]
-
-
-def tensors_of(path) -> dict[str, bytes]:
-    tensors, data = safetensors_file.read(path)
-    return {name: data[slice(*tensor["data_offsets"])] for name, tensor in tensors.items()}
 
 
 class Groups(SystemCase):

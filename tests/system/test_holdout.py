@@ -2,12 +2,9 @@
 read once."""
 
 import json
-import subprocess
-import sys
 
 import images
 import safetensors_file
-from run import LAUNCHER
 from system_case import JOBS, SystemCase, as_options, main
 
 TRAIN, TEST, SHARE = 500, 120, 0.2
@@ -24,12 +21,6 @@ class Holdout(SystemCase):
 
     def settings(self, **more):
         return {**SMALL, **self.images, **more}
-
-    def rubato(self, *words) -> str:
-        done = subprocess.run([sys.executable, LAUNCHER, *map(str, words), "--build-dir", self.build],
-                              capture_output=True, text=True, env=self.environment)
-        self.assertEqual(done.returncode, 0, done.stderr)
-        return done.stdout
 
     def evaluations(self, lines):
         return [line for line in lines if line["event"] in ("evaluation", "final")]

@@ -2,13 +2,10 @@
 
 import json
 import struct
-import subprocess
-import sys
 import zipfile
 
 import data_files
-import safetensors_file
-from run import LAUNCHER
+from safetensors_file import tensors_of
 from system_case import SystemCase, main
 
 DATA = 3
@@ -39,11 +36,6 @@ epochs = 3
 """
 
 
-def tensors_of(path) -> dict[str, bytes]:
-    tensors, data = safetensors_file.read(path)
-    return {name: data[slice(*tensor["data_offsets"])] for name, tensor in tensors.items()}
-
-
 def file_of(header: bytes, values: bytes = b"") -> bytes:
     return struct.pack("<Q", len(header)) + header + values
 
@@ -54,16 +46,6 @@ class Weights(SystemCase):
         data_files.write_npz(self.folder / "images.npz", {"train": 128, "val": 30, "test": 60})
         self.job = self.folder / "job.toml"
         self.job.write_text(MLP)
-
-    def rubato(self, *words, expected_code=0) -> str:
-        """What a command says; of one that fails, that it is one line."""
-        done = subprocess.run([sys.executable, LAUNCHER, *map(str, words), "--build-dir", self.build],
-                              capture_output=True, text=True, timeout=100, env=self.environment, cwd=self.folder)
-        self.assertEqual(done.returncode, expected_code, done.stderr)
-        if expected_code == 0:
-            return done.stdout
-        self.assertEqual(len(done.stderr.strip().splitlines()), 1, done.stderr)
-        return done.stderr
 
     def exported(self, run, name="out.safetensors"):
         self.rubato("export", run.run_dir, "--to", self.folder / name)
