@@ -138,12 +138,15 @@ Result<std::vector<MemoryRow>> estimate_memory(const Job& job, const std::string
     RUBATO_ASSIGN(const auto evaluating, Trainer::make_model(job, train, *device, Role::kEvaluator));
     RUBATO_ASSIGN(const model::ModelMemory of_evaluation, evaluating->memory_for(job.evaluation.batch, false));
     test_bytes = test.bytes;
+    std::size_t figures = worker::bytes_of_figures(job, test);
+    evaluator = arena + of_evaluation.activations + of_evaluation.reordered;
     if (job.evaluation.holdout > 0.0) {
       RUBATO_ASSIGN(const data::DatasetSize held_out, data::size_of_dataset(job, data::Split::kValidation));
       test_bytes += held_out.bytes;
+      figures = std::max(figures, worker::bytes_of_figures(job, held_out));  // one part after the other
+      evaluator += 2 * arena;  // the best, read from their file in the end
     }
-    evaluator = arena + of_evaluation.activations + of_evaluation.reordered + worker::bytes_of_figures(job, test);
-    if (job.evaluation.holdout > 0.0) evaluator += 2 * arena;  // the best, read from their file in the end
+    evaluator += figures;
   }
 
   std::vector<MemoryRow> rows = {
