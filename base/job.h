@@ -31,6 +31,7 @@ struct ModelConfig {
   std::string stem = "cifar";            // resnets: cifar | imagenet
   std::int64_t width = 64;               // resnets: channels of the first stage; lstm, gru: units; gpt: features
   std::int64_t layers = 1;               // lstm, gru, gpt: one behind the other
+  bool bidirectional = false;            // lstm, gru: each layer reads its input from both ends
   std::int64_t heads = 4;                // gpt: of its attention; they divide the width
   double dropout = 0.0;                  // before the last layer (model/architectures.h); 0 is none
   std::string loss = "cross_entropy";    // cross_entropy | binary_cross_entropy | mse
@@ -54,6 +55,7 @@ struct DataConfig {
   std::string kind = "idx";
   std::string path;  // npz, series: the file; cifar, folder: the folder; csv, libsvm: to be split; text: either
   std::string train_inputs, train_labels, test_inputs, test_labels;  // idx, npy; csv, libsvm: the inputs are tables
+  std::string train_lengths, test_lengths;                           // npy: of sequences; none: all are whole
   std::int64_t classes = 10;
   std::int64_t first_label = 0;                // npy, npz, csv, libsvm: the number of class 0 in the files
   std::vector<double> mean{0.0}, stddev{1.0};  // images: of value / greatest value; of all channels, or of each
@@ -188,7 +190,8 @@ struct EvaluationConfig {
   std::int64_t patience = 0;    // evaluations without improvement after which training ends; 0: it does not
   double min_delta = 0.0;       // what counts as an improvement
   std::string metric = "loss";  // of which figure: loss | accuracy
-  double timeout_s = 600.0;     // of the last one, at least: 20 times the longest before it, if that is longer
+  double average = 0.0;      // decay of a moving average of the weights, which is what is evaluated; 0: there is none
+  double timeout_s = 600.0;  // of the last one, at least: 20 times the longest before it, if that is longer
   friend bool operator==(const EvaluationConfig&, const EvaluationConfig&) = default;
 };
 

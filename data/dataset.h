@@ -34,6 +34,7 @@ struct BatchBuffer {
   std::vector<std::int32_t> labels;       // count, or count x positions, or none; each may be kNoLabel
   std::vector<float> targets;             // count x target_floats
   std::vector<std::uint64_t> sample_ids;  // count; keys of dropout and augmentation
+  std::vector<std::int32_t> lengths;      // count, of sequences of different lengths; else none
 };
 
 // A number to be predicted is kept as (number - mean) / deviation.

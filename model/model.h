@@ -41,6 +41,7 @@ struct Batch {
   std::span<const std::int32_t> labels;  // one a sample; or one for each of its positions, or kNoLabel
   std::span<const float> targets;
   std::span<const std::uint64_t> sample_ids;
+  std::span<const std::int32_t> lengths;  // of sequences: positions that are there, of each sample; none: all of them
   std::uint64_t epoch = 0;
   std::uint64_t leaf = 0;    // its number in the batch that is cut into leaves
   Chains* chains = nullptr;  // of whoever computes it, where a model keeps some from step to step

@@ -172,7 +172,7 @@ Status StepPlan::load(const Stage& stage, WeightSource& source) {
 Result<kernels::LossResult> StepPlan::forward(const Batch& batch, WeightSource& source,
                                               std::span<std::int32_t> predictions) {
   RUBATO_TRY(device_.copy_in(inputs_, batch.inputs));
-  const kernels::SampleKeys keys{batch.epoch, batch.sample_ids};
+  const kernels::SampleKeys keys{batch.epoch, batch.sample_ids, batch.lengths};
   for (const Stage& stage : stages_) {
     RUBATO_TRY(load(stage, source));
     const timeline::Scope drawn(lane_, "forward", stage.name);

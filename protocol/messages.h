@@ -430,14 +430,15 @@ struct EvaluationDone {
 
 // ---- trouble and the end ---------------------------------------------------------------------------
 
-// Server -> scheduler: a push was not finite.
+// Server -> scheduler: a push was not finite. `element`: the first number of the slice that was not.
 struct Alarm {
   SliceId slice = 0;
   std::uint32_t worker = 0;
   Clock clock = 0;
+  std::uint64_t element = 0;
   template <typename A>
   void fields(A& a) {
-    a(slice, worker, clock);
+    a(slice, worker, clock, element);
   }
 };
 
