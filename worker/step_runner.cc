@@ -72,7 +72,7 @@ class StepRunner::Sink final : public model::GradientSink {
 
 model::Batch model_batch(const data::BatchBuffer& buffer, std::uint64_t epoch) {
   const std::vector<float>& inputs = buffer.inputs.empty() ? buffer.targets : buffer.inputs;
-  return {inputs, buffer.labels, buffer.targets, buffer.sample_ids, epoch};
+  return {inputs, buffer.labels, buffer.targets, buffer.sample_ids, buffer.lengths, epoch};
 }
 
 StepRunner::StepRunner(const Job& job, model::Model& model, data::Loader& loader, const SliceLayout& layout,
