@@ -128,4 +128,18 @@ std::string describe_slice(const SliceSpec& slice, const Manifest& manifest) {
   return text;
 }
 
+std::optional<Element> find_element(const SliceSpec& slice, std::uint64_t element) {
+  for (const Piece& piece : slice.pieces) {
+    if (element < piece.count) return Element{piece.parameter, piece.first + element};
+    element -= piece.count;
+  }
+  return std::nullopt;
+}
+
+std::string describe_element(const SliceSpec& slice, const Manifest& manifest, std::uint64_t element) {
+  const auto found = find_element(slice, element);
+  if (!found) return describe_slice(slice, manifest);
+  return fmt::format("{}[{}]", manifest[found->parameter].name, found->index);
+}
+
 }  // namespace rubato::protocol

@@ -11,6 +11,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -84,5 +85,15 @@ struct RoutingTable {
 
 // "fc1.weight[0..262144)", with " and 3 more" where a slice holds several parameters: for messages.
 [[nodiscard]] std::string describe_slice(const SliceSpec& slice, const Manifest& manifest);
+
+// One number of a slice: its parameter, and which of its numbers it is.
+struct Element {
+  std::uint32_t parameter = 0;
+  std::uint64_t index = 0;
+};
+// Nothing, where the slice has fewer.
+[[nodiscard]] std::optional<Element> find_element(const SliceSpec& slice, std::uint64_t element);
+// "fc1.weight[17]"; or the slice.
+[[nodiscard]] std::string describe_element(const SliceSpec& slice, const Manifest& manifest, std::uint64_t element);
 
 }  // namespace rubato::protocol

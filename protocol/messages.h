@@ -430,12 +430,14 @@ struct EvaluationDone {
 
 // ---- trouble and the end ---------------------------------------------------------------------------
 
-// Server -> scheduler: a push was not finite. `element`: the first number of the slice that was not.
+// Server -> scheduler: a push was not finite. `element`: the first number of the slice's that was not; or it was what
+// they make that was not.
 struct Alarm {
+  static constexpr std::uint64_t kNoElement = std::numeric_limits<std::uint64_t>::max();
   SliceId slice = 0;
   std::uint32_t worker = 0;
   Clock clock = 0;
-  std::uint64_t element = 0;
+  std::uint64_t element = kNoElement;
   template <typename A>
   void fields(A& a) {
     a(slice, worker, clock, element);

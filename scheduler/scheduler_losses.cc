@@ -220,13 +220,19 @@ void SchedulerCore::account_for(TimeNs now, std::uint32_t rank, const DeadWorker
 
 void SchedulerCore::on_alarm(TimeNs now, const protocol::Alarm& alarm, Outbox& out) {
   if (phase_ == Phase::kOver) return;
+  if (alarm.slice >= routing_.slices.size()) return;
+  const protocol::SliceSpec& slice = routing_.slices[alarm.slice];
+  const std::string what = protocol::describe_element(slice, manifest_, alarm.element);
   ++nonfinite_;
-  const std::string what =
-      alarm.slice < routing_.slices.size() ? protocol::describe_slice(routing_.slices[alarm.slice], manifest_) : "?";
   auto line = metric(now, "nonfinite");
   line["worker"] = worker_node(alarm.worker).name();
   line["clock"] = alarm.clock;
-  line["parameter"] = what;
+  if (const auto element = protocol::find_element(slice, alarm.element)) {
+    line["parameter"] = manifest_[element->parameter].name;
+    line["element"] = element->index;
+  } else {
+    line["parameter"] = protocol::describe_slice(slice, manifest_);
+  }
   metrics_.push_back(std::move(line));
   const std::string text = fmt::format("the gradient of {} that worker-{} computed at clock {} is not finite", what,
                                        alarm.worker, alarm.clock);

@@ -103,9 +103,9 @@ void Aggregate::list_terms(const Part& part) {
 }
 
 bool Aggregate::spoils(const Piece& piece) {
-  if (piece.borrowed.empty() || kernels::cpu::all_finite(piece.borrowed.floats())) return false;
-  spoilers_.push_back(piece.worker);
-  return true;
+  const auto element = kernels::cpu::first_nonfinite(piece.borrowed.floats());
+  if (element) spoilers_.push_back({piece.worker, *element});
+  return element.has_value();
 }
 
 void Aggregate::examine() {

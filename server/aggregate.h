@@ -65,9 +65,14 @@ class Aggregate {
   // Of a complete one: what the root is the sum of. None, if no leaf had anything. Valid until clear().
   [[nodiscard]] std::span<const kernels::SumTerm> terms() const { return terms_; }
 
-  // Who pushed a gradient that is not finite, as far as it has shown and was not told before. What it was added to is
-  // spoiled: with one of them this is no sum any more.
-  [[nodiscard]] std::vector<std::uint32_t> take_spoilers() { return std::exchange(spoilers_, {}); }
+  // A gradient that is not finite: whose, and the first of its numbers that is not.
+  struct Spoiler {
+    std::uint32_t worker = 0;
+    std::uint64_t element = 0;
+  };
+  // As far as they have shown and were not told before. What they were added to is spoiled: with one of them this is no
+  // sum any more.
+  [[nodiscard]] std::vector<Spoiler> take_spoilers() { return std::exchange(spoilers_, {}); }
   // Of a complete one, whose terms are not to be applied: looks at those that were not added up yet.
   void examine();
 
@@ -103,7 +108,7 @@ class Aggregate {
   protocol::LeafNode root_;
   Parts parts_;
   std::vector<kernels::SumTerm> terms_;  // while a sum is made, and of the root
-  std::vector<std::uint32_t> spoilers_;
+  std::vector<Spoiler> spoilers_;
   // For the next parts: lists that are empty, and places in the map.
   std::vector<std::vector<Piece>> spare_;
   std::vector<Parts::node_type> spare_nodes_;

@@ -31,9 +31,9 @@ void Slice::push_committed(const Envelope& envelope, const Push& push, Outbox& o
     ++state_.counters.dropped;
   } else if (is_empty(push)) {
     ack.fate = Fate::kEmpty;
-  } else if (!kernels::cpu::all_finite(push.gradient.floats())) {
+  } else if (const auto element = kernels::cpu::first_nonfinite(push.gradient.floats())) {
     ack.fate = Fate::kNonFinite;
-    alarm(worker, push.clock, out);
+    alarm(worker, push.clock, *element, out);
   }
   if (ack.fate != Fate::kDropped) {
     Accepted& entry = accepted_[{worker, push.clock}];
@@ -97,7 +97,10 @@ SlotRef Slice::updated_by(const Commit& commit, const std::vector<Accepted>& par
   }
   SlotRef next = updated(contributions, commit.rate);
   // Finite gradients may have an infinite sum. Whose fault that is nobody can say; the last one is named.
-  if (next == current_) alarm(commit.contributors.back().rank, commit.contributors.back().clock, out);
+  if (next == current_) {
+    const Contributor& last = commit.contributors.back();
+    alarm(last.rank, last.clock, protocol::Alarm::kNoElement, out);
+  }
   return next;
 }
 

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <span>
 
+#include "kernels/cpu/apply_rule.h"
 #include "server/slice.h"
 
 namespace rubato::server {
@@ -65,7 +66,7 @@ void Slice::push_on_arrival(const Envelope& envelope, const Push& push, Outbox& 
   SlotRef next = is_empty(push) ? current_ : updated_by(worker, push);
   if (!is_empty(push)) {
     ack.fate = next == current_ ? Fate::kNonFinite : Fate::kApplied;
-    if (ack.fate == Fate::kNonFinite) alarm(worker, push.clock, out);
+    if (ack.fate == Fate::kNonFinite) alarm(worker, push.clock, spoiled_at(push.gradient), out);
   }
   reads_.settle(worker, push.clock);
   // Published together: an update without its mark would be made again by a push that is sent again.
@@ -148,9 +149,9 @@ void Slice::contribute(const Envelope& envelope, const Push& push, Outbox& out) 
 
 // A gradient is looked at when it is added to another one, or applied: at the latest when its clock is settled.
 void Slice::name_spoilers(Clock clock, Outbox& out) {
-  for (const std::uint32_t worker : open_.sum.take_spoilers()) {
+  for (const Aggregate::Spoiler& spoiler : open_.sum.take_spoilers()) {
     open_.nonfinite = true;
-    alarm(worker, clock, out);
+    alarm(spoiler.worker, clock, spoiler.element, out);
   }
 }
 
@@ -175,7 +176,7 @@ void Slice::settle_clock(Outbox& out) {
     open_.sum.examine();
     name_spoilers(clock, out);
     // Finite gradients may have an infinite sum. Whose fault that is nobody can say; the last one is named.
-    if (!open_.nonfinite) alarm(open_.pushes.back().envelope.from.rank, clock, out);
+    if (!open_.nonfinite) alarm(open_.pushes.back().envelope.from.rank, clock, protocol::Alarm::kNoElement, out);
   }
   const Fate fate = applied ? Fate::kApplied : open_.samples == 0 ? Fate::kEmpty : Fate::kNonFinite;
   VersionRecord record = record_of(next);
@@ -242,12 +243,17 @@ void Slice::made_current(SlotRef next) {
   current_ = std::move(next);
 }
 
-void Slice::alarm(std::uint32_t worker, Clock clock, Outbox& out) {
+void Slice::alarm(std::uint32_t worker, Clock clock, std::uint64_t element, Outbox& out) {
   ++state_.counters.nonfinite;
   // The scheduler tells people. A job that has diverged has one of these for every push.
   out.note(Level::kInfo, fmt::format("the gradient of {} from worker-{} at clock {} is not finite: dropped",
-                                     protocol::describe_slice(spec_, state_.manifest), worker, clock));
-  out.send(kSchedulerNode, protocol::Alarm{id_, worker, clock});
+                                     protocol::describe_element(spec_, state_.manifest, element), worker, clock));
+  out.send(kSchedulerNode, protocol::Alarm{id_, worker, clock, element});
+}
+
+// Of a gradient; a finite one may have made weights that are not.
+std::uint64_t Slice::spoiled_at(const Payload& gradient) {
+  return kernels::cpu::first_nonfinite(gradient.floats()).value_or(protocol::Alarm::kNoElement);
 }
 
 void Slice::answer_repeat(const Envelope& envelope, const Push& push, const Mark& mark, Outbox& out) {

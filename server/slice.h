@@ -145,7 +145,9 @@ class Slice {
   [[nodiscard]] SlotRef updated(std::span<const Contribution> contributions, double rate);
   [[nodiscard]] VersionRecord record_of(const SlotRef& next) const;
   void made_current(SlotRef next);
-  void alarm(std::uint32_t worker, Clock clock, protocol::Outbox& out);
+  // `element`: as in protocol::Alarm.
+  void alarm(std::uint32_t worker, Clock clock, std::uint64_t element, protocol::Outbox& out);
+  [[nodiscard]] static std::uint64_t spoiled_at(const Payload& gradient);
   void answer_repeat(const protocol::Envelope& envelope, const protocol::Push& push, const Mark& mark,
                      protocol::Outbox& out);
   void count_repeat(const protocol::Envelope& envelope, const protocol::Push& push, protocol::Outbox& out);

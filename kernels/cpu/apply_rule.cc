@@ -260,15 +260,17 @@ bool add_up(std::span<const SumTerm> terms, std::span<float> sum) {
   return finite;
 }
 
-bool all_finite(std::span<const float> values) {
+std::optional<std::size_t> first_nonfinite(std::span<const float> values) {
   // In blocks, so that the loop inside has no exit and vectorizes.
   for (std::size_t first = 0; first < values.size(); first += kBlock) {
+    const std::span<const float> block = values.subspan(first, std::min(kBlock, values.size() - first));
     std::uint32_t largest = 0;
-    for (float value : values.subspan(first, std::min(kBlock, values.size() - first)))
-      largest = std::max(largest, magnitude(value));
-    if (largest >= kInfinity) return false;
+    for (float value : block) largest = std::max(largest, magnitude(value));
+    if (largest < kInfinity) continue;
+    const auto spoiled = std::ranges::find_if(block, [](float value) { return magnitude(value) >= kInfinity; });
+    return first + static_cast<std::size_t>(spoiled - block.begin());
   }
-  return true;
+  return std::nullopt;
 }
 
 }  // namespace rubato::kernels::cpu

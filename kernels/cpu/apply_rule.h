@@ -6,6 +6,7 @@
 // Thread-safety: pure functions of what they are given.
 #pragma once
 
+#include <optional>
 #include <span>
 
 #include "kernels/rule_config.h"
@@ -43,7 +44,8 @@ bool add_up(std::span<const SumTerm> terms, std::span<float> sum);
 // Elements of a block that stays in the innermost cache while it is worked on.
 inline constexpr std::size_t kBlock = 4096;
 
-// No element is infinite or NaN.
-[[nodiscard]] bool all_finite(std::span<const float> values);
+// The first element that is infinite or NaN, where there is one.
+[[nodiscard]] std::optional<std::size_t> first_nonfinite(std::span<const float> values);
+[[nodiscard]] inline bool all_finite(std::span<const float> values) { return !first_nonfinite(values); }
 
 }  // namespace rubato::kernels::cpu

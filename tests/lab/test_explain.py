@@ -257,7 +257,11 @@ class Findings(unittest.TestCase):
     def test_gradients_that_are_not_finite(self):
         lines = made_metrics.run_lines("asp", ages=YOUNG, nonfinite=1)
         lines.insert(1, {"event": "nonfinite", "time_s": 1, "worker": "worker-2", "clock": 7, "parameter": "fc1.weight"})
-        self.assertIn("fc1.weight at clock 7", found("nonfinite", lines).figures)
+        lines.insert(2, {"event": "nonfinite", "time_s": 1, "worker": "worker-2", "clock": 8, "parameter": "fc2.bias"})
+        lines.insert(3, {"event": "nonfinite", "time_s": 1, "worker": "worker-2", "clock": 9, "parameter": "fc2.bias"})
+        figures = found("nonfinite", lines).figures
+        self.assertIn("fc1.weight at clock 7", figures)
+        self.assertIn("most often fc2.bias 2, fc1.weight 1", figures)
 
     def test_divergence(self):
         lines = made_metrics.run_lines("asp", ages=YOUNG, test_loss=None, nonfinite=9)

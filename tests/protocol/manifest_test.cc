@@ -208,6 +208,17 @@ TEST(CutSlices, NeighboursShareASlice) {
   EXPECT_EQ(slices[2].pieces, (std::vector<Piece>{{0, 0, 10}}));
   EXPECT_EQ(describe_slice(slices[0], manifest), "d[0..10) and 1 more");
   EXPECT_EQ(describe_slice(slices[2], manifest), "a[0..10)");
+  EXPECT_EQ(describe_element(slices[0], manifest, 9), "d[9]");
+  EXPECT_EQ(describe_element(slices[0], manifest, 10), "c[0]");
+  EXPECT_EQ(describe_element(slices[0], manifest, 20), "d[0..10) and 1 more") << "it has fewer";
+}
+
+TEST(CutSlices, AnElementIsCountedFromItsParametersBegin) {
+  const Manifest manifest = {parameter("a", {40})};
+  const auto slices = cut_slices(manifest, 100, 1);
+  ASSERT_EQ(slices.size(), 2u);
+  const SliceSpec& second = slices[0].pieces[0].first > 0 ? slices[0] : slices[1];
+  EXPECT_EQ(describe_element(second, manifest, 3), fmt::format("a[{}]", second.pieces[0].first + 3));
 }
 
 TEST(CutSlices, NothingToCut) { EXPECT_TRUE(cut_slices({}, 1 << 20, 2).empty()); }

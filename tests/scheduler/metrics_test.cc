@@ -118,6 +118,20 @@ TEST(Alarms, ADivergedJobDoesNotFillTheScreen) {
   EXPECT_EQ(lines_of(scheduler, "nonfinite").size(), 1000u) << "the metrics have all";
 }
 
+TEST(Alarms, NameTheParameterAndItsNumber) {
+  Scheduler scheduler(job_of("asp"));
+  scheduler.begin();
+  scheduler.receive(server_node(0), protocol::Alarm{.slice = 0, .worker = 1, .clock = 3, .element = 7});
+  scheduler.receive(server_node(0), protocol::Alarm{.slice = 0, .worker = 1, .clock = 4});
+  scheduler.receive(server_node(0), protocol::Alarm{.slice = 99, .worker = 1, .clock = 5, .element = 7});
+  const std::vector<Json> lines = lines_of(scheduler, "nonfinite");
+  ASSERT_EQ(lines.size(), 2u) << "of a slice that there is not there is nothing to say";
+  EXPECT_EQ(lines[0]["parameter"], "w");
+  EXPECT_EQ(lines[0]["element"], 7);
+  EXPECT_EQ(lines[1]["parameter"], "w[0..32)") << "the gradient was finite, and the update was not";
+  EXPECT_FALSE(lines[1].contains("element"));
+}
+
 // ---- the ledger ---------------------------------------------------------------------------------------
 
 TEST(WaitLedger, AddsUpPairsAndWorkers) {

@@ -195,7 +195,7 @@ TEST(Bsp, OneNonFiniteGradientDropsTheClockOfThatSlice) {
   shard.receive(envelope_of(worker_node(0)), good);
   ASSERT_EQ(shard.sent<protocol::Alarm>().size(), 1u);
   const auto alarm = shard.sent<protocol::Alarm>()[0];
-  EXPECT_EQ(std::tuple(alarm.slice, alarm.worker, alarm.clock), std::tuple(0u, 1u, 0));
+  EXPECT_EQ(std::tuple(alarm.slice, alarm.worker, alarm.clock, alarm.element), std::tuple(0u, 1u, 0, 1u));
   const auto acks = shard.sent<PushAck>();
   ASSERT_EQ(acks.size(), 2u);
   for (const PushAck& ack : acks) {
@@ -215,7 +215,7 @@ TEST(Bsp, FiniteGradientsWithAnInfiniteSumAreDropped) {
   constexpr float kMax = std::numeric_limits<float>::max();
   shard.receive(envelope_of(worker_node(0)), push_of(0, {kMax, 0}, 0, 1, {0, 0}));
   shard.receive(envelope_of(worker_node(1)), push_of(0, {kMax, 0}, 0, 1, {0, 1}));
-  EXPECT_EQ(shard.sent<protocol::Alarm>().size(), 1u);
+  EXPECT_EQ(shard.only<protocol::Alarm>().element, protocol::Alarm::kNoElement);
   EXPECT_EQ(shard.sent<PushAck>()[0].fate, Fate::kNonFinite);
   EXPECT_THAT(shard.weights(), ElementsAre(0.0f, 0.0f));
 }

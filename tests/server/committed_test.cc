@@ -164,6 +164,7 @@ TEST(Committed, EmptyAndSpoiltPushesHaveNoPartInTheMean) {
   shard.receive(envelope_of(worker_node(1)), push_of(0, {infinite, 1}, 0, 5));
   EXPECT_EQ(shard.only<PushAck>().fate, Fate::kNonFinite);
   EXPECT_EQ(shard.only<protocol::Alarm>().worker, 1u);
+  EXPECT_EQ(shard.only<protocol::Alarm>().element, 0u);
   shard.receive(envelope_of(worker_node(2)), push_of(0, {2, 2}, 0, 2));
   shard.scheduler(commit_of(1, {{0, 0}, {1, 0}, {2, 0}}, 1));
   EXPECT_THAT(shard.weights(), ElementsAre(-1.0f, -1.0f));
@@ -180,6 +181,7 @@ TEST(Committed, AnInfiniteSumChangesNothing) {
   for (std::uint32_t rank = 0; rank < 2; ++rank) shard.receive(envelope_of(worker_node(rank)), push_of(0, {huge, 0}));
   shard.scheduler(commit_of(1, {{0, 0}, {1, 0}}, 0));
   EXPECT_EQ(shard.only<protocol::Alarm>().clock, 0);
+  EXPECT_EQ(shard.only<protocol::Alarm>().element, protocol::Alarm::kNoElement);
   EXPECT_THAT(shard.weights(), ElementsAre(0.0f, 0.0f));
   EXPECT_EQ(shard.look().version, 1u);
 }

@@ -211,8 +211,8 @@ class NotFinite(SystemCase):
                 self.assertGreaterEqual(run.final()["nonfinite"], 1)
                 self.assertIsNotNone(run.final()["test_loss"])
                 line = next(line for line in run.metrics() if line["event"] == "nonfinite")
-                self.assertEqual((line["worker"], line["clock"]), ("worker-0", 5))
-                self.assertRegex(run.output, r"warning: .*gradient of w.* clock 5 is not finite; it was dropped")
+                self.assertEqual((line["worker"], line["clock"], line["parameter"], line["element"]), ("worker-0", 5, "w", 0))
+                self.assertRegex(run.output, r"warning: .*gradient of w\[0\] .* clock 5 is not finite; it was dropped")
 
     def test_stop_ends_the_job(self):
         for mode in ("bsp", "asp"):

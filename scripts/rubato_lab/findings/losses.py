@@ -1,5 +1,7 @@
 """What was lost: the loss itself, gradients, workers, samples, pushes."""
 
+from collections import Counter
+
 from rubato_cli import text
 
 from .. import ages
@@ -12,6 +14,7 @@ from .old_gradients import AGE_MIN
 GRID = "scripts/rubato compare JOB --grid optimizer.rate=..."
 DROPPED_SHARE = 0.01
 ROSE = 2.0
+NAMED = 3
 
 
 def ended(run: Run) -> list[Finding]:
@@ -80,8 +83,11 @@ def nonfinite(run: Run) -> list[Finding]:
     if not lines or run.metrics.diverged:
         return []
     first = lines[0]
+    named = Counter(line["parameter"] for line in lines).most_common(NAMED)
+    most = ", ".join(f"{name} {text.count(times)}" for name, times in named)
     return [Finding("nonfinite", "gradients were not finite, and were dropped",
-                    f"{len(lines)} of slices, the first of {first['parameter']} at clock {first['clock']} of {first['worker']}",
+                    f"{text.count(len(lines))} of slices, the first of {first['parameter']} at clock {first['clock']} of "
+                    f"{first['worker']}; most often {most}",
                     "a smaller optimizer.rate or optimizer.clip_value; consistency.nonfinite=stop ends a job at the first")]
 
 
