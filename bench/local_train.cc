@@ -2,7 +2,7 @@
 // samples/s are held against (bench/overhead), and itself held against bench/lean_loop and PyTorch
 // (bench/versus_torch.py).
 //
-//   local_train [NAME] [--batch B] [--threads T] [--steps S] [--windows W] [--plan]
+//   local_train [NAME] [--batch B] [--threads T] [--steps S] [--windows W] [--plan] [--layers]
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
@@ -12,10 +12,12 @@
 #include <vector>
 
 #include "base/rng.h"
+#include "bench/layer_profile.h"
 #include "bench/local_trainer.h"
 #include "bench/stopwatch.h"
 #include "kernels/backend.h"
 #include "kernels/planned_device.h"
+#include "model/architectures.h"
 #include "model/model.h"
 
 namespace rubato::bench {
@@ -25,7 +27,7 @@ struct Options {
   std::string model = "cnn";
   std::int64_t batch = 64, steps = 100, windows = 5;
   int threads = 1;
-  bool plan = false;
+  bool plan = false, layers = false;
 };
 
 struct Case {
@@ -101,6 +103,30 @@ Result<std::unique_ptr<kernels::Device>> open_device(const Options& options, con
   return kernels::open_planned_device("cpu", options.threads, std::move(plan));
 }
 
+// One more window, drawn, and of it where its time went.
+Status print_layers(const Options& options, const Case& chosen, kernels::Device& device, model::Model& net,
+                    LocalTrainer& trainer, const model::Batch& batch) {
+  RUBATO_ASSIGN(const auto loss, model::parse_loss(chosen.config.loss));
+  RUBATO_ASSIGN(const auto layers,
+                model::build_layers(chosen.config, chosen.shape, model::outputs_for(loss, chosen.classes), 1));
+  timeline::Lane lane("compute", {.first = 0, .count = options.steps});
+  net.draw(&lane);
+  ProfiledSteps profiled{.steps = options.steps, .samples = options.batch};
+  for (std::int64_t step = 0; step < options.steps; ++step) {
+    lane.begin_step(step);
+    const TimeNs begin = steady_now();
+    RUBATO_TRY(net.train_leaf(batch, trainer, trainer));
+    profiled.wall += steady_now() - begin;
+    trainer.update(0.01f, 0.9f, options.batch);
+  }
+  net.draw(nullptr);
+  if (lane.left_out() > 0) return Error{Cause::kUsage, "so many steps do not fit on a timeline: say fewer --steps"};
+  profiled.spans = lane.spans();
+  RUBATO_ASSIGN(const std::string text, profile_text(profiled, layers, device));
+  fmt::print("{}", text);
+  return {};
+}
+
 Status run(const Options& options) {
   RUBATO_ASSIGN(const Case chosen, find_case(options.model));
   RUBATO_ASSIGN(auto device, open_device(options, chosen));
@@ -125,7 +151,7 @@ Status run(const Options& options) {
   }
   fmt::print("local_train {} batch {}: {} (best of {} windows of {} steps; {})\n", options.model, options.batch,
              stopwatch.text(), options.windows, options.steps, device->description());
-  return {};
+  return options.layers ? print_layers(options, chosen, *device, *net, trainer, batch) : Status();
 }
 
 }  // namespace
@@ -144,6 +170,7 @@ int main(int argc, char** argv) {
   app.add_option("--steps", options.steps, "in each timed window")->check(CLI::PositiveNumber)->capture_default_str();
   app.add_option("--windows", options.windows)->check(CLI::PositiveNumber)->capture_default_str();
   app.add_flag("--plan", options.plan, "time the ways of each convolution first, and take the fastest");
+  app.add_flag("--layers", options.layers, "then say of each layer what it took, and what does it");
   CLI11_PARSE(app, argc, argv);
   const rubato::Status status = rubato::bench::run(options);
   if (status.ok()) return 0;

@@ -67,6 +67,21 @@ TEST(Allocations, NoneInAWarmStepOfAnMlp) { expect_no_allocations(mlp(), {1, 1, 
 TEST(Allocations, NoneInAWarmStepOfACnn) { expect_no_allocations(cnn(), {12, 12, 1}, 0.0); }
 TEST(Allocations, NoneWhereGradientsAreClipped) { expect_no_allocations(mlp(), {1, 1, 50}, 0.1); }
 
+TEST(Allocations, NoneInAWarmStepOfAResNet) {
+  ModelConfig config;
+  config.name = "resnet18";
+  config.width = 8;
+  expect_no_allocations(config, {16, 16, 3}, 0.0);
+}
+
+TEST(Allocations, NoneInAWarmStepOfAnLstm) {
+  ModelConfig config;
+  config.name = "lstm";
+  config.width = 16;
+  config.layers = 2;
+  expect_no_allocations(config, {12, 1, 5}, 0.0);
+}
+
 TEST(Allocations, NoneOnATimeline) {
   timeline::Lane lane("compute", {.first = 0, .count = 100});
   lane.begin_step(0);
