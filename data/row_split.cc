@@ -37,7 +37,8 @@ Result<RowSplit> checked(RowSplit split, const DataConfig& config, const std::st
   const bool wanting = split.train.empty() || (config.validation_fraction > 0 && split.validation.empty()) ||
                        (config.test_fraction > 0 && split.test.empty());
   if (wanting)
-    return Error{Cause::kData, fmt::format("{}: {} are too few for parts of {} for validation and {} for the test",
+    return Error{Cause::kData, fmt::format("{}: {} are too few for parts of {} for validation and {} for the test "
+                                           "(data.validation_fraction or evaluation.holdout, data.test_fraction)",
                                            file, what, config.validation_fraction, config.test_fraction)};
   for (auto* part : {&split.train, &split.validation, &split.test}) std::ranges::sort(*part);
   return split;

@@ -286,13 +286,21 @@ void SchedulerCore::check_silence(TimeNs now, Outbox& out) {
   }
 }
 
+// Twenty times the longest so far, if that is longer: a large test set is no dead evaluator. Those before may have been
+// of what is held out, and the last one reads the test set, too, which is taken for no larger than all training
+// samples.
+TimeNs SchedulerCore::evaluation_limit() const {
+  const double held_out = job_.evaluation.holdout;
+  const double larger = held_out > 0.0 ? 1.0 + 1.0 / held_out : 1.0;
+  return std::max(timing_.evaluation, static_cast<TimeNs>(20.0 * larger * static_cast<double>(longest_evaluation_)));
+}
+
 // Somebody has to read the final snapshot, and to come to an end with it.
 void SchedulerCore::check_evaluator(TimeNs now, Outbox& out) {
   const Member* evaluator = find(evaluator_node(0));
   if (evaluator->state == MemberState::kReady) {
     const SnapshotEntry* entry = snapshots_->evaluating();
-    // Twenty times the longest so far, if that is longer: a large test set is no dead evaluator.
-    if (entry == nullptr || now - entry->began <= std::max(timing_.evaluation, 20 * longest_evaluation_)) return;
+    if (entry == nullptr || now - entry->began <= evaluation_limit()) return;
     end_job(now, static_cast<int>(Cause::kPeerLost),
             fmt::format("{} lives and has not ended the evaluation of epoch {} for {:.1f} s: {} "
                         "(evaluation.timeout_s gives it longer)",

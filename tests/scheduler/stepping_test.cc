@@ -268,8 +268,11 @@ TEST(Ending, AnEvaluatorThatLivesAndDoesNotEndItsEvaluationEndsTheJob) {
   EXPECT_THAT(scheduler.out.end->text, HasSubstr("evaluation.timeout_s"));
 }
 
-TEST(Ending, AnEvaluatorThatWasSlowBeforeIsGivenTheTimeItTakes) {
+// How long an evaluator may take for the last evaluation, whose first one took half of evaluation.timeout_s, in times
+// of that.
+double given_after_a_slow_one(double holdout) {
   Job job = job_of("asp", 1);
+  job.evaluation.holdout = holdout;
   job.train.steps = 0;
   job.train.epochs = 2;
   job.train.batch = 100;  // an epoch is one clock
@@ -286,10 +289,15 @@ TEST(Ending, AnEvaluatorThatWasSlowBeforeIsGivenTheTimeItTakes) {
   protocol::EvaluationDone done;
   done.snapshot = 1;
   scheduler.receive(evaluator_node(0), done);
-  live_until(scheduler, scheduler.now + 19 * slow);
-  EXPECT_EQ(scheduler.core.phase(), Phase::kFinishing);
-  live_until(scheduler, scheduler.now + 2 * slow);
+  const TimeNs begin = scheduler.now;
+  live_until(scheduler, begin + 1000 * slow);
   EXPECT_EQ(scheduler.core.phase(), Phase::kOver);
+  return seconds(scheduler.now - begin) / seconds(slow);
+}
+
+TEST(Ending, AnEvaluatorThatWasSlowBeforeIsGivenTheTimeItTakes) {
+  EXPECT_NEAR(given_after_a_slow_one(0.0), 20.0, 0.5);
+  EXPECT_NEAR(given_after_a_slow_one(0.25), 100.0, 0.5) << "a test set of four times what was held out, and that";
 }
 
 TEST(Ending, SnapshotsThatADrainCancelsMakeRoomForTheFinalOne) {
