@@ -16,9 +16,9 @@ double cross_entropy(std::span<const float> scores, std::int32_t label, double s
 double weighted_cross_entropy(std::span<const float> scores, std::int32_t label, double smoothing,
                               std::span<const double> weights, float* gradient);
 
-// The same as the first for many classes, where exponentials would take long: sixteen at a time, in float32. Each lane
-// adds n / 16 exponentials of 2 units of the last place (kernels/cpu/lanes.h), so the sum is off by at most n / 16 + 4
-// + 2 of them, relative; and so are each probability and, absolutely, the loss.
+// The same as the first for many classes, where exponentials would take long: a register of them at a time, in float32.
+// Each of l lanes adds n / l exponentials of 2 units of the last place (kernels/cpu/lanes.h), so the sum is off by at
+// most n / l + log2(l) + 2 of them, relative; and so are each probability and, absolutely, the loss.
 double wide_cross_entropy(std::span<const float> scores, std::int32_t label, double smoothing, float* gradient);
 inline constexpr std::size_t kWideClasses = 64;  // from so many on
 

@@ -2,7 +2,7 @@
 // attention needs half of each. oneDNN's sgemm gets 100 to 130 GFLOP/s of the 280 that a core has on matrices of
 // 128 x 128 x 32, and computes all of it.
 //
-// Tiles of 8 rows by two registers stay in registers for the whole depth. The order of a sum is that of the depth,
+// Tiles of 8 rows by two registers, or 6 where there are only 16 of them, stay in registers for the whole depth. The order of a sum is that of the depth,
 // whatever the tile, so bits do not depend on how the rows are cut.
 //
 // Thread-safety: pure apart from what it is given to write.
@@ -69,7 +69,7 @@ void rest(std::int64_t rows, const LeftMatrix& left, const float* right, std::in
 template <int kVectors>
 void columns(std::int64_t rows, LeftMatrix left, const float* right, std::int64_t right_step, std::int64_t depth,
              float* out, std::int64_t out_step, bool add) {
-  constexpr int kRows = 8;
+  constexpr int kRows = kLanes >= 16 ? 8 : 6;
   for (; rows >= kRows; rows -= kRows, left.data += kRows * left.row_step, out += kRows * out_step) {
     tile<kRows, kVectors>(left, right, right_step, depth, out, out_step, add);
   }
