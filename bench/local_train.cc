@@ -111,7 +111,9 @@ Status print_layers(const Options& options, const Case& chosen, kernels::Device&
                 model::build_layers(chosen.config, chosen.shape, model::outputs_for(loss, chosen.classes), 1));
   timeline::Lane lane("compute", {.first = 0, .count = options.steps});
   net.draw(&lane);
-  ProfiledSteps profiled{.steps = options.steps, .samples = options.batch};
+  ProfiledSteps profiled;
+  profiled.steps = options.steps;
+  profiled.samples = options.batch;
   for (std::int64_t step = 0; step < options.steps; ++step) {
     lane.begin_step(step);
     const TimeNs begin = steady_now();
