@@ -281,7 +281,7 @@ double given_after_a_slow_one(double holdout) {
   scheduler.begin();
   scheduler.tick(0, 0, 100);
   scheduler.tick(0, 1, 100);
-  ASSERT_EQ(scheduler.core.phase(), Phase::kFinishing);
+  EXPECT_EQ(scheduler.core.phase(), Phase::kFinishing);
   scheduler.receive(server_node(0), taken(1));
   scheduler.receive(server_node(0), taken(2));
   const TimeNs slow = scheduler.timing.evaluation / 2;
