@@ -80,6 +80,7 @@ void add_keys_without_effect(const Job& job, std::vector<std::string>& notes) {
   const bool gpt = network == "gpt", recurrent = network == "lstm" || network == "gru";
   idle(residual || recurrent || gpt, model.width != plain.width, "model.width", network);
   idle(recurrent || gpt, model.layers != plain.layers, "model.layers", network);
+  idle(recurrent, model.bidirectional != plain.bidirectional, "model.bidirectional", network);
   idle(gpt, model.heads != plain.heads, "model.heads", network);
   idle(layers && network != "layers", model.dropout != plain.dropout, "model.dropout", network);
   idle(layers, model.loss != plain.loss, "model.loss", network);

@@ -101,6 +101,8 @@ void add_model(std::vector<JobKey>& keys, ModelConfig& m) {
        {"model.width", &m.width, between(1, 1 << 12),
         "resnets: channels of the first stage, the next have twice as many; lstm, gru: units; gpt: features"},
        {"model.layers", &m.layers, between(1, 1 << 10), "lstm, gru, gpt: so many, one behind the other"},
+       {"model.bidirectional", &m.bidirectional, Anything{},
+        "lstm, gru: each layer also reads from the end, with model.width units more"},
        {"model.heads", &m.heads, between(1, 1 << 12), "gpt: heads of its attention; they divide model.width"},
        {"model.dropout", &m.dropout, fraction_below_one(),
         "share of inputs of the last layer dropped; gpt: of what each part gives"},

@@ -47,8 +47,8 @@ constexpr std::array<Kind, 18> kKinds{{
     {"add", Behind::kName, "the layer that it adds", "", "relu"},
     {"dropout", Behind::kShare, "the share that it drops, above 0 and below 1", "", ""},
     {"embedding", Behind::kNumber, "its features", "rows positions", ""},
-    {"lstm", Behind::kNumber, "its units", "layers last", ""},
-    {"gru", Behind::kNumber, "its units", "layers last", ""},
+    {"lstm", Behind::kNumber, "its units", "layers last bidirectional", ""},
+    {"gru", Behind::kNumber, "its units", "layers last bidirectional", ""},
     {"attention", Behind::kNothing, "", "heads", ""},
 }};
 
@@ -67,9 +67,10 @@ struct Flag {
   std::string_view name;
   bool LayerText::*value;
 };
-constexpr std::array<Flag, 4> kFlags{{{"bias", &LayerText::bias},
+constexpr std::array<Flag, 5> kFlags{{{"bias", &LayerText::bias},
                                       {"per_position", &LayerText::per_position},
                                       {"last", &LayerText::last},
+                                      {"bidirectional", &LayerText::bidirectional},
                                       {"positions", &LayerText::positions}}};
 
 Words words_of(std::string_view text) {

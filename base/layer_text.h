@@ -16,6 +16,7 @@
 //   dropout SHARE
 //   embedding FEATURES    rows=256                              positions
 //   lstm UNITS, gru UNITS layers=1                              last: of the positions only the last one's
+//                                                               bidirectional: from both ends, so many units from each
 //   attention             heads=1: of queries, keys and values in a third of the features each
 //
 // Activations are relu, tanh, sigmoid and gelu. A layer reads what the one before it gave, the first one the sample;
@@ -49,7 +50,7 @@ struct LayerText {
   std::string from = {}, add = {};                   // empty: the layer before; nothing
   std::int64_t kernel = 3, stride = 0, padding = 0;  // a stride of 0: 1, and of a pool its window
   std::int64_t rows = 256, layers = 1, heads = 1;
-  bool bias = true, per_position = false, last = false, positions = false;
+  bool bias = true, per_position = false, last = false, bidirectional = false, positions = false;
   friend bool operator==(const LayerText&, const LayerText&) = default;
 };
 

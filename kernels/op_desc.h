@@ -70,7 +70,8 @@ struct ActivationDesc {
   Activation activation = Activation::kRelu;
 };
 
-// The mean over height and width, for each channel of each sample.
+// The mean over height and width, for each channel of each sample; of a sequence over the positions that are there
+// (SampleKeys::lengths).
 struct GlobalAverageDesc {
   TensorShape input = {};
 };
@@ -143,19 +144,27 @@ struct AttentionDesc {
   std::int64_t heads = 1;
 };
 
-// One layer in one direction of torch.nn.LSTM (Hochreiter and Schmidhuber 1997) or torch.nn.GRU (Cho et al. 2014), from
-// a state of zeros. Of the positions the output has one after the other the cell's states h; or, with `last_only`, that
-// of the position read last, which in `reverse` is the first. Gates are i, f, g, o and r, z, n, as PyTorch orders them;
-// weight_ih (gates * units, in), weight_hh (gates * units, units), bias_ih and bias_hh (gates * units). There are two
-// biases, as in PyTorch: one instead of them would learn at half the rate.
+// One layer of torch.nn.LSTM (Hochreiter and Schmidhuber 1997) or torch.nn.GRU (Cho et al. 2014), from a state of
+// zeros. Of the positions the output has one after the other the cell's states h; or, with `last_only`, that of the
+// position read last. Gates are i, f, g, o and r, z, n, as PyTorch orders them; weight_ih (gates * units, in),
+// weight_hh (gates * units, units), bias_ih and bias_hh (gates * units). There are two biases, as in PyTorch: one
+// instead of them would learn at half the rate.
+//
+// `bidirectional` (Schuster and Paliwal 1997): a second cell, with four such parameters of its own behind those of the
+// first, reads from the last position to the first; its states are the output's channels behind the first one's, with
+// `last_only` that of the first position.
+//
+// Of a sample that ends earlier (SampleKeys::lengths) it is PyTorch's on a PackedSequence: the second cell begins, and
+// the first one's last state is, at the sample's own last position; outputs behind it are zero.
 struct RecurrentDesc {
   enum class Cell : std::uint8_t { kLstm, kGru };
   TensorShape input = {};
   Cell cell = Cell::kLstm;
   std::int64_t units = 0;
-  bool reverse = false, last_only = false;
+  bool bidirectional = false, last_only = false;
 
   [[nodiscard]] std::int64_t gates() const { return cell == Cell::kLstm ? 4 : 3; }
+  [[nodiscard]] std::int64_t directions() const { return bidirectional ? 2 : 1; }
 };
 
 using OpDesc =
@@ -228,8 +237,9 @@ struct LossDesc {
       return {d.input.samples, d.input.height, d.input.width, d.input.channels / 3};
     }
     TensorShape operator()(const RecurrentDesc& d) const {
-      if (d.last_only) return {d.input.samples, 1, 1, d.units};
-      return {d.input.samples, d.input.height, d.input.width, d.units};
+      const std::int64_t channels = d.directions() * d.units;
+      if (d.last_only) return {d.input.samples, 1, 1, channels};
+      return {d.input.samples, d.input.height, d.input.width, channels};
     }
     TensorShape operator()(const EmbeddingDesc& d) const {
       return {d.input.samples, d.input.height, d.input.width, d.width};
@@ -256,7 +266,10 @@ struct LossDesc {
   }
   if (const auto* recurrent = std::get_if<RecurrentDesc>(&desc)) {
     const std::int64_t rows = recurrent->gates() * recurrent->units;
-    return {{rows, recurrent->input.channels}, {rows, recurrent->units}, {rows}, {rows}};
+    std::vector<std::vector<std::int64_t>> shapes;
+    for (std::int64_t i = 0; i < recurrent->directions(); ++i)
+      shapes.insert(shapes.end(), {{rows, recurrent->input.channels}, {rows, recurrent->units}, {rows}, {rows}});
+    return shapes;
   }
   if (const auto* embedding = std::get_if<EmbeddingDesc>(&desc)) {
     std::vector<std::vector<std::int64_t>> tables = {{embedding->rows, embedding->width}};

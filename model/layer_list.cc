@@ -221,7 +221,11 @@ class ListBuilder {
     shape.channels *= std::exchange(shape.width, 1);
     for (std::int64_t i = 0; i < layer_.layers; ++i) {
       const bool last = layer_.last && i + 1 == layer_.layers;
-      const kernels::RecurrentDesc desc{.input = shape, .cell = cell, .units = layer_.number, .last_only = last};
+      const kernels::RecurrentDesc desc{.input = shape,
+                                        .cell = cell,
+                                        .units = layer_.number,
+                                        .bidirectional = layer_.bidirectional,
+                                        .last_only = last};
       net_.append(fmt::format("{}.l{}", layer_.name, i), desc);
       shape = net_.shape();
     }

@@ -31,8 +31,10 @@ Starts recurrent_starts(const std::string& name, const kernels::RecurrentDesc& d
   const std::size_t dot = name.rfind('.');
   const std::string module = name.substr(0, dot), place = dot == std::string::npos ? "l0" : name.substr(dot + 1);
   Starts starts;
-  for (const char* kind : {"weight_ih", "weight_hh", "bias_ih", "bias_hh"}) {
-    starts.push_back({fmt::format("{}.{}_{}", module, kind, place), uniform_within_root_of(desc.units)});
+  for (const char* direction : {"", "_reverse"}) {
+    if (*direction != '\0' && !desc.bidirectional) continue;
+    for (const char* kind : {"weight_ih", "weight_hh", "bias_ih", "bias_hh"})
+      starts.push_back({fmt::format("{}.{}_{}{}", module, kind, place, direction), uniform_within_root_of(desc.units)});
   }
   return starts;
 }

@@ -19,9 +19,9 @@ namespace rubato::model {
 // - Batch, layer and group normalization: `weight` of ones, `bias` of zeros; of the first also `running_mean` of zeros
 //   and `running_var` of ones, running means that move by 0.1 (PyTorch's `momentum`).
 // - Embedding: `weight`, and `position_weight` where it has one, normal with deviation 1, as torch.nn.Embedding.
-// - LSTM, GRU: `weight_ih_l0`, `weight_hh_l0`, `bias_ih_l0`, `bias_hh_l0`, uniform within 1 / sqrt(units). PyTorch
-// keeps
-//   several layers and directions in one module: a layer named "rnn.l1_reverse" has "rnn.weight_ih_l1_reverse".
+// - LSTM, GRU: `weight_ih_l0`, `weight_hh_l0`, `bias_ih_l0`, `bias_hh_l0`, uniform within 1 / sqrt(units), and of the
+//   second direction `weight_ih_l0_reverse` and so on. PyTorch keeps several layers in one module: a layer named
+//   "rnn.l1" has "rnn.weight_ih_l1".
 [[nodiscard]] std::vector<ParameterSpec> parameter_specs(const std::string& name, const kernels::OpDesc& op);
 
 }  // namespace rubato::model

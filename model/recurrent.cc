@@ -11,7 +11,8 @@ void add_recurrent(NetworkBuilder& net, const ModelConfig& config) {
   const Cell cell = config.name == "lstm" ? Cell::kLstm : Cell::kGru;
   for (std::int64_t i = 0; i < config.layers; ++i) {
     const bool last = i + 1 == config.layers;
-    net.recurrent(fmt::format("rnn.l{}", i), {.cell = cell, .units = config.width, .last_only = last});
+    net.recurrent(fmt::format("rnn.l{}", i),
+                  {.cell = cell, .units = config.width, .bidirectional = config.bidirectional, .last_only = last});
   }
 }
 

@@ -49,6 +49,7 @@ TEST(LayerText, IsAKindWithWhatBelongsToIt) {
   EXPECT_EQ(layer("embedding 32 rows=128 positions"),
             (LayerText{.kind = "embedding", .number = 32, .rows = 128, .positions = true}));
   EXPECT_EQ(layer("gru 24 layers=2 last"), (LayerText{.kind = "gru", .number = 24, .layers = 2, .last = true}));
+  EXPECT_EQ(layer("lstm 8 bidirectional"), (LayerText{.kind = "lstm", .number = 8, .bidirectional = true}));
   EXPECT_EQ(layer("attention heads=4"), (LayerText{.kind = "attention", .heads = 4}));
 }
 

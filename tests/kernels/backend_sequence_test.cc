@@ -81,10 +81,12 @@ std::vector<Case> cases() {
       {"lstm 4", RecurrentDesc{{3, 4, 1, 3}, kLstm, 6, false, true}, {"sgemm"}},
       {"lstm 5", RecurrentDesc{{2, 3, 1, 3}, kLstm, 5, true, true}, {"sgemm"}},
       {"lstm 6", RecurrentDesc{{1, 2, 1, 2}, kLstm, 64}, {"sgemm"}},  // rows of 1 KiB, which are kept apart
+      {"lstm 7", RecurrentDesc{{1, 1, 1, 2}, kLstm, 3, true}, {"sgemm"}},
       {"gru 1", RecurrentDesc{{1, 1, 1, 1}, kGru, 1}, {"sgemm"}},
       {"gru 2", RecurrentDesc{{3, 5, 1, 4}, kGru, 7}, {"sgemm"}},
       {"gru 3", RecurrentDesc{{2, 4, 1, 5}, kGru, 19, true}, {"sgemm"}},
       {"gru 4", RecurrentDesc{{3, 4, 1, 3}, kGru, 6, false, true}, {"sgemm"}},
+      {"gru 5", RecurrentDesc{{2, 3, 1, 3}, kGru, 5, true, true}, {"sgemm"}},
   };
 }
 

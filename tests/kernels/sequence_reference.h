@@ -15,6 +15,13 @@
 
 namespace rubato::kernels::reference {
 
+// Of each sample, or none: all are whole.
+using Lengths = std::vector<std::int32_t>;
+
+inline std::int64_t length_of(const Lengths& lengths, std::int64_t sample, std::int64_t positions) {
+  return lengths.empty() ? positions : lengths[static_cast<std::size_t>(sample)];
+}
+
 // torch.nn.functional.layer_norm and group_norm, of the numbers whose places are given.
 inline void normalize(const Duals& x, const std::vector<std::size_t>& places, std::int64_t channels, double epsilon,
                       const Values& values, Duals& y) {
@@ -106,15 +113,18 @@ inline Duals outputs(const AttentionDesc& d, const Values& values) {
   return y;
 }
 
-// torch.nn.LSTM and torch.nn.GRU, one layer, one direction, batch first.
-inline Duals outputs(const RecurrentDesc& d, const Values& values) {
+// torch.nn.LSTM and torch.nn.GRU, one layer, batch first; direction 0 or 1, whose channels of `y` it writes.
+inline void read_sequence(const RecurrentDesc& d, const Values& all, const Lengths& lengths, std::int64_t direction,
+                          Duals& y) {
   const std::int64_t positions = d.input.height, inputs = d.input.channels, units = d.units;
-  const std::int64_t outputs_each = d.last_only ? 1 : positions;
-  Duals y(static_cast<std::size_t>(d.input.samples * outputs_each * units));
+  const std::int64_t outputs_each = d.last_only ? 1 : positions, width = d.directions() * units;
+  Values values{all[0]};
+  for (std::size_t i = 1; i <= 4; ++i) values.push_back(all[static_cast<std::size_t>(4 * direction) + i]);
   for (std::int64_t n = 0; n < d.input.samples; ++n) {
+    const std::int64_t length = length_of(lengths, n, positions);
     Duals h(static_cast<std::size_t>(units), Dual(0.0)), c = h;
-    for (std::int64_t step = 0; step < positions; ++step) {
-      const std::int64_t t = d.reverse ? positions - 1 - step : step;
+    for (std::int64_t step = 0; step < length; ++step) {
+      const std::int64_t t = direction == 1 ? length - 1 - step : step;
       // W_ih x + b_ih and W_hh h + b_hh of gate `gate`, unit `u`.
       const auto from_input = [&](std::int64_t gate, std::int64_t u) {
         const std::int64_t row = gate * units + u;
@@ -148,20 +158,26 @@ inline Duals outputs(const RecurrentDesc& d, const Values& values) {
         }
       }
       h = next;
-      if (d.last_only && step < positions - 1) continue;
+      if (d.last_only && step < length - 1) continue;
       for (std::int64_t u = 0; u < units; ++u) {
-        y[static_cast<std::size_t>((n * outputs_each + (d.last_only ? 0 : t)) * units + u)] =
+        y[static_cast<std::size_t>((n * outputs_each + (d.last_only ? 0 : t)) * width + direction * units + u)] =
             h[static_cast<std::size_t>(u)];
       }
     }
   }
+}
+
+inline Duals outputs(const RecurrentDesc& d, const Values& values, const Lengths& lengths) {
+  Duals y(static_cast<std::size_t>(output_shape(d).elements()), Dual(0.0));
+  for (std::int64_t direction = 0; direction < d.directions(); ++direction)
+    read_sequence(d, values, lengths, direction, y);
   return y;
 }
 
-inline Duals outputs(const OpDesc& desc, const Values& values) {
+inline Duals outputs(const OpDesc& desc, const Values& values, const Lengths& lengths = {}) {
   if (const auto* norm = std::get_if<LayerNormDesc>(&desc)) return outputs(*norm, values);
   if (const auto* norm = std::get_if<GroupNormDesc>(&desc)) return outputs(*norm, values);
-  if (const auto* recurrent = std::get_if<RecurrentDesc>(&desc)) return outputs(*recurrent, values);
+  if (const auto* recurrent = std::get_if<RecurrentDesc>(&desc)) return outputs(*recurrent, values, lengths);
   if (const auto* attention = std::get_if<AttentionDesc>(&desc)) return outputs(*attention, values);
   return outputs(std::get<EmbeddingDesc>(desc), values);
 }

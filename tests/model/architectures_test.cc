@@ -87,6 +87,15 @@ TEST_F(Architectures, RecurrentNetworksHavePyTorchsParameters) {
                                 "rnn.bias_ih_l1 128", "rnn.bias_hh_l1 128", "fc.weight 6 32", "fc.bias 6"));
   config.name = "gru";
   EXPECT_EQ(shapes(parameters(config, {28, 28, 1}))[0], "rnn.weight_ih_l0 96 28");  // an image is read row by row
+  config.bidirectional = true;
+  const std::vector<std::string> both = shapes(parameters(config, {24, 1, 3}, 6));
+  EXPECT_THAT(
+      both,
+      ElementsAre("rnn.weight_ih_l0 96 3", "rnn.weight_hh_l0 96 32", "rnn.bias_ih_l0 96", "rnn.bias_hh_l0 96",
+                  "rnn.weight_ih_l0_reverse 96 3", "rnn.weight_hh_l0_reverse 96 32", "rnn.bias_ih_l0_reverse 96",
+                  "rnn.bias_hh_l0_reverse 96", "rnn.weight_ih_l1 96 64", "rnn.weight_hh_l1 96 32", "rnn.bias_ih_l1 96",
+                  "rnn.bias_hh_l1 96", "rnn.weight_ih_l1_reverse 96 64", "rnn.weight_hh_l1_reverse 96 32",
+                  "rnn.bias_ih_l1_reverse 96", "rnn.bias_hh_l1_reverse 96", "fc.weight 6 64", "fc.bias 6"));
 }
 
 // 4 blocks of 12 w^2 + 13 w, two tables, a last norm and the head.

@@ -82,7 +82,7 @@ struct OwnedBatch {
     }
   }
   [[nodiscard]] Batch view(std::uint64_t epoch = 0) const {
-    return {.inputs = inputs, .labels = labels, .targets = {}, .sample_ids = ids, .epoch = epoch};
+    return {.inputs = inputs, .labels = labels, .targets = {}, .sample_ids = ids, .lengths = {}, .epoch = epoch};
   }
 
   std::vector<float> inputs;
@@ -114,12 +114,14 @@ inline std::vector<SmallModel> small_models() {
     resnet.name = name;
     resnet.width = 4;
   }
-  for (const char* name : {"lstm", "gru"}) {
-    ModelConfig& recurrent = add(name, {4, 3, 2});
-    recurrent.name = name;
-    recurrent.width = 5;
-    recurrent.layers = 2;
-  }
+  for (const std::string name : {"lstm", "gru"})
+    for (const bool both : {false, true}) {
+      ModelConfig& recurrent = add(both ? name + " in both directions" : name, {4, 3, 2});
+      recurrent.name = name;
+      recurrent.width = 5;
+      recurrent.layers = 2;
+      recurrent.bidirectional = both;
+    }
   ModelConfig& gpt = add("gpt", {6, 1, 1});
   gpt.name = "gpt";
   gpt.width = 8;
@@ -144,9 +146,10 @@ inline std::vector<SmallModel> small_models() {
                    "dense 4"};
   ModelConfig& sequence = add("layers of a sequence", {6, 1, 1, 6});
   sequence.name = "layers";
-  sequence.network = {"embedding 8 rows=4 positions", "layer_norm",     "dense 24 per_position", "attention heads=2",
-                      "dense 8 per_position",         "add embedding1", "gru 5 layers=2",        "tanh",
-                      "dense 4 per_position"};
+  sequence.network = {
+      "embedding 8 rows=4 positions", "layer_norm",          "dense 24 per_position", "attention heads=2",
+      "dense 8 per_position",         "add embedding1",      "gru 5 layers=2",        "tanh",
+      "lstm 3 bidirectional",         "dense 4 per_position"};
   models.back().tokens = true;
   ModelConfig& smoothed = add("mlp label_smoothing", {1, 1, 9});
   smoothed.hidden = {6};

@@ -49,8 +49,15 @@ TEST(ParameterSpecs, RecurrentLayersHaveThePlacesThatPyTorchNames) {
   for (const ParameterSpec& spec : specs) {
     EXPECT_EQ(spec.initializer, (Initializer{InitializerKind::kUniform, 0.25f})) << spec.name;
   }
-  EXPECT_EQ(parameter_specs({"net.rnn.l1_reverse", gru})[1].name, "net.rnn.weight_hh_l1_reverse");
+  EXPECT_EQ(parameter_specs({"net.rnn.l1", gru})[1].name, "net.rnn.weight_hh_l1");
   EXPECT_THAT(parameter_specs({"gru", gru})[0].shape, ElementsAre(48, 3));
+  RecurrentDesc both = gru;
+  both.bidirectional = true;
+  const auto twice = parameter_specs({"rnn.l1", both});
+  EXPECT_THAT(names(twice), ElementsAre("rnn.weight_ih_l1", "rnn.weight_hh_l1", "rnn.bias_ih_l1", "rnn.bias_hh_l1",
+                                        "rnn.weight_ih_l1_reverse", "rnn.weight_hh_l1_reverse",
+                                        "rnn.bias_ih_l1_reverse", "rnn.bias_hh_l1_reverse"));
+  EXPECT_EQ(twice[7].initializer, (Initializer{InitializerKind::kUniform, 0.25f}));
 }
 
 TEST(ParameterSpecs, ALayerMaySayHowItsWeightsStart) {

@@ -25,7 +25,7 @@ TEST_F(QuadraticTest, LossAndGradient) {
   store.values[0] = {1.0f, -2.0f, 0.5f};
   const std::vector<float> inputs = {1.0f, 0.0f, 0.5f, 3.0f, -2.0f, 1.0f};
   const std::vector<std::uint64_t> ids = {0, 1};
-  const Batch batch{.inputs = inputs, .labels = {}, .targets = {}, .sample_ids = ids, .epoch = 0};
+  const Batch batch{.inputs = inputs, .labels = {}, .targets = {}, .sample_ids = ids, .lengths = {}, .epoch = 0};
   const LeafStats stats = model_->train_leaf(batch, store, store).value();
   EXPECT_EQ(stats.samples, 2);
   EXPECT_DOUBLE_EQ(stats.loss_sum, 0.5 * (4.0 + 4.0 + 0.25));

@@ -154,11 +154,11 @@ def sequential():
 
 
 class ListedRows(nn.Module):
-    """["gru 12 layers=2", "layer_norm", "tail: lstm 8 last", "dense 4"], of an image's rows."""
+    """["gru 6 layers=2 bidirectional", "layer_norm", "tail: lstm 8 last", "dense 4"], of an image's rows."""
 
     def __init__(self):
         super().__init__()
-        self.gru1 = nn.GRU(SIDE * CHANNELS, 12, num_layers=2, batch_first=True)
+        self.gru1 = nn.GRU(SIDE * CHANNELS, 6, num_layers=2, batch_first=True, bidirectional=True)
         self.layer_norm1 = nn.LayerNorm(12)
         self.tail = nn.LSTM(12, 8, batch_first=True)
         self.dense1 = nn.Linear(8, CLASSES)
@@ -171,13 +171,17 @@ class ListedRows(nn.Module):
 class Recurrent(nn.Module):
     """Reads an image row by row: the columns and channels of a row are its features."""
 
-    def __init__(self, kind, layers):
+    def __init__(self, kind, layers, both=False):
         super().__init__()
-        self.rnn = kind(SIDE * CHANNELS, 24, num_layers=layers, batch_first=True)
-        self.fc = nn.Linear(24, CLASSES)
+        self.rnn = kind(SIDE * CHANNELS, 24, num_layers=layers, batch_first=True, bidirectional=both)
+        self.fc = nn.Linear(48 if both else 24, CLASSES)
 
     def forward(self, x):
-        return self.fc(self.rnn(x.permute(0, 2, 3, 1).flatten(2))[0][:, -1])
+        y, last = self.rnn(x.permute(0, 2, 3, 1).flatten(2))
+        if not self.rnn.bidirectional:
+            return self.fc(y[:, -1])
+        last = last[0] if isinstance(last, tuple) else last  # an LSTM has its inner states, too
+        return self.fc(torch.cat([last[-2], last[-1]], dim=1))
 
 
 class Gpt(nn.Module):
@@ -205,11 +209,14 @@ NETWORKS = {
                  ["model.width=8", "model.stem=imagenet"]),
     "lstm": (lambda: Recurrent(nn.LSTM, 2), ["model.width=24", "model.layers=2"]),
     "gru": (lambda: Recurrent(nn.GRU, 1), ["model.width=24"]),
+    "lstm in both directions": (lambda: Recurrent(nn.LSTM, 1, True), ["model.width=24", "model.bidirectional=true"]),
+    "gru in both directions": (lambda: Recurrent(nn.GRU, 2, True),
+                               ["model.width=24", "model.layers=2", "model.bidirectional=true"]),
     # Numbers beyond 0 and 1 are nothing for its machines: three steps of them, and three with labels.
     "dbn": (Belief, ["model.hidden=[24, 16]", "model.pretrain_epochs=1", "data.mean=0", "data.stddev=1"]),
     "layers": (Listed, [f"model.network={json.dumps(LISTED)}"]),
     "layers chain": (sequential, [f"model.network={json.dumps(CHAIN)}"]),
-    "layers rows": (ListedRows, ['model.network=["gru 12 layers=2", "layer_norm", "tail: lstm 8 last", "dense 4"]']),
+    "layers rows": (ListedRows, ['model.network=["gru 6 layers=2 bidirectional", "layer_norm", "tail: lstm 8 last", "dense 4"]']),
 }
 # A dbn's images are not normalized.
 PLAIN = {"dbn"}
@@ -360,7 +367,7 @@ class Exchange(unittest.TestCase):
 
     def test_training_begins_with_a_file_of_pytorchs(self):
         """Trained at a rate at which nothing moves. (Running means move at any.)"""
-        for name in ("logistic", "mlp", "lenet5", "cnn", "lstm", "gru"):
+        for name in ("logistic", "mlp", "lenet5", "cnn", "lstm", "gru", "gru in both directions"):
             with self.subTest(name):
                 module, path = self.saved(name)
                 folder = self.trained(name, f"model.pretrained={path}", "optimizer.rate=1e-30", run_dir=f"{name}-still")

@@ -94,11 +94,14 @@ class Recurrent(nn.Module):
     def __init__(self, model, features, classes):
         super().__init__()
         kind = nn.LSTM if model["name"] == "lstm" else nn.GRU
-        self.rnn = kind(features, model["width"], num_layers=model["layers"], batch_first=True)
-        self.fc = nn.Linear(model["width"], classes)
+        both = model.get("bidirectional", False)
+        self.rnn = kind(features, model["width"], num_layers=model["layers"], batch_first=True, bidirectional=both)
+        self.fc = nn.Linear((2 if both else 1) * model["width"], classes)
 
     def forward(self, rows):
-        return self.fc(self.rnn(rows.flatten(0, 1) if rows.dim() == 4 else rows)[0][:, -1])
+        last = self.rnn(rows.flatten(0, 1) if rows.dim() == 4 else rows)[1]
+        last = last[0] if isinstance(last, tuple) else last  # an LSTM has its inner states, too
+        return self.fc(torch.cat(list(last[-2 if self.rnn.bidirectional else -1 :]), dim=1))
 
 
 class Tables(nn.Module):

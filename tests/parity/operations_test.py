@@ -54,25 +54,20 @@ def attention(x, parameters, options):
 
 
 def recurrent(x, parameters, options, run):
-    """One direction. What reads backwards reads the sequence turned around."""
-    x = x[:, :, 0].flip(1) if options["reverse"] else x[:, :, 0]
-    start = torch.zeros(1, x.shape[0], parameters[1].shape[-1], dtype=x.dtype)
-    y = run(x, start, parameters)
-    if options["last"]:
-        return y[:, -1]
-    return y.flip(1) if options["reverse"] else y
-
-
-# What torch.nn.LSTM and torch.nn.GRU call: with biases, one layer, no dropout, training, one direction, batch first.
-HOW = (True, 1, 0.0, True, False, True)
+    """`run` gives the outputs and the last states, one of each direction."""
+    directions = 2 if options["bidirectional"] else 1
+    start = torch.zeros(directions, x.shape[0], parameters[1].shape[-1], dtype=x.dtype)
+    # What torch.nn.LSTM and torch.nn.GRU call: with biases, one layer, no dropout, training, and batch first.
+    y, last = run(x[:, :, 0], start, parameters, True, 1, 0.0, True, options["bidirectional"], True)
+    return torch.cat(list(last), dim=1) if options["last"] else y
 
 
 def lstm(x, parameters, options):
-    return recurrent(x, parameters, options, lambda x, start, w: torch.lstm(x, (start, start), w, *HOW)[0])
+    return recurrent(x, parameters, options, lambda x, start, *how: torch.lstm(x, (start, start), *how)[:2])
 
 
 def gru(x, parameters, options):
-    return recurrent(x, parameters, options, lambda x, start, w: torch.gru(x, start, w, *HOW)[0])
+    return recurrent(x, parameters, options, torch.gru)
 
 
 OPERATIONS = {operation.__name__: operation

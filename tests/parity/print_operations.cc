@@ -39,10 +39,12 @@ int run() {
   print(*device, "group_norm", R"("groups": 4, "epsilon": 1e-5)", GroupNormDesc{{3, 8, 8, 20}, 4});
   print(*device, "embedding", "", EmbeddingDesc{{4, 9, 1, 1}, 11, 20, true});
   print(*device, "attention", R"("heads": 3)", AttentionDesc{{3, 41, 1, 3 * 36}, 3});
-  print(*device, "lstm", R"("reverse": false, "last": false)", RecurrentDesc{{5, 12, 1, 7}, lstm, 24});
-  print(*device, "lstm", R"("reverse": true, "last": true)", RecurrentDesc{{5, 12, 1, 7}, lstm, 24, true, true});
-  print(*device, "gru", R"("reverse": false, "last": true)", RecurrentDesc{{5, 12, 1, 7}, gru, 24, false, true});
-  print(*device, "gru", R"("reverse": true, "last": false)", RecurrentDesc{{5, 12, 1, 7}, gru, 24, true});
+  for (const bool both : {false, true})
+    for (const bool last : {false, true}) {
+      const std::string options = fmt::format(R"("bidirectional": {}, "last": {})", both, last);
+      print(*device, "lstm", options, RecurrentDesc{{5, 12, 1, 7}, lstm, 24, both, last});
+      print(*device, "gru", options, RecurrentDesc{{5, 12, 1, 7}, gru, 24, both, last});
+    }
   return testing::UnitTest::GetInstance()->Failed() ? 1 : 0;
 }
 

@@ -35,6 +35,7 @@ CASES = [("fashion_cnn", STEPS, []), ("fashion_lenet", STEPS, ["model.activation
          ("fashion_resnet18", 10, ["model.width=8", "train.micro_batches=1", "cluster.workers=1", "optimizer.weight_decay=0"]),
          ("fashion_mlp", STEPS, ["model.name=lstm", "model.width=32", "model.layers=2"]),
          ("fashion_mlp", STEPS, ["model.name=gru", "model.width=32"]),
+         ("fashion_mlp", STEPS, ["model.name=lstm", "model.width=24", "model.layers=2", "model.bidirectional=true"]),
          ("licences_gpt", STEPS, ["model.width=32", "model.layers=2", "model.heads=2", "data.window=32", "train.batch=8",
                                   "optimizer.rate=0.2", "optimizer.weight_decay=0", "optimizer.clip_norm=0"])]
 SETTINGS = ["consistency.mode=bsp", "optimizer.name=sgd", f"optimizer.rate={RATE}",
