@@ -24,6 +24,7 @@ class DataChecker {
           is({"synthetic", "series"}) ? fmt::format("data.kind = \"{}\"", data_.kind) : "model.loss = \"mse\"");
     if (is({"synthetic"})) return check_part();
     RUBATO_TRY(check_files());
+    if (is({"npy"})) RUBATO_TRY(check_lengths());
     if (is({"folder"})) RUBATO_TRY(check_folder());
     if (is({"csv", "series", "cifar"})) RUBATO_TRY(check_target());
     if (is({"csv", "series"})) RUBATO_TRY(check_columns());
@@ -71,6 +72,22 @@ class DataChecker {
     if (!reads_test()) return {};
     RUBATO_TRY(need_test("data.test_inputs", data_.test_inputs));
     return table ? Status() : need_test("data.test_labels", data_.test_labels);
+  }
+
+  // An npz archive says by its members whether there are lengths: such a network is refused when it is built.
+  Status check_lengths() const {
+    const bool train = !data_.train_lengths.empty(), test = !data_.test_lengths.empty();
+    if (!train && !test) return {};
+    const std::string_view key = train ? "data.train_lengths" : "data.test_lengths", network = job_.model.name;
+    if (network != "lstm" && network != "gru" && network != "layers")
+      return wrong(key,
+                   "does not go with model.name = \"{}\", which takes a sample as a whole: use \"lstm\", \"gru\" "
+                   "or \"layers\"",
+                   network);
+    if (!train) return wrong("data.train_lengths", "is missing, and data.test_lengths is there: give both");
+    if (!test && reads_test())
+      return wrong("data.test_lengths", "is missing, and data.train_lengths is there: give both");
+    return {};
   }
 
   Status check_folder() const {

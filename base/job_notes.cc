@@ -22,6 +22,8 @@ void add_data_without_effect(const Job& job, std::vector<std::string>& notes) {
     std::string kinds;  // that look at it
   };
   const Key keys[] = {
+      {"data.train_lengths", data.train_lengths != plain.train_lengths, "npy"},
+      {"data.test_lengths", data.test_lengths != plain.test_lengths, "npy"},
       {"data.samples", data.samples != plain.samples, "synthetic"},
       {"data.first_label", data.first_label != plain.first_label, "npy npz csv libsvm"},
       {"data.mean", data.mean != plain.mean, images},

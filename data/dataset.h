@@ -53,6 +53,8 @@ class Dataset {
   [[nodiscard]] virtual TargetScale target_scale(std::size_t /*target*/) const { return {}; }
   // In the order of their numbers; none where they have none.
   [[nodiscard]] virtual std::span<const std::string> class_names() const { return {}; }
+  // Whether its samples are sequences of different lengths, which gather gives.
+  [[nodiscard]] virtual bool has_lengths() const { return false; }
   // SHA-256 over kind, shape and decoded bytes, or what else a kind says that it is over: equal wherever the same data
   // was read.
   [[nodiscard]] virtual const std::string& fingerprint() const = 0;
@@ -77,6 +79,7 @@ struct DatasetSize {
   SampleShape shape;
   std::int64_t target_floats = 0;
   std::uint64_t bytes = 0;  // in memory, once it is read; of what is held out, beside the training part
+  bool lengths = false;     // as has_lengths
 };
 [[nodiscard]] Result<DatasetSize> size_of_dataset(const Job& job, Split split);
 

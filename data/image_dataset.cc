@@ -26,12 +26,14 @@ class ImageDataset : public Dataset {
         images_.pixels);
     hash.update(std::as_bytes(std::span(images_.labels)));
     hash.update(std::as_bytes(std::span(images_.targets)));
+    hash.update(std::as_bytes(std::span(images_.lengths)));
     fingerprint_ = hash.hex();
   }
 
   std::uint64_t size() const override { return samples_; }
   SampleShape shape() const override { return images_.shape; }
   std::int64_t target_floats() const override { return images_.target_floats; }
+  bool has_lengths() const override { return !images_.lengths.empty(); }
   const std::string& fingerprint() const override { return fingerprint_; }
   TargetScale target_scale(std::size_t target) const override {
     return images_.target_scales.empty() ? TargetScale() : images_.target_scales[target];
@@ -61,10 +63,21 @@ class ImageDataset : public Dataset {
             normalizer_.run(std::span(pixels).subspan(ids[i] * width, width), out);
         },
         images_.pixels);
+    add_lengths(ids, batch);
     return {};
   }
 
  private:
+  void add_lengths(std::span<const std::uint64_t> ids, BatchBuffer& batch) const {
+    batch.lengths.resize(images_.lengths.empty() ? 0 : ids.size());
+    const auto width = static_cast<std::size_t>(images_.shape.floats());
+    const std::size_t row = width / static_cast<std::size_t>(images_.shape.height);
+    for (std::size_t i = 0; i < batch.lengths.size(); ++i) {
+      batch.lengths[i] = images_.lengths[ids[i]];
+      const std::span<float> sample = std::span(batch.inputs).subspan(i * width, width);
+      std::ranges::fill(sample.subspan(static_cast<std::size_t>(batch.lengths[i]) * row), 0.0f);
+    }
+  }
   void add_targets(std::uint64_t id, std::vector<float>& targets) const {
     if (images_.targets.empty()) return;
     const auto width = static_cast<std::size_t>(images_.target_floats);

@@ -20,12 +20,15 @@ struct Images {
   std::vector<std::int32_t> labels;  // one a sample, or kNoLabel; or none at all, and
   std::vector<float> targets;        // target_floats a sample
   std::int64_t target_floats = 0;
+  // Of sequences: how many of the rows of each sample are there, from 1 on; or none at all. What is behind them is an
+  // input of zeros, whatever it was.
+  std::vector<std::int32_t> lengths;
   std::vector<TargetScale> target_scales;  // of each target; none: as they are
   std::vector<std::string> class_names;    // not hashed, nor is the scale
 };
 
-// What is hashed: `kind`, which says shape and types in words, then pixels, labels and targets. Errors: kData, if
-// data.mean and data.stddev are for another number of channels; `file` is what they blame.
+// What is hashed: `kind`, which says shape and types in words, then pixels, labels, targets and lengths. Errors: kData,
+// if data.mean and data.stddev are for another number of channels; `file` is what they blame.
 [[nodiscard]] Result<std::unique_ptr<Dataset>> make_image_dataset(Images images, const DataConfig& config,
                                                                   const std::string& kind, const std::string& file);
 

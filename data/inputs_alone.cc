@@ -24,15 +24,20 @@ Result<bool> is_npy(const std::string& path) {
 
 }  // namespace
 
-Result<std::unique_ptr<Dataset>> open_inputs_alone(const Job& job, const std::string& path) {
+Result<std::unique_ptr<Dataset>> open_inputs_alone(const Job& job, const std::string& path,
+                                                   const std::string& lengths) {
   const std::string& kind = job.data.kind;
+  if (!lengths.empty() && kind != "npy" && kind != "npz")
+    return Error{Cause::kUsage, fmt::format("--lengths goes with npy and npz, and the job's data is {}", kind)};
   if (kind == "csv") return open_table_inputs(without_holdout(job), path);
   if (kind != "idx" && kind != "npy" && kind != "npz" && kind != "cifar")
     return Error{Cause::kUsage, fmt::format("--input: the inputs of data.kind = \"{}\" are not in a file of their own; "
                                             "predict on a part of the job's data: --part test",
                                             kind)};
   RUBATO_ASSIGN(const bool npy, is_npy(path));
-  return npy ? open_npy_inputs(job, path) : open_idx_inputs(job, path);
+  if (!npy && !lengths.empty())
+    return Error{Cause::kUsage, fmt::format("--lengths goes with an npy file, and {} is none", path)};
+  return npy ? open_npy_inputs(job, path, lengths) : open_idx_inputs(job, path);
 }
 
 }  // namespace rubato::data

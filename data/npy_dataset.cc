@@ -16,7 +16,13 @@ namespace {
 
 struct Sources {
   std::unique_ptr<ByteSource> inputs, labels;
+  std::unique_ptr<ByteSource> lengths;  // null: samples have none
 };
+
+// Who has lengths of one part has them of each: what would be whole in another by mistake would pass unseen.
+bool has_lengths(const ZipFile& zip) {
+  return zip.has("train_lengths.npy") || zip.has("val_lengths.npy") || zip.has("test_lengths.npy");
+}
 
 Result<Sources> open_sources(const Job& job, Split split) {
   const DataConfig& data = job.data;
@@ -25,20 +31,56 @@ Result<Sources> open_sources(const Job& job, Split split) {
     const bool train = split == Split::kTrain;
     RUBATO_ASSIGN(sources.inputs, open_file(train ? data.train_inputs : data.test_inputs));
     RUBATO_ASSIGN(sources.labels, open_file(train ? data.train_labels : data.test_labels));
+    const std::string& lengths = train ? data.train_lengths : data.test_lengths;
+    if (lengths.empty()) return sources;
+    RUBATO_ASSIGN(sources.lengths, open_file(lengths));
     return sources;
   }
   const std::string part = split == Split::kTrain ? "train" : split == Split::kValidation ? "val" : "test";
   RUBATO_ASSIGN(const ZipFile zip, ZipFile::open(data.path));
   RUBATO_ASSIGN(sources.inputs, zip.open_member(part + "_images.npy"));
   RUBATO_ASSIGN(sources.labels, zip.open_member(part + "_labels.npy"));
+  if (!has_lengths(zip)) return sources;
+  RUBATO_ASSIGN(sources.lengths, zip.open_member(part + "_lengths.npy"));
   return sources;
 }
 
 bool is_float(const NpyHeader& header) { return header.kind == 'f'; }
 
-Result<Pixels> read_pixels(ByteSource& source, const NpyHeader& header) {
+// Checks it against the inputs.
+Result<NpyHeader> read_lengths_header(const Sources& sources, const NpyHeader& inputs) {
+  RUBATO_ASSIGN(NpyHeader lengths, read_npy_header(*sources.lengths));
+  const bool single = lengths.extents.size() == 1 || (lengths.extents.size() == 2 && lengths.extents[1] == 1);
+  if (is_float(lengths) || !single || lengths.extents[0] != inputs.extents[0])
+    return sources.lengths->error(fmt::format("expected {} lengths, whole numbers, one for each sample of {}, found {}",
+                                              inputs.extents[0], sources.inputs->name(), lengths.text()));
+  if (inputs.extents.size() < 3)
+    return sources.inputs->error(
+        fmt::format("expected sequences, N x positions x features, since {} says how long they are, found {}",
+                    sources.lengths->name(), inputs.text()));
+  return lengths;
+}
+
+// None where samples have none.
+Result<std::vector<std::int32_t>> read_lengths(const Sources& sources, const NpyHeader& inputs) {
+  std::vector<std::int32_t> lengths;
+  if (sources.lengths == nullptr) return lengths;
+  RUBATO_ASSIGN(const NpyHeader header, read_lengths_header(sources, inputs));
+  RUBATO_ASSIGN(const std::vector<std::int64_t> values, read_npy_integers(*sources.lengths, header));
+  const std::int64_t positions = inputs.extents[1];
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    if (values[i] < 1 || values[i] > positions)
+      return sources.lengths->error(
+          fmt::format("expected lengths from 1 to {}, the positions in {}, found {} for sample {}", positions,
+                      sources.inputs->name(), values[i], i));
+    lengths.push_back(static_cast<std::int32_t>(values[i]));
+  }
+  return lengths;
+}
+
+Result<Pixels> read_pixels(ByteSource& source, const NpyHeader& header, std::span<const std::int32_t> lengths) {
   if (is_float(header)) {
-    RUBATO_ASSIGN(std::vector<float> pixels, read_npy_floats(source, header));
+    RUBATO_ASSIGN(std::vector<float> pixels, read_npy_floats(source, header, lengths));
     return Pixels(std::move(pixels));
   }
   if (header.kind == 'u' && header.item == 1) {
@@ -105,6 +147,11 @@ Result<DatasetSize> size_of_npy_dataset(const Job& job, Split split) {
   if (is_float(labels)) size.target_floats = labels.extents.size() == 2 ? labels.extents[1] : 1;
   // Floats are kept in 32 bits, and a label too.
   size.bytes = inputs.values * std::min(inputs.item, sizeof(float)) + labels.values * sizeof(float);
+  size.lengths = sources.lengths != nullptr;
+  if (size.lengths) {
+    RUBATO_TRY(read_lengths_header(sources, inputs));
+    size.bytes += size.samples * sizeof(std::int32_t);
+  }
   return size;
 }
 
@@ -114,7 +161,8 @@ Result<std::unique_ptr<Dataset>> open_npy_dataset(const Job& job, Split split) {
   RUBATO_ASSIGN(const NpyHeader labels, read_label_header(sources, inputs, job));
   Images images;
   RUBATO_ASSIGN(images.shape, image_shape(sources.inputs->name(), inputs.extents));
-  RUBATO_ASSIGN(images.pixels, read_pixels(*sources.inputs, inputs));
+  RUBATO_ASSIGN(images.lengths, read_lengths(sources, inputs));
+  RUBATO_ASSIGN(images.pixels, read_pixels(*sources.inputs, inputs, images.lengths));
   RUBATO_TRY(is_float(labels) ? read_targets(*sources.labels, labels, images)
                               : read_classes(*sources.labels, labels, job.data, images));
   // The same for npy and npz: it is the same data.
@@ -122,12 +170,17 @@ Result<std::unique_ptr<Dataset>> open_npy_dataset(const Job& job, Split split) {
   return make_image_dataset(std::move(images), job.data, kind, sources.inputs->name());
 }
 
-Result<std::unique_ptr<Dataset>> open_npy_inputs(const Job& job, const std::string& path) {
-  RUBATO_ASSIGN(const std::unique_ptr<ByteSource> source, open_file(path));
-  RUBATO_ASSIGN(const NpyHeader header, read_npy_header(*source));
+Result<std::unique_ptr<Dataset>> open_npy_inputs(const Job& job, const std::string& path, const std::string& lengths) {
+  Sources sources;
+  RUBATO_ASSIGN(sources.inputs, open_file(path));
+  if (!lengths.empty()) {
+    RUBATO_ASSIGN(sources.lengths, open_file(lengths));
+  }
+  RUBATO_ASSIGN(const NpyHeader header, read_npy_header(*sources.inputs));
   Images images;
   RUBATO_ASSIGN(images.shape, image_shape(path, header.extents));
-  RUBATO_ASSIGN(images.pixels, read_pixels(*source, header));
+  RUBATO_ASSIGN(images.lengths, read_lengths(sources, header));
+  RUBATO_ASSIGN(images.pixels, read_pixels(*sources.inputs, header, images.lengths));
   images.labels.assign(static_cast<std::size_t>(header.extents[0]), 0);
   return make_image_dataset(std::move(images), job.data, "npy " + header.text(), path);
 }

@@ -3,6 +3,9 @@
 //
 // Images are uint8, uint16, float32 or float64, N x features, N x height x width or N x height x width x channels;
 // labels whole numbers of any width, N or N x 1. Where model.loss = "mse", labels may be floats, N or N x targets.
+//
+// With train_lengths and so on, whole numbers, samples are sequences, N x positions x features (or x width x channels),
+// of which so many positions are there: 1 to all of them.
 #pragma once
 
 #include <memory>
@@ -15,7 +18,8 @@ namespace rubato::data {
 // Errors: kData.
 [[nodiscard]] Result<DatasetSize> size_of_npy_dataset(const Job& job, Split split);
 [[nodiscard]] Result<std::unique_ptr<Dataset>> open_npy_dataset(const Job& job, Split split);
-// The images of an npy file alone; labels are 0. Errors: kData.
-[[nodiscard]] Result<std::unique_ptr<Dataset>> open_npy_inputs(const Job& job, const std::string& path);
+// The images of an npy file alone, with a file of their lengths or none; labels are 0. Errors: kData.
+[[nodiscard]] Result<std::unique_ptr<Dataset>> open_npy_inputs(const Job& job, const std::string& path,
+                                                               const std::string& lengths);
 
 }  // namespace rubato::data

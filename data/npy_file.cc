@@ -66,9 +66,20 @@ Status make_room(const ByteSource& source, const NpyHeader& header, std::vector<
   return {};
 }
 
+std::uint64_t values_of_a_sample(const NpyHeader& header) {
+  return header.values / static_cast<std::uint64_t>(header.extents.front());
+}
+
+// Whether the value lies in one of its sample's rows that are there.
+bool is_there(const NpyHeader& header, std::span<const std::int32_t> lengths, std::uint64_t value) {
+  if (lengths.empty()) return true;
+  const std::uint64_t width = values_of_a_sample(header), row = width / static_cast<std::uint64_t>(header.extents[1]);
+  return value % width < static_cast<std::uint64_t>(lengths[value / width]) * row;
+}
+
 // Which sample, and which value of it.
 std::string place_text(const NpyHeader& header, std::uint64_t value) {
-  const std::uint64_t width = header.values / static_cast<std::uint64_t>(header.extents.front());
+  const std::uint64_t width = values_of_a_sample(header);
   return fmt::format("sample {}, value {}", value / width, value % width);
 }
 
@@ -206,7 +217,8 @@ Result<std::vector<std::uint16_t>> read_npy_words(ByteSource& source, const NpyH
   return values;
 }
 
-Result<std::vector<float>> read_npy_floats(ByteSource& source, const NpyHeader& header) {
+Result<std::vector<float>> read_npy_floats(ByteSource& source, const NpyHeader& header,
+                                           std::span<const std::int32_t> lengths) {
   RUBATO_CHECK(header.kind == 'f');
   std::vector<float> values;
   RUBATO_TRY(make_room(source, header, values));
@@ -214,7 +226,7 @@ Result<std::vector<float>> read_npy_floats(ByteSource& source, const NpyHeader& 
     const double value = header.item == 8 ? load<double>(bytes, header.swapped)
                                           : static_cast<double>(load<float>(bytes, header.swapped));
     const auto narrow = static_cast<float>(value);
-    if (!std::isfinite(narrow))
+    if (!std::isfinite(narrow) && is_there(header, lengths, number))
       return source.error(
           fmt::format("{}: expected a finite number of 32 bits, found {}", place_text(header, number), value));
     values.push_back(narrow);

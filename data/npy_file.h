@@ -37,7 +37,9 @@ struct NpyHeader {
 // The values behind it, and that nothing is behind them. One of these:
 [[nodiscard]] Result<std::vector<std::uint8_t>> read_npy_bytes(ByteSource& source, const NpyHeader& header);
 [[nodiscard]] Result<std::vector<std::uint16_t>> read_npy_words(ByteSource& source, const NpyHeader& header);
-[[nodiscard]] Result<std::vector<float>> read_npy_floats(ByteSource& source, const NpyHeader& header);
+// `lengths`: how many rows (of the second extent) of each sample are there; behind them any floats are taken.
+[[nodiscard]] Result<std::vector<float>> read_npy_floats(ByteSource& source, const NpyHeader& header,
+                                                         std::span<const std::int32_t> lengths = {});
 // Of kinds u, i and b.
 [[nodiscard]] Result<std::vector<std::int64_t>> read_npy_integers(ByteSource& source, const NpyHeader& header);
 

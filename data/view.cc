@@ -25,6 +25,7 @@ class View : public Dataset {
   std::int64_t target_floats() const override { return all_->target_floats(); }
   TargetScale target_scale(std::size_t target) const override { return all_->target_scale(target); }
   std::span<const std::string> class_names() const override { return all_->class_names(); }
+  bool has_lengths() const override { return all_->has_lengths(); }
   const std::string& fingerprint() const override { return fingerprint_; }
 
   void append_labels(std::uint64_t id, std::vector<std::int32_t>& labels) const override {

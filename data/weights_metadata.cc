@@ -32,6 +32,7 @@ std::optional<std::vector<std::int64_t>> whole_numbers(const Metadata& metadata,
 void describe_samples(const DatasetSize& size, Metadata& metadata) {
   metadata[kInputKey] = fmt::format("{} {} {}", size.shape.height, size.shape.width, size.shape.channels);
   metadata[kTargetsKey] = fmt::format("{}", size.target_floats);
+  if (size.lengths) metadata[kLengthsKey] = "true";
 }
 
 std::optional<DatasetSize> described_samples(const Metadata& metadata) {
@@ -44,6 +45,7 @@ std::optional<DatasetSize> described_samples(const Metadata& metadata) {
   DatasetSize size;
   size.shape = {(*input)[0], (*input)[1], (*input)[2]};
   size.target_floats = (*targets)[0];
+  size.lengths = metadata.contains(kLengthsKey);
   return size;
 }
 

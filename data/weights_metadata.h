@@ -12,8 +12,9 @@ namespace rubato::data {
 
 inline constexpr const char *kLayoutKey = "layout", *kChannelsLast = "channels last";  // of ours; not of PyTorch's
 inline constexpr const char *kInputKey = "input", *kTargetsKey = "targets";            // "28 28 1"; numbers to predict
+inline constexpr const char* kLengthsKey = "lengths";  // there where samples are sequences of different lengths
 
-// Shape and number of targets.
+// Shape, number of targets, and whether there are lengths.
 void describe_samples(const DatasetSize& size, Metadata& metadata);
 // Nothing, if it is not said, or is none.
 [[nodiscard]] std::optional<DatasetSize> described_samples(const Metadata& metadata);

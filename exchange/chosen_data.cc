@@ -24,6 +24,11 @@ Result<Job> with_files(Job job, const DataChoice& choice) {
                                 choice.inputs, data.kind));
   if (!pairs && !choice.labels.empty())
     return not_that(fmt::format("--labels is for idx and npy, and the job's data is {}", data.kind));
+  if (!choice.lengths.empty() && data.kind != "npy")
+    return not_that(fmt::format("--lengths is for npy, and the job's data is {}", data.kind));
+  if (data.kind == "npy" && !data.train_lengths.empty() && choice.lengths.empty())
+    return not_that(
+        fmt::format("--data {}: give --lengths too: the job's samples have data.train_lengths", choice.inputs));
   if ((table && !data.path.empty()) || data.kind == "series")
     return not_that(
         "--data: the job splits one table and scales by its training part; use --part, or a job with "
@@ -31,6 +36,7 @@ Result<Job> with_files(Job job, const DataChoice& choice) {
   if (pairs || table) {
     data.test_inputs = choice.inputs;
     data.test_labels = choice.labels;
+    data.test_lengths = choice.lengths;
   } else {
     data.path = choice.inputs;
   }
@@ -42,6 +48,7 @@ Result<Job> with_files(Job job, const DataChoice& choice) {
 Result<ChosenData> open_data(const Job& job, const DataChoice& choice) {
   const bool files = !choice.inputs.empty();
   if (!files && !choice.labels.empty()) return not_that("--labels goes with --data");
+  if (!files && !choice.lengths.empty()) return not_that("--lengths goes with --data, or predict's --input");
   RUBATO_ASSIGN(const data::Split split, split_of(job, choice.part.empty() && files ? "test" : choice.part));
   Job chosen = job;
   if (files) {

@@ -12,10 +12,11 @@
 
 namespace rubato::exchange {
 
-// The part of the job's data that is asked for ("" is evaluation.part), or with `inputs` and `labels` other files in
-// place of the test part's. Errors: kUsage, kData.
+// The part of the job's data that is asked for ("" is evaluation.part), or with `inputs`, `labels` and `lengths`
+// other files in place of the test part's. Errors: kUsage, kData.
 struct DataChoice {
   std::string part, inputs, labels;
+  std::string lengths;  // of npy, where the job's samples have some
 };
 struct ChosenData {
   std::unique_ptr<data::Dataset> data;

@@ -72,7 +72,11 @@ Status predict_for(const Options& options) {
     RUBATO_ASSIGN(ChosenData chosen, open_data(subject.job, options.data));
     data = std::move(chosen.data);
   } else {
-    RUBATO_ASSIGN(data, data::open_inputs_alone(subject.job, options.input));
+    if (subject.data.lengths && options.data.lengths.empty())
+      return Error{Cause::kUsage,
+                   fmt::format("--input {}: give --lengths too: {} is of a model of sequences of different lengths",
+                               options.input, subject.weights_file)};
+    RUBATO_ASSIGN(data, data::open_inputs_alone(subject.job, options.input, options.data.lengths));
   }
   const Scores scores = options.probabilities ? Scores::kProbabilities : Scores::kOutputs;
   RUBATO_ASSIGN(const Predictions all, predict(*evaluator, *data, subject.job, scores));
@@ -115,11 +119,16 @@ void add_subject(CLI::App& command, Options& options) {
       ->allow_extra_args(false);
 }
 
+void add_lengths(CLI::App& command, Options& options) {
+  command.add_option("--lengths", options.data.lengths, "of npy: how long its sequences are")->type_name("FILE");
+}
+
 void add_data(CLI::App& command, Options& options) {
   command.add_option("--part", options.data.part, "of the job's data: train, validation or test")->type_name("PART");
   command.add_option("--data", options.data.inputs, "a file, or of CIFAR a folder, of the job's data.kind instead")
       ->type_name("FILE");
   command.add_option("--labels", options.data.labels, "of idx and npy: its labels")->type_name("FILE");
+  add_lengths(command, options);
 }
 
 }  // namespace
@@ -168,6 +177,7 @@ int main(int argc, char** argv) {
       "one with the same input columns. Without --to the first ten are shown.");
   exchange::add_subject(*prediction, options);
   prediction->add_option("--input", options.input, "samples without labels")->type_name("FILE");
+  exchange::add_lengths(*prediction, options);
   prediction->add_option("--part", options.data.part, "of the job's data instead: train, validation or test")
       ->type_name("PART");
   prediction->add_option("--to", options.to, "the file to write, .csv or .npz")->type_name("FILE");

@@ -5,6 +5,7 @@
 #include <string>
 #include <utility>
 
+#include "model/check_lengths.h"
 #include "model/dbn.h"
 #include "model/gpt.h"
 #include "model/layer_list.h"
@@ -47,21 +48,7 @@ void add_cnn(NetworkBuilder& net, const ModelConfig& config) {
   add_hidden(net, {config.dense}, Activation::kRelu);
 }
 
-}  // namespace
-
-Result<kernels::LossDesc::Kind> parse_loss(const std::string& name) {
-  using Kind = kernels::LossDesc::Kind;
-  if (name == "cross_entropy") return Kind::kCrossEntropy;
-  if (name == "binary_cross_entropy") return Kind::kBinaryCrossEntropy;
-  if (name == "mse") return Kind::kMeanSquaredError;
-  return Error{Cause::kUsage, fmt::format("model.loss = \"{}\": cross_entropy, binary_cross_entropy or mse", name)};
-}
-
-std::int64_t outputs_for(kernels::LossDesc::Kind loss, std::int64_t classes) {
-  return loss == kernels::LossDesc::Kind::kBinaryCrossEntropy && classes == 2 ? 1 : classes;
-}
-
-Result<std::vector<Layer>> build_layers(const ModelConfig& config, const InputShape& input, std::int64_t outputs,
+Result<std::vector<Layer>> named_layers(const ModelConfig& config, const InputShape& input, std::int64_t outputs,
                                         std::uint64_t seed) {
   RUBATO_ASSIGN(const Activation activation, parse_activation(config.activation));
   const bool rows = is_recurrent(config.name);
@@ -97,6 +84,29 @@ Result<std::vector<Layer>> build_layers(const ModelConfig& config, const InputSh
   net.dropout("dropout", config.dropout, seed);
   net.dense(last, outputs, Activation::kNone);
   return std::move(net).finish();
+}
+
+}  // namespace
+
+Result<kernels::LossDesc::Kind> parse_loss(const std::string& name) {
+  using Kind = kernels::LossDesc::Kind;
+  if (name == "cross_entropy") return Kind::kCrossEntropy;
+  if (name == "binary_cross_entropy") return Kind::kBinaryCrossEntropy;
+  if (name == "mse") return Kind::kMeanSquaredError;
+  return Error{Cause::kUsage, fmt::format("model.loss = \"{}\": cross_entropy, binary_cross_entropy or mse", name)};
+}
+
+std::int64_t outputs_for(kernels::LossDesc::Kind loss, std::int64_t classes) {
+  return loss == kernels::LossDesc::Kind::kBinaryCrossEntropy && classes == 2 ? 1 : classes;
+}
+
+Result<std::vector<Layer>> build_layers(const ModelConfig& config, const InputShape& input, std::int64_t outputs,
+                                        std::uint64_t seed) {
+  RUBATO_ASSIGN(std::vector<Layer> layers, named_layers(config, input, outputs, seed));
+  if (!input.lengths) return layers;
+  RUBATO_ASSIGN(const kernels::LossDesc::Kind loss, parse_loss(config.loss));
+  RUBATO_TRY(check_lengths(layers, loss));
+  return layers;
 }
 
 }  // namespace rubato::model

@@ -31,7 +31,7 @@ namespace rubato::model {
 
 [[nodiscard]] std::int64_t outputs_for(kernels::LossDesc::Kind loss, std::int64_t classes);
 
-// Errors: kUsage.
+// Errors: kUsage; also where it cannot read samples of different lengths, and the input has such.
 [[nodiscard]] Result<std::vector<Layer>> build_layers(const ModelConfig& config, const InputShape& input,
                                                       std::int64_t outputs, std::uint64_t seed);
 

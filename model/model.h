@@ -29,6 +29,7 @@ namespace rubato::model {
 struct InputShape {
   std::int64_t height = 1, width = 1, channels = 1;
   std::int64_t labels = 1;  // of each sample: as many as it has positions, or one
+  bool lengths = false;     // samples end at positions of their own (Batch::lengths)
   [[nodiscard]] std::int64_t elements() const { return height * width * channels; }
 };
 

@@ -8,6 +8,7 @@
 
 #include "base/check.h"
 #include "model/check_inputs.h"
+#include "model/check_lengths.h"
 
 namespace rubato::model {
 
@@ -24,6 +25,8 @@ Network::Network(kernels::Device& device, std::vector<Layer> layers, std::vector
   evaluation_layers_ = without_dropout(layers_);
   has_dropout_ = evaluation_layers_.size() < layers_.size();
   inputs_ = kernels::input_shape(layers_.front().op).elements_per_sample();
+  positions_ = kernels::input_shape(layers_.front().op).height;
+  takes_lengths_ = model::check_lengths(layers_, loss_.kind);
   const kernels::TensorShape output = kernels::output_shape(layers_.back().op);
   outputs_ = output.elements_per_sample();
   loss_.positions = loss_.kind == kernels::LossDesc::Kind::kCrossEntropy ? output.height * output.width : 1;
@@ -39,7 +42,20 @@ Status Network::check(const Batch& batch, bool training) const {
   if ((ids_needed || !batch.sample_ids.empty()) && static_cast<std::int64_t>(batch.sample_ids.size()) != samples) {
     return Error{Cause::kData, fmt::format("{} sample ids for {} samples", batch.sample_ids.size(), samples)};
   }
+  RUBATO_TRY(check_lengths(batch));
   return check_targets(batch);
+}
+
+Status Network::check_lengths(const Batch& batch) const {
+  if (batch.lengths.empty()) return {};
+  RUBATO_TRY(takes_lengths_);
+  if (batch.lengths.size() != batch.samples())
+    return Error{Cause::kData, fmt::format("{} lengths for {} samples", batch.lengths.size(), batch.samples())};
+  for (std::size_t i = 0; i < batch.lengths.size(); ++i)
+    if (batch.lengths[i] < 1 || batch.lengths[i] > positions_)
+      return Error{Cause::kData, fmt::format("sample {} of the batch is {} positions long; expected 1 to {}", i,
+                                             batch.lengths[i], positions_)};
+  return {};
 }
 
 Status Network::check_targets(const Batch& batch) const {
@@ -71,6 +87,18 @@ std::span<std::int32_t> Network::predictions_of(const Batch& batch) {
   return {predictions_.data(), batch.samples() * static_cast<std::size_t>(loss_.positions)};
 }
 
+Batch Network::with_labels_that_are_there(const Batch& batch) {
+  if (batch.lengths.empty() || loss_.positions == 1 || batch.labels.empty()) return batch;
+  labels_.assign(batch.labels.begin(), batch.labels.end());
+  const auto positions = static_cast<std::size_t>(loss_.positions);
+  for (std::size_t i = 0; i < batch.lengths.size(); ++i)
+    std::fill(labels_.begin() + static_cast<std::ptrdiff_t>(i * positions) + batch.lengths[i],
+              labels_.begin() + static_cast<std::ptrdiff_t>((i + 1) * positions), kNoLabel);
+  Batch marked = batch;
+  marked.labels = labels_;
+  return marked;
+}
+
 Result<StepPlan*> Network::plan_for(std::int64_t samples, Purpose purpose) {
   const bool training = purpose == Purpose::kTraining;
   const std::span<const Layer> layers = training ? layers_ : evaluation_layers_;
@@ -89,7 +117,8 @@ Result<LeafStats> Network::train_leaf(const Batch& batch, WeightSource& source, 
   device_.enter();
   RUBATO_ASSIGN(StepPlan * plan, plan_for(static_cast<std::int64_t>(batch.samples()), Purpose::kTraining));
   plan->draw(lane_);
-  RUBATO_ASSIGN(const kernels::LossResult loss, plan->forward(batch, source, predictions_of(batch)));
+  RUBATO_ASSIGN(const kernels::LossResult loss,
+                plan->forward(with_labels_that_are_there(batch), source, predictions_of(batch)));
   RUBATO_TRY(plan->backward(sink));
   return LeafStats{loss.loss_sum, plan->samples(), loss.correct};
 }
@@ -99,7 +128,7 @@ Result<Evaluation> Network::evaluate(const Batch& batch, WeightSource& source) {
   device_.enter();
   RUBATO_ASSIGN(StepPlan * plan, plan_for(static_cast<std::int64_t>(batch.samples()), Purpose::kEvaluation));
   const std::span<std::int32_t> predictions = predictions_of(batch);
-  RUBATO_ASSIGN(const kernels::LossResult loss, plan->forward(batch, source, predictions));
+  RUBATO_ASSIGN(const kernels::LossResult loss, plan->forward(with_labels_that_are_there(batch), source, predictions));
   const std::span<float> scores(scores_.data(), batch.samples() * static_cast<std::size_t>(outputs_));
   RUBATO_TRY(device_.copy_out(scores, plan->scores()));
   return Evaluation{loss.loss_sum, plan->samples(), loss.correct, scores, predictions};

@@ -55,9 +55,12 @@ class Network final : public Model {
 
  private:
   [[nodiscard]] Status check(const Batch& batch, bool training) const;
+  [[nodiscard]] Status check_lengths(const Batch& batch) const;
   [[nodiscard]] Status check_targets(const Batch& batch) const;
   [[nodiscard]] Status check_labels(std::span<const std::int32_t> labels) const;
   [[nodiscard]] std::span<std::int32_t> predictions_of(const Batch& batch);
+  // The batch with no label that counts behind a sample's end.
+  [[nodiscard]] Batch with_labels_that_are_there(const Batch& batch);
   Result<StepPlan*> plan_for(std::int64_t samples, StepPlan::Purpose purpose);
 
   kernels::Device& device_;
@@ -66,10 +69,12 @@ class Network final : public Model {
   kernels::LossDesc loss_;
   const std::int64_t samples_max_;
   std::int64_t inputs_ = 0, outputs_ = 0;  // per sample
+  std::int64_t positions_ = 1;             // of a sample, where it is a sequence
+  Status takes_lengths_;
   bool has_dropout_ = false;
   std::vector<Layer> evaluation_layers_;  // without dropout
   PlanCache training_plans_, evaluation_plans_;
-  std::vector<std::int32_t> predictions_;
+  std::vector<std::int32_t> predictions_, labels_;
   std::vector<float> scores_;
   timeline::Lane* lane_ = nullptr;
 };

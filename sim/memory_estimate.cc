@@ -96,7 +96,7 @@ std::uint64_t sums_of(const Job& job, Mode::Apply apply) {
 
 // The samples that a worker has in its hands, and those read ahead.
 std::uint64_t batch_bytes(const data::DatasetSize& data, std::int64_t samples) {
-  const auto floats = static_cast<std::uint64_t>(data.shape.floats() + data.target_floats);
+  const auto floats = static_cast<std::uint64_t>(data.shape.floats() + data.target_floats + (data.lengths ? 1 : 0));
   return (data::Loader::kDepth + 1) * static_cast<std::uint64_t>(samples) * floats * sizeof(float);
 }
 

@@ -106,7 +106,7 @@ Trainer::ModelInput Trainer::model_input(const Job& job, const data::DatasetSize
   // Where numbers are to be predicted, there is an output for each of them, and no class.
   const std::int64_t outputs = has_input && data.target_floats > 0 ? data.target_floats : job.data.classes;
   const std::int64_t labels = job.data.kind == "text" ? shape.height : 1;  // the byte behind each
-  return {{shape.height, shape.width, shape.channels, labels}, outputs};
+  return {{shape.height, shape.width, shape.channels, labels, data.lengths}, outputs};
 }
 
 Result<std::unique_ptr<model::Model>> Trainer::make_model(const Job& job, const data::DatasetSize& data,

@@ -64,7 +64,10 @@ class Trainer : private model::WeightSource {
   [[nodiscard]] std::uint64_t train_samples() const { return data_.train->size(); }
   // What its samples look like; how many bytes they take is left out.
   [[nodiscard]] data::DatasetSize data_size() const {
-    return {.samples = train_samples(), .shape = data_.train->shape(), .target_floats = data_.train->target_floats()};
+    return {.samples = train_samples(),
+            .shape = data_.train->shape(),
+            .target_floats = data_.train->target_floats(),
+            .lengths = data_.train->has_lengths()};
   }
   [[nodiscard]] std::string device_description() const { return device_->description(); }
   // Of the leaves computed so far, how many had been read before their step began.

@@ -106,6 +106,22 @@ TEST(JobData, ClassWeightsAndIgnoredLabelsAreForClasses) {
             "j:8: data.ignored_labels does not go with data.kind = \"series\", which has no labels: leave it out");
 }
 
+TEST(JobData, LengthsAreOfSequencesAndOfBothParts) {
+  const auto lengths = [](const std::string& model, const std::string& data, const std::string& rest = "") {
+    return error_of(parse_job("[model]\nname = \"" + model + "\"\n[data]\nkind = \"npy\"\ntrain_inputs = \"a\"\n" +
+                                  "train_labels = \"b\"\ntest_inputs = \"c\"\ntest_labels = \"d\"\n" + data + rest,
+                              "j"));
+  };
+  const std::string train = "train_lengths = \"e\"\n", test = "test_lengths = \"f\"\n";
+  EXPECT_EQ(lengths("gru", train + test), "");
+  EXPECT_EQ(lengths("gru", train), "j: data.test_lengths is missing, and data.train_lengths is there: give both");
+  EXPECT_EQ(lengths("gru", train, kNoEvaluation), "");
+  EXPECT_EQ(lengths("lstm", test), "j: data.train_lengths is missing, and data.test_lengths is there: give both");
+  EXPECT_EQ(lengths("lenet5", train + test),
+            "j:9: data.train_lengths does not go with model.name = \"lenet5\", which takes a sample as a whole: use "
+            "\"lstm\", \"gru\" or \"layers\"");
+}
+
 TEST(JobData, AColumnIsOneThing) {
   EXPECT_EQ(error_of(kCsv + "group = \"y\"\n"), "j:8: data.group = \"y\" is in data.target too");
   EXPECT_EQ(error_of(kCsv + "columns = [\"a\", \"y\"]\n"),

@@ -23,6 +23,7 @@ struct Case {
   std::string name;
   OpDesc desc;
   std::vector<std::string> implementations = {};  // that may be taken
+  std::vector<std::int32_t> lengths = {};         // of the samples; none: they are whole
 };
 
 // Whole numbers where an operation reads tokens.
@@ -36,6 +37,7 @@ std::vector<float> input_for(const OpDesc& desc) {
 
 PlannedOp planned(Device& device, const Case& c, const PlanHint& hint = {}, float fill = -7.0f) {
   PlannedOp run(device, c.desc, hint, input_for(c.desc), fill);
+  run.lengths = c.lengths;
   // Weights as they are in use: with larger ones a worst case grows from step to step, and the bound with it.
   if (const auto* recurrent = std::get_if<RecurrentDesc>(&c.desc)) {
     for (auto& parameter : run.parameters) {
@@ -46,7 +48,9 @@ PlannedOp planned(Device& device, const Case& c, const PlanHint& hint = {}, floa
 }
 
 Differentiated reference_of(const Case& c, const PlannedOp& run) {
-  return {run, [desc = c.desc](const Values& values) { return reference::outputs(desc, values); }};
+  return {run, [desc = c.desc, lengths = c.lengths](const Values& values) {
+            return reference::outputs(desc, values, lengths);
+          }};
 }
 
 void check_gradient(Differentiated& expected, std::size_t which, const std::vector<float>& got) {
@@ -87,6 +91,15 @@ std::vector<Case> cases() {
       {"gru 3", RecurrentDesc{{2, 4, 1, 5}, kGru, 19, true}, {"sgemm"}},
       {"gru 4", RecurrentDesc{{3, 4, 1, 3}, kGru, 6, false, true}, {"sgemm"}},
       {"gru 5", RecurrentDesc{{2, 3, 1, 3}, kGru, 5, true, true}, {"sgemm"}},
+      {"lstm of lengths 1", RecurrentDesc{{4, 5, 1, 4}, kLstm, 7}, {"sgemm"}, {2, 5, 1, 4}},
+      {"lstm of lengths 2", RecurrentDesc{{4, 5, 1, 3}, kLstm, 6, true}, {"sgemm"}, {3, 1, 3, 4}},
+      {"lstm of lengths 3", RecurrentDesc{{3, 4, 1, 3}, kLstm, 5, true, true}, {"sgemm"}, {3, 1, 4}},
+      {"gru of lengths 1", RecurrentDesc{{3, 5, 1, 4}, kGru, 7, true}, {"sgemm"}, {2, 4, 5}},
+      {"gru of lengths 2", RecurrentDesc{{4, 4, 1, 3}, kGru, 6, false, true}, {"sgemm"}, {2, 1, 4, 2}},
+      {"gru of lengths 3", RecurrentDesc{{3, 4, 1, 3}, kGru, 5, true, true}, {"sgemm"}, {2, 4, 1}},
+      {"gru of lengths 4", RecurrentDesc{{2, 6, 1, 2}, kGru, 64}, {"sgemm"}, {1, 3}},  // nobody is whole
+      {"average of lengths 1", GlobalAverageDesc{{3, 5, 1, 7}}, {"rows"}, {1, 5, 3}},
+      {"average of lengths 2", GlobalAverageDesc{{2, 4, 3, 2}}, {"rows"}, {2, 4}},
   };
 }
 
@@ -147,6 +160,80 @@ TEST(BackendSequenceThreads, DoNotChangeTheBitsOfOurOwnLoops) {
     SCOPED_TRACE(c.name);
     check_that_threads_do_not_matter(*one, *three,
                                      [&](Device& device, float fill) { return planned(device, c, {}, fill); });
+  }
+}
+
+// Where a case's rows of so many numbers, a position each, are not there.
+std::vector<std::size_t> places_behind(const Case& c, std::size_t row, std::size_t numbers) {
+  const auto positions = static_cast<std::size_t>(input_shape(c.desc).height);
+  std::vector<std::size_t> places;
+  for (std::size_t at = 0; at < numbers; ++at)
+    if (static_cast<std::int32_t>(at / row % positions) >= c.lengths[at / row / positions]) places.push_back(at);
+  return places;
+}
+
+// Of a mean not even numbers that are none. A weight's gradient multiplies them by zeros, which only numbers survive.
+TEST_P(BackendSequence, WhatIsBehindASamplesEndDoesNotMatter) {
+  for (const Case& c : cases()) {
+    if (c.lengths.empty()) continue;
+    SCOPED_TRACE(c.name);
+    const bool recurrent = std::holds_alternative<RecurrentDesc>(c.desc);
+    PlannedOp clean = planned(*device_, c), dirty = planned(*device_, c);
+    const auto in = static_cast<std::size_t>(input_shape(c.desc).elements_per_sample() / input_shape(c.desc).height);
+    const std::vector<std::size_t> behind = places_behind(c, in, clean.x.size());
+    ASSERT_FALSE(behind.empty());
+    for (const std::size_t at : behind) dirty.x[at] = recurrent ? 1e6f : std::nanf("");
+    dirty.input.set(dirty.x);
+    if (output_shape(c.desc).height > 1) {
+      const auto out = static_cast<std::size_t>(output_shape(c.desc).channels);
+      for (const std::size_t at : places_behind(c, out, dirty.r.size())) dirty.r[at] = std::nanf("");
+      dirty.output_gradient.set(dirty.r);
+    }
+    for (PlannedOp* run : {&clean, &dirty}) {
+      run->forward();
+      run->backward();
+    }
+    expect_equal_bits(clean, dirty);
+    const std::vector<float> gradient = clean.input_gradient.values();
+    for (const std::size_t at : behind) ASSERT_EQ(gradient[at], 0.0f) << at;
+  }
+}
+
+// What attention makes of padding is nobody's affair: it looks back only, and gives nothing to whoever wants nothing.
+TEST_P(BackendSequence, AttentionTakesPaddingAtTheEnd) {
+  const Case c{"attention", AttentionDesc{{2, 40, 1, 24}, 2}, {}, {7, 33}};
+  PlannedOp clean = planned(*device_, c), dirty = planned(*device_, c);
+  for (const std::size_t at : places_behind(c, 24, clean.x.size())) dirty.x[at] = 10.0f;
+  dirty.input.set(dirty.x);
+  for (PlannedOp* run : {&clean, &dirty}) {
+    for (const std::size_t at : places_behind(c, 8, run->r.size())) run->r[at] = 0.0f;
+    run->output_gradient.set(run->r);
+    run->forward();
+    run->backward();
+  }
+  EXPECT_EQ(clean.input_gradient.values(), dirty.input_gradient.values());
+  std::vector<float> want = clean.output.values(), got = dirty.output.values();
+  for (const std::size_t at : places_behind(c, 8, want.size())) want[at] = got[at] = 0.0f;
+  EXPECT_EQ(got, want);
+}
+
+// The same bits as without lengths, and of a step with others before it.
+TEST_P(BackendSequence, WholeSamplesAreAsWithoutLengths) {
+  for (const bool both : {false, true}) {
+    const Case c{"lstm", RecurrentDesc{{3, 5, 1, 4}, kLstm, 7, both}};
+    PlannedOp plain = planned(*device_, c), whole = planned(*device_, c);
+    plain.forward();
+    plain.backward();
+    for (const std::vector<std::int32_t>& lengths : {std::vector<std::int32_t>{2, 5, 1}, {5, 5, 5}}) {
+      whole.lengths = lengths;
+      whole.output_gradient.set(whole.r);
+      whole.forward();
+      whole.backward();
+    }
+    expect_equal_bits(plain, whole);
+    whole.lengths.clear();
+    whole.forward();
+    EXPECT_EQ(whole.output.values(), plain.output.values());
   }
 }
 

@@ -41,6 +41,7 @@ struct PlannedOp {
   DeviceFloats input, addend, output, output_gradient, input_gradient;
   Buffer saved, scratch;
   bool has_addend = false;
+  std::vector<std::int32_t> lengths;  // of the samples, or none
 };
 
 inline PlannedOp::PlannedOp(Device& device, const OpDesc& desc, const PlanHint& hint, std::vector<float> inputs,
@@ -73,7 +74,7 @@ inline void PlannedOp::bind(const float* second_gradient) {
 
 inline void PlannedOp::forward(Version version) {
   for (std::size_t i = 0; i < parameters.size(); ++i) ASSERT_TRUE(op->load(i, parameters[i], version).ok());
-  ASSERT_TRUE(op->forward({}).ok());
+  ASSERT_TRUE(op->forward({.epoch = 0, .ids = {}, .lengths = lengths}).ok());
 }
 
 inline void PlannedOp::backward() {

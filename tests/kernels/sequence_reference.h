@@ -174,7 +174,23 @@ inline Duals outputs(const RecurrentDesc& d, const Values& values, const Lengths
   return y;
 }
 
+inline Duals outputs(const GlobalAverageDesc& d, const Values& values, const Lengths& lengths) {
+  const TensorShape in = d.input;
+  Duals y;
+  for (std::int64_t n = 0; n < in.samples; ++n) {
+    const std::int64_t pixels = length_of(lengths, n, in.height) * in.width;
+    for (std::int64_t c = 0; c < in.channels; ++c) {
+      Sum sum;
+      for (std::int64_t pixel = 0; pixel < pixels; ++pixel)
+        sum.add(values[0][static_cast<std::size_t>((n * in.height * in.width + pixel) * in.channels + c)]);
+      y.push_back(sum.total() / Dual(static_cast<double>(pixels)));
+    }
+  }
+  return y;
+}
+
 inline Duals outputs(const OpDesc& desc, const Values& values, const Lengths& lengths = {}) {
+  if (const auto* average = std::get_if<GlobalAverageDesc>(&desc)) return outputs(*average, values, lengths);
   if (const auto* norm = std::get_if<LayerNormDesc>(&desc)) return outputs(*norm, values);
   if (const auto* norm = std::get_if<GroupNormDesc>(&desc)) return outputs(*norm, values);
   if (const auto* recurrent = std::get_if<RecurrentDesc>(&desc)) return outputs(*recurrent, values, lengths);

@@ -18,6 +18,7 @@ except ImportError:
     sys.exit(77)
 
 from torch.nn import functional
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 TIMES_MAX, HALF_A_UNIT = 3.0, 2.0 ** -24
 
@@ -53,25 +54,34 @@ def attention(x, parameters, options):
     return y.transpose(1, 2).reshape(samples, positions, -1)
 
 
-def recurrent(x, parameters, options, run):
-    """`run` gives the outputs and the last states, one of each direction."""
-    directions = 2 if options["bidirectional"] else 1
-    start = torch.zeros(directions, x.shape[0], parameters[1].shape[-1], dtype=x.dtype)
-    # What torch.nn.LSTM and torch.nn.GRU call: with biases, one layer, no dropout, training, and batch first.
-    y, last = run(x[:, :, 0], start, parameters, True, 1, 0.0, True, options["bidirectional"], True)
-    return torch.cat(list(last), dim=1) if options["last"] else y
+def recurrent(kind, x, parameters, options):
+    """Of sequences that are packed, as whoever has different lengths does."""
+    both = options["bidirectional"]
+    module = kind(x.shape[-1], parameters[1].shape[-1], batch_first=True, bidirectional=both).to(x.dtype)
+    for name, parameter in zip([name for name, _ in module.named_parameters()], parameters, strict=True):
+        delattr(module, name)
+        setattr(module, name, parameter)  # so that gradients come to it
+    packed = pack_padded_sequence(x[:, :, 0], torch.tensor(options["lengths"]), batch_first=True, enforce_sorted=False)
+    y, last = module(packed)
+    if options["last"]:
+        return torch.cat(list(last[0] if kind is torch.nn.LSTM else last), dim=1)
+    return pad_packed_sequence(y, batch_first=True, total_length=x.shape[1])[0]
 
 
 def lstm(x, parameters, options):
-    return recurrent(x, parameters, options, lambda x, start, *how: torch.lstm(x, (start, start), *how)[:2])
+    return recurrent(torch.nn.LSTM, x, parameters, options)
 
 
 def gru(x, parameters, options):
-    return recurrent(x, parameters, options, torch.gru)
+    return recurrent(torch.nn.GRU, x, parameters, options)
+
+
+def average(x, parameters, options):
+    return torch.stack([sample[:length].mean(dim=(0, 1)) for sample, length in zip(x, options["lengths"], strict=True)])
 
 
 OPERATIONS = {operation.__name__: operation
-              for operation in [linear_gelu, layer_norm, group_norm, embedding, attention, lstm, gru]}
+              for operation in [linear_gelu, layer_norm, group_norm, embedding, attention, lstm, gru, average]}
 
 
 def in_pytorch(case, dtype):

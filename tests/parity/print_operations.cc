@@ -10,12 +10,14 @@
 namespace rubato::kernels {
 namespace {
 
-void print(Device& device, const std::string& name, const std::string& options, const OpDesc& desc) {
+void print(Device& device, const std::string& name, const std::string& options, const OpDesc& desc,
+           const std::vector<std::int32_t>& lengths = {}) {
   std::vector<float> x = random_floats(count(input_shape(desc)), "input");
   if (const auto* embedding = std::get_if<EmbeddingDesc>(&desc)) {
     for (std::size_t i = 0; i < x.size(); ++i) x[i] = static_cast<float>(i * 7919 % embedding->rows);
   }
   PlannedOp run(device, desc, {}, x, 0.0f);
+  run.lengths = lengths;
   for (auto& parameter : run.parameters) {
     for (float& value : parameter) value *= 0.25f;
   }
@@ -41,10 +43,14 @@ int run() {
   print(*device, "attention", R"("heads": 3)", AttentionDesc{{3, 41, 1, 3 * 36}, 3});
   for (const bool both : {false, true})
     for (const bool last : {false, true}) {
-      const std::string options = fmt::format(R"("bidirectional": {}, "last": {})", both, last);
-      print(*device, "lstm", options, RecurrentDesc{{5, 12, 1, 7}, lstm, 24, both, last});
-      print(*device, "gru", options, RecurrentDesc{{5, 12, 1, 7}, gru, 24, both, last});
+      for (const std::vector<std::int32_t>& lengths : {std::vector<std::int32_t>(5, 12), {3, 12, 1, 7, 7}}) {
+        const std::string options =
+            fmt::format(R"("bidirectional": {}, "last": {}, "lengths": {})", both, last, lengths);
+        print(*device, "lstm", options, RecurrentDesc{{5, 12, 1, 7}, lstm, 24, both, last}, lengths);
+        print(*device, "gru", options, RecurrentDesc{{5, 12, 1, 7}, gru, 24, both, last}, lengths);
+      }
     }
+  print(*device, "average", R"("lengths": [9, 1, 4])", GlobalAverageDesc{{3, 9, 1, 20}}, {9, 1, 4});
   return testing::UnitTest::GetInstance()->Failed() ? 1 : 0;
 }
 

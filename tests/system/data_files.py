@@ -37,6 +37,24 @@ def write_npz(path: Path, counts: dict[str, int]) -> None:
             archive.writestr(f"{part}_labels.npy", npy("|u1", (count, 1), bytes(labels)))
 
 
+def write_sequences(path: Path, counts: dict[str, int], padding: float) -> None:
+    """Noise, in which at one position of each sample a feature stands out, which tells the class."""
+    positions = 12
+    with zipfile.ZipFile(path, "w") as archive:
+        for seed, (part, count) in enumerate(counts.items()):
+            source, values = random.Random(seed), []
+            labels = [source.randrange(CLASSES) for _ in range(count)]
+            lengths = [source.randint(1, positions) for _ in range(count)]
+            for label, length in zip(labels, lengths, strict=True):
+                sample = [source.gauss(0, 0.2) for _ in range(length * CLASSES)]
+                sample[source.randrange(length) * CLASSES + label] += 3
+                values += sample + [padding] * ((positions - length) * CLASSES)
+            octets = struct.pack(f"<{len(values)}f", *values)
+            archive.writestr(f"{part}_images.npy", npy("<f4", (count, positions, CLASSES), octets))
+            archive.writestr(f"{part}_labels.npy", npy("|u1", (count,), bytes(labels)))
+            archive.writestr(f"{part}_lengths.npy", npy("|u1", (count,), bytes(lengths)))
+
+
 def png(pixels: list[int], side: int, channels: int) -> bytes:
     def chunk(name: bytes, octets: bytes) -> bytes:
         return struct.pack(">I", len(octets)) + name + octets + struct.pack(">I", zlib.crc32(name + octets))

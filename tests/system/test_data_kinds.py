@@ -130,6 +130,19 @@ class DataKinds(SystemCase):
         self.assertGreater(final["details"]["mase"], 0)
         self.assertIn("naive: as 24 lines before; over", run.output)
 
+    def test_sequences_of_different_lengths(self):
+        """What is behind a sample's end changes no bit, nor who computes it."""
+        data, hashes = 'kind = "npz"\npath = "gestures.npz"\nclasses = 4', set()
+        for workers, padding in ((1, 7.0), (2, float("nan"))):
+            data_files.write_sequences(self.folder / "gestures.npz", {"train": 300, "test": 100}, padding)
+            job = self.job(data, model="gru", more="width = 8\nbidirectional = true")
+            final = self.train(job, "--mode", "bsp", "--workers", workers).final()
+            hashes.add(final["weights_sha256"])
+        self.assertEqual(len(hashes), 1)
+        self.assertGreater(final["test_accuracy"], 0.9, "nothing was learned")
+        run = self.train(self.job(data, model="mlp", more="hidden = [4]"), expected_code=2)
+        self.assert_one_error(run, 2, "layer fc1 is a dense layer of all positions", "train_lengths")
+
     def test_micro_batches_come_to_the_same(self):
         """With one worker every step is the same: what differs is the order in which its samples are added up. The
         gradients differ by some units in the 24th bit (tests/worker/step_runner_test.cc has the bound), and so do, after

@@ -17,12 +17,12 @@ TEST(Allocations, AreSeen) {
 // Steps over the same shapes: a worker's leaf of an on-arrival job, and its four leaves of a bsp job, whose
 // reports are let go at once, as an acknowledged push is.
 void expect_no_allocations(const ModelConfig& config, const data::SampleShape& shape, double clip_norm,
-                           timeline::Lane* lane = nullptr) {
+                           timeline::Lane* lane = nullptr, bool lengths = false) {
   const auto device = kernels::open_device("cpu", 1).value();
   const auto model = model::make_model(config, {shape.height, shape.width, shape.channels}, 4, *device, 16, 1).value();
   Job job;
   job.optimizer.clip_norm = clip_norm;
-  Runner fixture(*model, {.samples = 256, .shape = shape, .slice_bytes = 4096, .job = job});
+  Runner fixture(*model, {.samples = 256, .shape = shape, .slice_bytes = 4096, .job = job, .lengths = lengths});
   model->draw(lane);
   fixture.runner.draw(lane);
   VectorWeights& weights = fixture.weights;
@@ -87,6 +87,15 @@ TEST(Allocations, NoneOnATimeline) {
   lane.begin_step(0);
   expect_no_allocations(mlp(), {1, 1, 50}, 0.0, &lane);
   EXPECT_GT(lane.spans().size(), 0u);
+}
+
+TEST(Allocations, NoneWithSequencesOfDifferentLengths) {
+  ModelConfig config;
+  config.name = "gru";
+  config.width = 12;
+  config.layers = 2;
+  config.bidirectional = true;
+  expect_no_allocations(config, {9, 1, 5}, 0.0, nullptr, true);
 }
 
 TEST(Allocations, NoneWithDropout) {

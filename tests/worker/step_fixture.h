@@ -19,10 +19,11 @@
 
 namespace rubato::worker {
 
-// Sample i has inputs in [-1, 1) and label i mod 4.
+// Sample i has inputs in [-1, 1) and label i mod 4; with `lengths` i mod its height and one more of its rows are there.
 class NumberedDataset final : public data::Dataset {
  public:
-  NumberedDataset(std::uint64_t samples, const data::SampleShape& shape) : size_(samples), shape_(shape) {}
+  NumberedDataset(std::uint64_t samples, const data::SampleShape& shape, bool lengths)
+      : size_(samples), shape_(shape), lengths_(lengths) {}
 
   [[nodiscard]] std::uint64_t size() const override { return size_; }
   [[nodiscard]] data::SampleShape shape() const override { return shape_; }
@@ -32,12 +33,15 @@ class NumberedDataset final : public data::Dataset {
     batch.count = static_cast<std::int64_t>(ids.size());
     batch.inputs.clear();
     batch.labels.clear();
+    batch.lengths.clear();
     batch.sample_ids.assign(ids.begin(), ids.end());
     for (const std::uint64_t id : ids) {
       RandomStream random(stream_key(11, "sample", id));
       for (std::int64_t i = 0; i < shape_.floats(); ++i)
         batch.inputs.push_back(2.0f * unit_float(random.next_u32()) - 1.0f);
       batch.labels.push_back(static_cast<std::int32_t>(id % 4));
+      if (lengths_)
+        batch.lengths.push_back(static_cast<std::int32_t>(static_cast<std::int64_t>(id) % shape_.height) + 1);
     }
     return {};
   }
@@ -45,6 +49,7 @@ class NumberedDataset final : public data::Dataset {
  private:
   const std::uint64_t size_;
   const data::SampleShape shape_;
+  const bool lengths_;
   const std::string fingerprint_ = "numbered";
 };
 
@@ -153,6 +158,7 @@ struct RunnerOptions {
   data::SampleShape shape{1, 1, 1};
   std::uint64_t slice_bytes = 64;
   Job job{};
+  bool lengths = false;
 };
 
 // A runner over a model of the test's.
@@ -160,7 +166,7 @@ class Runner {
  public:
   explicit Runner(model::Model& model_of_test, const RunnerOptions& options = {})
       : model(model_of_test),
-        dataset(options.samples, options.shape),
+        dataset(options.samples, options.shape, options.lengths),
         order(data::EpochOrder::Kind::kShuffled, 7, options.samples),
         loader(dataset, data::EpochOrder::Kind::kShuffled, 7),
         manifest(model.parameters().begin(), model.parameters().end()),

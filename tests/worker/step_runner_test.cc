@@ -118,6 +118,17 @@ TEST(StepRunner, NodeSumsHaveTheBitsOfTheTreeForAnMlp) {
   expect_every_decomposition(runner, 6);
 }
 
+TEST(StepRunner, NodeSumsHaveTheBitsOfTheTreeForSequencesOfDifferentLengths) {
+  const auto device = kernels::open_device("cpu", 1).value();
+  ModelConfig config;
+  config.name = "lstm";
+  config.width = 5;
+  config.bidirectional = true;
+  const auto model = model::make_model(config, {4, 1, 3, 1, true}, 4, *device, 8, 1).value();
+  Runner runner(*model, {.shape = {4, 1, 3}, .lengths = true});
+  expect_every_decomposition(runner, 6);
+}
+
 TEST(StepRunner, FiguresAreThoseOfAllLeaves) {
   ArbitraryModel model({4});
   Runner runner(model);
