@@ -25,6 +25,7 @@ class Checker {
     RUBATO_TRY(check_model_and_data());
     RUBATO_TRY(check_clipping());
     RUBATO_TRY(check_train());
+    RUBATO_TRY(check_average());
     RUBATO_TRY(check_cluster());
     RUBATO_TRY(check_faults());
     return check_changes();
@@ -145,6 +146,16 @@ class Checker {
     if (is_leased(job_)) RUBATO_TRY(check_leases(mode));
     if (mode.local()) return check_local(mode);
     return mode.kind == Mode::Kind::kBsp ? check_leaves() : Status();
+  }
+
+  // Only an evaluator reads averages; workers train on the weights themselves.
+  Status check_average() const {
+    const EvaluationConfig& evaluation = job_.evaluation;
+    if (evaluation.average == 0.0 || evaluation.enabled) return {};
+    return wrong("evaluation.average",
+                 "= {} averages weights for evaluations, and none are made: set evaluation.enabled = true, or average "
+                 "to 0",
+                 evaluation.average);
   }
 
   // A lease is taken by whoever is ready for it.

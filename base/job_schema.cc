@@ -340,6 +340,8 @@ void add_rest(std::vector<JobKey>& keys, Job& job) {
                            {"evaluation.min_delta", &e.min_delta, not_negative(), "improvements are larger than this"},
                            {"evaluation.metric", &e.metric, one_of({"loss", "accuracy"}),
                             "on what is held out: what improves, and which weights are best"},
+                           {"evaluation.average", &e.average, fraction_below_one(),
+                            "decay of a moving average of the weights: what is evaluated and kept; 0: the weights"},
                            unhashed({"evaluation.timeout_s", &e.timeout_s, patience(),
                                      "the last one may take so long, or 20 of those before"})});
   add_simulation(keys, job.simulation);

@@ -56,13 +56,14 @@ Update triad_of(std::size_t planes) {
   return planes == 0 ? triad<0, kTerms> : planes == 1 ? triad<1, kTerms> : triad<2, kTerms>;
 }
 
-Update rule_update(RuleKind kind) {
+Update rule_update(RuleKind kind, double average_share = 0.0) {
   RuleConfig rule;
   rule.kind = kind;
   rule.delay = 4;
   kernels::UpdateScalars scalars;
   scalars.rate = 1e-3;
   scalars.update_count = 5;
+  scalars.average_share = average_share;
   return [=](const ConstSlotView& current, Gradients gradients, const SlotView& next, std::size_t traffic) {
     std::ignore = kernels::cpu::apply_rule_to_sum(rule, scalars, current, gradients, next, traffic);
   };
@@ -114,6 +115,23 @@ void against_triad(const Options& options, const std::string& name, std::size_t 
   rows.add(fmt::format("apply/{}/out_of_place", name), rate[2], "GB/s", rate[3]);
 }
 
+// What a moving average of the weights costs beside a rule: held against the rule alone in the same slots.
+void with_average(const Options& options, RuleKind kind, Rows& rows) {
+  const std::string name = fmt::format("averaged/{}", rule_name(kind));
+  if (!wanted(options, name)) return;
+  ColdModel model(options.mib * 1024 / options.slice_kib, options.slice_kib * 1024 / sizeof(float), state_planes(kind),
+                  1, true);
+  const Update averaged = rule_update(kind, 0.01);
+  const Update alone = [update = rule_update(kind)](const ConstSlotView& current, Gradients gradients,
+                                                    const SlotView& next, std::size_t traffic) {
+    update({current.weights, current.state}, gradients, {next.weights, next.state}, traffic);
+  };
+  const std::vector<double> rate = rates(
+      model, {{"", true, averaged}, {"", true, alone}, {"", false, averaged}, {"", false, alone}}, options.rounds);
+  rows.add(name + "/in_place", rate[0], "GB/s", rate[1]);
+  rows.add(name + "/out_of_place", rate[2], "GB/s", rate[3]);
+}
+
 // Held against the bare rule in place.
 void ways_to_update(const Options& options, RuleKind kind, std::size_t model_mib, std::size_t slice_kib, Rows& rows) {
   const std::string name = fmt::format("slots/{}/{}MiB/{}KiB", rule_name(kind), model_mib, slice_kib);
@@ -141,6 +159,7 @@ Status run(const Options& options) {
     against_triad(options, fmt::format("last_of_four/{}", rule_name(kind)), state_planes(kind), 4, rule_update(kind),
                   rows);
   }
+  for (const RuleKind kind : {RuleKind::kSgd, RuleKind::kMomentum, RuleKind::kAdam}) with_average(options, kind, rows);
   for (const RuleKind kind : {RuleKind::kMomentum, RuleKind::kAdam})
     for (const std::size_t model_mib : options.models_mib)
       for (const std::size_t slice_kib : options.slices_kib) ways_to_update(options, kind, model_mib, slice_kib, rows);

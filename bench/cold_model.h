@@ -20,10 +20,10 @@ namespace rubato::bench {
 
 class ColdModel {
  public:
-  // `planes`: of state, beside the weights. `terms`: gradients a slice.
-  ColdModel(std::size_t slices, std::size_t elements, std::size_t planes, std::size_t terms)
+  // `planes`: of state, beside the weights. `terms`: gradients a slice. `average`: of the weights, as well.
+  ColdModel(std::size_t slices, std::size_t elements, std::size_t planes, std::size_t terms, bool average = false)
       : elements_(elements), gradients_(slices * terms) {
-    pool_ = server::SlotPool::create({elements, planes, false}, {slices, 0, 0, 0}).value();
+    pool_ = server::SlotPool::create({elements, planes, false, average}, {slices, 0, 0, 0}).value();
     for (std::size_t slice = 0; slice < slices; ++slice) current_.push_back(pool_->take());
     RandomStream random(stream_key(1, "cold_model"));
     std::vector<float> values(elements);

@@ -32,7 +32,7 @@ double products_of(const kernels::OpDesc& desc) {
   if (const auto* conv = std::get_if<kernels::ConvolutionDesc>(&desc))
     return static_cast<double>(out.elements() * conv->kernel * conv->kernel * in.channels);
   if (const auto* cell = std::get_if<kernels::RecurrentDesc>(&desc))
-    return places * static_cast<double>(cell->gates() * cell->units * (in.channels + cell->units));
+    return places * static_cast<double>(cell->directions() * cell->gates() * cell->units * (in.channels + cell->units));
   // Of a position with itself and those before it: half of all pairs; queries with keys, and weights with values.
   if (std::holds_alternative<kernels::AttentionDesc>(desc))
     return places * static_cast<double>((in.height * in.width + 1) * out.channels);

@@ -29,7 +29,7 @@ void update_plainly(const kernels::RuleConfig& rule, const kernels::UpdateScalar
     RUBATO_CHECK(kernels::cpu::apply_rule_to_sum(rule, scalars, slot, gradients, slot), "not finite");
     return;
   }
-  const kernels::Planes planes = kernels::planes_of(slot, gradients.front().values, slot);
+  const kernels::Planes planes = kernels::planes_of(rule.kind, scalars, slot, gradients.front().values, slot);
   const std::size_t count = slot.weights.size();
   kernels::visit_rule(rule, scalars, [&](auto functor) {
     switch (gradients.size()) {

@@ -1,5 +1,6 @@
 #include "kernels/rule_config.h"
 
+#include <algorithm>
 #include <cmath>
 #include <string>
 
@@ -40,6 +41,16 @@ Result<Compensation> make_compensation(const CompensationConfig& config) {
   if (!is_fraction(config.decay)) return out_of_range("compensation.decay", config.decay, "at least 0, below 1");
   if (config.lambda == 0.0) compensation.lambda = config.name == "adaptive" ? kLambdaAdaptive : kLambdaConstant;
   return compensation;
+}
+
+RuleConfig outer_rule(const Job& job) {
+  const OuterConfig& outer = job.optimizer.outer;
+  if (outer.name == "average") return {.kind = RuleKind::kSgd, .own_rate = 1.0};
+  return {.kind = outer.name == "nesterov" ? RuleKind::kNesterov : RuleKind::kDelayedNesterov,
+          .momentum = outer.momentum,
+          .own_rate = outer.rate,
+          .delay = outer_delay(job),
+          .spread = outer.spread};
 }
 
 void check_plane(std::span<const float> current, std::span<const float> next, std::size_t count) {
@@ -119,37 +130,44 @@ Result<RuleConfig> make_rule(const OptimizerConfig& optimizer) {
 }
 
 RuleConfig server_rule(const Job& job) {
-  if (!parse_mode(job.consistency.mode).value().local()) return make_rule(job.optimizer).value();
-  const OuterConfig& outer = job.optimizer.outer;
-  if (outer.name == "average") return {.kind = RuleKind::kSgd, .own_rate = 1.0};
-  return {.kind = outer.name == "nesterov" ? RuleKind::kNesterov : RuleKind::kDelayedNesterov,
-          .momentum = outer.momentum,
-          .own_rate = outer.rate,
-          .delay = outer_delay(job),
-          .spread = outer.spread};
+  const bool local = parse_mode(job.consistency.mode).value().local();
+  RuleConfig rule = local ? outer_rule(job) : make_rule(job.optimizer).value();
+  rule.average_decay = job.evaluation.average;
+  return rule;
 }
 
 RuleConfig rule_for(const RuleConfig& rule, const ParameterSpec& spec) {
   if (spec.average == 0.0f) return rule;
-  RuleConfig mean{.kind = RuleKind::kSgd};
+  RuleConfig mean{.kind = RuleKind::kSgd, .average_decay = rule.average_decay};
   if (rule.outer()) mean.own_rate = 1.0;
   return mean;
 }
 
+double average_share(const RuleConfig& rule, std::uint64_t update_count) {
+  if (!rule.keeps_average()) return 0.0;
+  const double t = static_cast<double>(update_count);
+  return 1.0 - std::min(rule.average_decay, (1.0 + t) / (10.0 + t));
+}
+
 UpdateScalars update_scalars(const RuleConfig& rule, const ParameterSpec& spec, double rate, double gradient_scale,
                              std::uint64_t update_count, double age_factor) {
-  if (rule.outer()) return {.rate = *rule.own_rate, .gradient_scale = gradient_scale, .update_count = update_count};
+  const double share = average_share(rule, update_count);
+  if (rule.outer())
+    return {
+        .rate = *rule.own_rate, .gradient_scale = gradient_scale, .update_count = update_count, .average_share = share};
   if (spec.average > 0.0f)
     return {.rate = -static_cast<double>(spec.average),
             .gradient_scale = gradient_scale,
             .decay = -1.0,
-            .update_count = update_count};
+            .update_count = update_count,
+            .average_share = share};
   return {.rate = rate * spec.rate_scale,
           .gradient_scale = gradient_scale,
           .clip_value = rule.clip_value,
           .age_factor = age_factor,
           .decay = spec.decay < 0.0 ? rule.weight_decay : spec.decay,
-          .update_count = update_count};
+          .update_count = update_count,
+          .average_share = share};
 }
 
 void check_update(RuleKind kind, const ConstSlotView& current, std::span<const float> gradient, const SlotView& next) {
@@ -157,6 +175,7 @@ void check_update(RuleKind kind, const ConstSlotView& current, std::span<const f
   for (std::size_t plane = 0; plane < state_planes(kind); ++plane) {
     check_plane(current.state[plane], next.state[plane], gradient.size());
   }
+  if (!current.average.empty()) check_plane(current.average, next.average, gradient.size());
 }
 
 void check_part(const Compensation& compensation, const GradientPart& part, std::span<float> sum) {

@@ -3,7 +3,8 @@
 //
 // A slot holds a slice's weights and, beside them, the state planes of the rule (momentum, Adam's
 // moments) and, where compensation is adaptive, the mean square of gradients; each as long as the weights
-// and all zero before the first update. An update reads one slot and writes another, or the same.
+// and all zero before the first update. A job may keep a moving average of the weights as well, which begins
+// as they do. An update reads one slot and writes another, or the same.
 //
 // Thread-safety: plain values; the views borrow.
 #pragma once
@@ -65,7 +66,9 @@ struct RuleConfig {
   std::optional<double> own_rate = std::nullopt;
   std::int64_t delay = 1;  // delayed Nesterov: N and c
   double spread = 0.0;
+  double average_decay = 0.0;  // of the moving average of the weights; 0: none is kept
 
+  [[nodiscard]] bool keeps_average() const { return average_decay > 0.0; }
   [[nodiscard]] bool outer() const { return own_rate.has_value(); }
   friend bool operator==(const RuleConfig&, const RuleConfig&) = default;
 };
@@ -92,7 +95,11 @@ struct UpdateScalars {
   double age_factor = 1.0;         // then it counts so much (kernels/update_rule.h)
   double decay = 0.0;              // weight decay, the parameter's own where it has one
   std::uint64_t update_count = 1;  // updates of this slice, this one included: Adam's t
+  double average_share = 0.0;      // of the new weights in their moving average; 0: none is kept
 };
+
+// In the update_count-th update, under a rule that keeps an average (kernels/update_rule.h has the formula).
+[[nodiscard]] double average_share(const RuleConfig& rule, std::uint64_t update_count);
 
 // For a piece of the parameter `spec`, in an update under `rate` by rule_for() it. Decay, clipping and the parameter's
 // factor are in a delta already: an outer rule has none of them.
@@ -104,11 +111,13 @@ struct BasicSlotView {
   std::span<Float> weights;
   std::array<std::span<Float>, kStatePlanesMax> state;  // those that the rule has not are left empty
   std::span<Float> mean_square{};                       // empty unless compensation is adaptive
+  std::span<Float> average{};                           // empty unless the job keeps one of the weights
 
   // The elements [first, first + count) of every plane: one parameter of a slice that holds several.
   [[nodiscard]] BasicSlotView part(std::size_t first, std::size_t count) const {
-    BasicSlotView piece{weights.subspan(first, count), {}, {}};
+    BasicSlotView piece{weights.subspan(first, count), {}};
     if (!mean_square.empty()) piece.mean_square = mean_square.subspan(first, count);
+    if (!average.empty()) piece.average = average.subspan(first, count);
     for (std::size_t plane = 0; plane < kStatePlanesMax; ++plane) {
       if (!state[plane].empty()) piece.state[plane] = state[plane].subspan(first, count);
     }
@@ -118,7 +127,7 @@ struct BasicSlotView {
   template <typename Other>
   requires(!std::is_const_v<Float> && std::is_same_v<Other, const Float>) operator BasicSlotView<Other>()
       const {  // NOLINT: implicit by design, as for spans
-    return {weights, {state[0], state[1]}, mean_square};
+    return {weights, {state[0], state[1]}, mean_square, average};
   }
 };
 using SlotView = BasicSlotView<float>;

@@ -29,6 +29,10 @@
 // In N updates the last one moves w by the mean of all N deltas and one part of momentum in all, as nesterov
 // would by their mean at once; c <= 1 / N spreads the momentum over them.
 //
+// Behind any of them the moving average of the weights may be moved, with decay d in the t-th update:
+//   a += (1 - min(d, (1 + t) / (10 + t))) (w - a)           TensorFlow, train.ExponentialMovingAverage(num_updates=t)
+// With d alone an average would stay near the initial weights for some 1 / (1 - d) updates.
+//
 // Whatever depends only on the update and not on the element is computed once, in double, by
 // kernels/visit_rule.h, and rounded to float there.
 //
@@ -48,11 +52,13 @@
 namespace rubato::kernels {
 
 inline constexpr std::size_t kStatePlanesMax = 2;
+// With the average.
+inline constexpr std::size_t kCellPlanesMax = kStatePlanesMax + 1;
 
-// One element: its weight and the rule's state.
+// One element: its weight, the rule's state, and behind that the average, if one is kept.
 struct Cell {
   float weight = 0.0f;
-  float state[kStatePlanesMax] = {};
+  float state[kCellPlanesMax] = {};
 };
 
 // From the gradient as it was pushed to the g of the formulas.
@@ -142,14 +148,29 @@ struct DelayedNesterovRule {
   }
 };
 
+// Any of them, and the average of the weights, which is a plane more to it.
+template <typename Rule>
+struct Averaged {
+  static constexpr std::size_t kPlanes = Rule::kPlanes + 1;
+  Rule rule;
+  float share;  // of the new weight
+
+  RUBATO_HOST_DEVICE Cell operator()(Cell cell, float gradient) const {
+    cell = rule(cell, gradient);
+    float& average = cell.state[Rule::kPlanes];
+    average += share * (cell.weight - average);
+    return cell;
+  }
+};
+
 // The planes that an update reads and writes, as bare pointers for the launchers. Those beyond the
 // rule's kPlanes are never touched.
 struct Planes {
   const float* weight;
-  const float* state[kStatePlanesMax];
+  const float* state[kCellPlanesMax];
   const float* gradient;
   float* next_weight;
-  float* next_state[kStatePlanesMax];
+  float* next_state[kCellPlanesMax];
 };
 
 // The body of either launcher's loop, for a gradient from wherever it is.
@@ -159,10 +180,12 @@ RUBATO_HOST_DEVICE inline void update_element(const Rule& rule, const Planes& pl
   cell.weight = planes.weight[i];
   if constexpr (Rule::kPlanes > 0) cell.state[0] = planes.state[0][i];
   if constexpr (Rule::kPlanes > 1) cell.state[1] = planes.state[1][i];
+  if constexpr (Rule::kPlanes > 2) cell.state[2] = planes.state[2][i];
   cell = rule(cell, gradient);
   planes.next_weight[i] = cell.weight;
   if constexpr (Rule::kPlanes > 0) planes.next_state[0][i] = cell.state[0];
   if constexpr (Rule::kPlanes > 1) planes.next_state[1][i] = cell.state[1];
+  if constexpr (Rule::kPlanes > 2) planes.next_state[2][i] = cell.state[2];
 }
 
 template <typename Rule>

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <limits>
 #include <span>
+#include <type_traits>
 
 #include "base/check.h"
 #include "kernels/gradient_part.h"
@@ -14,17 +15,25 @@
 
 namespace rubato::kernels {
 
-inline Planes planes_of(const ConstSlotView& current, std::span<const float> gradient, const SlotView& next) {
-  return {current.weights.data(),
-          {current.state[0].data(), current.state[1].data()},
-          gradient.data(),
-          next.weights.data(),
-          {next.state[0].data(), next.state[1].data()}};
+// For the functor that visit_rule makes of a rule of this kind and of these scalars.
+inline Planes planes_of(RuleKind kind, const UpdateScalars& scalars, const ConstSlotView& current,
+                        std::span<const float> gradient, const SlotView& next) {
+  Planes planes{current.weights.data(),
+                {current.state[0].data(), current.state[1].data()},
+                gradient.data(),
+                next.weights.data(),
+                {next.state[0].data(), next.state[1].data()}};
+  RUBATO_CHECK(gradient.empty() || current.average.empty() == (scalars.average_share == 0.0),
+               "a share of {} in an average of {} elements", scalars.average_share, current.average.size());
+  if (current.average.empty()) return planes;
+  planes.state[state_planes(kind)] = current.average.data();
+  planes.next_state[state_planes(kind)] = next.average.data();
+  return planes;
 }
 
-// Calls `visitor` with the functor that `config` and `scalars` stand for, and returns what it returns.
+// Without the average.
 template <typename Visitor>
-auto visit_rule(const RuleConfig& config, const UpdateScalars& scalars, Visitor&& visitor) {
+auto visit_bare_rule(const RuleConfig& config, const UpdateScalars& scalars, Visitor&& visitor) {
   const float rate = static_cast<float>(scalars.rate), momentum = static_cast<float>(config.momentum);
   GradientTerm term{.scale = static_cast<float>(scalars.gradient_scale),
                     .clip = scalars.clip_value > 0.0 ? static_cast<float>(scalars.clip_value)
@@ -69,6 +78,15 @@ auto visit_rule(const RuleConfig& config, const UpdateScalars& scalars, Visitor&
                .inverse_root_v = static_cast<float>(1.0 / std::sqrt(1.0 - std::pow(config.beta2, t))),
                .epsilon = static_cast<float>(config.epsilon),
                .shrink = decoupled ? static_cast<float>(1.0 - scalars.rate * scalars.decay) : 1.0f});
+}
+
+// Calls `visitor` with the functor that `config` and `scalars` stand for, and returns what it returns.
+template <typename Visitor>
+auto visit_rule(const RuleConfig& config, const UpdateScalars& scalars, Visitor&& visitor) {
+  const float share = static_cast<float>(scalars.average_share);
+  return visit_bare_rule(config, scalars, [&](const auto& rule) {
+    return share == 0.0f ? visitor(rule) : visitor(Averaged<std::decay_t<decltype(rule)>>{rule, share});
+  });
 }
 
 inline PartPlanes planes_of(const GradientPart& part, std::span<float> sum, bool first) {

@@ -149,6 +149,7 @@ void SchedulerCore::record_evaluation(TimeNs now, const SnapshotEntry& entry, co
   line["updates"] = reached.updates;
   line["samples_settled"] = reached.samples;
   add_loss("train", entry.epoch, epochs_closed_ > 0 ? closed_train_loss_ : total_.train_loss(), line);
+  if (job_.evaluation.average > 0.0) line["average"] = job_.evaluation.average;
   // Of the last weights, and in the end on the test set of those that count.
   const protocol::EvaluationFigures& judged = holds_out() && entry.final ? done.test : done.figures;
   if (holds_out()) add_figures("validation", entry.epoch, done.figures, line);

@@ -33,7 +33,8 @@ std::map<std::size_t, PoolPlan> PoolPlanner::pools(std::uint32_t shard,
   for (const protocol::SliceSpec& slice : slices) {
     if (slice.shard != shard) continue;
     PoolPlan& plan = plans[slice.elements()];
-    plan.shape = {slice.elements(), kernels::state_planes(rule_.kind), rule_.keeps_mean_square()};
+    plan.shape = {slice.elements(), kernels::state_planes(rule_.kind), rule_.keeps_mean_square(),
+                  rule_.keeps_average()};
     plan.bounds.readers = readers_;
     plan.bounds.snapshots = kSnapshotsMax;
     plan.bounds.kept = kept_;

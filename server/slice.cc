@@ -32,6 +32,7 @@ Slice::Slice(SliceId id, protocol::SliceSpec spec, std::shared_ptr<SlotPool> poo
   initial_weights(spec_, state_.manifest, state_.first, view.weights);
   for (std::span<float> plane : view.state) std::ranges::fill(plane, 0.0f);
   std::ranges::fill(view.mean_square, 0.0f);
+  if (!view.average.empty()) std::ranges::copy(view.weights, view.average.begin());
   cell_.publish(record_of(current_));
 }
 
@@ -155,9 +156,19 @@ void Slice::hold(HeldSnapshot& snapshot, Outbox& out) {
 }
 
 void Slice::pin(HeldSnapshot& snapshot) {
-  snapshots_.push_back({snapshot.id, {current_, version(), floor()}});
+  snapshots_.push_back({snapshot.id, {evaluated_slot(), version(), floor()}});
   if (state_.apply == Mode::Apply::kAggregate && floor() != snapshot.clock) snapshot.exact = false;
   --snapshot.missing;
+}
+
+// What a snapshot holds. An average is copied: as state it goes on to the next version, and readers read weights alone.
+SlotRef Slice::evaluated_slot() {
+  const std::span<const float> average = current_->view().average;
+  if (average.empty()) return current_;
+  SlotRef slot = pool_->take();
+  std::ranges::copy(average, slot->view().weights.begin());
+  pool_->drop_state(*slot);
+  return slot;
 }
 
 void Slice::release(std::uint64_t snapshot) {

@@ -12,9 +12,9 @@
 //               next update, and says the floor from then on
 //
 // Reading (server/slice.cc). The floor is the least clock that is not settled for every active worker. It
-// decides which pulls are answered, and when a snapshot keeps the current slot. Answers do not copy: they
-// pin the slot. Where the rule compensates for delays, what a worker was answered is kept for its push
-// (server/reads.h).
+// decides which pulls are answered, and when a snapshot keeps the current slot, or a copy of the moving average
+// of its weights, if the job evaluates that. Answers do not copy: they pin the slot. Where the rule compensates for
+// delays, what a worker was answered is kept for its push (server/reads.h).
 //
 // Thread-safety: belongs to one shard.
 #pragma once
@@ -124,6 +124,7 @@ class Slice {
               std::int64_t floor, protocol::Outbox& out) const;
   [[nodiscard]] const Pinned* find_pinned(std::uint64_t snapshot) const;
   void pin(HeldSnapshot& snapshot);
+  [[nodiscard]] SlotRef evaluated_slot();
 
   // ---- settling
   // Of a worker without samples, or for what is frozen: settled, and no update.

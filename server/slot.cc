@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <new>
+#include <utility>
 
 namespace rubato::server {
 namespace {
@@ -25,7 +26,9 @@ void Slot::copy(std::span<const float> weights, std::span<const float> state) {
 
 std::size_t SlotPool::Shape::weights_bytes() const { return padded(elements) * sizeof(float); }
 
-std::size_t SlotPool::Shape::state_bytes() const { return weights_bytes() * (planes + (mean_square ? 1 : 0)); }
+std::size_t SlotPool::Shape::state_bytes() const {
+  return weights_bytes() * (planes + (mean_square ? 1 : 0) + (average ? 1 : 0));
+}
 
 SlotPool::SlotPool(Shape shape, Bounds bounds, std::shared_ptr<Memory> memory)
     : shape_(shape), bounds_(bounds), memory_(std::move(memory)) {
@@ -81,9 +84,11 @@ void SlotPool::give_state(Slot& slot) {
   slot.state_ = std::move(free_states_.back());
   free_states_.pop_back();
   const std::size_t stride = padded(shape_.elements);
-  for (std::size_t plane = 0; plane < shape_.planes; ++plane)
-    slot.view_.state[plane] = {slot.state_.get() + plane * stride, shape_.elements};
-  if (shape_.mean_square) slot.view_.mean_square = {slot.state_.get() + shape_.planes * stride, shape_.elements};
+  float* at = slot.state_.get();
+  const auto next_plane = [&] { return std::span(std::exchange(at, at + stride), shape_.elements); };
+  for (std::size_t plane = 0; plane < shape_.planes; ++plane) slot.view_.state[plane] = next_plane();
+  if (shape_.mean_square) slot.view_.mean_square = next_plane();
+  if (shape_.average) slot.view_.average = next_plane();
 }
 
 void SlotPool::drop_state(Slot& slot) {
@@ -91,6 +96,7 @@ void SlotPool::drop_state(Slot& slot) {
   free_states_.push_back(std::move(slot.state_));
   slot.view_.state = {};
   slot.view_.mean_square = {};
+  slot.view_.average = {};
 }
 
 void SlotPool::give_back(Slot* slot) {

@@ -1,10 +1,10 @@
 // Slots: where the weights of slices live.
 //
-// A slot holds one version of one slice: the weights, and the planes of optimizer state beside them (the rule's, and
-// the mean square of an adaptive compensation). What else is true of the newest version stands in the shard's table
-// (server/version_table.h), with the places of these. An update reads the slice's current slot, writes a free one, and
-// publishes it there. So a version is whole or not there at all, and whoever reads one keeps it for as long as it
-// likes: holding a SlotRef, or a Payload made by pinned(), keeps the slot out of the pool.
+// A slot holds one version of one slice: the weights, and the planes of state beside them (the rule's, the mean square
+// of an adaptive compensation, and the moving average of the weights). What else is true of the newest version stands
+// in the shard's table (server/version_table.h), with the places of these. An update reads the slice's current slot,
+// writes a free one, and publishes it there. So a version is whole or not there at all, and whoever reads one keeps it
+// for as long as it likes: holding a SlotRef, or a Payload made by pinned(), keeps the slot out of the pool.
 //
 // Readers read weights alone, and only the newest version's state is ever read again. So state lies in blocks of its
 // own, which go from slot to slot: once a version is followed by the next, drop_state() gives its block back, and who
@@ -74,7 +74,7 @@ class SlotPool : public std::enable_shared_from_this<SlotPool> {
   struct Shape {
     std::size_t elements = 0;
     std::size_t planes = 0;  // of the rule's state
-    bool mean_square = false;
+    bool mean_square = false, average = false;
     [[nodiscard]] std::size_t weights_bytes() const;
     [[nodiscard]] std::size_t state_bytes() const;
     [[nodiscard]] std::size_t slot_bytes() const { return weights_bytes() + state_bytes(); }

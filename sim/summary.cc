@@ -26,6 +26,15 @@ std::string divergence_text(const nlohmann::json& final) {
       counted(dropped, "gradient"));
 }
 
+// Which weights the test was of, where they are not simply the last ones.
+std::string tested_text(const nlohmann::json& final) {
+  const bool best = final.contains("best_epoch") && final["best_epoch"].is_number(),
+             average = final.contains("average");
+  const char* weights = average ? "moving average of the weights" : "weights";
+  if (best) return fmt::format(" of the best {}, of epoch {}", weights, final["best_epoch"].get<std::uint64_t>());
+  return average ? fmt::format(" of the {}", weights) : "";
+}
+
 }  // namespace
 
 std::string summary_text(const SimResult& result, const std::string& run_dir, TimeNs real_time) {
@@ -40,9 +49,8 @@ std::string summary_text(const SimResult& result, const std::string& run_dir, Ti
     if (final.value("event", "") == "final") {
       text << fmt::format(", {} samples/s of virtual time", count_text(final["samples_per_s"].get<double>()));
       if (final["test_accuracy"].is_number())
-        text << fmt::format(", test accuracy {:.2f}%", 100.0 * final["test_accuracy"].get<double>());
-      if (final.contains("best_epoch") && final["best_epoch"].is_number())
-        text << fmt::format(" of the best weights, of epoch {}", final["best_epoch"].get<std::uint64_t>());
+        text << fmt::format(", test accuracy {:.2f}%{}", 100.0 * final["test_accuracy"].get<double>(),
+                            tested_text(final));
       divergence = divergence_text(final);
     }
   }

@@ -25,7 +25,7 @@ std::uint32_t magnitude(float value) { return std::bit_cast<std::uint32_t>(value
 Planes planes_from(Planes planes, std::size_t first) {
   planes.weight += first;
   planes.next_weight += first;
-  for (std::size_t plane = 0; plane < kStatePlanesMax; ++plane) {
+  for (std::size_t plane = 0; plane < kCellPlanesMax; ++plane) {
     if (planes.state[plane] != nullptr) planes.state[plane] += first;
     if (planes.next_state[plane] != nullptr) planes.next_state[plane] += first;
   }
@@ -119,7 +119,7 @@ std::uint32_t update_in_cache(Rule rule, Planes planes, Gradient gradient, std::
 // the innermost cache, and go to memory whole lines at a time.
 template <typename Rule, typename Gradient>
 std::uint32_t update_past_cache(Rule rule, Planes planes, Gradient gradient, std::size_t count) {
-  alignas(kCacheLine) float piece[1 + kStatePlanesMax][kPiece];
+  alignas(kCacheLine) float piece[1 + kCellPlanesMax][kPiece];
   std::uint32_t largest = 0;
   for (std::size_t first = 0; first < count; first += kPiece) {
     const std::size_t size = std::min(kPiece, count - first);
@@ -219,7 +219,7 @@ bool update_by_sum(Rule rule, Planes planes, std::span<const SumTerm> terms, std
 bool apply_rule(const RuleConfig& rule, const UpdateScalars& scalars, const ConstSlotView& current,
                 std::span<const float> gradient, const SlotView& next, std::size_t traffic) {
   check_update(rule.kind, current, gradient, next);
-  const Planes planes = planes_of(current, gradient, next);
+  const Planes planes = planes_of(rule.kind, scalars, current, gradient, next);
   return visit_rule(rule, scalars, [&](auto functor) {
     return update_all(functor, planes, OneGradient{planes.gradient}, gradient.size(), traffic);
   });
@@ -230,7 +230,7 @@ bool apply_rule_to_sum(const RuleConfig& rule, const UpdateScalars& scalars, con
   RUBATO_CHECK(!terms.empty());
   if (terms.size() == 1) return apply_rule(rule, scalars, current, terms.front().values, next, traffic);
   for (const SumTerm& term : terms) check_update(rule.kind, current, term.values, next);
-  const Planes planes = planes_of(current, terms.front().values, next);
+  const Planes planes = planes_of(rule.kind, scalars, current, terms.front().values, next);
   return visit_rule(rule, scalars, [&](auto functor) {
     return update_by_sum(functor, planes, terms, current.weights.size(), traffic);
   });

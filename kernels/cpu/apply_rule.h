@@ -15,8 +15,9 @@
 namespace rubato::kernels::cpu {
 
 // Writes into `next` what becomes of `current` under one update by `gradient`. All are equally long,
-// as are the state planes that the rule has. `next` is `current` itself (in place) or shares no byte
-// with it; the bits are the same either way, and however a slice is cut into pieces.
+// as are the state planes that the rule has, and the average of the weights where one is kept, which is moved in the
+// same pass. `next` is `current` itself (in place) or shares no byte with it; the bits are the same either way, and
+// however a slice is cut into pieces.
 //
 // True: the gradient was finite, all of it. It is looked at in the same pass; what was written by one that is not is
 // of no use, so whoever is not sure of it beforehand writes out of place.

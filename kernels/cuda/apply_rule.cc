@@ -9,7 +9,7 @@ namespace rubato::kernels::cuda {
 Status apply_rule(const RuleConfig& rule, const UpdateScalars& scalars, const ConstSlotView& current,
                   std::span<const float> gradient, const SlotView& next, const Stream& stream) {
   check_update(rule.kind, current, gradient, next);
-  const Planes planes = planes_of(current, gradient, next);
+  const Planes planes = planes_of(rule.kind, scalars, current, gradient, next);
   return visit_rule(rule, scalars, [&](const auto& functor) {
     return check(enqueue_update(functor, planes, gradient.size(), stream.get()), "launch of an update rule");
   });

@@ -50,6 +50,11 @@ template cudaError_t enqueue_update(const MomentumRule&, const Planes&, std::siz
 template cudaError_t enqueue_update(const NesterovRule&, const Planes&, std::size_t, cudaStream_t);
 template cudaError_t enqueue_update(const AdamRule&, const Planes&, std::size_t, cudaStream_t);
 template cudaError_t enqueue_update(const DelayedNesterovRule&, const Planes&, std::size_t, cudaStream_t);
+template cudaError_t enqueue_update(const Averaged<SgdRule>&, const Planes&, std::size_t, cudaStream_t);
+template cudaError_t enqueue_update(const Averaged<MomentumRule>&, const Planes&, std::size_t, cudaStream_t);
+template cudaError_t enqueue_update(const Averaged<NesterovRule>&, const Planes&, std::size_t, cudaStream_t);
+template cudaError_t enqueue_update(const Averaged<AdamRule>&, const Planes&, std::size_t, cudaStream_t);
+template cudaError_t enqueue_update(const Averaged<DelayedNesterovRule>&, const Planes&, std::size_t, cudaStream_t);
 
 template <typename Part>
 cudaError_t enqueue_part(const Part& part, const PartPlanes& planes, std::size_t count, cudaStream_t stream) {

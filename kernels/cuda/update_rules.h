@@ -11,7 +11,7 @@
 
 namespace rubato::kernels::cuda {
 
-// Defined for SgdRule, MomentumRule, NesterovRule, AdamRule and DelayedNesterovRule.
+// Defined for SgdRule, MomentumRule, NesterovRule, AdamRule and DelayedNesterovRule, and each of them Averaged.
 template <typename Rule>
 cudaError_t enqueue_update(const Rule& rule, const Planes& planes, std::size_t count, cudaStream_t stream);
 

@@ -26,13 +26,20 @@ def success_lines(run_dir: RunDir, supervisor: Supervisor, elapsed_s: float, how
         parts.append(text.rate(rate))
     accuracy = final.get("test_accuracy") or status.get("test_accuracy")
     if accuracy is not None:
-        best = f" of the best weights, of epoch {final['best_epoch']}" if final.get("best_epoch") else ""
-        parts.append(f"test accuracy {text.percent(accuracy, 2)}{best}")
+        parts.append(f"test accuracy {text.percent(accuracy, 2)}{tested_weights(final)}")
     lines.append(", ".join(parts))
     if "test_loss" in final and final["test_loss"] is None and final.get("nonfinite"):
         lines.append(f"warning: it diverged: {text.plural(final['nonfinite'], 'gradient')} of slices were not finite, and the "
                      "loss is no number any more; a smaller optimizer.rate or optimizer.clip_norm may help")
     return lines + _where(run_dir) + _record(run_dir, final.get("pushes")) + _timeline(run_dir)
+
+
+def tested_weights(final: dict) -> str:
+    """Which weights a test was of, where they are not simply the last ones."""
+    weights = "moving average of the weights" if final.get("average") else "weights"
+    if final.get("best_epoch"):
+        return f" of the best {weights}, of epoch {final['best_epoch']}"
+    return f" of the {weights}" if final.get("average") else ""
 
 
 def failure_line(run_dir: RunDir, verdict: Verdict) -> str:

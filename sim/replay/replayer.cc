@@ -43,12 +43,17 @@ struct Replayer::Slice {
   void release(Version old) {
     if (readers[old] == 0 && old != version) kept.erase(old);
   }
+  // Of each new version. The average goes on; what the run's last snapshot held of it stays.
+  void keep_evaluated() {
+    if (record.final_version == version) evaluated = average;
+  }
 
   const SliceRecord& record;
   const std::size_t elements;
   worker::ArenaPool arenas;
   std::array<std::vector<float>, kernels::kStatePlanesMax> state;  // of the current version
-  std::vector<float> mean_square;                                  // as well, if there is one
+  std::vector<float> mean_square, average;                         // as well, if there are such
+  std::vector<float> evaluated;                                    // the average of the final version
   Version version = 0;
   std::map<Version, worker::ArenaRef> kept;
   std::vector<std::uint32_t> readers;          // of each version: steps that read it and are not computed yet
@@ -115,6 +120,8 @@ Status Replayer::plan() {
     for (std::size_t plane = 0; plane < kernels::state_planes(rule_.kind); ++plane)
       slice.state[plane].assign(slice.elements, 0.0f);
     if (rule_.keeps_mean_square()) slice.mean_square.assign(slice.elements, 0.0f);
+    if (rule_.keeps_average()) slice.average.assign(slice.current().begin(), slice.current().end());
+    slice.keep_evaluated();
     if (const auto last = slice.record.final_version; last && *last <= slice.record.versions) ++slice.readers[*last];
   }
 
@@ -293,7 +300,7 @@ Status Replayer::apply_aggregate(SliceId id, const RecordedUpdate& update, std::
   return make_version(id, {&contribution, 1}, update.rate);
 }
 
-// Optimizer state is read by nobody but the next update, and changes in place.
+// Optimizer state and average are read by nobody but the next update, and change in place.
 Status Replayer::make_version(SliceId id, std::span<const server::Contribution> contributions, double rate) {
   Slice& slice = *slices_[id];
   const auto whole = [&](const server::Contribution& part) {
@@ -305,8 +312,8 @@ Status Replayer::make_version(SliceId id, std::span<const server::Contribution> 
                                            "gradient for it",
                                            slice.version + 1, id)};
   worker::ArenaRef next = slice.arenas.take();
-  kernels::SlotView from{slice.current(), {}, slice.mean_square},
-      to{next->part(0, slice.elements), {}, slice.mean_square};
+  kernels::SlotView from{slice.current(), {}, slice.mean_square, slice.average},
+      to{next->part(0, slice.elements), {}, slice.mean_square, slice.average};
   for (std::size_t plane = 0; plane < kernels::kStatePlanesMax; ++plane)
     from.state[plane] = to.state[plane] = slice.state[plane];
   // Of what came out otherwise than in the run, the hash of the weights tells.
@@ -320,6 +327,7 @@ Status Replayer::make_version(SliceId id, std::span<const server::Contribution> 
 void Replayer::publish(Slice& slice, worker::ArenaRef next) {
   const Version before = slice.version++;
   slice.kept[slice.version] = std::move(next);
+  slice.keep_evaluated();
   slice.release(before);
 }
 
@@ -357,10 +365,12 @@ std::string Replayer::stuck() const {
   return {};
 }
 
+// What an evaluator was given: the average, where there is one.
 void Replayer::take_final_weights() {
   for (const auto& slice : slices_) {
     const Version last = std::min(slice->record.final_version.value_or(slice->version), slice->version);
-    const std::span<const float> weights = slice->kept.at(last)->part(0, slice->elements);
+    std::span<const float> weights = slice->kept.at(last)->part(0, slice->elements);
+    if (rule_.keeps_average()) weights = last == slice->version ? slice->average : slice->evaluated;
     outcome_.weights.emplace_back(weights.begin(), weights.end());
   }
 }

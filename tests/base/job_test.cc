@@ -76,6 +76,11 @@ INSTANTIATE_TEST_SUITE_P(
          "job.toml:6: train.epochs = 5.5: expected an integer, found a floating-point number"},
         {"string_for_number", "[optimizer]\nrate = \"0.1\"",
          "job.toml:6: optimizer.rate = \"0.1\": expected a number, found a string"},
+        {"average_for_nobody", "[evaluation]\nenabled = false\naverage = 0.99",
+         "job.toml:7: evaluation.average = 0.99 averages weights for evaluations, and none are made: set "
+         "evaluation.enabled = true, or average to 0"},
+        {"average_that_never_moves", "[evaluation]\naverage = 1.0",
+         "job.toml:6: evaluation.average = 1.0: must be at least 0 and below 1"},
         {"integer_for_bool", "[evaluation]\nenabled = 1",
          "job.toml:6: evaluation.enabled = 1: expected true or false, found an integer"},
         {"bool_for_string", "[worker]\ndevice = true",

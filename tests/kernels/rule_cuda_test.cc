@@ -30,6 +30,7 @@ class CudaRule : public ::testing::TestWithParam<std::string> {
       GTEST_SKIP() << "no GPU here, the CUDA update rules are not compared: " << devices.error().message;
     }
     rule_ = testing::rule_named(GetParam(), 0.01, 0.4);
+    rule_.average_decay = 0.75;
   }
 
   RuleConfig rule_;
@@ -40,11 +41,10 @@ struct DeviceSlot {
   cuda::DeviceFloats memory;
   std::size_t size;
 
-  static DeviceSlot of(std::size_t size) {
-    return {cuda::DeviceFloats::allocate(size * (1 + kStatePlanesMax)).value(), size};
-  }
+  static constexpr std::size_t kPlanes = 2 + kStatePlanesMax;
+  static DeviceSlot of(std::size_t size) { return {cuda::DeviceFloats::allocate(size * kPlanes).value(), size}; }
   [[nodiscard]] std::span<float> plane(std::size_t index) const { return memory.span().subspan(index * size, size); }
-  [[nodiscard]] SlotView view() const { return {plane(0), {plane(1), plane(2)}}; }
+  [[nodiscard]] SlotView view() const { return {plane(0), {plane(1), plane(2)}, {}, plane(1 + kStatePlanesMax)}; }
 };
 
 TEST_P(CudaRule, EqualsTheCpuBitForBit) {
@@ -54,7 +54,7 @@ TEST_P(CudaRule, EqualsTheCpuBitForBit) {
     HeapSlot expected = trained_slot(size, 11);
     DeviceSlot slots[2] = {DeviceSlot::of(size), DeviceSlot::of(size)};
     cuda::DeviceFloats gradient = cuda::DeviceFloats::allocate(size).value();
-    for (std::size_t p = 0; p <= kStatePlanesMax; ++p) {
+    for (std::size_t p = 0; p < DeviceSlot::kPlanes; ++p) {
       ASSERT_OK(cuda::copy(slots[0].plane(p), expected.plane(p), stream));
       ASSERT_OK(cuda::copy(slots[1].plane(p), expected.plane(p), stream));
     }
@@ -63,14 +63,14 @@ TEST_P(CudaRule, EqualsTheCpuBitForBit) {
     for (std::uint64_t t = 1; t <= 3; ++t) {
       const std::vector<float> host = testing::normals(size, 20 + t);
       const UpdateScalars scalars = update_scalars(rule_, {}, 0.05, 0.5, t, 1.0 / static_cast<double>(t));
-      cpu::apply_rule(rule_, scalars, expected.view(), host, expected.view());
+      cpu::apply_rule(rule_, scalars, expected.averaged_view(), host, expected.averaged_view());
       ASSERT_OK(cuda::copy(gradient.span(), host, stream));
       ASSERT_OK(cuda::apply_rule(rule_, scalars, slots[from[t - 1]].view(), gradient.span(), slots[to[t - 1]].view(),
                                  stream));
       ASSERT_OK(stream.synchronize());
     }
     HeapSlot actual(size);
-    for (std::size_t p = 0; p <= kStatePlanesMax; ++p) {
+    for (std::size_t p = 0; p < DeviceSlot::kPlanes; ++p) {
       ASSERT_OK(cuda::copy(actual.plane(p), slots[0].plane(p), stream));
     }
     ASSERT_OK(stream.synchronize());

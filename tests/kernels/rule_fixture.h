@@ -43,8 +43,10 @@ class HeapSlot {
   }
 
   [[nodiscard]] SlotView view() { return {plane(0), {plane(1), plane(2)}}; }
+  [[nodiscard]] SlotView averaged_view() { return {plane(0), {plane(1), plane(2)}, {}, average()}; }
   [[nodiscard]] std::span<float> plane(std::size_t index) { return std::span(planes_[index]).subspan(offset_, size_); }
   [[nodiscard]] std::span<float> weights() { return plane(0); }
+  [[nodiscard]] std::span<float> average() { return plane(1 + kStatePlanesMax); }
 
   [[nodiscard]] bool same_bits(const HeapSlot& other) const {
     if (size_ == 0 || other.size_ != size_) return size_ == other.size_;
@@ -57,7 +59,7 @@ class HeapSlot {
 
  private:
   std::size_t size_, offset_;
-  std::array<std::vector<float>, 1 + kStatePlanesMax> planes_;
+  std::array<std::vector<float>, 2 + kStatePlanesMax> planes_;
 };
 
 inline void fill_normal(std::span<float> values, std::uint64_t seed, double scale = 1.0) {
@@ -71,12 +73,13 @@ inline std::vector<float> normals(std::size_t count, std::uint64_t seed, double 
   return values;
 }
 
-// A slot in mid-training: weights and state that an update could have left (the last plane is a mean
-// of squares).
+// A slot in mid-training: weights, average and state that an update could have left (the last plane of state is a
+// mean of squares).
 inline HeapSlot trained_slot(std::size_t size, std::uint64_t seed, std::size_t offset = 0) {
   HeapSlot slot(size, offset);
   for (std::size_t p = 0; p <= kStatePlanesMax; ++p) fill_normal(slot.plane(p), seed * 7 + p);
   for (float& v : slot.plane(kStatePlanesMax)) v *= v;
+  fill_normal(slot.average(), seed * 7 + 1 + kStatePlanesMax);
   return slot;
 }
 

@@ -15,6 +15,7 @@ from rubato_cli.progress import Block  # noqa: E402
 from rubato_cli.progress_lines import epoch_line, fraction_done, headline, rules_line, stopped_line, worker_lines  # noqa: E402
 from rubato_cli.running_jobs import RunningJob  # noqa: E402
 from rubato_cli.status_view import job_lines  # noqa: E402
+from rubato_cli.summary import tested_weights  # noqa: E402
 from rubato_cli.verdict import End, decide  # noqa: E402
 
 
@@ -65,6 +66,14 @@ class EpochLine(unittest.TestCase):
     def test_training_that_ends_early_says_why(self):
         self.assertEqual(stopped_line({"event": "stopped_early", "reason": "stopped early: so"}), "stopped early: so")
         self.assertIsNone(stopped_line({"event": "evaluation", "reason": "no"}))
+
+
+class TestedWeights(unittest.TestCase):
+    def test_the_summary_names_them_where_they_are_not_the_last_ones(self):
+        for final, words in (({}, ""), ({"best_epoch": 3}, " of the best weights, of epoch 3"),
+                             ({"average": 0.99}, " of the moving average of the weights"),
+                             ({"average": 0.99, "best_epoch": 3}, " of the best moving average of the weights, of epoch 3")):
+            self.assertEqual(tested_weights(final), words)
 
 
 class Headline(unittest.TestCase):

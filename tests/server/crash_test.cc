@@ -44,6 +44,7 @@ struct Setting {
   const char *name, *mode, *rule;
   Elements elements;
   int kills, alive_us_max;
+  double average = 0.0;
   friend std::ostream& operator<<(std::ostream& out, const Setting& setting) { return out << setting.name; }
 };
 
@@ -55,6 +56,7 @@ Job job_of(const Setting& setting) {
   job.cluster.workers = kWorkers;
   job.train.micro_batches = kWorkers;
   job.train.seed = 7;
+  job.evaluation.average = setting.average;
   return job;
 }
 
@@ -170,13 +172,16 @@ class Model {
         pushes_(pushes),
         manifest_(manifest_of(setting.elements)),
         spec_(placement_of(setting.elements)[slice]),
-        pool_(
-            SlotPool::create({.elements = spec_.elements(), .planes = kernels::state_planes(rule_.kind)}, {.slices = 1})
-                .value()),
+        pool_(SlotPool::create({.elements = spec_.elements(),
+                                .planes = kernels::state_planes(rule_.kind),
+                                .average = rule_.keeps_average()},
+                               {.slices = 1})
+                  .value()),
         current_(pool_->take()),
         marks_(aggregate_ ? 0 : kWorkers) {
     initial_weights(spec_, manifest_, {job_of(setting).train.seed, {}}, current_->view().weights);
     for (std::span<float> plane : current_->view().state) std::ranges::fill(plane, 0.0f);
+    if (rule_.keeps_average()) std::ranges::copy(current_->view().weights, current_->view().average.begin());
   }
 
   // Pushes settled; in an aggregate, those of settled clocks.
@@ -204,6 +209,7 @@ class Model {
     for (std::size_t plane = 0; plane < kernels::state_planes(rule_.kind); ++plane)
       if (!same(found.state.subspan(plane * stride, stride), view.state[plane]))
         return fmt::format("another plane {} of state", plane);
+    if (rule_.keeps_average() && !same(found.state.last(stride), view.average)) return "another average";
     return {};
   }
 
@@ -299,7 +305,8 @@ class Crash : public testing::TestWithParam<Setting> {
     const auto bytes = remains_.front().bytes;
     const auto reader = VersionTable::Reader::open(subject, bytes, HeldRoot::find(bytes, 0).value());
     ASSERT_TRUE(reader.ok()) << reader.error().message;
-    const std::size_t planes = kernels::state_planes(rule_of(job_of(GetParam())).kind);
+    const kernels::RuleConfig rule = rule_of(job_of(GetParam()));
+    const std::size_t planes = kernels::state_planes(rule.kind) + (rule.keeps_average() ? 1 : 0);
     for (SliceId slice = 0; slice < kSlices; ++slice) {
       Model& model = models_[slice];
       const std::uint64_t elements = GetParam().elements[slice];
@@ -340,6 +347,7 @@ INSTANTIATE_TEST_SUITE_P(Rules, Crash,
                          testing::Values(Setting{"momentum", "asp", "momentum", kBothKinds, 100, 30000},
                                          Setting{"adam", "asp", "adam", kBothKinds, 100, 30000},
                                          Setting{"adam_of_sums", "bsp", "adam", kBothKinds, 100, 30000},
+                                         Setting{"averaged_momentum", "asp", "momentum", kBothKinds, 100, 30000, 0.99},
                                          Setting{"tiny_momentum", "asp", "momentum", kTiny, 400, 3000},
                                          Setting{"tiny_adam_of_sums", "bsp", "adam", kTiny, 400, 3000}),
                          [](const auto& setting) { return setting.param.name; });

@@ -73,6 +73,8 @@ TEST(MemoryEstimate, CountsWhatAModeKeepsMore) {
   job.optimizer.compensation.name = "adaptive";
   EXPECT_EQ(estimated(job).at("older weights that are still read"), 2 * 3 * kMiB);
   EXPECT_EQ(estimated(job).at("optimizer state"), kMiB);  // the mean square
+  job.evaluation.average = 0.99;
+  EXPECT_EQ(estimated(job).at("optimizer state"), 2 * kMiB);
 }
 
 TEST(MemoryEstimate, AsksTheDeviceForTheRest) {

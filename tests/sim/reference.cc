@@ -40,7 +40,8 @@ class Descent {
         rule_(kernels::make_rule(job.optimizer).value()),
         manifest_(workload.manifest()),
         weights_(initial_weights(job, workload)),
-        state_(kernels::kStatePlanesMax, std::vector<float>(workload.size())) {
+        state_(kernels::kStatePlanesMax, std::vector<float>(workload.size())),
+        decay_(job.evaluation.average) {
     rates_.emplace(0, job.optimizer.rate);
     history_.push_back(weights_);
   }
@@ -57,6 +58,16 @@ class Descent {
   }
   [[nodiscard]] const std::vector<float>& weights() const { return weights_; }
   [[nodiscard]] const std::vector<std::vector<float>>& history() const { return history_; }
+  [[nodiscard]] std::vector<std::vector<float>> evaluated() const {
+    std::vector<std::vector<float>> averages = history_;
+    for (std::size_t t = 1; decay_ > 0.0 && t < history_.size(); ++t) {
+      const double updates = static_cast<double>(t);
+      const auto share = static_cast<float>(1.0 - std::min(decay_, (1.0 + updates) / (10.0 + updates)));
+      for (std::size_t i = 0; i < weights_.size(); ++i)
+        averages[t][i] = averages[t - 1][i] + share * (history_[t][i] - averages[t - 1][i]);
+    }
+    return averages;
+  }
   [[nodiscard]] std::int64_t updates() const { return static_cast<std::int64_t>(history_.size()) - 1; }
 
  private:
@@ -67,6 +78,7 @@ class Descent {
   protocol::Manifest manifest_;
   std::vector<float> weights_;
   std::vector<std::vector<float>> state_, history_;
+  double decay_;
 };
 
 }  // namespace
@@ -124,7 +136,7 @@ std::vector<std::vector<float>> bsp_weights(const Job& job, const QuadraticWorkl
   for (std::uint64_t epoch = 0;; ++epoch) {
     const std::vector<std::uint64_t> order = data::permutation(job.train.seed, epoch, workload.train_samples());
     for (std::size_t at = 0; at < order.size(); at += batch) {
-      if (job.train.steps > 0 && descent.updates() == job.train.steps) return descent.history();
+      if (job.train.steps > 0 && descent.updates() == job.train.steps) return descent.evaluated();
       const std::size_t count = std::min(batch, order.size() - at), shortest = count / leaves, longer = count % leaves;
       std::vector<std::vector<float>> gradients;
       std::size_t first = at;
@@ -135,7 +147,7 @@ std::vector<std::vector<float>> bsp_weights(const Job& job, const QuadraticWorkl
       }
       descent.update(tree_sum(gradients, 0, tree), count);
     }
-    if (job.train.steps == 0 && epoch + 1 == static_cast<std::uint64_t>(job.train.epochs)) return descent.history();
+    if (job.train.steps == 0 && epoch + 1 == static_cast<std::uint64_t>(job.train.epochs)) return descent.evaluated();
   }
 }
 
@@ -152,7 +164,7 @@ std::vector<std::vector<float>> shared_weights(const Job& job, const QuadraticWo
     }
     descent.update(sum, samples);
   }
-  return descent.history();
+  return descent.evaluated();
 }
 
 std::vector<float> committed_weights(const Job& job, const QuadraticWorkload& workload,

@@ -15,7 +15,8 @@ namespace rubato::sim {
 // Other rates, each from its clock on.
 using Rates = std::map<Clock, double>;
 
-// bsp: the weights at clock 0, 1, ... up to the job's end, in the manifest's order.
+// bsp: the weights at clock 0, 1, ... up to the job's end, in the manifest's order, as evaluations see them: with
+// evaluation.average their moving average.
 [[nodiscard]] std::vector<std::vector<float>> bsp_weights(const Job& job, const QuadraticWorkload& workload,
                                                           const Rates& rates = {});
 

@@ -132,6 +132,24 @@ TEST_F(Replays, AgesAndTheWeightsThatGradientsWereComputedOn) {
       }
 }
 
+TEST_F(Replays, AveragesOfTheWeights) {
+  for (const char* mode :
+       {"bsp", "backup:1", "softsync:2", "ssp:2", "asp", "asp leased", "local:3", "local:2+backup:1", "local:3+asp"})
+    for (const char* optimizer : {"sgd", "adam"}) {
+      SCOPED_TRACE(fmt::format("{} {}", mode, optimizer));
+      Job job = quadratic_job(mode, {4, 2});
+      job.optimizer.name = optimizer;
+      job.optimizer.compensation.name = "adaptive";
+      job.worker.stragglers = "persistent:3x + lognormal:1";
+      const Ran plain = run_sim(job);
+      job.evaluation.average = 0.9;
+      const Ran ran = record(job);
+      expect_success(ran);
+      expect_identical(ran);
+      EXPECT_NE(ran.result.final_weights, plain.result.final_weights);
+    }
+}
+
 // Loss, repeats, reordering, deaths in mid-step, evictions, drains.
 // A worker computes on what came, a shard adds what came: both are rounded on their way, and so they are in a replay.
 TEST_F(Replays, NumbersThatTravelInSixteenBits) {

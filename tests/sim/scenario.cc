@@ -30,6 +30,7 @@ class Maker {
   Scenario make() {
     make_job();
     make_up_for_ages();
+    make_average();
     make_network();
     make_speeds();
     if (!make_late_word()) make_fault();
@@ -89,6 +90,13 @@ class Maker {
     scenario_.setting = trace_setting(scenario_.job, 4, scenario_.setting["slices"]);
     if (scenario_.setting.contains("compensated")) scenario_.group += "-compensated";
     scenario_.what += fmt::format(", ages {}, compensation {}", optimizer.age_scaling, optimizer.compensation.name);
+  }
+
+  void make_average() {
+    RandomStream random(stream_key(seed_, "average"));
+    if (random.next_unit() >= 0.25) return;
+    scenario_.job.evaluation.average = 0.9;
+    scenario_.what += ", averaged";
   }
 
   void make_network() {
