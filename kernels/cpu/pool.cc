@@ -6,8 +6,8 @@
 // block of channels is worked on by itself; a pixel is then as far from the next one as the tensor's layout has it
 // (`pitch`).
 //
-// A register of channels at a time. Where a tensor has fewer, a pixel's lanes reach into those behind it, which are written
-// after it and so put right; the last pixels of a sample are done in exact parts.
+// A register of channels at a time. Where a tensor has fewer, a pixel's lanes reach into those behind it, which are
+// written after it and so put right; the last pixels of a sample are done in exact parts.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>

@@ -2,8 +2,8 @@
 // attention needs half of each. oneDNN's sgemm gets 100 to 130 GFLOP/s of the 280 that a core has on matrices of
 // 128 x 128 x 32, and computes all of it.
 //
-// Tiles of 8 rows by two registers, or 6 where there are only 16 of them, stay in registers for the whole depth. The order of a sum is that of the depth,
-// whatever the tile, so bits do not depend on how the rows are cut.
+// Tiles of 8 rows by two registers, or 6 where there are only 16 of them, stay in registers for the whole depth. The
+// order of a sum is that of the depth, whatever the tile, so bits do not depend on how the rows are cut.
 //
 // Thread-safety: pure apart from what it is given to write.
 #pragma once
