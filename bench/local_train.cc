@@ -76,7 +76,7 @@ struct RandomBatch {
     for (std::int64_t id = 0; id < samples; ++id) ids.push_back(static_cast<std::uint64_t>(id));
   }
   [[nodiscard]] model::Batch view() const {
-    return {.inputs = inputs, .labels = labels, .targets = {}, .sample_ids = ids, .epoch = 0};
+    return {.inputs = inputs, .labels = labels, .targets = {}, .sample_ids = ids, .lengths = {}, .epoch = 0};
   }
 
   std::vector<float> inputs;
