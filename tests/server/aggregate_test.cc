@@ -176,15 +176,21 @@ TEST(Aggregate, NamesWhoPushedWhatIsNotFinite) {
     for (const bool backwards : {false, true}) {
       Aggregate aggregate(kCount);
       std::vector<std::uint32_t> named, expected;
+      const auto take_names = [&] {
+        for (const Aggregate::Spoiler& spoiler : aggregate.take_spoilers()) {
+          EXPECT_EQ(spoiler.element, 1u);
+          named.push_back(spoiler.worker);
+        }
+      };
       for (std::uint32_t i = 0; i < kCount; ++i) {
         const std::uint32_t leaf = backwards ? kCount - 1 - i : i;
         const float value = (bad >> leaf & 1) == 0 ? 1.0f : leaf % 2 == 0 ? std::nanf("") : HUGE_VALF;
         aggregate.add({0, leaf}, leaf, Payload::of_floats(Values{1, value, 3}), buffers);
-        std::ranges::copy(aggregate.take_spoilers(), std::back_inserter(named));
+        take_names();
         if (bad >> i & 1) expected.push_back(i);
       }
       aggregate.examine();
-      std::ranges::copy(aggregate.take_spoilers(), std::back_inserter(named));
+      take_names();
       std::ranges::sort(named);
       EXPECT_EQ(named, expected) << "set " << bad;
     }
