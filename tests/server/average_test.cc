@@ -200,8 +200,10 @@ TEST(Averages, InSnapshotsNeverStopUpdates) {
     const auto share = static_cast<float>(1.0 - std::min(kDecay, (1.0 + t) / (10.0 + t)));
     averages.push_back(averages.back() + share * (-static_cast<float>(id) - averages.back()));
   }
-  for (std::size_t i = 0; i < kept.size(); ++i)
-    EXPECT_EQ(kept[i].floats()[0], i % 2 == 0 ? averages[i / 2] : -static_cast<float>(i / 2));
+  for (std::size_t updates = 0; updates < 200; ++updates) {
+    EXPECT_EQ(kept[2 * updates].floats()[0], averages[updates]);
+    EXPECT_EQ(kept[2 * updates + 1].floats()[0], -static_cast<float>(updates));
+  }
 }
 
 }  // namespace
