@@ -41,7 +41,7 @@ std::int64_t most_memory() {
 }
 
 model::Batch view_of(const data::BatchBuffer& buffer, std::uint64_t epoch) {
-  return {buffer.inputs, buffer.labels, buffer.targets, buffer.sample_ids, epoch};
+  return {buffer.inputs, buffer.labels, buffer.targets, buffer.sample_ids, buffer.lengths, epoch};
 }
 
 // The ranges of a worker's steps, epoch after epoch.

@@ -69,7 +69,8 @@ Result<std::string> profile_text(const ProfiledSteps& steps, std::span<const mod
     const TimeNs took = span.end - span.begin;
     if (std::string_view(span.what) == "loss") loss += took;
     const auto pass = std::ranges::find(kPasses, std::string_view(span.what));
-    const auto layer = std::ranges::find_if(layers, [&](const model::Layer& l) { return l.name == span.of.text(); });
+    const auto layer = std::ranges::find_if(
+        layers, [&](const model::Layer& l) { return timeline::Label(l.name).text() == span.of.text(); });
     if (pass == kPasses.end() || layer == layers.end()) continue;
     rows[static_cast<std::size_t>(layer - layers.begin())].passes[static_cast<std::size_t>(pass - kPasses.begin())] +=
         took;

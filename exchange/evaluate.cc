@@ -23,6 +23,11 @@ Status Evaluator::check_shape(const data::Dataset& data) const {
   const auto text = [](const data::SampleShape& shape) {
     return fmt::format("{} x {} x {}", shape.height, shape.width, shape.channels);
   };
+  if (subject_.data.lengths && !data.has_lengths())
+    return Error{Cause::kData,
+                 fmt::format("{} is of a model of sequences of different lengths, and these samples have none: give "
+                             "data.test_lengths, --lengths, or test_lengths in an npz archive",
+                             subject_.weights_file)};
   if (data.shape() == subject_.data.shape) return {};
   return Error{Cause::kData,
                fmt::format("{} is of a model of samples of {} (height, width, channels), and these are {}",

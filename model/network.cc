@@ -91,8 +91,9 @@ Batch Network::with_labels_that_are_there(const Batch& batch) {
   if (batch.lengths.empty() || loss_.positions == 1 || batch.labels.empty()) return batch;
   labels_.assign(batch.labels.begin(), batch.labels.end());
   const auto positions = static_cast<std::size_t>(loss_.positions);
+  const auto width = static_cast<std::ptrdiff_t>(kernels::input_shape(layers_.front().op).width);
   for (std::size_t i = 0; i < batch.lengths.size(); ++i)
-    std::fill(labels_.begin() + static_cast<std::ptrdiff_t>(i * positions) + batch.lengths[i],
+    std::fill(labels_.begin() + static_cast<std::ptrdiff_t>(i * positions) + batch.lengths[i] * width,
               labels_.begin() + static_cast<std::ptrdiff_t>((i + 1) * positions), kNoLabel);
   Batch marked = batch;
   marked.labels = labels_;

@@ -174,7 +174,7 @@ class SchedulerCore final : public protocol::Core {
   void check_start(TimeNs now, protocol::Outbox& out);
   void check_silence(TimeNs now, protocol::Outbox& out);
   void check_evaluator(TimeNs now, protocol::Outbox& out);
-  [[nodiscard]] TimeNs evaluation_limit() const;
+  [[nodiscard]] TimeNs evaluation_limit(bool final) const;
   void check_progress(TimeNs now, Member& worker, protocol::Outbox& out);
   void repeat_unanswered(TimeNs now, protocol::Outbox& out);
 

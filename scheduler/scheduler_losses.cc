@@ -286,13 +286,14 @@ void SchedulerCore::check_silence(TimeNs now, Outbox& out) {
   }
 }
 
-// Twenty times the longest so far, if that is longer: a large test set is no dead evaluator. Those before may have been
-// of what is held out, and the last one reads the test set, too, which is taken for no larger than all training
-// samples.
-TimeNs SchedulerCore::evaluation_limit() const {
-  const double held_out = job_.evaluation.holdout;
-  const double larger = held_out > 0.0 ? 1.0 + 1.0 / held_out : 1.0;
-  return std::max(timing_.evaluation, static_cast<TimeNs>(20.0 * larger * static_cast<double>(longest_evaluation_)));
+// Twenty times the longest so far, if that is longer: a large test set is no dead evaluator. With a holdout those
+// before were of what is held out, and the final one reads the test set, too, which may be as large as all training
+// samples: that is given twice its time, besides.
+TimeNs SchedulerCore::evaluation_limit(bool final) const {
+  constexpr double kLongest = 1e18;  // far beyond any job, and a TimeNs
+  const double held_out = job_.evaluation.holdout, longest = static_cast<double>(longest_evaluation_);
+  const double test = final && held_out > 0.0 ? 2.0 * std::min(longest / held_out, kLongest / 4) : 0.0;
+  return std::max(timing_.evaluation, static_cast<TimeNs>(std::min(20.0 * longest + test, kLongest)));
 }
 
 // Somebody has to read the final snapshot, and to come to an end with it.
@@ -300,7 +301,7 @@ void SchedulerCore::check_evaluator(TimeNs now, Outbox& out) {
   const Member* evaluator = find(evaluator_node(0));
   if (evaluator->state == MemberState::kReady) {
     const SnapshotEntry* entry = snapshots_->evaluating();
-    if (entry == nullptr || now - entry->began <= evaluation_limit()) return;
+    if (entry == nullptr || now - entry->began <= evaluation_limit(entry->final)) return;
     end_job(now, static_cast<int>(Cause::kPeerLost),
             fmt::format("{} lives and has not ended the evaluation of epoch {} for {:.1f} s: {} "
                         "(evaluation.timeout_s gives it longer)",

@@ -45,9 +45,10 @@ Result<std::shared_ptr<SlotPool>> SlotPool::create(Shape shape, Bounds bounds, s
     for (const SlotRef& slot : first) pool->drop_state(*slot);
     return pool;
   } catch (const std::bad_alloc&) {
-    return Error{Cause::kInternal, fmt::format("not enough memory for {} slices of {} elements with {} planes of "
-                                               "optimizer state: use more servers, on more machines",
-                                               bounds.slices, shape.elements, shape.planes)};
+    return Error{Cause::kInternal,
+                 fmt::format("not enough memory for {} slices of {} elements with {} planes of "
+                             "state: use more servers, on more machines",
+                             bounds.slices, shape.elements, shape.state_bytes() / shape.weights_bytes())};
   }
 }
 

@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import zipfile
 from pathlib import Path
 
 import data_files
@@ -136,10 +137,16 @@ class DataKinds(SystemCase):
         for workers, padding in ((1, 7.0), (2, float("nan"))):
             data_files.write_sequences(self.folder / "gestures.npz", {"train": 300, "test": 100}, padding)
             job = self.job(data, model="gru", more="width = 8\nbidirectional = true")
-            final = self.train(job, "--mode", "bsp", "--workers", workers).final()
-            hashes.add(final["weights_sha256"])
+            trained = self.train(job, "--mode", "bsp", "--workers", workers)
+            hashes.add(trained.final()["weights_sha256"])
         self.assertEqual(len(hashes), 1)
-        self.assertGreater(final["test_accuracy"], 0.9, "nothing was learned")
+        self.assertGreater(trained.final()["test_accuracy"], 0.9, "nothing was learned")
+        with zipfile.ZipFile(self.folder / "gestures.npz") as source, zipfile.ZipFile(self.folder / "whole.npz", "w") as whole:
+            for name in source.namelist():
+                if "lengths" not in name:
+                    whole.writestr(name, source.read(name))
+        said = self.rubato("eval", trained.run_dir, "--data", self.folder / "whole.npz", expected_code=3)
+        self.assertIn("a model of sequences of different lengths, and these samples have none", said)
         run = self.train(self.job(data, model="mlp", more="hidden = [4]"), expected_code=2)
         self.assert_one_error(run, 2, "layer fc1 is a dense layer of all positions", "train_lengths")
 
