@@ -41,6 +41,11 @@ Result<Sources> open_sources(const Job& job, Split split) {
   RUBATO_ASSIGN(sources.inputs, zip.open_member(part + "_images.npy"));
   RUBATO_ASSIGN(sources.labels, zip.open_member(part + "_labels.npy"));
   if (!has_lengths(zip)) return sources;
+  if (!zip.has(part + "_lengths.npy"))
+    return sources.inputs->error(
+        fmt::format("there is no {}_lengths.npy for them, and another part has lengths: give "
+                    "those of each part that is read",
+                    part));
   RUBATO_ASSIGN(sources.lengths, zip.open_member(part + "_lengths.npy"));
   return sources;
 }

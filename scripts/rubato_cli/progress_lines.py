@@ -30,7 +30,7 @@ def headline(status: dict) -> str:
         ("samples_per_s", lambda value: text.rate(value) if going_on else text.MISSING),
         ("machine", lambda value: f"machine {value}"),
         ("train_reconstruction", lambda value: f"reconstruction error {value:.4f}"),
-        ("train_loss", lambda value: f"loss {value:.4f}"),
+        ("train_loss", lambda value: f"loss {text.loss(value)}"),
         (("validation_" if _holds_out(status) else "test_") + "accuracy", lambda value: _accuracy(status, value)),
         ("changing", _aligning),
         ("eta_s", lambda value: f"{text.duration(value)} left" if state == "training" else text.MISSING),
@@ -134,10 +134,11 @@ def epoch_line(record: dict) -> str | None:
     if epoch is not None and error is not None and record.get("event") != "final":  # of a dbn's machine
         line = f"epoch {epoch}: machine {record['machine']}, {part} reconstruction error {error:.4f}"
         return line + (f", in training {trained:.4f}" if trained is not None else "")
-    if epoch is None or accuracy is None or record.get("event") == "final":
+    evaluated = accuracy is not None or record.get(f"{part}_loss") is not None
+    if epoch is None or not evaluated or record.get("event") == "final":
         return None
-    line = f"epoch {epoch}: {part} accuracy {text.percent(accuracy, 2)}"
+    figures = [] if accuracy is None else [f"{part} accuracy {text.percent(accuracy, 2)}"]
     for field, words in ((f"{part}_loss", f"{part} loss"), ("train_loss", "training loss")):
         if record.get(field) is not None:
-            line += f", {words} {record[field]:.4f}"
-    return line
+            figures.append(f"{words} {text.loss(record[field])}")
+    return f"epoch {epoch}: {', '.join(figures)}"

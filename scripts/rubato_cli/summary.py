@@ -27,6 +27,8 @@ def success_lines(run_dir: RunDir, supervisor: Supervisor, elapsed_s: float, how
     accuracy = final.get("test_accuracy") or status.get("test_accuracy")
     if accuracy is not None:
         parts.append(f"test accuracy {text.percent(accuracy, 2)}{tested_weights(final)}")
+    elif final.get("test_loss") is not None:
+        parts.append(f"test loss {text.loss(final['test_loss'])}{tested_weights(final)}")
     lines.append(", ".join(parts))
     if "test_loss" in final and final["test_loss"] is None and final.get("nonfinite"):
         lines.append(f"warning: it diverged: {text.plural(final['nonfinite'], 'gradient')} of slices were not finite, and the "

@@ -12,6 +12,11 @@ def fixed(value, digits: int) -> str:
     return MISSING if value is None else f"{value:.{digits}f}"
 
 
+def loss(value) -> str:
+    """One that blew up has too many digits to be read."""
+    return fixed(value, 4) if value is None or abs(value) < 1e6 else f"{value:.4g}"
+
+
 def percent(fraction, digits: int = 0) -> str:
     return MISSING if fraction is None else f"{100 * fraction:.{digits}f}%"
 

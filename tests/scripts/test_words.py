@@ -59,6 +59,8 @@ class EpochLine(unittest.TestCase):
                          "epoch 3: test accuracy 50.00%, test loss 1.0000, training loss 0.2000")
         self.assertEqual(epoch_line({**record, "validation_accuracy": 0.5, "validation_loss": 1.0, "best": True}),
                          "epoch 3: validation accuracy 50.00%, validation loss 1.0000, training loss 0.2000")
+        self.assertEqual(epoch_line({**record, "test_loss": 1e30}), "epoch 3: test loss 1e+30, training loss 0.2000")
+        self.assertIsNone(epoch_line(record), "nothing was evaluated")
         self.assertEqual(epoch_line({"event": "evaluation", "epoch": 1, "machine": 2, "validation_reconstruction": 0.5,
                                      "validation_accuracy": None}),
                          "epoch 1: machine 2, validation reconstruction error 0.5000")

@@ -43,6 +43,9 @@ def diverged(run: Run) -> list[Finding]:
         last = run.metrics.train_loss[-1:]
         when = f"the last training loss that is a number is {last[0].value:.4g}, after {text.count(last[0].updates)} updates" \
             if last else "no training loss was ever a number"
+    if first := next(run.metrics.all("nonfinite"), None):
+        when += f"; the first gradient that was not finite was of {first['parameter']}, at clock {first['clock']} of " \
+                f"{first['worker']}"
     return [Finding("diverged", what, when,
                     f"a smaller optimizer.rate than {run.setting('optimizer.rate')} ({GRID} shows which is borne), a warm-up "
                     "(optimizer.schedule.warmup_epochs), or optimizer.clip_norm")]
@@ -85,10 +88,12 @@ def nonfinite(run: Run) -> list[Finding]:
     first = lines[0]
     named = Counter(line["parameter"] for line in lines).most_common(NAMED)
     most = ", ".join(f"{name} {text.count(times)}" for name, times in named)
-    return [Finding("nonfinite", "gradients were not finite, and were dropped",
-                    f"{text.count(len(lines))} of slices, the first of {first['parameter']} at clock {first['clock']} of "
+    stop = run.setting("consistency.nonfinite") == "stop"
+    advice = "" if stop else "; consistency.nonfinite=stop ends a job at the first"
+    return [Finding("nonfinite", f"gradients were not finite{'' if stop else ', and were dropped'}",
+                    f"{text.plural(len(lines), 'gradient')} of slices, the first of {first['parameter']} at clock {first['clock']} of "
                     f"{first['worker']}; most often {most}",
-                    "a smaller optimizer.rate or optimizer.clip_value; consistency.nonfinite=stop ends a job at the first")]
+                    f"a smaller optimizer.rate or optimizer.clip_value{advice}")]
 
 
 def workers_lost(run: Run) -> list[Finding]:
