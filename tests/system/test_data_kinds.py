@@ -134,7 +134,7 @@ class DataKinds(SystemCase):
     def test_sequences_of_different_lengths(self):
         """What is behind a sample's end changes no bit, nor who computes it."""
         data, hashes = 'kind = "npz"\npath = "gestures.npz"\nclasses = 4', set()
-        for workers, padding in ((1, 7.0), (2, float("nan"))):
+        for workers, padding in ((1, float("nan")), (2, 7.0)):
             data_files.write_sequences(self.folder / "gestures.npz", {"train": 300, "test": 100}, padding)
             job = self.job(data, model="gru", more="width = 8\nbidirectional = true")
             trained = self.train(job, "--mode", "bsp", "--workers", workers)
