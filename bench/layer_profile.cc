@@ -21,6 +21,7 @@ struct Row {
   [[nodiscard]] TimeNs sum() const { return passes[0] + passes[1] + passes[2] + passes[3]; }
 };
 
+// Of forward, and as many of each half of backward; 0 for what is no sum of products.
 double products_of(const kernels::OpDesc& desc) {
   const kernels::TensorShape in = kernels::input_shape(desc), out = kernels::output_shape(desc);
   const auto places = static_cast<double>(in.samples * in.height * in.width);
@@ -59,8 +60,6 @@ std::string implementations_of(const kernels::OpInfo& info) {
 
 }  // namespace
 
-double operations_of(const kernels::OpDesc& desc) { return 2.0 * products_of(desc); }
-
 Result<std::string> profile_text(const ProfiledSteps& steps, std::span<const model::Layer> layers,
                                  kernels::Device& device) {
   std::vector<Row> rows(layers.size());
@@ -89,7 +88,7 @@ Result<std::string> profile_text(const ProfiledSteps& steps, std::span<const mod
     RUBATO_ASSIGN(const auto op, device.plan(desc, hint));
     const Row& row = rows[i];
     const double passes = layers[i].input > 0 ? 3.0 : 2.0;
-    const double rate = operations_of(desc) * passes / (of_step(row.sum()) * 1e6);
+    const double rate = 2.0 * products_of(desc) * passes / (of_step(row.sum()) * 1e6);
     text += fmt::format("{:<24} {:>9.3f} {:>9.3f} {:>9.3f} {:>9.3f} {:>9.3f} {:>6.1f}% {:>8}  {}\n", layers[i].name,
                         of_step(row.passes[0]), of_step(row.passes[1]), of_step(row.passes[2]), of_step(row.passes[3]),
                         of_step(row.sum()), share(row.sum()), rate > 0 ? fmt::format("{:.0f}", rate) : "",

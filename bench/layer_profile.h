@@ -22,11 +22,8 @@ struct ProfiledSteps {
   TimeNs wall = 0;                      // of all of them, without the update of the weights
 };
 
-// Multiplications and additions of a pass over one batch: of forward, and as many of each half of backward. 0 for what
-// is no sum of products. An algorithm that saves some of them comes to more of these a second than the processor has.
-[[nodiscard]] double operations_of(const kernels::OpDesc& desc);
-
-// Times in milliseconds a step, GFLOP/s over the layer's three passes, and the implementations in the words of whoever
+// Times in milliseconds a step; GFLOP/s over the layer's three passes, where it is a sum of products: an algorithm that
+// saves some of them comes to more than the processor has; and the implementations in the words of whoever
 // made them. Errors: kDevice.
 [[nodiscard]] Result<std::string> profile_text(const ProfiledSteps& steps, std::span<const model::Layer> layers,
                                                kernels::Device& device);

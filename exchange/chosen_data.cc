@@ -15,7 +15,7 @@ Result<data::Split> split_of(const Job& job, const std::string& part) {
   return not_that(fmt::format("--part {}: there are train, validation and test", part));
 }
 
-std::string what_else(const std::string& kind) {
+std::string archive_instead(const std::string& kind) {
   return kind == "npz" ? ": give --data an archive with test_images, test_labels and, if need be, test_lengths" : "";
 }
 
@@ -28,9 +28,10 @@ Result<Job> with_files(Job job, const DataChoice& choice) {
                                 choice.inputs, data.kind));
   if (!pairs && !choice.labels.empty())
     return not_that(
-        fmt::format("--labels is for idx and npy, and the job's data is {}{}", data.kind, what_else(data.kind)));
+        fmt::format("--labels is for idx and npy, and the job's data is {}{}", data.kind, archive_instead(data.kind)));
   if (!choice.lengths.empty() && data.kind != "npy")
-    return not_that(fmt::format("--lengths is for npy, and the job's data is {}{}", data.kind, what_else(data.kind)));
+    return not_that(
+        fmt::format("--lengths is for npy, and the job's data is {}{}", data.kind, archive_instead(data.kind)));
   if (data.kind == "npy" && !data.train_lengths.empty() && choice.lengths.empty())
     return not_that(
         fmt::format("--data {}: give --lengths too: the job's samples have data.train_lengths", choice.inputs));

@@ -24,8 +24,7 @@ Network::Network(kernels::Device& device, std::vector<Layer> layers, std::vector
   RUBATO_CHECK(!layers_.empty() && samples_max_ > 0);
   evaluation_layers_ = without_dropout(layers_);
   has_dropout_ = evaluation_layers_.size() < layers_.size();
-  inputs_ = kernels::input_shape(layers_.front().op).elements_per_sample();
-  positions_ = kernels::input_shape(layers_.front().op).height;
+  input_ = kernels::input_shape(layers_.front().op);
   takes_lengths_ = model::check_lengths(layers_, loss_.kind);
   const kernels::TensorShape output = kernels::output_shape(layers_.back().op);
   outputs_ = output.elements_per_sample();
@@ -36,7 +35,7 @@ Network::Network(kernels::Device& device, std::vector<Layer> layers, std::vector
 }
 
 Status Network::check(const Batch& batch, bool training) const {
-  RUBATO_TRY(check_inputs(batch, samples_max_, inputs_));
+  RUBATO_TRY(check_inputs(batch, samples_max_, input_.elements_per_sample()));
   const auto samples = static_cast<std::int64_t>(batch.samples());
   const bool ids_needed = training && has_dropout_;
   if ((ids_needed || !batch.sample_ids.empty()) && static_cast<std::int64_t>(batch.sample_ids.size()) != samples) {
@@ -52,9 +51,9 @@ Status Network::check_lengths(const Batch& batch) const {
   if (batch.lengths.size() != batch.samples())
     return Error{Cause::kData, fmt::format("{} lengths for {} samples", batch.lengths.size(), batch.samples())};
   for (std::size_t i = 0; i < batch.lengths.size(); ++i)
-    if (batch.lengths[i] < 1 || batch.lengths[i] > positions_)
+    if (batch.lengths[i] < 1 || batch.lengths[i] > input_.height)
       return Error{Cause::kData, fmt::format("sample {} of the batch is {} positions long; expected 1 to {}", i,
-                                             batch.lengths[i], positions_)};
+                                             batch.lengths[i], input_.height)};
   return {};
 }
 
@@ -91,9 +90,8 @@ Batch Network::with_labels_that_are_there(const Batch& batch) {
   if (batch.lengths.empty() || loss_.positions == 1 || batch.labels.empty()) return batch;
   labels_.assign(batch.labels.begin(), batch.labels.end());
   const auto positions = static_cast<std::size_t>(loss_.positions);
-  const auto width = static_cast<std::ptrdiff_t>(kernels::input_shape(layers_.front().op).width);
   for (std::size_t i = 0; i < batch.lengths.size(); ++i)
-    std::fill(labels_.begin() + static_cast<std::ptrdiff_t>(i * positions) + batch.lengths[i] * width,
+    std::fill(labels_.begin() + static_cast<std::ptrdiff_t>(i * positions) + batch.lengths[i] * input_.width,
               labels_.begin() + static_cast<std::ptrdiff_t>((i + 1) * positions), kNoLabel);
   Batch marked = batch;
   marked.labels = labels_;

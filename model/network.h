@@ -68,8 +68,8 @@ class Network final : public Model {
   const std::vector<ParameterSpec> parameters_;
   kernels::LossDesc loss_;
   const std::int64_t samples_max_;
-  std::int64_t inputs_ = 0, outputs_ = 0;  // per sample
-  std::int64_t positions_ = 1;             // of a sample, where it is a sequence
+  kernels::TensorShape input_;  // of a sample; of a sequence the height is its positions
+  std::int64_t outputs_ = 0;    // per sample
   Status takes_lengths_;
   bool has_dropout_ = false;
   std::vector<Layer> evaluation_layers_;  // without dropout
