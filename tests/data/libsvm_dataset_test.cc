@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "data/sparse_rows.h"
-#include "tests/base/temp_directory.h"
+#include "tests/data/dataset_fixture.h"
 #include "tests/data/gathered.h"
 #include "tests/data/idx_files.h"
 
@@ -17,9 +17,8 @@ using testing::ElementsAre;
 using testing::FloatNear;
 using testing::HasSubstr;
 using testing::Pointwise;
-using testing::StartsWith;
 
-class LibsvmDatasetTest : public testing::Test {
+class LibsvmDatasetTest : public test::DatasetFixture {
  protected:
   LibsvmDatasetTest() {
     job_.data.kind = "libsvm";
@@ -29,21 +28,10 @@ class LibsvmDatasetTest : public testing::Test {
     job_.data.scaling = "none";
   }
   void write(const std::string& text) const { write_bytes(job_.data.train_inputs, text); }
-  [[nodiscard]] std::string open_error(Split split = Split::kTrain) const {
-    auto dataset = open_dataset(job_, split);
-    if (dataset.ok()) return "";
-    EXPECT_EQ(dataset.error().cause, Cause::kData);
-    const std::string folder = directory_.file("");
-    EXPECT_THAT(dataset.error().message, StartsWith(folder));
-    return dataset.error().message.substr(folder.size());
-  }
   [[nodiscard]] std::string error_of(const std::string& text) const {
     write(text);
     return open_error();
   }
-
-  rubato::test::TempDirectory directory_;
-  Job job_;
 };
 
 TEST_F(LibsvmDatasetTest, WhatIsNotThereIsZero) {

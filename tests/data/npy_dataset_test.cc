@@ -7,8 +7,8 @@
 #include <cstdlib>
 
 #include "data/npy_file.h"
-#include "tests/base/temp_directory.h"
 #include "tests/data/damage.h"
+#include "tests/data/dataset_fixture.h"
 #include "tests/data/idx_files.h"
 #include "tests/data/npy_files.h"
 
@@ -27,7 +27,7 @@ using testing::Pointwise;
 
 constexpr std::size_t kFirst = 0;
 
-class NpyDatasetTest : public testing::Test {
+class NpyDatasetTest : public test::DatasetFixture {
  protected:
   NpyDatasetTest() {
     job_.data.kind = "npy";
@@ -46,16 +46,6 @@ class NpyDatasetTest : public testing::Test {
     EXPECT_TRUE(dataset.ok()) << dataset.error().message;
     return std::move(dataset).value();
   }
-  // What is wrong, for whoever opens it and for whoever only asks for its size; without the folder.
-  [[nodiscard]] std::string open_error() const {
-    auto dataset = open_dataset(job_, Split::kTrain);
-    if (dataset.ok()) return "";
-    EXPECT_EQ(dataset.error().cause, Cause::kData);
-    const std::string& message = dataset.error().message;
-    const std::string folder = directory_.file("");
-    EXPECT_TRUE(message.starts_with(folder)) << message;
-    return message.substr(folder.size());
-  }
   std::vector<float> inputs(Split split = Split::kTrain) {
     const auto dataset = open(split);
     BatchBuffer batch;
@@ -67,8 +57,6 @@ class NpyDatasetTest : public testing::Test {
     return batch.inputs;
   }
 
-  rubato::test::TempDirectory directory_;
-  Job job_;
   std::vector<std::int32_t> labels_;
   std::vector<float> targets_;
 };

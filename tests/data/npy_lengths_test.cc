@@ -8,8 +8,8 @@
 #include "data/inputs_alone.h"
 #include "data/labelled_samples.h"
 #include "data/loader.h"
-#include "tests/base/temp_directory.h"
 #include "tests/data/damage.h"
+#include "tests/data/dataset_fixture.h"
 #include "tests/data/gathered.h"
 #include "tests/data/idx_files.h"
 #include "tests/data/npy_files.h"
@@ -31,7 +31,7 @@ std::vector<float> counting() {
   return values;
 }
 
-class NpyLengthsTest : public testing::Test {
+class NpyLengthsTest : public test::DatasetFixture {
  protected:
   NpyLengthsTest() {
     job_.data.kind = "npy";
@@ -52,19 +52,6 @@ class NpyLengthsTest : public testing::Test {
                 npy_bytes("'<i8'", "(" + std::to_string(lengths.size()) + ",)", value_bytes(lengths)));
   }
   [[nodiscard]] std::string fingerprint() const { return open_dataset(job_, Split::kTrain).value()->fingerprint(); }
-  // Without the folder; of whoever opens it.
-  [[nodiscard]] std::string open_error() const {
-    const auto dataset = open_dataset(job_, Split::kTrain);
-    if (dataset.ok()) return "";
-    EXPECT_EQ(dataset.error().cause, Cause::kData);
-    const std::string& message = dataset.error().message;
-    const std::string folder = directory_.file("");
-    EXPECT_TRUE(message.starts_with(folder)) << message;
-    return message.substr(folder.size());
-  }
-
-  rubato::test::TempDirectory directory_;
-  Job job_;
 };
 
 TEST_F(NpyLengthsTest, ComeWithTheirSamplesAndWhatIsBehindThemIsZero) {

@@ -6,7 +6,7 @@
 #include <set>
 #include <span>
 
-#include "tests/base/temp_directory.h"
+#include "tests/data/dataset_fixture.h"
 #include "tests/data/gathered.h"
 #include "tests/data/idx_files.h"
 
@@ -20,7 +20,7 @@ using testing::EndsWith;
 using testing::HasSubstr;
 using testing::StartsWith;
 
-class SeriesDatasetTest : public testing::Test {
+class SeriesDatasetTest : public test::DatasetFixture {
  protected:
   SeriesDatasetTest() {
     job_.model.loss = "mse";
@@ -40,17 +40,6 @@ class SeriesDatasetTest : public testing::Test {
       text += std::to_string(10 * i) + "," + std::to_string(i) + "," + std::to_string(100 + i) + "\n";
     return text;
   }
-  [[nodiscard]] std::string open_error(Split split = Split::kTrain) const {
-    auto dataset = open_dataset(job_, split);
-    if (dataset.ok()) return "";
-    EXPECT_EQ(dataset.error().cause, Cause::kData);
-    const std::string folder = directory_.file("");
-    EXPECT_THAT(dataset.error().message, StartsWith(folder));
-    return dataset.error().message.substr(folder.size());
-  }
-
-  rubato::test::TempDirectory directory_;
-  Job job_;
 };
 
 TEST_F(SeriesDatasetTest, AWindowSeesLinesAndPredictsThoseBehindIt) {

@@ -8,8 +8,8 @@
 #include <set>
 
 #include "data/table.h"
-#include "tests/base/temp_directory.h"
 #include "tests/data/damage.h"
+#include "tests/data/dataset_fixture.h"
 #include "tests/data/gathered.h"
 #include "tests/data/idx_files.h"
 
@@ -25,7 +25,7 @@ using testing::HasSubstr;
 using testing::Pointwise;
 using testing::StartsWith;
 
-class TableDatasetTest : public testing::Test {
+class TableDatasetTest : public test::DatasetFixture {
  protected:
   TableDatasetTest() {
     job_.data.kind = "csv";
@@ -36,22 +36,10 @@ class TableDatasetTest : public testing::Test {
   }
   void write(const std::string& text) const { write_bytes(job_.data.train_inputs, text); }
   void write_test(const std::string& text) const { write_bytes(job_.data.test_inputs, text); }
-  // Without the folder.
-  [[nodiscard]] std::string open_error(Split split = Split::kTrain) const {
-    auto dataset = open_dataset(job_, split);
-    if (dataset.ok()) return "";
-    EXPECT_EQ(dataset.error().cause, Cause::kData);
-    const std::string folder = directory_.file("");
-    EXPECT_THAT(dataset.error().message, StartsWith(folder));
-    return dataset.error().message.substr(folder.size());
-  }
   [[nodiscard]] std::string error_of(const std::string& text) const {
     write(text);
     return open_error();
   }
-
-  rubato::test::TempDirectory directory_;
-  Job job_;
 };
 
 TEST_F(TableDatasetTest, ColumnsAreScaledByTheTrainingPartAlone) {

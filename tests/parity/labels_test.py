@@ -19,7 +19,7 @@ except ImportError:
     sys.exit(77)
 
 from philox import permutation
-from rubato_runs import temporary_folder, trained
+from rubato_runs import SHARED_BSP, temporary_folder, trained
 from steps_test import ORDERS, by_name, distance, is_near, main, start_of
 from torch.nn import functional
 
@@ -38,11 +38,7 @@ stddev = 0.25
 [optimizer]
 name = "sgd"
 rate = 0.05
-[consistency]
-mode = "bsp"
-[cluster]
-servers = 2
-workers = 2
+{SHARED_BSP}
 [train]
 epochs = {EPOCHS}
 batch = {SAMPLES}

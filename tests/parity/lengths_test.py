@@ -22,7 +22,7 @@ except ImportError:
     sys.exit(77)
 
 from philox import permutation, uniform_weights
-from rubato_runs import ROOT, read_weights, run, temporary_folder
+from rubato_runs import ROOT, SHARED_BSP, read_weights, run, temporary_folder
 from steps_test import ORDERS, by_name, distance, is_near, main
 from torch import nn
 from torch.nn import functional
@@ -41,11 +41,7 @@ classes = {CLASSES}
 [optimizer]
 name = "sgd"
 rate = 0.2
-[consistency]
-mode = "bsp"
-[cluster]
-servers = 2
-workers = 2
+{SHARED_BSP}
 [train]
 epochs = {EPOCHS}
 batch = {BATCH}

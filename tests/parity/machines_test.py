@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy
 from philox import blocks, normal_weights, permutation, stream_key
-from rubato_runs import read_weights, run, temporary_folder
+from rubato_runs import SHARED_BSP, read_weights, run, temporary_folder
 
 SAMPLES, HEIGHT, WIDTH, CLASSES = 70, 6, 5, 3
 BATCH, LEAVES, RATE, HIDDEN, EPOCHS, SEED = 32, 4, 0.1, (10, 7), 2, 5
@@ -34,11 +34,7 @@ classes = {CLASSES}
 [optimizer]
 name = "sgd"
 rate = {RATE}
-[consistency]
-mode = "bsp"
-[cluster]
-servers = 2
-workers = 2
+{SHARED_BSP}
 slice_bytes = 256
 [train]
 batch = {BATCH}

@@ -10,6 +10,13 @@ import numpy
 
 ROOT = Path(__file__).resolve().parents[2]
 
+# Of a job file: what each update is made of goes over two servers and two workers. More of [cluster] may follow.
+SHARED_BSP = """[consistency]
+mode = "bsp"
+[cluster]
+servers = 2
+workers = 2"""
+
 
 class RunFailed(Exception):
     pass

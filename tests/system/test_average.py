@@ -4,43 +4,16 @@ server, in a replay, and what people are told."""
 import struct
 import subprocess
 
-import data_files
 import safetensors_file
-from system_case import SystemCase, as_options, lane, main
+from images_case import ImagesCase, mlp_job
+from system_case import as_options, lane, main
 
 USAGE = 2
-JOB = """
-[model]
-name = "mlp"
-hidden = [24]
-[data]
-kind = "npz"
-path = "images.npz"
-classes = 4
-mean = 0.3
-stddev = 0.3
-[optimizer]
-name = "adam"
-rate = 0.01
-[consistency]
-mode = "bsp"
-[cluster]
-servers = 1
-workers = 1
-slice_bytes = 4096
-[train]
-batch = 32
-epochs = 2
-"""
 AVERAGE = {"evaluation__average": 0.9}
 
 
-class Average(SystemCase):
-    def setUp(self):
-        super().setUp()
-        data_files.write_npz(self.folder / "images.npz", {"train": 128, "val": 30, "test": 60})
-        self.job = self.folder / "job.toml"
-        self.job.write_text(JOB)
+class Average(ImagesCase):
+    JOB = mlp_job(hidden=[24], optimizer='name = "adam"\nrate = 0.01', epochs=2, cluster="slice_bytes = 4096")
 
     def weights(self, **settings):
         """The final weights as numbers, one after the other."""

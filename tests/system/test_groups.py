@@ -1,46 +1,19 @@
 """Groups of parameters in real jobs: a network begun with pretrained weights, its body frozen and its head trained."""
 
-import data_files
 import tracing
+from images_case import ImagesCase, mlp_job
 from safetensors_file import tensors_of
-from system_case import SystemCase, main
+from system_case import main
 
 USAGE = 2
 
-JOB = """
-[model]
-name = "mlp"
-hidden = [24, 16]
-[data]
-kind = "npz"
-path = "images.npz"
-classes = 4
-mean = 0.3
-stddev = 0.3
-[optimizer]
-name = "momentum"
-rate = 0.02
-weight_decay = 0.001
-[consistency]
-mode = "bsp"
-[cluster]
-servers = 1
-workers = 1
-[train]
-batch = 32
-epochs = 2
-"""
 
 BODY_FROZEN = '["fc[12].* frozen", "fc3.weight rate=5", "*.bias decay=0"]'
 MODES = ["bsp", "ssp:1", "asp", "softsync:2", "backup:1", "local:2", "local:2+asp"]
 
 
-class Groups(SystemCase):
-    def setUp(self):
-        super().setUp()
-        data_files.write_npz(self.folder / "images.npz", {"train": 128, "val": 30, "test": 60})
-        self.job = self.folder / "job.toml"
-        self.job.write_text(JOB)
+class Groups(ImagesCase):
+    JOB = mlp_job(hidden=[24, 16], optimizer='name = "momentum"\nrate = 0.02\nweight_decay = 0.001', epochs=2)
 
     def test_fine_tuning_moves_the_head_and_no_bit_of_the_body(self):
         pretrained = self.train(self.job).run_dir / "final.safetensors"

@@ -4,7 +4,8 @@ import json
 import random
 
 import data_files
-from system_case import SystemCase, main
+from images_case import ImagesCase
+from system_case import main
 
 USAGE, DATA = 2, 3
 
@@ -37,12 +38,9 @@ def labelled(seed: int, count: int) -> int:
     return sum(source.randrange(data_files.CLASSES) != 3 for _ in range(count))
 
 
-class Labels(SystemCase):
-    def setUp(self):
-        super().setUp()
-        data_files.write_npz(self.folder / "images.npz", {"train": 160, "val": 30, "test": 60})
-        self.job = self.folder / "job.toml"
-        self.job.write_text(JOB)
+class Labels(ImagesCase):
+    JOB = JOB
+    SAMPLES = {"train": 160, "val": 30, "test": 60}
 
     def test_only_labelled_samples_are_trained_on_and_counted(self):
         for mode in ("bsp", "asp", "local:2"):

@@ -5,47 +5,22 @@ import struct
 import zipfile
 
 import data_files
+from images_case import ImagesCase, mlp_job
 from safetensors_file import tensors_of
-from system_case import SystemCase, main
+from system_case import main
 
 DATA = 3
 # So small that no weight moves: what training ends with is what it began with.
 STILL = {"optimizer__rate": 1e-30, "train__steps": 2}
 
-MLP = """
-[model]
-name = "mlp"
-hidden = [24]
-[data]
-kind = "npz"
-path = "images.npz"
-classes = 4
-mean = 0.3
-stddev = 0.3
-[optimizer]
-name = "momentum"
-rate = 0.02
-[consistency]
-mode = "bsp"
-[cluster]
-servers = 1
-workers = 1
-[train]
-batch = 32
-epochs = 3
-"""
 
 
 def file_of(header: bytes, values: bytes = b"") -> bytes:
     return struct.pack("<Q", len(header)) + header + values
 
 
-class Weights(SystemCase):
-    def setUp(self):
-        super().setUp()
-        data_files.write_npz(self.folder / "images.npz", {"train": 128, "val": 30, "test": 60})
-        self.job = self.folder / "job.toml"
-        self.job.write_text(MLP)
+class Weights(ImagesCase):
+    JOB = mlp_job(hidden=[24], optimizer='name = "momentum"\nrate = 0.02', epochs=3)
 
     def exported(self, run, name="out.safetensors"):
         self.rubato("export", run.run_dir, "--to", self.folder / name)
@@ -157,8 +132,8 @@ class Weights(SystemCase):
 
     def test_predict_of_a_table_names_the_classes(self):
         data_files.write_table(self.folder / "patients.csv", 400)
-        job = MLP.replace('kind = "npz"\npath = "images.npz"\nclasses = 4',
-                          'kind = "csv"\npath = "patients.csv"\ncolumns = ["age", "pressure"]\ntarget = "finding"\nclasses = 2')
+        job = self.JOB.replace('kind = "npz"\npath = "images.npz"\nclasses = 4',
+                               'kind = "csv"\npath = "patients.csv"\ncolumns = ["age", "pressure"]\ntarget = "finding"\nclasses = 2')
         self.job.write_text(job.replace("epochs = 3", "epochs = 40"))
         run = self.train(self.job)
         (self.folder / "new.csv").write_text("who,pressure,age\nA,18000,89\nB,6000,21\n")
@@ -174,7 +149,7 @@ class Weights(SystemCase):
     def test_predict_of_a_series_is_in_its_units(self):
         data_files.write_series(self.folder / "traffic.csv", 24 * 40)
         data = 'kind = "series"\npath = "traffic.csv"\ntime = "hour"\ntarget = "cars"\nwindow = 24\nhorizon = 2'
-        job = MLP.replace('kind = "npz"\npath = "images.npz"\nclasses = 4', data)
+        job = self.JOB.replace('kind = "npz"\npath = "images.npz"\nclasses = 4', data)
         self.job.write_text(job.replace('name = "mlp"', 'name = "mlp"\nloss = "mse"').replace("epochs = 3", "epochs = 20"))
         run = self.train(self.job)
         self.rubato("predict", run.run_dir, "--part", "test", "--to", "out.csv")
