@@ -84,7 +84,7 @@ Status run(const Options& options) {
   const Ranges ranges(dataset->size(), options.batch);
   if (options.decode_only) return decode(*dataset, options, ranges);
 
-  RUBATO_ASSIGN(auto device, kernels::open_device("cpu", options.threads));
+  RUBATO_ASSIGN(auto device, kernels::open_device({"cpu", options.threads}));
   device->enter();
   const data::SampleShape shape = dataset->shape();
   RUBATO_ASSIGN(auto net, model::make_model(job.model, {shape.height, shape.width, shape.channels}, job.data.classes,

@@ -2,7 +2,7 @@
 // samples/s are held against (bench/overhead), and itself held against bench/lean_loop and PyTorch
 // (bench/versus_torch.py).
 //
-//   local_train [NAME] [--batch B] [--threads T] [--steps S] [--windows W] [--plan] [--layers]
+//   local_train [NAME] [--batch B] [--threads T] [--steps S] [--windows W] [--plan | --direct] [--bfloat16] [--layers]
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
@@ -27,7 +27,7 @@ struct Options {
   std::string model = "cnn";
   std::int64_t batch = 64, steps = 100, windows = 5;
   int threads = 1;
-  bool plan = false, layers = false;
+  bool plan = false, direct = false, bfloat16 = false, layers = false;
 };
 
 struct Case {
@@ -93,14 +93,29 @@ Result<Case> find_case(const std::string& name) {
   return Error{Cause::kUsage, fmt::format("no model {}: {}", name, fmt::join(names, ", "))};
 }
 
+// What is left of it sums products as they are defined.
+kernels::PlanBook without_winograd(const kernels::PlanBook& measured) {
+  kernels::PlanBook direct(measured.device());
+  for (kernels::PlanEntry entry : measured.entries()) {
+    std::erase_if(entry.ways, [](const kernels::TimedWay& way) { return way.way == "winograd"; });
+    direct.add(std::move(entry));
+  }
+  return direct;
+}
+
 // By rule, or by a plan that is measured here.
 Result<std::unique_ptr<kernels::Device>> open_device(const Options& options, const Case& chosen) {
-  if (!options.plan) return kernels::open_device("cpu", options.threads);
-  auto plan = std::make_shared<kernels::PlanBook>();
-  RUBATO_ASSIGN(auto device, kernels::open_measuring_device("cpu", options.threads, *plan));
+  const kernels::DeviceConfig config{
+      .name = "cpu",
+      .threads = options.threads,
+      .precision = options.bfloat16 ? kernels::Precision::kBfloat16 : kernels::Precision::kFloat32};
+  if (!options.plan && !options.direct) return kernels::open_device(config);
+  kernels::PlanBook measured;
+  RUBATO_ASSIGN(auto device, kernels::open_measuring_device(config, measured));
   RUBATO_ASSIGN(auto net, model::make_model(chosen.config, chosen.shape, chosen.classes, *device, options.batch, 1));
   RUBATO_TRY(net->memory_for(options.batch, true));
-  return kernels::open_planned_device("cpu", options.threads, std::move(plan));
+  return kernels::open_planned_device(
+      config, std::make_shared<const kernels::PlanBook>(options.direct ? without_winograd(measured) : measured));
 }
 
 // One more window, drawn, and of it where its time went.
@@ -171,7 +186,10 @@ int main(int argc, char** argv) {
   app.add_option("--threads", options.threads)->check(CLI::PositiveNumber)->capture_default_str();
   app.add_option("--steps", options.steps, "in each timed window")->check(CLI::PositiveNumber)->capture_default_str();
   app.add_option("--windows", options.windows)->check(CLI::PositiveNumber)->capture_default_str();
-  app.add_flag("--plan", options.plan, "time the ways of each convolution first, and take the fastest");
+  CLI::Option* plan =
+      app.add_flag("--plan", options.plan, "time the ways of each convolution first, and take the fastest");
+  app.add_flag("--direct", options.direct, "the same, without Winograd's algorithm")->excludes(plan);
+  app.add_flag("--bfloat16", options.bfloat16, "multiply numbers rounded to bfloat16, as worker.precision does");
   app.add_flag("--layers", options.layers, "then say of each layer what it took, and what does it");
   CLI11_PARSE(app, argc, argv);
   const rubato::Status status = rubato::bench::run(options);

@@ -28,7 +28,7 @@ class Stopwatch {
     per_cpu_second_ = std::max(per_cpu_second_, count / seconds(cpu_now() - cpu_start_));
   }
   [[nodiscard]] std::string text() const {
-    return fmt::format("{:.0f} samples/s, {:.0f} per CPU second", per_wall_second_, per_cpu_second_);
+    return fmt::format("{:.1f} samples/s, {:.1f} per CPU second", per_wall_second_, per_cpu_second_);
   }
 
  private:

@@ -4,6 +4,7 @@
 
 #include <utility>
 
+#include "worker/job_plan.h"
 #include "worker/step_runner.h"
 #include "worker/trainer.h"
 
@@ -12,7 +13,7 @@ namespace rubato::exchange {
 Result<std::unique_ptr<Evaluator>> Evaluator::open(const Subject& subject) {
   std::unique_ptr<Evaluator> evaluator(new Evaluator(subject));
   const Job& job = subject.job;
-  RUBATO_ASSIGN(evaluator->device_, kernels::open_device(job.worker.device, static_cast<int>(job.worker.threads)));
+  RUBATO_ASSIGN(evaluator->device_, kernels::open_device(worker::device_config(job)));
   evaluator->device_->enter();
   RUBATO_ASSIGN(evaluator->model_,
                 worker::Trainer::make_model(job, subject.data, *evaluator->device_, Role::kEvaluator));

@@ -6,17 +6,23 @@
 #include <nlohmann/json.hpp>
 
 namespace rubato::exchange {
+namespace {
+
+// A NaN has no sign for people.
+std::string number(double value) { return std::isnan(value) ? "nan" : fmt::format("{:.6g}", value); }
+
+}  // namespace
 
 std::string text_of(const worker::Figures& figures, const data::Dataset& data, const std::string& loss) {
-  std::string text = fmt::format("samples   {}\nloss      {:.6g}\n", data.size(), figures.loss);
-  if (loss == "mse") text += fmt::format("rmse      {:.6g}\n", std::sqrt(figures.loss));
+  std::string text = fmt::format("samples   {}\nloss      {}\n", figures.samples, number(figures.loss));
+  if (loss == "mse") text += fmt::format("rmse      {}\n", number(std::sqrt(figures.loss)));
   if (figures.classes) text += fmt::format("accuracy  {:.2f}%\n", 100.0 * figures.classes->accuracy);
   const std::string table = worker::table_of(figures, data.class_names());
   return table.empty() ? text : text + "\n" + table;
 }
 
-std::string json_of(const worker::Figures& figures, const data::Dataset& data, const std::string& loss) {
-  nlohmann::ordered_json json{{"samples", data.size()}, {"loss", figures.loss}};
+std::string json_of(const worker::Figures& figures, const std::string& loss) {
+  nlohmann::ordered_json json{{"samples", figures.samples}, {"loss", figures.loss}};
   if (loss == "mse") json["rmse"] = std::sqrt(figures.loss);
   if (figures.classes) {
     json["accuracy"] = figures.classes->accuracy;

@@ -12,6 +12,6 @@ namespace rubato::exchange {
 
 // For people, and for programs: one object. `loss` is the job's.
 [[nodiscard]] std::string text_of(const worker::Figures& figures, const data::Dataset& data, const std::string& loss);
-[[nodiscard]] std::string json_of(const worker::Figures& figures, const data::Dataset& data, const std::string& loss);
+[[nodiscard]] std::string json_of(const worker::Figures& figures, const std::string& loss);
 
 }  // namespace rubato::exchange

@@ -52,7 +52,7 @@ Status evaluate(const Options& options) {
   RUBATO_ASSIGN(const worker::Figures figures, evaluator->figures_on(*chosen.data));
   const std::string& loss = subject.job.model.loss;
   if (options.json) {
-    fmt::print("{}", json_of(figures, *chosen.data, loss));
+    fmt::print("{}", json_of(figures, loss));
     return {};
   }
   fmt::print("{} on {}\n{}", subject.weights_file, chosen.name, text_of(figures, *chosen.data, loss));

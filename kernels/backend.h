@@ -188,8 +188,18 @@ class Device {
   virtual void tree_add(std::span<float> dst, std::span<const float> src) = 0;
 };
 
-// `name`: "auto", "cpu", "cuda" or "cuda:N". `threads`: compute threads on the CPU. Errors: kUsage for another
-// name, kDevice where the device is not there. In kernels/open_device.cc (target rubato_devices).
-[[nodiscard]] Result<std::unique_ptr<Device>> open_device(const std::string& name, int threads);
+// What convolutions and dense layers multiply: their inputs, weights and gradients as they are, or rounded to bfloat16.
+// Products are summed in float32, and whatever is visible from outside of an operation is float32 with either.
+enum class Precision : std::uint8_t { kFloat32, kBfloat16 };
+
+struct DeviceConfig {
+  std::string name = "auto";  // auto, cpu, cuda or cuda:N
+  int threads = 1;            // compute threads, of the CPU
+  Precision precision = Precision::kFloat32;
+};
+
+// Errors: kUsage for an unknown name, kDevice where the device is not there, or does not have the precision. In
+// kernels/open_device.cc (target rubato_devices).
+[[nodiscard]] Result<std::unique_ptr<Device>> open_device(const DeviceConfig& config);
 
 }  // namespace rubato::kernels

@@ -29,9 +29,10 @@ bool is_cuda_name(std::string_view name) {
   return name.find_first_not_of("0123456789", kPrefix.size()) == std::string_view::npos;
 }
 
-Result<std::unique_ptr<Device>> open(const std::string& name, int threads, std::shared_ptr<const PlanBook> plan,
+Result<std::unique_ptr<Device>> open(const DeviceConfig& config, std::shared_ptr<const PlanBook> plan,
                                      PlanBook* measured) {
-  if (name == "cpu" || name == "auto") return open_cpu_device(threads, std::move(plan), measured);
+  const std::string& name = config.name;
+  if (name == "cpu" || name == "auto") return open_cpu_device(config, std::move(plan), measured);
   if (is_cuda_name(name)) {
     return Error{Cause::kDevice, fmt::format("device \"{}\" was asked for, but this build computes models on the CPU "
                                              "only, and {}: say worker.device = \"auto\" or \"cpu\"",
@@ -42,17 +43,14 @@ Result<std::unique_ptr<Device>> open(const std::string& name, int threads, std::
 
 }  // namespace
 
-Result<std::unique_ptr<Device>> open_device(const std::string& name, int threads) {
-  return open(name, threads, nullptr, nullptr);
+Result<std::unique_ptr<Device>> open_device(const DeviceConfig& config) { return open(config, nullptr, nullptr); }
+
+Result<std::unique_ptr<Device>> open_planned_device(const DeviceConfig& config, std::shared_ptr<const PlanBook> plan) {
+  return open(config, std::move(plan), nullptr);
 }
 
-Result<std::unique_ptr<Device>> open_planned_device(const std::string& name, int threads,
-                                                    std::shared_ptr<const PlanBook> plan) {
-  return open(name, threads, std::move(plan), nullptr);
-}
-
-Result<std::unique_ptr<Device>> open_measuring_device(const std::string& name, int threads, PlanBook& book) {
-  RUBATO_ASSIGN(auto device, open(name, threads, nullptr, &book));
+Result<std::unique_ptr<Device>> open_measuring_device(const DeviceConfig& config, PlanBook& book) {
+  RUBATO_ASSIGN(auto device, open(config, nullptr, &book));
   book = PlanBook(device->description());
   return device;
 }

@@ -137,7 +137,8 @@ class Collector {
   }
 
   [[nodiscard]] Figures figures() const {
-    Figures figures{.loss = loss_sum_ / static_cast<double>(std::max<std::uint64_t>(labelled_, 1)),
+    Figures figures{.samples = labelled_,
+                    .loss = loss_sum_ / static_cast<double>(std::max<std::uint64_t>(labelled_, 1)),
                     .classes = {},
                     .areas = {},
                     .forecast = forecast_};

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <span>
@@ -27,7 +28,8 @@ struct Forecast {
 };
 
 struct Figures {
-  double loss = 0.0;
+  std::uint64_t samples = 0;  // that count: not those whose labels are all ignored
+  double loss = 0.0;          // the mean over them
   // Of classes; not where the model predicts none.
   std::optional<model::ClassificationReport> classes;
   // Of classes, where a sample has one label. Empty ones are of more samples than can be ranked.

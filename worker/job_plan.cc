@@ -33,8 +33,7 @@ Result<kernels::PlanBook> read_plan(const std::string& path) {
 // Of what workers plan, and of what the evaluator does.
 Result<kernels::PlanBook> measure(const Job& job, const data::DatasetSize& data) {
   kernels::PlanBook book;
-  RUBATO_ASSIGN(const auto device,
-                kernels::open_measuring_device(job.worker.device, static_cast<int>(job.worker.threads), book));
+  RUBATO_ASSIGN(const auto device, kernels::open_measuring_device(device_config(job), book));
   RUBATO_ASSIGN(const auto training, Trainer::make_model(job, data, *device, Role::kWorker));
   RUBATO_TRY(training->memory_for(Trainer::computed_max(job), true));
   if (!job.evaluation.enabled) return book;
@@ -44,6 +43,13 @@ Result<kernels::PlanBook> measure(const Job& job, const data::DatasetSize& data)
 }
 
 }  // namespace
+
+kernels::DeviceConfig device_config(const Job& job) {
+  const bool rounded = job.worker.precision == "bfloat16";
+  return {.name = job.worker.device,
+          .threads = static_cast<int>(job.worker.threads),
+          .precision = rounded ? kernels::Precision::kBfloat16 : kernels::Precision::kFloat32};
+}
 
 Result<std::string> write_plan(const Job& job, const data::DatasetSize& data, const std::string& run_dir) {
   const std::string& plan = job.worker.plan;
@@ -65,11 +71,9 @@ bool has_plan(const std::string& run_dir) {
 }
 
 Result<std::unique_ptr<kernels::Device>> open_job_device(const Job& job, const std::string& run_dir) {
-  const int threads = static_cast<int>(job.worker.threads);
-  if (job.worker.plan == kByRule) return kernels::open_device(job.worker.device, threads);
+  if (job.worker.plan == kByRule) return kernels::open_device(device_config(job));
   RUBATO_ASSIGN(kernels::PlanBook book, read_plan(plan_file(run_dir)));
-  return kernels::open_planned_device(job.worker.device, threads,
-                                      std::make_shared<const kernels::PlanBook>(std::move(book)));
+  return kernels::open_planned_device(device_config(job), std::make_shared<const kernels::PlanBook>(std::move(book)));
 }
 
 }  // namespace rubato::worker

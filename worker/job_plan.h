@@ -22,7 +22,10 @@ namespace rubato::worker {
 // Whether there is one.
 [[nodiscard]] bool has_plan(const std::string& run_dir);
 
-// The device that the job asks for, with its plan. Errors: kUsage where the plan is missing or none, kDevice.
+// The device that the job asks for, and how it is to compute.
+[[nodiscard]] kernels::DeviceConfig device_config(const Job& job);
+
+// That device, with the job's plan. Errors: kUsage where the plan is missing or none, kDevice.
 [[nodiscard]] Result<std::unique_ptr<kernels::Device>> open_job_device(const Job& job, const std::string& run_dir);
 
 }  // namespace rubato::worker

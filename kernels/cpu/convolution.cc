@@ -25,6 +25,11 @@ using BackwardDataPlan = dnnl::convolution_backward_data::primitive_desc;
 
 constexpr const char* kNoSuchWay = "the plan names a way for which there is no kernel on this processor";
 
+memory::desc weights_desc(const ConvolutionDesc& desc, memory::format_tag format,
+                          memory::data_type type = memory::data_type::f32) {
+  return {{desc.channels, desc.input.channels, desc.kernel, desc.kernel}, type, format};
+}
+
 // A convolution on tensors as one way wants them.
 struct ConvolutionTensors {
   ConvolutionTensors(const ConvolutionDesc& desc, const ConvolutionWay& way);
@@ -35,16 +40,19 @@ struct ConvolutionTensors {
   [[nodiscard]] BackwardDataPlan backward_data(const CpuContext& context) const;
 
   dnnl::algorithm algorithm;
-  memory::desc source, weights, bias, result;  // `weights` leaves the layout open
+  memory::desc source, weights, result;                       // factors, of any call; `weights` leaves the layout open
+  memory::desc bias, source_sums, weights_sums, result_sums;  // what products are added up to is float32
   memory::dims strides, padding;
 };
 
 ConvolutionTensors::ConvolutionTensors(const ConvolutionDesc& desc, const ConvolutionWay& way)
     : algorithm(way.algorithm),
-      source(tensor_desc(desc.input, way.source)),
-      weights({desc.channels, desc.input.channels, desc.kernel, desc.kernel}, memory::data_type::f32,
-              memory::format_tag::any),
-      result(tensor_desc(output_shape(desc), way.result)),
+      source(tensor_desc(desc.input, way.source, way.factors)),
+      weights(weights_desc(desc, memory::format_tag::any, way.factors)),
+      result(tensor_desc(output_shape(desc), way.result, way.factors)),
+      source_sums(tensor_desc(desc.input, way.source)),
+      weights_sums(weights_desc(desc, memory::format_tag::any)),
+      result_sums(tensor_desc(output_shape(desc), way.result)),
       strides{desc.stride, desc.stride},
       padding{desc.padding, desc.padding} {
   if (desc.bias) bias = {{desc.channels}, memory::data_type::f32, memory::format_tag::a};
@@ -56,18 +64,18 @@ ForwardPlan ConvolutionTensors::forward(const CpuContext& context, bool training
   // ours.
   const bool as_in_training = training || algorithm == dnnl::algorithm::convolution_winograd;
   const auto kind = as_in_training ? dnnl::prop_kind::forward_training : dnnl::prop_kind::forward_inference;
-  return {{kind, algorithm, source, weights, bias, result, strides, padding, padding}, attributes, context.engine};
+  return {{kind, algorithm, source, weights, bias, result_sums, strides, padding, padding}, attributes, context.engine};
 }
 
 BackwardWeightsPlan ConvolutionTensors::backward_weights(const CpuContext& context) const {
-  return {{algorithm, source, weights, result, strides, padding, padding},
+  return {{algorithm, source, weights_sums, result, strides, padding, padding},
           user_scratchpad(),
           context.engine,
           forward(context, true, user_scratchpad())};
 }
 
 BackwardDataPlan ConvolutionTensors::backward_data(const CpuContext& context) const {
-  return {{algorithm, source, weights, result, strides, padding, padding},
+  return {{algorithm, source_sums, weights, result, strides, padding, padding},
           user_scratchpad(),
           context.engine,
           forward(context, true, user_scratchpad())};
@@ -99,13 +107,13 @@ class Convolution final : public Op {
   void plan_call(const CpuContext& context, const char* call, Make&& make, Take&& take);
   [[nodiscard]] Tensor source_as(const memory::desc& wanted, int argument, bool written = false) const;
   [[nodiscard]] Tensor result_as(const memory::desc& wanted, int argument, bool written = false) const;
-  [[nodiscard]] memory::desc canonical_weights() const;
   [[nodiscard]] std::size_t parameters() const { return bias_size_ > 0 ? 2 : 1; }
   void need_scratch(std::size_t bytes) { info_.scratch_bytes = std::max(info_.scratch_bytes, bytes); }
 
   const ConvolutionDesc desc_;
   const PlanHint hint_;
   const std::size_t weights_size_, bias_size_;  // 0: no bias
+  const memory::desc canonical_weights_;
   const bool training_, input_gradient_;
   OpInfo info_;
   ConvertingPrimitive forward_, backward_weights_, backward_data_;
@@ -124,6 +132,7 @@ Convolution::Convolution(const CpuContext& context, const ConvolutionDesc& desc,
       hint_(hint),
       weights_size_(static_cast<std::size_t>(desc.channels * desc.kernel * desc.kernel * desc.input.channels)),
       bias_size_(desc.bias ? static_cast<std::size_t>(desc.channels) : 0),
+      canonical_weights_(weights_desc(desc, memory::format_tag::ohwi)),
       training_(hint.training),
       input_gradient_(hint.training && hint.input_gradient),
       threads_(context.threads) {
@@ -141,17 +150,17 @@ Convolution::Convolution(const CpuContext& context, const ConvolutionDesc& desc,
 std::string Convolution::way_named(const CpuContext& context, const std::string& call) const {
   if (!context.only_way.empty()) return context.only_way;
   if (!context.plan) return "";
-  const std::string* way =
-      context.plan->way_of(operation_name(desc_, hint_), call == "forward" && !training_ ? "inference" : call);
+  const std::string* way = context.plan->way_of(operation_name(desc_, hint_, context.precision),
+                                                call == "forward" && !training_ ? "inference" : call);
   return way == nullptr ? "" : *way;
 }
 
 template <typename Make, typename Take>
 void Convolution::plan_call(const CpuContext& context, const char* call, Make&& make, Take&& take) {
-  std::vector<ConvolutionWay> ways = convolution_ways(desc_, hint_);
+  std::vector<ConvolutionWay> ways = convolution_ways(desc_, hint_, context.precision);
   const std::string named = way_named(context, call);
   if (!named.empty()) {
-    ways = all_convolution_ways(desc_, hint_);
+    ways = all_convolution_ways(desc_, hint_, context.precision);
     std::erase_if(ways, [&](const ConvolutionWay& way) { return named != way.name; });
     if (ways.empty()) throw dnnl::error(dnnl_unimplemented, kNoSuchWay);
   }
@@ -177,18 +186,12 @@ void Convolution::plan_call(const CpuContext& context, const char* call, Make&& 
 
 Convolution::Tensor Convolution::source_as(const memory::desc& wanted, int argument, bool written) const {
   // A single channel lies the same way in planes and rows.
-  const auto lies = desc_.input.channels == 1 ? wanted : tensor_desc(desc_.input, format_of(hint_.input));
-  return {argument, lies, wanted, written};
+  const bool plane = desc_.input.channels == 1;
+  return {argument, plane ? as_float32(wanted) : tensor_desc(desc_.input, format_of(hint_.input)), wanted, written};
 }
 
 Convolution::Tensor Convolution::result_as(const memory::desc& wanted, int argument, bool written) const {
   return {argument, tensor_desc(info_.output, format_of(hint_.output)), wanted, written};
-}
-
-memory::desc Convolution::canonical_weights() const {
-  return {{desc_.channels, desc_.input.channels, desc_.kernel, desc_.kernel},
-          memory::data_type::f32,
-          memory::format_tag::ohwi};
 }
 
 void Convolution::plan_forward(const CpuContext& context) {
@@ -197,9 +200,9 @@ void Convolution::plan_forward(const CpuContext& context) {
   };
   plan_call(context, "forward", make, [&](const ConvolutionTensors& t, const ForwardPlan& plan) {
     forward_ = ConvertingPrimitive(context, dnnl::convolution_forward(plan), plan.scratchpad_desc(),
-                                   {source_as(t.source, DNNL_ARG_SRC), result_as(t.result, DNNL_ARG_DST, true)},
+                                   {source_as(t.source, DNNL_ARG_SRC), result_as(t.result_sums, DNNL_ARG_DST, true)},
                                    {{DNNL_ARG_WEIGHTS, plan.weights_desc()}, {DNNL_ARG_BIAS, t.bias}});
-    forward_weights_ = PackedWeights(context, canonical_weights(), plan.weights_desc());
+    forward_weights_ = PackedWeights(context, canonical_weights_, plan.weights_desc());
   });
   need_scratch(forward_.scratch_bytes());
   need_scratch(forward_weights_.scratch_bytes());
@@ -212,7 +215,7 @@ void Convolution::plan_backward_weights(const CpuContext& context) {
     backward_weights_ = ConvertingPrimitive(context, dnnl::convolution_backward_weights(plan), plan.scratchpad_desc(),
                                             {source_as(t.source, DNNL_ARG_SRC), result_as(t.result, DNNL_ARG_DIFF_DST)},
                                             {{DNNL_ARG_DIFF_WEIGHTS, plan.diff_weights_desc()}});
-    weights_gradient_ = PackedGradient(context, canonical_weights(), plan.diff_weights_desc());
+    weights_gradient_ = PackedGradient(context, canonical_weights_, plan.diff_weights_desc());
   });
   need_scratch(backward_weights_.scratch_bytes());
   need_scratch(weights_gradient_.scratch_bytes());
@@ -225,9 +228,9 @@ void Convolution::plan_backward_data(const CpuContext& context) {
   plan_call(context, "backward_data", make, [&](const ConvolutionTensors& t, const BackwardDataPlan& plan) {
     backward_data_ =
         ConvertingPrimitive(context, dnnl::convolution_backward_data(plan), plan.scratchpad_desc(),
-                            {result_as(t.result, DNNL_ARG_DIFF_DST), source_as(t.source, DNNL_ARG_DIFF_SRC, true)},
+                            {result_as(t.result, DNNL_ARG_DIFF_DST), source_as(t.source_sums, DNNL_ARG_DIFF_SRC, true)},
                             {{DNNL_ARG_WEIGHTS, plan.weights_desc()}});
-    backward_data_weights_ = PackedWeights(context, canonical_weights(), plan.weights_desc());
+    backward_data_weights_ = PackedWeights(context, canonical_weights_, plan.weights_desc());
   });
   need_scratch(backward_data_.scratch_bytes());
   need_scratch(backward_data_weights_.scratch_bytes());

@@ -17,7 +17,7 @@ constexpr std::int64_t kTile = 4, kWinogradChannelsMin = 64, kWinogradTilesMin =
 dnnl::memory::format_tag blocked(std::int64_t channels) {
   using Tag = dnnl::memory::format_tag;
   if (has_blocks(channels)) return Tag::nChw16c;
-  const bool halves = dnnl::get_effective_cpu_isa() < dnnl::cpu_isa::avx512_core;
+  const bool halves = !has_instructions(dnnl::cpu_isa::avx512_core);
   return halves && channels % (kBlock / 2) == 0 ? Tag::nChw8c : Tag::nhwc;
 }
 
@@ -40,6 +40,12 @@ bool winograd_is_allowed(const ConvolutionDesc& desc) {
 
 bool in_blocks(const PlanHint& hint) { return hint.input == Layout::kOwn || hint.output == Layout::kOwn; }
 
+ConvolutionWay on_bfloat16(ConvolutionWay way, const char* name) {
+  way.name = name;
+  way.factors = dnnl::memory::data_type::bf16;
+  return way;
+}
+
 const char* name_of(Layout layout) { return layout == Layout::kOwn ? "blocks" : "rows"; }
 
 }  // namespace
@@ -50,26 +56,35 @@ bool winograd_pays(const ConvolutionDesc& desc) {
   return winograd_is_allowed(desc) && tiles >= kWinogradTilesMin;
 }
 
-std::vector<ConvolutionWay> convolution_ways(const ConvolutionDesc& desc, const PlanHint& hint) {
+std::vector<ConvolutionWay> convolution_ways(const ConvolutionDesc& desc, const PlanHint& hint, Precision precision) {
   std::vector<ConvolutionWay> ways;
+  if (precision == Precision::kBfloat16) {
+    if (in_blocks(hint)) ways.push_back(on_bfloat16(on_blocks(desc), "bfloat16 blocks"));
+    ways.push_back(on_bfloat16({}, "bfloat16 rows"));
+  }
   if (winograd_pays(desc)) ways.push_back(kWinograd);
   if (in_blocks(hint)) ways.push_back(on_blocks(desc));
   ways.emplace_back();
   return ways;
 }
 
-std::vector<ConvolutionWay> all_convolution_ways(const ConvolutionDesc& desc, const PlanHint& hint) {
-  std::vector<ConvolutionWay> ways = convolution_ways(desc, hint);
+std::vector<ConvolutionWay> all_convolution_ways(const ConvolutionDesc& desc, const PlanHint& hint,
+                                                 Precision precision) {
+  std::vector<ConvolutionWay> ways = convolution_ways(desc, hint, precision);
   if (winograd_is_allowed(desc) && !winograd_pays(desc)) ways.push_back(kWinograd);
   const ConvolutionWay blocks = on_blocks(desc);
-  if (!in_blocks(hint) && blocks.result != dnnl::memory::format_tag::nhwc) ways.push_back(blocks);
+  if (!in_blocks(hint) && blocks.result != dnnl::memory::format_tag::nhwc) {
+    ways.push_back(blocks);
+    if (precision == Precision::kBfloat16) ways.push_back(on_bfloat16(blocks, "bfloat16 blocks"));
+  }
   return ways;
 }
 
-std::string operation_name(const ConvolutionDesc& desc, const PlanHint& hint) {
-  return fmt::format("{0}x{0} convolution, stride {1}, padding {2}, of {3} to {4} channels of {5} x {6}, {7} to {8}",
+std::string operation_name(const ConvolutionDesc& desc, const PlanHint& hint, Precision precision) {
+  return fmt::format("{0}x{0} convolution, stride {1}, padding {2}, of {3} to {4} channels of {5} x {6}, {7} to {8}{9}",
                      desc.kernel, desc.stride, desc.padding, desc.input.channels, desc.channels, desc.input.height,
-                     desc.input.width, name_of(hint.input), name_of(hint.output));
+                     desc.input.width, name_of(hint.input), name_of(hint.output),
+                     precision == Precision::kBfloat16 ? ", bfloat16" : "");
 }
 
 }  // namespace rubato::kernels

@@ -66,17 +66,23 @@ const char* instructions() {
   }
 }
 
+// Where it has no instructions for it oneDNN computes as if it had, slower than in float32.
+bool has_bfloat16() { return has_instructions(dnnl::cpu_isa::avx512_core_bf16); }
+
 class CpuDevice final : public Device {
  public:
-  CpuDevice(int threads, std::shared_ptr<const PlanBook> plan, PlanBook* measured) : measured_(measured) {
-    context_.threads = threads;
+  CpuDevice(const DeviceConfig& config, std::shared_ptr<const PlanBook> plan, PlanBook* measured)
+      : measured_(measured) {
+    context_.threads = config.threads;
+    context_.precision = config.precision;
     context_.plan = std::move(plan);
   }
 
   [[nodiscard]] std::string description() const override {
     const dnnl_version_t* version = dnnl_version();
-    return fmt::format("cpu, {} thread{}, oneDNN {}.{}.{}, {}", context_.threads, context_.threads == 1 ? "" : "s",
-                       version->major, version->minor, version->patch, instructions());
+    const bool rounds = context_.precision == Precision::kBfloat16;
+    return fmt::format("cpu, {} thread{}, oneDNN {}.{}.{}, {}{}", context_.threads, context_.threads == 1 ? "" : "s",
+                       version->major, version->minor, version->patch, instructions(), rounds ? ", bfloat16" : "");
   }
 
   // OpenMP's number of threads belongs to the thread that asks; oneDNN reads it when it plans and when
@@ -129,19 +135,26 @@ Result<std::unique_ptr<Op>> CpuDevice::plan(const OpDesc& desc, const PlanHint& 
       RUBATO_TRY(measure_ways(*this, context_, *convolution, hint, *measured_));
     return std::visit([&](const auto& d) { return make_op(context_, d, hint); }, desc);
   } catch (const dnnl::error& error) {
-    return Error{
-        Cause::kDevice,
-        fmt::format("oneDNN cannot plan {}: {}",
-                    convolution != nullptr ? "a " + operation_name(*convolution, hint) : "an operation", error.what())};
+    return Error{Cause::kDevice,
+                 fmt::format("oneDNN cannot plan {}: {}",
+                             convolution != nullptr ? "a " + operation_name(*convolution, hint, context_.precision)
+                                                    : "an operation",
+                             error.what())};
   }
 }
 
 }  // namespace
 
-Result<std::unique_ptr<Device>> open_cpu_device(int threads, std::shared_ptr<const PlanBook> plan, PlanBook* measured) {
-  if (threads < 1) return Error{Cause::kUsage, fmt::format("worker.threads = {}: at least 1 is needed", threads)};
+Result<std::unique_ptr<Device>> open_cpu_device(const DeviceConfig& config, std::shared_ptr<const PlanBook> plan,
+                                                PlanBook* measured) {
+  if (config.threads < 1)
+    return Error{Cause::kUsage, fmt::format("worker.threads = {}: at least 1 is needed", config.threads)};
+  if (config.precision == Precision::kBfloat16 && !has_bfloat16())
+    return Error{Cause::kDevice, fmt::format("worker.precision = \"bfloat16\" asks for a processor that multiplies it "
+                                             "(AVX512_BF16, AMX), and oneDNN finds {} here: say \"float32\"",
+                                             instructions())};
   try {
-    return std::unique_ptr<Device>(std::make_unique<CpuDevice>(threads, std::move(plan), measured));
+    return std::unique_ptr<Device>(std::make_unique<CpuDevice>(config, std::move(plan), measured));
   } catch (const dnnl::error& error) {
     return Error{Cause::kDevice, fmt::format("oneDNN cannot open the CPU: {}", error.what())};
   }

@@ -13,7 +13,7 @@
 namespace rubato::kernels {
 
 // `plan`, `measured`: as kernels/planned_device.h has them; null: neither.
-[[nodiscard]] Result<std::unique_ptr<Device>> open_cpu_device(int threads,
+[[nodiscard]] Result<std::unique_ptr<Device>> open_cpu_device(const DeviceConfig& config,
                                                               std::shared_ptr<const PlanBook> plan = nullptr,
                                                               PlanBook* measured = nullptr);
 

@@ -122,11 +122,11 @@ PlanEntry entry_of(const std::string& operation, const std::string& call, std::v
 
 Status measure_ways(Device& device, const CpuContext& context, const ConvolutionDesc& desc, const PlanHint& hint,
                     PlanBook& book) {
-  const std::string operation = operation_name(desc, hint);
+  const std::string operation = operation_name(desc, hint, context.precision);
   const char* last_call = !hint.training ? "inference" : hint.input_gradient ? "backward_data" : "backward_weights";
   if (book.way_of(operation, last_call) != nullptr) return {};
   std::vector<std::pair<const char*, Workbench>> ways;
-  for (const ConvolutionWay& way : all_convolution_ways(desc, hint)) {
+  for (const ConvolutionWay& way : all_convolution_ways(desc, hint, context.precision)) {
     // A way counts that has kernels for all of the calls.
     CpuContext by_this_way = context;
     by_this_way.only_way = way.name;

@@ -35,6 +35,12 @@ Status Primitive::execute() const {
   return Error{Cause::kDevice, fmt::format("oneDNN could not run a primitive: {}", dnnl_status2str(status))};
 }
 
+// The names are sets of bits, in no order: avx2_vnni is the greatest, and has no AVX-512.
+bool has_instructions(dnnl::cpu_isa wanted) {
+  const auto bits = static_cast<unsigned>(wanted);
+  return (static_cast<unsigned>(dnnl::get_effective_cpu_isa()) & bits) == bits;
+}
+
 dnnl::primitive_attr user_scratchpad() {
   dnnl::primitive_attr attributes;
   attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "kernels/backend.h"
 #include "kernels/plan_book.h"
 
 namespace rubato::kernels {
@@ -23,6 +24,7 @@ struct CpuContext {
   dnnl::engine engine{dnnl::engine::kind::cpu, 0};
   dnnl::stream stream{engine};
   int threads = 1;
+  Precision precision = Precision::kFloat32;
   std::shared_ptr<const PlanBook> plan;  // whose ways are taken; nothing: by rule
   std::string only_way;                  // while ways are measured: this one, or planning fails
 };
@@ -44,6 +46,9 @@ class Primitive {
   std::vector<dnnl::memory> memories_;
   std::vector<dnnl_exec_arg_t> arguments_;
 };
+
+// Whether oneDNN makes kernels of these instructions: the processor has them, and ONEDNN_MAX_CPU_ISA allows them.
+[[nodiscard]] bool has_instructions(dnnl::cpu_isa wanted);
 
 // Primitives keep their scratch space outside (the default one is shared, and unsafe across threads).
 [[nodiscard]] dnnl::primitive_attr user_scratchpad();

@@ -9,6 +9,7 @@
 #include <dnnl.hpp>
 
 #include "kernels/backend.h"
+#include "kernels/cpu/primitive.h"
 #include "kernels/op_desc.h"
 
 namespace rubato::kernels {
@@ -17,15 +18,21 @@ inline constexpr std::int64_t kBlock = 16;
 
 // oneDNN has fast kernels for it where there is AVX-512, and no others.
 [[nodiscard]] inline bool has_blocks(std::int64_t channels) {
-  return channels % kBlock == 0 && dnnl::get_effective_cpu_isa() >= dnnl::cpu_isa::avx512_core;
+  return channels % kBlock == 0 && has_instructions(dnnl::cpu_isa::avx512_core);
 }
 
 [[nodiscard]] inline dnnl::memory::format_tag format_of(Layout layout) {
   return layout == Layout::kOwn ? dnnl::memory::format_tag::nChw16c : dnnl::memory::format_tag::nhwc;
 }
 
-[[nodiscard]] inline dnnl::memory::desc tensor_desc(const TensorShape& shape, dnnl::memory::format_tag format) {
-  return {{shape.samples, shape.channels, shape.height, shape.width}, dnnl::memory::data_type::f32, format};
+[[nodiscard]] inline dnnl::memory::desc tensor_desc(const TensorShape& shape, dnnl::memory::format_tag format,
+                                                    dnnl::memory::data_type type = dnnl::memory::data_type::f32) {
+  return {{shape.samples, shape.channels, shape.height, shape.width}, type, format};
+}
+
+[[nodiscard]] inline dnnl::memory::desc as_float32(dnnl::memory::desc desc) {
+  desc.data.data_type = dnnl_f32;
+  return desc;
 }
 
 // The same numbers at the same places, as a channels-last tensor: each block as a sample.

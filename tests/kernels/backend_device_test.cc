@@ -11,7 +11,7 @@ using testing::HasSubstr;
 
 TEST(OpenDevice, CpuAndAutoOpen) {
   for (const char* name : {"cpu", "auto"}) {
-    auto device = open_device(name, 1);
+    auto device = open_device({name, 1});
     ASSERT_TRUE(device.ok()) << device.error().message;
     EXPECT_THAT(device.value()->description(), HasSubstr("cpu, 1 thread"));
   }
@@ -19,7 +19,7 @@ TEST(OpenDevice, CpuAndAutoOpen) {
 
 TEST(OpenDevice, AMissingGpuIsNamedWithAWayOn) {
   for (const std::string name : {"cuda", "cuda:0", "cuda:7", "cuda:99999999999999999999"}) {
-    const auto device = open_device(name, 1);
+    const auto device = open_device({name, 1});
     ASSERT_FALSE(device.ok()) << name;
     EXPECT_EQ(device.error().cause, Cause::kDevice) << name;
     EXPECT_THAT(device.error().message, HasSubstr("\"" + name + "\""));
@@ -29,15 +29,15 @@ TEST(OpenDevice, AMissingGpuIsNamedWithAWayOn) {
 
 TEST(OpenDevice, OtherNamesAreAMistakeInTheJob) {
   for (const char* name : {"", "gpu", "cuda:", "cuda:x", "cuda:-1", "cuda:1 "}) {
-    const auto device = open_device(name, 1);
+    const auto device = open_device({name, 1});
     ASSERT_FALSE(device.ok()) << name;
     EXPECT_EQ(device.error().cause, Cause::kUsage) << name;
   }
-  EXPECT_EQ(open_device("cpu", 0).error().cause, Cause::kUsage);
+  EXPECT_EQ(open_device({"cpu", 0}).error().cause, Cause::kUsage);
 }
 
 TEST(Buffer, MovesAndReleasesOnce) {
-  auto device = open_device("cpu", 1).value();
+  auto device = open_device({"cpu", 1}).value();
   Buffer first = device->allocate(1 << 20).value();
   std::byte* const data = first.data();
   Buffer second = std::move(first);

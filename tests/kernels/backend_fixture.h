@@ -21,13 +21,17 @@ namespace rubato::kernels {
 struct DeviceParam {
   const char* name;
   int threads;
+  Precision precision = Precision::kFloat32;
+
+  [[nodiscard]] bool rounds() const { return precision == Precision::kBfloat16; }
+  [[nodiscard]] DeviceConfig config() const { return {name, threads, precision}; }
   friend std::ostream& operator<<(std::ostream& out, const DeviceParam& p) {
-    return out << p.name << " with " << p.threads << " thread(s)";
+    return out << p.name << " with " << p.threads << " thread(s)" << (p.rounds() ? ", bfloat16" : "");
   }
 };
 
 inline std::string device_test_name(const testing::TestParamInfo<DeviceParam>& info) {
-  std::string name = info.param.name + std::to_string(info.param.threads);
+  std::string name = info.param.name + std::to_string(info.param.threads) + (info.param.rounds() ? "bfloat16" : "");
   std::erase(name, ':');
   return name;
 }
@@ -37,7 +41,7 @@ inline const auto kDevices = testing::Values(DeviceParam{"cpu", 1}, DeviceParam{
 class BackendTest : public testing::TestWithParam<DeviceParam> {
  protected:
   void SetUp() override {
-    auto opened = open_device(GetParam().name, GetParam().threads);
+    auto opened = open_device(GetParam().config());
     if (!opened.ok() && opened.error().cause == Cause::kDevice) GTEST_SKIP() << opened.error().message;
     ASSERT_TRUE(opened.ok()) << opened.error().message;
     device_ = std::move(opened).value();

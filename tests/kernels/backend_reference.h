@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <numeric>
 #include <numbers>
 #include <vector>
 
@@ -71,10 +72,9 @@ inline Doubles linear(const ConvolutionDesc& d, const Doubles& x, const Doubles&
       for (std::int64_t s = 0; s < d.kernel; ++s) {
         const std::int64_t h = row * d.stride + r - d.padding, v = column * d.stride + s - d.padding;
         if (h < 0 || h >= in.height || v < 0 || v >= in.width) continue;
-        for (std::int64_t c = 0; c < in.channels; ++c) {
-          y[at] += x[((n * in.height + h) * in.width + v) * in.channels + c] *
-                   w[((o * d.kernel + r) * d.kernel + s) * in.channels + c];
-        }
+        const double* pixel = &x[((n * in.height + h) * in.width + v) * in.channels];
+        const double* weights = &w[((o * d.kernel + r) * d.kernel + s) * in.channels];
+        y[at] = std::inner_product(pixel, pixel + in.channels, weights, y[at]);
       }
     }
   }

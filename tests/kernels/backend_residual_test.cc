@@ -198,7 +198,7 @@ TEST_P(BackendResidual, BitsDoNotDependOnHistory) {
 }
 
 TEST(BackendResidualThreads, DoNotChangeTheBits) {
-  auto one = open_device("cpu", 1).value(), three = open_device("cpu", 3).value();
+  auto one = open_device({"cpu", 1}).value(), three = open_device({"cpu", 3}).value();
   for (const Case& c : cases()) {
     for (const PlanHint& hint : hints_for(*one, c.desc)) {
       SCOPED_TRACE(testing::Message() << c.name << ", " << hint);

@@ -154,7 +154,7 @@ TEST_P(BackendSequence, BitsDoNotDependOnHistory) {
 }
 
 TEST(BackendSequenceThreads, DoNotChangeTheBitsOfOurOwnLoops) {
-  auto one = open_device("cpu", 1).value(), three = open_device("cpu", 3).value();
+  auto one = open_device({"cpu", 1}).value(), three = open_device({"cpu", 3}).value();
   for (const Case& c : cases()) {
     if (std::holds_alternative<RecurrentDesc>(c.desc)) continue;
     SCOPED_TRACE(c.name);

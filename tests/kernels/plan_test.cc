@@ -72,7 +72,7 @@ TEST(PlanBook, SaysWhatIsWrongWithAFile) {
 
 TEST(MeasuringDevice, TimesEachWayOfEachCallOnce) {
   PlanBook book;
-  const auto device = open_measuring_device("cpu", 1, book).value();
+  const auto device = open_measuring_device({"cpu", 1}, book).value();
   ASSERT_TRUE(device->plan(kConvolution, {}).ok());
   ASSERT_EQ(book.size(), 3u);
   for (const PlanEntry& entry : book.entries()) {
@@ -92,17 +92,17 @@ TEST(MeasuringDevice, TimesEachWayOfEachCallOnce) {
   ASSERT_TRUE(device->plan(kConvolution, {.training = false}).ok());
   ASSERT_EQ(book.size(), 4u);
   EXPECT_EQ(book.entries().back().call, "inference");
-  EXPECT_EQ(book.device(), open_device("cpu", 1).value()->description());
+  EXPECT_EQ(book.device(), open_device({"cpu", 1}).value()->description());
 }
 
 TEST(PlannedDevice, TakesWhatThePlanSays) {
   const auto scratch_by = [](const std::string& way) {
     auto plan = std::make_shared<PlanBook>();
     for (const char* call : {"forward", "backward_weights", "backward_data"}) plan->add({kName, call, {{way, 1.0}}});
-    const auto device = open_planned_device("cpu", 1, plan).value();
+    const auto device = open_planned_device({"cpu", 1}, plan).value();
     return device->plan(kConvolution, {}).value()->info().scratch_bytes;
   };
-  const auto device = open_device("cpu", 1).value();
+  const auto device = open_device({"cpu", 1}).value();
   const auto by_rule = device->plan(kConvolution, {}).value();
   EXPECT_EQ(scratch_by("rows"), by_rule->info().scratch_bytes);
   // Both tensors are converted there, or their gradients.
@@ -112,7 +112,7 @@ TEST(PlannedDevice, TakesWhatThePlanSays) {
 TEST(PlannedDevice, RefusesAWayThatItDoesNotHave) {
   auto plan = std::make_shared<PlanBook>();
   plan->add({kName, "forward", {{"magic", 1.0}}});
-  const auto device = open_planned_device("cpu", 1, plan).value();
+  const auto device = open_planned_device({"cpu", 1}, plan).value();
   const auto planned = device->plan(kConvolution, {});
   ASSERT_FALSE(planned.ok());
   EXPECT_EQ(planned.error().cause, Cause::kDevice);

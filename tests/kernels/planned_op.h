@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "base/float16.h"
 #include "base/rng.h"
 #include "kernels/backend.h"
 #include "tests/kernels/backend_fixture.h"
@@ -24,6 +25,8 @@ struct PlannedOp {
   PlannedOp(Device& device, const OpDesc& desc, const PlanHint& hint, float fill = -7.0f)
       : PlannedOp(device, desc, hint, random_floats(count(input_shape(desc)), "input"), fill) {}
   PlannedOp(Device& device, const OpDesc& desc, const PlanHint& hint, std::vector<float> inputs, float fill);
+  // The factors of a dense layer or a convolution, to numbers that bfloat16 has.
+  void round_factors();
   void bind(const float* second_gradient = nullptr);
   void forward(Version version = 1);
   void backward();
@@ -65,6 +68,13 @@ inline PlannedOp::PlannedOp(Device& device, const OpDesc& desc, const PlanHint& 
   scratch = device.allocate(op->info().scratch_bytes).value();
   has_addend = kernels::has_addend(desc);
   bind();
+}
+
+inline void PlannedOp::round_factors() {
+  for (auto* factors : {&x, &r, &parameters[0]})
+    for (float& factor : *factors) factor = from_bfloat(to_bfloat(factor));
+  input.set(x);
+  output_gradient.set(r);
 }
 
 inline void PlannedOp::bind(const float* second_gradient) {

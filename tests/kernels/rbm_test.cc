@@ -106,7 +106,7 @@ void add_sample(const Machine& m, const RbmDesc& desc, std::uint64_t epoch, std:
 class RbmTest : public testing::Test {
  protected:
   std::unique_ptr<Rbm> plan(const RbmDesc& desc) { return device_->plan_rbm(desc).value(); }
-  std::unique_ptr<Device> device_ = open_device("cpu", 1).value();
+  std::unique_ptr<Device> device_ = open_device({"cpu", 1}).value();
 };
 
 // A probability is off by a quarter of its argument's error, of as many products as the machine has units, and a few

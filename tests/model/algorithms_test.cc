@@ -19,7 +19,8 @@ std::vector<std::string> allowed(const kernels::OpDesc& desc) {
     using Names = std::vector<std::string>;
     Names operator()(const kernels::DenseDesc&) const { return {"x64:gemm:jit", "brgemm"}; }
     Names operator()(const kernels::ConvolutionDesc&) const {
-      return {"brgconv:", "brgconv_1x1:", "jit:", "jit_1x1:", "jit_wino_4x3:", "x64:gemm:jit"};
+      return {"brgconv:",       "brgconv_1x1:", "jit:",         "jit_1x1:",
+              "jit_wino_4x3:", "jit_bf16:",    "jit_bf16_1x1:", "x64:gemm:jit"};
     }
     Names operator()(const kernels::PoolDesc&) const { return {"windows"}; }
     Names operator()(const kernels::ActivationDesc&) const { return {"jit:"}; }
@@ -51,19 +52,19 @@ std::vector<ModelConfig> networks() {
   return {mlp, lenet, lenet_tanh, cnn, resnet18, resnet50};
 }
 
-TEST(Algorithms, AreOnTheAllowList) {
-  auto device = kernels::open_device("cpu", 1).value();
+void check_algorithms(kernels::Device& device, bool bfloat16) {
+  std::size_t on_bfloat16 = 0;
   for (const ModelConfig& config : networks()) {
     const std::vector<Layer> layers = build_layers(config, {28, 28, 1}, 10, 1).value();
     const bool residual = config.name.starts_with("resnet");  // large, and planned for as long
     for (const std::int64_t samples :
          residual ? std::vector<std::int64_t>{1, 32} : std::vector<std::int64_t>{1, 3, 16, 64, 128, 500}) {
-      const std::vector<kernels::Layout> layouts = choose_layouts(*device, layers);
+      const std::vector<kernels::Layout> layouts = choose_layouts(device, layers);
       for (std::size_t i = 0; i < layers.size(); ++i) {
         const Layer& layer = layers[i];
         const kernels::PlanHint hint{
             .input_gradient = layer.input > 0, .input = layouts[layer.input], .output = layouts[i + 1]};
-        const auto op = device->plan(kernels::with_samples(layer.op, samples), hint).value();
+        const auto op = device.plan(kernels::with_samples(layer.op, samples), hint).value();
         const auto names = allowed(layer.op);
         for (const kernels::Algorithm& algorithm : op->info().algorithms) {
           const bool known = std::any_of(names.begin(), names.end(), [&](const std::string& name) {
@@ -71,10 +72,20 @@ TEST(Algorithms, AreOnTheAllowList) {
           });
           EXPECT_TRUE(known) << config.name << " " << layer.name << ", " << samples << " samples, " << algorithm.call
                              << ": " << algorithm.implementation;
+          on_bfloat16 += algorithm.implementation.find("bf16") != std::string::npos ? 1 : 0;
         }
       }
     }
   }
+  EXPECT_EQ(on_bfloat16 > 0, bfloat16);
+}
+
+TEST(Algorithms, AreOnTheAllowList) { check_algorithms(*kernels::open_device({"cpu", 1}).value(), false); }
+
+TEST(Algorithms, OnBfloat16AreOnTheAllowList) {
+  const auto device = kernels::open_device({"cpu", 1, kernels::Precision::kBfloat16});
+  if (!device.ok()) GTEST_SKIP() << device.error().message;
+  check_algorithms(*device.value(), true);
 }
 
 }  // namespace

@@ -179,7 +179,7 @@ class ModelTest : public testing::Test {
     return std::move(made).value();
   }
 
-  std::unique_ptr<kernels::Device> device_ = kernels::open_device("cpu", 1).value();
+  std::unique_ptr<kernels::Device> device_ = kernels::open_device({"cpu", 1}).value();
 };
 
 }  // namespace rubato::model

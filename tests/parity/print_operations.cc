@@ -32,7 +32,7 @@ void print(Device& device, const std::string& name, const std::string& options, 
 }
 
 int run() {
-  auto device = open_device("cpu", 1).value();
+  auto device = open_device({"cpu", 1}).value();
   device->enter();
   const auto lstm = RecurrentDesc::Cell::kLstm, gru = RecurrentDesc::Cell::kGru;
   print(*device, "linear_gelu", R"("approximate": "none")", DenseDesc{{4, 9, 1, 24}, 33, Activation::kGelu, true});

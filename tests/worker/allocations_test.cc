@@ -18,7 +18,7 @@ TEST(Allocations, AreSeen) {
 // reports are let go at once, as an acknowledged push is.
 void expect_no_allocations(const ModelConfig& config, const data::SampleShape& shape, double clip_norm,
                            timeline::Lane* lane = nullptr, bool lengths = false) {
-  const auto device = kernels::open_device("cpu", 1).value();
+  const auto device = kernels::open_device({"cpu", 1}).value();
   const auto model = model::make_model(config, {shape.height, shape.width, shape.channels}, 4, *device, 16, 1).value();
   Job job;
   job.optimizer.clip_norm = clip_norm;

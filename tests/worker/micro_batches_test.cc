@@ -122,7 +122,7 @@ TEST(MicroBatches, SlicesLeaveWithTheLast) {
 }
 
 TEST(MicroBatches, DropoutIsThatOfTheSamples) {
-  const auto device = kernels::open_device("cpu", 1).value();
+  const auto device = kernels::open_device({"cpu", 1}).value();
   ModelConfig config;
   config.hidden = {11};
   config.dropout = 0.3;

@@ -99,7 +99,7 @@ TEST(StepRunner, NodeSumsHaveTheBitsOfTheTree) {
 }
 
 TEST(StepRunner, NodeSumsHaveTheBitsOfTheTreeForTheQuadratic) {
-  const auto device = kernels::open_device("cpu", 1).value();
+  const auto device = kernels::open_device({"cpu", 1}).value();
   ModelConfig config;
   config.name = "quadratic";
   config.size = 40;
@@ -109,7 +109,7 @@ TEST(StepRunner, NodeSumsHaveTheBitsOfTheTreeForTheQuadratic) {
 }
 
 TEST(StepRunner, NodeSumsHaveTheBitsOfTheTreeForAnMlp) {
-  const auto device = kernels::open_device("cpu", 1).value();
+  const auto device = kernels::open_device({"cpu", 1}).value();
   ModelConfig config;
   config.hidden = {11};
   config.dropout = 0.3;  // per sample, so that no leaf's depends on another's
@@ -119,7 +119,7 @@ TEST(StepRunner, NodeSumsHaveTheBitsOfTheTreeForAnMlp) {
 }
 
 TEST(StepRunner, NodeSumsHaveTheBitsOfTheTreeForSequencesOfDifferentLengths) {
-  const auto device = kernels::open_device("cpu", 1).value();
+  const auto device = kernels::open_device({"cpu", 1}).value();
   ModelConfig config;
   config.name = "lstm";
   config.width = 5;
