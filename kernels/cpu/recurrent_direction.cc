@@ -15,10 +15,7 @@ constexpr std::int64_t kGates = 4;  // numbers of a unit in a row of gates
 
 // Rows that are a multiple of 1 KiB apart meet in few sets of a cache: with 4 KiB sgemm takes 1.2 to 1.5 times as long
 // for a weight's gradient.
-std::int64_t row_length(std::int64_t units) {
-  const std::int64_t floats = kGates * units;
-  return floats % 256 == 0 ? floats + 16 : floats;
-}
+std::int64_t row_length(std::int64_t floats) { return floats % 256 == 0 ? floats + 16 : floats; }
 
 struct Matrix {
   const float* data;
@@ -49,14 +46,18 @@ RecurrentDirection::RecurrentDirection(const RecurrentDesc& desc, bool reverse, 
       rows_(samples_ * positions_),
       inputs_(desc.input.channels),
       units_(desc.units),
-      gate_rows_(desc.gates() * desc.units) {
-  const std::int64_t length = row_length(units_);
+      gate_rows_(desc.gates() * desc.units),
+      product_step_(row_length(PackedRight::padded(kGates * units_))),
+      state_step_(PackedRight::padded(units_)),
+      from_state_(units_, gate_rows_),
+      to_state_(gate_rows_, units_) {
+  const std::int64_t length = row_length(kGates * units_);
   gates_.step = length;
   cells_.step = previous_.step = units_;
   outputs_.step = desc.directions() * units_;
   states_.step = desc.last_only ? units_ : outputs_.step;
   const std::int64_t gates = rows_ * length, states = rows_ * units_;
-  const std::int64_t step = units_ + samples_ * (length + 2 * units_);
+  const std::int64_t step = step_floats() + std::max(from_state_.floats(), to_state_.floats());
   sums_floats_ =
       static_cast<std::int64_t>(column_sums_scratch_bytes({samples_, positions_, 1, length}) / sizeof(float));
   if (training_) {
@@ -84,8 +85,10 @@ void RecurrentDirection::bind(const Ports& ports) {
   }
   zeros_ = scratch;
   product_ = zeros_ + units_;
-  state_ = product_ + samples_ * gates_.step;
-  cell_ = state_ + samples_ * units_;
+  state_ = product_ + samples_ * product_step_;
+  cell_ = state_ + samples_ * state_step_;
+  from_state_.bind(zeros_ + step_floats());
+  to_state_.bind(zeros_ + step_floats());
 }
 
 void RecurrentDirection::load(std::size_t index, std::span<const float> values) {
@@ -99,8 +102,8 @@ void RecurrentDirection::load(std::size_t index, std::span<const float> values) 
 void RecurrentDirection::forward_cell(std::int64_t place, std::int64_t step) {
   const std::int64_t sample = lengths_.sample(place);
   float* const gates = row(gates_, sample, step);
-  float* const state = state_ + place * units_;
-  const float* const products = product_ + place * gates_.step;
+  float* const state = state_ + place * state_step_;
+  const float* const products = product_ + place * product_step_;
   if (lstm()) {
     float* const cell = cell_ + place * units_;
     float* const kept = training_ ? row(cells_, sample, step) : cell;
@@ -121,19 +124,33 @@ void RecurrentDirection::clear_behind(const Rows& rows, std::int64_t width) cons
       std::fill_n(rows.first + (sample * positions_ + position) * rows.step, width, 0.0f);
 }
 
+void RecurrentDirection::clear_step() { std::fill_n(zeros_, step_floats(), 0.0f); }
+
+template <typename Work>
+void RecurrentDirection::in_parts(Work&& work) const {
+#pragma omp parallel for num_threads(threads_)
+  for (int part = 0; part < threads_; ++part)
+    work(lengths_.first_place(part, threads_), lengths_.first_place(part + 1, threads_));
+}
+
+void RecurrentDirection::forward_places(std::int64_t first, std::int64_t last) {
+  for (std::int64_t step = 0; step < lengths_.longest(); ++step) {
+    const std::int64_t end = std::min(last, lengths_.there_at(step));
+    if (end <= first) return;
+    if (step > 0)
+      from_state_.multiply(
+          {end - first, state_ + first * state_step_, state_step_, product_ + first * product_step_, product_step_}, 0,
+          units_, false);
+    for (std::int64_t place = first; place < end; ++place) forward_cell(place, step);
+  }
+}
+
 Status RecurrentDirection::forward() {
   RUBATO_TRY(product(rows_, gate_rows_, inputs_, {ports_.input, inputs_}, {weight_ih_, inputs_, true}, 0.0f,
                      gates_.first, gates_.step));
-  std::fill_n(zeros_, units_ + samples_ * (gates_.step + 2 * units_), 0.0f);
-  for (std::int64_t step = 0; step < lengths_.longest(); ++step) {
-    const std::int64_t there = lengths_.there_at(step);
-    if (step > 0) {
-      RUBATO_TRY(product(there, gate_rows_, units_, {state_, units_}, {weight_hh_, units_, true}, 0.0f, product_,
-                         gates_.step));
-    }
-#pragma omp parallel for num_threads(threads_)
-    for (std::int64_t place = 0; place < there; ++place) forward_cell(place, step);
-  }
+  clear_step();
+  from_state_.pack_columns(weight_hh_, units_, threads_);
+  in_parts([this](std::int64_t first, std::int64_t last) { forward_places(first, last); });
   if (!desc_.last_only) clear_behind(outputs_, units_);
   return {};
 }
@@ -141,7 +158,7 @@ Status RecurrentDirection::forward() {
 void RecurrentDirection::backward_cell(std::int64_t place, std::int64_t step) {
   const std::int64_t sample = lengths_.sample(place);
   float* const gates = row(gates_, sample, step);
-  float* const state = state_ + place * units_;
+  float* const state = state_ + place * state_step_;
   const float* gradient = nullptr;
   if (!desc_.last_only) gradient = ports_.output_gradient + number(sample, step) * outputs_.step;
   if (desc_.last_only && step == lengths_.length(sample) - 1)
@@ -152,28 +169,35 @@ void RecurrentDirection::backward_cell(std::int64_t place, std::int64_t step) {
   } else {
     backward(units_, GruBackward{gates, row_before(states_, sample, step), gradient, state});
   }
-  std::copy_n(gates, kGates * units_, product_ + place * gates_.step);
+  std::copy_n(gates, kGates * units_, product_ + place * product_step_);
 }
 
 // From the gradients of the gates at a step to that of the state before.
-Status RecurrentDirection::state_gradients(std::int64_t samples) {
-  const std::int64_t step = gates_.step;
-  if (lstm())
-    return product(samples, units_, kGates * units_, {product_, step}, {weight_hh_, units_}, 0.0f, state_, units_);
-  RUBATO_TRY(product(samples, units_, 2 * units_, {product_, step}, {weight_hh_, units_}, 1.0f, state_, units_));
-  return product(samples, units_, units_, {product_ + 3 * units_, step}, {weight_hh_ + 2 * units_ * units_, units_},
-                 1.0f, state_, units_);
+void RecurrentDirection::state_gradients(std::int64_t first, std::int64_t count) {
+  PackedRight::Factors factors{count, product_ + first * product_step_, product_step_, state_ + first * state_step_,
+                               state_step_};
+  if (lstm()) {
+    to_state_.multiply(factors, 0, kGates * units_, false);
+    return;
+  }
+  to_state_.multiply(factors, 0, 2 * units_, true);
+  factors.left += 3 * units_;
+  to_state_.multiply(factors, 2 * units_, units_, true);
+}
+
+void RecurrentDirection::backward_places(std::int64_t first, std::int64_t last) {
+  for (std::int64_t step = lengths_.longest() - 1; step >= 0; --step) {
+    const std::int64_t end = std::min(last, lengths_.there_at(step));
+    for (std::int64_t place = first; place < end; ++place) backward_cell(place, step);
+    if (step > 0 && end > first) state_gradients(first, end - first);
+  }
 }
 
 Status RecurrentDirection::to_gates() {
-  std::fill_n(zeros_, units_ + samples_ * (gates_.step + 2 * units_), 0.0f);
+  clear_step();
   clear_behind(gates_, gates_.step);
-  for (std::int64_t step = lengths_.longest() - 1; step >= 0; --step) {
-    const std::int64_t there = lengths_.there_at(step);
-#pragma omp parallel for num_threads(threads_)
-    for (std::int64_t place = 0; place < there; ++place) backward_cell(place, step);
-    if (step > 0) RUBATO_TRY(state_gradients(there));
-  }
+  to_state_.pack_rows(weight_hh_, units_, threads_);
+  in_parts([this](std::int64_t first, std::int64_t last) { backward_places(first, last); });
   return {};
 }
 

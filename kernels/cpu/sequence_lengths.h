@@ -52,6 +52,13 @@ class SequenceLengths {
   [[nodiscard]] std::int64_t longest() const { return length(sample(0)); }
   // The one that is at this place of the order.
   [[nodiscard]] std::int64_t sample(std::int64_t place) const { return order_[static_cast<std::size_t>(place)]; }
+  // Where the first place of a part is, of as many that have about as many positions each.
+  [[nodiscard]] std::int64_t first_place(std::int64_t part, std::int64_t parts) const {
+    const std::int64_t all = std::accumulate(lengths_.begin(), lengths_.end(), std::int64_t{0});
+    std::int64_t place = 0, before = 0;
+    for (; place < samples() && before * parts < all * part; ++place) before += length(sample(place));
+    return place;
+  }
   // How many samples are longer than `step`.
   [[nodiscard]] std::int64_t there_at(std::int64_t step) const { return there_[static_cast<std::size_t>(step)]; }
 

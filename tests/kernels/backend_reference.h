@@ -8,8 +8,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
-#include <numeric>
 #include <numbers>
+#include <numeric>
 #include <vector>
 
 #include "kernels/op_desc.h"

@@ -19,7 +19,7 @@ std::vector<std::string> allowed(const kernels::OpDesc& desc) {
     using Names = std::vector<std::string>;
     Names operator()(const kernels::DenseDesc&) const { return {"x64:gemm:jit", "brgemm"}; }
     Names operator()(const kernels::ConvolutionDesc&) const {
-      return {"brgconv:",       "brgconv_1x1:", "jit:",         "jit_1x1:",
+      return {"brgconv:",      "brgconv_1x1:", "jit:",          "jit_1x1:",
               "jit_wino_4x3:", "jit_bf16:",    "jit_bf16_1x1:", "x64:gemm:jit"};
     }
     Names operator()(const kernels::PoolDesc&) const { return {"windows"}; }
