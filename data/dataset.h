@@ -53,6 +53,8 @@ class Dataset {
   [[nodiscard]] virtual TargetScale target_scale(std::size_t /*target*/) const { return {}; }
   // In the order of their numbers; none where they have none.
   [[nodiscard]] virtual std::span<const std::string> class_names() const { return {}; }
+  // What people know a sample by, where it is a file of its own; nothing where it is not.
+  [[nodiscard]] virtual std::string sample_name(std::uint64_t /*id*/) const { return {}; }
   // Whether its samples are sequences of different lengths, which gather gives.
   [[nodiscard]] virtual bool has_lengths() const { return false; }
   // SHA-256 over kind, shape and decoded bytes, or what else a kind says that it is over: equal wherever the same data

@@ -33,10 +33,10 @@ DecodeWish wish_of(const DataConfig& config) {
   return {.channels = config.channels, .least_side = std::max(2 * config.image_size, resized_side(config))};
 }
 
-Result<Pictures> examine_all(const Job& job, Split split, ThreadTeam& team) {
-  const DataConfig& config = job.data;
+// All of a list that can be read.
+Result<Pictures> examine(PictureList listed, const DataConfig& config, ThreadTeam& team) {
   Pictures pictures;
-  RUBATO_ASSIGN(pictures.list, list_pictures(config, split));
+  pictures.list = std::move(listed);
   PictureList& list = pictures.list;
   std::vector<std::optional<Result<PictureFacts>>> found(list.entries.size());
   team.run(found.size(),
@@ -54,6 +54,14 @@ Result<Pictures> examine_all(const Job& job, Split split, ThreadTeam& team) {
   }
   if (bad.count() > 0) log::warn("{}: {}", list.folder, bad.text(found.size()));
   list.entries = std::move(good);
+  return pictures;
+}
+
+Result<Pictures> examine_part(const Job& job, Split split, ThreadTeam& team) {
+  const DataConfig& config = job.data;
+  RUBATO_ASSIGN(PictureList listed, list_pictures(config, split));
+  RUBATO_ASSIGN(Pictures pictures, examine(std::move(listed), config, team));
+  PictureList& list = pictures.list;
   if (!list.to_be_split) return pictures;
 
   RUBATO_ASSIGN(const RowSplit parts, split_rows(list.entries.size(), config, list.folder));
@@ -111,6 +119,7 @@ class FolderDataset : public Dataset {
   std::int64_t target_floats() const override { return 0; }
   const std::string& fingerprint() const override { return fingerprint_; }
   std::span<const std::string> class_names() const override { return list_.classes; }
+  std::string sample_name(std::uint64_t id) const override { return list_.entries.at(id).name; }
 
   void append_labels(std::uint64_t id, std::vector<std::int32_t>& labels) const override {
     const std::int32_t label = list_.entries.at(id).label;
@@ -178,11 +187,8 @@ class FolderDataset : public Dataset {
   const std::unique_ptr<ThreadTeam> team_;
 };
 
-}  // namespace
-
-Result<std::unique_ptr<Dataset>> open_folder_dataset(const Job& job, Split split) {
-  auto team = std::make_unique<ThreadTeam>(static_cast<std::size_t>(job.data.readers));
-  RUBATO_ASSIGN(Pictures pictures, examine_all(job, split, *team));
+Result<std::unique_ptr<Dataset>> make_dataset(const Job& job, Split split, Pictures pictures,
+                                              std::unique_ptr<ThreadTeam> team) {
   const DataConfig config = with_normalization(job.data);
   RUBATO_ASSIGN(Normalizer of_bytes, Normalizer::make(config, config.channels, 255.0, config.path));
   RUBATO_ASSIGN(Normalizer of_words, Normalizer::make(config, config.channels, 65535.0, config.path));
@@ -191,9 +197,30 @@ Result<std::unique_ptr<Dataset>> open_folder_dataset(const Job& job, Split split
                                                     std::move(team), std::move(of_bytes), std::move(of_words)));
 }
 
+std::unique_ptr<ThreadTeam> team_of(const Job& job) {
+  return std::make_unique<ThreadTeam>(static_cast<std::size_t>(job.data.readers));
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Dataset>> open_folder_dataset(const Job& job, Split split) {
+  auto team = team_of(job);
+  RUBATO_ASSIGN(Pictures pictures, examine_part(job, split, *team));
+  return make_dataset(job, split, std::move(pictures), std::move(team));
+}
+
+Result<std::unique_ptr<Dataset>> open_folder_inputs(const Job& job, const std::string& path) {
+  auto team = team_of(job);
+  RUBATO_ASSIGN(PictureList listed, list_pictures_alone(job.data, path));
+  DataConfig all_of_them = job.data;
+  all_of_them.skip_max = 0;
+  RUBATO_ASSIGN(Pictures pictures, examine(std::move(listed), all_of_them, *team));
+  return make_dataset(job, Split::kTest, std::move(pictures), std::move(team));
+}
+
 Result<DatasetSize> size_of_folder_dataset(const Job& job, Split split) {
-  ThreadTeam team(static_cast<std::size_t>(job.data.readers));
-  RUBATO_ASSIGN(const Pictures pictures, examine_all(job, split, team));
+  const auto team = team_of(job);
+  RUBATO_ASSIGN(const Pictures pictures, examine_part(job, split, *team));
   DatasetSize size;
   size.samples = pictures.facts.size();
   size.shape = shape_of(job.data);

@@ -15,5 +15,7 @@ namespace rubato::data {
 // (examine_picture), by data.readers threads.
 [[nodiscard]] Result<std::unique_ptr<Dataset>> open_folder_dataset(const Job& job, Split split);
 [[nodiscard]] Result<DatasetSize> size_of_folder_dataset(const Job& job, Split split);
+// An image, or all in a folder and below it, without labels: theirs are 0. None is skipped. Errors: kData.
+[[nodiscard]] Result<std::unique_ptr<Dataset>> open_folder_inputs(const Job& job, const std::string& path);
 
 }  // namespace rubato::data

@@ -5,6 +5,7 @@
 #include <array>
 #include <string_view>
 
+#include "data/folder_dataset.h"
 #include "data/gzip_source.h"
 #include "data/holdout.h"
 #include "data/idx_dataset.h"
@@ -30,6 +31,7 @@ Result<std::unique_ptr<Dataset>> open_inputs_alone(const Job& job, const std::st
   if (!lengths.empty() && kind != "npy" && kind != "npz")
     return Error{Cause::kUsage, fmt::format("--lengths goes with npy and npz, and the job's data is {}", kind)};
   if (kind == "csv") return open_table_inputs(without_holdout(job), path);
+  if (kind == "folder") return open_folder_inputs(job, path);
   if (kind != "idx" && kind != "npy" && kind != "npz" && kind != "cifar")
     return Error{Cause::kUsage, fmt::format("--input: the inputs of data.kind = \"{}\" are not in a file of their own; "
                                             "predict on a part of the job's data: --part test",

@@ -28,9 +28,10 @@ bool is_folder(const fs::path& path) {
   return fs::is_directory(path, failed);
 }
 
-Status list_class(const fs::path& folder, const std::string& name, std::int32_t label,
-                  std::vector<PictureEntry>& entries) {
-  RUBATO_ASSIGN(const std::vector<fs::path> files, files_below(folder / name, Links::kFollow));
+// Those in `within` and below, by their names below `folder`.
+Status list_images(const fs::path& folder, const fs::path& within, std::int32_t label,
+                   std::vector<PictureEntry>& entries) {
+  RUBATO_ASSIGN(const std::vector<fs::path> files, files_below(within, Links::kFollow));
   for (const fs::path& file : files)
     if (is_named_like_an_image(file)) entries.push_back({file.lexically_relative(folder).string(), label});
   return {};
@@ -83,11 +84,29 @@ Result<PictureList> list_pictures(const DataConfig& config, Split split) {
       return Error{Cause::kData, fmt::format("{}: no class of the training part is called {}{}", list.folder, name,
                                              did_you_mean(nearest(name, list.classes)))};
     const std::size_t before = list.entries.size();
-    RUBATO_TRY(list_class(folder, name, static_cast<std::int32_t>(known - list.classes.begin()), list.entries));
+    const auto label = static_cast<std::int32_t>(known - list.classes.begin());
+    RUBATO_TRY(list_images(folder, folder / name, label, list.entries));
     if (training && list.entries.size() == before)
       return Error{Cause::kData, fmt::format("{}: has no image", (folder / name).string())};
   }
   if (list.entries.empty()) return Error{Cause::kData, fmt::format("{}: has no image", list.folder)};
+  return list;
+}
+
+Result<PictureList> list_pictures_alone(const DataConfig& config, const std::string& path) {
+  PictureList list;
+  const fs::path all = config.path;
+  if (auto classes = classes_in(is_folder(all / "train") ? all / "train" : all, config); classes.ok())
+    list.classes = std::move(*classes);
+  if (!is_folder(path)) {
+    const fs::path file = path;
+    list.folder = file.has_parent_path() ? file.parent_path().string() : ".";
+    list.entries.push_back({file.filename().string(), 0});
+    return list;
+  }
+  list.folder = path;
+  RUBATO_TRY(list_images(path, path, 0, list.entries));
+  if (list.entries.empty()) return Error{Cause::kData, fmt::format("{}: has no image", path)};
   return list;
 }
 

@@ -35,4 +35,8 @@ struct PictureList {
 // Errors: kData: a folder that is not there, other classes than data.classes, a class without images.
 [[nodiscard]] Result<PictureList> list_pictures(const DataConfig& config, Split split);
 
+// One image, or all that are in a folder and below it, by path: of no class. `classes` are those of the training part
+// where that is there, or else none. Errors: kData: no such file, no image.
+[[nodiscard]] Result<PictureList> list_pictures_alone(const DataConfig& config, const std::string& path);
+
 }  // namespace rubato::data

@@ -172,11 +172,14 @@ int main(int argc, char** argv) {
       "  scripts/rubato predict cnn.safetensors --input t10k-images-idx3-ubyte.gz --to predictions.npz "
       "--probabilities\n"
       "  scripts/rubato predict runs/traffic-20250101-120000 --part test --to forecast.csv\n"
-      "Images come as idx or npy files, N x height x width (x channels), of the range of the training data's; a table "
-      "as\n"
-      "one with the same input columns. Without --to the first ten are shown.");
+      "  scripts/rubato predict runs/photos-20250101-120000 --input holiday/ --to what-is-on-them.csv\n"
+      "Images come as idx or npy files, N x height x width (x channels), of the range of the training data's; of a job "
+      "on\n"
+      "folders of images as one, or a folder of them; a table as one with the same input columns. Without --to the "
+      "first\n"
+      "ten are shown.");
   exchange::add_subject(*prediction, options);
-  prediction->add_option("--input", options.input, "samples without labels")->type_name("FILE");
+  prediction->add_option("--input", options.input, "samples without labels")->type_name("FILE|FOLDER");
   exchange::add_lengths(*prediction, options);
   prediction->add_option("--part", options.data.part, "of the job's data instead: train, validation or test")
       ->type_name("PART");

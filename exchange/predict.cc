@@ -63,6 +63,8 @@ Result<Predictions> predict(Evaluator& evaluator, const data::Dataset& data, con
     std::iota(ids.begin(), ids.end(), first);
     RUBATO_TRY(data.gather(0, ids, buffer));
     RUBATO_ASSIGN(const model::Evaluation result, evaluator.run(buffer));
+    for (const std::uint64_t id : ids)
+      if (std::string file = data.sample_name(id); !file.empty()) all.files.push_back(std::move(file));
     all.scores.insert(all.scores.end(), result.outputs.begin(), result.outputs.end());
     if (!numbers) all.classes.insert(all.classes.end(), result.predictions.begin(), result.predictions.end());
   }
@@ -80,7 +82,7 @@ Result<Predictions> predict(Evaluator& evaluator, const data::Dataset& data, con
 
 std::string csv_of(const Predictions& predictions, std::int64_t samples_max) {
   const bool classes = !predictions.classes.empty(), several = predictions.positions > 1;
-  std::string text = "sample";
+  std::string text = predictions.files.empty() ? "sample" : "sample,file";
   for (std::int64_t i = 0; classes && i < predictions.positions; ++i)
     text += several ? fmt::format(",class_{}", i) : ",class";
   for (std::int64_t i = 0; !several && i < predictions.outputs; ++i) text += fmt::format(",score_{}", i);
@@ -90,6 +92,7 @@ std::string csv_of(const Predictions& predictions, std::int64_t samples_max) {
   for (std::size_t sample = 0; sample < static_cast<std::size_t>(std::min(samples_max, predictions.samples));
        ++sample) {
     text += fmt::format("{}", sample);
+    if (!predictions.files.empty()) text += "," + field(predictions.files[sample]);
     for (std::size_t at = sample * positions; classes && at < (sample + 1) * positions; ++at)
       text += "," + class_text(predictions, at);
     for (std::size_t i = 0; !several && i < width; ++i)

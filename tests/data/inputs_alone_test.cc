@@ -3,11 +3,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <numeric>
 
 #include "tests/base/temp_directory.h"
 #include "tests/data/idx_files.h"
 #include "tests/data/npy_files.h"
+#include "tests/data/picture_files.h"
 
 namespace rubato::data {
 namespace {
@@ -96,6 +98,61 @@ TEST_F(InputsAloneTest, OtherFilesAndKindsAreRefused) {
   EXPECT_THAT(error_of("nothing"), HasSubstr("No such file"));
   job_.data.kind = "series";
   EXPECT_THAT(error_of("text"), HasSubstr("--part test"));
+}
+
+// As in training but for the middle of each, and of no class.
+class PicturesAloneTest : public InputsAloneTest {
+ protected:
+  PicturesAloneTest() {
+    job_.data.kind = "folder";
+    job_.data.path = directory_.file("photos");
+    job_.data.classes = 2;
+    job_.data.image_size = 16;
+    write_picture("photos/train/cat/a.png", 20);
+    write_picture("photos/train/dog/b.png", 22);
+    write_picture("photos/val/dog/c.png", 24);
+    write_picture("new/second.PNG", 24);
+    write_picture("new/below/first.png", 30);
+    write("new/notes.txt", "no image");
+  }
+  void write_picture(const std::string& name, std::int64_t height) {
+    std::filesystem::create_directories(std::filesystem::path(directory_.file(name)).parent_path());
+    write(name, test::png_bytes(test::pattern(height, 40, 3)));
+  }
+};
+
+TEST_F(PicturesAloneTest, AFolderHasThoseBelowItByPath) {
+  const BatchBuffer batch = all_of("new");
+  EXPECT_EQ(batch.count, 2);
+  EXPECT_THAT(batch.labels, ElementsAre(0, 0));
+  EXPECT_EQ(data_->sample_name(0), "below/first.png");
+  EXPECT_EQ(data_->sample_name(1), "second.PNG");
+  EXPECT_THAT(data_->class_names(), ElementsAre("cat", "dog"));
+}
+
+TEST_F(PicturesAloneTest, OneIsWhatTheSameOneOfAPartIs) {
+  const std::vector<float> alone = all_of("new/second.PNG").inputs;
+  EXPECT_EQ(data_->size(), 1u);
+  EXPECT_EQ(data_->sample_name(0), "second.PNG");
+  const auto part = open_dataset(job_, Split::kValidation).value();
+  BatchBuffer batch;
+  ASSERT_TRUE(part->gather(0, std::vector<std::uint64_t>{0}, batch).ok());
+  EXPECT_EQ(alone, batch.inputs);
+}
+
+TEST_F(PicturesAloneTest, ClassesAreNumbersWhereTheTrainingPartIsNotThere) {
+  job_.data.path = directory_.file("gone");
+  EXPECT_EQ(all_of("new").count, 2);
+  EXPECT_TRUE(data_->class_names().empty());
+}
+
+TEST_F(PicturesAloneTest, WhatCannotBeReadIsNamed) {
+  write("new/broken.png", "\x89PNG");
+  job_.data.skip_max = 5;  // of training
+  EXPECT_THAT(error_of("new"), HasSubstr(directory_.file("new/broken.png")));
+  EXPECT_THAT(error_of("new/none.png"), HasSubstr(directory_.file("new/none.png")));
+  std::filesystem::create_directories(directory_.file("empty"));
+  EXPECT_THAT(error_of("empty"), HasSubstr("has no image"));
 }
 
 }  // namespace
