@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <regex>
 #include <set>
 
 #include "base/job.h"
@@ -108,7 +109,17 @@ class DataChecker {
         return wrong(key, "must be the least and the greatest, as [0.5, 1.0]");
     if (data_.crop_area[1] > 1.0)
       return wrong("data.crop_area", "goes up to {}, and an image has 1", data_.crop_area[1]);
-    return {};
+    return data_.group.empty() ? Status() : check_picture_groups();
+  }
+
+  Status check_picture_groups() const {
+    try {
+      if (std::regex(data_.group).mark_count() > 0) return {};
+    } catch (const std::regex_error& error) {
+      return wrong("data.group", "= \"{}\" is no expression: {}", data_.group, error.what());
+    }
+    return wrong("data.group", "= \"{}\" has no parentheses around what images of one group share, as in \"(.*)_\"",
+                 data_.group);
   }
 
   Status need(std::string_view key, const std::string& file) const {

@@ -40,7 +40,7 @@ void add_data_without_effect(const Job& job, std::vector<std::string>& notes) {
       {"data.cache_mb", data.cache_mb != plain.cache_mb, "folder"},
       {"data.target", data.target != plain.target, "csv series cifar"},
       {"data.columns", data.columns != plain.columns, "csv series"},
-      {"data.group", data.group != plain.group, "csv"},
+      {"data.group", data.group != plain.group, "csv folder"},
       {"data.time", data.time != plain.time, "series"},
       {"data.separator", data.separator != plain.separator, "csv series"},
       {"data.missing", data.missing != plain.missing, "csv series"},

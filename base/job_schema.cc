@@ -170,7 +170,9 @@ void add_data(std::vector<JobKey>& keys, DataConfig& d) {
        {"data.target", &d.target, Anything{},
         "csv, series: what is to be predicted; cifar with 100 classes: fine or coarse"},
        {"data.columns", &d.columns, Anything{}, "csv, series: the columns that are inputs; none: all the others"},
-       {"data.group", &d.group, Anything{}, "csv: rows with the same text in this column stay in one part"},
+       {"data.group", &d.group, Anything{},
+        "csv: rows with the same text in this column stay in one part; folder: images in whose paths this finds the "
+        "same"},
        {"data.time", &d.time, Anything{}, "series: a column that rises from line to line, and is no input"},
        {"data.separator", &d.separator, Form{"one character, no letter, digit or quote", check_separator},
         "csv, series: what is between two fields"},

@@ -104,7 +104,7 @@ Result<std::unique_ptr<Dataset>> open_dataset(const Job& job, Split split) {
   if (!holds_out_samples(job) || split == Split::kTest) return open_part(read, split);
   RUBATO_ASSIGN(std::shared_ptr<const Dataset> all,
                 open_part(split == Split::kTrain ? read : as_evaluated(read), Split::kTrain));
-  RUBATO_ASSIGN(HeldOut parts, hold_out(job, all->size()));
+  RUBATO_ASSIGN(HeldOut parts, hold_out(job, *all));
   return view_of(std::move(all), std::move(parts.of(split)));
 }
 
@@ -112,7 +112,7 @@ Result<TrainingParts> open_training_parts(const Job& job) {
   TrainingParts opened;
   if (holds_out_samples(job) && is_read_once(job)) {
     RUBATO_ASSIGN(const std::shared_ptr<const Dataset> all, open_part(without_holdout(job), Split::kTrain));
-    RUBATO_ASSIGN(HeldOut parts, hold_out(job, all->size()));
+    RUBATO_ASSIGN(HeldOut parts, hold_out(job, *all));
     return TrainingParts{view_of(all, std::move(parts.train)), view_of(all, std::move(parts.held_out))};
   }
   RUBATO_ASSIGN(opened.train, open_dataset(job, Split::kTrain));

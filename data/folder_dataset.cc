@@ -14,6 +14,7 @@
 #include "data/picture_cache.h"
 #include "data/picture_file.h"
 #include "data/picture_folder.h"
+#include "data/picture_groups.h"
 #include "data/resample.h"
 #include "data/row_split.h"
 #include "data/thread_team.h"
@@ -57,14 +58,22 @@ Result<Pictures> examine(PictureList listed, const DataConfig& config, ThreadTea
   return pictures;
 }
 
+Result<RowSplit> split_pictures(const PictureList& list, const DataConfig& config) {
+  if (config.group.empty()) return split_rows(list.entries.size(), config, list.folder);
+  std::vector<std::string> groups;
+  for (const PictureEntry& entry : list.entries) groups.push_back(entry.group);
+  return split_groups(groups, config, list.folder);
+}
+
 Result<Pictures> examine_part(const Job& job, Split split, ThreadTeam& team) {
   const DataConfig& config = job.data;
   RUBATO_ASSIGN(PictureList listed, list_pictures(config, split));
+  if (!config.group.empty()) RUBATO_TRY(find_groups(listed, config));
   RUBATO_ASSIGN(Pictures pictures, examine(std::move(listed), config, team));
   PictureList& list = pictures.list;
   if (!list.to_be_split) return pictures;
 
-  RUBATO_ASSIGN(const RowSplit parts, split_rows(list.entries.size(), config, list.folder));
+  RUBATO_ASSIGN(const RowSplit parts, split_pictures(list, config));
   std::vector<PictureEntry> entries;
   std::vector<PictureFacts> facts;
   for (const std::uint64_t row : parts.of(split)) {
@@ -120,6 +129,7 @@ class FolderDataset : public Dataset {
   const std::string& fingerprint() const override { return fingerprint_; }
   std::span<const std::string> class_names() const override { return list_.classes; }
   std::string sample_name(std::uint64_t id) const override { return list_.entries.at(id).name; }
+  std::string group_of(std::uint64_t id) const override { return list_.entries.at(id).group; }
 
   void append_labels(std::uint64_t id, std::vector<std::int32_t>& labels) const override {
     const std::int32_t label = list_.entries.at(id).label;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <string>
 #include <utility>
 
 #include "base/rng.h"
@@ -44,6 +45,17 @@ Result<HeldOut> hold_out(const Job& job, std::uint64_t samples) {
   std::ranges::sort(parts.train);
   std::ranges::sort(parts.held_out);
   return parts;
+}
+
+Result<HeldOut> hold_out(const Job& job, const Dataset& samples) {
+  if (samples.size() == 0 || samples.group_of(0).empty()) return hold_out(job, samples.size());
+  std::vector<std::string> groups;
+  for (std::uint64_t id = 0; id < samples.size(); ++id) groups.push_back(samples.group_of(id));
+  DataConfig fractions = job.data;
+  fractions.validation_fraction = job.evaluation.holdout;
+  fractions.test_fraction = 0.0;
+  RUBATO_ASSIGN(RowSplit parts, split_groups(groups, fractions, job.data.path));
+  return HeldOut{.train = std::move(parts.train), .held_out = std::move(parts.validation)};
 }
 
 }  // namespace rubato::data

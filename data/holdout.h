@@ -3,7 +3,7 @@
 // Where one file has all parts (csv and libsvm with data.path, series, text), the share becomes a part for validation
 // of that file: of rows by their shuffle, or whole groups; of what goes on in time the last stretch, cut before windows
 // are made, so that no window reaches across. Elsewhere it is a view (data/view.h) of the training samples, drawn by
-// data.split_seed. Either way the readers know nothing of it.
+// data.split_seed, of grouped images whole groups. Either way the readers know nothing of it.
 //
 // Thread-safety: pure functions.
 #pragma once
@@ -27,5 +27,7 @@ struct HeldOut {
 };
 // Of so many training samples. Errors: kData, where they are too few for both.
 [[nodiscard]] Result<HeldOut> hold_out(const Job& job, std::uint64_t samples);
+// Of these; whole groups, where they have some, until there are enough: so what is held out may be more than above.
+[[nodiscard]] Result<HeldOut> hold_out(const Job& job, const Dataset& samples);
 
 }  // namespace rubato::data

@@ -30,6 +30,9 @@ struct RowSplit {
 // more. Errors: the same.
 [[nodiscard]] Result<RowSplit> split_groups(const TextColumn& groups, const DataConfig& config,
                                             const std::string& file);
+// Of rows with these.
+[[nodiscard]] Result<RowSplit> split_groups(const std::vector<std::string>& group_of_row, const DataConfig& config,
+                                            const std::string& file);
 // The earliest rows are for training and the last for the test.
 struct RowRange {
   std::uint64_t first = 0, count = 0;

@@ -207,6 +207,10 @@ TEST(JobData, ImagesOfAFolderFitTheirKeys) {
   const std::string folder = "kind = \"folder\"\npath = \"a\"\n";
   EXPECT_EQ(error_of(folder), "");
   EXPECT_EQ(error_of("kind = \"folder\"\n"), "j: data.path is missing: data.kind = \"folder\" needs it");
+  EXPECT_EQ(error_of(folder + "group = \"(.*)_\"\n"), "");
+  EXPECT_EQ(error_of(folder + "group = \"patient\"\n"),
+            "j:7: data.group = \"patient\" has no parentheses around what images of one group share, as in \"(.*)_\"");
+  EXPECT_THAT(error_of(folder + "group = \"(a\"\n"), testing::HasSubstr("j:7: data.group = \"(a\" is no expression: "));
   EXPECT_EQ(error_of(folder + "channels = 2\n"), "j:7: data.channels = 2 is neither gray, 1, nor colour, 3");
   EXPECT_EQ(error_of(folder + "normalization = \"imagenet\"\n"), "");
   EXPECT_EQ(error_of(folder + "normalization = \"imagenet\"\nchannels = 1\n"),

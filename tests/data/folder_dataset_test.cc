@@ -3,7 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <initializer_list>
 #include <numeric>
+#include <set>
 #include <thread>
 
 #include "data/dataset.h"
@@ -256,6 +258,66 @@ TEST_F(FolderDatasetTest, TheSizeInMemoryIsOfWhatIsKept) {
   for (std::uint64_t i = 0; i < 6; ++i) bytes += (20 + i) * (30 - i) * 3;
   for (std::uint64_t i = 0; i < 4; ++i) bytes += (130 + 10 * i + 3) / 4 * 35 * 3;
   EXPECT_EQ(size_of_dataset(job_, Split::kTrain)->bytes, bytes);
+}
+
+// Patients 0 to 11 have an image of each class, and the even ones two of cats.
+class GroupedPicturesTest : public FolderDatasetTest {
+ protected:
+  void write_patients(const std::string& folder) const {
+    for (int i = 0; i < 12; ++i) {
+      const std::string patient = "p" + std::to_string(i);
+      write(folder + "cat/" + patient + "_left.png", png_bytes(pattern(20 + i, 30, 3)));
+      write(folder + "dog/" + patient + "_a_b.png", png_bytes(pattern(20, 31 + i, 3)));
+      if (i % 2 == 0) write(folder + "cat/below/" + patient + "_right.png", png_bytes(pattern(31 + i, 31, 3)));
+    }
+  }
+  [[nodiscard]] std::set<std::string> patients_of(Split split) const {
+    std::set<std::string> patients;
+    const auto part = open(split);
+    for (std::uint64_t id = 0; id < part->size(); ++id) patients.insert(part->group_of(id));
+    return patients;
+  }
+  // No patient is on two sides, and all are on one.
+  void expect_parted(std::initializer_list<Split> parts) const {
+    std::size_t count = 0;
+    std::set<std::string> all;
+    for (const Split part : parts) {
+      const std::set<std::string> patients = patients_of(part);
+      EXPECT_FALSE(patients.empty()) << name_of(part);
+      count += patients.size();
+      all.insert(patients.begin(), patients.end());
+    }
+    EXPECT_EQ(all.size(), 12u);
+    EXPECT_EQ(count, all.size());
+  }
+};
+
+TEST_F(GroupedPicturesTest, StayOnOneSideOfASplit) {
+  write_patients("");
+  job_.data.group = "(p[0-9]+)_";
+  job_.data.test_fraction = 0.2;
+  job_.data.validation_fraction = 0.2;
+  expect_parted({Split::kTrain, Split::kValidation, Split::kTest});
+}
+
+TEST_F(GroupedPicturesTest, StayOnOneSideOfWhatIsHeldOut) {
+  write_patients("train/");
+  write_patients("test/");
+  job_.data.group = "(p[0-9]+)_";
+  job_.evaluation.holdout = 0.3;
+  expect_parted({Split::kTrain, Split::kValidation});
+  const TrainingParts parts = open_training_parts(job_).value();
+  EXPECT_EQ(parts.train->size(), open(Split::kTrain)->size());
+  EXPECT_EQ(parts.held_out->size(), open(Split::kValidation)->size());
+}
+
+TEST_F(GroupedPicturesTest, AnImageOfNoGroupIsNamed) {
+  write_patients("");
+  write("dog/stray.png", png_bytes(pattern(20, 20, 3)));
+  job_.data.group = "(p[0-9]+)_";
+  job_.data.test_fraction = 0.2;
+  EXPECT_THAT(open_error(),
+              AllOf(HasSubstr("dog/stray.png: data.group"), HasSubstr("finds no group in \"stray.png\"")));
 }
 
 }  // namespace
