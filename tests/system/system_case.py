@@ -12,10 +12,12 @@ import tempfile
 import unittest
 from pathlib import Path
 
+import side_by_side
 from run import LAUNCHER, POLL_S, ROOT, Run, processes
 
 JOBS = ROOT / "jobs"
 COMMAND_S = 300  # a command that is no job takes no longer
+AT_ONCE = 3  # jobs mostly wait: for each other's start, for who is slow or silent, and for the goodbyes at their end
 
 
 class SystemCase(unittest.TestCase):
@@ -107,6 +109,10 @@ def as_options(settings: dict) -> list[str]:
             for word in ("--set", f"{key.replace('__', '.')}={value if isinstance(value, str) else json.dumps(value)}")]
 
 
-def main():
+def main(at_once: int = AT_ONCE):
+    """`at_once`: so many of a file's tests run side by side. 1 where a test looks at what the machine, or all of its
+    processes, do meanwhile."""
     SystemCase.build = Path(sys.argv.pop(1)).resolve()
+    if at_once > 1 and len(sys.argv) == 1:
+        sys.exit(not side_by_side.run(at_once))
     unittest.main()

@@ -42,4 +42,4 @@ class Allocations(AllocationsCase):
 
 
 if __name__ == "__main__":
-    main()
+    main(at_once=1)

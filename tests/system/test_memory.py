@@ -61,4 +61,4 @@ class Memory(SystemCase):
 
 
 if __name__ == "__main__":
-    main()
+    main(at_once=1)

@@ -138,4 +138,4 @@ class PushPull(SystemCase):
 
 
 if __name__ == "__main__":
-    main()
+    main(at_once=1)

@@ -136,4 +136,4 @@ class Timeline(SystemCase):
 
 
 if __name__ == "__main__":
-    main()
+    main(at_once=1)

@@ -5,6 +5,7 @@ import time
 import unittest
 from pathlib import Path
 
+from run import Run
 from system_case import SystemCase, lane, main
 
 # Of one core, each process. All of a job together take 0.4 to 0.7 % on a machine that has nothing else to do, and more
@@ -40,34 +41,44 @@ def sleeps(pid: int) -> int:
     return total
 
 
-class Waiting(SystemCase):
-    def taken(self, run) -> tuple[dict[str, float], dict[str, float]]:
-        """By process, over some seconds from now on: shares of a core, and wake-ups a second."""
-        pids = run.pids() | {"launcher": run.launcher.pid}
-        cpu, woken, began = {}, {}, time.monotonic()
-        for node, pid in pids.items():
-            cpu[node], woken[node] = cpu_ns(pid), sleeps(pid)
-        time.sleep(MEASURED_S)
-        took_s = time.monotonic() - began
-        return ({node: (cpu_ns(pid) - cpu[node]) / (1e9 * took_s) for node, pid in pids.items()},
-                {node: (sleeps(pid) - woken[node]) / took_s for node, pid in pids.items()})
+def taken(runs: dict[str, Run]) -> dict[str, tuple[dict[str, float], dict[str, float]]]:
+    """Of each job, by process, over some seconds from now on: shares of a core, and wake-ups a second."""
+    pids = {what: run.pids() | {"launcher": run.launcher.pid} for what, run in runs.items()}
+    before = {pid: (time.monotonic(), cpu_ns(pid), sleeps(pid)) for of_job in pids.values() for pid in of_job.values()}
+    time.sleep(MEASURED_S)
+    found = {}
+    for what, of_job in pids.items():
+        shares, wakes = {}, {}
+        for node, pid in of_job.items():
+            began, cpu, woken = before[pid]
+            took_s = time.monotonic() - began
+            shares[node], wakes[node] = (cpu_ns(pid) - cpu) / (1e9 * took_s), (sleeps(pid) - woken) / took_s
+        found[what] = shares, wakes
+    return found
 
-    def assert_waits_quietly(self, run, shards=1):
-        """What others do on this machine only adds to what it takes (a cache that is cold, a core that is shared), so
-        one quiet look in three proves it; who spins, or wakes too often, does so in all of them."""
+
+class Waiting(SystemCase):
+    def assert_wait_quietly(self, runs: dict[str, Run], shards=1):
+        """What others do on this machine, and the other jobs that wait, only add to what one takes (a cache that is
+        cold, a core that is shared), so one quiet look in three proves it; who spins, or wakes too often, does so in all
+        of them."""
         # Shards with threads are members of their own, and what goes to and from a thread is one more wake-up.
         servers = {node: MEMBER_WAKES_MAX * shards * (2 if shards > 1 else 1) for node in ("server-0", "server-1")}
         most = WAKES_MAX | servers
         time.sleep(SETTLE_S)
         for _ in range(LOOKS_MAX):
-            shares, wakes = self.taken(run)
-            shown = ", ".join(f"{node} {100 * share:.3f} ({wakes[node]:.0f})" for node, share in sorted(shares.items()))
-            print(f"percent of a core (and wake-ups a second), waiting: {shown}; together "
-                  f"{100 * sum(shares.values()):.3f}")
-            if max(shares.values()) < SHARE_MAX and all(
-                    rate <= most.get(node, MEMBER_WAKES_MAX) for node, rate in wakes.items()):
+            loud = {}
+            for what, (shares, wakes) in taken(runs).items():
+                shown = ", ".join(f"{node} {100 * share:.3f} ({wakes[node]:.0f})" for node, share in sorted(shares.items()))
+                print(f"{what}: percent of a core (and wake-ups a second), waiting: {shown}; together "
+                      f"{100 * sum(shares.values()):.3f}")
+                if max(shares.values()) >= SHARE_MAX or any(
+                        rate > most.get(node, MEMBER_WAKES_MAX) for node, rate in wakes.items()):
+                    loud[what] = shown
+            runs = {what: runs[what] for what in loud}
+            if not runs:
                 return
-        self.fail(f"percent of a core, and wake-ups a second: {shown}")
+        self.fail(f"percent of a core, and wake-ups a second: {loud}")
 
     def wait_for_worker_0(self, mode, reached, **settings):
         """Worker 0 sleeps in its first step, and lives; the others wait for it as soon as the mode says so."""
@@ -79,18 +90,15 @@ class Waiting(SystemCase):
         return run
 
     def test_a_job_that_waits_for_one_worker(self):
-        for name in ("shm", "ipc", "tcp"):
-            for mode, reached in (("bsp", 0), ("ssp:50", 51)):
-                with self.subTest(lane=name, mode=mode):
-                    run = self.wait_for_worker_0(mode, reached, **lane(name))
-                    self.assert_waits_quietly(run)
-                    run.bury()
+        """All of these wait side by side, and are looked at together."""
+        runs = {f"{mode} over {name}": self.wait_for_worker_0(mode, reached, **lane(name))
+                for name in ("shm", "ipc", "tcp") for mode, reached in (("bsp", 0), ("ssp:50", 51))}
+        self.assert_wait_quietly(runs)
 
     def test_shards_with_threads_of_their_own(self):
         run = self.wait_for_worker_0("ssp:50", 51, cluster__shard_threads=2, **lane("shm"))
-        self.assert_waits_quietly(run, shards=2)
-        run.bury()
+        self.assert_wait_quietly({"two shards": run}, shards=2)
 
 
 if __name__ == "__main__":
-    main()
+    main(at_once=1)
