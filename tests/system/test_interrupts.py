@@ -50,7 +50,7 @@ class Interrupts(SystemCase):
 
     def test_a_drain_outlives_a_death(self):
         # The slowest of ssp has a step granted at every moment, so the drain waits for it.
-        run = self.start_long_job("ssp:2", cluster__lost_after_s=1.0)
+        run = self.start_long_job("ssp:2", cluster__lost_after_s=2.0)
         run.kill("worker-0", signal.SIGSTOP)
         run.launcher.send_signal(signal.SIGINT)
         self.assert_ends(run, INTERRUPTED)

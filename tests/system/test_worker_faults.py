@@ -11,6 +11,8 @@ from system_case import SystemCase, main
 NAMED_WITHIN_S = 1.0
 # Worker 0 sleeps a little in every step: a job of some seconds that leaves the processors alone.
 PACE = {"train__steps": 300, "debug__slow_worker_ms": 5}
+# Where nobody waits for a slow one: each worker sleeps a little in every step.
+PACE_OF_EACH = {"train__steps": 1000, "worker__stragglers": "constant:3"}
 
 
 class Killed(SystemCase):
@@ -56,24 +58,22 @@ class Killed(SystemCase):
         self.assert_promises_kept(run)
 
     def test_softsync(self):
-        run = self.kill_one("softsync:1", train__steps=3000)
-        self.assertEqual(run.final()["clock"], 3000)
+        run = self.kill_one("softsync:1", **PACE_OF_EACH)
+        self.assertEqual(run.final()["clock"], PACE_OF_EACH["train__steps"])
         self.assert_promises_kept(run)
 
     def test_asp(self):
-        """Nobody waits for the slow one, so the job is as long as worker 1's many steps, were it not killed."""
-        run = self.kill_one("asp", train__steps=3000)
+        run = self.kill_one("asp", **PACE_OF_EACH)
         self.assert_promises_kept(run)
 
     def test_local_steps(self):
         """What the dead worker's optimizer had gathered is lost with it, and named."""
-        for mode, steps, outer in (("local:4", 300, "average"), ("local:4+ssp:2", 300, "nesterov"),
-                                   ("local:4+asp", 3000, "delayed_nesterov")):
+        for mode, pace, outer in (("local:4", PACE, "average"), ("local:4+ssp:2", PACE, "nesterov"),
+                                  ("local:4+asp", {**PACE_OF_EACH, "train__steps": 300}, "delayed_nesterov")):
             with self.subTest(mode):
-                run = self.kill_one(mode, **{**PACE, "train__steps": steps}, optimizer__name="momentum",
-                                    optimizer__outer__name=outer)
+                run = self.kill_one(mode, **pace, optimizer__name="momentum", optimizer__outer__name=outer)
                 self.assertIn("2 of 3 workers go on; the state of its inner momentum is lost with it", run.output)
-                self.assertEqual(run.final()["clock"], steps)
+                self.assertEqual(run.final()["clock"], pace["train__steps"])
                 self.assert_promises_kept(run)
 
     def test_the_last_worker(self):
@@ -96,7 +96,7 @@ class Returned(SystemCase):
     """Worker 1 is killed and comes back, in each on-arrival mode, and with leases. All steps are made long, so that the
     job is, and leaves the processors alone."""
 
-    LONG = {"train__steps": 0, "train__epochs": 20, "train__batch": 8, "data__samples": 1024,
+    LONG = {"train__steps": 0, "train__epochs": 10, "train__batch": 8, "data__samples": 1024,
             "worker__stragglers": "constant:20", "debug__trace": True}
 
     def assert_came_back(self, run):
@@ -111,10 +111,9 @@ class Returned(SystemCase):
         result = tracing.check(run)
         self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
 
-    def test_the_launcher_starts_it_again(self):
-        for mode, shards in (("ssp:2", "static"), ("dssp:1..4", "leased"), ("asp", "static"), ("asp", "leased"),
-                             ("softsync:1", "leased")):
-            with self.subTest(mode=mode, shards=shards):
+    def assert_the_launcher_starts_it_again(self, shards, *modes):
+        for mode in modes:
+            with self.subTest(mode):
                 run = self.start("quadratic", "--mode", mode, "--workers", 3, data__shards=shards,
                                  cluster__restarts=1, **self.LONG)
                 run.wait_for_clock("worker-1", 10)
@@ -122,6 +121,12 @@ class Returned(SystemCase):
                 run.wait_for_output("warning: worker-1 was killed by SIGKILL; starting it again")
                 self.assert_ends(run, 0)
                 self.assert_came_back(run)
+
+    def test_the_launcher_starts_it_again(self):
+        self.assert_the_launcher_starts_it_again("static", "ssp:2", "asp")
+
+    def test_the_launcher_starts_it_again_where_there_are_leases(self):
+        self.assert_the_launcher_starts_it_again("leased", "dssp:1..4", "asp", "softsync:1")
 
     def test_by_hand(self):
         run = self.start("quadratic", "--mode", "ssp:4", "--workers", 3, data__shards="leased", **self.LONG)
@@ -143,7 +148,7 @@ class Stopped(SystemCase):
         for mode in ("bsp", "ssp:2"):
             with self.subTest(mode):
                 run = self.start("quadratic", "--mode", mode, train__steps=700, debug__slow_worker_ms=5,
-                                 cluster__lost_after_s=1.0)
+                                 cluster__lost_after_s=2.0)
                 run.wait_for_clock("worker-1", 20)
                 run.kill("worker-1", signal.SIGSTOP)
                 run.wait_for_output("worker-1 has been silent for")
@@ -176,7 +181,7 @@ class Stopped(SystemCase):
 
     def test_the_evaluator_is_replaced(self):
         run = self.start("quadratic", "--mode", "ssp:2", train__steps=1000, debug__slow_worker_ms=5,
-                         cluster__lost_after_s=1.0)
+                         cluster__lost_after_s=2.0)
         run.wait_for_clock("worker-1", 20)
         run.kill("evaluator-0", signal.SIGSTOP)
         run.wait_for_output("warning: evaluator-0 was evicted; killing it")
