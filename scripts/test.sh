@@ -29,7 +29,8 @@ while [[ $# -gt 0 ]]; do
 done
 
 run_tests() {
-  local arguments=(--test-dir "$(build_dir "$preset")" -j "$(nproc)" --output-on-failure --no-tests=error)
+  # One more than there are processors: tests of real jobs wait much of their time.
+  local arguments=(--test-dir "$(build_dir "$preset")" -j "$(($(nproc) + 1))" --output-on-failure --no-tests=error)
   if [[ ${#excluded[@]} -gt 0 ]]; then
     arguments+=(--label-exclude "^($(IFS='|' && echo "${excluded[*]}"))\$")
   fi

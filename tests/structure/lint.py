@@ -1,4 +1,4 @@
-"""Runs clang-tidy over the product's sources, as many at a time as there are processors.
+"""Runs clang-tidy over the product's sources, as many at a time as there are processors, and behind all else that runs.
 
 Usage: lint.py BUILD_DIR [SOURCE...]   (sources relative to the repository's root; without any, all)
 
@@ -59,6 +59,7 @@ def main(build_dir: str, *asked: str) -> int:
     if program is None:
         print("skipped: no clang-tidy here: scripts/setup.sh --test installs it")
         return 77
+    os.nice(19)  # other tests wait much of their time, and are not to wait for this
     chosen = list(asked) or sources(build_dir)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         complaints = [text for text in pool.map(lambda source: lint(program, build_dir, source), chosen) if text]
