@@ -196,6 +196,7 @@ struct DeviceConfig {
   std::string name = "auto";  // auto, cpu, cuda or cuda:N
   int threads = 1;            // compute threads, of the CPU
   Precision precision = Precision::kFloat32;
+  bool only_plans = false;  // memory is reserved and not touched: for who asks what a plan takes, and runs nothing
 };
 
 // Errors: kUsage for an unknown name, kDevice where the device is not there, or does not have the precision. In

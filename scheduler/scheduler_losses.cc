@@ -71,6 +71,10 @@ void SchedulerCore::member_gone(TimeNs now, Member& member, MemberState state, c
   } else if (phase_ == Phase::kGathering || phase_ == Phase::kInitializing) {
     member.state = state;
     end_job(now, exit_code, text + " before training began", out);
+  } else if (code == static_cast<int>(Cause::kData)) {
+    // Whoever takes over would read the same; and if nobody has to, the job would end well without those samples.
+    member.state = state;
+    end_job(now, exit_code, text, out);
   } else {
     worker_gone(now, member, state, why, out);
   }
@@ -361,8 +365,9 @@ void SchedulerCore::check_progress(TimeNs now, Member& worker, Outbox& out) {
   if (still > limit / 2 && !work.warned) {
     work.warned = true;
     say(now, Level::kWarning,
-        fmt::format("{} has not got on with step {} for {:.1f} s; it will be evicted at {:.1f} s", worker.node.name(),
-                    work.granted.begin()->first, seconds(still), seconds(limit)),
+        fmt::format(
+            "{} has not got on with step {} for {:.1f} s; it will be evicted at {:.1f} s (consistency.evict_after_s)",
+            worker.node.name(), work.granted.begin()->first, seconds(still), seconds(limit)),
         out);
   }
   if (still > limit) {

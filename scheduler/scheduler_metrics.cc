@@ -148,7 +148,7 @@ void SchedulerCore::record_evaluation(TimeNs now, const SnapshotEntry& entry, co
   line["reached_s"] = elapsed_s(reached.at);
   line["updates"] = reached.updates;
   line["samples_settled"] = reached.samples;
-  add_loss("train", entry.epoch, epochs_closed_ > 0 ? closed_train_loss_ : total_.train_loss(), line);
+  add_loss("train", entry.epoch, train_loss_as_of(entry.epoch), line);
   if (job_.evaluation.average > 0.0) line["average"] = job_.evaluation.average;
   // Of the last weights, and in the end on the test set of those that count.
   const protocol::EvaluationFigures& judged = holds_out() && entry.final ? done.test : done.figures;
@@ -169,6 +169,12 @@ void SchedulerCore::record_evaluation(TimeNs now, const SnapshotEntry& entry, co
     if (!details.is_discarded()) line["details"] = std::move(details);
   }
   metrics_.push_back(std::move(line));
+}
+
+// Of that epoch; while it is going on, of the newest before it, or else of all there was.
+double SchedulerCore::train_loss_as_of(std::uint64_t epoch) const {
+  const auto after = train_losses_.upper_bound(epoch);
+  return after == train_losses_.begin() ? total_.train_loss() : std::prev(after)->second;
 }
 
 void SchedulerCore::add_figures(const std::string& part, std::uint64_t epoch,

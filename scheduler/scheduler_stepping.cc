@@ -291,7 +291,7 @@ void SchedulerCore::close_first_epoch(TimeNs now) {
   const auto& [epoch, entry] = *epochs_.begin();
   record_epoch(now, entry);
   epochs_closed_ = epoch + 1;
-  closed_train_loss_ = entry.account.train_loss();
+  train_losses_[epoch] = entry.account.train_loss();
   epochs_.erase(epochs_.begin());
 }
 

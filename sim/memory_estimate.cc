@@ -118,8 +118,10 @@ Result<std::vector<MemoryRow>> estimate_memory(const Job& job, const std::string
   const auto shards = static_cast<std::uint32_t>(job.cluster.servers * job.cluster.shard_threads);
 
   RUBATO_ASSIGN(const data::DatasetSize train, data::size_of_dataset(job, data::Split::kTrain));
-  RUBATO_ASSIGN(const auto device, worker::has_plan(run_dir) ? worker::open_job_device(job, run_dir)
-                                                             : kernels::open_device(worker::device_config(job)));
+  kernels::DeviceConfig config = worker::device_config(job);
+  config.only_plans = true;
+  RUBATO_ASSIGN(const auto device, worker::has_plan(run_dir) ? worker::open_job_device(job, run_dir, config)
+                                                             : kernels::open_device(config));
   RUBATO_ASSIGN(const auto training, Trainer::make_model(job, train, *device, Role::kWorker));
   RUBATO_ASSIGN(const model::ModelMemory of_leaf, training->memory_for(Trainer::computed_max(job), true));
   std::uint64_t evaluator = 0;

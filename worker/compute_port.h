@@ -61,6 +61,9 @@ struct StepComputed {
   std::uint64_t compute_ns = 0;  // of the step, doing anything else; in the simulator real time
 };
 
+// A sign of life: a step takes long, and goes on.
+struct StillComputing {};
+
 struct Evaluated {
   protocol::EvaluationDone done;
 };
@@ -69,6 +72,6 @@ struct ComputeFailed {
   Error error;
 };
 
-using ComputeReport = std::variant<SliceGradient, StepComputed, Evaluated, ComputeFailed>;
+using ComputeReport = std::variant<SliceGradient, StepComputed, StillComputing, Evaluated, ComputeFailed>;
 
 }  // namespace rubato::worker

@@ -71,9 +71,14 @@ bool has_plan(const std::string& run_dir) {
 }
 
 Result<std::unique_ptr<kernels::Device>> open_job_device(const Job& job, const std::string& run_dir) {
-  if (job.worker.plan == kByRule) return kernels::open_device(device_config(job));
+  return open_job_device(job, run_dir, device_config(job));
+}
+
+Result<std::unique_ptr<kernels::Device>> open_job_device(const Job& job, const std::string& run_dir,
+                                                         const kernels::DeviceConfig& config) {
+  if (job.worker.plan == kByRule) return kernels::open_device(config);
   RUBATO_ASSIGN(kernels::PlanBook book, read_plan(plan_file(run_dir)));
-  return kernels::open_planned_device(device_config(job), std::make_shared<const kernels::PlanBook>(std::move(book)));
+  return kernels::open_planned_device(config, std::make_shared<const kernels::PlanBook>(std::move(book)));
 }
 
 }  // namespace rubato::worker

@@ -27,5 +27,8 @@ namespace rubato::worker {
 
 // That device, with the job's plan. Errors: kUsage where the plan is missing or none, kDevice.
 [[nodiscard]] Result<std::unique_ptr<kernels::Device>> open_job_device(const Job& job, const std::string& run_dir);
+// The same of a device that is asked for otherwise.
+[[nodiscard]] Result<std::unique_ptr<kernels::Device>> open_job_device(const Job& job, const std::string& run_dir,
+                                                                       const kernels::DeviceConfig& config);
 
 }  // namespace rubato::worker

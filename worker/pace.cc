@@ -12,6 +12,7 @@ void Pace::pass(ComputeReport report) {
     held_.push_back(std::move(report));
     return;
   }
+  if (std::holds_alternative<StillComputing>(report)) return report_(report);
   if (auto* computed = std::get_if<StepComputed>(&report)) {
     const auto usual = static_cast<TimeNs>(computed->compute_ns);
     const TimeNs time = std::max(usual, burden_.step_time(usual, computed->clock));

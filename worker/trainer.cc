@@ -81,6 +81,8 @@ Result<std::unique_ptr<Trainer>> Trainer::open(const Job& job, NodeId self, cons
   RUBATO_ASSIGN(weighted.model.class_weights, weights_of_classes(job, train));
   RUBATO_ASSIGN(trainer->model_, make_model(weighted, trainer->data_size(), *trainer->device_, self.role));
   trainer->loader_ = std::make_unique<data::Loader>(train, data::EpochOrder::Kind::kShuffled, job.train.seed);
+  // What the first step would plan, before anybody waits for that.
+  if (self.role == Role::kWorker && !is_leased(job)) RUBATO_TRY(trainer->model_->memory_for(computed_max(job), true));
   return trainer;
 }
 
@@ -190,12 +192,23 @@ Result<StepComputed> Trainer::run_step(const ComputeStep& order, const Report& r
   if (lane_ != nullptr) lane_->begin_step(clock_);
   const timeline::Scope drawn(lane_, "step");
   if (!local_) read_ahead(order);
-  const TimeNs began = steady_now();
-  RUBATO_ASSIGN(StepComputed computed, local_ ? local_->run(order, *this, *table_, kept, report)
-                                              : runner_->run(order, *this, report, &kept.chains));
+  const TimeNs began = shown_ = steady_now();
+  report_ = &report;
+  Result<StepComputed> done =
+      local_ ? local_->run(order, *this, *table_, kept, report) : runner_->run(order, *this, report, &kept.chains);
+  report_ = nullptr;
+  RUBATO_ASSIGN(StepComputed computed, std::move(done));
   computed.blocked_ns = blocked_ns_;
   computed.compute_ns = static_cast<std::uint64_t>(steady_now() - began) - blocked_ns_;
   return computed;
+}
+
+// Before the first gradient there is nothing else to be seen of a step: forward asks for weights, layer after layer.
+void Trainer::show_life() {
+  constexpr TimeNs kOften = kSecond;
+  if (report_ == nullptr || steady_now() - shown_ < kOften) return;
+  shown_ = steady_now();
+  (*report_)(StillComputing{});
 }
 
 // Waits until the parameter is there for the step at hand. What else comes meanwhile is put aside.
@@ -210,6 +223,7 @@ std::span<const float> Trainer::weights(std::size_t parameter) {
     else
       put_aside_.push_back(std::move(*order));
   }
+  show_life();
   return table_->parameter(parameter);
 }
 

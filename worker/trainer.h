@@ -98,6 +98,7 @@ class Trainer : private model::WeightSource {
   void take_all(Clock clock, const std::vector<Payload>& slices);
   [[nodiscard]] std::optional<ComputeOrder> take_order();
   void take_weights(const SliceWeights& weights);
+  void show_life();
 
   const Job job_;
   const std::string run_dir_;
@@ -115,6 +116,8 @@ class Trainer : private model::WeightSource {
   std::deque<ComputeOrder> put_aside_;     // came while a step waited for weights
   Clock clock_ = 0;                        // of the step that is computed
   std::uint64_t blocked_ns_ = 0;
+  const Report* report_ = nullptr;  // while it is
+  TimeNs shown_ = 0;                // when the step began, or a sign of life was given
   timeline::Lane* lane_ = nullptr;
 };
 

@@ -72,7 +72,7 @@ bool has_bfloat16() { return has_instructions(dnnl::cpu_isa::avx512_core_bf16); 
 class CpuDevice final : public Device {
  public:
   CpuDevice(const DeviceConfig& config, std::shared_ptr<const PlanBook> plan, PlanBook* measured)
-      : measured_(measured) {
+      : measured_(measured), only_plans_(config.only_plans) {
     context_.threads = config.threads;
     context_.precision = config.precision;
     context_.plan = std::move(plan);
@@ -113,14 +113,21 @@ class CpuDevice final : public Device {
  private:
   CpuContext context_;
   PlanBook* const measured_;
+  const bool only_plans_;
 };
 
 // Fresh pages straight from the system, in huge pages where it has them, and touched here: a step
 // faults no page in.
 Result<Buffer> CpuDevice::allocate(std::size_t bytes) {
   if (bytes == 0) return Buffer{};
-  void* data = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (data == MAP_FAILED) return Error{Cause::kDevice, fmt::format("no memory for {} bytes of tensors", bytes)};
+  const int flags = MAP_PRIVATE | MAP_ANONYMOUS | (only_plans_ ? MAP_NORESERVE : 0);
+  void* data = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, flags, -1, 0);
+  if (data == MAP_FAILED)
+    return Error{Cause::kDevice, fmt::format("no memory for {} bytes of tensors: compute fewer samples at a time "
+                                             "(train.batch, train.micro_batches in bsp, worker.micro_batch; "
+                                             "evaluation.batch)",
+                                             bytes)};
+  if (only_plans_) return Buffer(data, bytes, unmap);
   if (bytes >= kHugePage) ::madvise(data, bytes, MADV_HUGEPAGE);
   std::memset(data, 0, bytes);
   return Buffer(data, bytes, unmap);

@@ -30,7 +30,7 @@ def memory_lines(estimate: subprocess.Popen | None, available: int | None) -> li
     try:
         said, _ = estimate.communicate(timeout=PATIENCE_S)
     except subprocess.TimeoutExpired:
-        return []
+        return [f"note: within {PATIENCE_S:g} s nobody could say what memory the job will take"]
     rows = parse_rows(said) if estimate.returncode == 0 else []
     if not rows:
         return []

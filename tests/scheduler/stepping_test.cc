@@ -222,6 +222,19 @@ TEST(Ending, AnEvaluatorThatCannotWriteTheWeightsEndsTheJob) {
   }
 }
 
+// Others would take over its samples, and read the same.
+TEST(Ending, AWorkerThatCannotReadItsDataEndsTheJob) {
+  for (const char* const mode : {"bsp", "ssp:2", "asp", "local:2"}) {
+    Scheduler scheduler(job_of(mode, 3));
+    scheduler.begin();
+    scheduler.receive(worker_node(1), protocol::Goodbye{static_cast<int>(Cause::kData), "x.png: damaged"});
+    EXPECT_EQ(scheduler.core.phase(), Phase::kOver) << mode;
+    EXPECT_EQ(scheduler.core.exit_code(), static_cast<int>(Cause::kData)) << mode;
+    ASSERT_TRUE(scheduler.out.end.has_value());
+    EXPECT_THAT(scheduler.out.end->text, HasSubstr("x.png: damaged"));
+  }
+}
+
 TEST(Ending, AnAbortIsWrittenDownAndSaidToAll) {
   Scheduler scheduler(job_of("ssp:2", 2));
   scheduler.begin();

@@ -109,6 +109,9 @@ class DataKinds(SystemCase):
         cut.write_bytes(good[:60] + bytes([good[60] ^ 0x55]) + good[61:])
         run = self.train(self.job(FOLDER, evaluation=evaluation), expected_code=3)
         self.assert_one_error(run, 3, f"{cut}: a damaged PNG (")
+        # Also where the others could go on, and would have no more of it to read.
+        run = self.train(self.job(FOLDER, evaluation=evaluation, epochs=1), "--mode", "ssp:3", expected_code=3)
+        self.assert_one_error(run, 3, f"{cut}: a damaged PNG (")
 
     def test_csv_of_classes_and_of_numbers(self):
         data_files.write_table(self.folder / "patients.csv", 600)

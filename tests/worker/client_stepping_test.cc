@@ -384,6 +384,9 @@ TEST(WorkerWaiting, WhoComputesSaysSinceWhenNothingHasComeOfIt) {
   worker.acknowledge(2, 0);
   moved = worker.now;
   expect_still_since();
+  worker.report(StillComputing{});
+  moved = worker.now;
+  expect_still_since();
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <chrono>
 #include <thread>
 
 #include "base/rng.h"
@@ -253,6 +254,26 @@ TEST(Trainer, SaysHowLongItWaitedForWeights) {
       },
       trained.kept);
   EXPECT_GE(blocked_ns, static_cast<std::uint64_t>(6 * kMillisecond));
+}
+
+// Forward asks for weights; who takes long for that is not to look as if it stood still.
+TEST(Trainer, ShowsLifeInALongStep) {
+  Trained trained;
+  std::vector<ComputeOrder> orders = step_with_weights(0);
+  std::size_t taken = 0;
+  std::vector<ComputeReport> reports;
+  trained.trainer->run(
+      [&]() -> std::optional<ComputeOrder> {
+        if (taken == orders.size()) return std::nullopt;
+        if (taken + 1 == orders.size()) std::this_thread::sleep_for(std::chrono::milliseconds(1050));
+        return orders[taken++];
+      },
+      [&](ComputeReport report) { reports.push_back(std::move(report)); }, trained.kept);
+  ASSERT_FALSE(reports.empty());
+  EXPECT_TRUE(std::holds_alternative<StillComputing>(reports.front()));
+  EXPECT_EQ(std::ranges::count_if(
+                reports, [](const ComputeReport& report) { return std::holds_alternative<StillComputing>(report); }),
+            1);
 }
 
 }  // namespace
