@@ -187,8 +187,9 @@ class DataChecker {
 
   // A label for each byte, which of the networks only gpt predicts.
   Status check_text() const {
-    if (job_.model.name != "gpt")
-      return wrong("model.name", "= \"{}\" does not go with data.kind = \"text\": use \"gpt\"", job_.model.name);
+    if (job_.model.name != "gpt" && job_.model.name != "layers")
+      return wrong("model.name", "= \"{}\" does not go with data.kind = \"text\": use \"gpt\" or \"layers\"",
+                   job_.model.name);
     constexpr std::int64_t kBytes = 256;
     if (data_.classes != kBytes)
       return wrong("data.classes", "= {}: must be 256, as many as there are bytes, where data.kind = \"text\"",

@@ -52,7 +52,7 @@ TEST(JobData, TextIsForGptAndGptForText) {
   const std::string kText = "kind = \"text\"\npath = \"t\"\nclasses = 256\n";
   EXPECT_EQ(text("name = \"gpt\"", kText), "");
   EXPECT_EQ(text("name = \"logistic\"", kText),
-            "j:2: model.name = \"logistic\" does not go with data.kind = \"text\": use \"gpt\"");
+            "j:2: model.name = \"logistic\" does not go with data.kind = \"text\": use \"gpt\" or \"layers\"");
   EXPECT_EQ(text("name = \"gpt\"", "kind = \"text\"\npath = \"t\"\n"),
             "j: data.classes = 10: must be 256, as many as there are bytes, where data.kind = \"text\"");
   EXPECT_EQ(text("name = \"gpt\"", "kind = \"npz\"\npath = \"t\"\n"),
