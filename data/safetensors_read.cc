@@ -147,6 +147,11 @@ class Parser {
     if (bytes_.size() < sizeof length) {
       return wrong("expected the 8 bytes of a safetensors header length, found {}", bytes_.size());
     }
+    const std::string_view first(reinterpret_cast<const char*>(bytes_.data()), sizeof length);
+    if (first.starts_with("PK\x03\x04") || first.starts_with("\x80\x02"))
+      return wrong(
+          "expected safetensors, found what torch.save writes: that is a pickle, which is never read. In "
+          "PyTorch: safetensors.torch.save_file(model.state_dict(), \"model.safetensors\")");
     std::memcpy(&length, bytes_.data(), sizeof length);
     const std::uint64_t rest = bytes_.size() - sizeof length;
     if (length > kHeaderBytesMax || length > rest) {

@@ -37,6 +37,9 @@ Result<Subject> open(const Options& options) {
 }
 
 Status export_to(const Options& options) {
+  if (!options.to.ends_with(".safetensors"))
+    return Error{Cause::kUsage,
+                 fmt::format("--to {}: the name must end in .safetensors: that is what is written", options.to)};
   RUBATO_ASSIGN(const Subject subject, open(options));
   RUBATO_TRY(export_weights(subject, options.to));
   fmt::print("{}: {}, {} tensors, {} numbers, of {}\n", options.to, subject.job.model.name,

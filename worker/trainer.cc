@@ -1,5 +1,7 @@
 #include "worker/trainer.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 
@@ -50,6 +52,18 @@ Result<Trainer::Datasets> labelled(Trainer::Datasets all, const Job& job) {
   return all;
 }
 
+// A file has the samples of one part alone, so that no reader sees both.
+Status check_alike(const data::Dataset& train, const data::Dataset& test, const Job& job) {
+  const data::SampleShape a = train.shape(), b = test.shape();
+  if (a == b) return {};
+  const std::string& file = job.data.test_inputs.empty() ? job.data.path : job.data.test_inputs;
+  return Error{Cause::kData,
+               fmt::format("{}: expected samples of {} x {} x {} (height, width, channels) in the {} part, "
+                           "as those for training are, found {} x {} x {}",
+                           file, a.height, a.width, a.channels, data::name_of(data::evaluated_split(job)), b.height,
+                           b.width, b.channels)};
+}
+
 }  // namespace
 
 Trainer::~Trainer() = default;
@@ -64,6 +78,7 @@ Result<Trainer::Datasets> Trainer::open_datasets(const Job& job, Role role) {
   datasets.train = std::move(training.train);
   datasets.held_out = std::move(training.held_out);
   RUBATO_ASSIGN(datasets.test, data::open_dataset(job, data::evaluated_split(job)));
+  RUBATO_TRY(check_alike(*datasets.train, *datasets.test, job));
   return labelled(std::move(datasets), job);
 }
 

@@ -102,6 +102,10 @@ class Data(SystemCase):
         path.write_bytes(data)
         self.assert_refused(str(path))
 
+    def test_test_images_of_another_size(self):
+        self.file("test_inputs").write_bytes(gzip.compress(images.idx((50, 20, 28), bytes(50 * 20 * 28))))
+        self.assert_refused(str(self.file("test_inputs")), "expected samples of 28 x 28 x 1", "found 20 x 28 x 1")
+
     def test_a_wrong_number_of_labels(self):
         self.file("train_labels").write_bytes(gzip.compress(images.idx((199,), bytes(199))))
         self.assert_refused(str(self.file("train_labels")), "199", "200")

@@ -94,7 +94,8 @@ class Weights(ImagesCase):
             "a huge header": (struct.pack("<Q", 1 << 62) + b"{}", "expected a header of 4611686018427387904 bytes"),
             "overlapping": (file_of(b"{" + entry % (b"a", 0, 4) + b"," + entry % (b"b", 2, 6) + b"}", bytes(6)),
                             "a hole or an overlap"),
-            "a pickle": (b"\x80\x02}q\x00.", "expected the 8 bytes"),
+            "a pickle": (b"\x80\x02}q\x00(X\x04\x00\x00\x00", "safetensors.torch.save_file"),
+            "an archive of torch.save": (b"PK\x03\x04" + bytes(60), "safetensors.torch.save_file"),
             "nested without end": (file_of(b"[" * 5_000_000), "the header is no JSON object"),
         }
         file = self.folder / "damaged.safetensors"
@@ -183,7 +184,8 @@ class Weights(ImagesCase):
 
     def test_what_cannot_be_is_said_in_a_line(self):
         self.assertIn("no such run or file", self.rubato("eval", "nothing", expected_code=DATA))
-        self.assertIn("no final.safetensors", self.rubato("export", self.folder, "--to", "x", expected_code=DATA))
+        self.assertIn("no final.safetensors", self.rubato("export", self.folder, "--to", "x.safetensors", expected_code=DATA))
+        self.assertIn("must end in .safetensors", self.rubato("export", self.folder, "--to", "x.pth", expected_code=2))
         for command in ("export", "eval", "predict"):
             self.assertIn(f"scripts/rubato {command} ", self.rubato(command, "--help"))
 
