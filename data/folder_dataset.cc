@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <mutex>
 #include <optional>
+#include <set>
 
 #include "base/hash.h"
 #include "base/log.h"
@@ -26,6 +28,7 @@ namespace {
 struct Pictures {
   PictureList list;
   std::vector<PictureFacts> facts;
+  BadLines bad;  // those left out
 };
 
 // A JPEG is decoded no smaller than this, so that a random part of half its side still has a pixel for each of the
@@ -36,14 +39,13 @@ DecodeWish wish_of(const DataConfig& config) {
 
 // All of a list that can be read.
 Result<Pictures> examine(PictureList listed, const DataConfig& config, ThreadTeam& team) {
-  Pictures pictures;
-  pictures.list = std::move(listed);
+  Pictures pictures{.list = std::move(listed), .facts = {}, .bad = BadLines(config.skip_max, "image")};
   PictureList& list = pictures.list;
+  BadLines& bad = pictures.bad;
   std::vector<std::optional<Result<PictureFacts>>> found(list.entries.size());
   team.run(found.size(),
            [&](std::size_t i) { found[i] = examine_picture(list.path(list.entries[i]), wish_of(config)); });
 
-  BadLines bad(config.skip_max, "image");
   std::vector<PictureEntry> good;
   for (std::size_t i = 0; i < found.size(); ++i) {
     if (!(*found[i]).ok()) {
@@ -110,7 +112,7 @@ SampleShape shape_of(const DataConfig& config) { return {config.image_size, conf
 
 class FolderDataset : public Dataset {
  public:
-  FolderDataset(const Job& job, Split split, PictureList list, std::string fingerprint,
+  FolderDataset(const Job& job, Split split, PictureList list, BadLines bad, std::string fingerprint,
                 std::unique_ptr<ThreadTeam> team, Normalizer of_bytes, Normalizer of_words)
       : config_(job.data),
         seed_(job.train.seed),
@@ -119,6 +121,7 @@ class FolderDataset : public Dataset {
         fingerprint_(std::move(fingerprint)),
         of_bytes_(std::move(of_bytes)),
         of_words_(std::move(of_words)),
+        bad_(std::move(bad)),
         cache_(list_.entries.size(), static_cast<std::uint64_t>(config_.cache_mb) << 20),
         desks_(2 * static_cast<std::size_t>(config_.readers)),
         team_(std::move(team)) {}
@@ -151,7 +154,12 @@ class FolderDataset : public Dataset {
     team_->run(ids.size(), [&](std::size_t i) {
       read[i] = read_sample(epoch, ids[i], std::span(batch.inputs).subspan(i * width, width));
     });
-    for (const Status& status : read) RUBATO_TRY(status);
+    for (std::size_t i = 0; i < ids.size(); ++i) {
+      if (read[i].ok()) continue;
+      RUBATO_TRY(leave_out(ids[i], read[i].error()));
+      std::fill_n(batch.inputs.begin() + static_cast<std::ptrdiff_t>(i * width), width, 0.0f);
+      batch.labels[i] = kNoLabel;
+    }
     return {};
   }
 
@@ -162,6 +170,17 @@ class FolderDataset : public Dataset {
     Picture picture;
     Resampler resampler;
   };
+
+  // What is damaged where only decoding shows it counts for nothing, if data.skip_max allows it: a sample is one of its
+  // batch whatever is in it, so that batches are the same for whoever has read it and whoever has not.
+  Status leave_out(std::uint64_t id, const Error& error) const {
+    const std::lock_guard lock(leaving_out_);
+    if (left_out_.contains(id)) return {};
+    RUBATO_TRY(bad_.add(error.message));
+    left_out_.insert(id);
+    log::warn("{}; it is left out", error.message);
+    return {};
+  }
 
   Status read_sample(std::uint64_t epoch, std::uint64_t id, std::span<float> input) const {
     auto desk = desks_.try_pop();
@@ -192,6 +211,9 @@ class FolderDataset : public Dataset {
   const PictureList list_;
   const std::string fingerprint_;
   const Normalizer of_bytes_, of_words_;  // 8 bits, 16 bits
+  mutable std::mutex leaving_out_;
+  mutable BadLines bad_;                      // under leaving_out_
+  mutable std::set<std::uint64_t> left_out_;  // the same: of those, whom only decoding has shown
   mutable PictureCache cache_;
   mutable BoundedQueue<std::unique_ptr<Desk>> desks_;  // that nobody sits at
   const std::unique_ptr<ThreadTeam> team_;
@@ -203,8 +225,9 @@ Result<std::unique_ptr<Dataset>> make_dataset(const Job& job, Split split, Pictu
   RUBATO_ASSIGN(Normalizer of_bytes, Normalizer::make(config, config.channels, 255.0, config.path));
   RUBATO_ASSIGN(Normalizer of_words, Normalizer::make(config, config.channels, 65535.0, config.path));
   std::string fingerprint = fingerprint_of(pictures, config);
-  return std::unique_ptr<Dataset>(new FolderDataset(job, split, std::move(pictures.list), std::move(fingerprint),
-                                                    std::move(team), std::move(of_bytes), std::move(of_words)));
+  return std::unique_ptr<Dataset>(new FolderDataset(job, split, std::move(pictures.list), std::move(pictures.bad),
+                                                    std::move(fingerprint), std::move(team), std::move(of_bytes),
+                                                    std::move(of_words)));
 }
 
 std::unique_ptr<ThreadTeam> team_of(const Job& job) {

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <initializer_list>
 #include <numeric>
@@ -258,6 +259,30 @@ TEST_F(FolderDatasetTest, TheSizeInMemoryIsOfWhatIsKept) {
   for (std::uint64_t i = 0; i < 6; ++i) bytes += (20 + i) * (30 - i) * 3;
   for (std::uint64_t i = 0; i < 4; ++i) bytes += (130 + 10 * i + 3) / 4 * 35 * 3;
   EXPECT_EQ(size_of_dataset(job_, Split::kTrain)->bytes, bytes);
+}
+
+TEST_F(FolderDatasetTest, DamageThatOnlyDecodingShowsIsLeftOutUpToALimit) {
+  write_some();
+  for (const int i : {1, 3}) {
+    std::string bytes = png_bytes(pattern(20 + i, 30 - i, 3));
+    bytes[60] ^= 0x55;
+    write("train/cat/" + std::to_string(i) + ".png", bytes);
+  }
+  job_.data.skip_max = 1;
+  const auto dataset = open();
+  for (const std::uint64_t epoch : {0u, 1u}) {
+    BatchBuffer batch;
+    ASSERT_TRUE(dataset->gather(epoch, std::vector<std::uint64_t>{0, 1, 2}, batch).ok());
+    EXPECT_THAT(batch.labels, ElementsAre(0, kNoLabel, 0));
+    const auto middle = batch.inputs.begin() + std::ssize(batch.inputs) / 3;
+    EXPECT_EQ(std::count(middle, middle + std::ssize(batch.inputs) / 3, 0.0f), std::ssize(batch.inputs) / 3);
+  }
+  BatchBuffer batch;
+  const Status second = dataset->gather(0, std::vector<std::uint64_t>{2, 3}, batch);
+  ASSERT_FALSE(second.ok());
+  EXPECT_EQ(second.error().cause, Cause::kData);
+  EXPECT_THAT(second.error().message,
+              AllOf(HasSubstr("train/cat/3.png: a damaged PNG"), HasSubstr("data.skip_max = 1")));
 }
 
 // Patients 0 to 11 have an image of each class, and the even ones two of cats.

@@ -109,6 +109,8 @@ class DataKinds(SystemCase):
         cut.write_bytes(good[:60] + bytes([good[60] ^ 0x55]) + good[61:])
         run = self.train(self.job(FOLDER, evaluation=evaluation), expected_code=3)
         self.assert_one_error(run, 3, f"{cut}: a damaged PNG (")
+        run = self.train(self.job(FOLDER + "\nskip_max = 1", evaluation=evaluation))
+        self.assertIn(f"{cut}: a damaged PNG (", run.log("worker-0") + run.log("worker-1"))
         # Also where the others could go on, and would have no more of it to read.
         run = self.train(self.job(FOLDER, evaluation=evaluation, epochs=1), "--mode", "ssp:3", expected_code=3)
         self.assert_one_error(run, 3, f"{cut}: a damaged PNG (")
