@@ -185,7 +185,7 @@ class DataChecker {
     return {};
   }
 
-  // A label for each byte, which of the networks only gpt predicts.
+  // A label for each byte, which of the networks with sizes only gpt predicts.
   Status check_text() const {
     if (job_.model.name != "gpt" && job_.model.name != "layers")
       return wrong("model.name", "= \"{}\" does not go with data.kind = \"text\": use \"gpt\" or \"layers\"",

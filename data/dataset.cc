@@ -33,15 +33,6 @@ DatasetSize size_of_synthetic(const Job& job, bool train) {
           .bytes = static_cast<std::uint64_t>(job.model.size) * sizeof(float)};
 }
 
-// The training samples as they would be if they were not trained on: nothing about them is random.
-Job as_evaluated(const Job& job) {
-  Job plain = job;
-  if (job.data.kind != "folder") return plain;
-  plain.data.crop = "center";
-  plain.data.flip = 0.0;
-  return plain;
-}
-
 // What is held out is a view of the very samples that are trained on.
 bool is_read_once(const Job& job) { return as_evaluated(job) == job; }
 
@@ -79,6 +70,18 @@ Result<std::unique_ptr<Dataset>> open_part(const Job& job, Split split) {
 }
 
 }  // namespace
+
+Job as_evaluated(const Job& job) {
+  Job plain = job;
+  if (job.data.kind != "folder") return plain;
+  plain.data.crop = "center";
+  plain.data.flip = 0.0;
+  return plain;
+}
+
+std::string text_of(const SampleShape& shape) {
+  return fmt::format("{} x {} x {}", shape.height, shape.width, shape.channels);
+}
 
 const char* name_of(Split split) {
   return split == Split::kTrain ? "training" : split == Split::kValidation ? "validation" : "test";

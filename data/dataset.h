@@ -27,6 +27,8 @@ struct SampleShape {
   friend bool operator==(const SampleShape&, const SampleShape&) = default;
 };
 
+[[nodiscard]] std::string text_of(const SampleShape& shape);  // for people: "28 x 28 x 1"
+
 // A batch for the model to read. Reused: gathering into it again allocates only if it must grow.
 struct BatchBuffer {
   std::int64_t count = 0;
@@ -77,6 +79,9 @@ enum class Split : std::uint8_t { kTrain, kValidation, kTest };
 [[nodiscard]] const char* name_of(Split split);  // for people: "training", "validation", "test"
 // The one that a job is judged by in the end: evaluation.part.
 [[nodiscard]] Split evaluated_split(const Job& job);
+
+// The job as its training samples are looked at by who does not train on them: nothing about them is random.
+[[nodiscard]] Job as_evaluated(const Job& job);
 
 // How large a data set is, without reading it.
 struct DatasetSize {

@@ -28,6 +28,9 @@ bool is_folder(const fs::path& path) {
   return fs::is_directory(path, failed);
 }
 
+// Of classes: train/, or what is to be split.
+fs::path training_folder(const fs::path& path) { return is_folder(path / "train") ? path / "train" : path; }
+
 // Those in `within` and below, by their names below `folder`.
 Status list_images(const fs::path& folder, const fs::path& within, std::int32_t label,
                    std::vector<PictureEntry>& entries) {
@@ -75,7 +78,7 @@ Result<PictureList> list_pictures(const DataConfig& config, Split split) {
     RUBATO_ASSIGN(folder, folder_of(path, split));
   }
   list.folder = folder.string();
-  RUBATO_ASSIGN(list.classes, classes_in(list.to_be_split ? path : path / "train", config));
+  RUBATO_ASSIGN(list.classes, classes_in(training_folder(path), config));
   RUBATO_ASSIGN(const std::vector<std::string> found, folders_in(folder));
   const bool training = list.to_be_split || split == Split::kTrain;
   for (const std::string& name : found) {
@@ -95,9 +98,7 @@ Result<PictureList> list_pictures(const DataConfig& config, Split split) {
 
 Result<PictureList> list_pictures_alone(const DataConfig& config, const std::string& path) {
   PictureList list;
-  const fs::path all = config.path;
-  if (auto classes = classes_in(is_folder(all / "train") ? all / "train" : all, config); classes.ok())
-    list.classes = std::move(*classes);
+  if (auto classes = classes_in(training_folder(config.path), config); classes.ok()) list.classes = std::move(*classes);
   if (!is_folder(path)) {
     const fs::path file = path;
     list.folder = file.has_parent_path() ? file.parent_path().string() : ".";

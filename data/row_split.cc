@@ -4,9 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
-#include <map>
 #include <numeric>
-#include <string_view>
 
 #include "base/rng.h"
 
@@ -89,12 +87,7 @@ Result<RowSplit> split_groups(const TextColumn& groups, const DataConfig& config
 Result<RowSplit> split_groups(const std::vector<std::string>& group_of_row, const DataConfig& config,
                               const std::string& file) {
   TextColumn groups;
-  std::map<std::string_view, std::uint32_t> known;
-  for (const std::string& group : group_of_row) {
-    const auto [at, is_new] = known.try_emplace(group, static_cast<std::uint32_t>(groups.texts.size()));
-    if (is_new) groups.texts.push_back(group);
-    groups.of_row.push_back(at->second);
-  }
+  for (const std::string& group : group_of_row) groups.add(group);
   return split_groups(groups, config, file);
 }
 

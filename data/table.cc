@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <limits>
-#include <map>
 #include <optional>
 
 #include "data/table_columns.h"
@@ -65,8 +64,8 @@ class TableReader {
     if (Wrong wrong = take_time(fields, line)) return wrong;
     table_.values.insert(table_.values.end(), values_.begin(), values_.end());
     table_.targets.insert(table_.targets.end(), targets_.begin(), targets_.end());
-    if (columns_.label) add_text(table_.labels, labels_, fields[*columns_.label]);
-    if (columns_.group) add_text(table_.groups, groups_, fields[*columns_.group]);
+    if (columns_.label) table_.labels.add(fields[*columns_.label]);
+    if (columns_.group) table_.groups.add(fields[*columns_.group]);
     table_.lines.push_back(line);
     return std::nullopt;
   }
@@ -115,18 +114,11 @@ class TableReader {
     return std::nullopt;
   }
 
-  static void add_text(TextColumn& column, std::map<std::string, std::uint32_t>& known, const std::string& text) {
-    const auto [entry, is_new] = known.try_emplace(text, static_cast<std::uint32_t>(column.texts.size()));
-    if (is_new) column.texts.push_back(text);
-    column.of_row.push_back(entry->second);
-  }
-
   const DataConfig& config_;
   const TableColumns columns_;
   BadLines bad_;
   Table table_;
   std::vector<double> values_, targets_;  // of the row at hand
-  std::map<std::string, std::uint32_t> labels_, groups_;
   std::string time_;
   std::uint64_t time_line_ = 0;
 };

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -26,9 +27,17 @@ struct TableNames {
 
 // Texts of a column, each kept once.
 struct TextColumn {
+  // A row's.
+  void add(const std::string& text) {
+    const auto [entry, is_new] = known.try_emplace(text, static_cast<std::uint32_t>(texts.size()));
+    if (is_new) texts.push_back(text);
+    of_row.push_back(entry->second);
+  }
   std::vector<std::string> texts;     // in the order of their first row
   std::vector<std::uint32_t> of_row;  // which of them
   [[nodiscard]] const std::string& at(std::size_t row) const { return texts[of_row[row]]; }
+
+  std::map<std::string, std::uint32_t> known;  // where among the texts
 };
 
 struct Table {

@@ -60,11 +60,8 @@ Result<ChosenData> open_data(const Job& job, const DataChoice& choice) {
   if (files) {
     RUBATO_ASSIGN(chosen, with_files(job, choice));
   }
-  // Images of the training part are looked at as those of any other: no random crops and flips.
-  chosen.data.crop = "center";
-  chosen.data.flip = 0.0;
   ChosenData opened;
-  RUBATO_ASSIGN(opened.data, data::open_dataset(chosen, split));
+  RUBATO_ASSIGN(opened.data, data::open_dataset(data::as_evaluated(chosen), split));
   opened.name = files ? choice.inputs : fmt::format("the {} part of the job's data", data::name_of(split));
   return opened;
 }

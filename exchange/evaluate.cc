@@ -21,9 +21,6 @@ Result<std::unique_ptr<Evaluator>> Evaluator::open(const Subject& subject) {
 }
 
 Status Evaluator::check_shape(const data::Dataset& data) const {
-  const auto text = [](const data::SampleShape& shape) {
-    return fmt::format("{} x {} x {}", shape.height, shape.width, shape.channels);
-  };
   if (subject_.data.lengths && !data.has_lengths())
     return Error{Cause::kData,
                  fmt::format("{} is of a model of sequences of different lengths, and these samples have none: give "
@@ -32,7 +29,7 @@ Status Evaluator::check_shape(const data::Dataset& data) const {
   if (data.shape() == subject_.data.shape) return {};
   return Error{Cause::kData,
                fmt::format("{} is of a model of samples of {} (height, width, channels), and these are {}",
-                           subject_.weights_file, text(subject_.data.shape), text(data.shape()))};
+                           subject_.weights_file, text_of(subject_.data.shape), text_of(data.shape()))};
 }
 
 Result<worker::Figures> Evaluator::figures_on(const data::Dataset& data) {

@@ -223,6 +223,10 @@ class SchedulerCore final : public protocol::Core {
                    nlohmann::ordered_json& line) const;
   void add_best(const protocol::EvaluationDone& done, nlohmann::ordered_json& line) const;
   [[nodiscard]] bool holds_out() const { return job_.evaluation.holdout > 0.0; }
+  // They close in their order.
+  [[nodiscard]] std::uint64_t epochs_closed() const {
+    return train_losses_.empty() ? 0 : train_losses_.rbegin()->first + 1;
+  }
   [[nodiscard]] double train_loss_as_of(std::uint64_t epoch) const;
   void add_loss(const std::string& part, std::uint64_t epoch, double value, nlohmann::ordered_json& line) const;
   void add_ages(const AgeHistogram& ages, nlohmann::ordered_json& line) const;
@@ -275,7 +279,6 @@ class SchedulerCore final : public protocol::Core {
   std::uint64_t progress_every_ = 0;
   WaitLedger waits_;
   RecentWaits recent_waits_;
-  std::uint64_t epochs_closed_ = 0;
   std::map<std::uint64_t, double> train_losses_;  // of epochs that are closed
   std::uint64_t updates_ = 0;                     // committed, with samples
   std::uint64_t samples_dropped_ = 0, torn_steps_ = 0, nonfinite_ = 0;

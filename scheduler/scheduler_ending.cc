@@ -153,7 +153,7 @@ void SchedulerCore::finish_if_settled(TimeNs now, Outbox& out) {
 // never come.
 void SchedulerCore::announce_final_snapshot(TimeNs now, Outbox& out) {
   if (snapshots_->cancel_after(clocks_.min()) || snapshots_->entries().empty() || !snapshots_->entries().back().final) {
-    const std::uint64_t closed = std::max<std::uint64_t>(epochs_closed_, 1) - 1;
+    const std::uint64_t closed = std::max<std::uint64_t>(epochs_closed(), 1) - 1;
     const std::uint64_t epoch = epochs_.empty() ? closed : epochs_.begin()->first;
     const SnapshotEntry& entry = snapshots_->announce(clocks_.min(), epoch, true, now);
     snapshots_->reach(clocks_.min(), {now, updates_applied(), samples_settled()});

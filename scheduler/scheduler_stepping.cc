@@ -221,7 +221,7 @@ bool SchedulerCore::reach_epoch_of(Clock clock, TimeNs now, Outbox& out) {
   const EpochPlan* plan = data_->epoch_of(clock);
   if (plan == nullptr) plan = data_->plan_epoch_of(clock, active_ranks());
   if (plan == nullptr) return false;
-  if (epochs_.count(plan->epoch) == 0 && plan->epoch >= epochs_closed_) {
+  if (epochs_.count(plan->epoch) == 0 && plan->epoch >= epochs_closed()) {
     epochs_[plan->epoch].plan = *plan;
     announce_snapshots(now, out);
   }
@@ -290,7 +290,6 @@ void SchedulerCore::close_epochs(TimeNs now, Outbox& out) {
 void SchedulerCore::close_first_epoch(TimeNs now) {
   const auto& [epoch, entry] = *epochs_.begin();
   record_epoch(now, entry);
-  epochs_closed_ = epoch + 1;
   train_losses_[epoch] = entry.account.train_loss();
   epochs_.erase(epochs_.begin());
 }

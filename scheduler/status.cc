@@ -134,7 +134,7 @@ Json SchedulerCore::status(TimeNs now) const {
   json["missing"] =
       phase_ == Phase::kGathering || phase_ == Phase::kInitializing ? missing() : std::vector<std::string>{};
   json["elapsed_s"] = elapsed_s(phase_ == Phase::kOver ? phase_since_ : now);
-  json["epoch"] = epochs_.empty() ? epochs_closed_ : epochs_.begin()->first + 1;
+  json["epoch"] = epochs_.empty() ? epochs_closed() : epochs_.begin()->first + 1;
   json["epochs"] = job_.train.steps > 0 ? Json() : Json(job_.train.epochs);
   json["steps"] = job_.train.steps > 0 ? Json(job_.train.steps) : Json();
   const std::uint64_t done = samples_settled();
@@ -146,7 +146,8 @@ Json SchedulerCore::status(TimeNs now) const {
   std::size_t with_loss = 0;
   for (const auto& [node, member] : members_)
     if (member.work.samples > 0) loss += member.work.loss, ++with_loss;
-  const std::uint64_t epoch = epochs_.empty() ? std::max<std::uint64_t>(epochs_closed_, 1) - 1 : epochs_.begin()->first;
+  const std::uint64_t epoch =
+      epochs_.empty() ? std::max<std::uint64_t>(epochs_closed(), 1) - 1 : epochs_.begin()->first;
   const std::optional<std::size_t> machine = machine_of(job_.model, epoch);
   const Json mean_loss = with_loss > 0 ? Json(loss / static_cast<double>(with_loss)) : Json();
   const auto loss_of = [&](const protocol::EvaluationFigures& figures) {

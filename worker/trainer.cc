@@ -54,14 +54,13 @@ Result<Trainer::Datasets> labelled(Trainer::Datasets all, const Job& job) {
 
 // A file has the samples of one part alone, so that no reader sees both.
 Status check_alike(const data::Dataset& train, const data::Dataset& test, const Job& job) {
-  const data::SampleShape a = train.shape(), b = test.shape();
-  if (a == b) return {};
+  if (test.shape() == train.shape()) return {};
   const std::string& file = job.data.test_inputs.empty() ? job.data.path : job.data.test_inputs;
-  return Error{Cause::kData,
-               fmt::format("{}: expected samples of {} x {} x {} (height, width, channels) in the {} part, "
-                           "as those for training are, found {} x {} x {}",
-                           file, a.height, a.width, a.channels, data::name_of(data::evaluated_split(job)), b.height,
-                           b.width, b.channels)};
+  return Error{
+      Cause::kData,
+      fmt::format("{}: expected samples of {} (height, width, channels) in the {} part, as those for training "
+                  "are, found {}",
+                  file, text_of(train.shape()), data::name_of(data::evaluated_split(job)), text_of(test.shape()))};
 }
 
 }  // namespace

@@ -15,25 +15,14 @@ PackedRight::PackedRight(std::int64_t rows, std::int64_t columns) : rows_(rows),
 
 std::int64_t PackedRight::padded(std::int64_t columns) { return (columns + kPanel - 1) / kPanel * kPanel; }
 
-void PackedRight::pack_rows(const float* data, std::int64_t step, int threads) {
+void PackedRight::pack(const float* data, std::int64_t row_step, std::int64_t column_step, int threads) {
 #pragma omp parallel for num_threads(threads)
   for (std::int64_t column = 0; column < columns_; column += kPanel) {
     float* const panel = packed_ + column * rows_;
     const std::int64_t there = std::min(kPanel, columns_ - column);
     for (std::int64_t row = 0; row < rows_; ++row) {
-      std::copy_n(data + row * step + column, there, panel + row * kPanel);
-      std::fill_n(panel + row * kPanel + there, kPanel - there, 0.0f);
-    }
-  }
-}
-
-void PackedRight::pack_columns(const float* data, std::int64_t step, int threads) {
-#pragma omp parallel for num_threads(threads)
-  for (std::int64_t column = 0; column < columns_; column += kPanel) {
-    float* const panel = packed_ + column * rows_;
-    const std::int64_t there = std::min(kPanel, columns_ - column);
-    for (std::int64_t row = 0; row < rows_; ++row) {
-      for (std::int64_t c = 0; c < there; ++c) panel[row * kPanel + c] = data[(column + c) * step + row];
+      const float* const from = data + row * row_step + column * column_step;
+      for (std::int64_t c = 0; c < there; ++c) panel[row * kPanel + c] = from[c * column_step];
       std::fill_n(panel + row * kPanel + there, kPanel - there, 0.0f);
     }
   }

@@ -23,9 +23,8 @@ class PackedRight {
   // Where it is to lie: floats() of them.
   void bind(float* memory) { packed_ = memory; }
 
-  // From its rows, or from its columns, so many floats apart.
-  void pack_rows(const float* data, std::int64_t step, int threads);
-  void pack_columns(const float* data, std::int64_t step, int threads);
+  // Element (row, column) lies at data[row * row_step + column * column_step]: a matrix or a transposed one.
+  void pack(const float* data, std::int64_t row_step, std::int64_t column_step, int threads);
 
   // Of the left factor and of the product: rows that are so many floats apart.
   struct Factors {

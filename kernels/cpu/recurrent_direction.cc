@@ -149,7 +149,7 @@ Status RecurrentDirection::forward() {
   RUBATO_TRY(product(rows_, gate_rows_, inputs_, {ports_.input, inputs_}, {weight_ih_, inputs_, true}, 0.0f,
                      gates_.first, gates_.step));
   clear_step();
-  from_state_.pack_columns(weight_hh_, units_, threads_);
+  from_state_.pack(weight_hh_, 1, units_, threads_);
   in_parts([this](std::int64_t first, std::int64_t last) { forward_places(first, last); });
   if (!desc_.last_only) clear_behind(outputs_, units_);
   return {};
@@ -196,7 +196,7 @@ void RecurrentDirection::backward_places(std::int64_t first, std::int64_t last) 
 Status RecurrentDirection::to_gates() {
   clear_step();
   clear_behind(gates_, gates_.step);
-  to_state_.pack_rows(weight_hh_, units_, threads_);
+  to_state_.pack(weight_hh_, units_, 1, threads_);
   in_parts([this](std::int64_t first, std::int64_t last) { backward_places(first, last); });
   return {};
 }

@@ -1,6 +1,7 @@
 """Jobs on a few small images that lie in the test's folder: a network that one worker trains in a second."""
 
 import data_files
+import images
 from system_case import SystemCase
 
 # Of a job file's [data].
@@ -44,3 +45,16 @@ class ImagesCase(SystemCase):
         data_files.write_npz(self.folder / "images.npz", self.SAMPLES)
         self.job = self.folder / "job.toml"
         self.job.write_text(self.JOB)
+
+
+class IdxCase(SystemCase):
+    """Settings of a job of jobs/, which make it small: SMALL, and 250 images in idx files."""
+
+    SMALL: dict = {}
+
+    def setUp(self):
+        super().setUp()
+        self.images = images.write(self.folder / "images", train=250, test=50)
+
+    def settings(self, **more):
+        return {**self.SMALL, **self.images, **more}

@@ -4,22 +4,16 @@ what a death means for chains that go on."""
 import json
 import math
 
-import images
-from system_case import JOBS, SystemCase, as_options, main
+from images_case import IdxCase
+from system_case import JOBS, as_options, main
 
 HIDDEN = [24, 12]
-# Two epochs for each machine, and two with labels: of 5 clocks each.
-SMALL = {"model__hidden": HIDDEN, "model__pretrain_epochs": 2, "train__epochs": 6, "train__batch": 50,
-         "cluster__slice_bytes": 16384}
 
 
-class Belief(SystemCase):
-    def setUp(self):
-        super().setUp()
-        self.images = images.write(self.folder / "images", train=250, test=50)
-
-    def settings(self, **more):
-        return {**SMALL, **self.images, **more}
+class Belief(IdxCase):
+    # Two epochs for each machine, and two with labels: of 5 clocks each.
+    SMALL = {"model__hidden": HIDDEN, "model__pretrain_epochs": 2, "train__epochs": 6, "train__batch": 50,
+             "cluster__slice_bytes": 16384}
 
     def lines(self, run, event):
         return [line for line in run.metrics() if line["event"] == event]
@@ -89,7 +83,7 @@ class Belief(SystemCase):
     def test_of_a_series_machines_forecast_nothing(self):
         series = self.folder / "series.csv"
         series.write_text("hour,value\n" + "".join(f"{hour},{0.5 + 0.4 * math.sin(hour)}\n" for hour in range(200)))
-        run = self.train("fashion_dbn", "--mode", "bsp", **SMALL, data__kind="series", data__path=str(series),
+        run = self.train("fashion_dbn", "--mode", "bsp", **self.SMALL, data__kind="series", data__path=str(series),
                          data__time="hour", data__target=["value"], data__scaling="none", data__window=8, model__loss="mse")
         details = [line.get("details") for line in self.lines(run, "evaluation") + self.lines(run, "final")]
         self.assertEqual([bool(detail) and "mase" in json.dumps(detail) for detail in details], 4 * [False] + 2 * [True])

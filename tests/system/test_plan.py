@@ -3,19 +3,12 @@
 import json
 import subprocess
 
-import images
-from system_case import JOBS, SystemCase, as_options, main
-
-SMALL = {"model__channels": [16, 32], "train__steps": 6, "train__batch": 32}
+from images_case import IdxCase
+from system_case import JOBS, as_options, main
 
 
-class Plan(SystemCase):
-    def setUp(self):
-        super().setUp()
-        self.images = images.write(self.folder / "images", train=250, test=50)
-
-    def settings(self, **more):
-        return {**SMALL, **self.images, **more}
+class Plan(IdxCase):
+    SMALL = {"model__channels": [16, 32], "train__steps": 6, "train__batch": 32}
 
     def test_it_is_measured_once_and_gives_the_same_bits_again(self):
         first = self.train("fashion_cnn", "--mode", "bsp", "--workers", 2, "--record",

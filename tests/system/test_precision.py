@@ -4,12 +4,11 @@ import json
 import subprocess
 import unittest
 
-import images
-from system_case import SystemCase, main
+from images_case import IdxCase
+from system_case import main
 
 DEVICE_ERROR = 7
 FACTORS = {"worker__precision": "bfloat16"}
-SMALL = {"model__channels": [16, 32], "train__steps": 12, "train__batch": 32}
 
 
 def processor_has_bfloat16():
@@ -17,13 +16,8 @@ def processor_has_bfloat16():
     return "avx512_bf16" in flags.split()
 
 
-class Precision(SystemCase):
-    def setUp(self):
-        super().setUp()
-        self.images = images.write(self.folder / "images", train=250, test=50)
-
-    def settings(self, **more):
-        return {**SMALL, **self.images, **more}
+class Precision(IdxCase):
+    SMALL = {"model__channels": [16, 32], "train__steps": 12, "train__batch": 32}
 
     def test_a_processor_without_it_is_told_apart(self):
         self.environment["ONEDNN_MAX_CPU_ISA"] = "AVX2"
