@@ -18,7 +18,8 @@ namespace rubato::kernels {
                                                                   std::shared_ptr<const PlanBook> plan);
 
 // Whatever it plans it times first, in each way that it has, and notes in the book: what was in it is not timed again.
-// It takes a while, and as much memory as the operation's tensors for each way. The book must outlive it.
+// It takes a while, and as much memory as the operation's tensors for each way. With `only_plans` nothing is timed:
+// then the book has what there is to choose, and no times. The book must outlive it.
 [[nodiscard]] Result<std::unique_ptr<Device>> open_measuring_device(const DeviceConfig& config, PlanBook& book);
 
 }  // namespace rubato::kernels

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -31,15 +32,30 @@ Result<kernels::PlanBook> read_plan(const std::string& path) {
 }
 
 // Of what workers plan, and of what the evaluator does.
-Result<kernels::PlanBook> measure(const Job& job, const data::DatasetSize& data) {
+Result<kernels::PlanBook> book_of(const Job& job, const data::DatasetSize& data, const kernels::DeviceConfig& config) {
   kernels::PlanBook book;
-  RUBATO_ASSIGN(const auto device, kernels::open_measuring_device(device_config(job), book));
+  RUBATO_ASSIGN(const auto device, kernels::open_measuring_device(config, book));
   RUBATO_ASSIGN(const auto training, Trainer::make_model(job, data, *device, Role::kWorker));
   RUBATO_TRY(training->memory_for(Trainer::computed_max(job), true));
   if (!job.evaluation.enabled) return book;
   RUBATO_ASSIGN(const auto evaluating, Trainer::make_model(job, data, *device, Role::kEvaluator));
   RUBATO_TRY(evaluating->memory_for(job.evaluation.batch, false));
   return book;
+}
+
+// What a plan from elsewhere has to say about this job.
+Result<std::string> fit_of(const kernels::PlanBook& plan, const Job& job, const data::DatasetSize& data) {
+  kernels::DeviceConfig config = device_config(job);
+  config.only_plans = true;
+  RUBATO_ASSIGN(const kernels::PlanBook asked, book_of(job, data, config));
+  if (asked.size() == 0) return std::string("worker.plan has nothing to choose in this network");
+  const auto fits = std::ranges::count_if(asked.entries(), [&](const kernels::PlanEntry& entry) {
+    return plan.way_of(entry.operation, entry.call) != nullptr;
+  });
+  const std::string text = fmt::format("{} has {} of this network's {} choices, measured on {}",
+                                       job.worker.plan.substr(kFile.size()), fits, asked.size(), plan.device());
+  const bool all = static_cast<std::size_t>(fits) == asked.size();
+  return all ? text : text + (fits == 0 ? ": it is of another network, and all go by rule" : "; the others go by rule");
 }
 
 }  // namespace
@@ -56,10 +72,10 @@ Result<std::string> write_plan(const Job& job, const data::DatasetSize& data, co
   if (plan == kByRule) return std::string();
   const TimeNs began = steady_now();
   RUBATO_ASSIGN(const kernels::PlanBook book,
-                plan == kMeasured ? measure(job, data) : read_plan(plan.substr(kFile.size())));
+                plan == kMeasured ? book_of(job, data, device_config(job)) : read_plan(plan.substr(kFile.size())));
   const std::string text = book.text();
   RUBATO_TRY(write_file(plan_file(run_dir), std::as_bytes(std::span(text))));
-  if (plan != kMeasured) return fmt::format("{} choices of {}", book.size(), book.device());
+  if (plan != kMeasured) return fit_of(book, job, data);
   return book.size() == 0 ? std::string("worker.plan has nothing to choose in this network")
                           : fmt::format("the best ways of {} calls measured in {:.1f} s, in {}", book.size(),
                                         seconds(steady_now() - began), plan_file(run_dir));

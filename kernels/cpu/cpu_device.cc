@@ -138,8 +138,12 @@ Result<std::unique_ptr<Op>> CpuDevice::plan(const OpDesc& desc, const PlanHint& 
   enter();
   const auto* convolution = std::get_if<ConvolutionDesc>(&desc);
   try {
-    if (measured_ != nullptr && convolution != nullptr)
-      RUBATO_TRY(measure_ways(*this, context_, *convolution, hint, *measured_));
+    if (measured_ != nullptr && convolution != nullptr) {
+      if (only_plans_)
+        list_ways(context_, *convolution, hint, *measured_);
+      else
+        RUBATO_TRY(measure_ways(*this, context_, *convolution, hint, *measured_));
+    }
     return std::visit([&](const auto& d) { return make_op(context_, d, hint); }, desc);
   } catch (const dnnl::error& error) {
     return Error{Cause::kDevice,

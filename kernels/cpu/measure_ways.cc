@@ -1,6 +1,7 @@
 #include "kernels/cpu/measure_ways.h"
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <memory>
 #include <span>
@@ -119,6 +120,16 @@ PlanEntry entry_of(const std::string& operation, const std::string& call, std::v
 }
 
 }  // namespace
+
+void list_ways(const CpuContext& context, const ConvolutionDesc& desc, const PlanHint& hint, PlanBook& book) {
+  std::vector<TimedWay> ways;
+  for (const ConvolutionWay& way : all_convolution_ways(desc, hint, context.precision))
+    ways.push_back({way.name, std::nan("")});
+  std::vector<const char*> calls = {"inference"};
+  if (hint.training) calls = {"forward", "backward_weights"};
+  if (hint.training && hint.input_gradient) calls.push_back("backward_data");
+  for (const char* const call : calls) book.add({operation_name(desc, hint, context.precision), call, ways});
+}
 
 Status measure_ways(Device& device, const CpuContext& context, const ConvolutionDesc& desc, const PlanHint& hint,
                     PlanBook& book) {

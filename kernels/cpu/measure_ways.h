@@ -17,5 +17,7 @@ namespace rubato::kernels {
 // What the book has of it already is kept. Errors: kDevice. May throw dnnl::error.
 [[nodiscard]] Status measure_ways(Device& device, const CpuContext& context, const ConvolutionDesc& desc,
                                   const PlanHint& hint, PlanBook& book);
+// The same without a clock: every call's ways by rule, and no times.
+void list_ways(const CpuContext& context, const ConvolutionDesc& desc, const PlanHint& hint, PlanBook& book);
 
 }  // namespace rubato::kernels

@@ -55,12 +55,30 @@ TEST_F(JobPlan, OfAFileIsThatFile) {
   ASSERT_TRUE(write_plan(job_with("measure"), data_, run_dir()).ok());
   const test::TempDirectory other;
   const Job job = job_with("file:" + run_dir() + "/plan.json");
-  ASSERT_TRUE(write_plan(job, data_, other.path().string()).ok());
+  const std::string said = write_plan(job, data_, other.path().string()).value();
+  EXPECT_TRUE(said.starts_with(run_dir() + "/plan.json has 7 of this network's 7 choices, measured on cpu, 1 thread"))
+      << said;
   std::ifstream file(other.path() / "plan.json");
   std::ostringstream text;
   text << file.rdbuf();
   EXPECT_EQ(text.str(), written());
   EXPECT_TRUE(open_job_device(job, other.path().string()).ok());
+}
+
+TEST_F(JobPlan, OfAFileOfAnotherNetworkSaysHowMuchOfItFits) {
+  ASSERT_TRUE(write_plan(job_with("measure"), data_, run_dir()).ok());
+  const test::TempDirectory other;
+  const auto said = [&](const std::vector<std::int64_t>& channels) {
+    Job job = job_with("file:" + run_dir() + "/plan.json");
+    job.model.channels = channels;
+    return write_plan(job, data_, other.path().string()).value();
+  };
+  // The first convolution, in training and in evaluation: 2 and 1.
+  const std::string some = said({16, 48}), none = said({24, 48});
+  EXPECT_NE(some.find("plan.json has 3 of this network's 7 choices"), std::string::npos) << some;
+  EXPECT_TRUE(some.ends_with("; the others go by rule")) << some;
+  EXPECT_NE(none.find("has 0 of this network's 7 choices"), std::string::npos) << none;
+  EXPECT_TRUE(none.ends_with(": it is of another network, and all go by rule")) << none;
 }
 
 TEST_F(JobPlan, SaysWhatIsMissing) {
