@@ -49,7 +49,8 @@ class JpegReader {
   }
   bool start(const DecodeWish& wish, int eighths) {
     if (setjmp(errors_.jump) != 0) return false;
-    state_.out_color_space = wish.channels == 1 ? JCS_GRAYSCALE : JCS_RGB;
+    const bool inks = state_.num_components == 4;
+    state_.out_color_space = inks ? JCS_CMYK : wish.channels == 1 ? JCS_GRAYSCALE : JCS_RGB;
     state_.scale_num = static_cast<unsigned>(eighths);
     state_.scale_denom = 8;
     jpeg_start_decompress(&state_);
@@ -104,6 +105,21 @@ Status check_size(const PictureHeader& header, std::size_t bytes) {
                fmt::format("a damaged JPEG ({} x {} pixels in {} bytes)", header.height, header.width, bytes)};
 }
 
+// Of cyan, magenta, yellow and black, as Adobe writes them: 255 is none of it. As PIL does it.
+void make_colours(std::vector<std::uint8_t>& pixels) {
+  const auto parts_of_255 = [](unsigned a, unsigned b) {
+    const unsigned product = a * b + 128;
+    return ((product >> 8) + product) >> 8;
+  };
+  const std::size_t count = pixels.size() / 4;
+  for (std::size_t i = 0; i < count; ++i) {
+    const unsigned light = pixels[4 * i + 3];
+    for (std::size_t c = 0; c < 3; ++c)
+      pixels[3 * i + c] = static_cast<std::uint8_t>(light - parts_of_255(255u - pixels[4 * i + c], light));
+  }
+  pixels.resize(3 * count);
+}
+
 }  // namespace
 
 bool is_jpeg(std::span<const std::uint8_t> bytes) {
@@ -143,6 +159,10 @@ Status decode_jpeg(std::span<const std::uint8_t> bytes, const DecodeWish& wish, 
   auto& pixels = std::get<0>(picture.pixels);
   pixels.resize(static_cast<std::size_t>(picture.bytes()));
   if (!reader.read_rows(pixels.data())) return reader.error();
+  if (picture.channels == 4) {
+    make_colours(pixels);
+    picture.channels = 3;
+  }
   return {};
 }
 

@@ -12,7 +12,7 @@ namespace rubato::data {
 // What the beginning of a file says. Alpha is no channel here; a palette stands for colours.
 struct PictureHeader {
   std::int64_t height = 0, width = 0;
-  std::int64_t channels = 0;  // 1: gray, 3: colour, 4: CMYK, which is not read
+  std::int64_t channels = 0;  // 1: gray, 3: colour, 4: CMYK, which becomes colour
   int bits = 8;               // 8 | 16, of a decoded number
   friend bool operator==(const PictureHeader&, const PictureHeader&) = default;
 };

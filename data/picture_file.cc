@@ -69,10 +69,9 @@ Result<PictureHeader> header_of(Bytes bytes) {
 }
 
 Status check_channels(const PictureHeader& header, const DecodeWish& wish) {
-  if (header.channels == wish.channels || header.channels == 1) return {};
-  return Error{Cause::kData, fmt::format("expected {} (data.channels = {}), found {} channels",
-                                         wish.channels == 1 ? "a gray image" : "a gray image or one of 3 channels",
-                                         wish.channels, header.channels)};
+  if (header.channels == wish.channels || header.channels == 1 || wish.channels == 3) return {};
+  return Error{Cause::kData, fmt::format("expected a gray image (data.channels = {}), found {} channels", wish.channels,
+                                         header.channels)};
 }
 
 Status decode(Bytes bytes, const DecodeWish& wish, Picture& picture) {

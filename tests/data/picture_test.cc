@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cmath>
 
 #include "base/rng.h"
@@ -154,8 +155,22 @@ TEST_F(PictureTest, WrongChannelsAreNamed) {
   EXPECT_THAT(error(jpeg_bytes(pattern(4, 4, 3)), 1), HasSubstr("(data.channels = 1), found 3 channels"));
   Picture four = pattern(4, 4, 3);
   std::get<0>(four.pixels).resize(std::size_t{4} * 4 * 4);
-  EXPECT_THAT(error(jpeg_bytes(four, {.cmyk = true})),
-              HasSubstr("one of 3 channels (data.channels = 3), found 4 channels"));
+  EXPECT_THAT(error(jpeg_bytes(four, {.cmyk = true}), 1), HasSubstr("(data.channels = 1), found 4 channels"));
+}
+
+// As Photoshop writes it: light rather than ink.
+TEST_F(PictureTest, InksBecomeColours) {
+  constexpr std::size_t kSide = 8;
+  Picture four = pattern(kSide, kSide, 3);
+  auto& pixels = std::get<0>(four.pixels);
+  pixels.clear();
+  for (std::size_t i = 0; i < kSide * kSide; ++i) pixels.insert(pixels.end(), {200, 100, 255, 128});
+  const Picture got = read(jpeg_bytes(four, {.quality = 100, .cmyk = true}), 3);
+  EXPECT_EQ(got.channels, 3);
+  const auto& colours = std::get<0>(got.pixels);
+  ASSERT_EQ(colours.size(), kSide * kSide * 3);
+  constexpr std::array kExpected = {200 * 128 / 255, 100 * 128 / 255, 128};
+  for (std::size_t i = 0; i < colours.size(); ++i) EXPECT_NEAR(colours[i], kExpected[i % 3], 2) << i;
 }
 
 TEST_F(PictureTest, WhatIsNoImageIsNamed) {

@@ -98,6 +98,7 @@ class Pictures(unittest.TestCase):
             "alpha.png": (image.convert("RGBA"), {}), "gray_alpha.png": (gray.convert("LA"), {}),
             "one_bit.png": (gray.convert("1"), {}), "rgb.jpg": (image, {"quality": 80}), "gray.jpg": (gray, {}),
             "whole_colours.jpg": (image, {"subsampling": 0}), "few_colours.jpg": (image, {"subsampling": 1}),
+            "inks.jpg": (image.convert("CMYK"), {"quality": 90}),
         }
         for name, (picture, options) in files.items():
             path, written = self.write(name, picture, **options)
