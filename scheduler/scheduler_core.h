@@ -229,6 +229,7 @@ class SchedulerCore final : public protocol::Core {
   }
   [[nodiscard]] double train_loss_as_of(std::uint64_t epoch) const;
   void add_loss(const std::string& part, std::uint64_t epoch, double value, nlohmann::ordered_json& line) const;
+  void add_accuracy(std::uint64_t epoch, double value, nlohmann::ordered_json& line) const;
   void add_ages(const AgeHistogram& ages, nlohmann::ordered_json& line) const;
   void add_totals(const protocol::EvaluationDone& done, nlohmann::ordered_json& line) const;
   void add_workers(nlohmann::ordered_json& line) const;

@@ -64,7 +64,7 @@ void SchedulerCore::record_progress(TimeNs now, const protocol::Tick& tick, doub
   if (rules_.pending() > 0) line["to_go"] = rules_.pending(0).first - clocks_.min();
   const std::uint64_t settled = std::max<std::uint64_t>(samples_settled(), 1) - 1;
   add_loss("train", settled / std::max<std::uint64_t>(data_->epoch_samples(), 1), progress_.train_loss(), line);
-  line["train_accuracy"] = progress_.train_accuracy();
+  add_accuracy(settled / std::max<std::uint64_t>(data_->epoch_samples(), 1), progress_.train_accuracy(), line);
   line["age_mean"] = progress_.ages.mean();
   metrics_.push_back(std::move(line));
   progress_ = {};
@@ -75,6 +75,12 @@ void SchedulerCore::add_loss(const std::string& part, std::uint64_t epoch, doubl
   const std::optional<std::size_t> machine = machine_of(job_.model, epoch);
   if (machine) line["machine"] = *machine + 1;
   line[part + (machine ? "_reconstruction" : "_loss")] = finite(value);
+}
+
+// Only of what predicts classes.
+void SchedulerCore::add_accuracy(std::uint64_t epoch, double value, Json& line) const {
+  const bool classes = job_.model.name != "quadratic" && job_.model.loss != "mse" && !machine_of(job_.model, epoch);
+  line["train_accuracy"] = classes ? Json(value) : Json();
 }
 
 void SchedulerCore::add_ages(const AgeHistogram& ages, Json& line) const {
@@ -92,7 +98,7 @@ void SchedulerCore::record_epoch(TimeNs now, const EpochAccount& entry) {
   line["updates"] = updates_applied();
   line["samples_settled"] = samples_settled();
   add_loss("train", entry.plan.epoch, account.train_loss(), line);
-  line["train_accuracy"] = account.train_accuracy();
+  add_accuracy(entry.plan.epoch, account.train_accuracy(), line);
   line["samples"] = account.samples;
   line["samples_per_s"] = static_cast<double>(account.samples) / std::max(seconds(account.last - account.first), 1e-9);
   line["staleness_max"] = account.staleness_max;
