@@ -55,7 +55,7 @@ class Dataset {
   [[nodiscard]] virtual TargetScale target_scale(std::size_t /*target*/) const { return {}; }
   // In the order of their numbers; none where they have none.
   [[nodiscard]] virtual std::span<const std::string> class_names() const { return {}; }
-  // What people know a sample by, where it is a file of its own; nothing where it is not.
+  // What people know a sample by, where it is a file of its own, lines or bytes of one; nothing where it is not.
   [[nodiscard]] virtual std::string sample_name(std::uint64_t /*id*/) const { return {}; }
   // What it shares with those that must be on its side of every split (data.group), where its readers leave splitting
   // to who holds samples out; else nothing.
@@ -82,6 +82,9 @@ enum class Split : std::uint8_t { kTrain, kValidation, kTest };
 
 // The job as its training samples are looked at by who does not train on them: nothing about them is random.
 [[nodiscard]] Job as_evaluated(const Job& job);
+
+// Whether what is to be predicted is read with the inputs: labels, or targets.
+enum class Answers : std::uint8_t { kRead, kNone };
 
 // How large a data set is, without reading it.
 struct DatasetSize {

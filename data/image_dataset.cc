@@ -39,6 +39,9 @@ class ImageDataset : public Dataset {
     return images_.target_scales.empty() ? TargetScale() : images_.target_scales[target];
   }
   std::span<const std::string> class_names() const override { return images_.class_names; }
+  std::string sample_name(std::uint64_t id) const override {
+    return images_.lines.empty() ? "" : fmt::format("{}:{}", images_.lines_of, images_.lines.at(id));
+  }
 
   void append_labels(std::uint64_t id, std::vector<std::int32_t>& labels) const override {
     if (!images_.labels.empty()) labels.push_back(images_.labels.at(id));

@@ -24,7 +24,9 @@ struct Images {
   // input of zeros, whatever it was.
   std::vector<std::int32_t> lengths;
   std::vector<TargetScale> target_scales;  // of each target; none: as they are
-  std::vector<std::string> class_names;    // not hashed, nor is the scale
+  std::vector<std::string> class_names;    // not hashed, nor are the scale and what follows
+  std::vector<std::uint64_t> lines;        // that samples are, where they are lines of
+  std::string lines_of;                    // this file
 };
 
 // What is hashed: `kind`, which says shape and types in words, then pixels, labels, targets and lengths. Errors: kData,

@@ -57,6 +57,8 @@ struct Samples {
   std::vector<float> targets;        // one a sample
   TargetScale scale;                 // of them
   std::vector<std::string> class_names;
+  std::string path;
+  std::vector<std::uint64_t> lines;  // of samples, in the file
 };
 
 class LibsvmDataset : public Dataset {
@@ -79,6 +81,9 @@ class LibsvmDataset : public Dataset {
   const std::string& fingerprint() const override { return fingerprint_; }
   TargetScale target_scale(std::size_t /*target*/) const override { return samples_.scale; }
   std::span<const std::string> class_names() const override { return samples_.class_names; }
+  std::string sample_name(std::uint64_t id) const override {
+    return fmt::format("{}:{}", samples_.path, samples_.lines.at(id));
+  }
 
   void append_labels(std::uint64_t id, std::vector<std::int32_t>& labels) const override {
     if (!samples_.labels.empty()) labels.push_back(samples_.labels.at(id));
@@ -117,10 +122,13 @@ class Builder {
   Result<std::unique_ptr<Dataset>> run(Split split) {
     RUBATO_TRY(read_train());
     if (split == Split::kTrain || one_) return make(train_, parts_.of(split), train_path());
-    RUBATO_ASSIGN(const SparseRows test, read(data_.test_inputs, static_cast<std::uint32_t>(features_)));
-    std::vector<std::uint64_t> rows(test.rows());
-    std::iota(rows.begin(), rows.end(), std::uint64_t{0});
-    return make(test, rows, data_.test_inputs);
+    return make_of_all(data_.test_inputs);
+  }
+
+  Result<std::unique_ptr<Dataset>> run_file(const std::string& path, Answers answers) {
+    RUBATO_TRY(read_train());
+    answers_ = answers;
+    return make_of_all(path);
   }
 
   Result<DatasetSize> size(Split split) {
@@ -136,7 +144,7 @@ class Builder {
                        .shape = {1, 1, static_cast<std::int64_t>(features_)},
                        .target_floats = predicts_numbers() ? 1 : 0,
                        .bytes = rows.values.size() * (sizeof(float) + sizeof(std::uint32_t)) +
-                                samples * (sizeof(std::uint64_t) + sizeof(float)) + features_ * sizeof(float)};
+                                samples * (2 * sizeof(std::uint64_t) + sizeof(float)) + features_ * sizeof(float)};
   }
 
  private:
@@ -163,6 +171,13 @@ class Builder {
     return {};
   }
 
+  Result<std::unique_ptr<Dataset>> make_of_all(const std::string& path) {
+    RUBATO_ASSIGN(const SparseRows all, read(path, static_cast<std::uint32_t>(features_)));
+    std::vector<std::uint64_t> rows(all.rows());
+    std::iota(rows.begin(), rows.end(), std::uint64_t{0});
+    return make(all, rows, path);
+  }
+
   Result<std::unique_ptr<Dataset>> make(const SparseRows& rows, const std::vector<std::uint64_t>& ids,
                                         const std::string& path) {
     const ColumnScale scale = fit(train_, parts_.train, features_, data_.scaling == "standard");
@@ -174,7 +189,9 @@ class Builder {
                     .labels = {},
                     .targets = {},
                     .scale = {},
-                    .class_names = {}};
+                    .class_names = {},
+                    .path = path,
+                    .lines = {}};
     const auto scaled = [&](double value, std::size_t f) {
       return static_cast<float>((value - scale.mean[f]) / scale.deviation[f]);
     };
@@ -185,6 +202,7 @@ class Builder {
         samples.values.push_back(scaled(rows.values[i], rows.indexes[i]));
       }
       samples.ends.push_back(samples.values.size());
+      samples.lines.push_back(rows.lines[row]);
     }
     RUBATO_TRY(predicts_numbers() ? take_targets(rows, ids, samples) : take_labels(rows, ids, path, samples));
     const std::string kind = fmt::format("libsvm {} x {}; {}", ids.size(), features_, data_.classes);
@@ -203,6 +221,10 @@ class Builder {
     if (signs) samples.class_names = {"-1", "1"};
     for (const std::uint64_t row : ids) {
       const double label = rows.labels[row];
+      if (answers_ == Answers::kNone) {
+        samples.labels.push_back(0);
+        continue;
+      }
       if (ignored(label)) {
         samples.labels.push_back(kNoLabel);
         continue;
@@ -227,7 +249,8 @@ class Builder {
     RUBATO_ASSIGN(const Scaling scaling, Scaling::fit(train_.labels, 1, parts_.train,
                                                       data_.target_scaling == "standard", train_path(), {"label"}));
     samples.scale = scaling.of_column(0);
-    for (const std::uint64_t row : ids) samples.targets.push_back(scaling.scaled(rows.labels[row], 0));
+    for (const std::uint64_t row : ids)
+      samples.targets.push_back(answers_ == Answers::kNone ? 0.0f : scaling.scaled(rows.labels[row], 0));
     return {};
   }
 
@@ -237,6 +260,7 @@ class Builder {
   SparseRows train_;
   std::size_t features_ = 0;
   RowSplit parts_;
+  Answers answers_ = Answers::kRead;
 };
 
 }  // namespace
@@ -244,5 +268,9 @@ class Builder {
 Result<DatasetSize> size_of_libsvm_dataset(const Job& job, Split split) { return Builder(job).size(split); }
 
 Result<std::unique_ptr<Dataset>> open_libsvm_dataset(const Job& job, Split split) { return Builder(job).run(split); }
+
+Result<std::unique_ptr<Dataset>> open_libsvm_file(const Job& job, const std::string& path, Answers answers) {
+  return Builder(job).run_file(path, answers);
+}
 
 }  // namespace rubato::data

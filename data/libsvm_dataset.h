@@ -11,5 +11,9 @@ namespace rubato::data {
 // Errors: kData.
 [[nodiscard]] Result<DatasetSize> size_of_libsvm_dataset(const Job& job, Split split);
 [[nodiscard]] Result<std::unique_ptr<Dataset>> open_libsvm_dataset(const Job& job, Split split);
+// All rows of another file, scaled by the job's training part. Without answers its labels are not looked at, and labels
+// and targets are 0. Errors: kData.
+[[nodiscard]] Result<std::unique_ptr<Dataset>> open_libsvm_file(const Job& job, const std::string& path,
+                                                                Answers answers);
 
 }  // namespace rubato::data

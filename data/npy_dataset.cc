@@ -9,6 +9,7 @@
 #include "data/image_dataset.h"
 #include "data/labelled_samples.h"
 #include "data/npy_file.h"
+#include "data/text_lines.h"
 #include "data/zip_file.h"
 
 namespace rubato::data {
@@ -20,8 +21,13 @@ struct Sources {
 };
 
 // Who has lengths of one part has them of each: what would be whole in another by mistake would pass unseen.
-bool has_lengths(const ZipFile& zip) {
-  return zip.has("train_lengths.npy") || zip.has("val_lengths.npy") || zip.has("test_lengths.npy");
+Result<bool> has_lengths(const ZipFile& zip, const std::string& path) {
+  const std::vector<std::string> known = {"train_lengths.npy", "val_lengths.npy", "test_lengths.npy"};
+  for (const ZipFile::Member& member : zip.members())
+    if (member.name.find("length") != std::string::npos && std::ranges::find(known, member.name) == known.end())
+      return Error{Cause::kData, fmt::format("{}: expected lengths of sequences to be called {}, found {}", path,
+                                             fmt::join(known, ", "), shown(member.name))};
+  return std::ranges::any_of(known, [&](const std::string& name) { return zip.has(name); });
 }
 
 Result<Sources> open_sources(const Job& job, Split split) {
@@ -40,7 +46,8 @@ Result<Sources> open_sources(const Job& job, Split split) {
   RUBATO_ASSIGN(const ZipFile zip, ZipFile::open(data.path));
   RUBATO_ASSIGN(sources.inputs, zip.open_member(part + "_images.npy"));
   RUBATO_ASSIGN(sources.labels, zip.open_member(part + "_labels.npy"));
-  if (!has_lengths(zip)) return sources;
+  RUBATO_ASSIGN(const bool lengths, has_lengths(zip, data.path));
+  if (!lengths) return sources;
   if (!zip.has(part + "_lengths.npy"))
     return sources.inputs->error(
         fmt::format("there is no {}_lengths.npy for them, and another part has lengths: give "

@@ -26,24 +26,23 @@ class Forecaster {
 
 }  // namespace
 
-SeasonalNaive seasonal_naive(const Table& table, const DataConfig& config, const std::vector<std::uint64_t>& train,
-                             const std::vector<std::uint64_t>& windows) {
+SeasonalNaive seasonal_naive(const DataConfig& config, const TableRows& train, const TableRows& windows) {
   const auto season = static_cast<std::uint64_t>(std::max<std::int64_t>(config.season, 1));
   const auto window = static_cast<std::uint64_t>(config.window), horizon = static_cast<std::uint64_t>(config.horizon);
   const std::size_t count = config.target.size();
-  const Forecaster naive(table, count);
+  const Forecaster in_training(train.table, count), naive(windows.table, count);
   SeasonalNaive result{.season = static_cast<std::int64_t>(season), .windows = 0, .targets = {}};
   for (const std::string& name : config.target) result.targets.push_back({name, 0.0, 0.0});
 
   double pairs = 0.0;
-  for (const std::uint64_t row : train) {
-    if (!naive.knows(row, season)) continue;
+  for (const std::uint64_t row : train.rows) {
+    if (!in_training.knows(row, season)) continue;
     pairs += 1.0;
-    for (std::size_t t = 0; t < count; ++t) result.targets[t].scale += naive.error(row, season, t);
+    for (std::size_t t = 0; t < count; ++t) result.targets[t].scale += in_training.error(row, season, t);
   }
   // As many whole seasons back as it takes to be among the lines that the window has seen the end of.
   const auto back = [season](std::uint64_t ahead) { return season * (ahead / season + 1); };
-  for (const std::uint64_t first : windows) {
+  for (const std::uint64_t first : windows.rows) {
     const std::uint64_t then = first + window;
     bool known = true;
     for (std::uint64_t ahead = 0; ahead < horizon && known; ++ahead) known = naive.knows(then + ahead, back(ahead));

@@ -28,10 +28,13 @@ struct SeasonalNaive {
   std::vector<Target> targets;
 };
 
-// `windows`: the rows of the table that they begin at. No forecast steps over a line that was left out. `train`: rows
-// of the training part, one after the other.
-[[nodiscard]] SeasonalNaive seasonal_naive(const Table& table, const DataConfig& config,
-                                           const std::vector<std::uint64_t>& train,
-                                           const std::vector<std::uint64_t>& windows);
+// Rows of a table.
+struct TableRows {
+  const Table& table;
+  const std::vector<std::uint64_t>& rows;
+};
+// `train`: the training part, one row after the other. `windows`: the rows that they begin at, of that table or
+// another. No forecast steps over a line that was left out.
+[[nodiscard]] SeasonalNaive seasonal_naive(const DataConfig& config, const TableRows& train, const TableRows& windows);
 
 }  // namespace rubato::data

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <numeric>
+#include <optional>
 
 #include "base/hash.h"
 #include "base/log.h"
@@ -20,7 +22,9 @@ struct Series {
   std::vector<float> input_values, target_values;  // lines x inputs, lines x targets
   std::vector<std::uint32_t> windows;
   std::vector<TargetScale> scales;  // of target columns
-  SeasonalNaive naive;
+  std::optional<SeasonalNaive> naive;
+  std::string path;
+  std::vector<std::uint64_t> places;  // of windows: their first line in the file
 };
 
 class SeriesDataset : public Dataset {
@@ -42,7 +46,12 @@ class SeriesDataset : public Dataset {
   const std::string& fingerprint() const override { return fingerprint_; }
   TargetScale target_scale(std::size_t target) const override { return series_.scales[target % series_.targets]; }
 
-  const SeasonalNaive& seasonal_naive() const { return series_.naive; }
+  std::string sample_name(std::uint64_t id) const override {
+    const std::uint64_t first = series_.places.at(id);
+    return fmt::format("{}:{}-{}", series_.path, first, first + series_.window - 1);
+  }
+
+  const SeasonalNaive* seasonal_naive() const { return series_.naive ? &*series_.naive : nullptr; }
 
   Status gather(std::uint64_t /*epoch*/, std::span<const std::uint64_t> ids, BatchBuffer& batch) const override {
     const Series& s = series_;
@@ -81,12 +90,6 @@ std::uint64_t windows_in(std::uint64_t lines, const DataConfig& config) {
   return lines < span ? 0 : (lines - span) / static_cast<std::uint64_t>(config.stride) + 1;
 }
 
-Error too_few(const DataConfig& config, Split split, std::uint64_t lines) {
-  return {Cause::kData, fmt::format("{}: the {} part has {} lines, and no window of data.window + data.horizon = {} "
-                                    "lines on end is in it",
-                                    config.path, name_of(split), lines, config.window + config.horizon)};
-}
-
 Status check_season(const DataConfig& config, std::uint64_t lines) {
   if (static_cast<std::uint64_t>(config.season) < lines) return {};
   return Error{Cause::kData,
@@ -95,13 +98,15 @@ Status check_season(const DataConfig& config, std::uint64_t lines) {
                            config.path, config.season, lines)};
 }
 
-// Windows of a part, whose lines follow each other in the table, and in the file unless one was left out.
+// Where windows of rows begin, which follow each other in the table, and in the file unless one was left out.
 std::vector<std::uint32_t> find_windows(const Table& table, const std::vector<std::uint64_t>& rows,
-                                        const DataConfig& config) {
-  const auto span = static_cast<std::size_t>(config.window + config.horizon);
+                                        const DataConfig& config, Answers answers) {
   const auto stride = static_cast<std::size_t>(config.stride);
+  const bool read = answers == Answers::kRead;
+  const auto span = static_cast<std::size_t>(config.window + (read ? config.horizon : 0));
+  if (rows.size() < span) return {};
   std::vector<std::uint32_t> windows;
-  for (std::size_t first = 0; first + span <= rows.size(); first += stride) {
+  for (std::size_t first = read ? 0 : (rows.size() - span) % stride; first + span <= rows.size(); first += stride) {
     const std::uint64_t from = table.lines[rows[first]], to = table.lines[rows[first + span - 1]];
     if (to - from == span - 1) windows.push_back(static_cast<std::uint32_t>(first));
   }
@@ -117,11 +122,107 @@ std::vector<float> scaled_rows(const Scaling& scaling, const std::vector<double>
   return scaled;
 }
 
+Result<Table> read(const std::string& path, const TableNames& names, const DataConfig& config) {
+  RUBATO_ASSIGN(Table table, read_table(path, names, config));
+  if (!table.skipped.empty()) log::warn("{}: {}", path, table.skipped);
+  return table;
+}
+
+Error too_few(const std::string& part, std::uint64_t lines, const std::string& span) {
+  return {Cause::kData, fmt::format("{} has {} lines, and no window of {} lines on end is in it", part, lines, span)};
+}
+
+std::string span_text(const DataConfig& config) {
+  return fmt::format("data.window + data.horizon = {}", config.window + config.horizon);
+}
+
+std::string part_text(const DataConfig& config, Split split) {
+  return fmt::format("{}: the {} part", config.path, name_of(split));
+}
+
+// The job's table, with what is learned from its training part, and the lines asked for: of it, or of another.
+class Builder {
+ public:
+  explicit Builder(const DataConfig& config) : config_(config) {}
+
+  Result<std::unique_ptr<Dataset>> run(Split split) {
+    RUBATO_TRY(read_own());
+    RUBATO_ASSIGN(Series series, windows_of(own_, parts_.of(split), part_text(config_, split), Answers::kRead));
+    return make(std::move(series), own_, parts_.of(split), Answers::kRead);
+  }
+
+  Result<std::unique_ptr<Dataset>> run_file(const std::string& path, Answers answers) {
+    RUBATO_TRY(read_own());
+    TableNames names = names_of(config_);
+    names.inputs = own_.inputs;
+    if (answers == Answers::kNone) names.targets.clear();
+    RUBATO_ASSIGN(const Table table, read(path, names, config_));
+    std::vector<std::uint64_t> rows(table.rows());
+    std::iota(rows.begin(), rows.end(), std::uint64_t{0});
+    RUBATO_ASSIGN(Series series, windows_of(table, rows, path, answers));
+    return make(std::move(series), table, rows, answers);
+  }
+
+ private:
+  Status read_own() {
+    RUBATO_ASSIGN(own_, read(config_.path, names_of(config_), config_));
+    RUBATO_ASSIGN(parts_, split_by_time(own_.rows(), config_, config_.path));
+    return check_season(config_, parts_.train.size());
+  }
+
+  Result<Series> windows_of(const Table& table, const std::vector<std::uint64_t>& rows, const std::string& part,
+                            Answers answers) const {
+    const bool read = answers == Answers::kRead;
+    Series series{.inputs = table.inputs.size(),
+                  .targets = config_.target.size(),
+                  .window = static_cast<std::size_t>(config_.window),
+                  .horizon = static_cast<std::size_t>(config_.horizon),
+                  .input_values = {},
+                  .target_values = {},
+                  .windows = find_windows(table, rows, config_, answers),
+                  .scales = {},
+                  .naive = {},
+                  .path = table.path,
+                  .places = {}};
+    if (series.windows.empty())
+      return too_few(part, rows.size(), read ? span_text(config_) : fmt::format("data.window = {}", config_.window));
+    std::vector<std::uint64_t> begin;
+    for (const std::uint32_t window : series.windows) {
+      begin.push_back(rows[window]);
+      series.places.push_back(table.lines[begin.back()]);
+    }
+    if (read) series.naive = seasonal_naive(config_, {own_, parts_.train}, {table, begin});
+    return series;
+  }
+
+  Result<std::unique_ptr<Dataset>> make(Series series, const Table& table, const std::vector<std::uint64_t>& rows,
+                                        Answers answers) const {
+    RUBATO_ASSIGN(const Scaling of_inputs, Scaling::fit(own_.values, series.inputs, parts_.train,
+                                                        config_.scaling == "standard", own_.path, own_.inputs));
+    RUBATO_ASSIGN(const Scaling of_targets,
+                  Scaling::fit(own_.targets, series.targets, parts_.train, config_.target_scaling == "standard",
+                               own_.path, config_.target));
+    for (std::size_t i = 0; i < series.targets; ++i) series.scales.push_back(of_targets.of_column(i));
+    series.input_values = scaled_rows(of_inputs, table.values, series.inputs, rows);
+    if (answers == Answers::kRead)
+      series.target_values = scaled_rows(of_targets, table.targets, series.targets, rows);
+    else
+      series.target_values.resize((rows.size() + series.horizon) * series.targets);
+    const std::string kind = fmt::format("series {} + {}; {}; {}", config_.window, config_.horizon,
+                                         fmt::join(table.inputs, ","), fmt::join(config_.target, ","));
+    return std::unique_ptr<Dataset>(new SeriesDataset(std::move(series), kind));
+  }
+
+  const DataConfig& config_;
+  Table own_;
+  RowSplit parts_;
+};
+
 }  // namespace
 
 const SeasonalNaive* seasonal_naive_of(const Dataset& data) {
   const auto* series = dynamic_cast<const SeriesDataset*>(&data);
-  return series == nullptr ? nullptr : &series->seasonal_naive();
+  return series == nullptr ? nullptr : series->seasonal_naive();
 }
 
 Result<DatasetSize> size_of_series_dataset(const DataConfig& config, Split split) {
@@ -134,42 +235,18 @@ Result<DatasetSize> size_of_series_dataset(const DataConfig& config, Split split
   size.samples = windows_in(lines, config);
   size.shape = {config.window, 1, static_cast<std::int64_t>(table.inputs)};
   size.target_floats = config.horizon * static_cast<std::int64_t>(targets);
-  if (size.samples == 0) return too_few(config, split, lines);
-  size.bytes = lines * numbers * sizeof(float) + size.samples * sizeof(std::uint32_t) +
+  if (size.samples == 0) return too_few(part_text(config, split), lines, span_text(config));
+  size.bytes = lines * numbers * sizeof(float) + size.samples * (sizeof(std::uint32_t) + sizeof(std::uint64_t)) +
                table.rows * numbers * sizeof(double);  // all of it while it is read
   return size;
 }
 
 Result<std::unique_ptr<Dataset>> open_series_dataset(const DataConfig& config, Split split) {
-  RUBATO_ASSIGN(const Table table, read_table(config.path, names_of(config), config));
-  if (!table.skipped.empty()) log::warn("{}: {}", config.path, table.skipped);
-  RUBATO_ASSIGN(const RowSplit parts, split_by_time(table.rows(), config, config.path));
-  RUBATO_TRY(check_season(config, parts.train.size()));
-  const std::vector<std::uint64_t>& rows = parts.of(split);
-  Series series{.inputs = table.inputs.size(),
-                .targets = config.target.size(),
-                .window = static_cast<std::size_t>(config.window),
-                .horizon = static_cast<std::size_t>(config.horizon),
-                .input_values = {},
-                .target_values = {},
-                .windows = find_windows(table, rows, config),
-                .scales = {},
-                .naive = {}};
-  if (series.windows.empty()) return too_few(config, split, rows.size());
-  std::vector<std::uint64_t> begin;
-  for (const std::uint32_t window : series.windows) begin.push_back(rows[window]);
-  series.naive = seasonal_naive(table, config, parts.train, begin);
-  RUBATO_ASSIGN(const Scaling of_inputs, Scaling::fit(table.values, series.inputs, parts.train,
-                                                      config.scaling == "standard", config.path, table.inputs));
-  RUBATO_ASSIGN(const Scaling of_targets,
-                Scaling::fit(table.targets, series.targets, parts.train, config.target_scaling == "standard",
-                             config.path, config.target));
-  for (std::size_t i = 0; i < series.targets; ++i) series.scales.push_back(of_targets.of_column(i));
-  series.input_values = scaled_rows(of_inputs, table.values, series.inputs, rows);
-  series.target_values = scaled_rows(of_targets, table.targets, series.targets, rows);
-  const std::string kind = fmt::format("series {} + {}; {}; {}", config.window, config.horizon,
-                                       fmt::join(table.inputs, ","), fmt::join(config.target, ","));
-  return std::unique_ptr<Dataset>(new SeriesDataset(std::move(series), kind));
+  return Builder(config).run(split);
+}
+
+Result<std::unique_ptr<Dataset>> open_series_file(const DataConfig& config, const std::string& path, Answers answers) {
+  return Builder(config).run_file(path, answers);
 }
 
 }  // namespace rubato::data

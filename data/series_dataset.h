@@ -16,6 +16,10 @@ namespace rubato::data {
 // Bad lines are only known to who reads it all: there may be fewer windows. Errors: kData.
 [[nodiscard]] Result<DatasetSize> size_of_series_dataset(const DataConfig& config, Split split);
 [[nodiscard]] Result<std::unique_ptr<Dataset>> open_series_dataset(const DataConfig& config, Split split);
+// Windows of another table with the same input columns, scaled by the job's training part. Without answers the last
+// window sees the last lines, targets are 0, and there is no seasonal-naive forecast. Errors: kData.
+[[nodiscard]] Result<std::unique_ptr<Dataset>> open_series_file(const DataConfig& config, const std::string& path,
+                                                                Answers answers);
 
 // What forecasts are measured against, as long as the data is there; null where it is no such data set.
 [[nodiscard]] const SeasonalNaive* seasonal_naive_of(const Dataset& data);

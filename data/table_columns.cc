@@ -15,8 +15,12 @@ Result<std::size_t> find_column(const std::string& place, const std::vector<std:
   const auto found = std::ranges::find(names, wanted);
   if (found != names.end()) return static_cast<std::size_t>(found - names.begin());
   std::string guess = did_you_mean(nearest(wanted, names));
-  if (guess.empty() && names.size() <= 20) guess = fmt::format("; the columns are {}", fmt::join(names, ", "));
-  return Error{Cause::kData, fmt::format("{}: there is no column \"{}\" ({}){}", place, wanted, key, guess)};
+  if (guess.empty() && names.size() <= 20) {
+    std::vector<std::string> there;
+    for (const std::string& name : names) there.push_back(shown(name));
+    guess = fmt::format("; the columns are {}", fmt::join(there, ", "));
+  }
+  return Error{Cause::kData, fmt::format("{}: there is no column {} ({}){}", place, shown(wanted), key, guess)};
 }
 
 Status find_one(const std::string& place, TableColumns& columns, const std::string& wanted, const char* key,

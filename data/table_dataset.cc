@@ -30,8 +30,8 @@ TableNames names_of(const Job& job) {
 }
 
 // Read, and said what was left out of it.
-Result<Table> read(const Job& job, const std::string& path) {
-  RUBATO_ASSIGN(Table table, read_table(path, names_of(job), job.data));
+Result<Table> read(const std::string& path, const TableNames& names, const DataConfig& config) {
+  RUBATO_ASSIGN(Table table, read_table(path, names, config));
   if (!table.skipped.empty()) log::warn("{}: {}", path, table.skipped);
   return table;
 }
@@ -42,11 +42,10 @@ class Builder {
   explicit Builder(const Job& job) : job_(job), data_(job.data) {}
 
   Result<std::unique_ptr<Dataset>> run(Split split) {
-    const bool one = !data_.path.empty();
-    RUBATO_ASSIGN(const Table train, read(job_, one ? data_.path : data_.train_inputs));
+    RUBATO_ASSIGN(const Table train, read(train_path(), names_of(job_), data_));
     RUBATO_ASSIGN(const RowSplit parts, parts_of(train));
-    if (split == Split::kTrain || one) return make(train, train, parts.train, parts.of(split));
-    RUBATO_ASSIGN(Table test, read(job_, data_.test_inputs));
+    if (split == Split::kTrain || !data_.path.empty()) return make(train, train, parts.train, parts.of(split));
+    RUBATO_ASSIGN(Table test, read(data_.test_inputs, names_of(job_), data_));
     if (test.inputs != train.inputs)
       return Error{Cause::kData,
                    fmt::format("{}: expected the input columns of {}, in its order: {}; found {}", test.path,
@@ -54,18 +53,20 @@ class Builder {
     return make(train, test, parts.train, all_rows(test));
   }
 
-  Result<std::unique_ptr<Dataset>> run_inputs(const std::string& path) {
-    RUBATO_ASSIGN(const Table train, read(job_, !data_.path.empty() ? data_.path : data_.train_inputs));
+  Result<std::unique_ptr<Dataset>> run_file(const std::string& path, Answers answers) {
+    RUBATO_ASSIGN(const Table train, read(train_path(), names_of(job_), data_));
     RUBATO_ASSIGN(const RowSplit parts, parts_of(train));
-    inputs_alone_ = true;
-    RUBATO_ASSIGN(
-        const Table table,
-        read_table(path, {.inputs = train.inputs, .targets = {}, .label = "", .group = "", .time = ""}, data_));
-    if (!table.skipped.empty()) log::warn("{}: {}", path, table.skipped);
+    answers_ = answers;
+    TableNames names = answers == Answers::kRead ? names_of(job_) : TableNames();
+    names.inputs = train.inputs;
+    names.group.clear();
+    RUBATO_ASSIGN(const Table table, read(path, names, data_));
     return make(train, table, parts.train, all_rows(table));
   }
 
  private:
+  [[nodiscard]] const std::string& train_path() const { return data_.path.empty() ? data_.train_inputs : data_.path; }
+
   static std::vector<std::uint64_t> all_rows(const Table& table) {
     std::vector<std::uint64_t> rows(table.rows());
     std::iota(rows.begin(), rows.end(), std::uint64_t{0});
@@ -91,6 +92,8 @@ class Builder {
     for (const std::uint64_t row : rows)
       for (std::size_t i = 0; i < width; ++i) inputs.push_back(scaling.scaled(table.values[row * width + i], i));
     samples.pixels = std::move(inputs);
+    for (const std::uint64_t row : rows) samples.lines.push_back(table.lines[row]);
+    samples.lines_of = table.path;
     RUBATO_TRY(predicts_numbers(job_) ? take_targets(train, table, train_rows, rows, samples)
                                       : take_labels(train, table, rows, samples));
     DataConfig plain;  // the scaling is done
@@ -103,7 +106,7 @@ class Builder {
     RUBATO_ASSIGN(const ClassNames classes, ClassNames::make(train.labels.texts, data_, train.path));
     samples.class_names = classes.names();
     for (const std::uint64_t row : rows) {
-      if (inputs_alone_) {
+      if (answers_ == Answers::kNone) {
         samples.labels.push_back(0);
         continue;
       }
@@ -125,13 +128,14 @@ class Builder {
     for (std::size_t i = 0; i < width; ++i) samples.target_scales.push_back(scaling.of_column(i));
     for (const std::uint64_t row : rows)
       for (std::size_t i = 0; i < width; ++i)
-        samples.targets.push_back(inputs_alone_ ? 0.0f : scaling.scaled(table.targets[row * width + i], i));
+        samples.targets.push_back(answers_ == Answers::kNone ? 0.0f
+                                                             : scaling.scaled(table.targets[row * width + i], i));
     return {};
   }
 
   const Job& job_;
   const DataConfig& data_;
-  bool inputs_alone_ = false;
+  Answers answers_ = Answers::kRead;
 };
 
 }  // namespace
@@ -151,12 +155,12 @@ Result<DatasetSize> size_of_table_dataset(const Job& job, Split split) {
   if (predicts_numbers(job)) size.target_floats = static_cast<std::int64_t>(data.target.size());
   // While it is read, all of a table is there as float64 beside what is made of it.
   const std::uint64_t numbers = table.inputs + std::max<std::uint64_t>(1, data.target.size());
-  size.bytes = size.samples * numbers * sizeof(float) + table.rows * numbers * sizeof(double);
+  size.bytes = size.samples * (numbers * sizeof(float) + sizeof(std::uint64_t)) + table.rows * numbers * sizeof(double);
   return size;
 }
 
-Result<std::unique_ptr<Dataset>> open_table_inputs(const Job& job, const std::string& path) {
-  return Builder(job).run_inputs(path);
+Result<std::unique_ptr<Dataset>> open_table_file(const Job& job, const std::string& path, Answers answers) {
+  return Builder(job).run_file(path, answers);
 }
 
 Result<std::unique_ptr<Dataset>> open_table_dataset(const Job& job, Split split) { return Builder(job).run(split); }

@@ -16,5 +16,9 @@ namespace rubato::data {
 // Errors: kData.
 [[nodiscard]] Result<DatasetSize> size_of_text_dataset(const DataConfig& config, Split split);
 [[nodiscard]] Result<std::unique_ptr<Dataset>> open_text_dataset(const DataConfig& config, Split split);
+// All of another text, in windows that lie end to end. Without answers the last one is moved back, so that it ends
+// where the text ends, and that window's last label is 0. Errors: kData.
+[[nodiscard]] Result<std::unique_ptr<Dataset>> open_text_file(const DataConfig& config, const std::string& path,
+                                                              Answers answers);
 
 }  // namespace rubato::data

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "data/other_file.h"
+
 namespace rubato::exchange {
 namespace {
 
@@ -22,7 +24,7 @@ std::string archive_instead(const std::string& kind) {
 // The job with other files for its test part.
 Result<Job> with_files(Job job, const DataChoice& choice) {
   DataConfig& data = job.data;
-  const bool pairs = data.kind == "idx" || data.kind == "npy", table = data.kind == "csv" || data.kind == "libsvm";
+  const bool pairs = data.kind == "idx" || data.kind == "npy";
   if (pairs && choice.labels.empty())
     return not_that(fmt::format("--data {}: give --labels too: data.kind = \"{}\" has them in another file",
                                 choice.inputs, data.kind));
@@ -35,11 +37,7 @@ Result<Job> with_files(Job job, const DataChoice& choice) {
   if (data.kind == "npy" && !data.train_lengths.empty() && choice.lengths.empty())
     return not_that(
         fmt::format("--data {}: give --lengths too: the job's samples have data.train_lengths", choice.inputs));
-  if ((table && !data.path.empty()) || data.kind == "series")
-    return not_that(
-        "--data: the job splits one table and scales by its training part; use --part, or a job with "
-        "data.train_inputs and data.test_inputs");
-  if (pairs || table) {
+  if (pairs) {
     data.test_inputs = choice.inputs;
     data.test_labels = choice.labels;
     data.test_lengths = choice.lengths;
@@ -61,7 +59,11 @@ Result<ChosenData> open_data(const Job& job, const DataChoice& choice) {
     RUBATO_ASSIGN(chosen, with_files(job, choice));
   }
   ChosenData opened;
-  RUBATO_ASSIGN(opened.data, data::open_dataset(data::as_evaluated(chosen), split));
+  if (files && data::reads_answered_file(job)) {
+    RUBATO_ASSIGN(opened.data, data::open_answered_file(job, choice.inputs));
+  } else {
+    RUBATO_ASSIGN(opened.data, data::open_dataset(data::as_evaluated(chosen), split));
+  }
   opened.name = files ? choice.inputs : fmt::format("the {} part of the job's data", data::name_of(split));
   return opened;
 }

@@ -1,16 +1,19 @@
 // rubato-weights: what is done with weights outside a job: taken to PyTorch, evaluated, predicted with.
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/log.h"
-#include "data/inputs_alone.h"
+#include "data/other_file.h"
 #include "exchange/chosen_data.h"
 #include "exchange/described_model.h"
 #include "exchange/evaluate.h"
 #include "exchange/export.h"
 #include "exchange/figures_text.h"
+#include "exchange/generate.h"
 #include "exchange/predict.h"
 #include "exchange/pretrained.h"
 #include "exchange/subject.h"
@@ -24,6 +27,7 @@ struct Options {
   std::string subject, job_file, to, input;
   std::vector<std::string> settings;
   DataChoice data;
+  Continuation text;
   bool json = false, probabilities = false;
 };
 
@@ -94,6 +98,24 @@ Status predict_for(const Options& options) {
   return {};
 }
 
+// As it is drawn; of bytes that would move a terminal's cursor, question marks.
+Status generate_for(const Options& options) {
+  RUBATO_ASSIGN(const Subject subject, open(options));
+  RUBATO_ASSIGN(const auto evaluator, Evaluator::open(subject));
+  const auto show = [](char byte) {
+    const bool control = static_cast<unsigned char>(byte) < 0x20 && byte != '\n' && byte != '\t';
+    std::putchar(control || byte == 0x7F ? '?' : byte);
+    std::fflush(stdout);
+  };
+  bool begun = false;
+  RUBATO_TRY(generate(*evaluator, subject, options.text, [&](char byte) {
+    if (!std::exchange(begun, true)) std::ranges::for_each(options.text.prompt, show);
+    show(byte);
+  }));
+  std::putchar('\n');
+  return {};
+}
+
 // What the launcher has done before it starts servers: they know no model, and read only numbers.
 Status begin(const std::string& run_dir) {
   RUBATO_ASSIGN(const Job job, load_job(run_dir + "/job.toml"));
@@ -140,8 +162,8 @@ void add_data(CLI::App& command, Options& options) {
 int main(int argc, char** argv) {
   using namespace rubato;
   CLI::App app(
-      "Weights outside a job: taken to PyTorch, evaluated, predicted with. scripts/rubato export, eval and\n"
-      "predict are this.");
+      "Weights outside a job: taken to PyTorch, evaluated, predicted with. scripts/rubato export, eval, predict and\n"
+      "generate are this.");
   app.name("rubato-weights");
   app.require_subcommand(1);
   exchange::Options options;
@@ -174,13 +196,13 @@ int main(int argc, char** argv) {
       "  scripts/rubato predict runs/fashion_cnn-20250101-120000 --input images.npy --to predictions.csv\n"
       "  scripts/rubato predict cnn.safetensors --input t10k-images-idx3-ubyte.gz --to predictions.npz "
       "--probabilities\n"
-      "  scripts/rubato predict runs/traffic-20250101-120000 --part test --to forecast.csv\n"
+      "  scripts/rubato predict runs/traffic-20250101-120000 --input last-week.csv --to forecast.csv\n"
       "  scripts/rubato predict runs/photos-20250101-120000 --input holiday/ --to what-is-on-them.csv\n"
       "Images come as idx or npy files, N x height x width (x channels), of the range of the training data's; of a job "
       "on\n"
-      "folders of images as one, or a folder of them; a table as one with the same input columns. Without --to the "
-      "first\n"
-      "ten are shown.");
+      "folders of images as one, or a folder of them; a table as one with the same input columns, of a series its "
+      "newest\n"
+      "lines; a text as it is. Without --to the first ten are shown.");
   exchange::add_subject(*prediction, options);
   prediction->add_option("--input", options.input, "samples without labels")->type_name("FILE|FOLDER");
   exchange::add_lengths(*prediction, options);
@@ -188,6 +210,23 @@ int main(int argc, char** argv) {
       ->type_name("PART");
   prediction->add_option("--to", options.to, "the file to write, .csv or .npz")->type_name("FILE");
   prediction->add_flag("--probabilities", options.probabilities, "scores after softmax, or sigmoid");
+
+  CLI::App* generation = app.add_subcommand(
+      "generate",
+      "Shows how a gpt goes on with a text.\n"
+      "  scripts/rubato generate runs/licences_gpt-20250101-120000 --prompt 'You may '\n"
+      "  scripts/rubato generate gpt.safetensors --prompt 'The Licensor' --bytes 500 --temperature 0.5 --seed 3");
+  exchange::add_subject(*generation, options);
+  generation->add_option("--prompt", options.text.prompt, "what it goes on with")->type_name("TEXT")->required();
+  generation->add_option("--bytes", options.text.bytes, "how many it writes")
+      ->default_val(300)
+      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 30));
+  generation
+      ->add_option("--temperature", options.text.temperature,
+                   "1: as likely as it takes them to be; less: the likelier ones more often; 0: always the likeliest")
+      ->default_val(1.0)
+      ->check(CLI::Range(0.0, 100.0));
+  generation->add_option("--seed", options.text.seed, "of what is drawn")->default_val(1);
 
   std::string run_dir;
   CLI::App* begin = app.add_subcommand(
@@ -205,10 +244,11 @@ int main(int argc, char** argv) {
     return app.exit(error) == 0 ? 0 : static_cast<int>(Cause::kUsage);
   }
   log::open("rubato-weights", "info");
-  const Status status = to_torch->parsed() ? exchange::export_to(options)
-                        : begin->parsed()  ? exchange::begin(run_dir)
-                        : eval->parsed()   ? exchange::evaluate(options)
-                                           : exchange::predict_for(options);
+  const Status status = to_torch->parsed()     ? exchange::export_to(options)
+                        : begin->parsed()      ? exchange::begin(run_dir)
+                        : eval->parsed()       ? exchange::evaluate(options)
+                        : generation->parsed() ? exchange::generate_for(options)
+                                               : exchange::predict_for(options);
   if (status.ok()) return 0;
   log::error("{}", status.error().message);
   return status.error().exit_code();

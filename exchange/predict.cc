@@ -46,6 +46,27 @@ std::string class_text(const Predictions& predictions, std::size_t at) {
   return field(predictions.names[static_cast<std::size_t>(number)]);
 }
 
+// Of `width` scores.
+std::vector<std::string> score_names(const Predictions& all, const Job& job, std::size_t width) {
+  std::vector<std::string> names;
+  const std::vector<std::string>& targets = job.data.target;
+  const bool one_of_two = job.model.loss == "binary_cross_entropy";
+  for (std::size_t i = 0; i < width; ++i) {
+    const std::size_t number = one_of_two ? 1 : i;
+    if (job.model.loss != "mse")
+      names.push_back(number < all.names.size()
+                          ? "score_" + all.names[number]
+                          : fmt::format("score_{}", static_cast<std::int64_t>(number) + all.first_label));
+    else if (targets.empty())
+      names.push_back(fmt::format("number_{}", i));
+    else if (job.data.kind == "series")
+      names.push_back(fmt::format("{}+{}", targets[i % targets.size()], i / targets.size() + 1));
+    else
+      names.push_back(targets[i % targets.size()]);
+  }
+  return names;
+}
+
 }  // namespace
 
 Result<Predictions> predict(Evaluator& evaluator, const data::Dataset& data, const Job& job, Scores scores) {
@@ -64,12 +85,13 @@ Result<Predictions> predict(Evaluator& evaluator, const data::Dataset& data, con
     RUBATO_TRY(data.gather(0, ids, buffer));
     RUBATO_ASSIGN(const model::Evaluation result, evaluator.run(buffer));
     for (const std::uint64_t id : ids)
-      if (std::string file = data.sample_name(id); !file.empty()) all.files.push_back(std::move(file));
+      if (std::string source = data.sample_name(id); !source.empty()) all.sources.push_back(std::move(source));
     all.scores.insert(all.scores.end(), result.outputs.begin(), result.outputs.end());
     if (!numbers) all.classes.insert(all.classes.end(), result.predictions.begin(), result.predictions.end());
   }
   if (all.samples > 0 && !all.classes.empty()) all.positions = std::ssize(all.classes) / all.samples;
   const auto width = static_cast<std::size_t>(all.outputs / all.positions);
+  all.score_names = score_names(all, job, width);
   for (std::size_t i = 0; numbers && i < all.scores.size(); ++i) {
     const data::TargetScale scale = data.target_scale(i % width);
     all.scores[i] = static_cast<float>(static_cast<double>(all.scores[i]) * scale.deviation + scale.mean);
@@ -82,17 +104,18 @@ Result<Predictions> predict(Evaluator& evaluator, const data::Dataset& data, con
 
 std::string csv_of(const Predictions& predictions, std::int64_t samples_max) {
   const bool classes = !predictions.classes.empty(), several = predictions.positions > 1;
-  std::string text = predictions.files.empty() ? "sample" : "sample,file";
+  std::string text = predictions.sources.empty() ? "sample" : "sample,source";
   for (std::int64_t i = 0; classes && i < predictions.positions; ++i)
     text += several ? fmt::format(",class_{}", i) : ",class";
-  for (std::int64_t i = 0; !several && i < predictions.outputs; ++i) text += fmt::format(",score_{}", i);
+  for (std::int64_t i = 0; !several && i < predictions.outputs; ++i)
+    text += "," + field(predictions.score_names[static_cast<std::size_t>(i)]);
   text += '\n';
   const auto width = static_cast<std::size_t>(predictions.outputs);
   const auto positions = static_cast<std::size_t>(predictions.positions);
   for (std::size_t sample = 0; sample < static_cast<std::size_t>(std::min(samples_max, predictions.samples));
        ++sample) {
     text += fmt::format("{}", sample);
-    if (!predictions.files.empty()) text += "," + field(predictions.files[sample]);
+    if (!predictions.sources.empty()) text += "," + field(predictions.sources[sample]);
     for (std::size_t at = sample * positions; classes && at < (sample + 1) * positions; ++at)
       text += "," + class_text(predictions, at);
     for (std::size_t i = 0; !several && i < width; ++i)

@@ -15,11 +15,12 @@ namespace rubato::exchange {
 
 struct Predictions {
   std::int64_t samples = 0, outputs = 0;
-  std::int64_t positions = 1;         // of a sample, each with a class and its scores
-  std::vector<std::int32_t> classes;  // one a position, counted from 0; none where numbers are predicted
-  std::int64_t first_label = 0;       // what files call class 0 ...
-  std::vector<std::string> names;     // ... or what they call each, where classes have names
-  std::vector<std::string> files;     // of samples that are files of their own
+  std::int64_t positions = 1;            // of a sample, each with a class and its scores
+  std::vector<std::int32_t> classes;     // one a position, counted from 0; none where numbers are predicted
+  std::int64_t first_label = 0;          // what files call class 0 ...
+  std::vector<std::string> names;        // ... or what they call each, where classes have names
+  std::vector<std::string> sources;      // of samples: the file, and which part of it
+  std::vector<std::string> score_names;  // of a position's scores: classes, or the numbers that are predicted
   // What the network gives, before softmax or sigmoid; of numbers that are predicted, in the file's units.
   std::vector<float> scores;
 };
@@ -31,9 +32,9 @@ enum class Scores : std::uint8_t { kOutputs, kProbabilities };  // after softmax
                                           Scores scores);
 
 // By the ending of `path`: .npz has arrays `class` (int64, as files number them) and `scores` (float32, samples x
-// outputs); .csv a line for each sample: sample,class,score_0,..., with a column `file` behind the first where samples
-// are files. Without a class where there is none. Of several positions both arrays have one axis more, and a line only
-// classes: sample,class_0,class_1,... Errors: kUsage, another ending; kStorage.
+// outputs); .csv a line for each sample: sample,class,score_NAME,..., with a column `source` behind the first where
+// samples have one. Without a class where there is none. Of several positions both arrays have one axis more, and a
+// line only classes: sample,class_0,class_1,... Errors: kUsage, another ending; kStorage.
 [[nodiscard]] Status check_ending(const std::string& path);
 [[nodiscard]] Status write_predictions(const Predictions& predictions, const std::string& path);
 // A table of the first of them, for a terminal.

@@ -31,6 +31,7 @@ examples:
   scripts/rubato eval runs/fashion_cnn-20250101-120000
   scripts/rubato predict runs/fashion_cnn-20250101-120000 --input images.npy --to predictions.csv
   scripts/rubato export runs/fashion_cnn-20250101-120000 --to cnn.safetensors
+  scripts/rubato generate runs/licences_gpt-20250101-120000 --prompt 'You may '
   scripts/rubato train --help
 """
 
@@ -129,6 +130,7 @@ def parse(words: list[str]) -> argparse.Namespace:
     add_program(commands, "eval", "what a run's weights, or a file's, come to on data", "rubato-weights", "eval")
     add_program(commands, "predict", "classes and scores of samples, by a run's weights or a file's", "rubato-weights",
                 "predict")
+    add_program(commands, "generate", "text, as a gpt goes on with it", "rubato-weights", "generate")
 
     command = commands.add_parser("status", help="how running jobs fare, and who waits for whom",
                                   description="Shows running jobs.",

@@ -10,7 +10,7 @@
 #include <numeric>
 #include <set>
 
-#include "data/inputs_alone.h"
+#include "data/other_file.h"
 #include "tests/base/temp_directory.h"
 #include "tests/data/gathered.h"
 #include "tests/data/idx_files.h"

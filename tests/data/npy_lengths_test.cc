@@ -5,9 +5,9 @@
 #include <cmath>
 
 #include "data/holdout.h"
-#include "data/inputs_alone.h"
 #include "data/labelled_samples.h"
 #include "data/loader.h"
+#include "data/other_file.h"
 #include "tests/data/damage.h"
 #include "tests/data/dataset_fixture.h"
 #include "tests/data/gathered.h"
@@ -173,7 +173,12 @@ TEST_F(NpyLengthsTest, AnArchiveHasThemOfEachPart) {
   ASSERT_FALSE(test_part.ok());
   EXPECT_THAT(test_part.error().message,
               HasSubstr("test_images.npy: there is no test_lengths.npy for them, and another part has lengths"));
-  members.emplace_back("test_lengths.npy", lengths);
+  members.emplace_back("test_length.npy", lengths);
+  write_bytes(job_.data.path, test::zip_bytes(members, false));
+  EXPECT_THAT(open_dataset(job_, Split::kTest).error().message,
+              HasSubstr("expected lengths of sequences to be called train_lengths.npy, val_lengths.npy, "
+                        "test_lengths.npy, found \"test_length.npy\""));
+  members.back().first = "test_lengths.npy";
   write_bytes(job_.data.path, test::zip_bytes(members, false));
   EXPECT_THAT(gather_all(job_, Split::kTest).lengths, ElementsAre(3, 1, 4));
 }

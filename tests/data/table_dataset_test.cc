@@ -124,7 +124,7 @@ TEST_F(TableDatasetTest, SaysFileLineAndColumn) {
   EXPECT_EQ(error_of("a,b,kind\n1,2,\n"), "train.csv:2: column \"kind\": the class is missing");
   EXPECT_EQ(error_of("a,b,kond\n1,2,0\n"),
             "train.csv:1: there is no column \"kind\" (data.target); did you mean \"kond\"?");
-  EXPECT_THAT(error_of("a,b,y\n1,2,0\n"), EndsWith("; the columns are a, b, y"));
+  EXPECT_THAT(error_of("a,b,y\n1,2,0\n"), EndsWith("; the columns are \"a\", \"b\", \"y\""));
   EXPECT_THAT(error_of(",b,kind\n1,2,0\n"), HasSubstr("column 1 has no name"));
   EXPECT_THAT(error_of("a,a,kind\n1,2,0\n"), HasSubstr("two columns are called \"a\""));
   EXPECT_THAT(error_of("kind\n1\n"), HasSubstr("no column is left for inputs"));

@@ -1,4 +1,4 @@
-#include "data/inputs_alone.h"
+#include "data/other_file.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <numeric>
 
+#include "data/series_dataset.h"
 #include "tests/base/temp_directory.h"
 #include "tests/data/idx_files.h"
 #include "tests/data/npy_files.h"
@@ -26,6 +27,9 @@ class InputsAloneTest : public testing::Test {
     EXPECT_TRUE(opened.ok()) << (opened.ok() ? "" : opened.error().message);
     if (!opened.ok()) return {};
     data_ = std::move(*opened);
+    return gathered();
+  }
+  BatchBuffer gathered() {
     std::vector<std::uint64_t> ids(data_->size());
     std::iota(ids.begin(), ids.end(), 0u);
     BatchBuffer batch;
@@ -96,8 +100,104 @@ TEST_F(InputsAloneTest, OtherFilesAndKindsAreRefused) {
   write("text", "hello there");
   EXPECT_THAT(error_of("text"), HasSubstr(directory_.file("text")));
   EXPECT_THAT(error_of("nothing"), HasSubstr("No such file"));
-  job_.data.kind = "series";
+  job_.data.kind = "synthetic";
   EXPECT_THAT(error_of("text"), HasSubstr("--part test"));
+}
+
+// Of one file that the job splits by itself, and scales by its training part.
+class OtherFileTest : public InputsAloneTest {
+ protected:
+  BatchBuffer answered(const std::string& file) {
+    auto opened = open_answered_file(job_, directory_.file(file));
+    EXPECT_TRUE(opened.ok()) << (opened.ok() ? "" : opened.error().message);
+    if (!opened.ok()) return {};
+    data_ = std::move(*opened);
+    return gathered();
+  }
+  void write_series() {
+    job_.data.kind = "series";
+    job_.model.loss = "mse";
+    job_.data.path = directory_.file("own.csv");
+    job_.data.target = {"cars"};
+    job_.data.time = "hour";
+    job_.data.window = 2;
+    job_.data.horizon = 2;
+    job_.data.test_fraction = 0.5;
+    // The first four are for training: mean 2, deviation 1, and each is 2 away from the one before.
+    write("own.csv", "hour,cars\n1,1\n2,3\n3,1\n4,3\n5,100\n6,100\n7,100\n8,100\n");
+  }
+};
+
+TEST_F(OtherFileTest, AForecastBeginsBehindTheLastLine) {
+  write_series();
+  job_.data.stride = 2;
+  write("new.csv", "weather,hour,cars\nx,9,2\nx,10,3\nx,11,4\nx,12,5\nx,13,6\n");
+  const BatchBuffer batch = all_of("new.csv");
+  EXPECT_THAT(batch.inputs, ElementsAre(1, 2, 3, 4)) << "the last window is of the last lines";
+  EXPECT_THAT(batch.targets, ElementsAre(0, 0, 0, 0));
+  EXPECT_EQ(data_->sample_name(1), directory_.file("new.csv") + ":5-6");
+  EXPECT_EQ(data_->target_scale(1).mean, 2.0);
+  EXPECT_EQ(seasonal_naive_of(*data_), nullptr);
+  write("new.csv", "hour,cars\n9,2\n");
+  EXPECT_THAT(error_of("new.csv"), HasSubstr("new.csv has 1 lines, and no window of data.window = 2 lines on end"));
+  write("new.csv", "hour,lorries\n9,2\n10,2\n");
+  EXPECT_THAT(error_of("new.csv"), HasSubstr("there is no column \"cars\""));
+}
+
+TEST_F(OtherFileTest, ASeriesIsEvaluatedOnAllOfAnotherTable) {
+  write_series();
+  write("new.csv", "hour,cars\n9,2\n10,3\n11,4\n12,5\n13,8\n");
+  const BatchBuffer batch = answered("new.csv");
+  EXPECT_THAT(batch.inputs, ElementsAre(0, 1, 1, 2));
+  EXPECT_THAT(batch.targets, ElementsAre(2, 3, 3, 6));
+  const SeasonalNaive& naive = *seasonal_naive_of(*data_);
+  EXPECT_EQ(naive.targets[0].scale, 2.0) << "of the training part";
+  EXPECT_EQ(naive.targets[0].error, (1 + 2 + 1 + 4) / 4.0) << "of the other table";
+}
+
+TEST_F(OtherFileTest, TextIsReadInWindowsToItsEnd) {
+  job_.data.kind = "text";
+  job_.data.window = 3;
+  job_.data.stride = 1;
+  write("new", "abcdefgh");
+  const BatchBuffer alone = all_of("new");
+  EXPECT_THAT(alone.inputs, ElementsAre('a', 'b', 'c', 'd', 'e', 'f', 'f', 'g', 'h'));
+  EXPECT_EQ(data_->sample_name(2), directory_.file("new") + " bytes 5-7");
+  EXPECT_THAT(answered("new").labels, ElementsAre('b', 'c', 'd', 'e', 'f', 'g'));
+  write("new", "abc");
+  EXPECT_THAT(all_of("new").inputs, ElementsAre('a', 'b', 'c'));
+  EXPECT_THAT(open_answered_file(job_, directory_.file("new")).error().message,
+              HasSubstr("new: expected 4 bytes at least, a window of data.window = 3 and the byte behind it, found 3"));
+  write("new", "ab");
+  EXPECT_THAT(error_of("new"), HasSubstr("new: expected 3 bytes at least, a window of data.window = 3, found 2"));
+}
+
+TEST_F(OtherFileTest, SparseRowsNeedNoKnownLabel) {
+  job_.data.kind = "libsvm";
+  job_.data.classes = 2;
+  job_.data.train_inputs = directory_.file("train");
+  write("train", "-1 1:1\n+1 1:3\n");
+  write("new", "# new ones\n7 1:5\n");
+  const BatchBuffer batch = all_of("new");
+  EXPECT_THAT(batch.inputs, ElementsAre(3));
+  EXPECT_THAT(batch.labels, ElementsAre(0));
+  EXPECT_EQ(data_->sample_name(0), directory_.file("new") + ":2");
+  write("new", "1 1:5\n-1 1:1\n");
+  EXPECT_THAT(answered("new").labels, ElementsAre(1, 0));
+}
+
+TEST_F(OtherFileTest, ATableThatTheJobSplitsIsNotSplitAgain) {
+  job_.data.kind = "csv";
+  job_.data.path = directory_.file("own.csv");
+  job_.data.target = {"kind"};
+  job_.data.group = "owner";
+  job_.data.classes = 2;
+  write("own.csv", "size,kind,owner\n1,dog,a\n3,cat,a\n1,dog,b\n3,cat,b\n");
+  write("new.csv", "kind,size\ncat,5\ndog,2\n");
+  const BatchBuffer batch = answered("new.csv");
+  EXPECT_THAT(batch.inputs, ElementsAre(3, 0));
+  EXPECT_THAT(batch.labels, ElementsAre(0, 1));
+  EXPECT_EQ(data_->sample_name(1), directory_.file("new.csv") + ":3");
 }
 
 // As in training but for the middle of each, and of no class.

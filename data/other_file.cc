@@ -1,4 +1,4 @@
-#include "data/inputs_alone.h"
+#include "data/other_file.h"
 
 #include <fmt/format.h>
 
@@ -9,8 +9,11 @@
 #include "data/gzip_source.h"
 #include "data/holdout.h"
 #include "data/idx_dataset.h"
+#include "data/libsvm_dataset.h"
 #include "data/npy_dataset.h"
+#include "data/series_dataset.h"
 #include "data/table_dataset.h"
+#include "data/text_dataset.h"
 
 namespace rubato::data {
 namespace {
@@ -23,14 +26,32 @@ Result<bool> is_npy(const std::string& path) {
   return count == first.size() && std::string_view(reinterpret_cast<const char*>(first.data()), count) == kMagic;
 }
 
+// Of csv, libsvm, series and text.
+Result<std::unique_ptr<Dataset>> open_file_of(const Job& job, const std::string& path, Answers answers) {
+  const std::string& kind = job.data.kind;
+  if (kind == "csv") return open_table_file(job, path, answers);
+  if (kind == "libsvm") return open_libsvm_file(job, path, answers);
+  if (kind == "series") return open_series_file(job.data, path, answers);
+  return open_text_file(job.data, path, answers);
+}
+
 }  // namespace
+
+bool reads_answered_file(const Job& job) {
+  const std::string& kind = job.data.kind;
+  return kind == "csv" || kind == "libsvm" || kind == "series" || kind == "text";
+}
+
+Result<std::unique_ptr<Dataset>> open_answered_file(const Job& job, const std::string& path) {
+  return open_file_of(without_holdout(job), path, Answers::kRead);
+}
 
 Result<std::unique_ptr<Dataset>> open_inputs_alone(const Job& job, const std::string& path,
                                                    const std::string& lengths) {
   const std::string& kind = job.data.kind;
   if (!lengths.empty() && kind != "npy" && kind != "npz")
     return Error{Cause::kUsage, fmt::format("--lengths goes with npy and npz, and the job's data is {}", kind)};
-  if (kind == "csv") return open_table_inputs(without_holdout(job), path);
+  if (reads_answered_file(job)) return open_file_of(without_holdout(job), path, Answers::kNone);
   if (kind == "folder") return open_folder_inputs(job, path);
   if (kind != "idx" && kind != "npy" && kind != "npz" && kind != "cifar")
     return Error{Cause::kUsage, fmt::format("--input: the inputs of data.kind = \"{}\" are not in a file of their own; "
