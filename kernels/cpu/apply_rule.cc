@@ -77,9 +77,8 @@ std::uint32_t update_piece(Rule rule, Planes planes, Gradient gradient, std::siz
   return largest;
 }
 
-// Asks for the elements of a piece that is updated a little later. Processors fetch by themselves what a loop reads,
-// but not beyond the end of a page, and not what it only writes; so here more lines are under way at once. (Always
-// inline: GCC finds that a function which only asks has no effect, and leaves calls of it out.)
+// Asks for the elements of a piece that is updated a little later, so that more lines are under way at once, where that
+// pays. (Always inline: GCC finds that a function which only asks has no effect, and leaves calls of it out.)
 template <typename Rule, typename Gradient>
 [[gnu::always_inline]] inline void ask_to_read(const Planes& planes, Gradient gradient, std::size_t first,
                                                std::size_t end) {
@@ -101,8 +100,9 @@ template <typename Rule>
 // In place, where what is written was read, or into memory that the cache still has.
 template <typename Rule, typename Gradient>
 std::uint32_t update_in_cache(Rule rule, Planes planes, Gradient gradient, std::size_t count) {
-  const bool in_place = planes.next_weight == planes.weight;
+  const bool in_place = planes.next_weight == planes.weight, asks = asking_pays();
   const auto ask = [&](std::size_t first, std::size_t end) __attribute__((always_inline)) {
+    if (!asks) return;
     ask_to_read<Rule>(planes, gradient, first, std::min(end, count));
     if (!in_place) ask_to_write<Rule>(planes, first, std::min(end, count));
   };
@@ -120,10 +120,11 @@ std::uint32_t update_in_cache(Rule rule, Planes planes, Gradient gradient, std::
 template <typename Rule, typename Gradient>
 std::uint32_t update_past_cache(Rule rule, Planes planes, Gradient gradient, std::size_t count) {
   alignas(kCacheLine) float piece[1 + kCellPlanesMax][kPiece];
+  const bool asks = asking_pays();
   std::uint32_t largest = 0;
   for (std::size_t first = 0; first < count; first += kPiece) {
     const std::size_t size = std::min(kPiece, count - first);
-    ask_to_read<Rule>(planes, gradient, first + kAhead, std::min(first + kAhead + kPiece, count));
+    if (asks) ask_to_read<Rule>(planes, gradient, first + kAhead, std::min(first + kAhead + kPiece, count));
     Planes into = planes_from(planes, first);
     into.next_weight = piece[0];
     for (std::size_t plane = 0; plane < Rule::kPlanes; ++plane) into.next_state[plane] = piece[1 + plane];
@@ -247,12 +248,13 @@ bool add_up(std::span<const SumTerm> terms, std::span<float> sum) {
   for (const SumTerm& term : terms)
     RUBATO_CHECK(term.values.size() == sum.size(), "{} elements into {}", term.values.size(), sum.size());
   BlockSums sums;
+  const bool asks = asking_pays();
   bool finite = true;
   for (std::size_t first = 0; first < sum.size(); first += kSumBlock) {
     const std::size_t end = std::min(first + kSumBlock, sum.size());
     const LastAddition last = sums.fold(terms, first, end - first);
     for (std::size_t at = first; at < end; at += kPiece) {
-      for (std::size_t i = at + kAhead; i < std::min(at + kAhead + kPiece, sum.size()); i += kLineFloats)
+      for (std::size_t i = at + kAhead; asks && i < std::min(at + kAhead + kPiece, sum.size()); i += kLineFloats)
         prefetch_for_writing(&sum[i]);
       finite &= add_all(&sum[at], last.left + (at - first), last.right + (at - first), std::min(kPiece, end - at));
     }

@@ -35,6 +35,18 @@ std::size_t core_cache_bytes() {
   return bytes;
 }
 
+bool asking_pays() {
+#if defined(__x86_64__)
+  static const bool pays = [] {
+    __builtin_cpu_init();
+    return __builtin_cpu_is("intel") != 0;
+  }();
+  return pays;
+#else
+  return false;
+#endif
+}
+
 void write_past_cache(float* to, const float* from, std::size_t count) {
   const bool on_line = reinterpret_cast<std::uintptr_t>(to) % kCacheLine == 0;
   const std::size_t lines = on_line ? count / kLineFloats : 0;

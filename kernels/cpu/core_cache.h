@@ -18,6 +18,11 @@ inline constexpr std::size_t kPiece = 128, kAhead = 2 * kPiece;
 // Of the largest cache that a core has for itself (the L2); 1 MiB where the system does not say.
 [[nodiscard]] std::size_t core_cache_bytes();
 
+// Whether a loop that only passes over memory is the faster for asking for lines ahead of itself. Intel's processors do
+// not fetch beyond the end of a page by themselves; AMD's have as many lines under way as they can, and lose up to half
+// of their rate to what asking costs (docs/decisions/how-slots-are-written.md).
+[[nodiscard]] bool asking_pays();
+
 // Asks for the line of `at`, which is to be read, or written, soon.
 inline void prefetch_for_reading(const float* at) { __builtin_prefetch(at, 0, 3); }
 inline void prefetch_for_writing(const float* at) { __builtin_prefetch(at, 1, 3); }
