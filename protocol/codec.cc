@@ -1,6 +1,7 @@
 #include "protocol/codec.h"
 
 #include <cmath>
+#include <limits>
 
 #include "base/hash.h"
 #include "protocol/joined.h"
@@ -236,6 +237,14 @@ Status get_body(const Header& h, const Payload& body, Body& into) {
   }
 }
 
+// The next step begins with the first layers, whose gradients come last, and whose slices have the largest numbers:
+// they go before what waits of the others. What brings no slice is short, and goes first.
+std::uint32_t turn_of(const Header& h) {
+  const bool slice = h.type == MessageType::kPush || h.type == MessageType::kPushAck || h.type == MessageType::kPull ||
+                     h.type == MessageType::kWeights;
+  return slice ? std::numeric_limits<std::uint32_t>::max() - h.slice : 0;
+}
+
 }  // namespace
 
 const char* type_name(MessageType type) {
@@ -328,7 +337,7 @@ transport::Frame encode(const Stamp& stamp, const Body& body, const Body* behind
   }
   header.length = payload.size();
   if (stamp.checksum_payload && !payload.empty()) header.payload_checksum = xxh3(payload.bytes());
-  return {memory.blocks.copy_of(encode_header(header)), std::move(payload)};
+  return {memory.blocks.copy_of(encode_header(header)), std::move(payload), turn_of(header)};
 }
 
 Result<Decoded> decode(const transport::Frame& frame, std::uint64_t job_id) {

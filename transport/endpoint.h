@@ -3,7 +3,7 @@
 //
 // A Frame has two parts, so that a payload of many megabytes need not be copied behind its header.
 //
-// Invariants: frames of one peer arrive in the order sent, whole or not at all; nothing is dropped
+// Invariants: frames of one peer and one turn arrive in the order sent, whole or not at all; nothing is dropped
 // silently while a connection lives, however slowly it is read; bytes that are no frame are counted and never
 // disturb other peers. A received part starts at an address aligned to 8 bytes. (The simulated network
 // loses, repeats and reorders frames when a test asks for it: the protocol above must not rely on more
@@ -24,6 +24,9 @@ namespace rubato::transport {
 struct Frame {
   Payload header;
   Payload body;  // may be empty
+  // Where frames wait for a peer, one of a smaller turn may go before them, if its endpoint can do that; never between
+  // the bytes of another. Not itself sent: what comes has none.
+  std::uint32_t turn = 0;
 };
 
 // A peer of one Endpoint, for as long as that Endpoint lives. Never reused.

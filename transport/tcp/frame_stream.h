@@ -72,6 +72,7 @@ class FrameReader {
 
 class FrameWriter {
  public:
+  // Behind those of its turn, and before those of a greater one, but for the one of which some bytes have gone.
   void add(Frame frame);
   [[nodiscard]] bool empty() const { return waiting_.empty(); }
   [[nodiscard]] std::size_t frames() const { return waiting_.size(); }
@@ -81,7 +82,7 @@ class FrameWriter {
   [[nodiscard]] Wrote write(int socket);
 
   // A new connection: what was said in part is said again from its beginning.
-  void restart() { sent_ = 0; }
+  void restart();
   void clear();
 
  private:
@@ -92,8 +93,8 @@ class FrameWriter {
   };
   void advance(std::size_t bytes);
 
-  std::deque<Outgoing> waiting_;
-  std::size_t sent_ = 0;  // bytes of the first
+  std::deque<Outgoing> waiting_;  // by turn, but for the first, of which bytes have gone
+  std::size_t sent_ = 0;          // bytes of the first
 };
 
 }  // namespace rubato::transport

@@ -24,6 +24,9 @@ constexpr int kBacklog = 1024;
 constexpr int kLoopbackSendBytes = 208 << 10;
 constexpr int kLoopbackReceiveBytes = 4 << 20;
 
+// Of a connection between hosts: written to the kernel beyond what is on its way.
+constexpr int kUnsentBytes = 256 << 10;
+
 const sockaddr* generic(const sockaddr_in& address) { return reinterpret_cast<const sockaddr*>(&address); }
 
 // Answers are short, and nobody should wait for them to become more.
@@ -50,9 +53,14 @@ bool may_receive_so_much() {
   return may;
 }
 
+// What the kernel has taken no frame goes before any more; so between hosts it takes little of what it cannot send yet.
+void keep_the_rest_here(int socket) {
+  (void)::setsockopt(socket, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &kUnsentBytes, sizeof(kUnsentBytes));
+}
+
 void suit(int socket, const sockaddr_in& peer) {
   send_at_once(socket);
-  if (!is_loopback(peer)) return;
+  if (!is_loopback(peer)) return keep_the_rest_here(socket);
   (void)set_buffer(socket, SO_SNDBUF, kLoopbackSendBytes);
   if (may_receive_so_much()) (void)set_buffer(socket, SO_RCVBUF, kLoopbackReceiveBytes);
 }
