@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "base/result.h"
 
@@ -20,12 +21,13 @@ class BadLines {
   [[nodiscard]] Status add(const std::string& message);
 
   [[nodiscard]] std::int64_t count() const { return count_; }
-  // "2 of 1,000 lines left out, the first FILE:17: ..."; empty if there are none.
+  // "2 of 1,000 lines left out: FILE:17: ...; FILE:203: ...", the first of them; empty if there are none.
   [[nodiscard]] std::string text(std::uint64_t all) const;
 
  private:
   std::int64_t skip_max_, count_ = 0;
-  std::string what_, first_;
+  std::string what_;
+  std::vector<std::string> first_;  // a few
 };
 
 }  // namespace rubato::data

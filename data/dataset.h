@@ -21,6 +21,8 @@
 
 namespace rubato::data {
 
+struct Fitted;  // data/fitted.h
+
 struct SampleShape {
   std::int64_t height = 0, width = 0, channels = 0;
   [[nodiscard]] std::int64_t floats() const { return height * width * channels; }
@@ -55,6 +57,8 @@ class Dataset {
   [[nodiscard]] virtual TargetScale target_scale(std::size_t /*target*/) const { return {}; }
   // In the order of their numbers; none where they have none.
   [[nodiscard]] virtual std::span<const std::string> class_names() const { return {}; }
+  // What it has learned from its training part; nothing where it learns nothing.
+  [[nodiscard]] virtual const Fitted* fitted() const { return nullptr; }
   // What people know a sample by, where it is a file of its own, lines or bytes of one; nothing where it is not.
   [[nodiscard]] virtual std::string sample_name(std::uint64_t /*id*/) const { return {}; }
   // What it shares with those that must be on its side of every split (data.group), where its readers leave splitting

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "data/bad_lines.h"
 #include "data/crop.h"
+#include "data/fitted.h"
 #include "data/labelled_samples.h"
 #include "data/normalizer.h"
 #include "data/picture_cache.h"
@@ -110,6 +111,12 @@ DataConfig with_normalization(DataConfig config) {
 
 SampleShape shape_of(const DataConfig& config) { return {config.image_size, config.image_size, config.channels}; }
 
+Fitted classes_alone(const std::vector<std::string>& classes) {
+  Fitted fitted;
+  fitted.classes = classes;
+  return fitted;
+}
+
 class FolderDataset : public Dataset {
  public:
   FolderDataset(const Job& job, Split split, PictureList list, BadLines bad, std::string fingerprint,
@@ -118,6 +125,7 @@ class FolderDataset : public Dataset {
         seed_(job.train.seed),
         training_(split == Split::kTrain),
         list_(std::move(list)),
+        fitted_(classes_alone(list_.classes)),
         fingerprint_(std::move(fingerprint)),
         of_bytes_(std::move(of_bytes)),
         of_words_(std::move(of_words)),
@@ -132,6 +140,7 @@ class FolderDataset : public Dataset {
   const std::string& fingerprint() const override { return fingerprint_; }
   std::span<const std::string> class_names() const override { return list_.classes; }
   std::string sample_name(std::uint64_t id) const override { return list_.entries.at(id).name; }
+  const Fitted* fitted() const override { return &fitted_; }
   std::string group_of(std::uint64_t id) const override { return list_.entries.at(id).group; }
 
   void append_labels(std::uint64_t id, std::vector<std::int32_t>& labels) const override {
@@ -209,6 +218,7 @@ class FolderDataset : public Dataset {
   const std::uint64_t seed_;
   const bool training_;
   const PictureList list_;
+  const Fitted fitted_;
   const std::string fingerprint_;
   const Normalizer of_bytes_, of_words_;  // 8 bits, 16 bits
   mutable std::mutex leaving_out_;
@@ -242,12 +252,32 @@ Result<std::unique_ptr<Dataset>> open_folder_dataset(const Job& job, Split split
   return make_dataset(job, split, std::move(pictures), std::move(team));
 }
 
-Result<std::unique_ptr<Dataset>> open_folder_inputs(const Job& job, const std::string& path) {
+Result<std::unique_ptr<Dataset>> open_folder_inputs(const Job& job, const std::string& path, const Fitted* fitted) {
   auto team = team_of(job);
-  RUBATO_ASSIGN(PictureList listed, list_pictures_alone(job.data, path));
-  DataConfig all_of_them = job.data;
-  all_of_them.skip_max = 0;
-  RUBATO_ASSIGN(Pictures pictures, examine(std::move(listed), all_of_them, *team));
+  std::vector<std::string> classes;
+  if (fitted != nullptr)
+    classes = fitted->classes;
+  else if (auto known = list_classes(job.data); known.ok())
+    classes = std::move(*known);
+  RUBATO_ASSIGN(PictureList listed, list_pictures_alone(path, std::move(classes)));
+  DataConfig config = job.data;
+  if (listed.entries.size() == 1) config.skip_max = 0;  // the one that was asked for
+  RUBATO_ASSIGN(Pictures pictures, examine(std::move(listed), config, *team));
+  // What only decoding shows to be damaged has a line in what is written, and would have a class in it.
+  pictures.bad = BadLines(0, "image");
+  return make_dataset(job, Split::kTest, std::move(pictures), std::move(team));
+}
+
+Result<std::unique_ptr<Dataset>> open_folder_file(const Job& job, const std::string& path, const Fitted* fitted) {
+  auto team = team_of(job);
+  std::vector<std::string> classes;
+  if (fitted != nullptr) {
+    classes = fitted->classes;
+  } else {
+    RUBATO_ASSIGN(classes, list_classes(job.data));
+  }
+  RUBATO_ASSIGN(PictureList listed, list_pictures_of(path, std::move(classes)));
+  RUBATO_ASSIGN(Pictures pictures, examine(std::move(listed), job.data, *team));
   return make_dataset(job, Split::kTest, std::move(pictures), std::move(team));
 }
 

@@ -15,7 +15,14 @@ namespace rubato::data {
 // (examine_picture), by data.readers threads.
 [[nodiscard]] Result<std::unique_ptr<Dataset>> open_folder_dataset(const Job& job, Split split);
 [[nodiscard]] Result<DatasetSize> size_of_folder_dataset(const Job& job, Split split);
-// An image, or all in a folder and below it, without labels: theirs are 0. None is skipped. Errors: kData.
-[[nodiscard]] Result<std::unique_ptr<Dataset>> open_folder_inputs(const Job& job, const std::string& path);
+// An image, or all in a folder and below it, without labels: theirs are 0. What only decoding shows to be damaged is
+// not skipped. Classes are called as was `fitted`; where that is null, as in the job's training part, if it is there.
+// Errors: kData.
+[[nodiscard]] Result<std::unique_ptr<Dataset>> open_folder_inputs(const Job& job, const std::string& path,
+                                                                  const Fitted* fitted);
+// All images of another folder, in folders of the same classes; of one with parts, those of its test part. Errors:
+// kData.
+[[nodiscard]] Result<std::unique_ptr<Dataset>> open_folder_file(const Job& job, const std::string& path,
+                                                                const Fitted* fitted);
 
 }  // namespace rubato::data

@@ -39,6 +39,7 @@ class ImageDataset : public Dataset {
     return images_.target_scales.empty() ? TargetScale() : images_.target_scales[target];
   }
   std::span<const std::string> class_names() const override { return images_.class_names; }
+  const Fitted* fitted() const override { return images_.fitted.get(); }
   std::string sample_name(std::uint64_t id) const override {
     return images_.lines.empty() ? "" : fmt::format("{}:{}", images_.lines_of, images_.lines.at(id));
   }

@@ -25,6 +25,7 @@ struct Images {
   std::vector<std::int32_t> lengths;
   std::vector<TargetScale> target_scales;  // of each target; none: as they are
   std::vector<std::string> class_names;    // not hashed, nor are the scale and what follows
+  std::shared_ptr<const Fitted> fitted;    // or none
   std::vector<std::uint64_t> lines;        // that samples are, where they are lines of
   std::string lines_of;                    // this file
 };

@@ -26,12 +26,15 @@ Result<bool> is_npy(const std::string& path) {
   return count == first.size() && std::string_view(reinterpret_cast<const char*>(first.data()), count) == kMagic;
 }
 
-// Of csv, libsvm, series and text.
-Result<std::unique_ptr<Dataset>> open_file_of(const Job& job, const std::string& path, Answers answers) {
+// Of csv, folder, libsvm, series and text.
+Result<std::unique_ptr<Dataset>> open_file_of(const Job& job, const std::string& path, Answers answers,
+                                              const Fitted* fitted) {
   const std::string& kind = job.data.kind;
-  if (kind == "csv") return open_table_file(job, path, answers);
+  if (kind == "csv") return open_table_file(job, path, answers, fitted);
+  if (kind == "folder" && answers == Answers::kNone) return open_folder_inputs(job, path, fitted);
+  if (kind == "folder") return open_folder_file(as_evaluated(job), path, fitted);
   if (kind == "libsvm") return open_libsvm_file(job, path, answers);
-  if (kind == "series") return open_series_file(job.data, path, answers);
+  if (kind == "series") return open_series_file(job.data, path, answers, fitted);
   return open_text_file(job.data, path, answers);
 }
 
@@ -39,20 +42,19 @@ Result<std::unique_ptr<Dataset>> open_file_of(const Job& job, const std::string&
 
 bool reads_answered_file(const Job& job) {
   const std::string& kind = job.data.kind;
-  return kind == "csv" || kind == "libsvm" || kind == "series" || kind == "text";
+  return kind == "csv" || kind == "folder" || kind == "libsvm" || kind == "series" || kind == "text";
 }
 
-Result<std::unique_ptr<Dataset>> open_answered_file(const Job& job, const std::string& path) {
-  return open_file_of(without_holdout(job), path, Answers::kRead);
+Result<std::unique_ptr<Dataset>> open_answered_file(const Job& job, const std::string& path, const Fitted* fitted) {
+  return open_file_of(without_holdout(job), path, Answers::kRead, fitted);
 }
 
-Result<std::unique_ptr<Dataset>> open_inputs_alone(const Job& job, const std::string& path,
-                                                   const std::string& lengths) {
+Result<std::unique_ptr<Dataset>> open_inputs_alone(const Job& job, const std::string& path, const std::string& lengths,
+                                                   const Fitted* fitted) {
   const std::string& kind = job.data.kind;
   if (!lengths.empty() && kind != "npy" && kind != "npz")
     return Error{Cause::kUsage, fmt::format("--lengths goes with npy and npz, and the job's data is {}", kind)};
-  if (reads_answered_file(job)) return open_file_of(without_holdout(job), path, Answers::kNone);
-  if (kind == "folder") return open_folder_inputs(job, path);
+  if (reads_answered_file(job)) return open_file_of(without_holdout(job), path, Answers::kNone, fitted);
   if (kind != "idx" && kind != "npy" && kind != "npz" && kind != "cifar")
     return Error{Cause::kUsage, fmt::format("--input: the inputs of data.kind = \"{}\" are not in a file of their own; "
                                             "predict on a part of the job's data: --part test",
@@ -60,7 +62,13 @@ Result<std::unique_ptr<Dataset>> open_inputs_alone(const Job& job, const std::st
   RUBATO_ASSIGN(const bool npy, is_npy(path));
   if (!npy && !lengths.empty())
     return Error{Cause::kUsage, fmt::format("--lengths goes with an npy file, and {} is none", path)};
-  return npy ? open_npy_inputs(job, path, lengths) : open_idx_inputs(job, path);
+  if (npy) return open_npy_inputs(job, path, lengths);
+  if (kind == "npz" || kind == "cifar") {
+    Result<std::unique_ptr<Dataset>> opened = open_idx_inputs(job, path);
+    if (opened.ok()) return opened;
+    return opened.error().in(fmt::format("--input takes images of a job on {} as one npy or idx file", kind));
+  }
+  return open_idx_inputs(job, path);
 }
 
 }  // namespace rubato::data

@@ -67,20 +67,12 @@ Result<fs::path> folder_of(const fs::path& path, Split split) {
   return Error{Cause::kData, fmt::format("{}: has a folder train and none called val", path.string())};
 }
 
-}  // namespace
-
-Result<PictureList> list_pictures(const DataConfig& config, Split split) {
-  const fs::path path = config.path;
+// The images of each class that has a folder there, all of them if `whole`.
+Result<PictureList> list_parts(const fs::path& folder, std::vector<std::string> classes, bool whole) {
   PictureList list;
-  list.to_be_split = !is_folder(path / "train");
-  fs::path folder = path;
-  if (!list.to_be_split) {
-    RUBATO_ASSIGN(folder, folder_of(path, split));
-  }
   list.folder = folder.string();
-  RUBATO_ASSIGN(list.classes, classes_in(training_folder(path), config));
+  list.classes = std::move(classes);
   RUBATO_ASSIGN(const std::vector<std::string> found, folders_in(folder));
-  const bool training = list.to_be_split || split == Split::kTrain;
   for (const std::string& name : found) {
     const auto known = std::ranges::lower_bound(list.classes, name);
     if (known == list.classes.end() || *known != name)
@@ -89,16 +81,43 @@ Result<PictureList> list_pictures(const DataConfig& config, Split split) {
     const std::size_t before = list.entries.size();
     const auto label = static_cast<std::int32_t>(known - list.classes.begin());
     RUBATO_TRY(list_images(folder, folder / name, label, list.entries));
-    if (training && list.entries.size() == before)
+    if (whole && list.entries.size() == before)
       return Error{Cause::kData, fmt::format("{}: has no image", (folder / name).string())};
   }
   if (list.entries.empty()) return Error{Cause::kData, fmt::format("{}: has no image", list.folder)};
   return list;
 }
 
-Result<PictureList> list_pictures_alone(const DataConfig& config, const std::string& path) {
+}  // namespace
+
+Result<std::vector<std::string>> list_classes(const DataConfig& config) {
+  return classes_in(training_folder(config.path), config);
+}
+
+Result<PictureList> list_pictures(const DataConfig& config, Split split) {
+  const fs::path path = config.path;
+  const bool to_be_split = !is_folder(path / "train");
+  fs::path folder = path;
+  if (!to_be_split) {
+    RUBATO_ASSIGN(folder, folder_of(path, split));
+  }
+  RUBATO_ASSIGN(std::vector<std::string> classes, list_classes(config));
+  RUBATO_ASSIGN(PictureList list, list_parts(folder, std::move(classes), to_be_split || split == Split::kTrain));
+  list.to_be_split = to_be_split;
+  return list;
+}
+
+Result<PictureList> list_pictures_of(const std::string& path, std::vector<std::string> classes) {
+  fs::path folder = path;
+  if (is_folder(folder / "train")) {
+    RUBATO_ASSIGN(folder, folder_of(folder, Split::kTest));
+  }
+  return list_parts(folder, std::move(classes), false);
+}
+
+Result<PictureList> list_pictures_alone(const std::string& path, std::vector<std::string> classes) {
   PictureList list;
-  if (auto classes = classes_in(training_folder(config.path), config); classes.ok()) list.classes = std::move(*classes);
+  list.classes = std::move(classes);
   if (!is_folder(path)) {
     const fs::path file = path;
     list.folder = file.has_parent_path() ? file.parent_path().string() : ".";

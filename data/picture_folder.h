@@ -36,8 +36,14 @@ struct PictureList {
 // Errors: kData: a folder that is not there, other classes than data.classes, a class without images.
 [[nodiscard]] Result<PictureList> list_pictures(const DataConfig& config, Split split);
 
-// One image, or all that are in a folder and below it, by path: of no class. `classes` are those of the training part
-// where that is there, or else none. Errors: kData: no such file, no image.
-[[nodiscard]] Result<PictureList> list_pictures_alone(const DataConfig& config, const std::string& path);
+// Those of the training part. Errors: the same.
+[[nodiscard]] Result<std::vector<std::string>> list_classes(const DataConfig& config);
+// All images of a folder of folders of these classes; of one with a folder train, those of its folder test. Errors: the
+// same; a class that is not among them.
+[[nodiscard]] Result<PictureList> list_pictures_of(const std::string& path, std::vector<std::string> classes);
+
+// One image, or all that are in a folder and below it, by path: of no class. `classes`: what they are called, if that
+// is known. Errors: kData: no such file, no image.
+[[nodiscard]] Result<PictureList> list_pictures_alone(const std::string& path, std::vector<std::string> classes);
 
 }  // namespace rubato::data

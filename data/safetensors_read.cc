@@ -148,12 +148,14 @@ class Parser {
       return wrong("expected the 8 bytes of a safetensors header length, found {}", bytes_.size());
     }
     const std::string_view first(reinterpret_cast<const char*>(bytes_.data()), sizeof length);
-    if (first.starts_with("PK\x03\x04") || first.starts_with("\x80\x02"))
+    std::memcpy(&length, bytes_.data(), sizeof length);
+    const std::uint64_t rest = bytes_.size() - sizeof length;
+    // A header of 640 bytes begins as a pickle does; but then the length makes sense, and an object follows.
+    const bool object = length <= rest && rest > 0 && static_cast<char>(bytes_[sizeof length]) == '{';
+    if (first.starts_with("PK\x03\x04") || (first.starts_with("\x80\x02") && !object))
       return wrong(
           "expected safetensors, found what torch.save writes: that is a pickle, which is never read. In "
           "PyTorch: safetensors.torch.save_file(model.state_dict(), \"model.safetensors\")");
-    std::memcpy(&length, bytes_.data(), sizeof length);
-    const std::uint64_t rest = bytes_.size() - sizeof length;
     if (length > kHeaderBytesMax || length > rest) {
       return wrong("expected a header of {} bytes, found {} bytes: cut off, or no safetensors file", length, rest);
     }

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <cmath>
+#include <utility>
 
 namespace rubato::data {
 
@@ -36,6 +37,14 @@ Result<Scaling> Scaling::fit(std::span<const double> values, std::size_t columns
     // A column of one value differs from its mean by rounding alone, and would be blown up to noise.
     if (deviation > 1e-14 * std::abs(fitted.mean_[column])) fitted.deviation_[column] = deviation;
   }
+  return fitted;
+}
+
+Scaling Scaling::of(bool standard, std::vector<double> mean, std::vector<double> deviation) {
+  Scaling fitted;
+  fitted.standard_ = standard;
+  fitted.mean_ = std::move(mean);
+  fitted.deviation_ = std::move(deviation);
   return fitted;
 }
 

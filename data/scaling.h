@@ -22,6 +22,13 @@ class Scaling {
   static Result<Scaling> fit(std::span<const double> values, std::size_t columns, std::span<const std::uint64_t> rows,
                              bool standard, const std::string& file, const std::vector<std::string>& names);
 
+  // As it was fitted before. All are as long as there are columns.
+  static Scaling of(bool standard, std::vector<double> mean, std::vector<double> deviation);
+  [[nodiscard]] bool standard() const { return standard_; }
+  [[nodiscard]] const std::vector<double>& mean() const { return mean_; }
+  [[nodiscard]] const std::vector<double>& deviation() const { return deviation_; }
+  friend bool operator==(const Scaling&, const Scaling&) = default;
+
   // What is missing becomes the mean.
   [[nodiscard]] float scaled(double value, std::size_t column) const;
   // What it does to a column; nothing where it is not `standard`.

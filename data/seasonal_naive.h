@@ -28,13 +28,13 @@ struct SeasonalNaive {
   std::vector<Target> targets;
 };
 
-// Rows of a table.
-struct TableRows {
-  const Table& table;
-  const std::vector<std::uint64_t>& rows;
-};
-// `train`: the training part, one row after the other. `windows`: the rows that they begin at, of that table or
-// another. No forecast steps over a line that was left out.
-[[nodiscard]] SeasonalNaive seasonal_naive(const DataConfig& config, const TableRows& train, const TableRows& windows);
+// Of each target, over the training part: its rows of the table, one after the other. 0 where it always comes true.
+[[nodiscard]] std::vector<double> naive_errors(const Table& table, const DataConfig& config,
+                                               const std::vector<std::uint64_t>& train);
+// `windows`: the rows of the table that they begin at; `scales`: of the training part, as above. No forecast steps over
+// a line that was left out.
+[[nodiscard]] SeasonalNaive seasonal_naive(const Table& table, const DataConfig& config,
+                                           const std::vector<double>& scales,
+                                           const std::vector<std::uint64_t>& windows);
 
 }  // namespace rubato::data

@@ -8,6 +8,7 @@
 
 #include "base/hash.h"
 #include "base/log.h"
+#include "data/fitted.h"
 #include "data/row_split.h"
 #include "data/scaling.h"
 #include "data/table.h"
@@ -21,7 +22,7 @@ struct Series {
   std::size_t window = 0, horizon = 0;
   std::vector<float> input_values, target_values;  // lines x inputs, lines x targets
   std::vector<std::uint32_t> windows;
-  std::vector<TargetScale> scales;  // of target columns
+  std::shared_ptr<const Fitted> fitted;
   std::optional<SeasonalNaive> naive;
   std::string path;
   std::vector<std::uint64_t> places;  // of windows: their first line in the file
@@ -44,7 +45,10 @@ class SeriesDataset : public Dataset {
   }
   std::int64_t target_floats() const override { return static_cast<std::int64_t>(series_.horizon * series_.targets); }
   const std::string& fingerprint() const override { return fingerprint_; }
-  TargetScale target_scale(std::size_t target) const override { return series_.scales[target % series_.targets]; }
+  TargetScale target_scale(std::size_t target) const override {
+    return series_.fitted->target_scaling.of_column(target % series_.targets);
+  }
+  const Fitted* fitted() const override { return series_.fitted.get(); }
 
   std::string sample_name(std::uint64_t id) const override {
     const std::uint64_t first = series_.places.at(id);
@@ -98,7 +102,7 @@ Status check_season(const DataConfig& config, std::uint64_t lines) {
                            config.path, config.season, lines)};
 }
 
-// Where windows of rows begin, which follow each other in the table, and in the file unless one was left out.
+// Where windows of rows begin, which follow each other in the table, and in time unless something is missing.
 std::vector<std::uint32_t> find_windows(const Table& table, const std::vector<std::uint64_t>& rows,
                                         const DataConfig& config, Answers answers) {
   const auto stride = static_cast<std::size_t>(config.stride);
@@ -107,7 +111,7 @@ std::vector<std::uint32_t> find_windows(const Table& table, const std::vector<st
   if (rows.size() < span) return {};
   std::vector<std::uint32_t> windows;
   for (std::size_t first = read ? 0 : (rows.size() - span) % stride; first + span <= rows.size(); first += stride) {
-    const std::uint64_t from = table.lines[rows[first]], to = table.lines[rows[first + span - 1]];
+    const std::uint64_t from = table.steps[rows[first]], to = table.steps[rows[first + span - 1]];
     if (to - from == span - 1) windows.push_back(static_cast<std::uint32_t>(first));
   }
   return windows;
@@ -124,7 +128,8 @@ std::vector<float> scaled_rows(const Scaling& scaling, const std::vector<double>
 
 Result<Table> read(const std::string& path, const TableNames& names, const DataConfig& config) {
   RUBATO_ASSIGN(Table table, read_table(path, names, config));
-  if (!table.skipped.empty()) log::warn("{}: {}", path, table.skipped);
+  for (const std::string& what : {table.skipped, table.gaps})
+    if (!what.empty()) log::warn("{}: {}", path, what);
   return table;
 }
 
@@ -140,47 +145,63 @@ std::string part_text(const DataConfig& config, Split split) {
   return fmt::format("{}: the {} part", config.path, name_of(split));
 }
 
-// The job's table, with what is learned from its training part, and the lines asked for: of it, or of another.
+// Windows of lines, of the job's table or of another, with what is learned from its training part, or was.
 class Builder {
  public:
   explicit Builder(const DataConfig& config) : config_(config) {}
 
   Result<std::unique_ptr<Dataset>> run(Split split) {
-    RUBATO_TRY(read_own());
-    RUBATO_ASSIGN(Series series, windows_of(own_, parts_.of(split), part_text(config_, split), Answers::kRead));
-    return make(std::move(series), own_, parts_.of(split), Answers::kRead);
+    RUBATO_ASSIGN(const Table table, fit());
+    return make(table, parts_.of(split), part_text(config_, split), Answers::kRead);
   }
 
-  Result<std::unique_ptr<Dataset>> run_file(const std::string& path, Answers answers) {
-    RUBATO_TRY(read_own());
+  Result<std::unique_ptr<Dataset>> run_file(const std::string& path, Answers answers, const Fitted* fitted) {
+    if (fitted != nullptr) {
+      const std::size_t targets = config_.target.size();
+      if (fitted->target_scaling.mean().size() != targets || fitted->naive_errors.size() != targets)
+        return Error{Cause::kData, fmt::format("the weights predict {} columns, and data.target names {}",
+                                               fitted->target_scaling.mean().size(), targets)};
+      fitted_ = std::make_shared<const Fitted>(*fitted);
+    } else {
+      RUBATO_TRY(fit());
+    }
     TableNames names = names_of(config_);
-    names.inputs = own_.inputs;
+    names.inputs = fitted_->inputs;
     if (answers == Answers::kNone) names.targets.clear();
     RUBATO_ASSIGN(const Table table, read(path, names, config_));
     std::vector<std::uint64_t> rows(table.rows());
     std::iota(rows.begin(), rows.end(), std::uint64_t{0});
-    RUBATO_ASSIGN(Series series, windows_of(table, rows, path, answers));
-    return make(std::move(series), table, rows, answers);
+    return make(table, rows, path, answers);
   }
 
  private:
-  Status read_own() {
-    RUBATO_ASSIGN(own_, read(config_.path, names_of(config_), config_));
-    RUBATO_ASSIGN(parts_, split_by_time(own_.rows(), config_, config_.path));
-    return check_season(config_, parts_.train.size());
+  // The job's table.
+  Result<Table> fit() {
+    RUBATO_ASSIGN(Table own, read(config_.path, names_of(config_), config_));
+    RUBATO_ASSIGN(parts_, split_by_time(own.rows(), config_, config_.path));
+    RUBATO_TRY(check_season(config_, parts_.train.size()));
+    Fitted fitted;
+    fitted.inputs = own.inputs;
+    RUBATO_ASSIGN(fitted.input_scaling, Scaling::fit(own.values, own.inputs.size(), parts_.train,
+                                                     config_.scaling == "standard", own.path, own.inputs));
+    RUBATO_ASSIGN(fitted.target_scaling, Scaling::fit(own.targets, config_.target.size(), parts_.train,
+                                                      config_.target_scaling == "standard", own.path, config_.target));
+    fitted.naive_errors = naive_errors(own, config_, parts_.train);
+    fitted_ = std::make_shared<const Fitted>(std::move(fitted));
+    return own;
   }
 
-  Result<Series> windows_of(const Table& table, const std::vector<std::uint64_t>& rows, const std::string& part,
-                            Answers answers) const {
+  Result<std::unique_ptr<Dataset>> make(const Table& table, const std::vector<std::uint64_t>& rows,
+                                        const std::string& part, Answers answers) const {
     const bool read = answers == Answers::kRead;
     Series series{.inputs = table.inputs.size(),
                   .targets = config_.target.size(),
                   .window = static_cast<std::size_t>(config_.window),
                   .horizon = static_cast<std::size_t>(config_.horizon),
-                  .input_values = {},
+                  .input_values = scaled_rows(fitted_->input_scaling, table.values, table.inputs.size(), rows),
                   .target_values = {},
                   .windows = find_windows(table, rows, config_, answers),
-                  .scales = {},
+                  .fitted = fitted_,
                   .naive = {},
                   .path = table.path,
                   .places = {}};
@@ -191,31 +212,20 @@ class Builder {
       begin.push_back(rows[window]);
       series.places.push_back(table.lines[begin.back()]);
     }
-    if (read) series.naive = seasonal_naive(config_, {own_, parts_.train}, {table, begin});
-    return series;
-  }
-
-  Result<std::unique_ptr<Dataset>> make(Series series, const Table& table, const std::vector<std::uint64_t>& rows,
-                                        Answers answers) const {
-    RUBATO_ASSIGN(const Scaling of_inputs, Scaling::fit(own_.values, series.inputs, parts_.train,
-                                                        config_.scaling == "standard", own_.path, own_.inputs));
-    RUBATO_ASSIGN(const Scaling of_targets,
-                  Scaling::fit(own_.targets, series.targets, parts_.train, config_.target_scaling == "standard",
-                               own_.path, config_.target));
-    for (std::size_t i = 0; i < series.targets; ++i) series.scales.push_back(of_targets.of_column(i));
-    series.input_values = scaled_rows(of_inputs, table.values, series.inputs, rows);
-    if (answers == Answers::kRead)
-      series.target_values = scaled_rows(of_targets, table.targets, series.targets, rows);
-    else
+    if (read) {
+      series.naive = seasonal_naive(table, config_, fitted_->naive_errors, begin);
+      series.target_values = scaled_rows(fitted_->target_scaling, table.targets, series.targets, rows);
+    } else {
       series.target_values.resize((rows.size() + series.horizon) * series.targets);
+    }
     const std::string kind = fmt::format("series {} + {}; {}; {}", config_.window, config_.horizon,
                                          fmt::join(table.inputs, ","), fmt::join(config_.target, ","));
     return std::unique_ptr<Dataset>(new SeriesDataset(std::move(series), kind));
   }
 
   const DataConfig& config_;
-  Table own_;
-  RowSplit parts_;
+  std::shared_ptr<const Fitted> fitted_;
+  RowSplit parts_;  // of the job's table
 };
 
 }  // namespace
@@ -245,8 +255,9 @@ Result<std::unique_ptr<Dataset>> open_series_dataset(const DataConfig& config, S
   return Builder(config).run(split);
 }
 
-Result<std::unique_ptr<Dataset>> open_series_file(const DataConfig& config, const std::string& path, Answers answers) {
-  return Builder(config).run_file(path, answers);
+Result<std::unique_ptr<Dataset>> open_series_file(const DataConfig& config, const std::string& path, Answers answers,
+                                                  const Fitted* fitted) {
+  return Builder(config).run_file(path, answers, fitted);
 }
 
 }  // namespace rubato::data

@@ -8,6 +8,7 @@
 
 #include "data/table_columns.h"
 #include "data/text_lines.h"
+#include "data/time_steps.h"
 
 namespace rubato::data {
 namespace {
@@ -38,6 +39,7 @@ class TableReader {
       if (!wrong) wrong = take_row(fields, lines.number());
       if (wrong) RUBATO_TRY(bad_.add(fmt::format("{}: {}", lines.place(), *wrong)));
     }
+    find_gaps();
     if (table_.rows() == 0)
       return Error{Cause::kData,
                    fmt::format("{}: expected rows behind the names of the columns, found none", table_.path)};
@@ -56,7 +58,9 @@ class TableReader {
     targets_.clear();
     if (Wrong wrong = take_texts(fields)) return wrong;
     for (const std::size_t index : columns_.targets) {
-      if (is_missing(fields[index])) return column(index) + ": the value to be predicted is missing";
+      if (is_missing(fields[index]))
+        return column(index) +
+               ": the value to be predicted is missing, and is never made up (data.skip_max leaves so many lines out)";
       if (Wrong wrong = take_number(fields, index, targets_)) return wrong;
     }
     for (std::size_t i = 0; i < columns_.inputs.size(); ++i)
@@ -67,7 +71,17 @@ class TableReader {
     if (columns_.label) table_.labels.add(fields[*columns_.label]);
     if (columns_.group) table_.groups.add(fields[*columns_.group]);
     table_.lines.push_back(line);
+    if (columns_.time) times_.push_back(time_number(time_));
     return std::nullopt;
+  }
+
+  void find_gaps() {
+    TimeSteps steps = steps_of(table_.lines, times_);
+    table_.steps = std::move(steps.of_row);
+    if (steps.gaps > 0)
+      table_.gaps =
+          fmt::format("time has {} gap{} beside its usual step, the first before line {}: no window steps over one",
+                      steps.gaps, steps.gaps == 1 ? "" : "s", table_.lines[steps.first_gap]);
   }
 
   [[nodiscard]] Wrong take_texts(const std::vector<std::string>& fields) const {
@@ -103,12 +117,14 @@ class TableReader {
   Wrong take_time(const std::vector<std::string>& fields, std::uint64_t line) {
     if (!columns_.time) return std::nullopt;
     const std::string& now = fields[*columns_.time];
-    const std::optional<double> number = field_number(now), before = field_number(time_);
-    const bool rises = number && before ? *number > *before : now > time_;
+    const std::optional<double> number = time_number(now), before = time_number(time_);
+    const bool numbers = number && before;
+    const bool rises = numbers ? *number > *before : now > time_;
     if (now.empty()) return column(*columns_.time) + ": the time is missing";
     if (!time_.empty() && !rises)
-      return fmt::format("{}: expected a time after {} of line {}, found {}", column(*columns_.time), shown(time_),
-                         time_line_, shown(now));
+      return fmt::format(
+          "{}: expected a time after {} of line {}, found {}{}", column(*columns_.time), shown(time_), time_line_,
+          shown(now), numbers ? "" : " (numbers and dates like 2024-01-31 08:00 are known, other times rise as text)");
     time_ = now;
     time_line_ = line;
     return std::nullopt;
@@ -121,6 +137,7 @@ class TableReader {
   std::vector<double> values_, targets_;  // of the row at hand
   std::string time_;
   std::uint64_t time_line_ = 0;
+  std::vector<std::optional<double>> times_;  // of each row, where there is a column of them
 };
 
 }  // namespace

@@ -47,7 +47,11 @@ struct Table {
   std::vector<double> targets;      // rows x targets
   TextColumn labels, groups;
   std::vector<std::uint64_t> lines;  // of each row, in the file
-  std::string skipped;               // what was left out, in words; empty if nothing was
+  // Of each row in time: rises by one from a row to the next, by more where lines between them were left out, or where
+  // time has a gap (data/time_steps.h). Without TableNames::time as `lines`.
+  std::vector<std::uint64_t> steps;
+  std::string skipped;  // what was left out, in words; empty if nothing was
+  std::string gaps;     // in time, in words; empty if there are none
   [[nodiscard]] std::size_t rows() const { return lines.size(); }
 };
 

@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "data/class_names.h"
+#include "data/fitted.h"
 #include "data/image_dataset.h"
 #include "data/row_split.h"
 #include "data/scaling.h"
@@ -36,7 +37,7 @@ Result<Table> read(const std::string& path, const TableNames& names, const DataC
   return table;
 }
 
-// The training table, with what is learned from it, and the rows asked for: of it, or of another.
+// The rows asked for, of the training table or of another, with what is learned from it, or was.
 class Builder {
  public:
   explicit Builder(const Job& job) : job_(job), data_(job.data) {}
@@ -44,24 +45,33 @@ class Builder {
   Result<std::unique_ptr<Dataset>> run(Split split) {
     RUBATO_ASSIGN(const Table train, read(train_path(), names_of(job_), data_));
     RUBATO_ASSIGN(const RowSplit parts, parts_of(train));
-    if (split == Split::kTrain || !data_.path.empty()) return make(train, train, parts.train, parts.of(split));
+    RUBATO_TRY(fit(train, parts.train));
+    if (split == Split::kTrain || !data_.path.empty()) return make(train, parts.of(split));
     RUBATO_ASSIGN(Table test, read(data_.test_inputs, names_of(job_), data_));
     if (test.inputs != train.inputs)
       return Error{Cause::kData,
                    fmt::format("{}: expected the input columns of {}, in its order: {}; found {}", test.path,
                                train.path, fmt::join(train.inputs, ", "), fmt::join(test.inputs, ", "))};
-    return make(train, test, parts.train, all_rows(test));
+    return make(test, all_rows(test));
   }
 
-  Result<std::unique_ptr<Dataset>> run_file(const std::string& path, Answers answers) {
-    RUBATO_ASSIGN(const Table train, read(train_path(), names_of(job_), data_));
-    RUBATO_ASSIGN(const RowSplit parts, parts_of(train));
+  Result<std::unique_ptr<Dataset>> run_file(const std::string& path, Answers answers, const Fitted* fitted) {
     answers_ = answers;
+    if (fitted != nullptr) {
+      if (predicts_numbers(job_) && fitted->target_scaling.mean().size() != data_.target.size())
+        return Error{Cause::kData, fmt::format("the weights predict {} numbers, and data.target names {}",
+                                               fitted->target_scaling.mean().size(), data_.target.size())};
+      fitted_ = std::make_shared<const Fitted>(*fitted);
+    } else {
+      RUBATO_ASSIGN(const Table train, read(train_path(), names_of(job_), data_));
+      RUBATO_ASSIGN(const RowSplit parts, parts_of(train));
+      RUBATO_TRY(fit(train, parts.train));
+    }
     TableNames names = answers == Answers::kRead ? names_of(job_) : TableNames();
-    names.inputs = train.inputs;
+    names.inputs = fitted_->inputs;
     names.group.clear();
     RUBATO_ASSIGN(const Table table, read(path, names, data_));
-    return make(train, table, parts.train, all_rows(table));
+    return make(table, all_rows(table));
   }
 
  private:
@@ -79,37 +89,53 @@ class Builder {
     return split_groups(train.groups, data_, train.path);
   }
 
-  Result<std::unique_ptr<Dataset>> make(const Table& train, const Table& table,
-                                        const std::vector<std::uint64_t>& train_rows,
-                                        const std::vector<std::uint64_t>& rows) {
+  Status fit(const Table& train, const std::vector<std::uint64_t>& rows) {
+    Fitted fitted;
+    fitted.inputs = train.inputs;
+    RUBATO_ASSIGN(fitted.input_scaling, Scaling::fit(train.values, train.inputs.size(), rows,
+                                                     data_.scaling == "standard", train.path, train.inputs));
+    if (predicts_numbers(job_)) {
+      RUBATO_ASSIGN(fitted.target_scaling, Scaling::fit(train.targets, data_.target.size(), rows,
+                                                        data_.target_scaling == "standard", train.path, data_.target));
+    } else {
+      RUBATO_ASSIGN(const ClassNames classes, ClassNames::make(train.labels.texts, data_, train.path));
+      fitted.classes = classes.names();
+    }
+    fitted_ = std::make_shared<const Fitted>(std::move(fitted));
+    return {};
+  }
+
+  Result<std::unique_ptr<Dataset>> make(const Table& table, const std::vector<std::uint64_t>& rows) {
     const std::size_t width = table.inputs.size();
-    RUBATO_ASSIGN(const Scaling scaling,
-                  Scaling::fit(train.values, width, train_rows, data_.scaling == "standard", train.path, train.inputs));
     Images samples;
     samples.shape = {1, 1, static_cast<std::int64_t>(width)};
+    samples.fitted = fitted_;
     std::vector<float> inputs;
     inputs.reserve(rows.size() * width);
     for (const std::uint64_t row : rows)
-      for (std::size_t i = 0; i < width; ++i) inputs.push_back(scaling.scaled(table.values[row * width + i], i));
+      for (std::size_t i = 0; i < width; ++i)
+        inputs.push_back(fitted_->input_scaling.scaled(table.values[row * width + i], i));
     samples.pixels = std::move(inputs);
     for (const std::uint64_t row : rows) samples.lines.push_back(table.lines[row]);
     samples.lines_of = table.path;
-    RUBATO_TRY(predicts_numbers(job_) ? take_targets(train, table, train_rows, rows, samples)
-                                      : take_labels(train, table, rows, samples));
+    if (predicts_numbers(job_))
+      take_targets(table, rows, samples);
+    else
+      RUBATO_TRY(take_labels(table, rows, samples));
     DataConfig plain;  // the scaling is done
     return make_image_dataset(
         std::move(samples), plain,
         fmt::format("csv {} x {}; {} {}", rows.size(), width, fmt::join(table.inputs, ","), data_.classes), table.path);
   }
 
-  Status take_labels(const Table& train, const Table& table, const std::vector<std::uint64_t>& rows, Images& samples) {
-    RUBATO_ASSIGN(const ClassNames classes, ClassNames::make(train.labels.texts, data_, train.path));
-    samples.class_names = classes.names();
+  Status take_labels(const Table& table, const std::vector<std::uint64_t>& rows, Images& samples) {
+    samples.class_names = fitted_->classes;
+    if (answers_ == Answers::kNone) {
+      samples.labels.assign(rows.size(), 0);
+      return {};
+    }
+    RUBATO_ASSIGN(const ClassNames classes, ClassNames::make(fitted_->classes, data_, table.path));
     for (const std::uint64_t row : rows) {
-      if (answers_ == Answers::kNone) {
-        samples.labels.push_back(0);
-        continue;
-      }
       Result<std::int32_t> number = classes.number(table.labels.at(row));
       if (!number.ok())
         return number.error().in(
@@ -119,23 +145,21 @@ class Builder {
     return {};
   }
 
-  Status take_targets(const Table& train, const Table& table, const std::vector<std::uint64_t>& train_rows,
-                      const std::vector<std::uint64_t>& rows, Images& samples) {
+  void take_targets(const Table& table, const std::vector<std::uint64_t>& rows, Images& samples) {
     const std::size_t width = data_.target.size();
-    RUBATO_ASSIGN(const Scaling scaling, Scaling::fit(train.targets, width, train_rows,
-                                                      data_.target_scaling == "standard", train.path, data_.target));
+    const Scaling& scaling = fitted_->target_scaling;
     samples.target_floats = static_cast<std::int64_t>(width);
     for (std::size_t i = 0; i < width; ++i) samples.target_scales.push_back(scaling.of_column(i));
     for (const std::uint64_t row : rows)
       for (std::size_t i = 0; i < width; ++i)
         samples.targets.push_back(answers_ == Answers::kNone ? 0.0f
                                                              : scaling.scaled(table.targets[row * width + i], i));
-    return {};
   }
 
   const Job& job_;
   const DataConfig& data_;
   Answers answers_ = Answers::kRead;
+  std::shared_ptr<const Fitted> fitted_;
 };
 
 }  // namespace
@@ -159,8 +183,9 @@ Result<DatasetSize> size_of_table_dataset(const Job& job, Split split) {
   return size;
 }
 
-Result<std::unique_ptr<Dataset>> open_table_file(const Job& job, const std::string& path, Answers answers) {
-  return Builder(job).run_file(path, answers);
+Result<std::unique_ptr<Dataset>> open_table_file(const Job& job, const std::string& path, Answers answers,
+                                                 const Fitted* fitted) {
+  return Builder(job).run_file(path, answers, fitted);
 }
 
 Result<std::unique_ptr<Dataset>> open_table_dataset(const Job& job, Split split) { return Builder(job).run(split); }

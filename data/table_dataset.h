@@ -12,9 +12,9 @@ namespace rubato::data {
 // Errors: kData.
 [[nodiscard]] Result<DatasetSize> size_of_table_dataset(const Job& job, Split split);
 [[nodiscard]] Result<std::unique_ptr<Dataset>> open_table_dataset(const Job& job, Split split);
-// All rows of another table with the same input columns, whatever else it has, scaled by the job's training part.
-// Without answers labels and targets are 0. Errors: kData.
-[[nodiscard]] Result<std::unique_ptr<Dataset>> open_table_file(const Job& job, const std::string& path,
-                                                               Answers answers);
+// All rows of another table with the same input columns, whatever else it has, scaled as was `fitted`, or by the job's
+// training part where that is null. Without answers labels and targets are 0. Errors: kData.
+[[nodiscard]] Result<std::unique_ptr<Dataset>> open_table_file(const Job& job, const std::string& path, Answers answers,
+                                                               const Fitted* fitted);
 
 }  // namespace rubato::data

@@ -47,9 +47,20 @@ Result<Job> with_files(Job job, const DataChoice& choice) {
   return job;
 }
 
+// What lies where the training data lay may be other data.
+Status check_fitted(const Subject& subject, const data::Dataset& data) {
+  if (!subject.fitted || data.fitted() == nullptr || *data.fitted() == *subject.fitted) return {};
+  const DataConfig& config = subject.job.data;
+  return Error{Cause::kData,
+               fmt::format("{}: the training part is no longer what {} was trained with: other columns, classes, means "
+                           "or deviations; give --data or --input a file, which is scaled as the weights' own was",
+                           config.path.empty() ? config.train_inputs : config.path, subject.weights_file)};
+}
+
 }  // namespace
 
-Result<ChosenData> open_data(const Job& job, const DataChoice& choice) {
+Result<ChosenData> open_data(const Subject& subject, const DataChoice& choice) {
+  const Job& job = subject.job;
   const bool files = !choice.inputs.empty();
   if (!files && !choice.labels.empty()) return not_that("--labels goes with --data");
   if (!files && !choice.lengths.empty()) return not_that("--lengths goes with --data, or predict's --input");
@@ -60,9 +71,11 @@ Result<ChosenData> open_data(const Job& job, const DataChoice& choice) {
   }
   ChosenData opened;
   if (files && data::reads_answered_file(job)) {
-    RUBATO_ASSIGN(opened.data, data::open_answered_file(job, choice.inputs));
+    RUBATO_ASSIGN(opened.data,
+                  data::open_answered_file(job, choice.inputs, subject.fitted ? &*subject.fitted : nullptr));
   } else {
     RUBATO_ASSIGN(opened.data, data::open_dataset(data::as_evaluated(chosen), split));
+    RUBATO_TRY(check_fitted(subject, *opened.data));
   }
   opened.name = files ? choice.inputs : fmt::format("the {} part of the job's data", data::name_of(split));
   return opened;

@@ -6,14 +6,15 @@
 #include <memory>
 #include <string>
 
-#include "base/job.h"
 #include "base/result.h"
 #include "data/dataset.h"
+#include "exchange/subject.h"
 
 namespace rubato::exchange {
 
-// The part of the job's data that is asked for ("" is evaluation.part), or with `inputs`, `labels` and `lengths`
-// other files in place of the test part's. Errors: kUsage, kData.
+// The part of the subject's data that is asked for ("" is evaluation.part), or with `inputs`, `labels` and `lengths`
+// other files in place of the test part's. Errors: kUsage; kData, also where the job's data are no longer those from
+// which the weights' own were scaled.
 struct DataChoice {
   std::string part, inputs, labels;
   std::string lengths;  // of npy, where the job's samples have some
@@ -22,6 +23,6 @@ struct ChosenData {
   std::unique_ptr<data::Dataset> data;
   std::string name;  // for people
 };
-[[nodiscard]] Result<ChosenData> open_data(const Job& job, const DataChoice& choice);
+[[nodiscard]] Result<ChosenData> open_data(const Subject& subject, const DataChoice& choice);
 
 }  // namespace rubato::exchange

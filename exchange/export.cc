@@ -25,6 +25,7 @@ Status export_weights(const Subject& subject, const std::string& to) {
   data::Metadata metadata{{"format", "pt"},  // what the libraries of transformers ask for
                           {kJobKey, write_job(subject.job)}};
   data::describe_samples(subject.data, metadata);
+  if (subject.fitted) metadata[data::kFittedKey] = data::text_of(*subject.fitted);
   return data::write_safetensors(to, tensors, metadata);
 }
 

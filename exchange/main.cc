@@ -55,7 +55,7 @@ Status export_to(const Options& options) {
 Status evaluate(const Options& options) {
   RUBATO_ASSIGN(const Subject subject, open(options));
   RUBATO_ASSIGN(const auto evaluator, Evaluator::open(subject));
-  RUBATO_ASSIGN(const ChosenData chosen, open_data(subject.job, options.data));
+  RUBATO_ASSIGN(const ChosenData chosen, open_data(subject, options.data));
   RUBATO_ASSIGN(const worker::Figures figures, evaluator->figures_on(*chosen.data));
   const std::string& loss = subject.job.model.loss;
   if (options.json) {
@@ -76,14 +76,15 @@ Status predict_for(const Options& options) {
   RUBATO_ASSIGN(const auto evaluator, Evaluator::open(subject));
   std::unique_ptr<data::Dataset> data;
   if (options.input.empty()) {
-    RUBATO_ASSIGN(ChosenData chosen, open_data(subject.job, options.data));
+    RUBATO_ASSIGN(ChosenData chosen, open_data(subject, options.data));
     data = std::move(chosen.data);
   } else {
     if (subject.data.lengths && options.data.lengths.empty())
       return Error{Cause::kUsage,
                    fmt::format("--input {}: give --lengths too: {} is of a model of sequences of different lengths",
                                options.input, subject.weights_file)};
-    RUBATO_ASSIGN(data, data::open_inputs_alone(subject.job, options.input, options.data.lengths));
+    RUBATO_ASSIGN(data, data::open_inputs_alone(subject.job, options.input, options.data.lengths,
+                                                subject.fitted ? &*subject.fitted : nullptr));
   }
   const Scores scores = options.probabilities ? Scores::kProbabilities : Scores::kOutputs;
   RUBATO_ASSIGN(const Predictions all, predict(*evaluator, *data, subject.job, scores));

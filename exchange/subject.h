@@ -5,11 +5,13 @@
 // Thread-safety: plain values, and a function over files.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/job.h"
 #include "base/result.h"
+#include "data/fitted.h"
 #include "exchange/described_model.h"
 
 namespace rubato::exchange {
@@ -20,7 +22,8 @@ inline constexpr const char* kJobKey = "job";
 struct Subject {
   std::string weights_file;
   Job job;
-  data::DatasetSize data;  // that the model was made for: its shape and targets
+  data::DatasetSize data;              // that the model was made for: its shape and targets
+  std::optional<data::Fitted> fitted;  // what its data had learned from their training part, if the file says it
   DescribedModel model;
   std::vector<float> weights;  // as read_weights has them
 };

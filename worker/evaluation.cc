@@ -5,6 +5,7 @@
 
 #include "base/atomic_file.h"
 #include "base/hash.h"
+#include "data/fitted.h"
 #include "data/safetensors.h"
 #include "data/weights_metadata.h"
 #include "worker/figures.h"
@@ -33,7 +34,7 @@ Result<protocol::EvaluationFigures> evaluate_on(model::Model& model, const data:
 }
 
 Result<std::string> write_weights(const protocol::Manifest& manifest, const WeightTable& table,
-                                  const data::DatasetSize& data, const std::string& path) {
+                                  const data::DatasetSize& data, const data::Fitted* fitted, const std::string& path) {
   Sha256 hash;
   std::vector<data::TensorView> tensors;
   for (std::size_t p = 0; p < manifest.size(); ++p) {
@@ -42,6 +43,7 @@ Result<std::string> write_weights(const protocol::Manifest& manifest, const Weig
   }
   data::Metadata metadata{{data::kLayoutKey, data::kChannelsLast}};
   data::describe_samples(data, metadata);
+  if (fitted != nullptr) metadata[data::kFittedKey] = data::text_of(*fitted);
   RUBATO_TRY(data::write_safetensors(path, tensors, metadata));
   return hash.hex();
 }

@@ -21,9 +21,11 @@ inline constexpr const char* kFinalWeights = "final.safetensors";  // the last o
 inline constexpr const char* kBestWeights = "best.safetensors";    // with evaluation.holdout: those that count
 
 // Writes them and returns their hash: SHA-256 over the float32 bytes, little-endian, in the manifest's order and
-// canonical layouts. `data` is what the model was made for. Errors: kStorage.
+// canonical layouts. `data` is what the model was made for; `fitted` what its data learned from their training part, or
+// null. Errors: kStorage.
 [[nodiscard]] Result<std::string> write_weights(const protocol::Manifest& manifest, const WeightTable& table,
-                                                const data::DatasetSize& data, const std::string& path);
+                                                const data::DatasetSize& data, const data::Fitted* fitted,
+                                                const std::string& path);
 // What write_weights has written, slice by slice; the hash comes with it. Errors: kData, kStorage.
 struct ReadWeights {
   std::vector<Payload> slices;

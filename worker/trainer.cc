@@ -247,7 +247,8 @@ Result<protocol::EvaluationDone> Trainer::evaluate(const EvaluateWeights& order)
   done.snapshot = order.order.snapshot;
   // Before the evaluation: the weights are there, whatever becomes of that.
   if (order.order.final) {
-    RUBATO_ASSIGN(done.weights_sha256, write_weights(manifest(), *table_, data_size(), in_run(kFinalWeights)));
+    RUBATO_ASSIGN(done.weights_sha256,
+                  write_weights(manifest(), *table_, data_size(), data_.train->fitted(), in_run(kFinalWeights)));
   }
   model_->evaluate_as_of(order.order.epoch);
   if (const data::Dataset* data = data_.held_out ? data_.held_out.get() : data_.test.get()) {
@@ -264,7 +265,8 @@ Status Trainer::keep_or_test(const EvaluateWeights& order, protocol::EvaluationD
   const double figure = figure_of(evaluation, done.figures.loss, done.figures.accuracy);
   done.best = !machine_of(job_.model, order.order.epoch) && is_better(evaluation, figure, order.order.to_beat);
   if (done.best) {
-    RUBATO_ASSIGN(done.best_sha256, write_weights(manifest(), *table_, data_size(), in_run(kBestWeights)));
+    RUBATO_ASSIGN(done.best_sha256,
+                  write_weights(manifest(), *table_, data_size(), data_.train->fitted(), in_run(kBestWeights)));
   }
   if (!order.order.final) return {};
   if (!done.best && std::isfinite(order.order.to_beat)) {

@@ -76,7 +76,7 @@ Result<std::string> write(const std::string& dir, const protocol::Manifest& mani
   worker::WeightTable table(layout);
   for (SliceId slice = 0; slice < outcome.weights.size(); ++slice)
     table.take({0, slice, 0, Payload::of_floats(outcome.weights[slice])});
-  return worker::write_weights(manifest, table, data, dir + "/" + worker::kFinalWeights);
+  return worker::write_weights(manifest, table, data, nullptr, dir + "/" + worker::kFinalWeights);
 }
 
 class Judge {

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <numeric>
 
+#include "data/fitted.h"
 #include "data/series_dataset.h"
 #include "tests/base/temp_directory.h"
 #include "tests/data/idx_files.h"
@@ -155,6 +156,40 @@ TEST_F(OtherFileTest, ASeriesIsEvaluatedOnAllOfAnotherTable) {
   EXPECT_EQ(naive.targets[0].error, (1 + 2 + 1 + 4) / 4.0) << "of the other table";
 }
 
+// Whatever lies where the training table once lay.
+TEST_F(OtherFileTest, WhatWasFittedNeedsNoTrainingTable) {
+  write_series();
+  const Fitted of_series = *open_dataset(job_, Split::kTest).value()->fitted();
+  std::filesystem::remove(job_.data.path);
+  write("new.csv", "hour,cars\n9,2\n10,3\n11,4\n12,5\n13,8\n");
+  const auto series = open_answered_file(job_, directory_.file("new.csv"), &of_series);
+  ASSERT_TRUE(series.ok()) << series.error().message;
+  EXPECT_EQ((*series)->target_scale(0).mean, 2.0);
+  EXPECT_EQ(seasonal_naive_of(**series)->targets[0].scale, 2.0);
+
+  job_ = Job();
+  job_.data.kind = "csv";
+  job_.data.train_inputs = directory_.file("train.csv");
+  job_.data.target = {"kind"};
+  job_.data.classes = 2;
+  write("train.csv", "size,weight,kind\n1,10,dog\n3,10,cat\n");
+  const Fitted of_table = *open_dataset(job_, Split::kTrain).value()->fitted();
+  write("train.csv", "size,weight,kind\n10,1,zebra\n30,1,ant\n");
+  write("new.csv", "kind,weight,size\ndog,11,5\n");
+  const auto table = open_answered_file(job_, directory_.file("new.csv"), &of_table);
+  ASSERT_TRUE(table.ok()) << table.error().message;
+  BatchBuffer batch;
+  ASSERT_TRUE((*table)->gather(0, std::vector<std::uint64_t>{0}, batch).ok());
+  EXPECT_THAT(batch.inputs, ElementsAre(3, 1));
+  EXPECT_THAT(batch.labels, ElementsAre(1));
+  EXPECT_THAT((*table)->class_names(), ElementsAre("cat", "dog"));
+
+  job_.data.target = {"size", "weight"};
+  job_.model.loss = "mse";
+  EXPECT_THAT(open_answered_file(job_, directory_.file("new.csv"), &of_table).error().message,
+              HasSubstr("the weights predict 0 numbers, and data.target names 2"));
+}
+
 TEST_F(OtherFileTest, TextIsReadInWindowsToItsEnd) {
   job_.data.kind = "text";
   job_.data.window = 3;
@@ -215,6 +250,14 @@ class PicturesAloneTest : public InputsAloneTest {
     write_picture("new/below/first.png", 30);
     write("new/notes.txt", "no image");
   }
+  // Of all of a folder of folders.
+  void expect_answered(const std::string& folder, const std::vector<std::int32_t>& labels, const Fitted* fitted) {
+    const auto opened = open_answered_file(job_, directory_.file(folder), fitted);
+    ASSERT_TRUE(opened.ok()) << opened.error().message;
+    std::vector<std::int32_t> found;
+    for (std::uint64_t id = 0; id < (*opened)->size(); ++id) (*opened)->append_labels(id, found);
+    EXPECT_EQ(found, labels);
+  }
   void write_picture(const std::string& name, std::int64_t height) {
     std::filesystem::create_directories(std::filesystem::path(directory_.file(name)).parent_path());
     write(name, test::png_bytes(test::pattern(height, 40, 3)));
@@ -248,11 +291,26 @@ TEST_F(PicturesAloneTest, ClassesAreNumbersWhereTheTrainingPartIsNotThere) {
 
 TEST_F(PicturesAloneTest, WhatCannotBeReadIsNamed) {
   write("new/broken.png", "\x89PNG");
-  job_.data.skip_max = 5;  // of training
   EXPECT_THAT(error_of("new"), HasSubstr(directory_.file("new/broken.png")));
+  job_.data.skip_max = 5;
+  EXPECT_EQ(all_of("new").count, 2);
   EXPECT_THAT(error_of("new/none.png"), HasSubstr(directory_.file("new/none.png")));
   std::filesystem::create_directories(directory_.file("empty"));
   EXPECT_THAT(error_of("empty"), HasSubstr("has no image"));
+}
+
+TEST_F(PicturesAloneTest, AFolderOfClassesIsEvaluatedWhole) {
+  for (const char* const name : {"more/dog/1.png", "more/dog/2.png", "more/dog/3.png", "more/cat/4.png"})
+    write_picture(name, 20);
+  expect_answered("more", {0, 1, 1, 1}, nullptr);
+  const Fitted fitted = *open_dataset(job_, Split::kTrain).value()->fitted();
+  job_.data.path = "/nowhere";
+  expect_answered("more", {0, 1, 1, 1}, &fitted);
+  write_picture("photos/test/dog/5.png", 20);
+  expect_answered("photos", {1}, &fitted);
+  write_picture("more/mouse/6.png", 20);
+  EXPECT_THAT(open_answered_file(job_, directory_.file("more"), &fitted).error().message,
+              HasSubstr("no class of the training part is called mouse"));
 }
 
 }  // namespace

@@ -56,6 +56,17 @@ TEST(Safetensors, WritesTheBytesOfTheFormat) {
   EXPECT_EQ(bytes.str(), file_of(header, 0) + std::string("\x00\x00\x80\x3f\x00\x00\x00\xc0\x00\x00\x00\x3f", 12));
 }
 
+// Its length begins with the two bytes that a pickle begins with.
+TEST(Safetensors, AHeaderOf640BytesIsNoPickle) {
+  std::string header = R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})";
+  header.resize(640, ' ');
+  const std::string bytes = file_of(header, 4);
+  ASSERT_TRUE(bytes.starts_with("\x80\x02"));
+  EXPECT_EQ(parse(bytes).value().tensors.size(), 1u);
+  EXPECT_THAT(error_of(std::string("\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.", 15)),
+              HasSubstr("pickle"));
+}
+
 TEST(Safetensors, ReadsBackWhatItWroteBitForBit) {
   const TempDirectory directory;
   const float nan = std::numeric_limits<float>::quiet_NaN(), tiny = std::numeric_limits<float>::denorm_min();

@@ -87,6 +87,21 @@ TEST_F(SeriesDatasetTest, ScalingIsFittedOnTheTrainingPartAlone) {
   EXPECT_THAT(gather_all(job_, Split::kTest).inputs, ElementsAre(3, 998, 998));
 }
 
+TEST_F(SeriesDatasetTest, NoWindowStepsOverAGapInTime) {
+  job_.data.time = "day";
+  job_.data.test_fraction = 0.0;
+  job_.data.horizon = 1;
+  std::string text = "day,cars\n";
+  for (int i = 0; i < 20; ++i) {
+    const int day = i < 12 ? i + 1 : i + 9;  // from the 12th to the 21st
+    text += "2024-01-" + std::string(day < 10 ? "0" : "") + std::to_string(day) + "," + std::to_string(i) + "\n";
+  }
+  write(text);
+  const BatchBuffer batch = gather_all(job_, Split::kTrain);
+  EXPECT_EQ(batch.count, 12 - 3 + 8 - 3);
+  EXPECT_THAT(batch.targets, ElementsAre(3, 4, 5, 6, 7, 8, 9, 10, 11, 15, 16, 17, 18, 19));
+}
+
 TEST_F(SeriesDatasetTest, NoWindowStepsOverALineThatWasLeftOut) {
   job_.data.columns = {"cars"};
   job_.data.test_fraction = 0.1;

@@ -100,7 +100,10 @@ TEST_F(TableDatasetTest, NumbersArePredictedWhereTheLossSaysSo) {
   job_.data.target_scaling = "none";
   EXPECT_THAT(gather_all(job_, Split::kTrain).targets, ElementsAre(10, 5, 20, 5));
   EXPECT_EQ(size_of_dataset(job_, Split::kTrain)->target_floats, 2);
-  EXPECT_EQ(error_of("y,x,z\n10,1,5\n20,3,NA\n"), "train.csv:3: column \"z\": the value to be predicted is missing");
+  EXPECT_EQ(
+      error_of("y,x,z\n10,1,5\n20,3,NA\n"),
+      "train.csv:3: column \"z\": the value to be predicted is missing, and is never made up (data.skip_max leaves so "
+      "many lines out)");
 }
 
 TEST_F(TableDatasetTest, WhatIsMissingBecomesTheMeanOfTheTrainingPart) {
@@ -157,8 +160,9 @@ TEST_F(TableDatasetTest, SoManyBadLinesAreLeftOut) {
   TableNames names;
   names.label = "kind";
   const Table table = read_table(job_.data.train_inputs, names, job_.data).value();
-  EXPECT_EQ(table.skipped, "2 of 5 lines left out, the first: " + job_.data.train_inputs +
-                               ":3: column \"a\": expected a finite number, found \"x\"");
+  EXPECT_EQ(table.skipped, "2 of 5 lines left out: " + job_.data.train_inputs +
+                               ":3: column \"a\": expected a finite number, found \"x\"; " + job_.data.train_inputs +
+                               ":5: expected 2 fields, as many as there are columns, found 1");
 }
 
 TEST_F(TableDatasetTest, FractionsOfOneTableShareNoRow) {

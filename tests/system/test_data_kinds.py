@@ -104,7 +104,7 @@ class DataKinds(SystemCase):
         evaluation = 'part = "validation"'
         self.assert_one_error(self.train(self.job(FOLDER, evaluation=evaluation), expected_code=3), 3, wrong)
         run = self.train(self.job(FOLDER + "\nskip_max = 1", evaluation=evaluation))
-        self.assertIn(f"1 of 60 images left out, the first: {wrong}", run.log("worker-0"))
+        self.assertIn(f"1 of 60 images left out: {wrong}", run.log("worker-0"))
         # What its end does not show is found when a step is due that reads it.
         cut.write_bytes(good[:60] + bytes([good[60] ^ 0x55]) + good[61:])
         run = self.train(self.job(FOLDER, evaluation=evaluation), expected_code=3)
@@ -218,7 +218,7 @@ class DataKinds(SystemCase):
         wrong = f'{table}:8: column "age": expected a finite number, found "old"'
         self.assert_one_error(self.train(self.job(data), expected_code=3), 3, wrong)
         run = self.train(self.job(data + "skip_max = 1"))
-        self.assertIn(f"1 of 200 lines left out, the first: {wrong}", run.log("worker-0"))
+        self.assertIn(f"1 of 200 lines left out: {wrong}", run.log("worker-0"))
 
     def test_an_archive_that_is_cut_off_stops_the_job_before_it_starts(self):
         path = self.folder / "mnist.npz"

@@ -144,6 +144,15 @@ class Weights(ImagesCase):
         self.assertEqual([line[:3] for line in lines[1:]], [["0", "new.csv:2", "ill"], ["1", "new.csv:3", "well"]])
         for line in lines[1:]:
             self.assertAlmostEqual(sum(map(float, line[3:])), 1.0, places=5)
+        # The scaling and the names are the weights' own, whatever becomes of the table.
+        said = (self.folder / "out.csv").read_text()
+        self.rubato("export", run.run_dir, "--to", "table.safetensors")
+        (self.folder / "patients.csv").write_text((self.folder / "patients.csv").read_text().replace("well", "fit"))
+        self.assertIn("no longer what", self.rubato("eval", run.run_dir, expected_code=DATA))
+        (self.folder / "patients.csv").unlink()
+        for subject in (run.run_dir, "table.safetensors"):
+            self.rubato("predict", subject, "--input", "new.csv", "--to", "again.csv", "--probabilities")
+            self.assertEqual((self.folder / "again.csv").read_text(), said)
         (self.folder / "new.csv").write_text("who,age\nA,89\n")
         self.assertIn("pressure", self.rubato("predict", run.run_dir, "--input", "new.csv", expected_code=DATA))
 
