@@ -10,7 +10,7 @@ ACTIVATIONS = {"relu": torch.relu, "tanh": torch.tanh, "sigmoid": torch.sigmoid}
 class Network(nn.Module):
     """Convolutions, each with activation and a 2x2 pool; then dense layers."""
 
-    def __init__(self, model, image_size, classes):
+    def __init__(self, model, image_size, classes, channels):
         super().__init__()
         # (channels, kernel, padding) of each convolution; widths of the hidden dense layers.
         convolutions, widths = {
@@ -25,7 +25,7 @@ class Network(nn.Module):
             self.pool = functional.avg_pool2d
         self.dropout = model["dropout"]
 
-        self.convolutions, self.dense, channels = [], [], 1
+        self.convolutions, self.dense = [], []
         for index, (outputs, kernel, padding) in enumerate(convolutions, 1):
             self.convolutions.append(nn.Conv2d(channels, outputs, kernel, padding=padding))
             self.add_module(f"conv{index}", self.convolutions[-1])
@@ -171,12 +171,12 @@ class Gpt(nn.Module):
 
 
 def network_of(model, size, classes, channels=1):
-    """`size`: rows and columns of an image, features of a position, or positions of a text."""
+    """`size`: rows and columns of an image, features of a position, or positions of a text. A table's columns are channels."""
     if model["name"] == "resnet18":
         return ResNet18(model, channels, classes)
     if model["name"] in ("lstm", "gru"):
         return Recurrent(model, size, classes)
-    return Gpt(model, size, classes) if model["name"] == "gpt" else Network(model, size, classes)
+    return Gpt(model, size, classes) if model["name"] == "gpt" else Network(model, size, classes, channels)
 
 
 def to_rubato_layout(tensor):
