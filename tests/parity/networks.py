@@ -81,6 +81,9 @@ class ResNet18(nn.Module):
             self.add_module(f"layer{layer + 1}", nn.Sequential(*blocks))
             inputs = outputs
         self.fc = nn.Linear(inputs, classes)
+        for module in self.modules():  # torchvision's first values
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, images):
         x = self.maxpool(torch.relu(self.bn1(self.conv1(images))))
@@ -165,6 +168,9 @@ class Gpt(nn.Module):
         self.wte = Tables(classes, positions, width)
         self.h = nn.Sequential(*(TransformerBlock(width, model["heads"]) for _ in range(model["layers"])))
         self.ln_f, self.lm_head = nn.LayerNorm(width), nn.Linear(width, classes)
+        for name, module in self.named_modules():  # GPT-2's first values, but for biases
+            if isinstance(module, nn.Linear):
+                nn.init.normal_(module.weight, std=0.02 / (2 * model["layers"]) ** (0.5 if name.endswith("c_proj") else 0))
 
     def forward(self, tokens):
         return self.lm_head(self.ln_f(self.h(self.wte(tokens)))).transpose(1, 2)
