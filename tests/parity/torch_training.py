@@ -50,12 +50,13 @@ def train(job, seed):
     network = network_of(job["model"], inputs.shape[-1], labels.shape[1] if mse else job["data"]["classes"], inputs.shape[1])
     loss_of, clip = functional.mse_loss if mse else functional.cross_entropy, job["optimizer"]["clip_norm"]
     optimizer = make_optimizer(job["optimizer"], network.parameters())
-    batch, size, epochs = job["train"]["batch"], len(labels), job["train"]["epochs"]
+    batch, size = job["train"]["batch"], len(labels)
+    total = job["train"]["steps"] * batch or job["train"]["epochs"] * size  # samples
     narrow = job["worker"]["precision"] == "bfloat16"
-    for epoch in range(epochs):
+    for epoch in range(math.ceil(total / size)):
         order = torch.from_numpy(numpy.random.default_rng([seed, epoch]).permutation(size))
-        for first in range(0, size, batch):
-            rate = rate_at(job["optimizer"], epoch * size + first, batch, size, epochs * size)
+        for first in range(0, min(size, total - epoch * size), batch):
+            rate = rate_at(job["optimizer"], epoch * size + first, batch, size, total)
             for group in optimizer.param_groups:
                 group["lr"] = rate
             samples = order[first : first + batch]
