@@ -10,7 +10,7 @@ ACTIVATIONS = {"relu": torch.relu, "tanh": torch.tanh, "sigmoid": torch.sigmoid}
 class Network(nn.Module):
     """Convolutions, each with activation and a 2x2 pool; then dense layers."""
 
-    def __init__(self, model, image_size, classes):
+    def __init__(self, model, image_size, classes, channels):
         super().__init__()
         # (channels, kernel, padding) of each convolution; widths of the hidden dense layers.
         convolutions, widths = {
@@ -25,7 +25,7 @@ class Network(nn.Module):
             self.pool = functional.avg_pool2d
         self.dropout = model["dropout"]
 
-        self.convolutions, self.dense, channels = [], [], 1
+        self.convolutions, self.dense = [], []
         for index, (outputs, kernel, padding) in enumerate(convolutions, 1):
             self.convolutions.append(nn.Conv2d(channels, outputs, kernel, padding=padding))
             self.add_module(f"conv{index}", self.convolutions[-1])
@@ -81,6 +81,9 @@ class ResNet18(nn.Module):
             self.add_module(f"layer{layer + 1}", nn.Sequential(*blocks))
             inputs = outputs
         self.fc = nn.Linear(inputs, classes)
+        for module in self.modules():  # torchvision's first values
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, images):
         x = self.maxpool(torch.relu(self.bn1(self.conv1(images))))
@@ -165,18 +168,21 @@ class Gpt(nn.Module):
         self.wte = Tables(classes, positions, width)
         self.h = nn.Sequential(*(TransformerBlock(width, model["heads"]) for _ in range(model["layers"])))
         self.ln_f, self.lm_head = nn.LayerNorm(width), nn.Linear(width, classes)
+        for name, module in self.named_modules():  # GPT-2's first values, but for biases
+            if isinstance(module, nn.Linear):
+                nn.init.normal_(module.weight, std=0.02 / (2 * model["layers"]) ** (0.5 if name.endswith("c_proj") else 0))
 
     def forward(self, tokens):
         return self.lm_head(self.ln_f(self.h(self.wte(tokens)))).transpose(1, 2)
 
 
 def network_of(model, size, classes, channels=1):
-    """`size`: rows and columns of an image, features of a position, or positions of a text."""
+    """`size`: rows and columns of an image, features of a position, or positions of a text. A table's columns are channels."""
     if model["name"] == "resnet18":
         return ResNet18(model, channels, classes)
     if model["name"] in ("lstm", "gru"):
         return Recurrent(model, size, classes)
-    return Gpt(model, size, classes) if model["name"] == "gpt" else Network(model, size, classes)
+    return Gpt(model, size, classes) if model["name"] == "gpt" else Network(model, size, classes, channels)
 
 
 def to_rubato_layout(tensor):

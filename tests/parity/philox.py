@@ -37,10 +37,10 @@ def blocks(key, low, high):
     return numpy.stack(block, axis=-1).astype(WORD)
 
 
-def permutation(seed, epoch, size):
+def permutation(seed, epoch, size, purpose="permutation"):
     """The order of an epoch's samples (data/permutation.h): Fisher and Yates, bounded numbers by Lemire."""
     spare = size // 100 + 64  # numbers are rejected, but seldom: fewer than one in 2**32 / size
-    stream = iter(words(stream_key(seed, "permutation", epoch), size + spare).tolist())
+    stream = iter(words(stream_key(seed, purpose, epoch), size + spare).tolist())
     order = list(range(size))
     for last in range(size, 1, -1):
         product = next(stream) * last

@@ -1,10 +1,11 @@
-"""Images and labels of a job's data as Rubato normalizes them, and windows of text."""
+"""Images, windows of text or of a series, and rows of a table, as Rubato makes them of a job's data."""
 
 import csv
 import gzip
 from pathlib import Path
 
 import numpy
+from philox import permutation
 
 
 def read_idx(path):
@@ -48,9 +49,29 @@ def read_series(data, split):
     return seen, numpy.stack([targets[first + window : first + window + horizon].reshape(-1) for first in firsts])
 
 
+def rows_of_part(size, data, split):
+    """Which rows of a table are for training and which for the test (data/row_split.h)."""
+    test, validation = (round(size * data[f"{name}_fraction"]) for name in ("test", "validation"))
+    order = permutation(data["split_seed"], 0, size, "split")
+    return numpy.sort(order[:test] if split == "test" else order[test + validation :])
+
+
+def read_table(data, split):
+    """data/table_dataset.h: columns (samples, columns, 1, 1) as float32, and classes, numbered by their names."""
+    with open(data["path"], newline="") as file:
+        table = list(csv.DictReader(file))
+    missing = {"", "NA", "N/A", "NaN", "nan", "null", "?"}
+    values = numpy.array([[numpy.nan if row[name] in missing else float(row[name]) for name in data["columns"]] for row in table])
+    train = values[rows_of_part(len(table), data, "train")]
+    mean, rows = numpy.nanmean(train, axis=0), rows_of_part(len(table), data, split)
+    inputs = numpy.nan_to_num((values[rows] - mean) / numpy.nanstd(train, axis=0)).astype(numpy.float32)
+    names = [row[data["target"][0]] for row in table]
+    return inputs[:, :, None, None], numpy.unique(names, return_inverse=True)[1].astype(numpy.int64)[rows]
+
+
 def read_samples(data, split):
     """Inputs and labels or targets; `split` is "train" or "test"."""
-    return {"text": read_windows, "series": read_series}.get(data["kind"], read_images)(data, split)
+    return {"text": read_windows, "series": read_series, "csv": read_table}.get(data["kind"], read_images)(data, split)
 
 
 def read_images(data, split):

@@ -3,7 +3,8 @@
     torch_training.py JOB.toml SEED
 
 JOB.toml is a resolved job. An update takes train.batch samples: in bsp that is the global batch, on arrival
-it is one push, so all modes are held against the same training. Prints one JSON object.
+it is one push, so all modes are held against the same training. worker.precision = "bfloat16" is autocast
+in training; the test is in float32. Prints one JSON object.
 """
 
 import json
@@ -46,19 +47,23 @@ def train(job, seed):
     torch.manual_seed(seed)
     inputs, labels = map(torch.from_numpy, read_samples(job["data"], "train"))
     mse = job["model"]["loss"] == "mse"
-    network = network_of(job["model"], inputs.shape[-1], labels.shape[1] if mse else job["data"]["classes"])
+    network = network_of(job["model"], inputs.shape[-1], labels.shape[1] if mse else job["data"]["classes"], inputs.shape[1])
     loss_of, clip = functional.mse_loss if mse else functional.cross_entropy, job["optimizer"]["clip_norm"]
     optimizer = make_optimizer(job["optimizer"], network.parameters())
-    batch, size, epochs = job["train"]["batch"], len(labels), job["train"]["epochs"]
-    for epoch in range(epochs):
+    batch, size = job["train"]["batch"], len(labels)
+    total = job["train"]["steps"] * batch or job["train"]["epochs"] * size  # samples
+    narrow = job["worker"]["precision"] == "bfloat16"
+    for epoch in range(math.ceil(total / size)):
         order = torch.from_numpy(numpy.random.default_rng([seed, epoch]).permutation(size))
-        for first in range(0, size, batch):
-            rate = rate_at(job["optimizer"], epoch * size + first, batch, size, epochs * size)
+        for first in range(0, min(size, total - epoch * size), batch):
+            rate = rate_at(job["optimizer"], epoch * size + first, batch, size, total)
             for group in optimizer.param_groups:
                 group["lr"] = rate
             samples = order[first : first + batch]
             optimizer.zero_grad()
-            loss_of(network(inputs[samples]), labels[samples]).backward()
+            with torch.autocast("cpu", torch.bfloat16, enabled=narrow):
+                scores = network(inputs[samples])
+            loss_of(scores.float(), labels[samples]).backward()
             if clip > 0:
                 torch.nn.utils.clip_grad_norm_(network.parameters(), clip)
             optimizer.step()
