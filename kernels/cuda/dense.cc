@@ -5,11 +5,11 @@
 // Weights, bias and their gradients lie on the device, too: weights come by copy where their version is new, gradients
 // go by copy, each waited for.
 #include <algorithm>
-#include <optional>
 
 #include "base/check.h"
 #include "kernels/activation_math.h"
 #include "kernels/cuda/column_sums.h"
+#include "kernels/cuda/device_parameter.h"
 #include "kernels/cuda/ops.h"
 #include "kernels/cuda/pointwise.h"
 
@@ -44,8 +44,7 @@ class Dense final : public Op {
   const bool keeps_sums_;  // what goes into the activation, in `saved`
   OpInfo info_;
   MatrixProduct forward_, backward_weights_, backward_data_;
-  DeviceFloats weights_, bias_, weights_gradient_, bias_gradient_;
-  std::optional<Version> loaded_[2];
+  DeviceParameter weights_, bias_;
   Ports ports_;
   float* sums_ = nullptr;  // where the product goes
 };
@@ -70,13 +69,12 @@ Dense::Dense(const CudaContext& context, const DenseDesc& desc, const PlanHint& 
 }
 
 Status Dense::plan() {
-  RUBATO_ASSIGN(weights_, DeviceFloats::allocate(units_ * inputs_));
-  RUBATO_ASSIGN(bias_, DeviceFloats::allocate(units_));
+  RUBATO_ASSIGN(weights_, DeviceParameter::allocate(units_ * inputs_, training_));
+  RUBATO_ASSIGN(bias_, DeviceParameter::allocate(units_, training_));
+  info_.private_bytes = weights_.bytes() + bias_.bytes();
   RUBATO_TRY(plan_forward());
   const auto rows = static_cast<std::int64_t>(rows_), inputs = static_cast<std::int64_t>(inputs_);
   if (training_) {
-    RUBATO_ASSIGN(weights_gradient_, DeviceFloats::allocate(units_ * inputs_));
-    RUBATO_ASSIGN(bias_gradient_, DeviceFloats::allocate(units_));
     RUBATO_ASSIGN(backward_weights_,
                   MatrixProduct::plan(
                       context_.lt, {.rows = desc_.units, .columns = inputs, .inner = rows, .left_transposed = true}));
@@ -87,8 +85,6 @@ Status Dense::plan() {
                   MatrixProduct::plan(context_.lt, {.rows = rows, .columns = inputs, .inner = desc_.units}));
     note("backward_data", backward_data_);
   }
-  info_.private_bytes =
-      (weights_.size() + bias_.size() + weights_gradient_.size() + bias_gradient_.size()) * sizeof(float);
   return {};
 }
 
@@ -97,7 +93,7 @@ Status Dense::plan_forward() {
                       .columns = desc_.units,
                       .inner = static_cast<std::int64_t>(inputs_),
                       .right_transposed = true,
-                      .bias = bias_.data(),
+                      .bias = bias_.values(),
                       .relu = desc_.activation == Activation::kRelu};
   RUBATO_ASSIGN(forward_, MatrixProduct::plan(context_.lt, product));
   if (!forward_.has_algorithm()) {
@@ -121,19 +117,15 @@ void Dense::bind(const Ports& ports) {
 
 Status Dense::load(std::size_t index, std::span<const float> values, Version version) {
   if (index == 2 && desc_.visible_bias && values.size() == inputs_) return {};
-  RUBATO_CHECK(index < 2 && values.size() == (index == 0 ? weights_ : bias_).size(),
-               "{} values for parameter {} of a dense layer", values.size(), index);
-  if (loaded_[index] == version) return {};
-  loaded_[index].reset();  // should the copy fail
-  RUBATO_TRY(context_.upload(values, (index == 0 ? weights_ : bias_).data()));
-  loaded_[index] = version;
-  return {};
+  RUBATO_CHECK(index < 2, "parameter {} of a dense layer", index);
+  return (index == 0 ? weights_ : bias_).load(context_, values, version);
 }
 
 Status Dense::forward(const SampleKeys&) {
-  RUBATO_TRY(forward_.run(context_.lt, ports_.input, weights_.data(), sums_, ports_.scratch, context_.stream));
+  RUBATO_TRY(forward_.run(context_.lt, ports_.input, weights_.values(), sums_, ports_.scratch, context_.stream));
   const bool fused = forward_.adds_bias(), activated = fused && desc_.activation == Activation::kRelu;
-  if (!fused) RUBATO_TRY(launched(enqueue_bias(bias_.data(), sums_, units_, results_, context_.stream.get()), "bias"));
+  if (!fused)
+    RUBATO_TRY(launched(enqueue_bias(bias_.values(), sums_, units_, results_, context_.stream.get()), "bias"));
   if (activated || desc_.activation == Activation::kNone) return {};
   return launched(enqueue_activation(desc_.activation, sums_, ports_.output, results_, context_.stream.get()),
                   "activation");
@@ -147,24 +139,21 @@ Status Dense::begin_backward() {
 }
 
 Status Dense::backward_weights(std::span<const std::span<float>> gradients) {
-  if (desc_.visible_bias) {
-    std::ranges::fill(gradients.back(), 0.0f);
-    gradients = gradients.first(gradients.size() - 1);
-  }
-  RUBATO_CHECK(gradients.size() == 2 && gradients[0].size() == weights_.size() && gradients[1].size() == bias_.size(),
-               "gradient buffers of a dense layer");
-  RUBATO_TRY(backward_weights_.run(context_.lt, ports_.output_gradient, ports_.input, weights_gradient_.data(),
+  if (desc_.visible_bias) std::ranges::fill(gradients.back(), 0.0f);
+  RUBATO_CHECK(gradients.size() == (desc_.visible_bias ? 3 : 2), "{} gradient buffers of a dense layer",
+               gradients.size());
+  RUBATO_TRY(backward_weights_.run(context_.lt, ports_.output_gradient, ports_.input, weights_.gradient(),
                                    ports_.scratch, context_.stream));
   RUBATO_TRY(
-      launched(enqueue_column_sums(ports_.output_gradient, rows_, units_, bias_gradient_.data(), context_.stream.get()),
+      launched(enqueue_column_sums(ports_.output_gradient, rows_, units_, bias_.gradient(), context_.stream.get()),
                "bias gradient"));
-  RUBATO_TRY(context_.download<float>(weights_gradient_.data(), gradients[0]));
-  return context_.download<float>(bias_gradient_.data(), gradients[1]);
+  RUBATO_TRY(weights_.give_gradient(context_, gradients[0]));
+  return bias_.give_gradient(context_, gradients[1]);
 }
 
 Status Dense::backward_data() {
-  return backward_data_.run(context_.lt, ports_.output_gradient, weights_.data(), ports_.input_gradient, ports_.scratch,
-                            context_.stream);
+  return backward_data_.run(context_.lt, ports_.output_gradient, weights_.values(), ports_.input_gradient,
+                            ports_.scratch, context_.stream);
 }
 
 }  // namespace

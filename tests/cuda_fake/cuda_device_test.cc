@@ -4,8 +4,8 @@
 #include <gmock/gmock.h>
 
 #include "tests/cuda_fake/fake.h"
+#include "tests/cuda_fake/networks.h"
 #include "tests/kernels/planned_op.h"
-#include "tests/model/model_fixture.h"
 
 namespace rubato::kernels {
 namespace {
@@ -34,7 +34,8 @@ TEST(CudaDevice, HasTheseOperations) {
   const TensorShape image{2, 4, 4, 3};
   const auto device = open_device({"cuda"}).value();
   for (const OpDesc& there : {OpDesc(DenseDesc{image, 5}), OpDesc(ActivationDesc{image}), OpDesc(AddDesc{image}),
-                              OpDesc(DropoutDesc{image, 0.5})})
+                              OpDesc(DropoutDesc{image, 0.5}), OpDesc(GlobalAverageDesc{image}),
+                              OpDesc(EmbeddingDesc{{2, 4, 1, 1}, 5, 3}), OpDesc(LayerNormDesc{image})})
     EXPECT_TRUE(device->plan(there, {}).ok()) << there.index();
   const std::pair<OpDesc, const char*> missing[] = {
       {ConvolutionDesc{image, 5}, "convolutions"},
@@ -84,18 +85,11 @@ TEST(CudaDevice, WeightsAreCopiedWhereTheyAreNew) {
   EXPECT_EQ(cuda_fake::calls(), 6u);  // two copies that are waited for, and the product
 }
 
-model::SmallModel network() {
-  model::SmallModel small{"every operation", {}, {1, 1, 9}};
-  small.config.name = "layers";
-  small.config.network = {"dense 7", "gelu", "dense 7", "add gelu1 relu", "dropout 0.5", "dense 4 tanh", "dense 4"};
-  return small;
-}
-
 Status train(const model::SmallModel& small) {
   RUBATO_ASSIGN(const auto device, open_device({"cuda"}));
   RUBATO_ASSIGN(const auto model, model::make_model(small.config, small.shape, model::kClasses, *device, 8, 5));
   model::Store store(*model);
-  const model::OwnedBatch batch(3, small);
+  const model::OwnedBatch batch = model::batch_for(small, 3);
   for (Version version = 1; version <= 2; ++version) {
     store.version_number = version;
     RUBATO_TRY(model->train_leaf(batch.view(), store, store));
@@ -105,21 +99,25 @@ Status train(const model::SmallModel& small) {
 }
 
 TEST(CudaDevice, EachCallThatFailsIsAnErrorAndLeavesNothing) {
-  const Status right = train(network());
-  ASSERT_TRUE(right.ok()) << right.error().message;
-  std::size_t n = 1;
-  for (;; ++n) {
-    cuda_fake::fail_call(n);
-    const Status status = train(network());
-    const std::string failed = cuda_fake::failed_call();
-    if (failed.empty()) break;
-    SCOPED_TRACE(testing::Message() << "call " << n << ", " << failed);
-    ASSERT_FALSE(status.ok());
-    EXPECT_EQ(status.error().cause, Cause::kDevice);
-    EXPECT_THAT(status.error().message, HasSubstr(failed));
-    EXPECT_EQ(cuda_fake::live().all(), 0u);
+  for (const model::SmallModel& small : model::networks_on_cuda()) {
+    SCOPED_TRACE(small.title);
+    cuda_fake::fail_call(0);
+    const Status right = train(small);
+    ASSERT_TRUE(right.ok()) << right.error().message;
+    std::size_t n = 1;
+    for (;; ++n) {
+      cuda_fake::fail_call(n);
+      const Status status = train(small);
+      const std::string failed = cuda_fake::failed_call();
+      if (failed.empty()) break;
+      SCOPED_TRACE(testing::Message() << "call " << n << ", " << failed);
+      ASSERT_FALSE(status.ok());
+      EXPECT_EQ(status.error().cause, Cause::kDevice);
+      EXPECT_THAT(status.error().message, HasSubstr(failed));
+      EXPECT_EQ(cuda_fake::live().all(), 0u);
+    }
+    EXPECT_GT(n, 150u);
   }
-  EXPECT_GT(n, 150u);
 }
 
 }  // namespace
