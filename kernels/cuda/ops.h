@@ -9,11 +9,13 @@
 namespace rubato::kernels::cuda {
 
 Result<std::unique_ptr<Op>> make_op(const CudaContext& context, const DenseDesc& desc, const PlanHint& hint);
+Result<std::unique_ptr<Op>> make_op(const CudaContext& context, const PoolDesc& desc, const PlanHint& hint);
 Result<std::unique_ptr<Op>> make_op(const CudaContext& context, const ActivationDesc& desc, const PlanHint& hint);
 Result<std::unique_ptr<Op>> make_op(const CudaContext& context, const AddDesc& desc, const PlanHint& hint);
 Result<std::unique_ptr<Op>> make_op(const CudaContext& context, const DropoutDesc& desc, const PlanHint& hint);
 Result<std::unique_ptr<Op>> make_op(const CudaContext& context, const GlobalAverageDesc& desc, const PlanHint& hint);
 Result<std::unique_ptr<Op>> make_op(const CudaContext& context, const EmbeddingDesc& desc, const PlanHint& hint);
+Result<std::unique_ptr<Op>> make_op(const CudaContext& context, const BatchNormDesc& desc, const PlanHint& hint);
 Result<std::unique_ptr<Op>> make_op(const CudaContext& context, const LayerNormDesc& desc, const PlanHint& hint);
 Result<std::unique_ptr<Loss>> make_loss(const CudaContext& context, const LossDesc& desc);
 

@@ -60,9 +60,11 @@ double products(const SmallModel& small) {
   return sum;
 }
 
-// Those of the small models that have nothing else, and the device's own.
+// Those of the small models that have nothing else, and the device's own, but for sums over a whole batch: a bound for
+// twenty steps of those would let mistakes pass.
 std::vector<SmallModel> networks() {
   std::vector<SmallModel> all = networks_on_cuda();
+  std::erase_if(all, [](const SmallModel& small) { return small.title == "batch normalization"; });
   for (const SmallModel& small : small_models())
     if (small.title.starts_with("mlp") || small.title == "logistic") all.push_back(small);
   return all;

@@ -41,10 +41,13 @@ class Block {
 
 Block block;
 
+// Of each block that a fiber is used for, one thread.
 void Block::entry() {
-  (*block.thread_)();
-  block.current_->ended = true;
-  _longjmp(block.scheduler_, 1);
+  for (;;) {
+    (*block.thread_)();
+    block.current_->ended = true;
+    block.wait();
+  }
 }
 
 // Comes back when the thread has ended, or stands at a barrier.
@@ -74,7 +77,7 @@ void Block::wait() {
 void Block::run(unsigned threads, bool descending, const std::function<void()>& thread) {
   thread_ = &thread;
   if (fibers_.size() < threads) fibers_.resize(threads);
-  for (std::size_t i = 0; i < threads; ++i) fibers_[i].started = fibers_[i].ended = false;
+  for (std::size_t i = 0; i < threads; ++i) fibers_[i].ended = false;
   const auto nth = [&](std::size_t i) { return descending ? threads - 1 - i : i; };
   resume(nth(0));
   if (fibers_[nth(0)].ended) {

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "tests/model/model_fixture.h"
@@ -11,16 +13,22 @@
 namespace rubato::model {
 
 inline std::vector<SmallModel> networks_on_cuda() {
-  SmallModel rows{"layers of rows", {}, {1, 1, 9}}, tokens{"layers of tokens", {}, {6, 1, 1}};
-  rows.config.name = tokens.config.name = "layers";
-  rows.config.network = {"dense 7", "gelu", "dense 7", "add gelu1 relu", "dropout 0.2", "dense 6 tanh", "dense 4"};
-  tokens.config.network = {"embedding 8 rows=4 positions",
-                           "layer_norm",
-                           "dense 8 per_position",
-                           "add embedding1",
-                           "global_average",
-                           "dense 4"};
-  return {rows, tokens};
+  const auto network = [](const char* title, const InputShape& shape, std::vector<std::string> layers) {
+    SmallModel small{title, {}, shape};
+    small.config.name = "layers";
+    small.config.network = std::move(layers);
+    return small;
+  };
+  return {network("layers of rows", {1, 1, 9},
+                  {"dense 7", "gelu", "dense 7", "add gelu1 relu", "dropout 0.2", "dense 6 tanh", "dense 4"}),
+          network("layers of tokens", {6, 1, 1},
+                  {"embedding 8 rows=4 positions", "layer_norm", "dense 8 per_position", "add embedding1",
+                   "global_average", "dense 4"}),
+          network("layers of an image", {7, 6, 3},
+                  {"dense 5 per_position", "max_pool 2", "tanh", "average_pool 2 stride=1", "dense 4"}),
+          network("batch normalization", {4, 3, 3},
+                  {"dense 5 per_position", "batch_norm relu", "dense 5 per_position", "batch_norm",
+                   "add batch_norm1 relu", "global_average", "dense 4"})};
 }
 
 // With a label for each sample, whatever its inputs are.
