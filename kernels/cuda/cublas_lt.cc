@@ -12,7 +12,7 @@ constexpr std::uint32_t kAlignment = 128;  // of every tensor: model/memory_plan
 
 template <typename T>
 Status set(cublasLtMatmulDesc_t desc, cublasLtMatmulDescAttributes_t which, const T& value) {
-  return check(cublasLtMatmulDescSetAttribute(desc, which, &value, sizeof value),
+  return check(cublasLtMatmulDescSetAttribute(desc, which, static_cast<const void*>(&value), sizeof value),
                "cublasLtMatmulDescSetAttribute of attribute {}", static_cast<int>(which));
 }
 
