@@ -17,6 +17,7 @@ Result<std::unique_ptr<Op>> make_op(const CudaContext& context, const GlobalAver
 Result<std::unique_ptr<Op>> make_op(const CudaContext& context, const EmbeddingDesc& desc, const PlanHint& hint);
 Result<std::unique_ptr<Op>> make_op(const CudaContext& context, const BatchNormDesc& desc, const PlanHint& hint);
 Result<std::unique_ptr<Op>> make_op(const CudaContext& context, const LayerNormDesc& desc, const PlanHint& hint);
+Result<std::unique_ptr<Op>> make_op(const CudaContext& context, const GroupNormDesc& desc, const PlanHint& hint);
 Result<std::unique_ptr<Loss>> make_loss(const CudaContext& context, const LossDesc& desc);
 
 }  // namespace rubato::kernels::cuda

@@ -42,7 +42,7 @@ std::vector<double> losses_of(const SmallModel& small, const std::string& device
   return losses;
 }
 
-// In all sums that lie between an input and the loss; a layer normalization and an average have their sums, too.
+// In all sums that lie between an input and the loss; normalizations and an average have their sums, too.
 double products(const SmallModel& small) {
   const std::vector<Layer> layers = build_layers(small.config, small.shape, kClasses, 5).value();
   double sum = 0.0;
@@ -52,6 +52,8 @@ double products(const SmallModel& small) {
       sum += static_cast<double>(kernels::parameter_shapes(layer.op)[0][1]);
     else if (std::holds_alternative<kernels::LayerNormDesc>(layer.op))
       sum += 2.0 * static_cast<double>(input.channels);
+    else if (const auto* norm = std::get_if<kernels::GroupNormDesc>(&layer.op))
+      sum += 2.0 * static_cast<double>(input.elements_per_sample() / norm->groups);
     else if (std::holds_alternative<kernels::GlobalAverageDesc>(layer.op))
       sum += static_cast<double>(input.height * input.width);
     else

@@ -25,7 +25,7 @@ inline std::vector<SmallModel> networks_on_cuda() {
                   {"embedding 8 rows=4 positions", "layer_norm", "dense 8 per_position", "add embedding1",
                    "global_average", "dense 4"}),
           network("layers of an image", {7, 6, 3},
-                  {"dense 5 per_position", "max_pool 2", "tanh", "average_pool 2 stride=1", "dense 4"}),
+                  {"dense 5 per_position", "max_pool 2", "group_norm 5", "tanh", "average_pool 2 stride=1", "dense 4"}),
           network("batch normalization", {4, 3, 3},
                   {"dense 5 per_position", "batch_norm relu", "dense 5 per_position", "batch_norm",
                    "add batch_norm1 relu", "global_average", "dense 4"})};
