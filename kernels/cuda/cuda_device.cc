@@ -51,7 +51,10 @@ class CudaDevice final : public Device {
   Status copy_out(std::span<float> host, const float* device) override { return context_.download(device, host); }
 
   Result<std::unique_ptr<Op>> plan(const OpDesc& desc, const PlanHint& hint) override;
-  Result<std::unique_ptr<Loss>> plan_loss(const LossDesc& desc) override { return make_loss(context_, desc); }
+  Result<std::unique_ptr<Loss>> plan_loss(const LossDesc& desc) override {
+    enter();
+    return make_loss(context_, desc);
+  }
   Status add(float* to, const float* from, std::size_t count) override {
     return check(enqueue_sum(to, from, count, context_.stream.get()),
                  "launch of a sum of gradients of {} elements on stream {}", count, context_.stream.name());
@@ -69,6 +72,7 @@ class CudaDevice final : public Device {
 
 Result<Buffer> CudaDevice::allocate(std::size_t bytes) {
   if (bytes == 0) return Buffer{};
+  enter();
   void* data = nullptr;
   RUBATO_TRY(check(cudaMalloc(&data, bytes),
                    "cudaMalloc of {} bytes of tensors (if the GPU has no memory for them, compute fewer samples at a "
@@ -83,6 +87,7 @@ Result<Buffer> CudaDevice::allocate(std::size_t bytes) {
 Result<std::unique_ptr<Op>> CudaDevice::plan(const OpDesc& desc, const PlanHint& hint) {
   RUBATO_CHECK(input_shape(desc).elements() > 0 && output_shape(desc).elements() > 0, "an operation on nothing");
   RUBATO_CHECK(hint.input == Layout::kRows && hint.output == Layout::kRows, "CUDA has no layout of its own");
+  enter();
   return std::visit(
       [&]<typename Desc>(const Desc& d) -> Result<std::unique_ptr<Op>> {
         if constexpr (HasFactory<Desc>) {
