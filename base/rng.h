@@ -1,40 +1,17 @@
-// Counter-based random numbers: Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as
-// 1, 2, 3", SC 2011). The value at (key, counter) is a pure function, so any process can compute any
-// element of any stream: initial weights by (parameter, element), dropout by (sample, element),
-// permutations by epoch. The same numbers come out on every platform and device; std::*_distribution
-// promises no such thing and is not used.
+// Random numbers by name: the key of a stream says what it is for, and Philox (base/philox.h) what comes at which place
+// of it. Initial weights are drawn by (parameter, element), dropout by (sample, element), permutations by epoch.
 //
-// Thread-safety: philox4x32 is pure; a RandomStream belongs to one owner.
+// Thread-safety: stream_key is pure; a RandomStream belongs to one owner.
 #pragma once
 
-#include <array>
 #include <cmath>
 #include <cstdint>
 #include <string_view>
 
 #include "base/check.h"
+#include "base/philox.h"
 
 namespace rubato {
-
-using PhiloxBlock = std::array<std::uint32_t, 4>;
-
-[[nodiscard]] constexpr PhiloxBlock philox4x32(std::uint64_t key, std::uint64_t counter_low,
-                                               std::uint64_t counter_high) {
-  std::uint32_t k0 = static_cast<std::uint32_t>(key), k1 = static_cast<std::uint32_t>(key >> 32);
-  PhiloxBlock c{static_cast<std::uint32_t>(counter_low), static_cast<std::uint32_t>(counter_low >> 32),
-                static_cast<std::uint32_t>(counter_high), static_cast<std::uint32_t>(counter_high >> 32)};
-  for (int round = 0; round < 10; ++round) {
-    const std::uint64_t p0 = 0xD2511F53ull * c[0], p1 = 0xCD9E8D57ull * c[2];
-    c = {static_cast<std::uint32_t>(p1 >> 32) ^ c[1] ^ k0, static_cast<std::uint32_t>(p1),
-         static_cast<std::uint32_t>(p0 >> 32) ^ c[3] ^ k1, static_cast<std::uint32_t>(p0)};
-    k0 += 0x9E3779B9u;
-    k1 += 0xBB67AE85u;
-  }
-  return c;
-}
-
-// [0, 1), from the upper 24 bits, exact in float32.
-[[nodiscard]] constexpr float unit_float(std::uint32_t bits) { return static_cast<float>(bits >> 8) * 0x1p-24f; }
 
 // A 64-bit key for a stream of a given purpose: FNV-1a over the name, mixed with seed and index
 // (splitmix64 finalizer).

@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <charconv>
 #include <filesystem>
 #include <memory>
 #include <string_view>
@@ -8,6 +9,9 @@
 #include "kernels/backend.h"
 #include "kernels/cpu/cpu_device.h"
 #include "kernels/planned_device.h"
+#ifdef RUBATO_HAVE_CUDA
+#include "kernels/cuda/cuda_device.h"
+#endif
 
 namespace rubato::kernels {
 namespace {
@@ -21,7 +25,7 @@ std::string gpus_found() {
   return fmt::format("this machine's NVIDIA driver shows {} GPU{}", count, count == 1 ? "" : "s");
 }
 
-// "cuda" is the first one.
+// "cuda" is the first one; a number that no machine has stays no number.
 bool is_cuda_name(std::string_view name) {
   constexpr std::string_view kPrefix = "cuda:";
   if (name == "cuda") return true;
@@ -29,15 +33,34 @@ bool is_cuda_name(std::string_view name) {
   return name.find_first_not_of("0123456789", kPrefix.size()) == std::string_view::npos;
 }
 
+#ifdef RUBATO_HAVE_CUDA
+Result<std::unique_ptr<Device>> try_cuda(const DeviceConfig& config) {
+  int ordinal = 0;
+  if (const std::string_view digits = std::string_view(config.name).substr(4); !digits.empty()) {
+    const auto [end, error] = std::from_chars(digits.begin() + 1, digits.end(), ordinal);
+    if (error != std::errc{}) return Error{Cause::kDevice, "no machine has so many GPUs"};
+  }
+  return cuda::open_cuda_device(config, ordinal);
+}
+#else
+Result<std::unique_ptr<Device>> try_cuda(const DeviceConfig&) {
+  return Error{Cause::kDevice, "this build has no CUDA"};
+}
+#endif
+
+Result<std::unique_ptr<Device>> open_cuda(const DeviceConfig& config) {
+  auto device = try_cuda(config);
+  if (device.ok()) return device;
+  return Error{Cause::kDevice,
+               fmt::format("device \"{}\" was asked for: {}; {}: say worker.device = \"auto\" or \"cpu\"", config.name,
+                           device.error().message, gpus_found())};
+}
+
 Result<std::unique_ptr<Device>> open(const DeviceConfig& config, std::shared_ptr<const PlanBook> plan,
                                      PlanBook* measured) {
   const std::string& name = config.name;
   if (name == "cpu" || name == "auto") return open_cpu_device(config, std::move(plan), measured);
-  if (is_cuda_name(name)) {
-    return Error{Cause::kDevice, fmt::format("device \"{}\" was asked for, but this build computes models on the CPU "
-                                             "only, and {}: say worker.device = \"auto\" or \"cpu\"",
-                                             name, gpus_found())};
-  }
+  if (is_cuda_name(name)) return open_cuda(config);  // has no ways to choose from: a plan has none of it
   return Error{Cause::kUsage, fmt::format("unknown device \"{}\": auto, cpu, cuda and cuda:N are known", name)};
 }
 

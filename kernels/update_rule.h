@@ -36,18 +36,13 @@
 // Whatever depends only on the update and not on the element is computed once, in double, by
 // kernels/visit_rule.h, and rounded to float there.
 //
-// Device code includes this header: it depends on nothing of ours, and on no library that nvcc might
-// not take.
+// Device code includes this header: it depends on no library that nvcc might not take.
 #pragma once
 
 #include <cmath>
 #include <cstddef>
 
-#ifdef __CUDACC__
-#define RUBATO_HOST_DEVICE __host__ __device__
-#else
-#define RUBATO_HOST_DEVICE
-#endif
+#include "kernels/host_device.h"
 
 namespace rubato::kernels {
 

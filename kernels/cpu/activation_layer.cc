@@ -4,7 +4,7 @@
 
 #include "kernels/cpu/activation.h"
 #include "kernels/cpu/ops.h"
-#include "kernels/cpu/parameterless_op.h"
+#include "kernels/parameterless_op.h"
 
 namespace rubato::kernels {
 namespace {

@@ -6,7 +6,7 @@
 
 #include "base/check.h"
 #include "kernels/cpu/ops.h"
-#include "kernels/cpu/parameterless_op.h"
+#include "kernels/parameterless_op.h"
 
 namespace rubato::kernels {
 namespace {

@@ -17,8 +17,8 @@
 #include "base/check.h"
 #include "kernels/cpu/lanes.h"
 #include "kernels/cpu/ops.h"
-#include "kernels/cpu/parameterless_op.h"
 #include "kernels/cpu/small_matmul.h"
+#include "kernels/parameterless_op.h"
 
 namespace rubato::kernels {
 namespace {

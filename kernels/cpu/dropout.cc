@@ -1,12 +1,12 @@
-// Dropout, with its mask from Philox: word `element mod 4` of the block (layer, element / 4; sample id)
-// in the stream of the epoch. The mask is kept, a byte an element, since drawing costs more than reading.
+// Dropout. Its mask (kernels/dropout_mask.h) is kept, a byte an element, since drawing costs more than reading.
 #include <cstddef>
 #include <cstdint>
 
 #include "base/check.h"
 #include "base/rng.h"
 #include "kernels/cpu/ops.h"
-#include "kernels/cpu/parameterless_op.h"
+#include "kernels/dropout_mask.h"
+#include "kernels/parameterless_op.h"
 
 namespace rubato::kernels {
 namespace {
@@ -49,10 +49,10 @@ Status Dropout::forward(const SampleKeys& keys) {
     for (std::int64_t element = 0; element < width; ++element) {
       const auto index = static_cast<std::uint64_t>(element);
       if (index % 4 == 0) {
-        block = philox4x32(key, std::uint64_t{layer_} << 32 | index / 4, keys.ids[static_cast<std::size_t>(sample)]);
+        block = dropout_bits(key, layer_, index / 4, keys.ids[static_cast<std::size_t>(sample)]);
       }
       const std::int64_t at = sample * width + element;
-      alive[at] = unit_float(block[index % 4]) >= rate_ ? 1 : 0;
+      alive[at] = dropout_keeps(block[index % 4], rate_) ? 1 : 0;
       ports_.output[at] = alive[at] != 0 ? scale_ * ports_.input[at] : 0.0f;
     }
   }

@@ -3,15 +3,14 @@
 //
 // Every element of a gradient is summed in the order of samples and positions, by the one thread that has its columns:
 // the bits are those of a single thread.
-#include <fmt/format.h>
-
 #include <algorithm>
-#include <cmath>
 #include <cstddef>
 #include <cstdint>
 
 #include "base/check.h"
 #include "kernels/cpu/ops.h"
+#include "kernels/token_error.h"
+#include "kernels/tokens.h"
 
 namespace rubato::kernels {
 namespace {
@@ -65,13 +64,8 @@ Status Embedding::load(std::size_t index, std::span<const float> values, Version
 }
 
 Status Embedding::check_tokens() const {
-  for (std::int64_t at = 0; at < tokens_; ++at) {
-    const float value = ports_.input[at];
-    if (value >= 0.0f && value < static_cast<float>(rows_) && value == std::floor(value)) continue;
-    return Error{Cause::kData, fmt::format("sample {} of the batch has token {} at position {}, both counted from 0; "
-                                           "tokens are whole numbers from 0 to {}",
-                                           at / positions_, value, at % positions_, rows_ - 1)};
-  }
+  for (std::int64_t at = 0; at < tokens_; ++at)
+    if (!is_token(ports_.input[at], rows_)) return not_a_token(at, positions_, ports_.input[at], rows_);
   return {};
 }
 

@@ -4,8 +4,8 @@
 #include <cstddef>
 
 #include "kernels/cpu/ops.h"
-#include "kernels/cpu/parameterless_op.h"
 #include "kernels/cpu/tensor_layout.h"
+#include "kernels/parameterless_op.h"
 
 namespace rubato::kernels {
 namespace {

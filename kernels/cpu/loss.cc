@@ -8,16 +8,10 @@
 #include "base/check.h"
 #include "kernels/cpu/cross_entropy.h"
 #include "kernels/cpu/ops.h"
+#include "kernels/score_loss.h"
 
 namespace rubato::kernels {
 namespace {
-
-// max(s, 0) - s t + log(1 + exp(-|s|)): no overflow for any score.
-double binary_cross_entropy(double score, double target) {
-  return std::max(score, 0.0) - score * target + std::log1p(std::exp(-std::abs(score)));
-}
-
-double sigmoid(double score) { return 1.0 / (1.0 + std::exp(-score)); }
 
 std::int32_t predict(std::span<const float> scores) {
   if (scores.size() == 1) return scores[0] > 0.0f ? 1 : 0;
@@ -141,9 +135,9 @@ double CpuLoss::elementwise(std::span<const float> scores, const Targets& target
       target = scores.size() == 1 ? static_cast<double>(label) : (static_cast<std::size_t>(label) == c ? 1.0 : 0.0);
     }
     const auto score = static_cast<double>(scores[c]);
-    loss += binary ? binary_cross_entropy(score, target) : (score - target) * (score - target);
+    loss += binary ? binary_cross_entropy(score, target) : squared_error(score, target);
     if (gradient != nullptr) {
-      const double slope = binary ? sigmoid(score) - target : 2.0 * (score - target);
+      const double slope = binary ? binary_cross_entropy_slope(score, target) : squared_error_slope(score, target);
       gradient[c] = static_cast<float>(share * slope);
     }
   }

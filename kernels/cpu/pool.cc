@@ -16,8 +16,8 @@
 #include "kernels/cpu/activation.h"
 #include "kernels/cpu/lanes.h"
 #include "kernels/cpu/ops.h"
-#include "kernels/cpu/parameterless_op.h"
 #include "kernels/cpu/tensor_layout.h"
+#include "kernels/parameterless_op.h"
 
 namespace rubato::kernels {
 namespace {

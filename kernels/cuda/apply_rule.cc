@@ -11,7 +11,8 @@ Status apply_rule(const RuleConfig& rule, const UpdateScalars& scalars, const Co
   check_update(rule.kind, current, gradient, next);
   const Planes planes = planes_of(rule.kind, scalars, current, gradient, next);
   return visit_rule(rule, scalars, [&](const auto& functor) {
-    return check(enqueue_update(functor, planes, gradient.size(), stream.get()), "launch of an update rule");
+    return check(enqueue_update(functor, planes, gradient.size(), stream.get()),
+                 "launch of an update rule over {} elements on stream {}", gradient.size(), stream.name());
   });
 }
 
@@ -20,13 +21,15 @@ Status add_part(const Compensation& compensation, const GradientPart& part, std:
   check_part(compensation, part, sum);
   const PartPlanes planes = planes_of(part, sum, first);
   return visit_part(compensation, part, [&](const auto& functor) {
-    return check(enqueue_part(functor, planes, sum.size(), stream.get()), "launch of a gradient's part");
+    return check(enqueue_part(functor, planes, sum.size(), stream.get()),
+                 "launch of a gradient's part of {} elements on stream {}", sum.size(), stream.name());
   });
 }
 
 Status sum_into(std::span<float> destination, std::span<const float> source, const Stream& stream) {
   RUBATO_CHECK(destination.size() == source.size(), "{} += {} elements", destination.size(), source.size());
-  return check(enqueue_sum(destination.data(), source.data(), source.size(), stream.get()), "launch of a sum");
+  return check(enqueue_sum(destination.data(), source.data(), source.size(), stream.get()),
+               "launch of a sum of {} elements on stream {}", source.size(), stream.name());
 }
 
 }  // namespace rubato::kernels::cuda

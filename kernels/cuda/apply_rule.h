@@ -1,8 +1,8 @@
 // The update rules on a CUDA device: the functors of kernels/update_rule.h, launched as kernels, with
 // the same bits as kernels/cpu/apply_rule.h.
 //
-// State of this code: it compiles and links for sm_80 and sm_90; it has never run, for want of a GPU.
-// tests/kernels/rule_cuda_test.cc compares it with the CPU wherever there is one.
+// State of this code: it compiles and links for sm_80 and sm_90; it has never run on a GPU, for want of one.
+// tests/kernels/rule_cuda_test.cc compares it with the CPU wherever there is one, and on a fake (tests/cuda_fake).
 //
 // Thread-safety: pure functions of what they are given; work on one stream is done in order.
 #pragma once

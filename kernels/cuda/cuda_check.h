@@ -10,6 +10,7 @@
 #include <cuda_runtime_api.h>
 
 #include <cstddef>
+#include <cstdint>
 #include <span>
 #include <string_view>
 #include <utility>
@@ -18,10 +19,13 @@
 
 namespace rubato::kernels::cuda {
 
-// `what` names the call for the message.
-inline Status check(cudaError_t error, std::string_view what) {
+// `what` names the call, the shape of what it was about, and its stream; it is put together for an error only.
+template <typename... Arguments>
+Status check(cudaError_t error, fmt::format_string<Arguments...> what, Arguments&&... arguments) {
   if (error == cudaSuccess) return {};
-  return Error{Cause::kDevice, fmt::format("{}: {} ({})", what, cudaGetErrorString(error), cudaGetErrorName(error))};
+  return Error{Cause::kDevice,
+               fmt::format("{}: {} ({}, {})", fmt::format(what, std::forward<Arguments>(arguments)...),
+                           cudaGetErrorString(error), cudaGetErrorName(error), static_cast<int>(error))};
 }
 
 // How many devices can be used. Errors: kDevice, where there is no device or no driver.
@@ -34,61 +38,88 @@ inline Result<int> device_count() {
 
 class Stream {
  public:
-  static Result<Stream> create() {
+  // The name is for errors; a literal.
+  static Result<Stream> create(const char* name = "compute") {
     cudaStream_t handle = nullptr;
-    RUBATO_TRY(check(cudaStreamCreateWithFlags(&handle, cudaStreamNonBlocking), "cudaStreamCreateWithFlags"));
-    return Stream(handle);
+    RUBATO_TRY(check(cudaStreamCreateWithFlags(&handle, cudaStreamNonBlocking),
+                     "cudaStreamCreateWithFlags of stream {}", name));
+    return Stream(handle, name);
   }
   ~Stream() {
     if (handle_ != nullptr) cudaStreamDestroy(handle_);
   }
-  Stream(Stream&& other) noexcept : handle_(std::exchange(other.handle_, nullptr)) {}
+  Stream(Stream&& other) noexcept : handle_(std::exchange(other.handle_, nullptr)), name_(other.name_) {}
   Stream& operator=(Stream&& other) noexcept {
     std::swap(handle_, other.handle_);
+    std::swap(name_, other.name_);
     return *this;
   }
 
   [[nodiscard]] cudaStream_t get() const { return handle_; }
+  [[nodiscard]] std::string_view name() const { return name_; }
   // Also reports what earlier work on the stream failed with.
-  Status synchronize() const { return check(cudaStreamSynchronize(handle_), "cudaStreamSynchronize"); }
+  [[nodiscard]] Status synchronize() const {
+    return check(cudaStreamSynchronize(handle_), "cudaStreamSynchronize of stream {}, or what was enqueued before it",
+                 name_);
+  }
 
  private:
-  explicit Stream(cudaStream_t handle) : handle_(handle) {}
+  Stream(cudaStream_t handle, const char* name) : handle_(handle), name_(name) {}
   cudaStream_t handle_ = nullptr;
+  const char* name_ = "";
 };
 
-// A run of floats in device memory.
-class DeviceFloats {
+// A run of numbers in device memory, with whatever was there before.
+template <typename T>
+class DeviceArray {
  public:
-  static Result<DeviceFloats> allocate(std::size_t count) {
+  DeviceArray() = default;
+  static Result<DeviceArray> allocate(std::size_t count) {
+    if (count == 0) return DeviceArray();
     void* data = nullptr;
-    RUBATO_TRY(check(cudaMalloc(&data, count * sizeof(float)), "cudaMalloc"));
-    return DeviceFloats(static_cast<float*>(data), count);
+    RUBATO_TRY(check(cudaMalloc(&data, count * sizeof(T)), "cudaMalloc of {} bytes", count * sizeof(T)));
+    return DeviceArray(static_cast<T*>(data), count);
   }
-  ~DeviceFloats() {
+  ~DeviceArray() {
     if (data_ != nullptr) cudaFree(data_);
   }
-  DeviceFloats(DeviceFloats&& other) noexcept
+  DeviceArray(DeviceArray&& other) noexcept
       : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
-  DeviceFloats& operator=(DeviceFloats&& other) noexcept {
+  DeviceArray& operator=(DeviceArray&& other) noexcept {
     std::swap(data_, other.data_);
     std::swap(size_, other.size_);
     return *this;
   }
 
-  [[nodiscard]] std::span<float> span() const { return {data_, size_}; }
+  [[nodiscard]] T* data() const { return data_; }
+  [[nodiscard]] std::size_t size() const { return size_; }
+  [[nodiscard]] std::span<T> span() const { return {data_, size_}; }
 
  private:
-  DeviceFloats(float* data, std::size_t size) : data_(data), size_(size) {}
-  float* data_ = nullptr;
+  DeviceArray(T* data, std::size_t size) : data_(data), size_(size) {}
+  T* data_ = nullptr;
   std::size_t size_ = 0;
 };
+using DeviceFloats = DeviceArray<float>;
 
-// Asynchronous where the host's memory is pinned; either side may be the device's.
-inline Status copy(std::span<float> to, std::span<const float> from, const Stream& stream) {
-  RUBATO_CHECK(to.size() == from.size(), "{} floats into {}", from.size(), to.size());
+// Either side may be the device's. What lies on the host must live until the stream has come by.
+template <typename T>
+Status enqueue_copy(std::span<T> to, std::span<const T> from, const Stream& stream) {
+  RUBATO_CHECK(to.size() == from.size(), "{} numbers into {}", from.size(), to.size());
+  if (to.empty()) return {};
   return check(cudaMemcpyAsync(to.data(), from.data(), from.size_bytes(), cudaMemcpyDefault, stream.get()),
-               "cudaMemcpyAsync");
+               "cudaMemcpyAsync of {} bytes on stream {}", from.size_bytes(), stream.name());
+}
+inline Status enqueue_copy(std::span<float> to, std::span<const float> from, const Stream& stream) {
+  return enqueue_copy<float>(to, from, stream);
+}
+
+// Waits until it is done, so that the host's side may go or be read: the plain way, without pinned memory. Of several
+// copies each is waited for: should the next one fail, none is under way to memory that its owner gives up.
+template <typename T>
+Status copy_and_wait(std::span<T> to, std::span<const T> from, const Stream& stream) {
+  RUBATO_TRY(enqueue_copy<T>(to, from, stream));
+  return stream.synchronize();
 }
 
 }  // namespace rubato::kernels::cuda

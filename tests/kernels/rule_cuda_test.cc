@@ -55,23 +55,24 @@ TEST_P(CudaRule, EqualsTheCpuBitForBit) {
     DeviceSlot slots[2] = {DeviceSlot::of(size), DeviceSlot::of(size)};
     cuda::DeviceFloats gradient = cuda::DeviceFloats::allocate(size).value();
     for (std::size_t p = 0; p < DeviceSlot::kPlanes; ++p) {
-      ASSERT_OK(cuda::copy(slots[0].plane(p), expected.plane(p), stream));
-      ASSERT_OK(cuda::copy(slots[1].plane(p), expected.plane(p), stream));
+      ASSERT_OK(cuda::enqueue_copy(slots[0].plane(p), expected.plane(p), stream));
+      ASSERT_OK(cuda::enqueue_copy(slots[1].plane(p), expected.plane(p), stream));
     }
+    ASSERT_OK(stream.synchronize());  // `expected` is about to change
     // Out of place, back again, and then in place.
     const std::size_t from[] = {0, 1, 0}, to[] = {1, 0, 0};
     for (std::uint64_t t = 1; t <= 3; ++t) {
       const std::vector<float> host = testing::normals(size, 20 + t);
       const UpdateScalars scalars = update_scalars(rule_, {}, 0.05, 0.5, t, 1.0 / static_cast<double>(t));
       cpu::apply_rule(rule_, scalars, expected.averaged_view(), host, expected.averaged_view());
-      ASSERT_OK(cuda::copy(gradient.span(), host, stream));
+      ASSERT_OK(cuda::enqueue_copy(gradient.span(), host, stream));
       ASSERT_OK(cuda::apply_rule(rule_, scalars, slots[from[t - 1]].view(), gradient.span(), slots[to[t - 1]].view(),
                                  stream));
       ASSERT_OK(stream.synchronize());
     }
     HeapSlot actual(size);
     for (std::size_t p = 0; p < DeviceSlot::kPlanes; ++p) {
-      ASSERT_OK(cuda::copy(actual.plane(p), slots[0].plane(p), stream));
+      ASSERT_OK(cuda::enqueue_copy(actual.plane(p), slots[0].plane(p), stream));
     }
     ASSERT_OK(stream.synchronize());
     EXPECT_TRUE(actual.same_bits(expected));
@@ -94,7 +95,8 @@ TEST(CudaPart, EqualsTheCpuBitForBit) {
       std::vector<float> host = testing::normals(5 * size, 5), actual(5 * size);
       for (std::size_t i = 3 * size; i < 4 * size; ++i) host[i] *= host[i];
       cuda::DeviceFloats device = cuda::DeviceFloats::allocate(5 * size).value();
-      ASSERT_OK(cuda::copy(device.span(), host, stream));
+      ASSERT_OK(cuda::enqueue_copy(device.span(), host, stream));
+      ASSERT_OK(stream.synchronize());  // `host` is about to change
       const auto part_of = [size](std::span<float> at) {
         return GradientPart{at.subspan(0, size),
                             3,
@@ -109,7 +111,7 @@ TEST(CudaPart, EqualsTheCpuBitForBit) {
         cpu::add_part(compensation, part_of(host), sum_of(host), first);
         ASSERT_OK(cuda::add_part(compensation, part_of(device.span()), sum_of(device.span()), first, stream));
       }
-      ASSERT_OK(cuda::copy(actual, device.span(), stream));
+      ASSERT_OK(cuda::enqueue_copy(actual, device.span(), stream));
       ASSERT_OK(stream.synchronize());
       EXPECT_EQ(actual, host) << size;
     }
@@ -125,10 +127,10 @@ TEST(CudaSum, EqualsTheCpuBitForBit) {
     std::vector<float> expected = testing::normals(size, 1), addend = testing::normals(size, 2), actual(size);
     cuda::DeviceFloats sum = cuda::DeviceFloats::allocate(size).value();
     cuda::DeviceFloats device_addend = cuda::DeviceFloats::allocate(size).value();
-    ASSERT_OK(cuda::copy(sum.span(), expected, stream));
-    ASSERT_OK(cuda::copy(device_addend.span(), addend, stream));
+    ASSERT_OK(cuda::enqueue_copy(sum.span(), expected, stream));
+    ASSERT_OK(cuda::enqueue_copy(device_addend.span(), addend, stream));
     ASSERT_OK(cuda::sum_into(sum.span(), device_addend.span(), stream));
-    ASSERT_OK(cuda::copy(actual, sum.span(), stream));
+    ASSERT_OK(cuda::enqueue_copy(actual, sum.span(), stream));
     ASSERT_OK(stream.synchronize());
     cpu::add_up(std::array<SumTerm, 2>{{{expected}, {addend, 1}}}, expected);
     EXPECT_EQ(actual, expected) << size;

@@ -28,7 +28,7 @@ STRANGERS = [
 ]
 
 # Libraries, by the headers that they are known by, and the only places that may include them.
-# The macro of kernels/update_rule.h that makes a rule a host and device function needs no header of CUDA's.
+# The macro of kernels/host_device.h that makes a function a host and device function needs no header of CUDA's.
 LIBRARIES = {
     "ZeroMQ": (["zmq.h", "zmq.hpp", "zmq_addon.hpp"], ["transport/zmq/*"]),
     "oneDNN": (["dnnl*", "oneapi/dnnl/*"], ["kernels/cpu/*"]),

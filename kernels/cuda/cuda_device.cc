@@ -1,0 +1,128 @@
+#include "kernels/cuda/cuda_device.h"
+
+#include <fmt/format.h>
+
+#include <concepts>
+#include <utility>
+
+#include "base/check.h"
+#include "kernels/cuda/ops.h"
+#include "kernels/cuda/update_rules.h"
+
+namespace rubato::kernels::cuda {
+namespace {
+
+struct OperationName {
+  const char* operator()(const DenseDesc&) const { return "dense layers"; }
+  const char* operator()(const ConvolutionDesc&) const { return "convolutions"; }
+  const char* operator()(const PoolDesc&) const { return "pooling"; }
+  const char* operator()(const ActivationDesc&) const { return "activations"; }
+  const char* operator()(const DropoutDesc&) const { return "dropout"; }
+  const char* operator()(const GlobalAverageDesc&) const { return "global averages"; }
+  const char* operator()(const AddDesc&) const { return "sums"; }
+  const char* operator()(const BatchNormDesc&) const { return "batch normalization"; }
+  const char* operator()(const LayerNormDesc&) const { return "layer normalization"; }
+  const char* operator()(const GroupNormDesc&) const { return "group normalization"; }
+  const char* operator()(const EmbeddingDesc&) const { return "embeddings"; }
+  const char* operator()(const AttentionDesc&) const { return "attention"; }
+  const char* operator()(const RecurrentDesc&) const { return "LSTM and GRU"; }
+};
+
+template <typename Desc>
+concept HasFactory = requires(const CudaContext& context, const Desc& desc, const PlanHint& hint) {
+  { make_op(context, desc, hint) } -> std::same_as<Result<std::unique_ptr<Op>>>;
+};
+
+void free_memory(void* data, std::size_t /*bytes*/) { cudaFree(data); }
+
+class CudaDevice final : public Device {
+ public:
+  CudaDevice(CudaContext context, std::string description)
+      : context_(std::move(context)), description_(std::move(description)) {}
+
+  [[nodiscard]] std::string description() const override { return description_; }
+
+  // Which device a thread's calls are about belongs to the thread. Should it fail, so will the next call, with a
+  // Status.
+  void enter() override { (void)cudaSetDevice(context_.ordinal); }
+
+  Result<Buffer> allocate(std::size_t bytes) override;
+  Status copy_in(float* device, std::span<const float> host) override { return context_.upload(host, device); }
+  Status copy_out(std::span<float> host, const float* device) override { return context_.download(device, host); }
+
+  Result<std::unique_ptr<Op>> plan(const OpDesc& desc, const PlanHint& hint) override;
+  Result<std::unique_ptr<Loss>> plan_loss(const LossDesc& desc) override {
+    enter();
+    return make_loss(context_, desc);
+  }
+  Status add(float* to, const float* from, std::size_t count) override {
+    return check(enqueue_sum(to, from, count, context_.stream.get()),
+                 "launch of a sum of gradients of {} elements on stream {}", count, context_.stream.name());
+  }
+  // Both lie on the host, where gradients have gone.
+  void tree_add(std::span<float> dst, std::span<const float> src) override {
+    RUBATO_CHECK(dst.size() == src.size(), "{} += {} elements", dst.size(), src.size());
+    for (std::size_t i = 0; i < dst.size(); ++i) dst[i] += src[i];
+  }
+
+ private:
+  CudaContext context_;
+  const std::string description_;
+};
+
+Result<Buffer> CudaDevice::allocate(std::size_t bytes) {
+  if (bytes == 0) return Buffer{};
+  enter();
+  void* data = nullptr;
+  RUBATO_TRY(check(cudaMalloc(&data, bytes),
+                   "cudaMalloc of {} bytes of tensors (if the GPU has no memory for them, compute fewer samples at a "
+                   "time: train.batch, train.micro_batches in bsp, worker.micro_batch; evaluation.batch)",
+                   bytes));
+  Buffer buffer(data, bytes, free_memory);
+  RUBATO_TRY(check(cudaMemsetAsync(data, 0, bytes, context_.stream.get()), "cudaMemsetAsync of {} bytes on stream {}",
+                   bytes, context_.stream.name()));
+  return buffer;
+}
+
+Result<std::unique_ptr<Op>> CudaDevice::plan(const OpDesc& desc, const PlanHint& hint) {
+  RUBATO_CHECK(input_shape(desc).elements() > 0 && output_shape(desc).elements() > 0, "an operation on nothing");
+  RUBATO_CHECK(hint.input == Layout::kRows && hint.output == Layout::kRows, "CUDA has no layout of its own");
+  enter();
+  return std::visit(
+      [&]<typename Desc>(const Desc& d) -> Result<std::unique_ptr<Op>> {
+        if constexpr (HasFactory<Desc>) {
+          return make_op(context_, d, hint);
+        } else {
+          return Error{Cause::kDevice,
+                       fmt::format("{}: not there on CUDA yet, say worker.device = \"cpu\"", OperationName{}(d))};
+        }
+      },
+      desc);
+}
+
+// "cuda:0, NVIDIA H100 80GB HBM3, CUDA 13.0".
+Result<std::string> describe(int ordinal) {
+  cudaDeviceProp properties{};
+  RUBATO_TRY(check(cudaGetDeviceProperties(&properties, ordinal), "cudaGetDeviceProperties of device {}", ordinal));
+  int version = 0;
+  RUBATO_TRY(check(cudaRuntimeGetVersion(&version), "cudaRuntimeGetVersion"));
+  return fmt::format("cuda:{}, {}, CUDA {}.{}", ordinal, properties.name, version / 1000, version % 1000 / 10);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Device>> open_cuda_device(const DeviceConfig& config, int ordinal) {
+  if (config.precision != Precision::kFloat32)
+    return Error{Cause::kDevice, "bfloat16 is not there on CUDA yet: say worker.precision = \"float32\""};
+  RUBATO_ASSIGN(const int count, device_count());
+  if (ordinal >= count)
+    return Error{Cause::kDevice, fmt::format("there is no GPU {}: {} can be used, counted from 0", ordinal, count)};
+  RUBATO_TRY(check(cudaSetDevice(ordinal), "cudaSetDevice of device {}", ordinal));
+  RUBATO_ASSIGN(std::string description, describe(ordinal));
+  RUBATO_ASSIGN(Stream stream, Stream::create());
+  RUBATO_ASSIGN(LtHandle lt, LtHandle::create());
+  return std::unique_ptr<Device>(
+      std::make_unique<CudaDevice>(CudaContext{ordinal, std::move(stream), std::move(lt)}, std::move(description)));
+}
+
+}  // namespace rubato::kernels::cuda

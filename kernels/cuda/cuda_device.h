@@ -1,0 +1,21 @@
+// A CUDA GPU as a device: cuBLASLt for products, kernels of our own for the rest, all on one stream
+// (kernels/cuda/cuda_context.h). Models of the operations that kernels/cuda/ops.h lists run on it; planning another one
+// is an error that names it. float32 only.
+//
+// State of this code: it compiles and links for sm_80 and sm_90, and passes the contract tests on a functional fake of
+// CUDA (tests/cuda_fake). It has never run on a GPU, for want of one.
+//
+// Thread-safety: as a Device's.
+#pragma once
+
+#include <memory>
+
+#include "base/result.h"
+#include "kernels/backend.h"
+
+namespace rubato::kernels::cuda {
+
+// Of the GPU with this number. Errors: kDevice.
+[[nodiscard]] Result<std::unique_ptr<Device>> open_cuda_device(const DeviceConfig& config, int ordinal);
+
+}  // namespace rubato::kernels::cuda

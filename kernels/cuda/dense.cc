@@ -1,0 +1,167 @@
+// Dense layers as products of cuBLASLt: output = input * weights^T with the bias as its epilogue, and ReLU where that
+// is the activation; weights' gradient = output gradient^T * input; input gradient = output gradient * weights. Other
+// activations, and a bias where cuBLASLt has no algorithm that adds one to the shape, are kernels behind it.
+//
+// Weights, bias and their gradients lie on the device, too: weights come by copy where their version is new, gradients
+// go by copy, each waited for.
+#include <algorithm>
+
+#include "base/check.h"
+#include "kernels/activation_math.h"
+#include "kernels/cuda/column_sums.h"
+#include "kernels/cuda/device_parameter.h"
+#include "kernels/cuda/ops.h"
+#include "kernels/cuda/pointwise.h"
+
+namespace rubato::kernels::cuda {
+namespace {
+
+class Dense final : public Op {
+ public:
+  Dense(const CudaContext& context, const DenseDesc& desc, const PlanHint& hint);
+  Status plan();
+
+  [[nodiscard]] const OpInfo& info() const override { return info_; }
+  void bind(const Ports& ports) override;
+  Status load(std::size_t index, std::span<const float> values, Version version) override;
+  Status forward(const SampleKeys&) override;
+  Status begin_backward() override;
+  Status backward_weights(std::span<const std::span<float>> gradients) override;
+  Status backward_data() override;
+
+ private:
+  Status plan_forward();
+  void note(const char* call, const MatrixProduct& product);
+  [[nodiscard]] Status launched(cudaError_t error, const char* kernel) const {
+    return check(error, "launch of a dense layer's {} over {} x {} on stream {}", kernel, rows_, units_,
+                 context_.stream.name());
+  }
+
+  const CudaContext& context_;
+  const DenseDesc desc_;
+  const bool training_, input_gradient_;
+  const std::size_t inputs_, units_, rows_, results_;
+  const bool keeps_sums_;  // what goes into the activation, in `saved`
+  OpInfo info_;
+  MatrixProduct forward_, backward_weights_, backward_data_;
+  DeviceParameter weights_, bias_;
+  Ports ports_;
+  float* sums_ = nullptr;  // where the product goes
+};
+
+std::size_t inputs_of(const DenseDesc& desc) {
+  return static_cast<std::size_t>(desc.per_position ? desc.input.channels : desc.input.elements_per_sample());
+}
+
+Dense::Dense(const CudaContext& context, const DenseDesc& desc, const PlanHint& hint)
+    : context_(context),
+      desc_(desc),
+      training_(hint.training),
+      input_gradient_(hint.training && hint.input_gradient),
+      inputs_(inputs_of(desc)),
+      units_(static_cast<std::size_t>(desc.units)),
+      rows_(static_cast<std::size_t>(desc.input.elements()) / inputs_),
+      results_(rows_ * units_),
+      keeps_sums_(training_ && slope_needs_input(desc.activation)) {
+  info_.input = desc.input;
+  info_.output = output_shape(desc);
+  if (keeps_sums_) info_.saved_bytes = results_ * sizeof(float);
+}
+
+Status Dense::plan() {
+  RUBATO_ASSIGN(weights_, DeviceParameter::allocate(units_ * inputs_, training_));
+  RUBATO_ASSIGN(bias_, DeviceParameter::allocate(units_, training_));
+  info_.private_bytes = weights_.bytes() + bias_.bytes();
+  RUBATO_TRY(plan_forward());
+  const auto rows = static_cast<std::int64_t>(rows_), inputs = static_cast<std::int64_t>(inputs_);
+  if (training_) {
+    RUBATO_ASSIGN(backward_weights_,
+                  MatrixProduct::plan(
+                      context_.lt, {.rows = desc_.units, .columns = inputs, .inner = rows, .left_transposed = true}));
+    note("backward_weights", backward_weights_);
+  }
+  if (input_gradient_) {
+    RUBATO_ASSIGN(backward_data_,
+                  MatrixProduct::plan(context_.lt, {.rows = rows, .columns = inputs, .inner = desc_.units}));
+    note("backward_data", backward_data_);
+  }
+  return {};
+}
+
+Status Dense::plan_forward() {
+  ProductDesc product{.rows = static_cast<std::int64_t>(rows_),
+                      .columns = desc_.units,
+                      .inner = static_cast<std::int64_t>(inputs_),
+                      .right_transposed = true,
+                      .bias = bias_.values(),
+                      .relu = desc_.activation == Activation::kRelu};
+  RUBATO_ASSIGN(forward_, MatrixProduct::plan(context_.lt, product));
+  if (!forward_.has_algorithm()) {
+    product.bias = nullptr;
+    RUBATO_ASSIGN(forward_, MatrixProduct::plan(context_.lt, product));
+    info_.algorithms.push_back({"bias", "kernel"});
+  }
+  note("forward", forward_);
+  return {};
+}
+
+void Dense::note(const char* call, const MatrixProduct& product) {
+  info_.algorithms.push_back({call, "cublasLt"});
+  info_.scratch_bytes = std::max(info_.scratch_bytes, product.scratch_bytes());
+}
+
+void Dense::bind(const Ports& ports) {
+  ports_ = ports;
+  sums_ = keeps_sums_ ? static_cast<float*>(ports.saved) : ports.output;
+}
+
+Status Dense::load(std::size_t index, std::span<const float> values, Version version) {
+  if (index == 2 && desc_.visible_bias && values.size() == inputs_) return {};
+  RUBATO_CHECK(index < 2, "parameter {} of a dense layer", index);
+  return (index == 0 ? weights_ : bias_).load(context_, values, version);
+}
+
+Status Dense::forward(const SampleKeys&) {
+  RUBATO_TRY(forward_.run(context_.lt, ports_.input, weights_.values(), sums_, ports_.scratch, context_.stream));
+  const bool fused = forward_.adds_bias(), activated = fused && desc_.activation == Activation::kRelu;
+  if (!fused)
+    RUBATO_TRY(launched(enqueue_bias(bias_.values(), sums_, units_, results_, context_.stream.get()), "bias"));
+  if (activated || desc_.activation == Activation::kNone) return {};
+  return launched(enqueue_activation(desc_.activation, sums_, ports_.output, results_, context_.stream.get()),
+                  "activation");
+}
+
+Status Dense::begin_backward() {
+  if (desc_.activation == Activation::kNone) return {};
+  return launched(enqueue_activation_gradient(desc_.activation, sums_, ports_.output_gradient, ports_.output_gradient,
+                                              results_, context_.stream.get()),
+                  "activation's gradient");
+}
+
+Status Dense::backward_weights(std::span<const std::span<float>> gradients) {
+  if (desc_.visible_bias) std::ranges::fill(gradients.back(), 0.0f);
+  RUBATO_CHECK(gradients.size() == (desc_.visible_bias ? 3 : 2), "{} gradient buffers of a dense layer",
+               gradients.size());
+  RUBATO_TRY(backward_weights_.run(context_.lt, ports_.output_gradient, ports_.input, weights_.gradient(),
+                                   ports_.scratch, context_.stream));
+  RUBATO_TRY(
+      launched(enqueue_column_sums(ports_.output_gradient, rows_, units_, bias_.gradient(), context_.stream.get()),
+               "bias gradient"));
+  RUBATO_TRY(weights_.give_gradient(context_, gradients[0]));
+  return bias_.give_gradient(context_, gradients[1]);
+}
+
+Status Dense::backward_data() {
+  return backward_data_.run(context_.lt, ports_.output_gradient, weights_.values(), ports_.input_gradient,
+                            ports_.scratch, context_.stream);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Op>> make_op(const CudaContext& context, const DenseDesc& desc, const PlanHint& hint) {
+  auto dense = std::make_unique<Dense>(context, desc, hint);
+  RUBATO_TRY(dense->plan());
+  return std::unique_ptr<Op>(std::move(dense));
+}
+
+}  // namespace rubato::kernels::cuda

@@ -1,0 +1,125 @@
+// Losses over a leaf: a loss, a gradient and a prediction for each row of scores by a kernel
+// (kernels/cuda/loss_kernel.cu); sums over rows here, in the order of the samples, in double, as on the CPU.
+#include <algorithm>
+#include <vector>
+
+#include "base/check.h"
+#include "kernels/cuda/loss_kernel.h"
+#include "kernels/cuda/ops.h"
+
+namespace rubato::kernels::cuda {
+namespace {
+
+// What goes to the device and what comes back, for each row.
+struct LossMemory {
+  DeviceArray<std::int32_t> labels, predictions;
+  DeviceArray<float> values, shares;
+  DeviceArray<double> class_weights, losses;
+};
+
+class CudaLoss final : public Loss {
+ public:
+  CudaLoss(const CudaContext& context, const LossDesc& desc, LossMemory memory)
+      : context_(context),
+        desc_(desc),
+        positions_(static_cast<std::size_t>(desc.positions)),
+        rows_(static_cast<std::size_t>(desc.samples) * positions_),
+        outputs_(static_cast<std::size_t>(desc.outputs)),
+        memory_(std::move(memory)),
+        losses_(rows_),
+        shares_(rows_, 1.0f) {
+    RUBATO_CHECK(positions_ == 1 || desc.kind == LossDesc::Kind::kCrossEntropy, "positions are for cross-entropy");
+  }
+
+  void bind(const float* scores, float* gradient) override {
+    scores_ = scores;
+    gradient_ = gradient;
+  }
+  Result<LossResult> run(const Targets& targets, std::span<std::int32_t> predictions) override;
+
+ private:
+  [[nodiscard]] Status upload(const Targets& targets, bool by_label);
+  [[nodiscard]] std::size_t labels_of(const Targets& targets, std::size_t sample) const;
+  [[nodiscard]] LossResult sum_up(const Targets& targets, std::span<const std::int32_t> predictions) const;
+
+  const CudaContext& context_;
+  const LossDesc desc_;
+  const std::size_t positions_, rows_, outputs_;
+  const LossMemory memory_;
+  std::vector<double> losses_;  // of each row
+  std::vector<float> shares_;   // by which a row's gradient is that of its sample's mean
+  const float* scores_ = nullptr;
+  float* gradient_ = nullptr;
+};
+
+Result<LossResult> CudaLoss::run(const Targets& targets, std::span<std::int32_t> predictions) {
+  RUBATO_CHECK(predictions.size() == rows_, "room for {} predictions of {}", predictions.size(), rows_);
+  RUBATO_CHECK(targets.labels.size() == rows_ || targets.values.size() == rows_ * outputs_,
+               "{} labels, {} values for {} samples", targets.labels.size(), targets.values.size(), desc_.samples);
+  const bool by_label = desc_.kind == LossDesc::Kind::kCrossEntropy || targets.values.empty();
+  RUBATO_TRY(upload(targets, by_label));
+  const LossPlanes planes{.scores = scores_,
+                          .labels = by_label ? memory_.labels.data() : nullptr,
+                          .values = by_label ? nullptr : memory_.values.data(),
+                          .class_weights = memory_.class_weights.data(),
+                          .shares = memory_.shares.data(),
+                          .gradient = gradient_,
+                          .losses = memory_.losses.data(),
+                          .predictions = memory_.predictions.data()};
+  RUBATO_TRY(check(enqueue_loss({desc_.kind, rows_, outputs_, desc_.smoothing}, planes, context_.stream.get()),
+                   "launch of a loss of {} x {} scores on stream {}", rows_, outputs_, context_.stream.name()));
+  RUBATO_TRY(context_.download<double>(memory_.losses.data(), losses_));
+  RUBATO_TRY(context_.download<std::int32_t>(memory_.predictions.data(), predictions));
+  return sum_up(targets, predictions);
+}
+
+Status CudaLoss::upload(const Targets& targets, bool by_label) {
+  if (!by_label) return context_.upload(targets.values, memory_.values.data());
+  for (std::size_t sample = 0; positions_ > 1 && sample < rows_ / positions_; ++sample) {
+    const std::size_t labels = labels_of(targets, sample);
+    std::fill_n(shares_.begin() + static_cast<std::ptrdiff_t>(sample * positions_), positions_,
+                labels > 1 ? 1.0f / static_cast<float>(labels) : 1.0f);
+  }
+  RUBATO_TRY(context_.upload<float>(shares_, memory_.shares.data()));
+  return context_.upload(targets.labels, memory_.labels.data());
+}
+
+std::size_t CudaLoss::labels_of(const Targets& targets, std::size_t sample) const {
+  const auto labels = targets.labels.subspan(sample * positions_, positions_);
+  return positions_ - static_cast<std::size_t>(std::ranges::count(labels, kNoLabel));
+}
+
+LossResult CudaLoss::sum_up(const Targets& targets, std::span<const std::int32_t> predictions) const {
+  LossResult result;
+  for (std::size_t sample = 0; sample < rows_ / positions_; ++sample) {
+    double loss = 0.0;
+    std::size_t hits = 0;
+    for (std::size_t row = sample * positions_; row < (sample + 1) * positions_; ++row) {
+      loss += losses_[row];
+      hits += !targets.labels.empty() && predictions[row] == targets.labels[row] ? 1 : 0;
+    }
+    const std::size_t labels = targets.labels.empty() ? 0 : labels_of(targets, sample);
+    if (hits > 0) result.correct += static_cast<double>(hits) / static_cast<double>(labels);
+    result.loss_sum += labels > 1 ? loss / static_cast<double>(labels) : loss;
+  }
+  return result;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Loss>> make_loss(const CudaContext& context, const LossDesc& desc) {
+  const auto rows = static_cast<std::size_t>(desc.samples * desc.positions);
+  LossMemory memory;
+  RUBATO_ASSIGN(memory.labels, DeviceArray<std::int32_t>::allocate(rows));
+  RUBATO_ASSIGN(memory.predictions, DeviceArray<std::int32_t>::allocate(rows));
+  RUBATO_ASSIGN(memory.shares, DeviceArray<float>::allocate(rows));
+  RUBATO_ASSIGN(memory.losses, DeviceArray<double>::allocate(rows));
+  const bool by_values = desc.kind != LossDesc::Kind::kCrossEntropy;
+  RUBATO_ASSIGN(memory.values,
+                DeviceArray<float>::allocate(by_values ? rows * static_cast<std::size_t>(desc.outputs) : 0));
+  RUBATO_ASSIGN(memory.class_weights, DeviceArray<double>::allocate(desc.class_weights.size()));
+  if (!desc.class_weights.empty()) RUBATO_TRY(context.upload<double>(desc.class_weights, memory.class_weights.data()));
+  return std::unique_ptr<Loss>(std::make_unique<CudaLoss>(context, desc, std::move(memory)));
+}
+
+}  // namespace rubato::kernels::cuda

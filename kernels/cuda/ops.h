@@ -1,0 +1,23 @@
+// The factories of the CUDA device's operations, one source each. The context must outlive the Op. Errors: kDevice.
+#pragma once
+
+#include <memory>
+
+#include "kernels/backend.h"
+#include "kernels/cuda/cuda_context.h"
+
+namespace rubato::kernels::cuda {
+
+Result<std::unique_ptr<Op>> make_op(const CudaContext& context, const DenseDesc& desc, const PlanHint& hint);
+Result<std::unique_ptr<Op>> make_op(const CudaContext& context, const PoolDesc& desc, const PlanHint& hint);
+Result<std::unique_ptr<Op>> make_op(const CudaContext& context, const ActivationDesc& desc, const PlanHint& hint);
+Result<std::unique_ptr<Op>> make_op(const CudaContext& context, const AddDesc& desc, const PlanHint& hint);
+Result<std::unique_ptr<Op>> make_op(const CudaContext& context, const DropoutDesc& desc, const PlanHint& hint);
+Result<std::unique_ptr<Op>> make_op(const CudaContext& context, const GlobalAverageDesc& desc, const PlanHint& hint);
+Result<std::unique_ptr<Op>> make_op(const CudaContext& context, const EmbeddingDesc& desc, const PlanHint& hint);
+Result<std::unique_ptr<Op>> make_op(const CudaContext& context, const BatchNormDesc& desc, const PlanHint& hint);
+Result<std::unique_ptr<Op>> make_op(const CudaContext& context, const LayerNormDesc& desc, const PlanHint& hint);
+Result<std::unique_ptr<Op>> make_op(const CudaContext& context, const GroupNormDesc& desc, const PlanHint& hint);
+Result<std::unique_ptr<Loss>> make_loss(const CudaContext& context, const LossDesc& desc);
+
+}  // namespace rubato::kernels::cuda

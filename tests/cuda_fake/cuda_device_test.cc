@@ -1,0 +1,122 @@
+// What is about the CUDA device alone: how it is opened, which operations it has, what becomes of a call that fails.
+#include "kernels/cuda/cuda_device.h"
+
+#include <gmock/gmock.h>
+
+#include "tests/cuda_fake/fake.h"
+#include "tests/cuda_fake/networks.h"
+#include "tests/kernels/planned_op.h"
+
+namespace rubato::kernels {
+namespace {
+
+using testing::HasSubstr;
+
+TEST(CudaDevice, OpensByItsNumber) {
+  for (const char* name : {"cuda", "cuda:0"}) {
+    const auto device = open_device({name});
+    ASSERT_TRUE(device.ok()) << device.error().message;
+    EXPECT_EQ(device.value()->description(), "cuda:0, fake, CUDA 13.0");
+  }
+  EXPECT_THAT(open_device({"cuda:1"}).error().message, HasSubstr("there is no GPU 1: 1 can be used"));
+  EXPECT_THAT(open_device({"cuda:99999999999"}).error().message, HasSubstr("no machine has so many GPUs"));
+  EXPECT_THAT(open_device({"cuda", 1, Precision::kBfloat16}).error().message, HasSubstr("worker.precision"));
+  cuda_fake::set_device_count(0);
+  const auto none = open_device({"cuda"});
+  ASSERT_FALSE(none.ok());
+  EXPECT_EQ(none.error().cause, Cause::kDevice);
+  EXPECT_THAT(none.error().message, HasSubstr("cudaErrorNoDevice"));
+  EXPECT_THAT(none.error().message, HasSubstr("worker.device = \"auto\" or \"cpu\""));
+}
+
+// The contract tests leave out what a device does not have: here is what CUDA has.
+TEST(CudaDevice, HasTheseOperations) {
+  const TensorShape image{2, 4, 4, 3};
+  const auto device = open_device({"cuda"}).value();
+  for (const OpDesc& there : {OpDesc(DenseDesc{image, 5}), OpDesc(ActivationDesc{image}), OpDesc(AddDesc{image}),
+                              OpDesc(DropoutDesc{image, 0.5}), OpDesc(GlobalAverageDesc{image}),
+                              OpDesc(EmbeddingDesc{{2, 4, 1, 1}, 5, 3}), OpDesc(LayerNormDesc{image}),
+                              OpDesc(PoolDesc{image}), OpDesc(BatchNormDesc{image}), OpDesc(GroupNormDesc{image, 3})})
+    EXPECT_TRUE(device->plan(there, {}).ok()) << there.index();
+  const std::pair<OpDesc, const char*> missing[] = {
+      {ConvolutionDesc{image, 5}, "convolutions"},
+      {AttentionDesc{{2, 4, 1, 6}}, "attention"},
+      {RecurrentDesc{{2, 4, 1, 6}, RecurrentDesc::Cell::kLstm, 3}, "LSTM and GRU"},
+  };
+  for (const auto& [desc, name] : missing) {
+    const auto planned = device->plan(desc, {});
+    ASSERT_FALSE(planned.ok()) << name;
+    EXPECT_EQ(planned.error().cause, Cause::kDevice);
+    EXPECT_THAT(planned.error().message, HasSubstr(std::string(name) + ": not there on CUDA yet"));
+  }
+  EXPECT_FALSE(has_operation(*device, ConvolutionDesc{image, 5}));
+}
+
+TEST(CudaDevice, ABiasIsAddedWhereCublasLtHasNoEpilogueForIt) {
+  for (const Activation activation : {Activation::kNone, Activation::kRelu, Activation::kGelu}) {
+    std::vector<float> outputs[2], gradients[2];
+    for (const bool refused : {false, true}) {
+      cuda_fake::refuse_epilogues(refused);
+      const auto device = open_device({"cuda"}).value();
+      PlannedOp run(*device, DenseDesc{{5, 1, 1, 7}, 3, activation}, {});
+      EXPECT_EQ(run.op->info().algorithms.front().call, refused ? "bias" : "forward");
+      run.forward();
+      run.backward();
+      outputs[refused] = run.output.values();
+      gradients[refused] = run.gradients[0];
+    }
+    // Of sums of 8 terms of at most 1, in float32 or rounded once.
+    for (std::size_t i = 0; i < outputs[0].size(); ++i) EXPECT_NEAR(outputs[0][i], outputs[1][i], 64 * 0x1p-24);
+    for (std::size_t i = 0; i < gradients[0].size(); ++i) EXPECT_NEAR(gradients[0][i], gradients[1][i], 64 * 0x1p-24);
+  }
+}
+
+// Equal versions mean equal values: what the device has is not copied again.
+TEST(CudaDevice, WeightsAreCopiedWhereTheyAreNew) {
+  const auto device = open_device({"cuda"}).value();
+  PlannedOp run(*device, DenseDesc{{5, 1, 1, 7}, 3}, {});
+  run.forward(1);
+  cuda_fake::fail_call(0);
+  run.forward(1);
+  EXPECT_EQ(cuda_fake::calls(), 1u);  // the product
+  run.forward(2);
+  EXPECT_EQ(cuda_fake::calls(), 6u);  // two copies that are waited for, and the product
+}
+
+Status train(const model::SmallModel& small) {
+  RUBATO_ASSIGN(const auto device, open_device({"cuda"}));
+  RUBATO_ASSIGN(const auto model, model::make_model(small.config, small.shape, model::kClasses, *device, 8, 5));
+  model::Store store(*model);
+  const model::OwnedBatch batch = model::batch_for(small, 3);
+  for (Version version = 1; version <= 2; ++version) {
+    store.version_number = version;
+    RUBATO_TRY(model->train_leaf(batch.view(), store, store));
+  }
+  RUBATO_TRY(model->evaluate(batch.view(), store));
+  return {};
+}
+
+TEST(CudaDevice, EachCallThatFailsIsAnErrorAndLeavesNothing) {
+  for (const model::SmallModel& small : model::networks_on_cuda()) {
+    SCOPED_TRACE(small.title);
+    cuda_fake::fail_call(0);
+    const Status right = train(small);
+    ASSERT_TRUE(right.ok()) << right.error().message;
+    std::size_t n = 1;
+    for (;; ++n) {
+      cuda_fake::fail_call(n);
+      const Status status = train(small);
+      const std::string failed = cuda_fake::failed_call();
+      if (failed.empty()) break;
+      SCOPED_TRACE(testing::Message() << "call " << n << ", " << failed);
+      ASSERT_FALSE(status.ok());
+      EXPECT_EQ(status.error().cause, Cause::kDevice);
+      EXPECT_THAT(status.error().message, HasSubstr(failed));
+      EXPECT_EQ(cuda_fake::live().all(), 0u);
+    }
+    EXPECT_GT(n, 100u);
+  }
+}
+
+}  // namespace
+}  // namespace rubato::kernels

@@ -1,0 +1,47 @@
+// A functional fake of CUDA: the functions of the runtime and of cuBLASLt that Rubato calls, on the host. Memory of the
+// device is the host's, copies copy, products multiply, kernels run (host_kernel.h). Code of the product is linked with
+// it in the place of the libraries: who calls what is not faked is not linked.
+//
+// What it is strict about, more than a GPU may be:
+// - nothing that a stream is given happens before somebody waits for it;
+// - memory is full of NaN when it is allocated, and so is scratch memory behind a product;
+// - every address has to lie in live memory of the device, with as much room as the call takes, and nothing may be
+//   written beside it; whatever is wrong there is a fault, which fails the test (fake_listener.cc), as does what is
+//   left at its end;
+// - threads of a block go in ascending order in one launch and in descending order in the next, each as far as the next
+//   barrier: where one is missing results differ.
+//
+// It cannot show speed, nor the libraries' own numerics and algorithms.
+//
+// Thread-safety: none; one thread at a time.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+namespace rubato::cuda_fake {
+
+// How many there are that somebody has to give back.
+struct Live {
+  std::size_t allocations = 0, streams = 0, handles = 0, descriptors = 0;
+  [[nodiscard]] std::size_t all() const { return allocations + streams + handles + descriptors; }
+};
+[[nodiscard]] Live live();
+
+// What was done that must not be, since the last time.
+[[nodiscard]] std::vector<std::string> take_faults();
+
+// The n-th of the calls that can fail fails, counted from 1 and from now on; 0: none. What gives something back does
+// not: the program has nobody to tell.
+void fail_call(std::size_t n);
+// Calls that could have failed since then; and the name of the one that did, or nothing.
+[[nodiscard]] std::size_t calls();
+[[nodiscard]] std::string failed_call();
+
+// How many GPUs the machine has: one, at first.
+void set_device_count(int count);
+// cuBLASLt has no algorithm with an epilogue, from now on.
+void refuse_epilogues(bool refuse);
+
+}  // namespace rubato::cuda_fake

@@ -1,0 +1,42 @@
+// Small networks that have, together, every operation of the CUDA device.
+#pragma once
+
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "tests/model/model_fixture.h"
+
+namespace rubato::model {
+
+inline std::vector<SmallModel> networks_on_cuda() {
+  const auto network = [](const char* title, const InputShape& shape, std::vector<std::string> layers) {
+    SmallModel small{title, {}, shape};
+    small.config.name = "layers";
+    small.config.network = std::move(layers);
+    return small;
+  };
+  return {network("layers of rows", {1, 1, 9},
+                  {"dense 7", "gelu", "dense 7", "add gelu1 relu", "dropout 0.2", "dense 6 tanh", "dense 4"}),
+          network("layers of tokens", {6, 1, 1},
+                  {"embedding 8 rows=4 positions", "layer_norm", "dense 8 per_position", "add embedding1",
+                   "global_average", "dense 4"}),
+          network("layers of an image", {7, 6, 3},
+                  {"dense 5 per_position", "max_pool 2", "group_norm 5", "tanh", "average_pool 2 stride=1", "dense 4"}),
+          network("batch normalization", {4, 3, 3},
+                  {"dense 5 per_position", "batch_norm relu", "dense 5 per_position", "batch_norm",
+                   "add batch_norm1 relu", "global_average", "dense 4"})};
+}
+
+// With a label for each sample, whatever its inputs are.
+inline OwnedBatch batch_for(const SmallModel& small, std::size_t samples, std::uint64_t first_id = 0) {
+  OwnedBatch batch(samples, small.shape, first_id);
+  if (small.title != "layers of tokens") return batch;
+  for (float& input : batch.inputs) input = std::floor((input + 1.0f) * 1.999f);  // 0 to 3
+  return batch;
+}
+
+}  // namespace rubato::model
