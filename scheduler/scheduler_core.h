@@ -223,6 +223,10 @@ class SchedulerCore final : public protocol::Core {
                    nlohmann::ordered_json& line) const;
   void add_best(const protocol::EvaluationDone& done, nlohmann::ordered_json& line) const;
   [[nodiscard]] bool holds_out() const { return job_.evaluation.holdout > 0.0; }
+  // What evaluations are made on while training goes on, as figures are named for it.
+  [[nodiscard]] const char* evaluated_part() const {
+    return holds_out() || job_.evaluation.part == "validation" ? "validation" : "test";
+  }
   // They close in their order.
   [[nodiscard]] std::uint64_t epochs_closed() const {
     return train_losses_.empty() ? 0 : train_losses_.rbegin()->first + 1;

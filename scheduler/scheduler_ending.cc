@@ -81,7 +81,7 @@ void SchedulerCore::say_evaluated(TimeNs now, const SnapshotEntry& entry, const 
             figures.loss, std::isfinite(figures.accuracy) ? fmt::format(", accuracy {:.4f}", figures.accuracy) : ""),
         out);
   };
-  say_of(holds_out() ? "validation" : "test", done.figures);
+  say_of(evaluated_part(), done.figures);
   say_of("test", done.test);
 }
 

@@ -49,7 +49,7 @@ std::string line_of(const nlohmann::ordered_json& metric) {
                        metric.at("time_s").get<double>());
   if (metric.at("event") == "stopped_early") return metric.at("reason").get<std::string>();
   if (metric.at("event") != "evaluation") return "";
-  const std::string part = metric.contains("validation_accuracy") ? "validation" : "test";  // evaluation.holdout
+  const std::string part = metric.contains("validation_accuracy") ? "validation" : "test";
   const std::string error = part + "_reconstruction", loss = part + "_loss", accuracy = part + "_accuracy";
   if (metric.contains("machine") && metric.at(error).is_number())
     return fmt::format("epoch {}: machine {}, {} reconstruction error {:.4f}", metric.at("epoch").get<std::int64_t>(),

@@ -15,10 +15,14 @@
 namespace rubato::sim {
 namespace {
 
+// What the last figures are of: with evaluation.holdout the test part too, and then that counts.
+std::string ended_part(const nlohmann::json& final) { return final.contains("test_accuracy") ? "test" : "validation"; }
+
 // Empty for a run whose loss is still a number.
 std::string divergence_text(const nlohmann::json& final) {
   const auto dropped = final.value("nonfinite", std::uint64_t{0});
-  if (dropped == 0 || !final.contains("test_loss") || !final["test_loss"].is_null()) return "";
+  const std::string loss = ended_part(final) + "_loss";
+  if (dropped == 0 || !final.contains(loss) || !final[loss].is_null()) return "";
   return fmt::format(
       "warning: it diverged: {} of slices were not finite, and the loss is no number any more; a smaller "
       "optimizer.rate "
@@ -48,9 +52,9 @@ std::string summary_text(const SimResult& result, const std::string& run_dir, Ti
     const auto final = nlohmann::json::parse(result.metrics.back());
     if (final.value("event", "") == "final") {
       text << fmt::format(", {} samples/s of virtual time", count_text(final["samples_per_s"].get<double>()));
-      if (final["test_accuracy"].is_number())
-        text << fmt::format(", test accuracy {:.2f}%{}", 100.0 * final["test_accuracy"].get<double>(),
-                            tested_text(final));
+      const std::string part = ended_part(final);
+      if (const auto accuracy = final.find(part + "_accuracy"); accuracy != final.end() && accuracy->is_number())
+        text << fmt::format(", {} accuracy {:.2f}%{}", part, 100.0 * accuracy->get<double>(), tested_text(final));
       divergence = divergence_text(final);
     }
   }

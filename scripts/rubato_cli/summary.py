@@ -6,6 +6,7 @@ from rubato_timeline.draw import draw, lines_of
 
 from . import text
 from .failure import ExitCode, Failure, code_words, describe_end
+from .progress_lines import ended_part
 from .run_dir import RunDir
 from .supervisor import Supervisor
 from .verdict import Verdict
@@ -24,13 +25,14 @@ def success_lines(run_dir: RunDir, supervisor: Supervisor, elapsed_s: float, how
     rate = final.get("samples_per_s") or status.get("samples_per_s")
     if rate is not None:
         parts.append(text.rate(rate))
-    accuracy = final.get("test_accuracy") or status.get("test_accuracy")
+    part = ended_part(final or status)
+    accuracy, loss = final.get(f"{part}_accuracy") or status.get(f"{part}_accuracy"), final.get(f"{part}_loss")
     if accuracy is not None:
-        parts.append(f"test accuracy {text.percent(accuracy, 2)}{tested_weights(final)}")
-    elif final.get("test_loss") is not None:
-        parts.append(f"test loss {text.loss(final['test_loss'])}{tested_weights(final)}")
+        parts.append(f"{part} accuracy {text.percent(accuracy, 2)}{tested_weights(final)}")
+    elif loss is not None:
+        parts.append(f"{part} loss {text.loss(loss)}{tested_weights(final)}")
     lines.append(", ".join(parts))
-    if "test_loss" in final and final["test_loss"] is None and final.get("nonfinite"):
+    if f"{part}_loss" in final and loss is None and final.get("nonfinite"):
         lines.append(f"warning: it diverged: {text.plural(final['nonfinite'], 'gradient')} of slices were not finite, and the "
                      "loss is no number any more; a smaller optimizer.rate or optimizer.clip_norm may help")
     return lines + _where(run_dir) + _record(run_dir, final.get("pushes")) + _timeline(run_dir)
