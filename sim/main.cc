@@ -58,10 +58,10 @@ std::string line_of(const nlohmann::ordered_json& metric) {
   std::string line = fmt::format("epoch {}: ", metric.at("epoch").get<std::int64_t>());
   if (metric.at(accuracy).is_number())
     line += fmt::format("{} accuracy {:.2f}%, ", part, 100.0 * metric.at(accuracy).get<double>());
-  line += fmt::format("{} loss {:.4f}", part, metric.at(loss).get<double>());
+  line += fmt::format("{} loss {}", part, loss_text(metric.at(loss).get<double>()));
   // Of a job that diverges the one may be a number for longer than the other.
   if (metric.at("train_loss").is_number())
-    line += fmt::format(", training loss {:.4f}", metric.at("train_loss").get<double>());
+    line += fmt::format(", training loss {}", loss_text(metric.at("train_loss").get<double>()));
   return line;
 }
 

@@ -17,6 +17,7 @@
 #include "data/safetensors.h"
 #include "tests/base/temp_directory.h"
 #include "tests/data/idx_files.h"
+#include "worker/figures.h"
 #include "worker/trainer.h"
 
 namespace rubato::worker {
@@ -172,6 +173,19 @@ TEST_F(EvaluatorTest, AForecastIsMeasuredAgainstTheSeasonalNaive) {
   EXPECT_EQ(details["mase"], details["targets"][0]["mase"]);  // of those that have one
   EXPECT_THAT(text("evaluation.txt"), HasSubstr("naive: as the last line; over 2 of 2 samples"));
   EXPECT_THAT(text("evaluation.txt"), testing::Not(HasSubstr("inf")));
+}
+
+TEST(ForecastTable, CanBeReadWhateverTheNumbersAre) {
+  data::SeasonalNaive naive;
+  const double none = std::nan("");
+  naive.targets = {{"cars", 2.0, none}, {"trams", 4.0, 8.0}};
+  const std::string table = table_of({.forecast = Forecast{&naive, 3, {1e31, none}}});
+  EXPECT_EQ(table,
+            "target          mae         mase    naive mae   naive mase\n"
+            "  cars        1e+31        5e+30            -            -\n"
+            " trams            -            -            8            2\n"
+            "  mean                     5e+30                         2\n"
+            "naive: as the last line; over 0 of 3 samples\n");
 }
 
 // However the test set is cut into batches.
