@@ -287,6 +287,7 @@ class SchedulerCore final : public protocol::Core {
   std::map<std::uint64_t, double> train_losses_;  // of epochs that are closed
   std::uint64_t updates_ = 0;                     // committed, with samples
   std::uint64_t samples_dropped_ = 0, torn_steps_ = 0, nonfinite_ = 0;
+  nlohmann::ordered_json first_nonfinite_;  // who, when, what; null where there was none
   std::map<std::uint32_t, DeadWorker> dead_;
   std::map<std::uint32_t, Clock> settled_of_dead_;  // the highest clock of which any shard settled a push of theirs
   std::set<std::uint32_t> returning_;               // registered again, and not counted yet

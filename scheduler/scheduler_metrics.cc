@@ -216,6 +216,7 @@ void SchedulerCore::add_totals(const protocol::EvaluationDone& done, Json& line)
   line["samples_dropped"] = samples_dropped_;
   line["torn_steps"] = torn_steps_;
   line["nonfinite"] = nonfinite_;
+  if (nonfinite_ > 0) line["first_nonfinite"] = first_nonfinite_;
   line["weights_sha256"] = done.weights_sha256;
   if (holds_out()) add_best(done, line);
   line["pushes"] = sum.pushes;

@@ -18,16 +18,21 @@ namespace {
 // What the last figures are of: with evaluation.holdout the test part too, and then that counts.
 std::string ended_part(const nlohmann::json& final) { return final.contains("test_accuracy") ? "test" : "validation"; }
 
-// Empty for a run whose loss is still a number.
-std::string divergence_text(const nlohmann::json& final) {
+// Of gradients that were dropped, also where the loss is still a number; empty where none were.
+std::string dropped_text(const nlohmann::json& final) {
   const auto dropped = final.value("nonfinite", std::uint64_t{0});
   const std::string loss = ended_part(final) + "_loss";
-  if (dropped == 0 || !final.contains(loss) || !final[loss].is_null()) return "";
-  return fmt::format(
-      "warning: it diverged: {} of slices were not finite, and the loss is no number any more; a smaller "
-      "optimizer.rate "
-      "or optimizer.clip_norm may help\n",
-      counted(dropped, "gradient"));
+  if (dropped == 0) return "";
+  const bool lost = final.contains(loss) && final[loss].is_null();
+  const nlohmann::json first = final.value("first_nonfinite", nlohmann::json());
+  std::string text = fmt::format("warning: {}{} of slices {} not finite and dropped", lost ? "it diverged: " : "",
+                                 counted(dropped, "gradient"), dropped == 1 ? "was" : "were");
+  if (first.is_object())
+    text += fmt::format(", {} of {} at clock {} of {}, after {}", dropped == 1 ? "that" : "the first",
+                        first.value("parameter", ""), first.value("clock", Clock{0}), first.value("worker", ""),
+                        duration_text(first.value("time_s", 0.0)));
+  if (lost) text += "; the loss is no number any more";
+  return text + "; a smaller optimizer.rate, a warm-up or optimizer.clip_norm may help\n";
 }
 
 // Which weights the test was of, where they are not simply the last ones.
@@ -47,7 +52,7 @@ std::string summary_text(const SimResult& result, const std::string& run_dir, Ti
   const bool drained = result.exit_code == static_cast<int>(Cause::kInterrupted);
   text << fmt::format("{} after {} of virtual time, in {}", drained ? "drained" : "finished",
                       duration_text(seconds(result.time)), duration_text(seconds(real_time)));
-  std::string divergence;
+  std::string dropped;
   if (!result.metrics.empty()) {
     const auto final = nlohmann::json::parse(result.metrics.back());
     if (final.value("event", "") == "final") {
@@ -55,10 +60,10 @@ std::string summary_text(const SimResult& result, const std::string& run_dir, Ti
       const std::string part = ended_part(final);
       if (const auto accuracy = final.find(part + "_accuracy"); accuracy != final.end() && accuracy->is_number())
         text << fmt::format(", {} accuracy {:.2f}%{}", part, 100.0 * accuracy->get<double>(), tested_text(final));
-      divergence = divergence_text(final);
+      dropped = dropped_text(final);
     }
   }
-  text << '\n' << divergence;
+  text << '\n' << dropped;
   text << fmt::format("  run      {}\n", run_dir);
   for (const auto& [name, file] : {std::pair("best   ", "best.safetensors"), std::pair("weights", "final.safetensors"),
                                    std::pair("metrics", "metrics.jsonl")})

@@ -32,10 +32,22 @@ def success_lines(run_dir: RunDir, supervisor: Supervisor, elapsed_s: float, how
     elif loss is not None:
         parts.append(f"{part} loss {text.loss(loss)}{tested_weights(final)}")
     lines.append(", ".join(parts))
-    if f"{part}_loss" in final and loss is None and final.get("nonfinite"):
-        lines.append(f"warning: it diverged: {text.plural(final['nonfinite'], 'gradient')} of slices were not finite, and the "
-                     "loss is no number any more; a smaller optimizer.rate or optimizer.clip_norm may help")
+    if final.get("nonfinite"):
+        lines.append(_dropped(final, is_lost=f"{part}_loss" in final and loss is None))
     return lines + _where(run_dir) + _record(run_dir, final.get("pushes")) + _timeline(run_dir)
+
+
+def _dropped(final: dict, is_lost: bool) -> str:
+    """Of gradients that were not finite. Warnings of them came as training went on, far above by now."""
+    count, first = final["nonfinite"], final.get("first_nonfinite")
+    line = f"{'it diverged: ' if is_lost else ''}{text.plural(count, 'gradient')} of slices {'was' if count == 1 else 'were'} " \
+           "not finite and dropped"
+    if first:
+        line += f", {'that' if count == 1 else 'the first'} of {first['parameter']} at clock {first['clock']} of " \
+                f"{first['worker']}, after {text.duration(first['time_s'])}"
+    if is_lost:
+        line += "; the loss is no number any more"
+    return f"warning: {line}; a smaller optimizer.rate, a warm-up or optimizer.clip_norm may help"
 
 
 def tested_weights(final: dict) -> str:
