@@ -175,6 +175,22 @@ TEST_F(EvaluatorTest, AForecastIsMeasuredAgainstTheSeasonalNaive) {
   EXPECT_THAT(text("evaluation.txt"), testing::Not(HasSubstr("inf")));
 }
 
+TEST_F(EvaluatorTest, ClassesGoByTheirNamesWhereTheDataHasThem) {
+  Job job;
+  job.model.name = "logistic";
+  job.data.kind = "csv";
+  job.data.path = directory_.file("patients.csv");
+  job.data.target = {"finding"};
+  job.data.classes = 2;
+  job.data.test_fraction = 0.4;
+  write_bytes(job.data.path,
+              "age,finding\n1,sick\n3,well\n2,sick\n7,well\n5,sick\n9,well\n4,sick\n8,well\n6,sick\n1,well\n");
+  open(job);
+  done(order(true));
+  EXPECT_THAT(text("evaluation.txt"), testing::ContainsRegex("\n +sick +[01]\\."));
+  EXPECT_THAT(text("evaluation.txt"), testing::ContainsRegex("\n +sick  well\n")) << "the confusion matrix";
+}
+
 TEST(ForecastTable, CanBeReadWhateverTheNumbersAre) {
   data::SeasonalNaive naive;
   const double none = std::nan("");
