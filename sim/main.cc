@@ -138,7 +138,7 @@ Result<int> simulate(const Options& options) {
   const int code = result.exit_code;
   const bool drained = code == static_cast<int>(Cause::kInterrupted);
   if (drained) progress.say(result.text);
-  if (code == 0 || drained) progress.say(summary_text(result, output.path(), steady_now() - began));
+  if (code == 0 || drained) progress.say(summary_text(result, job, output.path(), steady_now() - began));
   if (profile) progress.say(profile_text(*profile, result));
   if (code != 0 && !drained) log::error("{} (run in {})", result.text, output.path());
   return code;

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <numbers>
 #include <sstream>
 
 #include "base/counted.h"
@@ -35,6 +36,17 @@ std::string dropped_text(const nlohmann::json& final) {
   return text + "; a smaller optimizer.rate, a warm-up or optimizer.clip_norm may help\n";
 }
 
+// Of a text; empty where no loss is a number.
+std::string bytes_text(const nlohmann::json& final, const std::string& run_dir) {
+  const std::string part = ended_part(final);
+  const auto loss = final.find(part + "_loss"), accuracy = final.find(part + "_accuracy");
+  if (loss == final.end() || accuracy == final.end() || !loss->is_number() || !accuracy->is_number()) return "";
+  const auto nats = loss->get<double>();
+  return fmt::format(
+      "\n{} loss {} nats, {} bits a byte, accuracy {:.2f}%; {}/evaluation.txt has a table of its bytes\n\n", part,
+      loss_text(nats), loss_text(nats / std::numbers::ln2), 100.0 * accuracy->get<double>(), run_dir);
+}
+
 // Which weights the test was of, where they are not simply the last ones.
 std::string tested_text(const nlohmann::json& final) {
   const bool best = final.contains("best_epoch") && final["best_epoch"].is_number(),
@@ -46,9 +58,12 @@ std::string tested_text(const nlohmann::json& final) {
 
 }  // namespace
 
-std::string summary_text(const SimResult& result, const std::string& run_dir, TimeNs real_time) {
+std::string summary_text(const SimResult& result, const Job& job, const std::string& run_dir, TimeNs real_time) {
   std::ostringstream text;
-  if (std::ifstream table(run_dir + "/evaluation.txt"); table) text << '\n' << table.rdbuf() << '\n';
+  if (std::ifstream table(run_dir + "/evaluation.txt"); table && job.data.kind != "text")
+    text << '\n' << table.rdbuf() << '\n';
+  else if (table && !result.metrics.empty())
+    text << bytes_text(nlohmann::json::parse(result.metrics.back()), run_dir);
   const bool drained = result.exit_code == static_cast<int>(Cause::kInterrupted);
   text << fmt::format("{} after {} of virtual time, in {}", drained ? "drained" : "finished",
                       duration_text(seconds(result.time)), duration_text(seconds(real_time)));

@@ -1,6 +1,7 @@
 """Real jobs on data of every kind: what is read is learned from, and what is wrong is said before anything starts."""
 
 import json
+import math
 import subprocess
 import zipfile
 from pathlib import Path
@@ -147,6 +148,21 @@ class DataKinds(SystemCase):
         self.assertAlmostEqual(final["details"]["naive_mase"], 1, delta=0.2)
         self.assertGreater(final["details"]["mase"], 0)
         self.assertIn("naive: as 24 lines before; over", run.output)
+
+    def test_text(self):
+        """What is said at the end is a line, and the table of some bytes is in a file."""
+        (self.folder / "song.txt").write_text("row, row, row your boat, gently down the stream. " * 40)
+        job = self.job('kind = "text"\npath = "song.txt"\nclasses = 256\nwindow = 8\ntest_fraction = 0.2', model="gpt",
+                       more="width = 8\nlayers = 1\nheads = 2", epochs=2)
+        run = self.train(job, "--mode", "bsp")
+        loss = run.final()["test_loss"]
+        said = f"test loss {loss:.4f} nats, {loss / math.log(2):.4f} bits a byte, accuracy "
+        self.assertIn(said, run.output)
+        self.assertNotIn("precision", run.output)
+        self.assertIn("precision", (run.run_dir / "evaluation.txt").read_text())
+        simulated = self.rubato("simulate", job, "--mode", "bsp", "--run-dir", self.folder / "simulated")
+        self.assertIn(said, simulated)
+        self.assertNotIn("precision", simulated)
 
     def test_sequences_of_different_lengths(self):
         """What is behind a sample's end changes no bit, nor who computes it."""
