@@ -1,11 +1,13 @@
 // What a person should know of a job that is valid.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/job.h"
+#include "base/layer_text.h"
 #include "base/stragglers.h"
 
 namespace rubato {
@@ -109,6 +111,27 @@ void add_keys_without_effect(const Job& job, std::vector<std::string>& notes) {
   idle(adam, optimizer.epsilon != usual.epsilon, "optimizer.epsilon", rule);
 }
 
+// Whether anything is multiplied in dense layers or convolutions before the last layer.
+bool multiplies_inside(const ModelConfig& model) {
+  if (model.name != "layers") return model.name != "logistic" && model.name != "lstm" && model.name != "gru";
+  const Result<std::vector<LayerText>> network = parse_network(model.network);
+  return network && !network->empty() &&
+         std::ranges::any_of(network->begin(), network->end() - 1,
+                             [](const LayerText& layer) { return layer.kind == "conv" || layer.kind == "dense"; });
+}
+
+void add_precision(const Job& job, std::vector<std::string>& notes) {
+  const std::string& precision = job.worker.precision;
+  if (precision == WorkerConfig().precision) return;
+  if (job.model.name == "quadratic")
+    notes.push_back("worker.precision has no effect on quadratic");
+  else if (!multiplies_inside(job.model))
+    notes.push_back(fmt::format(
+        "worker.precision = \"{}\" rounds what convolutions and dense layers multiply, and {} has none but the last "
+        "layer: all else is float32 as ever, and about as fast",
+        precision, job.model.name == "layers" ? "model.network" : "this " + job.model.name));
+}
+
 void add_wire(const Job& job, const Mode& mode, std::vector<std::string>& notes) {
   const std::string& wire = job.cluster.wire;
   if (wire == ClusterConfig().wire) return;
@@ -163,6 +186,7 @@ std::vector<std::string> job_notes(const Job& job) {
                     optimizer.compensation.name, job.cluster.workers + 2));
   }
   add_wire(job, mode, notes);
+  add_precision(job, notes);
   add_keys_without_effect(job, notes);
   return notes;
 }

@@ -31,7 +31,7 @@ struct Kind {
   std::string_view activations;  // that it may end in
 };
 constexpr std::string_view kActivations = "relu tanh sigmoid gelu";
-constexpr std::array<Kind, 18> kKinds{{
+constexpr auto kKinds = std::to_array<Kind>({
     {"dense", Behind::kNumber, "its units", "per_position", kActivations},
     {"conv", Behind::kNumber, "its channels", "kernel stride padding bias", kActivations},
     {"max_pool", Behind::kNumber, "its window", "stride padding", kActivations},
@@ -50,7 +50,7 @@ constexpr std::array<Kind, 18> kKinds{{
     {"lstm", Behind::kNumber, "its units", "layers last bidirectional", ""},
     {"gru", Behind::kNumber, "its units", "layers last bidirectional", ""},
     {"attention", Behind::kNothing, "", "heads", ""},
-}};
+});
 
 struct NumberOption {
   std::string_view name;

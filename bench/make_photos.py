@@ -8,16 +8,22 @@ long decoding takes. Needs numpy and PIL (Debian's python3-numpy and python3-pil
 """
 
 import argparse
+import sys
 from pathlib import Path
 
-import numpy
-from PIL import Image
+try:
+    import numpy
+    from PIL import Image
+except ImportError as error:  # said in main, so that --help works without
+    missing = error
+else:
+    missing = None
 
 CLASSES = 10
 QUALITY = 92
 
 
-def photo(width: int, height: int, seed: int) -> Image.Image:
+def photo(width: int, height: int, seed: int) -> "Image.Image":
     source = numpy.random.default_rng(seed)
     y, x = numpy.meshgrid(numpy.fft.fftfreq(height), numpy.fft.rfftfreq(width), indexing="ij")
     falling = 1.0 / numpy.maximum(numpy.hypot(x, y), 1.0 / max(width, height)) ** 1.2
@@ -34,6 +40,8 @@ def main() -> None:
     parser.add_argument("--width", type=int, default=500)
     parser.add_argument("--height", type=int, default=375)
     options = parser.parse_args()
+    if missing:
+        sys.exit(f"make_photos.py needs numpy and PIL ({missing}): apt install python3-numpy python3-pil")
     for number in range(options.count):
         path = options.folder / f"class{number % CLASSES}" / f"{number:05}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)

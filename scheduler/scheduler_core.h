@@ -223,6 +223,10 @@ class SchedulerCore final : public protocol::Core {
                    nlohmann::ordered_json& line) const;
   void add_best(const protocol::EvaluationDone& done, nlohmann::ordered_json& line) const;
   [[nodiscard]] bool holds_out() const { return job_.evaluation.holdout > 0.0; }
+  // What evaluations are made on while training goes on, as figures are named for it.
+  [[nodiscard]] const char* evaluated_part() const {
+    return holds_out() || job_.evaluation.part == "validation" ? "validation" : "test";
+  }
   // They close in their order.
   [[nodiscard]] std::uint64_t epochs_closed() const {
     return train_losses_.empty() ? 0 : train_losses_.rbegin()->first + 1;
@@ -283,6 +287,7 @@ class SchedulerCore final : public protocol::Core {
   std::map<std::uint64_t, double> train_losses_;  // of epochs that are closed
   std::uint64_t updates_ = 0;                     // committed, with samples
   std::uint64_t samples_dropped_ = 0, torn_steps_ = 0, nonfinite_ = 0;
+  nlohmann::ordered_json first_nonfinite_;  // who, when, what; null where there was none
   std::map<std::uint32_t, DeadWorker> dead_;
   std::map<std::uint32_t, Clock> settled_of_dead_;  // the highest clock of which any shard settled a push of theirs
   std::set<std::uint32_t> returning_;               // registered again, and not counted yet

@@ -75,13 +75,13 @@ void SchedulerCore::say_evaluated(TimeNs now, const SnapshotEntry& entry, const 
     if (!figures.evaluated) return;
     say(now, Level::kInfo,
         fmt::format(
-            "after epoch {}: {} {} {:.4f}{}", entry.epoch + 1, part,
+            "after epoch {}: {} {} {:.6g}{}", entry.epoch + 1, part,
             last_evaluated_machine_ ? fmt::format("reconstruction error of machine {}", *last_evaluated_machine_ + 1)
                                     : "loss",
             figures.loss, std::isfinite(figures.accuracy) ? fmt::format(", accuracy {:.4f}", figures.accuracy) : ""),
         out);
   };
-  say_of(holds_out() ? "validation" : "test", done.figures);
+  say_of(evaluated_part(), done.figures);
   say_of("test", done.test);
 }
 

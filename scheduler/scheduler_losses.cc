@@ -237,6 +237,11 @@ void SchedulerCore::on_alarm(TimeNs now, const protocol::Alarm& alarm, Outbox& o
   } else {
     line["parameter"] = protocol::describe_slice(slice, manifest_);
   }
+  if (first_nonfinite_.is_null())
+    first_nonfinite_ = {{"worker", line["worker"]},
+                        {"clock", line["clock"]},
+                        {"parameter", line["parameter"]},
+                        {"time_s", line["time_s"]}};
   metrics_.push_back(std::move(line));
   const std::string text = fmt::format("the gradient of {} that worker-{} computed at clock {} is not finite", what,
                                        alarm.worker, alarm.clock);

@@ -158,9 +158,9 @@ void SchedulerCore::record_evaluation(TimeNs now, const SnapshotEntry& entry, co
   if (job_.evaluation.average > 0.0) line["average"] = job_.evaluation.average;
   // Of the last weights, and in the end on the test set of those that count.
   const protocol::EvaluationFigures& judged = holds_out() && entry.final ? done.test : done.figures;
-  if (holds_out()) add_figures("validation", entry.epoch, done.figures, line);
+  add_figures(evaluated_part(), entry.epoch, done.figures, line);
   if (holds_out() && !entry.final) line["best"] = done.best;
-  if (!holds_out() || entry.final) add_figures("test", entry.epoch, judged, line);
+  if (holds_out() && entry.final) add_figures("test", entry.epoch, done.test, line);
   const auto figure = [&](double value) { return judged.evaluated ? finite(value) : Json(); };
   line["precision_macro"] = figure(judged.precision_macro);
   line["recall_macro"] = figure(judged.recall_macro);
@@ -216,6 +216,7 @@ void SchedulerCore::add_totals(const protocol::EvaluationDone& done, Json& line)
   line["samples_dropped"] = samples_dropped_;
   line["torn_steps"] = torn_steps_;
   line["nonfinite"] = nonfinite_;
+  if (nonfinite_ > 0) line["first_nonfinite"] = first_nonfinite_;
   line["weights_sha256"] = done.weights_sha256;
   if (holds_out()) add_best(done, line);
   line["pushes"] = sum.pushes;

@@ -156,14 +156,14 @@ Json SchedulerCore::status(TimeNs now) const {
   const auto accuracy_of = [](const protocol::EvaluationFigures& figures) {
     return figures.evaluated && std::isfinite(figures.accuracy) ? Json(figures.accuracy) : Json();
   };
-  const protocol::EvaluationFigures& tested = holds_out() ? last_evaluation_.test : last_evaluation_.figures;
+  const std::string part = evaluated_part();
   json["train_loss"] = machine ? Json() : mean_loss;
-  if (holds_out()) json["validation_loss"] = loss_of(last_evaluation_.figures);
-  json["test_loss"] = loss_of(tested);
+  json[part + "_loss"] = loss_of(last_evaluation_.figures);
+  if (holds_out()) json["test_loss"] = loss_of(last_evaluation_.test);
   if (machine) json["machine"] = *machine + 1;
   if (machine) json["train_reconstruction"] = mean_loss;
-  if (holds_out()) json["validation_accuracy"] = accuracy_of(last_evaluation_.figures);
-  json["test_accuracy"] = accuracy_of(tested);
+  json[part + "_accuracy"] = accuracy_of(last_evaluation_.figures);
+  if (holds_out()) json["test_accuracy"] = accuracy_of(last_evaluation_.test);
   json["clock_min"] = clocks_.empty() ? Json() : Json(clocks_.min());
   json["clock_max"] = clocks_.empty() ? Json() : Json(clocks_.max());
   json["workers"] = Json::array();

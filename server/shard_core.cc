@@ -148,10 +148,9 @@ Status ShardCore::check_memory(const std::map<std::size_t, PoolPlan>& plans, Out
   constexpr double kMebi = 1 << 20;
   const std::string needed = fmt::format("{:.1f} MiB for {} versions of each of its slices", bytes / kMebi, 2 + read);
   if (bytes > static_cast<double>(memory_bytes_))
-    return Error{Cause::kUsage,
-                 fmt::format("{} needs {}, and has {:.1f} MiB: use more servers, on more machines{}",
-                             server_node(rank_).name(), needed, static_cast<double>(memory_bytes_) / kMebi,
-                             read > 0 ? ", or optimizer.compensation.name = \"none\"" : "")};
+    return Error{Cause::kUsage, fmt::format("needs {}, and has {:.1f} MiB: use more servers, on more machines{}",
+                                            needed, static_cast<double>(memory_bytes_) / kMebi,
+                                            read > 0 ? ", or optimizer.compensation.name = \"none\"" : "")};
   if (read > 0) out.note(protocol::Level::kInfo, "delay compensation: " + needed);
   return {};
 }
@@ -176,8 +175,7 @@ Status ShardCore::fill_slices(const protocol::RoutingTable& routing, const std::
   std::optional<VersionTable::Reader> left;
   if (identity().incarnation > 1) {
     RUBATO_ASSIGN(left, find_remains(subject));
-    if (!left)
-      return Error{Cause::kPeerLost, fmt::format("{} has nothing of what it had before", server_node(rank_).name())};
+    if (!left) return Error{Cause::kPeerLost, "has nothing of what it had before"};
   }
   std::map<std::size_t, std::shared_ptr<SlotPool>> pools;
   for (const auto& [elements, plan] : plans) {

@@ -49,7 +49,7 @@ std::string line_of(const nlohmann::ordered_json& metric) {
                        metric.at("time_s").get<double>());
   if (metric.at("event") == "stopped_early") return metric.at("reason").get<std::string>();
   if (metric.at("event") != "evaluation") return "";
-  const std::string part = metric.contains("validation_accuracy") ? "validation" : "test";  // evaluation.holdout
+  const std::string part = metric.contains("validation_accuracy") ? "validation" : "test";
   const std::string error = part + "_reconstruction", loss = part + "_loss", accuracy = part + "_accuracy";
   if (metric.contains("machine") && metric.at(error).is_number())
     return fmt::format("epoch {}: machine {}, {} reconstruction error {:.4f}", metric.at("epoch").get<std::int64_t>(),
@@ -58,10 +58,10 @@ std::string line_of(const nlohmann::ordered_json& metric) {
   std::string line = fmt::format("epoch {}: ", metric.at("epoch").get<std::int64_t>());
   if (metric.at(accuracy).is_number())
     line += fmt::format("{} accuracy {:.2f}%, ", part, 100.0 * metric.at(accuracy).get<double>());
-  line += fmt::format("{} loss {:.4f}", part, metric.at(loss).get<double>());
+  line += fmt::format("{} loss {}", part, loss_text(metric.at(loss).get<double>()));
   // Of a job that diverges the one may be a number for longer than the other.
   if (metric.at("train_loss").is_number())
-    line += fmt::format(", training loss {:.4f}", metric.at("train_loss").get<double>());
+    line += fmt::format(", training loss {}", loss_text(metric.at("train_loss").get<double>()));
   return line;
 }
 
@@ -138,7 +138,7 @@ Result<int> simulate(const Options& options) {
   const int code = result.exit_code;
   const bool drained = code == static_cast<int>(Cause::kInterrupted);
   if (drained) progress.say(result.text);
-  if (code == 0 || drained) progress.say(summary_text(result, output.path(), steady_now() - began));
+  if (code == 0 || drained) progress.say(summary_text(result, job, output.path(), steady_now() - began));
   if (profile) progress.say(profile_text(*profile, result));
   if (code != 0 && !drained) log::error("{} (run in {})", result.text, output.path());
   return code;

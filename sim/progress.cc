@@ -47,7 +47,7 @@ std::string headline(const Json& status, TimeNs virtual_now, double real_s) {
   parts.push_back(fmt::format("{} of virtual time", duration_text(seconds(virtual_now))));
   if (const auto rate = number(status, "samples_per_s")) parts.push_back(count_text(*rate) + " samples/s");
   if (const auto loss = number(status, "train_loss"))
-    parts.push_back("loss " + (std::isnan(*loss) ? "nan" : fmt::format("{:.4f}", *loss)));
+    parts.push_back("loss " + (std::isnan(*loss) ? "nan" : loss_text(*loss)));
   if (const auto error = number(status, "train_reconstruction"))
     parts.push_back(fmt::format("reconstruction error {:.4f}", *error));
   const auto held_out = number(status, "validation_accuracy");
@@ -77,6 +77,10 @@ std::string duration_text(double seconds) {
   const auto whole = static_cast<std::int64_t>(seconds);
   if (whole < 3600) return fmt::format("{}:{:02} min", whole / 60, whole % 60);
   return fmt::format("{}:{:02}:{:02} h", whole / 3600, whole / 60 % 60, whole % 60);
+}
+
+std::string loss_text(double loss) {
+  return std::abs(loss) < 1e6 ? fmt::format("{:.4f}", loss) : fmt::format("{:.4g}", loss);
 }
 
 std::string count_text(double count) {

@@ -39,6 +39,8 @@ class Progress {
 
 // 250 ms, 3.2 s, 1:02 min, 2:03:04 h
 [[nodiscard]] std::string duration_text(double seconds);
+// 0.3120; one that blew up has too many digits to be read: 1.235e+31. As scripts/rubato_cli/text.py has it.
+[[nodiscard]] std::string loss_text(double loss);
 // 12,345
 [[nodiscard]] std::string count_text(double count);
 

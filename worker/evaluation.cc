@@ -26,7 +26,7 @@ Result<protocol::EvaluationFigures> evaluate_on(model::Model& model, const data:
     done.recall_macro = report.macro.recall;
     done.f1_macro = report.macro.f1;
   }
-  const std::string table_text = table_of(figures);
+  const std::string table_text = table_of(figures, data.class_names());
   if (table_text.empty()) return done;
   done.details_json = details_of(figures).dump();
   RUBATO_TRY(write_file(run_dir + "/evaluation.txt", std::as_bytes(std::span(table_text))));

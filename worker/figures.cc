@@ -70,7 +70,10 @@ json forecast_json(const Forecast& forecast) {
           {"targets", std::move(targets)}};
 }
 
-std::string number_text(std::optional<double> value) { return value ? fmt::format("{:.4f}", *value) : "-"; }
+// Six digits, as a model that diverges comes to numbers of any size. A dash for what is none.
+std::string number_text(std::optional<double> value) {
+  return value && std::isfinite(*value) ? fmt::format("{:.6g}", *value) : "-";
+}
 
 std::string forecast_table(const Forecast& forecast) {
   const ScaledErrors all = scaled_errors(forecast);
@@ -78,13 +81,13 @@ std::string forecast_table(const Forecast& forecast) {
   for (const data::SeasonalNaive::Target& target : forecast.naive->targets) width = std::max(width, target.name.size());
   const auto row = [width](const std::string& name, const std::string& mae, const std::string& mase,
                            const std::string& naive_mae, const std::string& naive_mase) {
-    return fmt::format("{:>{}}  {:>10}  {:>8}  {:>10}  {:>10}\n", name, width, mae, mase, naive_mae, naive_mase);
+    return fmt::format("{:>{}}  {:>11}  {:>11}  {:>11}  {:>11}\n", name, width, mae, mase, naive_mae, naive_mase);
   };
   std::string text = row("target", "mae", "mase", "naive mae", "naive mase");
   for (std::size_t t = 0; t < forecast.errors.size(); ++t) {
     const data::SeasonalNaive::Target& target = forecast.naive->targets[t];
-    text += row(target.name, fmt::format("{:.6g}", forecast.errors[t]), number_text(all.of_model[t]),
-                fmt::format("{:.6g}", target.error), number_text(all.of_naive[t]));
+    text += row(target.name, number_text(forecast.errors[t]), number_text(all.of_model[t]), number_text(target.error),
+                number_text(all.of_naive[t]));
   }
   if (forecast.errors.size() > 1)
     text += row("mean", "", number_text(all.mean_of_model), "", number_text(all.mean_of_naive));

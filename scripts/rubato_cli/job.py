@@ -15,6 +15,7 @@ class Job:
     workers: int
     mode: str
     restarts: int  # of each worker
+    is_text: bool  # its classes are bytes
     begins: bool  # there are weights to begin with, layers or groups to be checked, or a plan to be made
 
     @property
@@ -37,6 +38,7 @@ class Job:
                 workers=int(tables["cluster"]["workers"]),
                 mode=str(tables["consistency"]["mode"]),
                 restarts=int(tables["cluster"]["restarts"]),
+                is_text=tables.get("data", {}).get("kind") == "text",
                 begins=bool(model.get("pretrained"))
                 or model.get("name") == "layers"
                 or bool(tables.get("optimizer", {}).get("groups"))

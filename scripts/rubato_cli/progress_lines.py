@@ -31,7 +31,7 @@ def headline(status: dict) -> str:
         ("machine", lambda value: f"machine {value}"),
         ("train_reconstruction", lambda value: f"reconstruction error {value:.4f}"),
         ("train_loss", lambda value: f"loss {text.loss(value)}"),
-        (("validation_" if _holds_out(status) else "test_") + "accuracy", lambda value: _accuracy(status, value)),
+        (f"{evaluated_part(status)}_accuracy", lambda value: _accuracy(status, value)),
         ("changing", _aligning),
         ("eta_s", lambda value: f"{text.duration(value)} left" if state == "training" else text.MISSING),
     )
@@ -39,18 +39,23 @@ def headline(status: dict) -> str:
     return ", ".join(part for part in parts if part != text.MISSING)
 
 
-def _holds_out(status: dict) -> bool:
-    """Whether it says what evaluations on held-out samples came to (evaluation.holdout)."""
-    return "validation_accuracy" in status
+def evaluated_part(status: dict) -> str:
+    """What evaluations are made on while training goes on: of a status, or of a line of metrics.jsonl."""
+    return "validation" if "validation_accuracy" in status else "test"
+
+
+def ended_part(final: dict) -> str:
+    """What the figures of a job's end are of: with evaluation.holdout the test part too, and then that counts."""
+    return "test" if "test_accuracy" in final else evaluated_part(final)
 
 
 def _accuracy(status: dict, value: float) -> str:
-    return ("validation accuracy " if _holds_out(status) else "accuracy ") + text.percent(value, 1)
+    return ("validation accuracy " if evaluated_part(status) == "validation" else "accuracy ") + text.percent(value, 1)
 
 
 def evaluated_accuracy(status: dict) -> float | None:
     """Of the newest evaluation, on what it was made on."""
-    return status.get("validation_accuracy" if _holds_out(status) else "test_accuracy")
+    return status.get(f"{evaluated_part(status)}_accuracy")
 
 
 def rules_words(rules: dict) -> str:
@@ -128,7 +133,7 @@ def stopped_line(record: dict) -> str | None:
 
 def epoch_line(record: dict) -> str | None:
     """What a line of metrics.jsonl says of an evaluated epoch; None where it says nothing of one."""
-    part = "validation" if _holds_out(record) else "test"
+    part = evaluated_part(record)
     epoch, accuracy = record.get("epoch"), record.get(f"{part}_accuracy")
     error, trained = record.get(f"{part}_reconstruction"), record.get("train_reconstruction")
     if epoch is not None and error is not None and record.get("event") != "final":  # of a dbn's machine

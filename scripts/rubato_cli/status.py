@@ -9,6 +9,7 @@ from pathlib import Path
 from .failure import ExitCode, Failure, code_words
 from .metrics import MetricsFile
 from .progress import ERASE_BELOW
+from .progress_lines import ended_part
 from .run_dir import RunDir
 from .running_jobs import running_jobs
 from .scheduler_client import SchedulerClient, Unreachable
@@ -82,8 +83,9 @@ def how_it_ended(files: RunDir) -> str:
         return f"{last.get('reason')} ({code_words(last.get('exit_code'))})"
     if last.get("event") != "final":
         return "its scheduler has gone without a word"
-    accuracy = last.get("test_accuracy")
-    figures = "" if accuracy is None else f"test accuracy {percent(accuracy, 2)}, "
+    part = ended_part(last)
+    accuracy = last.get(f"{part}_accuracy")
+    figures = "" if accuracy is None else f"{part} accuracy {percent(accuracy, 2)}, "
     return f"{figures}weights in {files.best if files.best.exists() else files.weights}"
 
 

@@ -1,11 +1,14 @@
 """The last words on a job: what came out, where it is, how long it took; or why it failed."""
 
+import math
 import os
 
 from rubato_timeline.draw import draw, lines_of
 
 from . import text
 from .failure import ExitCode, Failure, code_words, describe_end
+from .job import Job
+from .progress_lines import ended_part
 from .run_dir import RunDir
 from .supervisor import Supervisor
 from .verdict import Verdict
@@ -13,27 +16,54 @@ from .verdict import Verdict
 ROOM_FOR_WORDS = 8192  # a disk with less free has lost some
 
 
-def success_lines(run_dir: RunDir, supervisor: Supervisor, elapsed_s: float, how: str) -> list[str]:
+def success_lines(run_dir: RunDir, job: Job, supervisor: Supervisor, elapsed_s: float, how: str) -> list[str]:
     status, final = supervisor.last_status, supervisor.metrics.last
-    lines = []
-    try:
-        lines += ["", run_dir.evaluation.read_text().rstrip("\n"), ""]
-    except OSError:
-        pass  # no evaluation was asked for, or none could be made
+    lines = _evaluation(run_dir, job, final)
     parts = [f"{how} in {text.duration(elapsed_s)}"]
     rate = final.get("samples_per_s") or status.get("samples_per_s")
     if rate is not None:
         parts.append(text.rate(rate))
-    accuracy = final.get("test_accuracy") or status.get("test_accuracy")
+    part = ended_part(final or status)
+    accuracy, loss = final.get(f"{part}_accuracy") or status.get(f"{part}_accuracy"), final.get(f"{part}_loss")
     if accuracy is not None:
-        parts.append(f"test accuracy {text.percent(accuracy, 2)}{tested_weights(final)}")
-    elif final.get("test_loss") is not None:
-        parts.append(f"test loss {text.loss(final['test_loss'])}{tested_weights(final)}")
+        parts.append(f"{part} accuracy {text.percent(accuracy, 2)}{tested_weights(final)}")
+    elif loss is not None:
+        parts.append(f"{part} loss {text.loss(loss)}{tested_weights(final)}")
     lines.append(", ".join(parts))
-    if "test_loss" in final and final["test_loss"] is None and final.get("nonfinite"):
-        lines.append(f"warning: it diverged: {text.plural(final['nonfinite'], 'gradient')} of slices were not finite, and the "
-                     "loss is no number any more; a smaller optimizer.rate or optimizer.clip_norm may help")
+    if final.get("nonfinite"):
+        lines.append(_dropped(final, is_lost=f"{part}_loss" in final and loss is None))
     return lines + _where(run_dir) + _record(run_dir, final.get("pushes")) + _timeline(run_dir)
+
+
+def _evaluation(run_dir: RunDir, job: Job, final: dict) -> list[str]:
+    """The table of it; but a text's has a row for each byte that occurs, and tells less than a line."""
+    try:
+        table = run_dir.evaluation.read_text().rstrip("\n")
+    except OSError:
+        return []  # no evaluation was asked for, or none could be made
+    if not job.is_text:
+        return ["", table, ""]
+    return ["", f"{_text_figures(final)}; {run_dir.evaluation} has a table of its bytes", ""]
+
+
+def _text_figures(final: dict) -> str:
+    part = ended_part(final)
+    loss, accuracy = final.get(f"{part}_loss"), final.get(f"{part}_accuracy")
+    bits = None if loss is None else loss / math.log(2)
+    return f"{part} loss {text.loss(loss)} nats, {text.loss(bits)} bits a byte, accuracy {text.percent(accuracy, 2)}"
+
+
+def _dropped(final: dict, is_lost: bool) -> str:
+    """Of gradients that were not finite. Warnings of them came as training went on, far above by now."""
+    count, first = final["nonfinite"], final.get("first_nonfinite")
+    line = f"{'it diverged: ' if is_lost else ''}{text.plural(count, 'gradient')} of slices {'was' if count == 1 else 'were'} " \
+           "not finite and dropped"
+    if first:
+        line += f", {'that' if count == 1 else 'the first'} of {first['parameter']} at clock {first['clock']} of " \
+                f"{first['worker']}, after {text.duration(first['time_s'])}"
+    if is_lost:
+        line += "; the loss is no number any more"
+    return f"warning: {line}; a smaller optimizer.rate, a warm-up or optimizer.clip_norm may help"
 
 
 def tested_weights(final: dict) -> str:

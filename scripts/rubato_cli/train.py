@@ -63,7 +63,8 @@ def run(
     supervisor.metrics.new_records()
     drained = verdict.code == ExitCode.INTERRUPTED and supervisor.metrics.last.get("event") == "final"
     if verdict.code == ExitCode.OK or drained:
-        for line in success_lines(run_dir, supervisor, time.monotonic() - started, "drained" if drained else "finished"):
+        how, elapsed_s = "drained" if drained else "finished", time.monotonic() - started
+        for line in success_lines(run_dir, job, supervisor, elapsed_s, how):
             progress.say(line)
     if verdict.code == ExitCode.OK:
         return 0

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from rubato_cli import text
 from rubato_cli.failure import Failure
+from rubato_cli.progress_lines import ended_part
 
 from . import ages, processors
 from .findings import Finding, Run, find
@@ -37,8 +38,9 @@ def _headline(run: Run) -> str:
     final, metrics = run.final, run.metrics
     workers = metrics.start.get("workers")
     parts = [", then ".join(run.modes), text.plural(workers, "worker") if workers is not None else "? workers"]
-    if final.get("test_accuracy") is not None:
-        parts.append(f"test accuracy {text.percent(final['test_accuracy'], 2)}")
+    part = ended_part(final)
+    if final.get(f"{part}_accuracy") is not None:
+        parts.append(f"{part} accuracy {text.percent(final[f'{part}_accuracy'], 2)}")
     if final.get("train_s") is not None:
         parts.append(f"{text.duration(final['train_s'])} of training")
     if metrics.ages:

@@ -102,5 +102,5 @@ def measures_accuracy(groups: list[Group]) -> bool:
 
 
 def evaluated_part(groups: list[Group]) -> str:
-    """`test`, or with evaluation.holdout `validation`: what figures are of."""
+    """`test` or `validation`: what figures are of."""
     return next((run.part for group in groups for run in group.runs), "test")

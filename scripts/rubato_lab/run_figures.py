@@ -67,8 +67,14 @@ class RunFigures:
 
     @property
     def part(self) -> str:
-        """What evaluations are made on: with evaluation.holdout runs are judged by what was held out."""
+        """What evaluations are made on: with evaluation.holdout runs are judged by what was held out. Of a run that was
+        made when evaluation.part = "validation" had no name of its own yet, it is `test`."""
         return "validation" if any("validation_accuracy" in line for line in self.all("evaluation", "final")) else "test"
+
+    @property
+    def held_out(self) -> bool:
+        """Whether evaluations decided which weights count (evaluation.holdout)."""
+        return any("best" in line or "best_epoch" in line for line in self.all("evaluation", "final"))
 
     @property
     def accuracy(self) -> list[Point]:
@@ -80,7 +86,7 @@ class RunFigures:
 
     def ended(self, is_accuracy: bool) -> float | None:
         """What the weights came to that count: the best on what was held out, or else the last."""
-        if self.part == "validation":
+        if self.held_out:
             return self.final.get("best_validation_" + ("accuracy" if is_accuracy else "loss"))
         curve = self.accuracy if is_accuracy else self.evaluated_loss
         return curve[-1].value if curve else None

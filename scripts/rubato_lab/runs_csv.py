@@ -10,7 +10,7 @@ from .group import Group
 from .run_figures import RunFigures
 
 FIGURES = ["updates", "samples", "train_s", "samples_per_s", "test_accuracy", "test_loss",
-           "best_epoch", "best_validation_accuracy", "best_validation_loss", "age_mean", "age_p99",
+           "validation_accuracy", "validation_loss", "best_epoch", "best_validation_accuracy", "best_validation_loss", "age_mean", "age_p99",
            "staleness_max", "wait_share", "waited", "done_early", "pushes", "pushes_dropped", "samples_dropped",
            "nonfinite", "weights_sha256"]
 

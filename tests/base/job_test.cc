@@ -437,6 +437,27 @@ TEST(Job, NotesSayWhatNarrowNumbersChange) {
   EXPECT_THAT(job_notes(job), testing::ElementsAre(HasSubstr("this job stays on one host")));
 }
 
+TEST(Job, NotesSayWhereAPrecisionRoundsNextToNothing) {
+  Job job = valid_job();
+  job.worker.precision = "bfloat16";
+  for (const char* name : {"mlp", "cnn", "gpt"}) {
+    job.model.name = name;
+    EXPECT_THAT(job_notes(job), testing::Not(testing::Contains(HasSubstr("worker.precision")))) << name;
+  }
+  for (const char* name : {"lstm", "gru", "logistic"}) {
+    job.model.name = name;
+    EXPECT_THAT(job_notes(job), testing::Contains(HasSubstr("this " + job.model.name + " has none but the last")));
+    job.worker.precision = "float32";
+    EXPECT_THAT(job_notes(job), testing::Not(testing::Contains(HasSubstr("worker.precision")))) << name;
+    job.worker.precision = "bfloat16";
+  }
+  job.model.name = "layers";
+  job.model.network = {"lstm 8 last", "dense 10"};
+  EXPECT_THAT(job_notes(job), testing::Contains(HasSubstr("model.network has none but the last")));
+  job.model.network = {"dense 9 per_position relu", "lstm 8 last", "dense 10"};
+  EXPECT_THAT(job_notes(job), testing::Not(testing::Contains(HasSubstr("worker.precision"))));
+}
+
 TEST(Job, OuterRulesAreChecked) {
   const auto with = [](const std::string& mode, const std::string& delay, const std::string& spread) {
     return parse_job("[model]\nname = \"quadratic\"\n[data]\nkind = \"synthetic\"\n", "job.toml",

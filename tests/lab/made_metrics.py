@@ -56,13 +56,19 @@ def run_lines(mode="asp", count=4, seed=1, slow=1.0, accuracies=(0.6, 0.8, 0.85)
     return lines
 
 
+def on_validation(lines: list[dict]) -> list[dict]:
+    """The same run with evaluation.part = "validation"."""
+    for line in lines:
+        for figure in ("loss", "accuracy"):
+            if f"test_{figure}" in line:
+                line[f"validation_{figure}"] = line.pop(f"test_{figure}")
+    return lines
+
+
 def held_out(lines: list[dict], tested: float) -> list[dict]:
     """The same run with evaluation.holdout: its evaluations were on what is held out, and its best weights came to
     `tested` on the test set."""
-    evaluated = [line for line in lines if line["event"] in ("evaluation", "final")]
-    for line in evaluated:
-        for figure in ("loss", "accuracy"):
-            line[f"validation_{figure}"] = line.pop(f"test_{figure}")
+    evaluated = [line for line in on_validation(lines) if line["event"] in ("evaluation", "final")]
     best = max(evaluated, key=lambda line: line["validation_accuracy"])
     lines[-1].update({"test_accuracy": tested, "test_loss": 1 - tested, "best_epoch": best["epoch"],
                       "best_validation_accuracy": best["validation_accuracy"],

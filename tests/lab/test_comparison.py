@@ -327,6 +327,17 @@ class Comparisons(LabCase):
         row = next(csv.DictReader(io.StringIO(runs_csv(found))))
         self.assertEqual((row["test_accuracy"], row["best_validation_accuracy"], row["best_epoch"]), ("0.5", "0.9", "2"))
 
+    def test_figures_of_the_validation_part_are_called_that(self):
+        """Without a holdout nothing was chosen by them: the last one counts."""
+        made = [made_metrics.on_validation(made_metrics.run_lines(mode, seed=0, accuracies=(0.6, 0.9, 0.8)))
+                for mode in ("bsp", "asp")]
+        found = self.comparison(("bsp", "none", 0, made[0]), ("asp", "none", 0, made[1]), target=None)
+        self.assertEqual((found.part, found.groups[0].finals(True)), ("validation", [0.8]))
+        self.assertAlmostEqual(found.groups[0].finals(False)[0], 0.2)
+        from rubato_lab.runs_csv import runs_csv
+        row = next(csv.DictReader(io.StringIO(runs_csv(found))))
+        self.assertEqual((row["test_accuracy"], row["validation_accuracy"], row["best_epoch"]), ("", "0.8", ""))
+
     def test_an_evaluation_free_job_has_no_target(self):
         lines = made_metrics.run_lines("asp", test_accuracy=None, test_loss=None)
         lines = [line for line in lines if line["event"] != "evaluation"]

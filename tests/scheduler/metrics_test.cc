@@ -85,6 +85,34 @@ TEST(Metrics, TheNinetyNinthPercentileOfAges) {
   EXPECT_NEAR(epochs[0]["age_mean"].get<double>(), 0.94 + 0.2 + 0.18, 1e-12);
 }
 
+TEST(Evaluations, AreNamedForWhatTheyAreMadeOn) {
+  for (const std::string part : {"test", "validation"}) {
+    Job job = job_of("asp", 1);
+    job.train.steps = 1;
+    job.evaluation.enabled = true;
+    job.evaluation.part = part;
+    Scheduler scheduler(job);
+    scheduler.begin();
+    const std::string accuracy = part + "_accuracy", other = part == "test" ? "validation" : "test";
+    EXPECT_TRUE(scheduler.core.status(scheduler.now).contains(accuracy)) << "and is null";
+    scheduler.tick(0, 0);
+    scheduler.receive(server_node(0), protocol::SnapshotTaken{1});
+    protocol::EvaluationDone done;
+    done.snapshot = 1;
+    done.figures.evaluated = true;
+    done.figures.loss = 2.0;
+    done.figures.accuracy = 0.25;
+    scheduler.receive(evaluator_node(0), done);
+    const std::vector<Json> final = lines_of(scheduler, "final");
+    ASSERT_EQ(final.size(), 1u);
+    for (const Json& said : {final[0], Json(scheduler.core.status(scheduler.now))}) {
+      EXPECT_EQ(said[accuracy], 0.25);
+      EXPECT_EQ(said[part + "_loss"], 2.0);
+      EXPECT_FALSE(said.contains(other + "_accuracy") || said.contains(other + "_loss"));
+    }
+  }
+}
+
 TEST(Status, AWorkersRateIsThatOfItsTicks) {
   Scheduler scheduler(job_of("asp"));
   scheduler.begin();

@@ -61,7 +61,14 @@ class Failures(LauncherCase):
     def test_a_diverged_job_says_so(self):
         result = self.train(final='{"test_loss": null, "nonfinite": 2040}')
         self.assertEqual(result.returncode, 0, "the job was told to skip such gradients")
-        self.assertIn("warning: it diverged: 2,040 gradients of slices were not finite", result.stdout)
+        self.assertIn("warning: it diverged: 2,040 gradients of slices were not finite and dropped; the loss is no number",
+                      result.stdout)
+
+    def test_dropped_gradients_are_in_the_last_lines_whatever_the_loss(self):
+        first = '"first_nonfinite": {"worker": "worker-2", "clock": 7, "parameter": "fc1.weight", "time_s": 3.21}'
+        result = self.train(final='{"test_loss": 1e33, "nonfinite": 1, %s}' % first)
+        self.assertIn("warning: 1 gradient of slices was not finite and dropped, that of fc1.weight at clock 7 of worker-2, "
+                      "after 3.2 s; a smaller optimizer.rate", result.stdout)
 
     def test_a_full_disk_is_named(self):
         """Where the log that would have said so is on it."""

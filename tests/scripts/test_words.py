@@ -12,7 +12,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
 from rubato_cli import set_rules, text  # noqa: E402: after the path is set
 from rubato_cli.failure import Failure  # noqa: E402
 from rubato_cli.progress import Block  # noqa: E402
-from rubato_cli.progress_lines import epoch_line, fraction_done, headline, rules_line, stopped_line, worker_lines  # noqa: E402
+from rubato_cli.progress_lines import (  # noqa: E402
+    ended_part, epoch_line, fraction_done, headline, rules_line, stopped_line, worker_lines)
 from rubato_cli.running_jobs import RunningJob  # noqa: E402
 from rubato_cli.status_view import job_lines  # noqa: E402
 from rubato_cli.summary import tested_weights  # noqa: E402
@@ -64,6 +65,11 @@ class EpochLine(unittest.TestCase):
         self.assertEqual(epoch_line({"event": "evaluation", "epoch": 1, "machine": 2, "validation_reconstruction": 0.5,
                                      "validation_accuracy": None}),
                          "epoch 1: machine 2, validation reconstruction error 0.5000")
+
+    def test_the_end_is_of_the_test_part_where_there_are_figures_of_both(self):
+        for final, part in (({"test_accuracy": 0.5}, "test"), ({"validation_accuracy": 0.5}, "validation"),
+                            ({"validation_accuracy": 0.5, "test_accuracy": None}, "test"), ({}, "test")):
+            self.assertEqual(ended_part(final), part)
 
     def test_training_that_ends_early_says_why(self):
         self.assertEqual(stopped_line({"event": "stopped_early", "reason": "stopped early: so"}), "stopped early: so")

@@ -177,7 +177,7 @@ TEST(ShardLife, ALaterLifeThatInheritsNothingLeaves) {
   EXPECT_TRUE(shard.sent<Ready>().empty());
   ASSERT_TRUE(shard.out.end);
   EXPECT_EQ(shard.out.end->exit_code, static_cast<int>(Cause::kPeerLost));
-  EXPECT_EQ(shard.out.end->text, "server-0 has nothing of what it had before");
+  EXPECT_EQ(shard.out.end->text, "has nothing of what it had before");
 }
 
 TEST(ShardLife, AWelcomeThatMakesNoSenseIsRefused) {

@@ -253,6 +253,8 @@ TEST_P(Faults, NonFiniteGradientIsDroppedAndCounted) {
   expect_success(ran);
   ASSERT_THAT(ran.metrics("final"), SizeIs(1));
   EXPECT_EQ(ran.metrics("final")[0]["nonfinite"], 1);
+  EXPECT_EQ(ran.metrics("final")[0]["first_nonfinite"]["worker"], "worker-0");
+  EXPECT_EQ(ran.metrics("final")[0]["first_nonfinite"]["parameter"], ran.metrics("nonfinite").at(0)["parameter"]);
   EXPECT_EQ(ran.metrics("nonfinite").at(0)["worker"], "worker-0");
   EXPECT_LT(distance(ran.result.final_weights, optimum(QuadraticWorkload(job_))), 2.0f);
   expect_promises_kept(job_, ran);

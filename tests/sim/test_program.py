@@ -192,6 +192,11 @@ class Program(unittest.TestCase):
         self.assertEqual(run.err, "")
         self.assertNotIn("\x1b", run.out)
 
+    def test_the_end_says_that_gradients_were_dropped(self):
+        run = self.simulate("quadratic", debug__nonfinite_at=5)
+        last = run.out[run.out.index("of virtual time, in "):]
+        self.assertIn("warning: 1 gradient of slices was not finite and dropped, that of w at clock 5 of worker-0, after ", last)
+
     def test_wrong_jobs_are_refused_as_everywhere(self):
         for words, code, said in (
                 (["--mode", "sync"], 2, "--mode: consistency.mode = \"sync\""),

@@ -1,6 +1,7 @@
 """Real jobs on data of every kind: what is read is learned from, and what is wrong is said before anything starts."""
 
 import json
+import math
 import subprocess
 import zipfile
 from pathlib import Path
@@ -10,6 +11,7 @@ import images
 from run import ROOT
 from system_case import SystemCase, main
 
+PEER_LOST = 5  # as status says of a job that is over
 JOB = """
 [model]
 name = "{model}"
@@ -47,12 +49,23 @@ class DataKinds(SystemCase):
         path.write_text(JOB.format(data=data, model=model, loss=loss, epochs=epochs, evaluation=evaluation, more=more))
         return path
 
+    def assert_nothing_is_said_of(self, part, run):
+        """Of a part that was not read."""
+        self.assertEqual([name for line in run.metrics() for name in line if part in name], [])
+        self.assertNotIn(f"{part} accuracy", run.output)
+        self.assertNotIn(f"{part} loss", run.output)
+
     def test_npz_of_16_bits_and_its_validation_part(self):
         data_files.write_npz(self.folder / "mnist.npz", {"train": 300, "val": 41, "test": 60})
         data = 'kind = "npz"\npath = "mnist.npz"\nclasses = 4\nmean = [0.2, 0.2, 0.2]\nstddev = [0.3, 0.3, 0.3]'
         for part, samples in (("test", 60), ("validation", 41)):
-            final = self.train(self.job(data, evaluation=f'part = "{part}"')).final()
-            self.assertGreater(final["test_accuracy"], 0.95, "nothing was learned")
+            run = self.train(self.job(data, evaluation=f'part = "{part}"'))
+            final, other = run.final(), {"test": "validation", "validation": "test"}[part]
+            self.assertGreater(final[f"{part}_accuracy"], 0.95, "nothing was learned")
+            self.assert_nothing_is_said_of(other, run)
+            self.assertIn(f"samples/s, {part} accuracy ", run.output)
+            self.assertIn(f": {part} accuracy ", run.output, "as training goes on")
+            self.assertIn(f"{part} accuracy ", self.launcher("status", run.run_dir, expected_code=PEER_LOST))
             self.assertEqual(sum(map(sum, final["details"]["confusion"])), samples)
             self.assertEqual(final["samples"], 300 * 8)
 
@@ -65,7 +78,7 @@ class DataKinds(SystemCase):
     def test_folder_of_images(self):
         data_files.write_folder(self.folder / "images", {"train": 300, "val": 41})
         final = self.train(self.job(FOLDER, evaluation='part = "validation"')).final()
-        self.assertGreater(final["test_accuracy"], 0.95, "nothing was learned")
+        self.assertGreater(final["validation_accuracy"], 0.95, "nothing was learned")
         self.assertEqual(sum(map(sum, final["details"]["confusion"])), 41)
         self.assertEqual(final["samples"], 300 * 8)
 
@@ -135,6 +148,21 @@ class DataKinds(SystemCase):
         self.assertAlmostEqual(final["details"]["naive_mase"], 1, delta=0.2)
         self.assertGreater(final["details"]["mase"], 0)
         self.assertIn("naive: as 24 lines before; over", run.output)
+
+    def test_text(self):
+        """What is said at the end is a line, and the table of some bytes is in a file."""
+        (self.folder / "song.txt").write_text("row, row, row your boat, gently down the stream. " * 40)
+        job = self.job('kind = "text"\npath = "song.txt"\nclasses = 256\nwindow = 8\ntest_fraction = 0.2', model="gpt",
+                       more="width = 8\nlayers = 1\nheads = 2", epochs=2)
+        run = self.train(job, "--mode", "bsp")
+        loss = run.final()["test_loss"]
+        said = f"test loss {loss:.4f} nats, {loss / math.log(2):.4f} bits a byte, accuracy "
+        self.assertIn(said, run.output)
+        self.assertNotIn("precision", run.output)
+        self.assertIn("precision", (run.run_dir / "evaluation.txt").read_text())
+        simulated = self.rubato("simulate", job, "--mode", "bsp", "--run-dir", self.folder / "simulated")
+        self.assertIn(said, simulated)
+        self.assertNotIn("precision", simulated)
 
     def test_sequences_of_different_lengths(self):
         """What is behind a sample's end changes no bit, nor who computes it."""

@@ -217,6 +217,8 @@ class NotFinite(SystemCase):
                 self.assertIsNotNone(run.final()["test_loss"])
                 line = next(line for line in run.metrics() if line["event"] == "nonfinite")
                 self.assertEqual((line["worker"], line["clock"], line["parameter"], line["element"]), ("worker-0", 5, "w", 0))
+                last = run.output[run.output.index("finished in"):]
+                self.assertRegex(last, "warning: .* not finite and dropped, .* of w at clock 5 of worker-0, after .* s; a smaller")
                 self.assertRegex(run.output, r"warning: .*gradient of w\[0\] .* clock 5 is not finite; it was dropped")
 
     def test_stop_ends_the_job(self):

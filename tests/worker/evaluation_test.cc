@@ -17,6 +17,7 @@
 #include "data/safetensors.h"
 #include "tests/base/temp_directory.h"
 #include "tests/data/idx_files.h"
+#include "worker/figures.h"
 #include "worker/trainer.h"
 
 namespace rubato::worker {
@@ -172,6 +173,35 @@ TEST_F(EvaluatorTest, AForecastIsMeasuredAgainstTheSeasonalNaive) {
   EXPECT_EQ(details["mase"], details["targets"][0]["mase"]);  // of those that have one
   EXPECT_THAT(text("evaluation.txt"), HasSubstr("naive: as the last line; over 2 of 2 samples"));
   EXPECT_THAT(text("evaluation.txt"), testing::Not(HasSubstr("inf")));
+}
+
+TEST_F(EvaluatorTest, ClassesGoByTheirNamesWhereTheDataHasThem) {
+  Job job;
+  job.model.name = "logistic";
+  job.data.kind = "csv";
+  job.data.path = directory_.file("patients.csv");
+  job.data.target = {"finding"};
+  job.data.classes = 2;
+  job.data.test_fraction = 0.4;
+  write_bytes(job.data.path,
+              "age,finding\n1,sick\n3,well\n2,sick\n7,well\n5,sick\n9,well\n4,sick\n8,well\n6,sick\n1,well\n");
+  open(job);
+  done(order(true));
+  EXPECT_THAT(text("evaluation.txt"), testing::ContainsRegex("\n +sick +[01]\\."));
+  EXPECT_THAT(text("evaluation.txt"), testing::ContainsRegex("\n +sick  well\n")) << "the confusion matrix";
+}
+
+TEST(ForecastTable, CanBeReadWhateverTheNumbersAre) {
+  data::SeasonalNaive naive;
+  const double none = std::nan("");
+  naive.targets = {{"cars", 2.0, none}, {"trams", 4.0, 8.0}};
+  const std::string table = table_of({.forecast = Forecast{&naive, 3, {1e31, none}}});
+  EXPECT_EQ(table,
+            "target          mae         mase    naive mae   naive mase\n"
+            "  cars        1e+31        5e+30            -            -\n"
+            " trams            -            -            8            2\n"
+            "  mean                     5e+30                         2\n"
+            "naive: as the last line; over 0 of 3 samples\n");
 }
 
 // However the test set is cut into batches.
