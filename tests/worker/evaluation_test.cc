@@ -195,7 +195,9 @@ TEST(ForecastTable, CanBeReadWhateverTheNumbersAre) {
   data::SeasonalNaive naive;
   const double none = std::nan("");
   naive.targets = {{"cars", 2.0, none}, {"trams", 4.0, 8.0}};
-  const std::string table = table_of({.forecast = Forecast{&naive, 3, {1e31, none}}});
+  Figures figures;
+  figures.forecast = Forecast{&naive, 3, {1e31, none}};
+  const std::string table = table_of(figures);
   EXPECT_EQ(table,
             "target          mae         mase    naive mae   naive mase\n"
             "  cars        1e+31        5e+30            -            -\n"
