@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/hash.h"
+#include "base/log.h"
 #include "data/idx_file.h"
 #include "data/normalizer.h"
 
@@ -115,6 +116,11 @@ Result<SampleShape> image_shape(const std::string& file, const std::vector<std::
     case 3:
       return SampleShape{extents[1], extents[2], 1};
     case 4:
+      if (extents[1] <= 4 && extents[2] > 4 && extents[3] > 4)
+        log::warn(
+            "{}: samples of {} x {} x {} are read as height x width x channels; if channels come first, as PyTorch has "
+            "them, save N x height x width x channels",
+            file, extents[1], extents[2], extents[3]);
       return SampleShape{extents[1], extents[2], extents[3]};
     case 1:
       return Error{Cause::kData, fmt::format("{}: expected inputs, N x features or N x height x width, found one "

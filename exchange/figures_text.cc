@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <numbers>
 
 namespace rubato::exchange {
 namespace {
@@ -13,11 +14,15 @@ std::string number(double value) { return std::isnan(value) ? "nan" : fmt::forma
 
 }  // namespace
 
-std::string text_of(const worker::Figures& figures, const data::Dataset& data, const std::string& loss) {
+std::string text_of(const worker::Figures& figures, const data::Dataset& data, const Job& job) {
+  const std::string& loss = job.model.loss;
+  const bool bytes = job.data.kind == "text";
   std::string text = fmt::format("samples   {}\nloss      {}\n", figures.samples, number(figures.loss));
   if (loss == "mse") text += fmt::format("rmse      {}\n", number(std::sqrt(figures.loss)));
+  if (bytes) text += fmt::format("bits/byte {}\n", number(figures.loss / std::numbers::ln2));
   if (figures.classes) text += fmt::format("accuracy  {:.2f}%\n", 100.0 * figures.classes->accuracy);
-  const std::string table = worker::table_of(figures, data.class_names());
+  // 256 classes are more than anybody reads: --json has them.
+  const std::string table = bytes ? "" : worker::table_of(figures, data.class_names());
   return table.empty() ? text : text + "\n" + table;
 }
 

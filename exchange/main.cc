@@ -57,12 +57,11 @@ Status evaluate(const Options& options) {
   RUBATO_ASSIGN(const auto evaluator, Evaluator::open(subject));
   RUBATO_ASSIGN(const ChosenData chosen, open_data(subject, options.data));
   RUBATO_ASSIGN(const worker::Figures figures, evaluator->figures_on(*chosen.data));
-  const std::string& loss = subject.job.model.loss;
   if (options.json) {
-    fmt::print("{}", json_of(figures, loss));
+    fmt::print("{}", json_of(figures, subject.job.model.loss));
     return {};
   }
-  fmt::print("{} on {}\n{}", subject.weights_file, chosen.name, text_of(figures, *chosen.data, loss));
+  fmt::print("{} on {}\n{}", subject.weights_file, chosen.name, text_of(figures, *chosen.data, subject.job));
   return {};
 }
 
