@@ -20,8 +20,8 @@ struct Fitted {
   std::vector<std::string> inputs;  // columns, in the order of a sample's numbers
   Scaling input_scaling, target_scaling;
   std::vector<std::string> classes;  // by their numbers; none where they have no names
-  std::vector<double>
-      naive_errors;  // of a series, for each target: what forecasts are scaled by (data/seasonal_naive.h)
+  // Of a series, for each target: what forecasts are scaled by (data/seasonal_naive.h).
+  std::vector<double> naive_errors;
   friend bool operator==(const Fitted&, const Fitted&) = default;
 };
 

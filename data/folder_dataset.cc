@@ -111,12 +111,6 @@ DataConfig with_normalization(DataConfig config) {
 
 SampleShape shape_of(const DataConfig& config) { return {config.image_size, config.image_size, config.channels}; }
 
-Fitted classes_alone(const std::vector<std::string>& classes) {
-  Fitted fitted;
-  fitted.classes = classes;
-  return fitted;
-}
-
 class FolderDataset : public Dataset {
  public:
   FolderDataset(const Job& job, Split split, PictureList list, BadLines bad, std::string fingerprint,
@@ -125,7 +119,7 @@ class FolderDataset : public Dataset {
         seed_(job.train.seed),
         training_(split == Split::kTrain),
         list_(std::move(list)),
-        fitted_(classes_alone(list_.classes)),
+        fitted_{.inputs = {}, .input_scaling = {}, .target_scaling = {}, .classes = list_.classes, .naive_errors = {}},
         fingerprint_(std::move(fingerprint)),
         of_bytes_(std::move(of_bytes)),
         of_words_(std::move(of_words)),
@@ -240,6 +234,12 @@ Result<std::unique_ptr<Dataset>> make_dataset(const Job& job, Split split, Pictu
                                                     std::move(of_words)));
 }
 
+// What classes are called: as was fitted, or as the job's training part has them.
+Result<std::vector<std::string>> classes_of(const Job& job, const Fitted* fitted) {
+  if (fitted != nullptr) return fitted->classes;
+  return list_classes(job.data);
+}
+
 std::unique_ptr<ThreadTeam> team_of(const Job& job) {
   return std::make_unique<ThreadTeam>(static_cast<std::size_t>(job.data.readers));
 }
@@ -254,12 +254,9 @@ Result<std::unique_ptr<Dataset>> open_folder_dataset(const Job& job, Split split
 
 Result<std::unique_ptr<Dataset>> open_folder_inputs(const Job& job, const std::string& path, const Fitted* fitted) {
   auto team = team_of(job);
-  std::vector<std::string> classes;
-  if (fitted != nullptr)
-    classes = fitted->classes;
-  else if (auto known = list_classes(job.data); known.ok())
-    classes = std::move(*known);
-  RUBATO_ASSIGN(PictureList listed, list_pictures_alone(path, std::move(classes)));
+  Result<std::vector<std::string>> classes = classes_of(job, fitted);
+  if (!classes.ok()) classes = std::vector<std::string>();  // then they are numbers
+  RUBATO_ASSIGN(PictureList listed, list_pictures_alone(path, std::move(*classes)));
   DataConfig config = job.data;
   if (listed.entries.size() == 1) config.skip_max = 0;  // the one that was asked for
   RUBATO_ASSIGN(Pictures pictures, examine(std::move(listed), config, *team));
@@ -270,12 +267,7 @@ Result<std::unique_ptr<Dataset>> open_folder_inputs(const Job& job, const std::s
 
 Result<std::unique_ptr<Dataset>> open_folder_file(const Job& job, const std::string& path, const Fitted* fitted) {
   auto team = team_of(job);
-  std::vector<std::string> classes;
-  if (fitted != nullptr) {
-    classes = fitted->classes;
-  } else {
-    RUBATO_ASSIGN(classes, list_classes(job.data));
-  }
+  RUBATO_ASSIGN(std::vector<std::string> classes, classes_of(job, fitted));
   RUBATO_ASSIGN(PictureList listed, list_pictures_of(path, std::move(classes)));
   RUBATO_ASSIGN(Pictures pictures, examine(std::move(listed), job.data, *team));
   return make_dataset(job, Split::kTest, std::move(pictures), std::move(team));

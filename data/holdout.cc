@@ -36,8 +36,7 @@ Result<HeldOut> hold_out(const Job& job, std::uint64_t samples) {
   if (held >= samples)
     return Error{Cause::kData, fmt::format("evaluation.holdout = {} of {} training samples leaves none to train on",
                                            job.evaluation.holdout, samples)};
-  std::vector<std::uint64_t> order(samples);
-  std::iota(order.begin(), order.end(), std::uint64_t{0});
+  std::vector<std::uint64_t> order = all_rows(samples);
   RandomStream random(stream_key(job.data.split_seed, "holdout"));
   for (std::uint64_t last = samples; last > 1; --last) std::swap(order[last - 1], order[random.below(last)]);
   const auto end = order.begin() + static_cast<std::ptrdiff_t>(held);

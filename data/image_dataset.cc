@@ -6,6 +6,7 @@
 
 #include "base/hash.h"
 #include "base/log.h"
+#include "data/fitted.h"
 #include "data/idx_file.h"
 #include "data/normalizer.h"
 
@@ -37,9 +38,11 @@ class ImageDataset : public Dataset {
   bool has_lengths() const override { return !images_.lengths.empty(); }
   const std::string& fingerprint() const override { return fingerprint_; }
   TargetScale target_scale(std::size_t target) const override {
-    return images_.target_scales.empty() ? TargetScale() : images_.target_scales[target];
+    return images_.fitted == nullptr ? TargetScale() : images_.fitted->target_scaling.of_column(target);
   }
-  std::span<const std::string> class_names() const override { return images_.class_names; }
+  std::span<const std::string> class_names() const override {
+    return images_.fitted == nullptr ? std::span<const std::string>() : images_.fitted->classes;
+  }
   const Fitted* fitted() const override { return images_.fitted.get(); }
   std::string sample_name(std::uint64_t id) const override {
     return images_.lines.empty() ? "" : fmt::format("{}:{}", images_.lines_of, images_.lines.at(id));

@@ -23,11 +23,10 @@ struct Images {
   // Of sequences: how many of the rows of each sample are there, from 1 on; or none at all. What is behind them is an
   // input of zeros, whatever it was.
   std::vector<std::int32_t> lengths;
-  std::vector<TargetScale> target_scales;  // of each target; none: as they are
-  std::vector<std::string> class_names;    // not hashed, nor are the scale and what follows
-  std::shared_ptr<const Fitted> fitted;    // or none
-  std::vector<std::uint64_t> lines;        // that samples are, where they are lines of
-  std::string lines_of;                    // this file
+  // Not hashed, nor is what follows: the scale of targets and the names of classes come from it. Or none.
+  std::shared_ptr<const Fitted> fitted;
+  std::vector<std::uint64_t> lines;  // that samples are, where they are lines of
+  std::string lines_of;              // this file
 };
 
 // What is hashed: `kind`, which says shape and types in words, then pixels, labels, targets and lengths. Errors: kData,

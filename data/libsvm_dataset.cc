@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cmath>
 #include <iterator>
-#include <numeric>
 #include <optional>
 
 #include "base/hash.h"
@@ -166,16 +165,13 @@ class Builder {
       RUBATO_ASSIGN(parts_, split_rows(train_.rows(), data_, train_path()));
       return {};
     }
-    parts_.train.resize(train_.rows());
-    std::iota(parts_.train.begin(), parts_.train.end(), std::uint64_t{0});
+    parts_.train = all_rows(train_.rows());
     return {};
   }
 
   Result<std::unique_ptr<Dataset>> make_of_all(const std::string& path) {
     RUBATO_ASSIGN(const SparseRows all, read(path, static_cast<std::uint32_t>(features_)));
-    std::vector<std::uint64_t> rows(all.rows());
-    std::iota(rows.begin(), rows.end(), std::uint64_t{0});
-    return make(all, rows, path);
+    return make(all, all_rows(all.rows()), path);
   }
 
   Result<std::unique_ptr<Dataset>> make(const SparseRows& rows, const std::vector<std::uint64_t>& ids,

@@ -5,6 +5,7 @@
 #include <array>
 #include <string_view>
 
+#include "data/fitted.h"
 #include "data/folder_dataset.h"
 #include "data/gzip_source.h"
 #include "data/holdout.h"
@@ -26,10 +27,20 @@ Result<bool> is_npy(const std::string& path) {
   return count == first.size() && std::string_view(reinterpret_cast<const char*>(first.data()), count) == kMagic;
 }
 
+// A job may name other targets than its weights were trained for.
+Status check_targets(const Job& job, const Fitted& fitted) {
+  const std::size_t targets = job.model.loss == "mse" ? job.data.target.size() : 0;
+  const std::size_t forecast = job.data.kind == "series" ? targets : 0;
+  if (fitted.target_scaling.mean().size() == targets && fitted.naive_errors.size() == forecast) return {};
+  return Error{Cause::kData, fmt::format("the weights predict {} numbers, and data.target names {}",
+                                         fitted.target_scaling.mean().size(), targets)};
+}
+
 // Of csv, folder, libsvm, series and text.
 Result<std::unique_ptr<Dataset>> open_file_of(const Job& job, const std::string& path, Answers answers,
                                               const Fitted* fitted) {
   const std::string& kind = job.data.kind;
+  if (fitted != nullptr && (kind == "csv" || kind == "series")) RUBATO_TRY(check_targets(job, *fitted));
   if (kind == "csv") return open_table_file(job, path, answers, fitted);
   if (kind == "folder" && answers == Answers::kNone) return open_folder_inputs(job, path, fitted);
   if (kind == "folder") return open_folder_file(as_evaluated(job), path, fitted);
@@ -63,12 +74,9 @@ Result<std::unique_ptr<Dataset>> open_inputs_alone(const Job& job, const std::st
   if (!npy && !lengths.empty())
     return Error{Cause::kUsage, fmt::format("--lengths goes with an npy file, and {} is none", path)};
   if (npy) return open_npy_inputs(job, path, lengths);
-  if (kind == "npz" || kind == "cifar") {
-    Result<std::unique_ptr<Dataset>> opened = open_idx_inputs(job, path);
-    if (opened.ok()) return opened;
-    return opened.error().in(fmt::format("--input takes images of a job on {} as one npy or idx file", kind));
-  }
-  return open_idx_inputs(job, path);
+  Result<std::unique_ptr<Dataset>> opened = open_idx_inputs(job, path);
+  if (opened.ok() || kind == "idx" || kind == "npy") return opened;
+  return opened.error().in(fmt::format("--input takes images of a job on {} as one npy or idx file", kind));
 }
 
 }  // namespace rubato::data

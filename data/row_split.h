@@ -21,6 +21,9 @@ struct RowSplit {
   }
 };
 
+// 0, 1, 2, ...
+[[nodiscard]] std::vector<std::uint64_t> all_rows(std::uint64_t count);
+
 // Of so many rows, a fraction: to the nearest, and one at least if the fraction is not 0.
 [[nodiscard]] std::uint64_t part_size(std::uint64_t rows, double fraction);
 

@@ -3,11 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <numeric>
 #include <optional>
 
 #include "base/hash.h"
-#include "base/log.h"
 #include "data/fitted.h"
 #include "data/row_split.h"
 #include "data/scaling.h"
@@ -126,13 +124,6 @@ std::vector<float> scaled_rows(const Scaling& scaling, const std::vector<double>
   return scaled;
 }
 
-Result<Table> read(const std::string& path, const TableNames& names, const DataConfig& config) {
-  RUBATO_ASSIGN(Table table, read_table(path, names, config));
-  for (const std::string& what : {table.skipped, table.gaps})
-    if (!what.empty()) log::warn("{}: {}", path, what);
-  return table;
-}
-
 Error too_few(const std::string& part, std::uint64_t lines, const std::string& span) {
   return {Cause::kData, fmt::format("{} has {} lines, and no window of {} lines on end is in it", part, lines, span)};
 }
@@ -157,10 +148,6 @@ class Builder {
 
   Result<std::unique_ptr<Dataset>> run_file(const std::string& path, Answers answers, const Fitted* fitted) {
     if (fitted != nullptr) {
-      const std::size_t targets = config_.target.size();
-      if (fitted->target_scaling.mean().size() != targets || fitted->naive_errors.size() != targets)
-        return Error{Cause::kData, fmt::format("the weights predict {} columns, and data.target names {}",
-                                               fitted->target_scaling.mean().size(), targets)};
       fitted_ = std::make_shared<const Fitted>(*fitted);
     } else {
       RUBATO_TRY(fit());
@@ -168,16 +155,14 @@ class Builder {
     TableNames names = names_of(config_);
     names.inputs = fitted_->inputs;
     if (answers == Answers::kNone) names.targets.clear();
-    RUBATO_ASSIGN(const Table table, read(path, names, config_));
-    std::vector<std::uint64_t> rows(table.rows());
-    std::iota(rows.begin(), rows.end(), std::uint64_t{0});
-    return make(table, rows, path, answers);
+    RUBATO_ASSIGN(const Table table, read_table_aloud(path, names, config_));
+    return make(table, all_rows(table.rows()), path, answers);
   }
 
  private:
   // The job's table.
   Result<Table> fit() {
-    RUBATO_ASSIGN(Table own, read(config_.path, names_of(config_), config_));
+    RUBATO_ASSIGN(Table own, read_table_aloud(config_.path, names_of(config_), config_));
     RUBATO_ASSIGN(parts_, split_by_time(own.rows(), config_, config_.path));
     RUBATO_TRY(check_season(config_, parts_.train.size()));
     Fitted fitted;

@@ -6,6 +6,7 @@
 #include <limits>
 #include <optional>
 
+#include "base/log.h"
 #include "data/table_columns.h"
 #include "data/text_lines.h"
 #include "data/time_steps.h"
@@ -146,6 +147,13 @@ Result<Table> read_table(const std::string& path, const TableNames& names, const
   RUBATO_ASSIGN(LineReader lines, LineReader::open(path));
   RUBATO_ASSIGN(TableColumns columns, read_columns(lines, names, config.separator.front()));
   return TableReader(config, std::move(columns)).read(lines);
+}
+
+Result<Table> read_table_aloud(const std::string& path, const TableNames& names, const DataConfig& config) {
+  RUBATO_ASSIGN(Table table, read_table(path, names, config));
+  for (const std::string& what : {table.skipped, table.gaps})
+    if (!what.empty()) log::warn("{}: {}", path, what);
+  return table;
 }
 
 Result<TableSize> size_of_table(const std::string& path, const TableNames& names, const DataConfig& config) {

@@ -60,6 +60,10 @@ struct Table {
 // expected and found; an unknown column, with the nearest known name.
 [[nodiscard]] Result<Table> read_table(const std::string& path, const TableNames& names, const DataConfig& config);
 
+// The same, and says in the log what was left out, and which gaps time has.
+[[nodiscard]] Result<Table> read_table_aloud(const std::string& path, const TableNames& names,
+                                             const DataConfig& config);
+
 // Its rows if no line is bad, and its input columns, reading no more than the ends of lines.
 struct TableSize {
   std::uint64_t rows = 0;

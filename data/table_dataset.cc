@@ -3,9 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <numeric>
 
-#include "base/log.h"
 #include "data/class_names.h"
 #include "data/fitted.h"
 #include "data/image_dataset.h"
@@ -30,61 +28,45 @@ TableNames names_of(const Job& job) {
   return names;
 }
 
-// Read, and said what was left out of it.
-Result<Table> read(const std::string& path, const TableNames& names, const DataConfig& config) {
-  RUBATO_ASSIGN(Table table, read_table(path, names, config));
-  if (!table.skipped.empty()) log::warn("{}: {}", path, table.skipped);
-  return table;
-}
-
 // The rows asked for, of the training table or of another, with what is learned from it, or was.
 class Builder {
  public:
   explicit Builder(const Job& job) : job_(job), data_(job.data) {}
 
   Result<std::unique_ptr<Dataset>> run(Split split) {
-    RUBATO_ASSIGN(const Table train, read(train_path(), names_of(job_), data_));
+    RUBATO_ASSIGN(const Table train, read_table_aloud(train_path(), names_of(job_), data_));
     RUBATO_ASSIGN(const RowSplit parts, parts_of(train));
     RUBATO_TRY(fit(train, parts.train));
     if (split == Split::kTrain || !data_.path.empty()) return make(train, parts.of(split));
-    RUBATO_ASSIGN(Table test, read(data_.test_inputs, names_of(job_), data_));
+    RUBATO_ASSIGN(Table test, read_table_aloud(data_.test_inputs, names_of(job_), data_));
     if (test.inputs != train.inputs)
       return Error{Cause::kData,
                    fmt::format("{}: expected the input columns of {}, in its order: {}; found {}", test.path,
                                train.path, fmt::join(train.inputs, ", "), fmt::join(test.inputs, ", "))};
-    return make(test, all_rows(test));
+    return make(test, all_rows(test.rows()));
   }
 
   Result<std::unique_ptr<Dataset>> run_file(const std::string& path, Answers answers, const Fitted* fitted) {
     answers_ = answers;
     if (fitted != nullptr) {
-      if (predicts_numbers(job_) && fitted->target_scaling.mean().size() != data_.target.size())
-        return Error{Cause::kData, fmt::format("the weights predict {} numbers, and data.target names {}",
-                                               fitted->target_scaling.mean().size(), data_.target.size())};
       fitted_ = std::make_shared<const Fitted>(*fitted);
     } else {
-      RUBATO_ASSIGN(const Table train, read(train_path(), names_of(job_), data_));
+      RUBATO_ASSIGN(const Table train, read_table_aloud(train_path(), names_of(job_), data_));
       RUBATO_ASSIGN(const RowSplit parts, parts_of(train));
       RUBATO_TRY(fit(train, parts.train));
     }
     TableNames names = answers == Answers::kRead ? names_of(job_) : TableNames();
     names.inputs = fitted_->inputs;
     names.group.clear();
-    RUBATO_ASSIGN(const Table table, read(path, names, data_));
-    return make(table, all_rows(table));
+    RUBATO_ASSIGN(const Table table, read_table_aloud(path, names, data_));
+    return make(table, all_rows(table.rows()));
   }
 
  private:
   [[nodiscard]] const std::string& train_path() const { return data_.path.empty() ? data_.train_inputs : data_.path; }
 
-  static std::vector<std::uint64_t> all_rows(const Table& table) {
-    std::vector<std::uint64_t> rows(table.rows());
-    std::iota(rows.begin(), rows.end(), std::uint64_t{0});
-    return rows;
-  }
-
   [[nodiscard]] Result<RowSplit> parts_of(const Table& train) const {
-    if (data_.path.empty()) return RowSplit{.train = all_rows(train), .validation = {}, .test = {}};
+    if (data_.path.empty()) return RowSplit{.train = all_rows(train.rows()), .validation = {}, .test = {}};
     if (data_.group.empty()) return split_rows(train.rows(), data_, train.path);
     return split_groups(train.groups, data_, train.path);
   }
@@ -129,7 +111,6 @@ class Builder {
   }
 
   Status take_labels(const Table& table, const std::vector<std::uint64_t>& rows, Images& samples) {
-    samples.class_names = fitted_->classes;
     if (answers_ == Answers::kNone) {
       samples.labels.assign(rows.size(), 0);
       return {};
@@ -149,7 +130,6 @@ class Builder {
     const std::size_t width = data_.target.size();
     const Scaling& scaling = fitted_->target_scaling;
     samples.target_floats = static_cast<std::int64_t>(width);
-    for (std::size_t i = 0; i < width; ++i) samples.target_scales.push_back(scaling.of_column(i));
     for (const std::uint64_t row : rows)
       for (std::size_t i = 0; i < width; ++i)
         samples.targets.push_back(answers_ == Answers::kNone ? 0.0f

@@ -71,8 +71,7 @@ Result<ChosenData> open_data(const Subject& subject, const DataChoice& choice) {
   }
   ChosenData opened;
   if (files && data::reads_answered_file(job)) {
-    RUBATO_ASSIGN(opened.data,
-                  data::open_answered_file(job, choice.inputs, subject.fitted ? &*subject.fitted : nullptr));
+    RUBATO_ASSIGN(opened.data, data::open_answered_file(job, choice.inputs, subject.fitted.get()));
   } else {
     RUBATO_ASSIGN(opened.data, data::open_dataset(data::as_evaluated(chosen), split));
     RUBATO_TRY(check_fitted(subject, *opened.data));

@@ -82,8 +82,8 @@ Status predict_for(const Options& options) {
       return Error{Cause::kUsage,
                    fmt::format("--input {}: give --lengths too: {} is of a model of sequences of different lengths",
                                options.input, subject.weights_file)};
-    RUBATO_ASSIGN(data, data::open_inputs_alone(subject.job, options.input, options.data.lengths,
-                                                subject.fitted ? &*subject.fitted : nullptr));
+    RUBATO_ASSIGN(data,
+                  data::open_inputs_alone(subject.job, options.input, options.data.lengths, subject.fitted.get()));
   }
   const Scores scores = options.probabilities ? Scores::kProbabilities : Scores::kOutputs;
   RUBATO_ASSIGN(const Predictions all, predict(*evaluator, *data, subject.job, scores));

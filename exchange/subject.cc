@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <optional>
+#include <utility>
 
 #include "data/safetensors.h"
 #include "data/weights_metadata.h"
@@ -52,7 +53,8 @@ Result<Subject> open_subject(const std::string& path, const std::string& job_fil
     RUBATO_ASSIGN(subject.data, data::size_of_dataset(subject.job, data::Split::kTrain));
   }
   if (const auto text = file.metadata.find(data::kFittedKey); text != file.metadata.end()) {
-    RUBATO_ASSIGN(subject.fitted, data::parse_fitted(text->second, subject.weights_file));
+    RUBATO_ASSIGN(data::Fitted fitted, data::parse_fitted(text->second, subject.weights_file));
+    subject.fitted = std::make_shared<const data::Fitted>(std::move(fitted));
   }
   RUBATO_ASSIGN(subject.model, describe_model(subject.job, subject.data));
   RUBATO_ASSIGN(subject.weights, read_weights(file, subject.weights_file, subject.model));

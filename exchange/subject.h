@@ -5,7 +5,7 @@
 // Thread-safety: plain values, and a function over files.
 #pragma once
 
-#include <optional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -22,8 +22,9 @@ inline constexpr const char* kJobKey = "job";
 struct Subject {
   std::string weights_file;
   Job job;
-  data::DatasetSize data;              // that the model was made for: its shape and targets
-  std::optional<data::Fitted> fitted;  // what its data had learned from their training part, if the file says it
+  data::DatasetSize data;  // that the model was made for: its shape and targets
+  // What its data had learned from their training part; null if the file does not say it.
+  std::shared_ptr<const data::Fitted> fitted;
   DescribedModel model;
   std::vector<float> weights;  // as read_weights has them
 };

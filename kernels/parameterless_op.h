@@ -1,4 +1,4 @@
-// The half of an Op that has no parameters.
+// The half of an Op that has no parameters. It keeps the ports that it is bound to.
 #pragma once
 
 #include <cstddef>
@@ -12,6 +12,7 @@ namespace rubato::kernels {
 class ParameterlessOp : public Op {
  public:
   [[nodiscard]] const OpInfo& info() const final { return info_; }
+  void bind(const Ports& ports) override { ports_ = ports; }
   Status load(std::size_t index, std::span<const float>, Version) final {
     RUBATO_CHECK(false, "an operation without parameters was given parameter {}", index);
   }
@@ -21,6 +22,7 @@ class ParameterlessOp : public Op {
 
  protected:
   OpInfo info_;
+  Ports ports_;
 };
 
 }  // namespace rubato::kernels

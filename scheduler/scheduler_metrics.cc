@@ -63,8 +63,9 @@ void SchedulerCore::record_progress(TimeNs now, const protocol::Tick& tick, doub
   line["rate"] = rate;
   if (rules_.pending() > 0) line["to_go"] = rules_.pending(0).first - clocks_.min();
   const std::uint64_t settled = std::max<std::uint64_t>(samples_settled(), 1) - 1;
-  add_loss("train", settled / std::max<std::uint64_t>(data_->epoch_samples(), 1), progress_.train_loss(), line);
-  add_accuracy(settled / std::max<std::uint64_t>(data_->epoch_samples(), 1), progress_.train_accuracy(), line);
+  const std::uint64_t epoch = settled / std::max<std::uint64_t>(data_->epoch_samples(), 1);
+  add_loss("train", epoch, progress_.train_loss(), line);
+  add_accuracy(epoch, progress_.train_accuracy(), line);
   line["age_mean"] = progress_.ages.mean();
   metrics_.push_back(std::move(line));
   progress_ = {};

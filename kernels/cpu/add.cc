@@ -55,7 +55,6 @@ class Add final : public ParameterlessOp {
     info_.algorithms = {{"forward", "blocks"}, {"backward_data", "blocks"}};
   }
 
-  void bind(const Ports& ports) override { ports_ = ports; }
   Status forward(const SampleKeys&) override {
     in_blocks(threads_, elements_, [this](std::size_t first, std::size_t count) {
       sum(ports_.input + first, ports_.addend + first, ports_.output + first, count, relu_);
@@ -82,7 +81,6 @@ class Add final : public ParameterlessOp {
   const int threads_;
   const bool relu_;
   const std::size_t elements_;
-  Ports ports_;
 };
 
 }  // namespace

@@ -49,7 +49,6 @@ class Attention final : public ParameterlessOp {
  public:
   Attention(const CpuContext& context, const AttentionDesc& desc, const PlanHint& hint);
 
-  void bind(const Ports& ports) override { ports_ = ports; }
   Status forward(const SampleKeys&) override;
   Status begin_backward() override { return {}; }
   Status backward_data() override;
@@ -83,7 +82,6 @@ class Attention final : public ParameterlessOp {
   const std::int64_t wide_, long_;                       // size and positions, padded to whole registers
   const float scale_;
   std::int64_t thread_floats_ = 0;
-  Ports ports_;
 };
 
 Attention::Attention(const CpuContext& context, const AttentionDesc& desc, const PlanHint& hint)

@@ -24,7 +24,6 @@ class Dropout final : public ParameterlessOp {
     info_.algorithms = {{"forward", "philox"}, {"backward_data", "mask"}};
   }
 
-  void bind(const Ports& ports) override { ports_ = ports; }
   Status forward(const SampleKeys& keys) override;
   Status begin_backward() override { return {}; }
   Status backward_data() override;
@@ -34,7 +33,6 @@ class Dropout final : public ParameterlessOp {
   const std::uint64_t seed_;
   const std::uint32_t layer_;
   const float rate_, scale_;
-  Ports ports_;
 };
 
 Status Dropout::forward(const SampleKeys& keys) {

@@ -42,7 +42,6 @@ class GlobalAverage final : public ParameterlessOp {
     info_.algorithms = {{"forward", "rows"}, {"backward_data", "rows"}};
   }
 
-  void bind(const Ports& ports) override { ports_ = ports; }
   Status forward(const SampleKeys& keys) override {
     lengths_ = keys.lengths;
 #pragma omp parallel for num_threads(threads_)
@@ -69,7 +68,6 @@ class GlobalAverage final : public ParameterlessOp {
   const int threads_;
   const std::int64_t samples_, blocks_, height_, width_, pixels_, channels_;
   std::span<const std::int32_t> lengths_;  // of the step at hand
-  Ports ports_;
 };
 
 }  // namespace

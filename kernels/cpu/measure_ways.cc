@@ -119,23 +119,26 @@ PlanEntry entry_of(const std::string& operation, const std::string& call, std::v
   return {operation, call, std::move(ways)};
 }
 
+// Of an operation that is planned so, in the order in which a step makes them.
+std::vector<const char*> calls_of(const PlanHint& hint) {
+  if (!hint.training) return {"inference"};
+  if (!hint.input_gradient) return {"forward", "backward_weights"};
+  return {"forward", "backward_weights", "backward_data"};
+}
+
 }  // namespace
 
 void list_ways(const CpuContext& context, const ConvolutionDesc& desc, const PlanHint& hint, PlanBook& book) {
   std::vector<TimedWay> ways;
   for (const ConvolutionWay& way : all_convolution_ways(desc, hint, context.precision))
     ways.push_back({way.name, std::nan("")});
-  std::vector<const char*> calls = {"inference"};
-  if (hint.training) calls = {"forward", "backward_weights"};
-  if (hint.training && hint.input_gradient) calls.push_back("backward_data");
-  for (const char* const call : calls) book.add({operation_name(desc, hint, context.precision), call, ways});
+  for (const char* const call : calls_of(hint)) book.add({operation_name(desc, hint, context.precision), call, ways});
 }
 
 Status measure_ways(Device& device, const CpuContext& context, const ConvolutionDesc& desc, const PlanHint& hint,
                     PlanBook& book) {
   const std::string operation = operation_name(desc, hint, context.precision);
-  const char* last_call = !hint.training ? "inference" : hint.input_gradient ? "backward_data" : "backward_weights";
-  if (book.way_of(operation, last_call) != nullptr) return {};
+  if (book.way_of(operation, calls_of(hint).back()) != nullptr) return {};
   std::vector<std::pair<const char*, Workbench>> ways;
   for (const ConvolutionWay& way : all_convolution_ways(desc, hint, context.precision)) {
     // A way counts that has kernels for all of the calls.

@@ -15,7 +15,6 @@ class ActivationLayer final : public ParameterlessOp {
     info_.algorithms = {{"forward", "kernel"}, {"backward_data", "kernel"}};
   }
 
-  void bind(const Ports& ports) override { ports_ = ports; }
   Status forward(const SampleKeys&) override {
     return check(enqueue_activation(activation_, ports_.input, ports_.output, count_, context_.stream.get()),
                  "launch of an activation of {} elements on stream {}", count_, context_.stream.name());
@@ -32,7 +31,6 @@ class ActivationLayer final : public ParameterlessOp {
   const CudaContext& context_;
   const Activation activation_;
   const std::size_t count_;
-  Ports ports_;
 };
 
 }  // namespace

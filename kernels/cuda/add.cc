@@ -19,7 +19,6 @@ class Add final : public ParameterlessOp {
     info_.algorithms = {{"forward", "kernel"}, {"backward_data", "copy"}};
   }
 
-  void bind(const Ports& ports) override { ports_ = ports; }
   Status forward(const SampleKeys&) override {
     return check(enqueue_add(activation_, ports_.input, ports_.addend, ports_.output, count_, context_.stream.get()),
                  "launch of a sum of {} elements on stream {}", count_, context_.stream.name());
@@ -42,7 +41,6 @@ class Add final : public ParameterlessOp {
   const CudaContext& context_;
   const Activation activation_;
   const std::size_t count_;
-  Ports ports_;
 };
 
 }  // namespace

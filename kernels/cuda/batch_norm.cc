@@ -124,9 +124,7 @@ Status BatchNorm::backward_data() {
 }  // namespace
 
 Result<std::unique_ptr<Op>> make_op(const CudaContext& context, const BatchNormDesc& desc, const PlanHint& hint) {
-  auto norm = std::make_unique<BatchNorm>(context, desc, hint);
-  RUBATO_TRY(norm->plan());
-  return std::unique_ptr<Op>(std::move(norm));
+  return planned<BatchNorm>(context, desc, hint);
 }
 
 }  // namespace rubato::kernels::cuda

@@ -159,9 +159,7 @@ Status Dense::backward_data() {
 }  // namespace
 
 Result<std::unique_ptr<Op>> make_op(const CudaContext& context, const DenseDesc& desc, const PlanHint& hint) {
-  auto dense = std::make_unique<Dense>(context, desc, hint);
-  RUBATO_TRY(dense->plan());
-  return std::unique_ptr<Op>(std::move(dense));
+  return planned<Dense>(context, desc, hint);
 }
 
 }  // namespace rubato::kernels::cuda

@@ -18,7 +18,6 @@ class Dropout final : public ParameterlessOp {
     info_.algorithms = {{"forward", "kernel"}, {"backward_data", "kernel"}};
   }
 
-  void bind(const Ports& ports) override { ports_ = ports; }
   Status forward(const SampleKeys& keys) override {
     RUBATO_CHECK(keys.ids.size() == ids_.size(), "dropout of {} samples has {} ids", ids_.size(), keys.ids.size());
     RUBATO_TRY(context_.upload(keys.ids, ids_.data()));
@@ -43,7 +42,6 @@ class Dropout final : public ParameterlessOp {
   const DropoutDesc desc_;
   const DeviceArray<std::uint64_t> ids_;
   const std::size_t count_;
-  Ports ports_;
 };
 
 }  // namespace

@@ -103,9 +103,7 @@ Status Embedding::backward_data() {
 }  // namespace
 
 Result<std::unique_ptr<Op>> make_op(const CudaContext& context, const EmbeddingDesc& desc, const PlanHint& hint) {
-  auto embedding = std::make_unique<Embedding>(context, desc, hint);
-  RUBATO_TRY(embedding->plan());
-  return std::unique_ptr<Op>(std::move(embedding));
+  return planned<Embedding>(context, desc, hint);
 }
 
 }  // namespace rubato::kernels::cuda

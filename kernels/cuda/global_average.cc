@@ -22,7 +22,6 @@ class GlobalAverage final : public ParameterlessOp {
     info_.algorithms = {{"forward", "kernel"}, {"backward_data", "kernel"}};
   }
 
-  void bind(const Ports& ports) override { ports_ = ports; }
   Status forward(const SampleKeys& keys) override {
     has_lengths_ = !keys.lengths.empty();
     RUBATO_CHECK(!has_lengths_ || keys.lengths.size() == shape_.samples, "{} lengths of {} samples",
@@ -47,7 +46,6 @@ class GlobalAverage final : public ParameterlessOp {
   const AveragedShape shape_;
   const DeviceArray<std::int32_t> lengths_;  // of the step at hand, if it has some
   bool has_lengths_ = false;
-  Ports ports_;
 };
 
 }  // namespace

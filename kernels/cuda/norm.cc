@@ -92,33 +92,26 @@ Status Norm::backward_data() {
                   "'s input gradient");
 }
 
-Result<std::unique_ptr<Op>> make_norm(const CudaContext& context, const NormShape& shape, const TensorShape& input,
-                                      bool training) {
-  auto norm = std::make_unique<Norm>(context, shape, input, training);
-  RUBATO_TRY(norm->plan());
-  return std::unique_ptr<Op>(std::move(norm));
-}
-
 }  // namespace
 
 Result<std::unique_ptr<Op>> make_op(const CudaContext& context, const LayerNormDesc& desc, const PlanHint& hint) {
-  return make_norm(context,
-                   {.samples = static_cast<std::size_t>(desc.input.elements() / desc.input.channels),
-                    .channels = static_cast<std::size_t>(desc.input.channels),
-                    .epsilon = static_cast<float>(desc.epsilon)},
-                   desc.input, hint.training);
+  return planned<Norm>(context,
+                       NormShape{.samples = static_cast<std::size_t>(desc.input.elements() / desc.input.channels),
+                                 .channels = static_cast<std::size_t>(desc.input.channels),
+                                 .epsilon = static_cast<float>(desc.epsilon)},
+                       desc.input, hint.training);
 }
 
 Result<std::unique_ptr<Op>> make_op(const CudaContext& context, const GroupNormDesc& desc, const PlanHint& hint) {
   RUBATO_CHECK(desc.groups > 0 && desc.input.channels % desc.groups == 0, "{} groups of {} channels", desc.groups,
                desc.input.channels);
-  return make_norm(context,
-                   {.samples = static_cast<std::size_t>(desc.input.samples),
-                    .pixels = static_cast<std::size_t>(desc.input.height * desc.input.width),
-                    .channels = static_cast<std::size_t>(desc.input.channels),
-                    .groups = static_cast<std::size_t>(desc.groups),
-                    .epsilon = static_cast<float>(desc.epsilon)},
-                   desc.input, hint.training);
+  return planned<Norm>(context,
+                       NormShape{.samples = static_cast<std::size_t>(desc.input.samples),
+                                 .pixels = static_cast<std::size_t>(desc.input.height * desc.input.width),
+                                 .channels = static_cast<std::size_t>(desc.input.channels),
+                                 .groups = static_cast<std::size_t>(desc.groups),
+                                 .epsilon = static_cast<float>(desc.epsilon)},
+                       desc.input, hint.training);
 }
 
 }  // namespace rubato::kernels::cuda

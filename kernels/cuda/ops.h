@@ -2,11 +2,20 @@
 #pragma once
 
 #include <memory>
+#include <utility>
 
 #include "kernels/backend.h"
 #include "kernels/cuda/cuda_context.h"
 
 namespace rubato::kernels::cuda {
+
+// An operation whose plan() takes what can fail: memory, or a library's plans.
+template <typename Operation, typename... Arguments>
+Result<std::unique_ptr<Op>> planned(Arguments&&... arguments) {
+  auto op = std::make_unique<Operation>(std::forward<Arguments>(arguments)...);
+  RUBATO_TRY(op->plan());
+  return std::unique_ptr<Op>(std::move(op));
+}
 
 Result<std::unique_ptr<Op>> make_op(const CudaContext& context, const DenseDesc& desc, const PlanHint& hint);
 Result<std::unique_ptr<Op>> make_op(const CudaContext& context, const PoolDesc& desc, const PlanHint& hint);

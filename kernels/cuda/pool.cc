@@ -30,7 +30,6 @@ class Pool final : public ParameterlessOp {
   const PoolShape shape_;
   const std::size_t results_;
   const bool keeps_values_, keeps_places_;
-  Ports ports_;
   float* values_ = nullptr;  // before the activation
   std::uint16_t* chosen_ = nullptr;
 };

@@ -23,14 +23,11 @@ using testing::HasSubstr;
 
 class InputsAloneTest : public testing::Test {
  protected:
-  BatchBuffer all_of(const std::string& file) {
-    auto opened = open_inputs_alone(job_, directory_.file(file));
+  BatchBuffer all_of(const std::string& file) { return gathered(open_inputs_alone(job_, directory_.file(file))); }
+  BatchBuffer gathered(Result<std::unique_ptr<Dataset>> opened) {
     EXPECT_TRUE(opened.ok()) << (opened.ok() ? "" : opened.error().message);
     if (!opened.ok()) return {};
     data_ = std::move(*opened);
-    return gathered();
-  }
-  BatchBuffer gathered() {
     std::vector<std::uint64_t> ids(data_->size());
     std::iota(ids.begin(), ids.end(), 0u);
     BatchBuffer batch;
@@ -108,13 +105,7 @@ TEST_F(InputsAloneTest, OtherFilesAndKindsAreRefused) {
 // Of one file that the job splits by itself, and scales by its training part.
 class OtherFileTest : public InputsAloneTest {
  protected:
-  BatchBuffer answered(const std::string& file) {
-    auto opened = open_answered_file(job_, directory_.file(file));
-    EXPECT_TRUE(opened.ok()) << (opened.ok() ? "" : opened.error().message);
-    if (!opened.ok()) return {};
-    data_ = std::move(*opened);
-    return gathered();
-  }
+  BatchBuffer answered(const std::string& file) { return gathered(open_answered_file(job_, directory_.file(file))); }
   void write_series() {
     job_.data.kind = "series";
     job_.model.loss = "mse";

@@ -54,7 +54,8 @@ TEST(ChosenData, OtherDataWhereTheTrainingDataLayIsToldApart) {
   subject.job.data.test_fraction = 0.5;
   const auto write = [&](const std::string& rows) { test::write_bytes(subject.job.data.path, "size,kind\n" + rows); };
   write("1,dog\n2,cat\n3,dog\n4,cat\n");
-  subject.fitted = *data::open_dataset(subject.job, data::Split::kTrain).value()->fitted();
+  subject.fitted =
+      std::make_shared<const data::Fitted>(*data::open_dataset(subject.job, data::Split::kTrain).value()->fitted());
   EXPECT_TRUE(open_data(subject, {}).ok());
   write("10,dog\n20,cat\n30,dog\n40,cat\n");
   const auto changed = open_data(subject, {});

@@ -130,8 +130,8 @@ void FrameReader::restart() {
 void FrameWriter::add(Frame frame) {
   RUBATO_CHECK(frame.header.size() <= kFrameHeaderBytesMax, "a header of {} bytes", frame.header.size());
   const std::array<std::uint64_t, 2> lengths = {frame.header.size(), frame.body.size()};
-  const auto place = std::ranges::upper_bound(waiting_.begin() + (sent_ > 0 ? 1 : 0), waiting_.end(), frame.turn, {},
-                                              [](const Outgoing& other) { return other.frame.turn; });
+  const auto place =
+      std::ranges::upper_bound(waiting_.begin() + (sent_ > 0 ? 1 : 0), waiting_.end(), frame.turn, {}, &Outgoing::turn);
   waiting_.insert(place, Outgoing{lengths, std::move(frame)});
 }
 
@@ -139,9 +139,7 @@ void FrameWriter::restart() {
   if (std::exchange(sent_, 0) == 0) return;
   Outgoing begun = std::move(waiting_.front());
   waiting_.pop_front();
-  const auto place =
-      std::ranges::lower_bound(waiting_, begun.frame.turn, {}, [](const Outgoing& other) { return other.frame.turn; });
-  waiting_.insert(place, std::move(begun));
+  waiting_.insert(std::ranges::lower_bound(waiting_, begun.turn(), {}, &Outgoing::turn), std::move(begun));
 }
 
 FrameWriter::Wrote FrameWriter::write(int socket) {

@@ -90,6 +90,7 @@ class FrameWriter {
     std::array<std::uint64_t, 2> lengths;
     Frame frame;
     [[nodiscard]] std::size_t bytes() const { return sizeof(lengths) + frame.header.size() + frame.body.size(); }
+    [[nodiscard]] std::uint32_t turn() const { return frame.turn; }
   };
   void advance(std::size_t bytes);
 
