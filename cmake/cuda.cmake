@@ -1,4 +1,6 @@
-# Finds the CUDA toolkit where there is one; sets RUBATO_HAVE_CUDA. Without it everything else builds.
+# Finds the CUDA toolkit where there is one, and cuDNN's headers beside it; sets RUBATO_HAVE_CUDA and CUDNN_INCLUDE.
+# Without them everything else builds. The libraries of cuDNN and cuBLASLt are opened by who needs them, and not looked
+# for here.
 set(RUBATO_HAVE_CUDA OFF)
 if(NOT RUBATO_CUDA STREQUAL "OFF")
   include(CheckLanguage)
@@ -16,7 +18,14 @@ if(NOT RUBATO_CUDA STREQUAL "OFF")
     set(CMAKE_CUDA_STANDARD_REQUIRED ON)
     set(CMAKE_CUDA_EXTENSIONS OFF)
     find_package(CUDAToolkit REQUIRED)
-    set(RUBATO_HAVE_CUDA ON)
+    find_path(CUDNN_INCLUDE cudnn.h HINTS ${CUDAToolkit_INCLUDE_DIRS})
+    if(CUDNN_INCLUDE)
+      set(RUBATO_HAVE_CUDA ON)
+    elseif(RUBATO_CUDA STREQUAL "ON")
+      message(FATAL_ERROR "RUBATO_CUDA=ON, and cuDNN's headers were not found: install cuDNN 9 or set CUDNN_INCLUDE")
+    else()
+      message(STATUS "Rubato: a CUDA toolkit, and no headers of cuDNN: no code for CUDA (set CUDNN_INCLUDE)")
+    endif()
   elseif(RUBATO_CUDA STREQUAL "ON")
     message(FATAL_ERROR "RUBATO_CUDA=ON, and no CUDA compiler was found: put nvcc on the PATH or set CMAKE_CUDA_COMPILER")
   endif()

@@ -6,36 +6,28 @@
 //
 // Thread-safety: as the library's.
 #include <cublasLt.h>
-#include <dlfcn.h>
+
+#include "kernels/cuda/opened_library.h"
 
 namespace {
 
 void* library() {
-  static void* const handle = [] {
-    void* const found = dlopen("libcublasLt.so." RUBATO_CUBLAS_MAJOR, RTLD_NOW | RTLD_LOCAL);
-    return found != nullptr ? found : dlopen(RUBATO_CUDA_LIBRARIES "/libcublasLt.so." RUBATO_CUBLAS_MAJOR, RTLD_NOW);
-  }();
+  static void* const handle = rubato::kernels::cuda::open_library(
+      "libcublasLt.so." RUBATO_CUBLAS_MAJOR, RUBATO_CUDA_LIBRARIES "/libcublasLt.so." RUBATO_CUBLAS_MAJOR);
   return handle;
-}
-
-// Without the library there is no handle, which everything else needs.
-template <typename... Parameters, typename... Arguments>
-cublasStatus_t call(cublasStatus_t (* /*declared*/)(Parameters...), const char* name, Arguments... arguments) {
-  void* const symbol = library() == nullptr ? nullptr : dlsym(library(), name);
-  if (symbol == nullptr) return CUBLAS_STATUS_NOT_INITIALIZED;
-  return reinterpret_cast<cublasStatus_t (*)(Parameters...)>(symbol)(arguments...);
 }
 
 }  // namespace
 
-#define RUBATO_FORWARD(name, ...) return call(&name, #name, __VA_ARGS__)
+// Without the library there is no handle, which everything else needs.
+#define RUBATO_FORWARD(name, ...) \
+  return rubato::kernels::cuda::call_in(library(), CUBLAS_STATUS_NOT_INITIALIZED, &name, #name, __VA_ARGS__)
 
 extern "C" {
 
 const char* cublasLtGetStatusString(cublasStatus_t status) {
-  void* const symbol = library() == nullptr ? nullptr : dlsym(library(), "cublasLtGetStatusString");
-  if (symbol == nullptr) return "libcublasLt.so." RUBATO_CUBLAS_MAJOR " was not found";
-  return reinterpret_cast<decltype(&cublasLtGetStatusString)>(symbol)(status);
+  return rubato::kernels::cuda::call_in(library(), "libcublasLt.so." RUBATO_CUBLAS_MAJOR " was not found",
+                                        &cublasLtGetStatusString, "cublasLtGetStatusString", status);
 }
 
 cublasStatus_t cublasLtCreate(cublasLtHandle_t* handle) { RUBATO_FORWARD(cublasLtCreate, handle); }

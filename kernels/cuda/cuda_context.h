@@ -1,4 +1,4 @@
-// What the operations of one CUDA device share: its stream and its cuBLASLt.
+// What the operations of one CUDA device share: its stream, its cuBLASLt and its cuDNN.
 //
 // There is one stream, on which everything is enqueued in the order of the calls, and every copy to or from the host is
 // waited for. So nothing overlaps: it is right first (docs/decisions/one-stream-first.md says what comes instead).
@@ -6,10 +6,12 @@
 // Thread-safety: as a Device's: one thread at a time.
 #pragma once
 
+#include <memory>
 #include <span>
 
 #include "kernels/cuda/cublas_lt.h"
 #include "kernels/cuda/cuda_check.h"
+#include "kernels/cuda/cudnn.h"
 
 namespace rubato::kernels::cuda {
 
@@ -17,7 +19,9 @@ struct CudaContext {
   int ordinal = 0;
   Stream stream;
   LtHandle lt;
+  std::unique_ptr<CudnnHandle> cudnn = std::make_unique<CudnnHandle>();
 
+  [[nodiscard]] Result<cudnnHandle_t> cudnn_handle() const { return cudnn->on(stream); }
   template <typename T>
   [[nodiscard]] Status upload(std::span<const T> host, T* device) const {
     return copy_and_wait<T>({device, host.size()}, host, stream);

@@ -1,6 +1,6 @@
-// A functional fake of CUDA: the functions of the runtime and of cuBLASLt that Rubato calls, on the host. Memory of the
-// device is the host's, copies copy, products multiply, kernels run (host_kernel.h). Code of the product is linked with
-// it in the place of the libraries: who calls what is not faked is not linked.
+// A functional fake of CUDA: the functions of the runtime, of cuBLASLt and of cuDNN that Rubato calls, on the host.
+// Memory of the device is the host's, copies copy, products multiply, kernels run (host_kernel.h). Code of the product
+// is linked with it in the place of the libraries: who calls what is not faked is not linked.
 //
 // What it is strict about, more than a GPU may be:
 // - nothing that a stream is given happens before somebody waits for it;

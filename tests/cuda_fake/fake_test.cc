@@ -7,6 +7,7 @@
 
 #include "kernels/cuda/cublas_lt.h"
 #include "kernels/cuda/cuda_check.h"
+#include "kernels/cuda/cudnn.h"
 #include "kernels/cuda/update_rules.h"
 #include "tests/cuda_fake/host_kernel.h"
 
@@ -82,6 +83,24 @@ TEST_F(CudaFake, WhatIsLeftIsCounted) {
     EXPECT_EQ(live().descriptors, 4u);  // the product and three layouts
   }
   EXPECT_EQ(live().all(), before);
+}
+
+TEST_F(CudaFake, CudnnsHandleIsMadeWhenItIsAskedForAndGivenBack) {
+  {
+    kernels::cuda::CudnnHandle cudnn;
+    EXPECT_EQ(live().handles, 0u);
+    for (const char* failing : {"cudnnCreate", "cudnnSetStream"}) {
+      fail_call(failing == std::string("cudnnCreate") ? 1 : 2);
+      const auto none = cudnn.on(stream_);
+      ASSERT_FALSE(none.ok());
+      EXPECT_THAT(none.error().message, testing::StartsWith(failing));
+      EXPECT_EQ(live().handles, 0u);
+    }
+    const cudnnHandle_t handle = cudnn.on(stream_).value();
+    EXPECT_EQ(cudnn.on(stream_).value(), handle);
+    EXPECT_EQ(live().handles, 1u);
+  }
+  EXPECT_EQ(live().handles, 0u);
 }
 
 TEST_F(CudaFake, AProductNeedsRoomForItsScratch) {

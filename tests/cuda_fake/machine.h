@@ -1,4 +1,4 @@
-// The fake's memory, streams and faults: what its halves (runtime.cc, cublas_lt.cc, host_kernel.cc) share.
+// The fake's memory, streams and faults: what its halves (runtime.cc, cublas_lt.cc, cudnn.cc, host_kernel.cc) share.
 //
 // Thread-safety: none.
 #pragma once
@@ -39,7 +39,7 @@ class Machine {
   // What a GPU does that has failed: nothing of what it was given.
   void give_up();
 
-  std::size_t handles = 0, descriptors = 0;  // of cuBLASLt
+  std::size_t handles = 0, descriptors = 0;  // of cuBLASLt and cuDNN
   bool refuses_epilogues = false;
   int device_count = 1;
 
