@@ -8,7 +8,6 @@ namespace {
 // What cuBLASLt may ask for: what NVIDIA recommends for Hopper. It lies in the scratch memory that all operations
 // share.
 constexpr std::size_t kScratchMax = std::size_t{32} << 20;
-constexpr std::uint32_t kAlignment = 128;  // of every tensor: model/memory_plan.cc, cudaMalloc
 
 template <typename T>
 Status set(cublasLtMatmulDesc_t desc, cublasLtMatmulDescAttributes_t which, const T& value) {
@@ -22,19 +21,25 @@ Status set(cublasLtMatmulPreference_t preference, cublasLtMatmulPreferenceAttrib
                "cublasLtMatmulPreferenceSetAttribute of attribute {}", static_cast<int>(which));
 }
 
+template <typename T>
+Status set(cublasLtMatrixLayout_t layout, cublasLtMatrixLayoutAttribute_t which, const T& value) {
+  return check(cublasLtMatrixLayoutSetAttribute(layout, which, &value, sizeof value),
+               "cublasLtMatrixLayoutSetAttribute of attribute {}", static_cast<int>(which));
+}
+
 struct DestroyPreference {
   void operator()(cublasLtMatmulPreference_t preference) const { cublasLtMatmulPreferenceDestroy(preference); }
 };
 using Preference = std::unique_ptr<cublasLtMatmulPreferenceOpaque_t, DestroyPreference>;
 
-Result<Preference> make_preference() {
+Result<Preference> make_preference(std::uint32_t alignment) {
   cublasLtMatmulPreference_t handle = nullptr;
   RUBATO_TRY(check(cublasLtMatmulPreferenceCreate(&handle), "cublasLtMatmulPreferenceCreate"));
   Preference preference(handle);
   RUBATO_TRY(set(handle, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, kScratchMax));
   for (const auto which : {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
                            CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES})
-    RUBATO_TRY(set(handle, which, kAlignment));
+    RUBATO_TRY(set(handle, which, alignment));
   return preference;
 }
 
@@ -49,24 +54,37 @@ Result<LtHandle> LtHandle::create() {
 }
 
 // Of a matrix as cuBLASLt sees it: our rows are its columns.
-Result<MatrixProduct::Layout> MatrixProduct::make_layout(std::int64_t rows, std::int64_t columns) {
-  cublasLtMatrixLayout_t layout = nullptr;
-  RUBATO_TRY(check(cublasLtMatrixLayoutCreate(&layout, CUDA_R_32F, static_cast<std::uint64_t>(columns),
-                                              static_cast<std::uint64_t>(rows), columns),
+Result<MatrixProduct::Layout> MatrixProduct::make_layout(std::int64_t rows, std::int64_t columns,
+                                                         const MatrixSteps& steps, std::int64_t products) {
+  cublasLtMatrixLayout_t handle = nullptr;
+  RUBATO_TRY(check(cublasLtMatrixLayoutCreate(&handle, CUDA_R_32F, static_cast<std::uint64_t>(columns),
+                                              static_cast<std::uint64_t>(rows), steps.row == 0 ? columns : steps.row),
                    "cublasLtMatrixLayoutCreate of {} x {}", rows, columns));
-  return Layout(layout);
+  Layout layout(handle);
+  if (products == 1) return layout;
+  RUBATO_TRY(set(handle, CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT, static_cast<std::int32_t>(products)));
+  RUBATO_TRY(set(handle, CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET, steps.matrix));
+  return layout;
+}
+
+Status MatrixProduct::lay_out(const ProductDesc& desc) {
+  const auto layout = [&](bool transposed, std::int64_t rows, std::int64_t columns, const MatrixSteps& steps) {
+    return transposed ? make_layout(columns, rows, steps, desc.products)
+                      : make_layout(rows, columns, steps, desc.products);
+  };
+  RUBATO_ASSIGN(left_, layout(desc.left_transposed, desc.rows, desc.inner, desc.left));
+  RUBATO_ASSIGN(right_, layout(desc.right_transposed, desc.inner, desc.columns, desc.right));
+  RUBATO_ASSIGN(result_, layout(false, desc.rows, desc.columns, desc.result));
+  return {};
 }
 
 Result<MatrixProduct> MatrixProduct::plan(const LtHandle& handle, const ProductDesc& desc) {
   MatrixProduct product;
   product.adds_bias_ = desc.bias != nullptr;
   product.text_ = fmt::format("{} x {}, over {}", desc.rows, desc.columns, desc.inner);
+  if (desc.products > 1) product.text_ += fmt::format(", {} times", desc.products);
   RUBATO_TRY(product.describe(desc));
-  RUBATO_ASSIGN(product.left_,
-                desc.left_transposed ? make_layout(desc.inner, desc.rows) : make_layout(desc.rows, desc.inner));
-  RUBATO_ASSIGN(product.right_,
-                desc.right_transposed ? make_layout(desc.columns, desc.inner) : make_layout(desc.inner, desc.columns));
-  RUBATO_ASSIGN(product.result_, make_layout(desc.rows, desc.columns));
+  RUBATO_TRY(product.lay_out(desc));
   RUBATO_TRY(product.choose(handle, desc));
   return product;
 }
@@ -85,7 +103,7 @@ Status MatrixProduct::describe(const ProductDesc& desc) {
 }
 
 Status MatrixProduct::choose(const LtHandle& handle, const ProductDesc& desc) {
-  RUBATO_ASSIGN(const Preference preference, make_preference());
+  RUBATO_ASSIGN(const Preference preference, make_preference(desc.alignment));
   cublasLtMatmulHeuristicResult_t best{};
   int found = 0;
   const cublasStatus_t status =

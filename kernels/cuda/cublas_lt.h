@@ -1,8 +1,8 @@
-// cuBLASLt behind Rubato's own words: its handle, and the product of two matrices as a plan. The one place where a
-// cublasStatus_t becomes an Error.
+// cuBLASLt behind Rubato's own words: its handle, and the product of two matrices, or of many such pairs, as a plan.
+// The one place where a cublasStatus_t becomes an Error.
 //
-// Matrices are float32 and lie in rows one behind the other, as everywhere in Rubato; cuBLASLt has columns, so that it
-// is asked for the transpose of everything. Products are in float32 proper, not in TF32.
+// Matrices are float32 and lie in rows, as everywhere in Rubato; cuBLASLt has columns, so that it is asked for the
+// transpose of everything. Products are in float32 proper, not in TF32.
 //
 // An algorithm is what cuBLASLt's heuristic takes for the shape, with the least alignment that tensors have here: equal
 // shapes have equal algorithms, and equal bits.
@@ -40,6 +40,13 @@ class LtHandle {
   std::unique_ptr<cublasLtContext, Destroy> handle_;
 };
 
+// How matrices lie that are no more than rows one behind the other: what is from row to row, and from one product's
+// matrix to that of the next.
+struct MatrixSteps {
+  std::int64_t row = 0;  // 0: as many as a row has
+  std::int64_t matrix = 0;
+};
+
 // result (rows x columns) = left (rows x inner) * right (inner x columns). A transposed one lies the other way round.
 struct ProductDesc {
   std::int64_t rows = 0, columns = 0, inner = 0;
@@ -47,6 +54,9 @@ struct ProductDesc {
   // One of `columns` numbers on the device is added to each row, and ReLU behind it; null: neither.
   const float* bias = nullptr;
   bool relu = false;
+  std::int64_t products = 1;  // of so many pairs, each with a result of its own
+  MatrixSteps left = {}, right = {}, result = {};
+  std::uint32_t alignment = 128;  // bytes, of every address: model/memory_plan.cc, cudaMalloc
 };
 
 class MatrixProduct {
@@ -70,7 +80,9 @@ class MatrixProduct {
   };
   using Layout = std::unique_ptr<cublasLtMatrixLayoutOpaque_t, DestroyLayout>;
 
-  static Result<Layout> make_layout(std::int64_t rows, std::int64_t columns);
+  static Result<Layout> make_layout(std::int64_t rows, std::int64_t columns, const MatrixSteps& steps,
+                                    std::int64_t products);
+  [[nodiscard]] Status lay_out(const ProductDesc& desc);
   [[nodiscard]] Status describe(const ProductDesc& desc);
   [[nodiscard]] Status choose(const LtHandle& handle, const ProductDesc& desc);
 

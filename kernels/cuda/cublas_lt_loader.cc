@@ -58,6 +58,11 @@ cublasStatus_t cublasLtMatrixLayoutDestroy(cublasLtMatrixLayout_t layout) {
   RUBATO_FORWARD(cublasLtMatrixLayoutDestroy, layout);
 }
 
+cublasStatus_t cublasLtMatrixLayoutSetAttribute(cublasLtMatrixLayout_t layout, cublasLtMatrixLayoutAttribute_t which,
+                                                const void* value, size_t bytes) {
+  RUBATO_FORWARD(cublasLtMatrixLayoutSetAttribute, layout, which, value, bytes);
+}
+
 cublasStatus_t cublasLtMatmulDescCreate(cublasLtMatmulDesc_t* product, cublasComputeType_t compute,
                                         cudaDataType_t scale) {
   RUBATO_FORWARD(cublasLtMatmulDescCreate, product, compute, scale);

@@ -1,4 +1,5 @@
-// cuBLASLt's functions: products of matrices in columns, summed in double, with a bias and ReLU behind them.
+// cuBLASLt's functions: products of matrices in columns, one or many, summed in double, with a bias and ReLU behind
+// them.
 #include <cublasLt.h>
 #include <fmt/format.h>
 
@@ -13,8 +14,15 @@ namespace {
 struct Layout {
   std::uint64_t rows = 0, columns = 0;
   std::int64_t stride = 0;
+  std::int32_t matrices = 1;
+  std::int64_t offset = 0;  // from matrix to matrix
 
-  [[nodiscard]] std::size_t bytes() const { return static_cast<std::size_t>(stride) * columns * sizeof(float); }
+  // From the first number to the last.
+  [[nodiscard]] std::size_t bytes() const {
+    const auto last =
+        static_cast<std::size_t>(offset * (matrices - 1) + stride * static_cast<std::int64_t>(columns - 1));
+    return (last + rows) * sizeof(float);
+  }
 };
 
 struct Product {
@@ -30,7 +38,7 @@ struct Preference {
 
 // What the heuristic writes into an algorithm, and a product reads there.
 struct Algorithm {
-  std::uint64_t rows, columns, inner, scratch, alignment;
+  std::uint64_t rows, columns, inner, products, scratch, alignment;
 };
 static_assert(sizeof(Algorithm) <= sizeof(cublasLtMatmulAlgo_t));
 
@@ -65,14 +73,21 @@ bool fit(const Product& product, const Layout& a, const Layout& b, const Layout&
   shape.rows = a_flips ? a.columns : a.rows;
   shape.inner = a_flips ? a.rows : a.columns;
   shape.columns = b_flips ? b.rows : b.columns;
+  shape.products = static_cast<std::uint64_t>(d.matrices);
   for (const Layout* layout : {&a, &b, &d})
-    if (layout->stride < static_cast<std::int64_t>(layout->rows)) return false;
+    if (layout->stride < static_cast<std::int64_t>(layout->rows) || layout->matrices != d.matrices) return false;
   return shape.inner == (b_flips ? b.columns : b.rows) && d.rows == shape.rows && d.columns == shape.columns;
 }
 
 struct Operands {
   const float *a, *b;
   float* d;
+
+  [[nodiscard]] Operands of(std::uint64_t product, const Layout& a_layout, const Layout& b_layout,
+                            const Layout& d_layout) const {
+    const auto nth = static_cast<std::int64_t>(product);
+    return {a + nth * a_layout.offset, b + nth * b_layout.offset, d + nth * d_layout.offset};
+  }
 };
 
 void multiply(const Product& product, const Algorithm& shape, const Operands& at, const Layout& a, const Layout& b,
@@ -148,6 +163,20 @@ cublasStatus_t cublasLtMatrixLayoutCreate(cublasLtMatrixLayout_t* layout, cudaDa
 }
 cublasStatus_t cublasLtMatrixLayoutDestroy(cublasLtMatrixLayout_t layout) { return destroy<Layout>(layout); }
 
+cublasStatus_t cublasLtMatrixLayoutSetAttribute(cublasLtMatrixLayout_t handle, cublasLtMatrixLayoutAttribute_t which,
+                                                const void* value, size_t bytes) {
+  if (machine().fails("cublasLtMatrixLayoutSetAttribute")) return CUBLAS_STATUS_INVALID_VALUE;
+  auto& layout = *reinterpret_cast<Layout*>(handle);
+  switch (which) {
+    case CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT:
+      return take(layout.matrices, value, bytes);
+    case CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET:
+      return take(layout.offset, value, bytes);
+    default:
+      return CUBLAS_STATUS_NOT_SUPPORTED;
+  }
+}
+
 cublasStatus_t cublasLtMatmulPreferenceCreate(cublasLtMatmulPreference_t* preference) {
   return create("cublasLtMatmulPreferenceCreate", preference, Preference{});
 }
@@ -199,9 +228,9 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t product_han
   Algorithm algorithm{}, shape{};
   std::memcpy(&algorithm, chosen, sizeof algorithm);
   const bool right = fit(product, a_layout, b_layout, d_layout, shape) && shape.rows == algorithm.rows &&
-                     shape.columns == algorithm.columns && shape.inner == algorithm.inner && c == d &&
-                     *static_cast<const float*>(alpha) == 1.0f && *static_cast<const float*>(beta) == 0.0f &&
-                     scratch_bytes >= algorithm.scratch;
+                     shape.columns == algorithm.columns && shape.inner == algorithm.inner &&
+                     shape.products == algorithm.products && c == d && *static_cast<const float*>(alpha) == 1.0f &&
+                     *static_cast<const float*>(beta) == 0.0f && scratch_bytes >= algorithm.scratch;
   bool there = machine().is_stream(stream, kName) && machine().covers(a, a_layout.bytes(), kName) &&
                machine().covers(b, b_layout.bytes(), kName) && machine().covers(d, d_layout.bytes(), kName) &&
                machine().covers(scratch, scratch_bytes, kName);
@@ -212,7 +241,8 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t product_han
   if (!right || !there) return CUBLAS_STATUS_INVALID_VALUE;
   const Operands at{static_cast<const float*>(a), static_cast<const float*>(b), static_cast<float*>(d)};
   machine().enqueue(stream, [=] {
-    multiply(product, shape, at, a_layout, b_layout, d_layout);
+    for (std::uint64_t nth = 0; nth < shape.products; ++nth)
+      multiply(product, shape, at.of(nth, a_layout, b_layout, d_layout), a_layout, b_layout, d_layout);
     std::memset(scratch, 0xFF, scratch_bytes);
   });
   return CUBLAS_STATUS_SUCCESS;

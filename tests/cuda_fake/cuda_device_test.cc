@@ -33,14 +33,14 @@ TEST(CudaDevice, OpensByItsNumber) {
 TEST(CudaDevice, HasTheseOperations) {
   const TensorShape image{2, 4, 4, 3};
   const auto device = open_device({"cuda"}).value();
-  for (const OpDesc& there : {OpDesc(DenseDesc{image, 5}), OpDesc(ActivationDesc{image}), OpDesc(AddDesc{image}),
-                              OpDesc(DropoutDesc{image, 0.5}), OpDesc(GlobalAverageDesc{image}),
-                              OpDesc(EmbeddingDesc{{2, 4, 1, 1}, 5, 3}), OpDesc(LayerNormDesc{image}),
-                              OpDesc(PoolDesc{image}), OpDesc(BatchNormDesc{image}), OpDesc(GroupNormDesc{image, 3})})
+  for (const OpDesc& there :
+       {OpDesc(DenseDesc{image, 5}), OpDesc(ActivationDesc{image}), OpDesc(AddDesc{image}),
+        OpDesc(DropoutDesc{image, 0.5}), OpDesc(GlobalAverageDesc{image}), OpDesc(EmbeddingDesc{{2, 4, 1, 1}, 5, 3}),
+        OpDesc(LayerNormDesc{image}), OpDesc(AttentionDesc{{2, 4, 1, 6}}), OpDesc(PoolDesc{image}),
+        OpDesc(BatchNormDesc{image}), OpDesc(GroupNormDesc{image, 3})})
     EXPECT_TRUE(device->plan(there, {}).ok()) << there.index();
   const std::pair<OpDesc, const char*> missing[] = {
       {ConvolutionDesc{image, 5}, "convolutions"},
-      {AttentionDesc{{2, 4, 1, 6}}, "attention"},
       {RecurrentDesc{{2, 4, 1, 6}, RecurrentDesc::Cell::kLstm, 3}, "LSTM and GRU"},
   };
   for (const auto& [desc, name] : missing) {
@@ -96,26 +96,25 @@ Status train(const model::SmallModel& small) {
   return {};
 }
 
-TEST(CudaDevice, EachCallThatFailsIsAnErrorAndLeavesNothing) {
-  for (const model::SmallModel& small : model::networks_on_cuda()) {
-    SCOPED_TRACE(small.title);
-    cuda_fake::fail_call(0);
-    const Status right = train(small);
-    ASSERT_TRUE(right.ok()) << right.error().message;
-    std::size_t n = 1;
-    for (;; ++n) {
-      cuda_fake::fail_call(n);
-      const Status status = train(small);
-      const std::string failed = cuda_fake::failed_call();
-      if (failed.empty()) break;
-      SCOPED_TRACE(testing::Message() << "call " << n << ", " << failed);
-      ASSERT_FALSE(status.ok());
-      EXPECT_EQ(status.error().cause, Cause::kDevice);
-      EXPECT_THAT(status.error().message, HasSubstr(failed));
-      EXPECT_EQ(cuda_fake::live().all(), 0u);
-    }
-    EXPECT_GT(n, 100u);
+class CudaFailure : public testing::TestWithParam<model::SmallModel> {};
+INSTANTIATE_TEST_SUITE_P(Networks, CudaFailure, testing::ValuesIn(model::networks_on_cuda()), model::network_test_name);
+
+TEST_P(CudaFailure, OfAnyCallIsAnErrorAndLeavesNothing) {
+  const Status right = train(GetParam());
+  ASSERT_TRUE(right.ok()) << right.error().message;
+  std::size_t n = 1;
+  for (;; ++n) {
+    cuda_fake::fail_call(n);
+    const Status status = train(GetParam());
+    const std::string failed = cuda_fake::failed_call();
+    if (failed.empty()) break;
+    SCOPED_TRACE(testing::Message() << "call " << n << ", " << failed);
+    ASSERT_FALSE(status.ok());
+    EXPECT_EQ(status.error().cause, Cause::kDevice);
+    EXPECT_THAT(status.error().message, HasSubstr(failed));
+    EXPECT_EQ(cuda_fake::live().all(), 0u);
   }
+  EXPECT_GT(n, 100u);
 }
 
 }  // namespace

@@ -1,9 +1,13 @@
 // Small networks that have, together, every operation of the CUDA device.
 #pragma once
 
+#include <gtest/gtest.h>
+
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <ostream>
 #include <string>
 #include <utility>
 #include <vector>
@@ -26,15 +30,26 @@ inline std::vector<SmallModel> networks_on_cuda() {
                    "global_average", "dense 4"}),
           network("layers of an image", {7, 6, 3},
                   {"dense 5 per_position", "max_pool 2", "group_norm 5", "tanh", "average_pool 2 stride=1", "dense 4"}),
+          network("attention", {4, 1, 1},
+                  {"embedding 8 rows=4 positions", "dense 24 per_position", "attention heads=2", "dense 8 per_position",
+                   "add embedding1", "global_average", "dense 4"}),
           network("batch normalization", {4, 3, 3},
                   {"dense 5 per_position", "batch_norm relu", "dense 5 per_position", "batch_norm",
                    "add batch_norm1 relu", "global_average", "dense 4"})};
 }
 
+inline void PrintTo(const SmallModel& small, std::ostream* out) { *out << small.title; }
+inline std::string network_test_name(const testing::TestParamInfo<SmallModel>& info) {
+  std::string name = info.param.title;
+  std::ranges::replace(name, ' ', '_');
+  return name;
+}
+
 // With a label for each sample, whatever its inputs are.
 inline OwnedBatch batch_for(const SmallModel& small, std::size_t samples, std::uint64_t first_id = 0) {
+  if (small.tokens) return {samples, small, first_id};
   OwnedBatch batch(samples, small.shape, first_id);
-  if (small.title != "layers of tokens") return batch;
+  if (small.title != "layers of tokens" && small.title != "attention") return batch;
   for (float& input : batch.inputs) input = std::floor((input + 1.0f) * 1.999f);  // 0 to 3
   return batch;
 }

@@ -20,6 +20,10 @@ TEST(CublasLt, TakesTheDescriptionsOfAProduct) {
     ASSERT_FALSE(planned.ok());
     EXPECT_THAT(planned.error().message, testing::StartsWith("cublasLtMatmulAlgoGetHeuristic of 5 x 3, over 7: "));
   }
+  const auto many = MatrixProduct::plan(
+      LtHandle{}, {.rows = 5, .columns = 3, .inner = 7, .products = 2, .left = {.row = 9, .matrix = 45}});
+  ASSERT_FALSE(many.ok());
+  EXPECT_THAT(many.error().message, testing::StartsWith("cublasLtMatmulAlgoGetHeuristic of 5 x 3, over 7, 2 times: "));
 }
 
 TEST(CublasLt, WithoutAGpuThereIsNoHandle) {
