@@ -9,7 +9,8 @@
 //   written beside it; whatever is wrong there is a fault, which fails the test (fake_listener.cc), as does what is
 //   left at its end;
 // - threads of a block go in ascending order in one launch and in descending order in the next, each as far as the next
-//   barrier: where one is missing results differ.
+//   barrier: where one is missing results differ;
+// - two threads that touch the same memory, at least one to write, with no barrier between, are a fault (race_check.h).
 //
 // It cannot show speed, nor the libraries' own numerics and algorithms.
 //

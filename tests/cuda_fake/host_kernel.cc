@@ -10,6 +10,7 @@
 #include <memory>
 
 #include "tests/cuda_fake/machine.h"
+#include "tests/cuda_fake/race_check.h"
 
 namespace rubato::cuda_fake {
 namespace {
@@ -30,12 +31,14 @@ class Block {
 
  private:
   void resume(std::size_t index);
+  void call(std::size_t index);
   [[nodiscard]] static dim3 place_of(std::size_t index) { return dim3(static_cast<unsigned>(index)); }
   static void entry();
 
   std::vector<Fiber> fibers_;
   const std::function<void()>* thread_ = nullptr;
   Fiber* current_ = nullptr;  // null where threads are plain calls
+  unsigned barriers_ = 0;     // that the block has passed
   jmp_buf scheduler_{};
 };
 
@@ -54,6 +57,8 @@ void Block::entry() {
 void Block::resume(std::size_t index) {
   place.thread = place_of(index);
   current_ = &fibers_[index];
+  race_check().run(
+      {place.block.x, place.thread.x, barriers_, std::as_bytes(std::span(current_->stack.get(), kStackBytes))});
   if (_setjmp(scheduler_) == 0) {
     if (current_->started) _longjmp(current_->at, 1);
     current_->started = true;
@@ -65,7 +70,17 @@ void Block::resume(std::size_t index) {
     makecontext(&context, &Block::entry, 0);
     setcontext(&context);
   }
+  race_check().pause();
   current_ = nullptr;
+}
+
+// A thread without barriers. Its stack is the program's.
+void Block::call(std::size_t index) {
+  place.thread = place_of(index);
+  const std::byte* const here = static_cast<const std::byte*>(__builtin_frame_address(0));
+  race_check().run({place.block.x, place.thread.x, 0, {here - kStackBytes, 2 * kStackBytes}});
+  (*thread_)();
+  race_check().pause();
 }
 
 void Block::wait() {
@@ -76,21 +91,20 @@ void Block::wait() {
 
 void Block::run(unsigned threads, bool descending, const std::function<void()>& thread) {
   thread_ = &thread;
+  barriers_ = 0;
   if (fibers_.size() < threads) fibers_.resize(threads);
   for (std::size_t i = 0; i < threads; ++i) fibers_[i].ended = false;
   const auto nth = [&](std::size_t i) { return descending ? threads - 1 - i : i; };
   resume(nth(0));
   if (fibers_[nth(0)].ended) {
-    for (std::size_t i = 1; i < threads; ++i) {
-      place.thread = place_of(nth(i));
-      thread();
-    }
+    for (std::size_t i = 1; i < threads; ++i) call(nth(i));
     return;
   }
   for (std::size_t i = 1; i < threads; ++i) resume(nth(i));
   for (std::size_t ended = 0; ended < threads;) {
     ended = 0;
     for (std::size_t i = 0; i < threads; ++i) ended += fibers_[i].ended ? 1 : 0;
+    ++barriers_;
     if (ended > 0 && ended < threads) machine().fault("threads of a block ended before a barrier of others");
     for (std::size_t i = 0; i < threads; ++i)
       if (!fibers_[nth(i)].ended) resume(nth(i));
@@ -111,6 +125,7 @@ cudaError_t enqueue_kernel(std::size_t blocks, unsigned threads, cudaStream_t st
   machine().enqueue(stream, [=, thread = std::move(thread)] {
     static bool descending = false;
     descending = !descending;
+    race_check().begin_launch();
     place.threads = dim3(threads);
     place.blocks = dim3(static_cast<unsigned>(blocks));
     for (std::size_t i = 0; i < blocks; ++i) {

@@ -42,7 +42,7 @@ void note_pointer(const T& argument, std::vector<const void*>& pointers) {
 
 // As CUDA has it.
 template <typename T>
-T atomicMin(T* at, T value) {
+[[gnu::no_sanitize("thread")]] T atomicMin(T* at, T value) {
   const T before = *at;
   if (value < before) *at = value;
   return before;

@@ -1,0 +1,76 @@
+// Whether threads of a kernel touch the same memory with nothing between them that says who is first: at least one of
+// them writes, and they are of different blocks, or of one block with no barrier between. A GPU may do that in any
+// order; here it would be the same one each time, and the result as wished.
+//
+// Kernels tell it of every access: the compiler puts a call before each, as it does for ThreadSanitizer, whose runtime
+// is not linked; race_check.cc has those functions in its place. Memory of the device counts and what is shared by a
+// block; a thread's own stack does not. An access is known by where it begins: a word that is read whole and written in
+// bytes is not noticed, but for the first. Atomic operations are not looked at.
+//
+// Thread-safety: none.
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace rubato::cuda_fake {
+
+class RaceCheck {
+ public:
+  // Who runs from now on. `barriers`: how many its block has passed. `stack`: the thread's.
+  struct Thread {
+    std::size_t block = 0;
+    unsigned number = 0, barriers = 0;
+    std::span<const std::byte> stack;
+  };
+
+  void begin_launch();
+  void run(const Thread& thread) {
+    now_ = thread;
+    watching_ = true;
+  }
+  void pause() { watching_ = false; }
+
+  void read(const void* at) {
+    if (watching_) note(at, false);
+  }
+  void write(const void* at) {
+    if (watching_) note(at, true);
+  }
+
+ private:
+  struct Access {
+    bool there = false;
+    std::size_t block = 0;
+    unsigned number = 0, barriers = 0;
+  };
+  struct Cell {
+    const void* at = nullptr;
+    std::size_t launch = 0;          // of another one: nobody's
+    Access written = {}, read = {};  // the last ones
+    bool read_by_threads = false;    // by several since the last barrier, of one block
+    bool read_by_blocks = false;     // by several
+  };
+
+  void note(const void* at, bool writes);
+  Cell& cell_of(const void* at);
+  [[nodiscard]] std::size_t place_of(const void* at) const;
+  void grow();
+  [[nodiscard]] bool on_stack(const void* at) const;
+  [[nodiscard]] Access access() const { return {true, now_.block, now_.number, now_.barriers}; }
+  [[nodiscard]] bool unordered(const Access& before) const;
+  void note_read(Cell& cell) const;
+  void race(const Access& before, bool writes, bool others = false);
+
+  Thread now_;
+  bool watching_ = false, said_ = false;
+  // By address, each as near as possible behind where its hash is; at most half full.
+  std::vector<Cell> cells_ = std::vector<Cell>(std::size_t{1} << 12);
+  std::size_t launch_ = 0, used_ = 0;
+};
+
+RaceCheck& race_check();
+
+}  // namespace rubato::cuda_fake
