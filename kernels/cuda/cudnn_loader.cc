@@ -48,4 +48,25 @@ cudnnStatus_t cudnnSetStream(cudnnHandle_t handle, cudaStream_t stream) {
   RUBATO_FORWARD(cudnnSetStream, handle, stream);
 }
 
+cudnnStatus_t cudnnBackendCreateDescriptor(cudnnBackendDescriptorType_t type, cudnnBackendDescriptor_t* descriptor) {
+  RUBATO_FORWARD(cudnnBackendCreateDescriptor, type, descriptor);
+}
+cudnnStatus_t cudnnBackendDestroyDescriptor(cudnnBackendDescriptor_t descriptor) {
+  RUBATO_FORWARD(cudnnBackendDestroyDescriptor, descriptor);
+}
+cudnnStatus_t cudnnBackendSetAttribute(cudnnBackendDescriptor_t descriptor, cudnnBackendAttributeName_t which,
+                                       cudnnBackendAttributeType_t type, int64_t count, const void* values) {
+  RUBATO_FORWARD(cudnnBackendSetAttribute, descriptor, which, type, count, values);
+}
+cudnnStatus_t cudnnBackendGetAttribute(cudnnBackendDescriptor_t const descriptor, cudnnBackendAttributeName_t which,
+                                       cudnnBackendAttributeType_t type, int64_t most, int64_t* count, void* values) {
+  RUBATO_FORWARD(cudnnBackendGetAttribute, descriptor, which, type, most, count, values);
+}
+cudnnStatus_t cudnnBackendFinalize(cudnnBackendDescriptor_t descriptor) {
+  RUBATO_FORWARD(cudnnBackendFinalize, descriptor);
+}
+cudnnStatus_t cudnnBackendExecute(cudnnHandle_t handle, cudnnBackendDescriptor_t plan, cudnnBackendDescriptor_t pack) {
+  RUBATO_FORWARD(cudnnBackendExecute, handle, plan, pack);
+}
+
 }  // extern "C"

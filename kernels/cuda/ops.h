@@ -18,6 +18,7 @@ Result<std::unique_ptr<Op>> planned(Arguments&&... arguments) {
 }
 
 Result<std::unique_ptr<Op>> make_op(const CudaContext& context, const DenseDesc& desc, const PlanHint& hint);
+Result<std::unique_ptr<Op>> make_op(const CudaContext& context, const ConvolutionDesc& desc, const PlanHint& hint);
 Result<std::unique_ptr<Op>> make_op(const CudaContext& context, const PoolDesc& desc, const PlanHint& hint);
 Result<std::unique_ptr<Op>> make_op(const CudaContext& context, const ActivationDesc& desc, const PlanHint& hint);
 Result<std::unique_ptr<Op>> make_op(const CudaContext& context, const AddDesc& desc, const PlanHint& hint);

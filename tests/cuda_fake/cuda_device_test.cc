@@ -10,7 +10,10 @@
 namespace rubato::kernels {
 namespace {
 
+using testing::Each;
+using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::SizeIs;
 
 TEST(CudaDevice, OpensByItsNumber) {
   for (const char* name : {"cuda", "cuda:0"}) {
@@ -34,13 +37,12 @@ TEST(CudaDevice, HasTheseOperations) {
   const TensorShape image{2, 4, 4, 3};
   const auto device = open_device({"cuda"}).value();
   for (const OpDesc& there :
-       {OpDesc(DenseDesc{image, 5}), OpDesc(ActivationDesc{image}), OpDesc(AddDesc{image}),
-        OpDesc(DropoutDesc{image, 0.5}), OpDesc(GlobalAverageDesc{image}), OpDesc(EmbeddingDesc{{2, 4, 1, 1}, 5, 3}),
-        OpDesc(LayerNormDesc{image}), OpDesc(AttentionDesc{{2, 4, 1, 6}}), OpDesc(PoolDesc{image}),
-        OpDesc(BatchNormDesc{image}), OpDesc(GroupNormDesc{image, 3})})
+       {OpDesc(DenseDesc{image, 5}), OpDesc(ConvolutionDesc{image, 5}), OpDesc(ActivationDesc{image}),
+        OpDesc(AddDesc{image}), OpDesc(DropoutDesc{image, 0.5}), OpDesc(GlobalAverageDesc{image}),
+        OpDesc(EmbeddingDesc{{2, 4, 1, 1}, 5, 3}), OpDesc(LayerNormDesc{image}), OpDesc(AttentionDesc{{2, 4, 1, 6}}),
+        OpDesc(PoolDesc{image}), OpDesc(BatchNormDesc{image}), OpDesc(GroupNormDesc{image, 3})})
     EXPECT_TRUE(device->plan(there, {}).ok()) << there.index();
   const std::pair<OpDesc, const char*> missing[] = {
-      {ConvolutionDesc{image, 5}, "convolutions"},
       {RecurrentDesc{{2, 4, 1, 6}, RecurrentDesc::Cell::kLstm, 3}, "LSTM and GRU"},
   };
   for (const auto& [desc, name] : missing) {
@@ -49,7 +51,7 @@ TEST(CudaDevice, HasTheseOperations) {
     EXPECT_EQ(planned.error().cause, Cause::kDevice);
     EXPECT_THAT(planned.error().message, HasSubstr(std::string(name) + ": not there on CUDA yet"));
   }
-  EXPECT_FALSE(has_operation(*device, ConvolutionDesc{image, 5}));
+  EXPECT_FALSE(has_operation(*device, RecurrentDesc{{2, 4, 1, 6}, RecurrentDesc::Cell::kLstm, 3}));
 }
 
 TEST(CudaDevice, ABiasIsAddedWhereCublasLtHasNoEpilogueForIt) {
@@ -69,6 +71,33 @@ TEST(CudaDevice, ABiasIsAddedWhereCublasLtHasNoEpilogueForIt) {
     for (std::size_t i = 0; i < outputs[0].size(); ++i) EXPECT_NEAR(outputs[0][i], outputs[1][i], 64 * 0x1p-24);
     for (std::size_t i = 0; i < gradients[0].size(); ++i) EXPECT_NEAR(gradients[0][i], gradients[1][i], 64 * 0x1p-24);
   }
+}
+
+std::vector<std::string> engines_of(const Op& op) {
+  std::vector<std::string> engines;
+  for (const Algorithm& algorithm : op.info().algorithms) engines.push_back(algorithm.implementation);
+  return engines;
+}
+
+// Of those that come first one gives other bits each time, one multiplies fewer of them, one is compiled, one cannot do
+// it, one wants too much memory.
+TEST(CudaDevice, AConvolutionsEngineIsTheFirstThatWillDo) {
+  const OpDesc desc = ConvolutionDesc{{2, 4, 4, 3}, 5};
+  const auto device = open_device({"cuda"}).value();
+  const auto op = device->plan(desc, {}).value();
+  EXPECT_THAT(engines_of(*op), ElementsAre("cudnn engine 5", "cudnn engine 5", "cudnn engine 5"));
+  EXPECT_EQ(op->info().scratch_bytes, 1000u);
+  EXPECT_THAT(engines_of(*device->plan(desc, {.input_gradient = false}).value()), SizeIs(2));
+  EXPECT_THAT(engines_of(*device->plan(desc, {.training = false}).value()), SizeIs(1));
+  cuda_fake::offer_engines({{.atomic = true}, {.fallback = true}, {.tensor_cores = true}});
+  EXPECT_THAT(engines_of(*device->plan(desc, {}).value()), Each("cudnn engine 1"));
+  cuda_fake::offer_engines({{.atomic = true}, {.scratch_bytes = std::size_t{1} << 40, .fallback = true}});
+  const auto none = device->plan(desc, {});
+  ASSERT_FALSE(none.ok());
+  EXPECT_EQ(none.error().cause, Cause::kDevice);
+  EXPECT_EQ(none.error().message,
+            "convolution forward of 2 x 4 x 4 x 3, 5 of 3 x 3, stride 1, padding 0: cuDNN has no deterministic engine "
+            "for float32 within 268435456 bytes of scratch");
 }
 
 // Equal versions mean equal values: what the device has is not copied again.

@@ -40,6 +40,19 @@ void fail_call(std::size_t n);
 [[nodiscard]] std::size_t calls();
 [[nodiscard]] std::string failed_call();
 
+// An engine that cuDNN has for a convolution, and what it says of it.
+struct Engine {
+  bool atomic = false;        // its bits differ from one run to the next
+  bool tensor_cores = false;  // it multiplies numbers of 11 bits
+  bool compiled = false;      // when its plan is made
+  bool supported = true;      // where not, its plan cannot be made
+  std::size_t scratch_bytes = 0;
+  bool fallback = false;  // named only when others are asked for than the best
+};
+// What cuDNN has, from now on, the best one first; empty: what it has when a test begins, of which the last one will
+// do.
+void offer_engines(std::vector<Engine> engines);
+
 // How many GPUs the machine has: one, at first.
 void set_device_count(int count);
 // cuBLASLt has no algorithm with an epilogue, from now on.

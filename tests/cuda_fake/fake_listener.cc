@@ -10,6 +10,7 @@ class Listener final : public testing::EmptyTestEventListener {
   void OnTestStart(const testing::TestInfo&) override {
     fail_call(0);
     refuse_epilogues(false);
+    offer_engines({});
     set_device_count(1);
   }
   void OnTestEnd(const testing::TestInfo&) override {

@@ -5,6 +5,7 @@
 
 #include <cstring>
 
+#include "kernels/cuda/convolution_plan.h"
 #include "kernels/cuda/cublas_lt.h"
 #include "kernels/cuda/cuda_check.h"
 #include "kernels/cuda/cudnn.h"
@@ -14,6 +15,9 @@
 namespace rubato::cuda_fake {
 namespace {
 
+using kernels::cuda::ConvolutionCall;
+using kernels::cuda::ConvolutionPlan;
+using kernels::cuda::DeviceArray;
 using kernels::cuda::DeviceFloats;
 using kernels::cuda::enqueue_copy;
 using kernels::cuda::Stream;
@@ -113,6 +117,55 @@ TEST_F(CudaFake, AProductNeedsRoomForItsScratch) {
   ASSERT_FALSE(status.ok());
   EXPECT_THAT(status.error().message, HasSubstr("cublasLtMatmul of 2 x 3, over 4 on stream compute"));
   EXPECT_EQ(take_faults().size(), 1u);
+}
+
+kernels::cuda::CudaContext context_on_fake() {
+  return {0, Stream::create().value(), kernels::cuda::LtHandle::create().value()};
+}
+
+// A convolution of 2 x 3 x 3 x 4 with 5 of 2 x 2, and memory for all of it.
+struct OwnedConvolution {
+  explicit OwnedConvolution(std::size_t scratch_bytes)
+      : scratch(DeviceArray<std::byte>::allocate(scratch_bytes).value()),
+        plan(ConvolutionPlan::choose({.handle = context.cudnn_handle().value()}, {{2, 3, 3, 4}, 5, 2},
+                                     ConvolutionCall::kForward)
+                 .value()) {}
+  Status run(const DeviceFloats& x, const DeviceFloats& w, const DeviceFloats& y) {
+    return plan.run(context, {x.data(), w.data(), y.data()}, scratch.data());
+  }
+
+  kernels::cuda::CudaContext context = context_on_fake();
+  DeviceFloats input = DeviceFloats::allocate(72).value(), weights = DeviceFloats::allocate(80).value(),
+               output = DeviceFloats::allocate(40).value();
+  DeviceArray<std::byte> scratch;
+  ConvolutionPlan plan;
+};
+
+TEST_F(CudaFake, AConvolutionNeedsRoomForItsTensorsAndItsScratch) {
+  offer_engines({{.scratch_bytes = 100}});
+  OwnedConvolution right(100), wrong(99);
+  ASSERT_EQ(right.plan.scratch_bytes(), 100u);
+  EXPECT_TRUE(right.run(right.input, right.weights, right.output).ok());
+  const Status status = wrong.run(wrong.input, wrong.weights, wrong.output);
+  ASSERT_FALSE(status.ok());
+  EXPECT_THAT(status.error().message,
+              HasSubstr("cudnnBackendExecute of convolution forward of 2 x 3 x 3 x 4, 5 of 2 x 2, stride 1, padding 0 "
+                        "on stream compute"));
+  EXPECT_EQ(take_faults().size(), 1u);
+  const DeviceFloats small = DeviceFloats::allocate(39).value();
+  EXPECT_FALSE(right.run(right.input, right.weights, small).ok());
+  EXPECT_FALSE(right.run(small, right.weights, right.output).ok());
+  EXPECT_FALSE(right.run(right.input, small, right.output).ok());
+  EXPECT_EQ(take_faults().size(), 3u);
+}
+
+TEST_F(CudaFake, WhatAnotherDescriptorRefersToIsNotDestroyed) {
+  auto gpu = kernels::cuda::make_descriptor(CUDNN_BACKEND_DEVICEPROP_DESCRIPTOR, "a GPU").value();
+  auto heuristics = kernels::cuda::CudnnDescriptor::create(CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR, "heuristics").value();
+  ASSERT_TRUE(heuristics.set(CUDNN_ATTR_ENGINEHEUR_DEVICEPROP, gpu).ok());
+  EXPECT_FALSE(heuristics.finalize().ok());  // without a graph
+  gpu = {};
+  EXPECT_THAT(take_faults(), ElementsAre(HasSubstr("what another descriptor refers to")));
 }
 
 TEST_F(CudaFake, TheCallThatIsToFailDoes) {

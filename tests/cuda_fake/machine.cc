@@ -128,4 +128,15 @@ std::string failed_call() { return machine().failed_; }
 void set_device_count(int count) { machine().device_count = count; }
 void refuse_epilogues(bool refuse) { machine().refuses_epilogues = refuse; }
 
+void offer_engines(std::vector<Engine> engines) {
+  if (engines.empty())
+    engines = {{.atomic = true},
+               {.tensor_cores = true},
+               {.compiled = true},
+               {.supported = false},
+               {.scratch_bytes = std::size_t{1} << 40},
+               {.scratch_bytes = 1000}};
+  machine().engines = std::move(engines);
+}
+
 }  // namespace rubato::cuda_fake

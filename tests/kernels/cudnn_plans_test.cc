@@ -1,0 +1,154 @@
+// The real cuDNN has an engine, as the CUDA device chooses it, for every convolution of every network here: for GPUs
+// that are described (tests/kernels/described_gpus.h), since there need not be one. What a plan computes is not seen
+// here.
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+
+#include <cstring>
+#include <filesystem>
+#include <iostream>
+#include <set>
+
+#include "base/job.h"
+#include "kernels/cuda/convolution_plan.h"
+#include "model/architectures.h"
+#include "tests/kernels/described_gpus.h"
+
+namespace rubato::kernels::cuda {
+namespace {
+
+class CudnnPlans : public testing::TestWithParam<DescribedGpu> {
+ protected:
+  void SetUp() override {
+    constexpr std::size_t kFirstWithProperties = 90'800;
+    if (cudnnGetVersion() == 0) GTEST_SKIP() << cudnnGetErrorString(CUDNN_STATUS_NOT_INITIALIZED);
+    if (cudnnGetVersion() < kFirstWithProperties)
+      GTEST_SKIP() << "cuDNN " << cudnnGetVersion() << " makes no plans for a GPU that is not there: 9.8 does";
+    const char* json = GetParam().json;
+    auto made = make_descriptor(
+        CUDNN_BACKEND_DEVICEPROP_DESCRIPTOR, "a GPU",
+        Attribute{CUDNN_ATTR_DEVICEPROP_JSON_REPRESENTATION, std::vector<char>(json, json + std::strlen(json) + 1)});
+    ASSERT_TRUE(made.ok()) << made.error().message;
+    properties_ = std::move(made).value();
+  }
+
+  [[nodiscard]] PlanTarget target() const { return {.handle = nullptr, .properties = &properties_}; }
+
+  CudnnDescriptor properties_;
+};
+INSTANTIATE_TEST_SUITE_P(Gpus, CudnnPlans, testing::ValuesIn(kDescribedGpus),
+                         [](const auto& gpu) { return std::string(gpu.param.name); });
+
+struct Network {
+  std::string name;
+  ModelConfig config;
+  model::InputShape input;
+  std::int64_t classes = 0;
+  std::vector<std::int64_t> training, evaluation;  // numbers of samples
+};
+
+// Of the job files those that read images, which are Fashion-MNIST's. A leaf is a part of a batch in bsp, and a batch
+// in the other modes.
+std::vector<Network> networks() {
+  std::vector<Network> all;
+  std::set<std::filesystem::path> files;
+  for (const auto& file : std::filesystem::directory_iterator(RUBATO_JOBS)) files.insert(file.path());
+  for (const auto& file : files) {
+    const Job job = load_job(file).value();
+    if (job.data.kind != "idx" && job.data.kind != "folder") continue;
+    all.push_back({file.filename(),
+                   job.model,
+                   {28, 28, 1},
+                   10,
+                   {job.train.batch / job.train.micro_batches, job.train.batch},
+                   {job.evaluation.batch}});
+  }
+  for (const char* name : {"resnet18", "resnet34", "resnet50"}) {
+    Network imagenet{name, {}, {224, 224, 3}, 1000, {32, 128}, {500}};
+    imagenet.config.name = name;
+    imagenet.config.stem = "imagenet";
+    all.push_back(imagenet);
+  }
+  return all;
+}
+
+std::string text_of(const ConvolutionDesc& desc) {
+  const TensorShape& in = desc.input;
+  return fmt::format("{:>3} x {:>3} x {:>3} x {:>4}, {:>4} of {} x {}, stride {}, padding {}", in.samples, in.height,
+                     in.width, in.channels, desc.channels, desc.kernel, desc.kernel, desc.stride, desc.padding);
+}
+
+// A row of the table for each plan, and how many it has.
+std::size_t plan_all(const PlanTarget& target, const Network& network, const ConvolutionDesc& desc,
+                     const std::vector<ConvolutionCall>& calls) {
+  for (const ConvolutionCall call : calls) {
+    const auto plan = ConvolutionPlan::choose(target, desc, call);
+    EXPECT_TRUE(plan.ok()) << network.name << ": " << plan.error().message;
+    if (!plan.ok()) continue;
+    EXPECT_LE(plan->scratch_bytes(), ConvolutionPlan::kScratchMax);
+    std::cout << fmt::format("{:<21} {} {:<16} engine {:>2}, {:>9} bytes\n", network.name, text_of(desc), name_of(call),
+                             plan->engine(), plan->scratch_bytes());
+  }
+  return calls.size();
+}
+
+TEST_P(CudnnPlans, AreThereForEveryConvolutionOfEveryNetwork) {
+  using Call = ConvolutionCall;
+  std::set<std::string> known;
+  std::size_t plans = 0;
+  for (const Network& network : networks()) {
+    const auto layers = model::build_layers(network.config, network.input, network.classes, 1).value();
+    for (const model::Layer& layer : layers) {
+      const auto* convolution = std::get_if<ConvolutionDesc>(&layer.op);
+      if (convolution == nullptr) continue;
+      ConvolutionDesc desc = *convolution;
+      const bool first = layer.input == 0;  // nobody asks for the gradient of what is read
+      for (const std::int64_t samples : network.training) {
+        desc.input.samples = samples;
+        if (!known.insert(text_of(desc)).second) continue;
+        plans += plan_all(target(), network, desc,
+                          first ? std::vector{Call::kForward, Call::kBackwardWeights}
+                                : std::vector{Call::kForward, Call::kBackwardWeights, Call::kBackwardData});
+      }
+      for (const std::int64_t samples : network.evaluation) {
+        desc.input.samples = samples;
+        if (known.insert(text_of(desc)).second) plans += plan_all(target(), network, desc, {Call::kForward});
+      }
+    }
+  }
+  EXPECT_GT(plans, 200u);
+}
+
+// Equal workers choose alike.
+TEST_P(CudnnPlans, AreTheSameWheneverTheyAreMade) {
+  const ConvolutionDesc desc{{32, 28, 28, 64}, 64, 3, 1, 1};
+  for (const auto call :
+       {ConvolutionCall::kForward, ConvolutionCall::kBackwardData, ConvolutionCall::kBackwardWeights}) {
+    const auto once = ConvolutionPlan::choose(target(), desc, call).value();
+    const auto again = ConvolutionPlan::choose(target(), desc, call).value();
+    EXPECT_EQ(once.engine(), again.engine());
+    EXPECT_EQ(once.scratch_bytes(), again.scratch_bytes());
+  }
+}
+
+TEST_P(CudnnPlans, AskForNoMoreScratchThanThereIs) {
+  const ConvolutionDesc desc{{32, 28, 28, 64}, 64, 3, 1, 1};
+  constexpr auto kCall = ConvolutionCall::kBackwardData;
+  const auto free = ConvolutionPlan::choose(target(), desc, kCall).value();
+  ASSERT_GT(free.scratch_bytes(), 0u);
+  const auto bound = ConvolutionPlan::choose(target(), desc, kCall, free.scratch_bytes() - 1);
+  ASSERT_TRUE(bound.ok()) << bound.error().message;
+  EXPECT_LT(bound->scratch_bytes(), free.scratch_bytes());
+}
+
+// A description that does not fit together is refused by name.
+TEST_P(CudnnPlans, OfShapesThatDoNotFitAreErrors) {
+  const auto plan = ConvolutionPlan::choose(target(), {{2, 2, 2, 3}, 5, 3, 1, 0}, ConvolutionCall::kForward);
+  ASSERT_FALSE(plan.ok());
+  EXPECT_THAT(plan.error().message,
+              testing::StartsWith("convolution forward of 2 x 2 x 2 x 3, 5 of 3 x 3, stride 1, padding 0: "
+                                  "cudnnBackendFinalize of an operation: CUDNN_STATUS_BAD_PARAM"));
+}
+
+}  // namespace
+}  // namespace rubato::kernels::cuda
