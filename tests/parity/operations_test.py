@@ -1,10 +1,11 @@
-"""Operations for sequences give what PyTorch's modules give: outputs and all gradients.
+"""Operations give what PyTorch's modules give: outputs, all gradients, and what becomes of running moments.
 
     operations_test.py PRINT_OPERATIONS
 
 The program runs operations on random numbers and prints them; here PyTorch computes the same in float32 and in float64.
 How far its float32 is from float64 is what rounding does; Rubato may be at most three times as far (Euclidean, a tensor),
-and half a unit in the last place of every number on top, since both are rounded to float32 at the end.
+and half a unit in the last place of every number on top, since both are rounded to float32 at the end. Where Rubato
+convolves by Winograd's algorithm, and PyTorch directly, it is three times what that algorithm makes of PyTorch's roundings.
 """
 
 import json
@@ -20,7 +21,65 @@ except ImportError:
 from torch.nn import functional
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from winograd import growth
+
 TIMES_MAX, HALF_A_UNIT = 3.0, 2.0 ** -24
+WINOGRAD = growth([0, 0.625, -0.625, 1.5, -1.5], outputs=4, taps=3)  # oneDNN's points for tiles of 4 x 4: 4.8
+CALLS = ["forward", "backward_data", "backward_weights"]  # whose results come first, in this order
+
+
+ACTIVATIONS = {"none": lambda y: y, "relu": functional.relu, "tanh": torch.tanh, "sigmoid": torch.sigmoid}
+
+
+def of_pictures(operation):
+    """Rubato's tensors are channels-last."""
+    def of_channels_last(x, parameters, options):
+        y = operation(x.permute(0, 3, 1, 2), parameters, options)
+        return ACTIVATIONS[options["activation"]](y.permute(0, 2, 3, 1))
+    of_channels_last.__name__ = operation.__name__
+    return of_channels_last
+
+
+def linear(x, parameters, options):
+    return ACTIVATIONS[options["activation"]](functional.linear(x.flatten(1), *parameters))
+
+
+@of_pictures
+def convolution(x, parameters, options):
+    weight, *bias = parameters
+    return functional.conv2d(x, weight.permute(0, 3, 1, 2), *bias, stride=options["stride"], padding=options["padding"])
+
+
+@of_pictures
+def max_pool(x, parameters, options):
+    return functional.max_pool2d(x, options["window"], options["stride"], options["padding"])
+
+
+@of_pictures
+def average_pool(x, parameters, options):
+    return functional.avg_pool2d(x, options["window"], options["stride"], options["padding"], count_include_pad=False)
+
+
+def global_average(x, parameters, options):
+    return functional.adaptive_avg_pool2d(x.permute(0, 3, 1, 2), 1)
+
+
+def add(x, parameters, options):
+    return ACTIVATIONS[options["activation"]](x + parameters[0])
+
+
+def batch_norm(x, parameters, options):
+    """Also the running moments behind one step. What is pushed for them stands in place of their gradient: samples times
+    what they would be if they had no past."""
+    weight, bias, *running = parameters[:4]
+    pictures, by_running = x.permute(0, 3, 1, 2), options["by_running"]
+    own, moved = ([moment.detach().clone() for moment in running] for _ in range(2))
+    functional.batch_norm(pictures, *own, training=not by_running, momentum=1.0)
+    y = functional.batch_norm(pictures, *moved, weight, bias, not by_running, momentum=0.1, eps=options["epsilon"])
+    for moment, of_batch in zip(running, own):
+        moment.grad = len(x) * of_batch
+    y = sum(parameters[4:], y.permute(0, 2, 3, 1))
+    return ACTIVATIONS[options["activation"]](y), *moved
 
 
 def linear_gelu(x, parameters, options):
@@ -81,29 +140,38 @@ def average(x, parameters, options):
 
 
 OPERATIONS = {operation.__name__: operation
-              for operation in [linear_gelu, layer_norm, group_norm, embedding, attention, lstm, gru, average]}
+              for operation in [linear, convolution, max_pool, average_pool, global_average, add, batch_norm,
+                                linear_gelu, layer_norm, group_norm, embedding, attention, lstm, gru, average]}
 
 
 def in_pytorch(case, dtype):
-    """Output, the input's gradient, the parameters' gradients: flat, in float64."""
+    """Output and, in training, the input's gradient, the parameters' gradients, moved moments: flat, in float64."""
     x = torch.tensor(case["x"], dtype=dtype).reshape(case["shape"]).requires_grad_()
     parameters = [torch.tensor(values, dtype=dtype).reshape(shape).requires_grad_()
                   for values, shape in zip(case["parameters"], case["shapes"])]
-    y = OPERATIONS[case["name"]](x, parameters, case["options"])
-    (y.flatten() * torch.tensor(case["r"], dtype=dtype)).sum().backward()
-    gradients = [torch.zeros_like(t) if t.grad is None else t.grad for t in [x, *parameters]]
-    return [t.detach().flatten().double() for t in [y, *gradients]]
+    result = OPERATIONS[case["name"]](x, parameters, case["options"])
+    y, *moved = result if isinstance(result, tuple) else (result,)
+    results = [y]
+    if case["training"]:
+        (y.flatten() * torch.tensor(case["r"], dtype=dtype)).sum().backward()
+        results += [torch.zeros_like(t) if t.grad is None else t.grad for t in [x, *parameters]] + moved
+    return [t.detach().flatten().double() for t in results]
+
+
+def by_winograd(case, which):
+    return which < len(CALLS) and "wino" in case["algorithms"].get(CALLS[which], "")
 
 
 def main(program):
     lines = subprocess.run([program], check=True, capture_output=True, text=True).stdout.splitlines()
     wrong, seen = 0, set()
     for case in map(json.loads, lines):
-        ours = [torch.tensor(t, dtype=torch.float64) for t in [case["output"], case["input_gradient"], *case["gradients"]]]
+        ours = [torch.tensor(t, dtype=torch.float64) for t in case["results"]]
         exact, rounded = in_pytorch(case, torch.float64), in_pytorch(case, torch.float32)
         seen.add(case["name"])
         for which, (our, truth, theirs) in enumerate(zip(ours, exact, rounded, strict=True)):
-            distance, allowed = (our - truth).norm(), TIMES_MAX * (theirs - truth).norm() + HALF_A_UNIT * truth.norm()
+            times = TIMES_MAX * (WINOGRAD if by_winograd(case, which) else 1)
+            distance, allowed = (our - truth).norm(), times * (theirs - truth).norm() + HALF_A_UNIT * truth.norm()
             verdict = "" if distance <= allowed else "  TOO FAR"
             wrong += distance > allowed
             print(f"{case['name']} {case['options']} tensor {which}: length {truth.norm():.3g}, "
