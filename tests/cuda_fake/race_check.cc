@@ -9,6 +9,11 @@
 #include "tests/cuda_fake/machine.h"
 
 namespace rubato::cuda_fake {
+namespace {
+
+constexpr std::size_t kCellsAtFirst = std::size_t{1} << 12, kCellsKept = std::size_t{1} << 20;
+
+}  // namespace
 
 RaceCheck& race_check() {
   static RaceCheck one;
@@ -18,6 +23,8 @@ RaceCheck& race_check() {
 void RaceCheck::begin_launch() {
   ++launch_;
   used_ = 0;
+  if (cells_.size() != kCellsAtFirst && (cells_.empty() || cells_.size() > kCellsKept))
+    cells_ = std::vector<Cell>(kCellsAtFirst);
   said_ = false;
 }
 
@@ -51,30 +58,33 @@ bool RaceCheck::on_stack(const void* at) const {
 
 // Whether nothing says that the one before was first.
 bool RaceCheck::unordered(const Access& before) const {
-  if (!before.there) return false;
-  return before.block != now_.block || (before.barriers == now_.barriers && before.number != now_.number);
+  const Access now = access();
+  return before.block != now.block || (before.barriers == now.barriers && before.number != now.number);
 }
 
 void RaceCheck::note(const void* at, bool writes) {
   if (on_stack(at)) return;
   Cell& cell = cell_of(at);
   // What a block shares, the next one has anew.
-  const Access& last = cell.written.there ? cell.written : cell.read;
-  if (last.there && last.block != now_.block && !machine().is_device(at)) cell = {.at = at, .launch = launch_};
-  if (unordered(cell.written)) race(cell.written, writes);
+  const Access& last = cell.was_written ? cell.written : cell.read;
+  const bool anew = (cell.was_written || cell.was_read) && last.block != now_.block && !machine().is_device(at);
+  if (anew) cell = {.at = at, .launch = launch_};
+  if (cell.was_written && unordered(cell.written)) race(cell.written, writes);
   if (!writes) return note_read(cell);
-  if (unordered(cell.read)) race(cell.read, true);
   const bool others = cell.read_by_blocks || (cell.read_by_threads && cell.read.barriers == now_.barriers);
-  if (cell.read.there && others) race(cell.read, true, true);
+  if (cell.was_read && (others || unordered(cell.read))) race(cell.read, true, others);
   cell.written = access();
+  cell.was_written = true;
 }
 
 // The last read stands for all before it, but for those that no barrier and no block's end sets apart from it.
 void RaceCheck::note_read(Cell& cell) const {
-  if (cell.read.there && cell.read.block != now_.block) cell.read_by_blocks = true;
-  const bool together = cell.read.there && cell.read.block == now_.block && cell.read.barriers == now_.barriers;
-  cell.read_by_threads = together && (cell.read_by_threads || cell.read.number != now_.number);
-  cell.read = access();
+  const Access now = access();
+  cell.read_by_blocks |= cell.was_read && cell.read.block != now.block;
+  const bool together = cell.was_read && cell.read.block == now.block && cell.read.barriers == now.barriers;
+  cell.read_by_threads = together && (cell.read_by_threads || cell.read != now);
+  cell.read = now;
+  cell.was_read = true;
 }
 
 // Once a launch: where one thread is wrong, many are.

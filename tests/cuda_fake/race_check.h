@@ -11,6 +11,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <span>
 #include <string>
 #include <vector>
@@ -41,17 +42,19 @@ class RaceCheck {
   }
 
  private:
+  // Packed, as there is a cell for each address that a launch touches.
   struct Access {
-    bool there = false;
-    std::size_t block = 0;
-    unsigned number = 0, barriers = 0;
+    std::uint32_t block = 0;
+    std::uint16_t number = 0, barriers = 0;  // a block has 1,024 threads at most
+    friend bool operator==(const Access&, const Access&) = default;
   };
   struct Cell {
     const void* at = nullptr;
-    std::size_t launch = 0;          // of another one: nobody's
-    Access written = {}, read = {};  // the last ones
-    bool read_by_threads = false;    // by several since the last barrier, of one block
-    bool read_by_blocks = false;     // by several
+    std::uint32_t launch = 0;        // of another one: nobody's
+    Access written = {}, read = {};  // the last ones, where there were any
+    bool was_written = false, was_read = false;
+    bool read_by_threads = false;  // by several since the last barrier, of one block
+    bool read_by_blocks = false;   // by several
   };
 
   void note(const void* at, bool writes);
@@ -59,7 +62,10 @@ class RaceCheck {
   [[nodiscard]] std::size_t place_of(const void* at) const;
   void grow();
   [[nodiscard]] bool on_stack(const void* at) const;
-  [[nodiscard]] Access access() const { return {true, now_.block, now_.number, now_.barriers}; }
+  [[nodiscard]] Access access() const {
+    return {static_cast<std::uint32_t>(now_.block), static_cast<std::uint16_t>(now_.number),
+            static_cast<std::uint16_t>(now_.barriers)};
+  }
   [[nodiscard]] bool unordered(const Access& before) const;
   void note_read(Cell& cell) const;
   void race(const Access& before, bool writes, bool others = false);
@@ -67,8 +73,9 @@ class RaceCheck {
   Thread now_;
   bool watching_ = false, said_ = false;
   // By address, each as near as possible behind where its hash is; at most half full.
-  std::vector<Cell> cells_ = std::vector<Cell>(std::size_t{1} << 12);
-  std::size_t launch_ = 0, used_ = 0;
+  std::vector<Cell> cells_;
+  std::size_t used_ = 0;
+  std::uint32_t launch_ = 0;
 };
 
 RaceCheck& race_check();
