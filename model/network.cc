@@ -102,7 +102,16 @@ Result<StepPlan*> Network::plan_for(std::int64_t samples, Purpose purpose) {
   const bool training = purpose == Purpose::kTraining;
   const std::span<const Layer> layers = training ? layers_ : evaluation_layers_;
   PlanCache& cache = training ? training_plans_ : evaluation_plans_;
-  return cache.find(samples, [&] { return StepPlan::make(device_, layers, parameters_, loss_, samples, purpose); });
+  const std::size_t before = memory_.bytes();
+  RUBATO_ASSIGN(StepPlan * plan, cache.find(samples, [&] {
+    return StepPlan::make(device_, layers, parameters_, loss_, samples, purpose, memory_);
+  }));
+  // It needs more: those that lie where the others did would keep that, too.
+  if (memory_.bytes() > before) {
+    training_plans_.keep_only(plan);
+    evaluation_plans_.keep_only(plan);
+  }
+  return plan;
 }
 
 Result<ModelMemory> Network::memory_for(std::int64_t samples, bool training) {

@@ -1,5 +1,5 @@
 // A network of layers as a Model: checks batches and keeps a step plan for each size of batch that
-// occurs (a job has few: the usual leaf and the two of a short last batch; the evaluation's two).
+// occurs (a job has few: the usual leaf and the two of a short last batch; the evaluation's two), all in one memory.
 //
 // Thread-safety: one owner, with its device.
 #pragma once
@@ -14,9 +14,13 @@
 
 #include "model/layers.h"
 #include "model/model.h"
+#include "model/step_memory.h"
 #include "model/step_plan.h"
 
 namespace rubato::model {
+
+// Sizes of batch that a network keeps plans for.
+inline constexpr std::size_t kPlansMax = 16;  // of leases, if there are any
 
 // The last few plans used, for one purpose. The least recently used one makes room.
 class PlanCache {
@@ -34,9 +38,12 @@ class PlanCache {
     plans_.insert(plans_.begin(), std::move(plan));
     return plans_.front().get();
   }
+  // Without those of other sizes.
+  void keep_only(const StepPlan* plan) {
+    std::erase_if(plans_, [plan](const auto& other) { return other.get() != plan; });
+  }
 
  private:
-  static constexpr std::size_t kPlansMax = 16;    // sizes of leases, if there are any
   std::vector<std::unique_ptr<StepPlan>> plans_;  // most recently used first
 };
 
@@ -73,6 +80,7 @@ class Network final : public Model {
   Status takes_lengths_;
   bool has_dropout_ = false;
   std::vector<Layer> evaluation_layers_;  // without dropout
+  StepMemory memory_{device_};
   PlanCache training_plans_, evaluation_plans_;
   std::vector<std::int32_t> predictions_, labels_;
   std::vector<float> scores_;

@@ -11,7 +11,7 @@
 namespace rubato::model {
 Result<std::unique_ptr<StepPlan>> StepPlan::make(kernels::Device& device, std::span<const Layer> layers,
                                                  std::span<const ParameterSpec> parameters, kernels::LossDesc loss,
-                                                 std::int64_t samples, Purpose purpose) {
+                                                 std::int64_t samples, Purpose purpose, StepMemory& memory) {
   std::unique_ptr<StepPlan> plan(new StepPlan(device, parameters, samples));
   const bool training = purpose == Purpose::kTraining;
   RUBATO_TRY(plan->plan_stages(layers, training));
@@ -21,7 +21,7 @@ Result<std::unique_ptr<StepPlan>> StepPlan::make(kernels::Device& device, std::s
     loss.class_weights.clear();
   }
   RUBATO_ASSIGN(plan->loss_, device.plan_loss(loss));
-  RUBATO_TRY(plan->lay_out(training));
+  RUBATO_TRY(plan->lay_out(training, memory));
   return plan;
 }
 
@@ -96,7 +96,7 @@ void StepPlan::plan_gradients(Tenants& tenants) {
   }
 }
 
-Status StepPlan::lay_out(bool training) {
+Status StepPlan::lay_out(bool training, StepMemory& memory) {
   const std::size_t n = stages_.size();
   Tenants tenants(n);
   const std::size_t end = training ? tenants.backward(0) : n;
@@ -119,9 +119,10 @@ Status StepPlan::lay_out(bool training) {
   }
   if (training) plan_gradients(tenants);
   const MemoryPlan plan = plan_memory(tenants.all);
-  RUBATO_ASSIGN(memory_, device_.allocate(plan.bytes));
+  RUBATO_ASSIGN(memory_, memory.room_for(plan.bytes));
+  memory_bytes_ = plan.bytes;
 
-  const auto at = [&](std::size_t tenant) { return reinterpret_cast<float*>(memory_.data() + plan.offsets[tenant]); };
+  const auto at = [&](std::size_t tenant) { return reinterpret_cast<float*>(memory_->data() + plan.offsets[tenant]); };
   for (std::size_t i = 0; i < n; ++i) {
     Stage& stage = stages_[i];
     const float* second = nullptr;
@@ -150,7 +151,7 @@ Status StepPlan::lay_out(bool training) {
 }
 
 ModelMemory StepPlan::memory() const {
-  ModelMemory memory{.activations = memory_.bytes()};
+  ModelMemory memory{.activations = memory_bytes_};
   for (const Stage& stage : stages_) memory.reordered += stage.op->info().private_bytes;
   return memory;
 }

@@ -1,8 +1,9 @@
 // A network planned for one number of samples, for training or for evaluation: every operation with its
 // memory, composed once. Running it allocates nothing and looks nothing up.
 //
-// Memory is one buffer, in which whatever is not needed at the same time takes turns (model/memory_plan.h): in training
-// activations live until backward has read them, in evaluation until the next layer has.
+// Memory is one buffer (model/step_memory.h), in which whatever is not needed at the same time takes turns
+// (model/memory_plan.h): in training activations live until backward has read them, in evaluation until the next layer
+// has.
 //
 // A tensor that several layers read gets a gradient from each of them, in a buffer of its own; what a layer adds to its
 // result has the gradient of the result, in the same buffer (kernels/backend.h). They are added up before the layer
@@ -22,6 +23,7 @@
 #include "kernels/backend.h"
 #include "model/layers.h"
 #include "model/model.h"
+#include "model/step_memory.h"
 
 namespace rubato::model {
 
@@ -29,10 +31,11 @@ class StepPlan {
  public:
   enum class Purpose : std::uint8_t { kTraining, kEvaluation };
 
-  // `layers` and `parameters` belong together and must outlive the plan.
+  // `layers` and `parameters` belong together and must outlive the plan. It may lie where others of `memory` do: then
+  // what it keeps between forward and backward is good until another one runs.
   static Result<std::unique_ptr<StepPlan>> make(kernels::Device& device, std::span<const Layer> layers,
                                                 std::span<const ParameterSpec> parameters, kernels::LossDesc loss,
-                                                std::int64_t samples, Purpose purpose);
+                                                std::int64_t samples, Purpose purpose, StepMemory& memory);
 
   [[nodiscard]] std::int64_t samples() const { return samples_; }
   [[nodiscard]] const float* scores() const { return scores_; }
@@ -68,7 +71,7 @@ class StepPlan {
 
   Status plan_stages(std::span<const Layer> layers, bool training);
   void plan_gradients(Tenants& tenants);
-  Status lay_out(bool training);
+  Status lay_out(bool training, StepMemory& memory);
   Status gather_gradient(const Stage& stage);
   Status load(const Stage& stage, WeightSource& source);
   Status backward_weights(const Stage& stage, GradientSink& sink);
@@ -78,7 +81,8 @@ class StepPlan {
   const std::int64_t samples_;
   std::vector<Stage> stages_;
   std::unique_ptr<kernels::Loss> loss_;
-  kernels::Buffer memory_;
+  std::shared_ptr<const kernels::Buffer> memory_;
+  std::size_t memory_bytes_ = 0;  // of it, that this plan uses
   float* inputs_ = nullptr;
   const float* scores_ = nullptr;
   std::vector<std::span<float>> gradients_;  // of one stage; kept for its storage

@@ -8,6 +8,7 @@
 #include "data/dataset.h"
 #include "data/loader.h"
 #include "kernels/rule_config.h"
+#include "model/network.h"
 #include "protocol/leaf_tree.h"
 #include "protocol/manifest.h"
 #include "server/pool_plan.h"
@@ -100,6 +101,16 @@ std::uint64_t batch_bytes(const data::DatasetSize& data, std::int64_t samples) {
   return (data::Loader::kDepth + 1) * static_cast<std::uint64_t>(samples) * floats * sizeof(float);
 }
 
+// Sizes of a worker's batches beside the usual one: of the last of an epoch, which an aggregate cuts into leaves of two
+// sizes; with leases any.
+std::uint64_t other_sizes(const Job& job, Mode::Apply apply, std::uint64_t samples) {
+  const auto batch = static_cast<std::uint64_t>(job.train.batch),
+             workers = static_cast<std::uint64_t>(job.cluster.workers);
+  if (is_leased(job)) return model::kPlansMax - 1;
+  if (apply == Mode::Apply::kAggregate) return samples % batch == 0 ? 0 : 2;
+  return samples % (batch * workers) == 0 ? 0 : 1;
+}
+
 std::uint64_t programs_of(const Job& job, std::uint32_t shards) {
   const auto workers = static_cast<std::uint64_t>(job.cluster.workers);
   const auto servers = static_cast<std::uint64_t>(job.cluster.servers);
@@ -164,6 +175,8 @@ Result<std::vector<MemoryRow>> estimate_memory(const Job& job, const std::string
       {"inner optimizers' state", mode.local() ? arena * workers * worker::InnerOptimizer::planes(job) : 0},
       {"activations", of_leaf.activations * workers},
       {"reordered weights", of_leaf.reordered * workers},
+      {"reordered for short batches", of_leaf.reordered * workers * other_sizes(job, mode.apply(), train.samples),
+       true},
       {"data", train.bytes * (workers + 1) + test_bytes + batch_bytes(train, Trainer::computed_max(job)) * workers},
       {"evaluator", evaluator, true},
       {"weights held for the evaluator", job.evaluation.enabled ? slots.weights : 0, true},

@@ -8,6 +8,7 @@
 
 #include "model/network.h"
 #include "model/parameter_groups.h"
+#include "tests/model/forwarding_device.h"
 #include "tests/model/model_fixture.h"
 
 namespace rubato::model {
@@ -16,27 +17,14 @@ namespace {
 using kernels::Activation;
 using kernels::Layout;
 
-// A device that does everything as another one does, but that all tensors are channels-last.
-class RowsOnly final : public kernels::Device {
+// All tensors are channels-last.
+class RowsOnly final : public ForwardingDevice {
  public:
-  explicit RowsOnly(kernels::Device& device) : device_(device) {}
-  [[nodiscard]] std::string description() const override { return device_.description(); }
-  void enter() override { device_.enter(); }
-  Result<kernels::Buffer> allocate(std::size_t bytes) override { return device_.allocate(bytes); }
-  Status copy_in(float* to, std::span<const float> host) override { return device_.copy_in(to, host); }
-  Status copy_out(std::span<float> host, const float* from) override { return device_.copy_out(host, from); }
+  using ForwardingDevice::ForwardingDevice;
   Result<std::unique_ptr<kernels::Op>> plan(const kernels::OpDesc& desc, const kernels::PlanHint& hint) override {
     EXPECT_TRUE(hint.input == Layout::kRows && hint.output == Layout::kRows);
-    return device_.plan(desc, hint);
+    return ForwardingDevice::plan(desc, hint);
   }
-  Result<std::unique_ptr<kernels::Loss>> plan_loss(const kernels::LossDesc& desc) override {
-    return device_.plan_loss(desc);
-  }
-  Status add(float* to, const float* from, std::size_t count) override { return device_.add(to, from, count); }
-  void tree_add(std::span<float> dst, std::span<const float> src) override { device_.tree_add(dst, src); }
-
- private:
-  kernels::Device& device_;
 };
 
 // Convolutions take any layout at either end, sums one for all, all else channels-last.

@@ -99,6 +99,8 @@ TEST(MemoryEstimate, AsksTheDeviceForTheRest) {
   // Of each worker, what 32 samples are behind the first layer, its pool and the second one.
   EXPECT_GT(rows.at("activations"), 2 * 32 * 4u * (28 * 28 * 8 + 14 * 14 * 8 + 14 * 14 * 16));
   EXPECT_GT(rows.at("reordered weights"), 0u);
+  // 500 samples of a worker are no whole number of batches.
+  EXPECT_EQ(rows.at("reordered for short batches"), rows.at("reordered weights"));
   EXPECT_GT(rows.at("evaluator"), rows.at("weights") + 100 * 4u * 28 * 28 * 8);
   job.worker.micro_batch = 8;
   const auto cut = estimated(job);
@@ -110,7 +112,11 @@ TEST(MemoryEstimate, AsksTheDeviceForTheRest) {
   job.worker.micro_batch = 8;
   job.data.shards = "leased";  // of up to four batches, computed as little at a time
   EXPECT_EQ(estimated(job).at("activations"), cut.at("activations"));
+  EXPECT_GT(estimated(job).at("reordered for short batches"), rows.at("reordered for short batches"));
   job.data.shards = "static";
+  job.train.batch = 20;
+  EXPECT_FALSE(estimated(job).contains("reordered for short batches"));
+  job.train.batch = 32;
   job.consistency.mode = "bsp";
   const auto leaves = estimated(job);
   job.worker.micro_batch = 0;
