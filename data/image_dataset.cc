@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "base/hash.h"
 #include "base/log.h"
@@ -104,11 +105,33 @@ double greatest(const Pixels& pixels) {
   return std::holds_alternative<std::vector<std::uint16_t>>(pixels) ? 65535.0 : 1.0;
 }
 
+// Floats are taken as they are: pictures whose bytes were made floats would be 255 times as large as others.
+bool look_like_bytes(const Images& images) {
+  const auto* const floats = std::get_if<std::vector<float>>(&images.pixels);
+  if (floats == nullptr || images.shape.height == 1 || images.shape.width == 1) return false;
+  float most = 0.0f;
+  for (const float value : *floats) {
+    if (!(value >= 0.0f && value <= 255.0f) || value != std::floor(value)) return false;
+    most = std::max(most, value);
+  }
+  return most > 127.0f;
+}
+
+bool is_given(const DataConfig& config) {
+  const DataConfig untouched;
+  return config.mean != untouched.mean || config.stddev != untouched.stddev;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Dataset>> make_image_dataset(Images images, const DataConfig& config, const std::string& kind,
                                                     const std::string& file) {
   RUBATO_ASSIGN(Normalizer normalizer, Normalizer::make(config, images.shape.channels, greatest(images.pixels), file));
+  if (!is_given(config) && look_like_bytes(images))
+    log::warn(
+        "{}: pixels are floats, all of them whole numbers up to 255, and are inputs as they are; if that is not meant, "
+        "say data.stddev = 255, or save them as uint8",
+        file);
   return std::unique_ptr<Dataset>(new ImageDataset(std::move(images), std::move(normalizer), kind));
 }
 

@@ -101,6 +101,29 @@ TEST_F(NpyDatasetTest, FloatsAreTakenAsTheyAre) {
     }
 }
 
+// Before log::open() lines go to the standard output.
+TEST_F(NpyDatasetTest, FloatsThatLookLikeBytesAreTold) {
+  const auto told = [&](const std::vector<float>& values) {
+    write_inputs(npy_bytes("'<f4'", "(3, 2, 2)", value_bytes(values)));
+    testing::internal::CaptureStdout();
+    EXPECT_EQ(inputs(), values) << "taken as they are in any case";
+    return testing::internal::GetCapturedStdout();
+  };
+  std::vector<float> pixels = {0, 255, 3, 9, 128, 7, 6, 5, 4, 3, 2, 1};
+  EXPECT_THAT(told(pixels), HasSubstr("say data.stddev = 255"));
+  pixels[3] = 0.5f;
+  EXPECT_EQ(told(pixels), "") << "not all are whole";
+  pixels[3] = 256.0f;
+  EXPECT_EQ(told(pixels), "") << "more than a byte is";
+  EXPECT_EQ(told({0, 1, 1, 0, 0, 1, 1, 0, 0, 1, 1, 0}), "") << "black and white";
+  job_.data.mean = {0.0};
+  job_.data.stddev = {255.0};
+  write_inputs(npy_bytes("'<f4'", "(3, 2, 2)", value_bytes(std::vector<float>(12, 255.0f))));
+  testing::internal::CaptureStdout();
+  EXPECT_THAT(inputs(), testing::Each(1.0f));
+  EXPECT_EQ(testing::internal::GetCapturedStdout(), "");
+}
+
 TEST_F(NpyDatasetTest, ChannelsHaveTheirOwnMeansAndDeviations) {
   job_.data.mean = {0.0, 0.5, 1.0};
   job_.data.stddev = {1.0, 0.5, 0.25};
