@@ -17,6 +17,7 @@
 #include "exchange/predict.h"
 #include "exchange/pretrained.h"
 #include "exchange/subject.h"
+#include "kernels/device_remark.h"
 #include "protocol/initial_weights.h"
 #include "worker/job_plan.h"
 
@@ -116,9 +117,13 @@ Status generate_for(const Options& options) {
   return {};
 }
 
-// What the launcher has done before it starts servers: they know no model, and read only numbers.
-Status begin(const std::string& run_dir) {
+// What the launcher has done before it starts servers: they know no model, and read only numbers. A device that is not
+// there ends here, once, and not in each worker.
+Status begin(const std::string& run_dir, bool device_only) {
   RUBATO_ASSIGN(const Job job, load_job(run_dir + "/job.toml"));
+  RUBATO_ASSIGN(const std::string remark, kernels::device_remark(worker::device_config(job)));
+  if (!remark.empty()) fmt::print("{}\n", remark);
+  if (device_only) return {};
   RUBATO_ASSIGN(const data::DatasetSize data, data::size_of_dataset(job, data::Split::kTrain));
   // A network that does not fit its data ends here, and groups that do not fit their network.
   if (job.model.name != "quadratic") RUBATO_TRY(describe_model(job, data));
@@ -229,13 +234,16 @@ int main(int argc, char** argv) {
   generation->add_option("--seed", options.text.seed, "of what is drawn")->default_val(1);
 
   std::string run_dir;
+  bool device_only = false;
   CLI::App* begin = app.add_subcommand(
       "begin",
-      "Checks that the job's network fits its data, and writes RUN/initial.weights, which servers read, from its\n"
-      "model.pretrained, if it has one. scripts/rubato train does it by itself, where there is a file or a list of\n"
-      "layers; where it is not used, between rubato-scheduler --resolve and the first server:\n"
+      "Checks that the job's device is there and that its network fits its data, and writes RUN/initial.weights, "
+      "which\n"
+      "servers read, from its model.pretrained, if it has one. scripts/rubato train does it by itself, where there is a\n"
+      "file or a list of layers; where it is not used, between rubato-scheduler --resolve and the first server:\n"
       "  rubato-weights begin --run-dir runs/a");
   begin->add_option("--run-dir", run_dir, "with the resolved job.toml")->type_name("RUN")->required();
+  begin->add_flag("--device-only", device_only, "looks for the device, and says what \"auto\" comes to; no more");
 
   app.footer("exit codes: 0 ok, 2 usage or job file, 3 data or weights, 7 device, 8 storage");
   try {
@@ -245,7 +253,7 @@ int main(int argc, char** argv) {
   }
   log::open("rubato-weights", "info");
   const Status status = to_torch->parsed()     ? exchange::export_to(options)
-                        : begin->parsed()      ? exchange::begin(run_dir)
+                        : begin->parsed()      ? exchange::begin(run_dir, device_only)
                         : eval->parsed()       ? exchange::evaluate(options)
                         : generation->parsed() ? exchange::generate_for(options)
                                                : exchange::predict_for(options);

@@ -8,6 +8,7 @@
 
 #include "kernels/backend.h"
 #include "kernels/cpu/cpu_device.h"
+#include "kernels/device_remark.h"
 #include "kernels/planned_device.h"
 #ifdef RUBATO_HAVE_CUDA
 #include "kernels/cuda/cuda_device.h"
@@ -48,6 +49,12 @@ Result<std::unique_ptr<Device>> try_cuda(const DeviceConfig&) {
 }
 #endif
 
+// The first GPU, if it can be used.
+Result<std::unique_ptr<Device>> try_auto(DeviceConfig config) {
+  config.name = "cuda";
+  return try_cuda(config);
+}
+
 Result<std::unique_ptr<Device>> open_cuda(const DeviceConfig& config) {
   auto device = try_cuda(config);
   if (device.ok()) return device;
@@ -59,6 +66,9 @@ Result<std::unique_ptr<Device>> open_cuda(const DeviceConfig& config) {
 Result<std::unique_ptr<Device>> open(const DeviceConfig& config, std::shared_ptr<const PlanBook> plan,
                                      PlanBook* measured) {
   const std::string& name = config.name;
+  if (name == "auto") {
+    if (auto found = try_auto(config); found.ok()) return found;
+  }
   if (name == "cpu" || name == "auto") return open_cpu_device(config, std::move(plan), measured);
   if (is_cuda_name(name)) return open_cuda(config);  // has no ways to choose from: a plan has none of it
   return Error{Cause::kUsage, fmt::format("unknown device \"{}\": auto, cpu, cuda and cuda:N are known", name)};
@@ -67,6 +77,17 @@ Result<std::unique_ptr<Device>> open(const DeviceConfig& config, std::shared_ptr
 }  // namespace
 
 Result<std::unique_ptr<Device>> open_device(const DeviceConfig& config) { return open(config, nullptr, nullptr); }
+
+Result<std::string> device_remark(const DeviceConfig& config) {
+  if (config.name == "auto") {
+    const auto found = try_auto(config);
+    if (found.ok()) return fmt::format("worker.device = \"auto\" takes {}", found.value()->description());
+    return fmt::format("worker.device = \"auto\" takes the CPU: no GPU can be used: {}; {}", found.error().message,
+                       gpus_found());
+  }
+  RUBATO_TRY(open_device(config));
+  return std::string();
+}
 
 Result<std::unique_ptr<Device>> open_planned_device(const DeviceConfig& config, std::shared_ptr<const PlanBook> plan) {
   return open(config, std::move(plan), nullptr);

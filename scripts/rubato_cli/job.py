@@ -16,6 +16,7 @@ class Job:
     mode: str
     restarts: int  # of each worker
     is_text: bool  # its classes are bytes
+    device: str
     begins: bool  # there are weights to begin with, layers or groups to be checked, or a plan to be made
 
     @property
@@ -39,6 +40,7 @@ class Job:
                 mode=str(tables["consistency"]["mode"]),
                 restarts=int(tables["cluster"]["restarts"]),
                 is_text=tables.get("data", {}).get("kind") == "text",
+                device=str(tables.get("worker", {}).get("device", "cpu")),
                 begins=bool(model.get("pretrained"))
                 or model.get("name") == "layers"
                 or bool(tables.get("optimizer", {}).get("groups"))

@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 
+#include "kernels/device_remark.h"
 #include "tests/cuda_fake/fake.h"
 #include "tests/cuda_fake/networks.h"
 #include "tests/kernels/planned_op.h"
@@ -24,7 +25,12 @@ TEST(CudaDevice, OpensByItsNumber) {
   EXPECT_THAT(open_device({"cuda:1"}).error().message, HasSubstr("there is no GPU 1: 1 can be used"));
   EXPECT_THAT(open_device({"cuda:99999999999"}).error().message, HasSubstr("no machine has so many GPUs"));
   EXPECT_THAT(open_device({"cuda", 1, Precision::kBfloat16}).error().message, HasSubstr("worker.precision"));
+  EXPECT_EQ(open_device({"auto"}).value()->description(), "cuda:0, fake, CUDA 13.0");
+  EXPECT_EQ(device_remark({"auto"}).value(), "worker.device = \"auto\" takes cuda:0, fake, CUDA 13.0");
+  EXPECT_THAT(device_remark({"auto", 1, Precision::kBfloat16}).value(), HasSubstr("takes the CPU"));
   cuda_fake::set_device_count(0);
+  EXPECT_THAT(open_device({"auto"}).value()->description(), testing::StartsWith("cpu"));
+  EXPECT_THAT(device_remark({"auto"}).value(), HasSubstr("takes the CPU: no GPU can be used: cudaGetDeviceCount"));
   const auto none = open_device({"cuda"});
   ASSERT_FALSE(none.ok());
   EXPECT_EQ(none.error().cause, Cause::kDevice);

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "kernels/backend.h"
+#include "kernels/device_remark.h"
 
 namespace rubato::kernels {
 namespace {
@@ -10,10 +11,19 @@ namespace {
 using testing::HasSubstr;
 
 TEST(OpenDevice, CpuAndAutoOpen) {
-  for (const char* name : {"cpu", "auto"}) {
+  const bool has_gpu = open_device({"cuda", 1}).ok();
+  for (const std::string name : {"cpu", "auto"}) {
     auto device = open_device({name, 1});
     ASSERT_TRUE(device.ok()) << device.error().message;
-    EXPECT_THAT(device.value()->description(), HasSubstr("cpu, 1 thread"));
+    const bool cpu = name == "cpu" || !has_gpu;
+    EXPECT_THAT(device.value()->description(), HasSubstr(cpu ? "cpu, 1 thread" : "cuda:0"));
+    const auto remark = device_remark({name, 1});
+    ASSERT_TRUE(remark.ok());
+    if (name == "cpu")
+      EXPECT_EQ(remark.value(), "");
+    else
+      EXPECT_THAT(remark.value(), testing::StartsWith(has_gpu ? "worker.device = \"auto\" takes cuda:0"
+                                                              : "worker.device = \"auto\" takes the CPU: no GPU"));
   }
 }
 
@@ -25,6 +35,7 @@ TEST(OpenDevice, AMissingGpuIsNamedWithAWayOn) {
     EXPECT_EQ(device.error().cause, Cause::kDevice) << name;
     EXPECT_THAT(device.error().message, HasSubstr("\"" + name + "\""));
     EXPECT_THAT(device.error().message, HasSubstr("worker.device = \"auto\""));
+    EXPECT_EQ(device_remark({name, 1}).error().message, device.error().message);
   }
 }
 

@@ -48,11 +48,21 @@ class Job(SystemCase):
 
     @unittest.skipIf(HAS_GPU, "there is a GPU here")
     def test_a_device_that_is_not_there(self):
+        """One line, before anything starts: what was looked for, what was found, how to go on."""
         for device in ("cuda", "cuda:0"):
             with self.subTest(device):
                 run = self.start("quadratic", worker__device=device)
-                self.assert_one_error(run, DEVICE, f"\"{device}\"")
-                self.assert_cause_comes_first(run, f"\"{device}\"")
+                self.assert_one_error(run, DEVICE, f"\"{device}\"", "this machine", "say worker.device = \"auto\"")
+                self.assertEqual(len(run.output.splitlines()), 1, run.output)
+                self.assertFalse((run.run_dir / "logs").exists(), "nobody was started")
+
+    @unittest.skipIf(HAS_GPU, "there is a GPU here")
+    def test_a_device_that_is_to_be_found(self):
+        run = self.start("quadratic", worker__device="auto", train__steps=20)
+        self.assert_ends(run, 0)
+        said = [line for line in run.output.splitlines() if "auto" in line]
+        self.assertEqual(len(said), 1, run.output)
+        self.assertTrue(said[0].startswith("note: worker.device = \"auto\" takes the CPU: no GPU can be used: "), said)
 
 
 class Data(SystemCase):
