@@ -9,11 +9,10 @@
 #include "base/check.h"
 #include "base/rng.h"
 #include "kernels/cpu/ops.h"
+#include "kernels/gibbs_draw.h"
 
 namespace rubato::kernels {
 namespace {
-
-enum class Side : std::uint8_t { kHidden = 0, kVisible = 1 };
 
 class CpuRbm final : public Rbm {
  public:
@@ -65,7 +64,7 @@ class CpuRbm final : public Rbm {
     return {};
   }
   void squash(float* rows, std::int64_t samples, std::span<const float> bias) const;
-  void draw(float* rows, std::int64_t units, const SampleKeys& keys, std::int64_t step, Side side) const;
+  void draw(float* rows, std::int64_t units, const SampleKeys& keys, std::int64_t step, RbmSide side) const;
 
   const int threads_;
   const RbmDesc desc_;
@@ -82,19 +81,19 @@ void CpuRbm::squash(float* rows, std::int64_t samples, std::span<const float> bi
   }
 }
 
-// Probabilities become states. Word `unit mod 4` of the block (unit / 4 and 2 step + side; sample id).
-void CpuRbm::draw(float* rows, std::int64_t units, const SampleKeys& keys, std::int64_t step, Side side) const {
+// Probabilities become states.
+void CpuRbm::draw(float* rows, std::int64_t units, const SampleKeys& keys, std::int64_t step, RbmSide side) const {
   const std::uint64_t key = stream_key(stream_key(desc_.seed, "gibbs", desc_.machine), "epoch", keys.epoch);
-  const std::uint64_t place = (static_cast<std::uint64_t>(step) * 2 + static_cast<std::uint64_t>(side)) << 32;
+  const GibbsDraw place{key, static_cast<std::uint64_t>(step), side};
   const auto samples = static_cast<std::int64_t>(keys.ids.size());
 #pragma omp parallel for num_threads(threads_)
   for (std::int64_t sample = 0; sample < samples; ++sample) {
     float* const row = rows + sample * units;
     for (std::int64_t first = 0; first < units; first += 4) {
       const PhiloxBlock block =
-          philox4x32(key, place | static_cast<std::uint64_t>(first / 4), keys.ids[static_cast<std::size_t>(sample)]);
+          gibbs_bits(place, static_cast<std::uint64_t>(first / 4), keys.ids[static_cast<std::size_t>(sample)]);
       for (std::int64_t i = first; i < std::min(first + 4, units); ++i)
-        row[i] = unit_float(block[static_cast<std::size_t>(i - first)]) < row[i] ? 1.0f : 0.0f;
+        row[i] = gibbs_state(block[static_cast<std::size_t>(i - first)], row[i]);
     }
   }
 }
@@ -129,9 +128,9 @@ Status CpuRbm::gradient(const RbmWeights& at, const SampleKeys& keys, std::span<
     RUBATO_TRY(up(at, chains->data(), samples, of_chain));
   }
   for (std::int64_t step = 0; step < desc_.steps; ++step) {
-    draw(of_chain, desc_.hidden, keys, step, Side::kHidden);
+    draw(of_chain, desc_.hidden, keys, step, RbmSide::kHidden);
     RUBATO_TRY(down(at, of_chain, samples, chain));
-    draw(chain, desc_.visible, keys, step, Side::kVisible);
+    draw(chain, desc_.visible, keys, step, RbmSide::kVisible);
     RUBATO_TRY(up(at, chain, samples, of_chain));
   }
   if (chains != nullptr) std::copy_n(chain, visible.size(), chains->begin());

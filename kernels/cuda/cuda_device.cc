@@ -55,6 +55,10 @@ class CudaDevice final : public Device {
     enter();
     return make_loss(context_, desc);
   }
+  Result<std::unique_ptr<Rbm>> plan_rbm(const RbmDesc& desc) override {
+    enter();
+    return make_rbm(context_, desc);
+  }
   Status add(float* to, const float* from, std::size_t count) override {
     return check(enqueue_sum(to, from, count, context_.stream.get()),
                  "launch of a sum of gradients of {} elements on stream {}", count, context_.stream.name());

@@ -30,5 +30,6 @@ Result<std::unique_ptr<Op>> make_op(const CudaContext& context, const BatchNormD
 Result<std::unique_ptr<Op>> make_op(const CudaContext& context, const LayerNormDesc& desc, const PlanHint& hint);
 Result<std::unique_ptr<Op>> make_op(const CudaContext& context, const GroupNormDesc& desc, const PlanHint& hint);
 Result<std::unique_ptr<Loss>> make_loss(const CudaContext& context, const LossDesc& desc);
+Result<std::unique_ptr<Rbm>> make_rbm(const CudaContext& context, const RbmDesc& desc);
 
 }  // namespace rubato::kernels::cuda

@@ -23,7 +23,12 @@ inline std::vector<SmallModel> networks_on_cuda() {
     small.config.network = std::move(layers);
     return small;
   };
-  return {network("layers of rows", {1, 1, 9},
+  SmallModel dbn{"dbn", {}, {3, 2, 2}};
+  dbn.config.name = "dbn";
+  dbn.config.hidden = {9, 5};
+  dbn.config.pretrain_epochs = 2;
+  return {dbn,
+          network("layers of rows", {1, 1, 9},
                   {"dense 7", "gelu", "dense 7", "add gelu1 relu", "dropout 0.2", "dense 6 tanh", "dense 4"}),
           network("layers of tokens", {6, 1, 1},
                   {"embedding 8 rows=4 positions", "layer_norm", "dense 8 per_position", "add embedding1",
@@ -51,6 +56,8 @@ inline std::string network_test_name(const testing::TestParamInfo<SmallModel>& i
 inline OwnedBatch batch_for(const SmallModel& small, std::size_t samples, std::uint64_t first_id = 0) {
   if (small.tokens) return {samples, small, first_id};
   OwnedBatch batch(samples, small.shape, first_id);
+  if (small.title == "dbn")
+    for (float& input : batch.inputs) input = (input + 1.0f) / 2.0f;
   if (small.title != "layers of tokens" && small.title != "attention") return batch;
   for (float& input : batch.inputs) input = std::floor((input + 1.0f) * 1.999f);  // 0 to 3
   return batch;

@@ -8,20 +8,13 @@
 
 #include "base/rng.h"
 #include "kernels/backend.h"
+#include "tests/kernels/backend_fixture.h"
 
 namespace rubato::kernels {
 namespace {
 
 constexpr double kEps = 0x1p-24;
 using Doubles = std::vector<double>;
-
-// From -1 to 1.
-std::vector<float> random_floats(std::size_t count, std::string_view purpose) {
-  RandomStream random(stream_key(1, purpose));
-  std::vector<float> values(count);
-  for (float& value : values) value = static_cast<float>(2.0 * random.next_unit() - 1.0);
-  return values;
-}
 
 double sigmoid(double x) { return 1.0 / (1.0 + std::exp(-x)); }
 
@@ -103,11 +96,11 @@ void add_sample(const Machine& m, const RbmDesc& desc, std::uint64_t epoch, std:
   sum.add(chain, h, 1.0);
 }
 
-class RbmTest : public testing::Test {
+class BackendRbm : public BackendTest {
  protected:
   std::unique_ptr<Rbm> plan(const RbmDesc& desc) { return device_->plan_rbm(desc).value(); }
-  std::unique_ptr<Device> device_ = open_device({"cpu", 1}).value();
 };
+INSTANTIATE_TEST_SUITE_P(Devices, BackendRbm, kDevices, device_test_name);
 
 // A probability is off by a quarter of its argument's error, of as many products as the machine has units, and a few
 // roundings; a gradient is a sum of two such terms a sample.
@@ -116,7 +109,7 @@ double tolerance(const Machine& m, double samples) {
   return 2.0 * samples * probability + 4.0 * samples * samples * kEps;
 }
 
-TEST_F(RbmTest, TheEstimateIsThatOfTheReferenceWithTheSameBits) {
+TEST_P(BackendRbm, TheEstimateIsThatOfTheReferenceWithTheSameBits) {
   for (const bool persistent : {false, true})
     for (const std::int64_t steps : {1, 3}) {
       const Machine m(11, 6);
@@ -155,7 +148,7 @@ TEST_F(RbmTest, TheEstimateIsThatOfTheReferenceWithTheSameBits) {
 // E(v, h) of all 2^7 states gives the model's mean exactly. After 60 steps a chain of this machine has forgotten where
 // it began. Each chain's statistics lie within [0, 1], so their mean over n chains has a deviation of at most
 // 0.5 / sqrt(n); of 31 numbers none is off by more than five of these, but once in 50,000 tries.
-TEST_F(RbmTest, ManyStepsEstimateTheExactGradient) {
+TEST_P(BackendRbm, ManyStepsEstimateTheExactGradient) {
   Machine m(4, 3);
   for (float& weight : m.w) weight *= 2.0f;  // so that the data's part, and few steps, are far from it
   Statistics model(m);
@@ -203,7 +196,7 @@ TEST_F(RbmTest, ManyStepsEstimateTheExactGradient) {
   EXPECT_GT(off, 2.0 * allowed);
 }
 
-TEST_F(RbmTest, TheReconstructionErrorIsTheMeanSquareOverTheUnits) {
+TEST_P(BackendRbm, TheReconstructionErrorIsTheMeanSquareOverTheUnits) {
   const Machine m(9, 5);
   std::vector<float> data = random_floats(3 * m.visible, "data");
   for (float& value : data) value = std::abs(value);
