@@ -239,7 +239,8 @@ int main(int argc, char** argv) {
       "begin",
       "Checks that the job's device is there and that its network fits its data, and writes RUN/initial.weights, "
       "which\n"
-      "servers read, from its model.pretrained, if it has one. scripts/rubato train does it by itself, where there is a\n"
+      "servers read, from its model.pretrained, if it has one. scripts/rubato train does it by itself, where there is "
+      "a\n"
       "file or a list of layers; where it is not used, between rubato-scheduler --resolve and the first server:\n"
       "  rubato-weights begin --run-dir runs/a");
   begin->add_option("--run-dir", run_dir, "with the resolved job.toml")->type_name("RUN")->required();

@@ -29,6 +29,7 @@ Result<std::unique_ptr<Op>> make_op(const CudaContext& context, const AttentionD
 Result<std::unique_ptr<Op>> make_op(const CudaContext& context, const BatchNormDesc& desc, const PlanHint& hint);
 Result<std::unique_ptr<Op>> make_op(const CudaContext& context, const LayerNormDesc& desc, const PlanHint& hint);
 Result<std::unique_ptr<Op>> make_op(const CudaContext& context, const GroupNormDesc& desc, const PlanHint& hint);
+Result<std::unique_ptr<Op>> make_op(const CudaContext& context, const RecurrentDesc& desc, const PlanHint& hint);
 Result<std::unique_ptr<Loss>> make_loss(const CudaContext& context, const LossDesc& desc);
 Result<std::unique_ptr<Rbm>> make_rbm(const CudaContext& context, const RbmDesc& desc);
 

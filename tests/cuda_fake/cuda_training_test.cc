@@ -102,6 +102,8 @@ double products(const SmallModel& small, const Count& count) {
     else if (const auto* attention = std::get_if<kernels::AttentionDesc>(&layer.op))
       sum += count(static_cast<double>(input.channels / 3 / attention->heads)) +
              2.0 * count(static_cast<double>(input.height));  // scores; softmax and mean
+    else if (const auto* recurrent = std::get_if<kernels::RecurrentDesc>(&layer.op))
+      sum += count(static_cast<double>(input.height * (input.channels + recurrent->units)));
     else
       sum += 1.0;
   }
@@ -118,7 +120,8 @@ std::vector<SmallModel> networks(bool over_batches) {
   std::erase_if(all, [](const SmallModel& small) { return small.title == "dbn"; });  // below
   for (const SmallModel& small : small_models())
     if (small.title.starts_with("mlp") || small.title == "logistic" || small.title == "gpt" ||
-        small.title == "lenet5 relu" || small.title == "cnn" || small.title == "resnet18")
+        small.title == "lenet5 relu" || small.title == "cnn" || small.title == "resnet18" ||
+        small.title.starts_with("lstm") || small.title.starts_with("gru"))
       all.push_back(small);
   std::erase_if(all, [&](const SmallModel& small) { return sums_over_batches(small) != over_batches; });
   return all;

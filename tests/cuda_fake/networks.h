@@ -40,6 +40,7 @@ inline std::vector<SmallModel> networks_on_cuda() {
                    "add embedding1", "global_average", "dense 4"}),
           network("layers of an image with convolutions", {7, 6, 3},
                   {"conv 5 padding=1 relu", "max_pool 2", "conv 6 kernel=2 stride=2 padding=1 gelu", "dense 4"}),
+          network("recurrent", {4, 1, 3}, {"lstm 5 bidirectional", "gru 4", "dense 4"}),
           network("batch normalization", {4, 3, 3},
                   {"dense 5 per_position", "batch_norm relu", "dense 5 per_position", "batch_norm",
                    "add batch_norm1 relu", "global_average", "dense 4"})};
