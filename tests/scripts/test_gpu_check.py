@@ -1,0 +1,110 @@
+"""What scripts/gpu_check.sh says, and ends with, where the GPU and what was packed are made up; and what
+scripts/gpu_pack.sh refuses."""
+
+import os
+import subprocess
+import sys
+import tarfile
+import tempfile
+import unittest
+from pathlib import Path
+
+SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
+CARD = "NVIDIA Imaginary 9000, 580.1, 81920 MiB"
+
+PASSES = 'echo "[  PASSED  ] 12 tests."; echo "[  SKIPPED ] 1 test, listed below:"'
+FAILS = 'echo "x.cc:3: Failure"; echo "[  PASSED  ] 11 tests."; echo "[  FAILED  ] 1 test, listed below:"; exit 1'
+SKIPS = 'echo "[  PASSED  ] 0 tests."; echo "[  SKIPPED ] 13 tests, listed below:"'
+
+
+class GpuCheck(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = Path(folder.name)
+        (self.folder / "path").mkdir()
+        self.report = self.folder / "report.txt"
+        # python3 as this test has it, which may be newer than the system's.
+        self.program(self.folder / "path" / "python3", f'exec {sys.executable} "$@"')
+
+    def program(self, path: Path, text: str) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"#!/bin/sh\n{text}\n")
+        path.chmod(0o755)
+
+    def pack(self, tests=PASSES, launcher='print("finished in 3.0 s, test accuracy 96.33%")', rules='echo "device copy: 3000 GB/s"') -> None:
+        stage = self.folder / "stage"
+        self.program(stage / "bin" / "backend_test", tests)
+        self.program(stage / "bin" / "rule_cuda_test", PASSES)
+        self.program(stage / "bin" / "gpu_rules", rules)
+        (stage / "scripts").mkdir()
+        (stage / "scripts" / "rubato").write_text(launcher + "\n")
+        (stage / "commit").write_text("abc123\n")
+        (self.folder / "pack").mkdir()
+        with tarfile.open(self.folder / "pack" / "rubato.tar.gz", "w:gz") as archive:
+            archive.add(stage, ".")
+
+    def check(self, *, card: str = CARD) -> subprocess.CompletedProcess:
+        self.program(self.folder / "path" / "nvidia-smi", f'echo "{card}"' if card else 'echo "No devices" >&2; exit 6')
+        environment = dict(os.environ, PATH=f"{self.folder / 'path'}:/usr/bin:/bin")
+        command = [SCRIPTS / "gpu_check.sh", "--pack", self.folder / "pack", "--report", self.report]
+        return subprocess.run(command, cwd=self.folder, env=environment, text=True, capture_output=True, timeout=60)
+
+    def test_without_a_gpu_it_is_one_line_and_a_code_of_its_own(self):
+        done = self.check(card="")
+        self.assertEqual(done.returncode, 7)
+        self.assertEqual(done.stdout, "")
+        self.assertEqual(done.stderr, "gpu_check.sh: error: no GPU found: nvidia-smi names none here; run this where it does\n")
+        self.assertFalse(self.report.exists())
+
+    def test_the_report_has_the_cards_name_and_says_what_was_not_run(self):
+        self.pack()
+        done = self.check()
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        lines = self.report.read_text().splitlines()
+        self.assertTrue(lines[0].startswith(f"Rubato abc123 on {CARD}, "), lines[0])
+        self.assertIn("contract: passed, 12 tests, 1 skipped", lines)
+        self.assertIn("rules: passed, 12 tests, 1 skipped", lines)
+        self.assertIn("quickstart: passed, two workers on the GPU: finished in 3.0 s, test accuracy 96.33%", lines)
+        self.assertIn("    device copy: 3000 GB/s", lines)
+        self.assertTrue(any(line.startswith("parity: not run: ") for line in lines))
+        self.assertEqual(done.stdout.splitlines(), lines)
+
+    def test_what_fails_is_shown_and_the_others_run(self):
+        self.pack(tests=FAILS, launcher='import sys; print("rubato: error: lost"); sys.exit(5)', rules="exit 7")
+        done = self.check()
+        self.assertEqual(done.returncode, 1)
+        text = self.report.read_text()
+        for words in ("contract: FAILED, exit code 1, 11 tests passed, 0 skipped", "    x.cc:3: Failure",
+                      "rules: passed", "quickstart: FAILED, exit code 5", "    rubato: error: lost",
+                      "bench: FAILED, exit code 7", "3 failed; "):
+            self.assertIn(words, text)
+
+    def test_a_job_that_learns_nothing_has_failed(self):
+        self.pack(launcher='print("finished in 3.0 s, test accuracy 33.17%")')
+        self.assertEqual(self.check().returncode, 1)
+        self.assertIn("quickstart: FAILED, exit code 0, a test accuracy of 33 percent", self.report.read_text())
+
+    def test_tests_that_skip_themselves_are_none_that_pass(self):
+        self.pack(tests=SKIPS)
+        done = self.check()
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("contract: FAILED, exit code 0, 0 tests passed, 13 skipped", self.report.read_text())
+
+    def test_a_folder_that_nothing_was_packed_in(self):
+        done = self.check()
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("pack it with scripts/gpu_pack.sh", done.stderr)
+
+    def test_nothing_is_packed_over_what_is_there_nor_from_what_is_not_built(self):
+        (self.folder / "full").mkdir()
+        (self.folder / "full" / "file").touch()
+        for words, expected in ((("--to", self.folder / "full"), "is not empty"),
+                                (("--to", self.folder / "new", "--build-dir", self.folder), "there is no ")):
+            done = subprocess.run([SCRIPTS / "gpu_pack.sh", *words], text=True, capture_output=True, timeout=60)
+            self.assertEqual(done.returncode, 2)
+            self.assertIn(expected, done.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()
