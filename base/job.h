@@ -174,7 +174,7 @@ struct TrainConfig {
 struct WorkerConfig {
   std::string device = "auto";        // auto | cpu | cuda | cuda:N
   std::int64_t threads = 1;           // compute threads of each worker
-  std::string precision = "float32";  // of what convolutions and dense layers multiply: float32 | bfloat16
+  std::string precision = "float32";  // of what convolutions and dense layers multiply: float32 | bfloat16 | tf32
   std::string plan = "rule";        // which algorithms compute convolutions: rule | measure | a file that was measured
   std::int64_t micro_batch = 0;     // but in bsp: samples computed at a time; 0: all of a push
   std::string stragglers = "none";  // how long steps take, beside the usual (base/stragglers.h)

@@ -281,7 +281,7 @@ void add_worker(std::vector<JobKey>& keys, WorkerConfig& w) {
       {{"worker.device", &w.device, Form{"auto, cpu, cuda or cuda:N", check_device},
         "auto takes a GPU if there is one"},
        {"worker.threads", &w.threads, between(1, 1024), "compute threads; another number may round differently"},
-       {"worker.precision", &w.precision, one_of({"float32", "bfloat16"}),
+       {"worker.precision", &w.precision, one_of({"float32", "bfloat16", "tf32"}),
         "what convolutions and dense layers multiply; weights and updates are float32 with either"}});
   JobKey plan{"worker.plan", &w.plan, Form{"rule, measure or file:PLAN.json", check_plan},
               "what computes convolutions: by their shapes, the fastest, or as a plan says: docs/running.md"};

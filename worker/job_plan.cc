@@ -61,10 +61,13 @@ Result<std::string> fit_of(const kernels::PlanBook& plan, const Job& job, const 
 }  // namespace
 
 kernels::DeviceConfig device_config(const Job& job) {
-  const bool rounded = job.worker.precision == "bfloat16";
+  const std::string& precision = job.worker.precision;
+  const bool bfloat16 = precision == "bfloat16", tf32 = precision == "tf32";
   return {.name = job.worker.device,
           .threads = static_cast<int>(job.worker.threads),
-          .precision = rounded ? kernels::Precision::kBfloat16 : kernels::Precision::kFloat32};
+          .precision = bfloat16 ? kernels::Precision::kBfloat16
+                       : tf32   ? kernels::Precision::kTf32
+                                : kernels::Precision::kFloat32};
 }
 
 Result<std::string> write_plan(const Job& job, const data::DatasetSize& data, const std::string& run_dir) {

@@ -160,6 +160,10 @@ Result<std::unique_ptr<Device>> open_cpu_device(const DeviceConfig& config, std:
                                                 PlanBook* measured) {
   if (config.threads < 1)
     return Error{Cause::kUsage, fmt::format("worker.threads = {}: at least 1 is needed", config.threads)};
+  if (config.precision == Precision::kTf32)
+    return Error{
+        Cause::kDevice,
+        "worker.precision = \"tf32\" is what a GPU multiplies, and no processor: say \"float32\" or \"bfloat16\""};
   if (config.precision == Precision::kBfloat16 && !has_bfloat16())
     return Error{Cause::kDevice, fmt::format("worker.precision = \"bfloat16\" asks for a processor that multiplies it "
                                              "(AVX512_BF16, AMX), and oneDNN finds {} here: say \"float32\"",

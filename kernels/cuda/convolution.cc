@@ -82,7 +82,7 @@ Status Convolution::plan() {
 }
 
 Result<ConvolutionPlan> Convolution::plan(const PlanTarget& target, ConvolutionCall call) {
-  auto chosen = ConvolutionPlan::choose(target, desc_, call);
+  auto chosen = ConvolutionPlan::choose(target, desc_, call, {.tf32 = context_.tf32});
   if (!chosen.ok()) return chosen;
   info_.algorithms.push_back({name_of(call), fmt::format("cudnn engine {}", chosen->engine())});
   info_.scratch_bytes = std::max(info_.scratch_bytes, chosen->scratch_bytes());

@@ -74,16 +74,15 @@ Node node_of(ConvolutionCall call) {
 
 // Left out are engines
 // - whose bits differ from run to run;
-// - that use tensor cores, which on float32 means TF32: factors of 11 bits;
+// - that use tensor cores, which on float32 means TF32, where that is not asked for;
 // - that round factors or sums in other ways;
 // - that multiply transforms (Fourier, Winograd): their roundings are not those that our bounds are derived for;
 // - that are compiled when the plan is made, which takes seconds, and NVRTC.
-Result<bool> is_welcome(const CudnnDescriptor& engine) {
+Result<bool> is_welcome(const CudnnDescriptor& engine, bool tf32) {
   constexpr cudnnBackendNumericalNote_t kUnwelcome[] = {CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC,
-                                                        CUDNN_NUMERICAL_NOTE_TENSOR_CORE,
                                                         CUDNN_NUMERICAL_NOTE_DOWN_CONVERT_INPUTS,
-                                                        CUDNN_NUMERICAL_NOTE_REDUCED_PRECISION_REDUCTION,
                                                         CUDNN_NUMERICAL_NOTE_FFT,
+                                                        CUDNN_NUMERICAL_NOTE_REDUCED_PRECISION_REDUCTION,
                                                         CUDNN_NUMERICAL_NOTE_WINOGRAD,
                                                         CUDNN_NUMERICAL_NOTE_WINOGRAD_TILE_4x4,
                                                         CUDNN_NUMERICAL_NOTE_WINOGRAD_TILE_6x6,
@@ -91,6 +90,7 @@ Result<bool> is_welcome(const CudnnDescriptor& engine) {
   RUBATO_ASSIGN(const auto notes, engine.numbers<cudnnBackendNumericalNote_t>(CUDNN_ATTR_ENGINE_NUMERICAL_NOTE,
                                                                               CUDNN_NUMERICAL_NOTE_TYPE_COUNT));
   if (std::ranges::find_first_of(notes, kUnwelcome) != notes.end()) return false;
+  if (!tf32 && std::ranges::find(notes, CUDNN_NUMERICAL_NOTE_TENSOR_CORE) != notes.end()) return false;
   RUBATO_ASSIGN(const auto behavior, engine.numbers<cudnnBackendBehaviorNote_t>(CUDNN_ATTR_ENGINE_BEHAVIOR_NOTE,
                                                                                 CUDNN_BEHAVIOR_NOTE_TYPE_COUNT));
   return std::ranges::find(behavior, CUDNN_BEHAVIOR_NOTE_RUNTIME_COMPILATION) == behavior.end();
@@ -128,11 +128,11 @@ const char* name_of(ConvolutionCall call) {
 }
 
 Result<ConvolutionPlan> ConvolutionPlan::choose(const PlanTarget& target, const ConvolutionDesc& desc,
-                                                ConvolutionCall call, std::size_t scratch_max) {
+                                                ConvolutionCall call, const EngineLimits& limits) {
   ConvolutionPlan plan;
   plan.text_ = text_of(desc, call);
   Status status = plan.describe(target, desc, call);
-  if (status.ok()) status = plan.choose_engine(target, scratch_max);
+  if (status.ok()) status = plan.choose_engine(target, limits);
   if (!status.ok()) return status.error().in(plan.text_);
   return plan;
 }
@@ -153,32 +153,32 @@ Status ConvolutionPlan::describe(const PlanTarget& target, const ConvolutionDesc
   return graph_.finalize();
 }
 
-Status ConvolutionPlan::choose_engine(const PlanTarget& target, std::size_t scratch_max) {
+Status ConvolutionPlan::choose_engine(const PlanTarget& target, const EngineLimits& limits) {
   for (const auto mode : {CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_FALLBACK}) {
-    RUBATO_TRY(try_engines(target, mode, scratch_max));
+    RUBATO_TRY(try_engines(target, mode, limits));
     if (chosen_) return {};
   }
-  return Error{Cause::kDevice,
-               fmt::format("cuDNN has no deterministic engine for float32 within {} bytes of scratch", scratch_max)};
+  return Error{Cause::kDevice, fmt::format("cuDNN has no deterministic engine for {} within {} bytes of scratch",
+                                           limits.tf32 ? "TF32" : "float32", limits.scratch_max)};
 }
 
-Status ConvolutionPlan::try_engines(const PlanTarget& target, cudnnBackendHeurMode_t mode, std::size_t scratch_max) {
+Status ConvolutionPlan::try_engines(const PlanTarget& target, cudnnBackendHeurMode_t mode, const EngineLimits& limits) {
   RUBATO_ASSIGN(const CudnnDescriptor heuristics, make_heuristics(target, graph_, mode));
   RUBATO_ASSIGN(auto configs, heuristics.descriptors(CUDNN_ATTR_ENGINEHEUR_RESULTS, CUDNN_BACKEND_ENGINECFG_DESCRIPTOR,
                                                      "an engine's configuration"));
   for (CudnnDescriptor& config : configs) {
-    RUBATO_TRY(take(target, std::move(config), scratch_max));
+    RUBATO_TRY(take(target, std::move(config), limits));
     if (chosen_) return {};
   }
   return {};
 }
 
 // Leaves chosen_ as it is where the engine is not welcome, wants too much, or cannot do it after all.
-Status ConvolutionPlan::take(const PlanTarget& target, CudnnDescriptor config, std::size_t scratch_max) {
+Status ConvolutionPlan::take(const PlanTarget& target, CudnnDescriptor config, const EngineLimits& limits) {
   RUBATO_ASSIGN(const auto engines,
                 config.descriptors(CUDNN_ATTR_ENGINECFG_ENGINE, CUDNN_BACKEND_ENGINE_DESCRIPTOR, "an engine"));
   if (engines.empty()) return {};
-  RUBATO_ASSIGN(const bool welcome, is_welcome(engines.front()));
+  RUBATO_ASSIGN(const bool welcome, is_welcome(engines.front(), limits.tf32));
   if (!welcome) return {};
   RUBATO_ASSIGN(auto plan, CudnnDescriptor::create(CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR, "an execution plan"));
   RUBATO_TRY(plan.set(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, config));
@@ -188,7 +188,7 @@ Status ConvolutionPlan::take(const PlanTarget& target, CudnnDescriptor config, s
   RUBATO_ASSIGN(const bool supported, plan.finalize_if_supported());
   if (!supported) return {};
   RUBATO_ASSIGN(const auto scratch, plan.number<std::int64_t>(CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE));
-  if (static_cast<std::size_t>(scratch) > scratch_max) return {};
+  if (static_cast<std::size_t>(scratch) > limits.scratch_max) return {};
   RUBATO_ASSIGN(engine_, engines.front().number<std::int64_t>(CUDNN_ATTR_ENGINE_GLOBAL_INDEX));
   scratch_bytes_ = static_cast<std::size_t>(scratch);
   config_ = std::move(config);

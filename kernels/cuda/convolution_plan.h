@@ -5,7 +5,8 @@
 // cuDNN counts dimensions as N, C, H, W whatever the layout is, and is told it by strides.
 //
 // The engine is the first that cuDNN's heuristics name for the shape and the GPU which gives equal inputs equal bits,
-// multiplies float32 as it is, sums products directly and fits into the scratch memory (`is_welcome`). A choice by
+// multiplies float32 as it is, or TF32 where that is asked for, sums products directly and fits into the scratch memory
+// (`is_welcome`). A choice by
 // time would differ from one worker to the next (docs/decisions/convolutions-on-cuda.md).
 //
 // Thread-safety: as a Device's: one thread at a time.
@@ -43,15 +44,19 @@ struct ConvolutionTensors {
   friend bool operator==(const ConvolutionTensors&, const ConvolutionTensors&) = default;
 };
 
+// What an engine may do.
+struct EngineLimits {
+  bool tf32 = false;  // multiply on tensor cores, which for float32 rounds factors to TF32
+  // It lies in the scratch memory that all operations share.
+  std::size_t scratch_max = std::size_t{256} << 20;
+};
+
 class ConvolutionPlan {
  public:
-  // What an engine may ask for. It lies in the scratch memory that all operations share.
-  static constexpr std::size_t kScratchMax = std::size_t{256} << 20;
-
   ConvolutionPlan() = default;
   // Bias and activation of the description are not part of it. Errors: kDevice.
   static Result<ConvolutionPlan> choose(const PlanTarget& target, const ConvolutionDesc& desc, ConvolutionCall call,
-                                        std::size_t scratch_max = kScratchMax);
+                                        const EngineLimits& limits = {});
 
   [[nodiscard]] std::int64_t engine() const { return engine_; }
   [[nodiscard]] std::size_t scratch_bytes() const { return scratch_bytes_; }
@@ -60,9 +65,9 @@ class ConvolutionPlan {
 
  private:
   [[nodiscard]] Status describe(const PlanTarget& target, const ConvolutionDesc& desc, ConvolutionCall call);
-  [[nodiscard]] Status choose_engine(const PlanTarget& target, std::size_t scratch_max);
-  [[nodiscard]] Status try_engines(const PlanTarget& target, cudnnBackendHeurMode_t mode, std::size_t scratch_max);
-  [[nodiscard]] Status take(const PlanTarget& target, CudnnDescriptor config, std::size_t scratch_max);
+  [[nodiscard]] Status choose_engine(const PlanTarget& target, const EngineLimits& limits);
+  [[nodiscard]] Status try_engines(const PlanTarget& target, cudnnBackendHeurMode_t mode, const EngineLimits& limits);
+  [[nodiscard]] Status take(const PlanTarget& target, CudnnDescriptor config, const EngineLimits& limits);
   [[nodiscard]] Status pack(const ConvolutionTensors& at, void* scratch);
 
   // What a descriptor refers to comes before it.

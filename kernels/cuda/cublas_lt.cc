@@ -92,7 +92,8 @@ Result<MatrixProduct> MatrixProduct::plan(const LtHandle& handle, const ProductD
 // The transpose of a product is that of the factors in the other order: the right one is cuBLASLt's A.
 Status MatrixProduct::describe(const ProductDesc& desc) {
   cublasLtMatmulDesc_t product = nullptr;
-  RUBATO_TRY(check(cublasLtMatmulDescCreate(&product, CUBLAS_COMPUTE_32F, CUDA_R_32F), "cublasLtMatmulDescCreate"));
+  const cublasComputeType_t compute = desc.tf32 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F;
+  RUBATO_TRY(check(cublasLtMatmulDescCreate(&product, compute, CUDA_R_32F), "cublasLtMatmulDescCreate"));
   product_.reset(product);
   RUBATO_TRY(set(product, CUBLASLT_MATMUL_DESC_TRANSA, desc.right_transposed ? CUBLAS_OP_T : CUBLAS_OP_N));
   RUBATO_TRY(set(product, CUBLASLT_MATMUL_DESC_TRANSB, desc.left_transposed ? CUBLAS_OP_T : CUBLAS_OP_N));

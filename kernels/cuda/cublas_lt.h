@@ -2,7 +2,8 @@
 // The one place where a cublasStatus_t becomes an Error.
 //
 // Matrices are float32 and lie in rows, as everywhere in Rubato; cuBLASLt has columns, so that it is asked for the
-// transpose of everything. Products are in float32 proper, not in TF32.
+// transpose of everything. Products are in float32 proper, and in TF32 only
+// where that is asked for.
 //
 // An algorithm is what cuBLASLt's heuristic takes for the shape, with the least alignment that tensors have here: equal
 // shapes have equal algorithms, and equal bits.
@@ -54,6 +55,7 @@ struct ProductDesc {
   // One of `columns` numbers on the device is added to each row, and ReLU behind it; null: neither.
   const float* bias = nullptr;
   bool relu = false;
+  bool tf32 = false;          // factors may be rounded to it
   std::int64_t products = 1;  // of so many pairs, each with a result of its own
   MatrixSteps left = {}, right = {}, result = {};
   std::uint32_t alignment = 128;  // bytes, of every address: model/memory_plan.cc, cudaMalloc

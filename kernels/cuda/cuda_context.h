@@ -17,6 +17,7 @@ namespace rubato::kernels::cuda {
 
 struct CudaContext {
   int ordinal = 0;
+  bool tf32 = false;  // may products of convolutions and dense layers round their factors so?
   Stream stream;
   LtHandle lt;
   std::unique_ptr<CudnnHandle> cudnn = std::make_unique<CudnnHandle>();

@@ -116,17 +116,19 @@ Result<std::string> describe(int ordinal) {
 }  // namespace
 
 Result<std::unique_ptr<Device>> open_cuda_device(const DeviceConfig& config, int ordinal) {
-  if (config.precision != Precision::kFloat32)
-    return Error{Cause::kDevice, "bfloat16 is not there on CUDA yet: say worker.precision = \"float32\""};
+  if (config.precision == Precision::kBfloat16)
+    return Error{Cause::kDevice, "bfloat16 is not there on CUDA yet: say worker.precision = \"tf32\" or \"float32\""};
   RUBATO_ASSIGN(const int count, device_count());
   if (ordinal >= count)
     return Error{Cause::kDevice, fmt::format("there is no GPU {}: {} can be used, counted from 0", ordinal, count)};
   RUBATO_TRY(check(cudaSetDevice(ordinal), "cudaSetDevice of device {}", ordinal));
   RUBATO_ASSIGN(std::string description, describe(ordinal));
+  const bool tf32 = config.precision == Precision::kTf32;
+  if (tf32) description += ", TF32";
   RUBATO_ASSIGN(Stream stream, Stream::create());
   RUBATO_ASSIGN(LtHandle lt, LtHandle::create());
-  return std::unique_ptr<Device>(
-      std::make_unique<CudaDevice>(CudaContext{ordinal, std::move(stream), std::move(lt)}, std::move(description)));
+  return std::unique_ptr<Device>(std::make_unique<CudaDevice>(
+      CudaContext{ordinal, tf32, std::move(stream), std::move(lt)}, std::move(description)));
 }
 
 }  // namespace rubato::kernels::cuda

@@ -75,14 +75,17 @@ Status Dense::plan() {
   RUBATO_TRY(plan_forward());
   const auto rows = static_cast<std::int64_t>(rows_), inputs = static_cast<std::int64_t>(inputs_);
   if (training_) {
-    RUBATO_ASSIGN(backward_weights_,
-                  MatrixProduct::plan(
-                      context_.lt, {.rows = desc_.units, .columns = inputs, .inner = rows, .left_transposed = true}));
+    RUBATO_ASSIGN(
+        backward_weights_,
+        MatrixProduct::plan(
+            context_.lt,
+            {.rows = desc_.units, .columns = inputs, .inner = rows, .left_transposed = true, .tf32 = context_.tf32}));
     note("backward_weights", backward_weights_);
   }
   if (input_gradient_) {
     RUBATO_ASSIGN(backward_data_,
-                  MatrixProduct::plan(context_.lt, {.rows = rows, .columns = inputs, .inner = desc_.units}));
+                  MatrixProduct::plan(context_.lt,
+                                      {.rows = rows, .columns = inputs, .inner = desc_.units, .tf32 = context_.tf32}));
     note("backward_data", backward_data_);
   }
   return {};
@@ -94,7 +97,8 @@ Status Dense::plan_forward() {
                       .inner = static_cast<std::int64_t>(inputs_),
                       .right_transposed = true,
                       .bias = bias_.values(),
-                      .relu = desc_.activation == Activation::kRelu};
+                      .relu = desc_.activation == Activation::kRelu,
+                      .tf32 = context_.tf32};
   RUBATO_ASSIGN(forward_, MatrixProduct::plan(context_.lt, product));
   if (!forward_.has_algorithm()) {
     product.bias = nullptr;

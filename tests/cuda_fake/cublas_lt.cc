@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "tests/cuda_fake/machine.h"
+#include "tests/cuda_fake/tf32.h"
 
 namespace rubato::cuda_fake {
 namespace {
@@ -26,6 +27,7 @@ struct Layout {
 };
 
 struct Product {
+  bool tf32 = false;
   cublasOperation_t a = CUBLAS_OP_N, b = CUBLAS_OP_N;
   cublasLtEpilogue_t epilogue = CUBLASLT_EPILOGUE_DEFAULT;
   const float* bias = nullptr;
@@ -93,13 +95,14 @@ struct Operands {
 void multiply(const Product& product, const Algorithm& shape, const Operands& at, const Layout& a, const Layout& b,
               const Layout& d) {
   const bool a_flips = product.a == CUBLAS_OP_T, b_flips = product.b == CUBLAS_OP_T;
+  const auto factor = [&](float value) { return static_cast<double>(product.tf32 ? to_tf32(value) : value); };
   for (std::uint64_t column = 0; column < shape.columns; ++column)
     for (std::uint64_t row = 0; row < shape.rows; ++row) {
       double sum = 0.0;
       for (std::uint64_t k = 0; k < shape.inner; ++k) {
         const float left = a_flips ? at.a[k + row * a.stride] : at.a[row + k * a.stride];
         const float right = b_flips ? at.b[column + k * b.stride] : at.b[k + column * b.stride];
-        sum += static_cast<double>(left) * static_cast<double>(right);
+        sum += factor(left) * factor(right);
       }
       if (product.epilogue != CUBLASLT_EPILOGUE_DEFAULT) sum += static_cast<double>(product.bias[row]);
       if (product.epilogue == CUBLASLT_EPILOGUE_RELU_BIAS && sum < 0.0) sum = 0.0;
@@ -134,8 +137,9 @@ cublasStatus_t cublasLtDestroy(cublasLtHandle_t handle) {
 
 cublasStatus_t cublasLtMatmulDescCreate(cublasLtMatmulDesc_t* product, cublasComputeType_t compute,
                                         cudaDataType_t scale) {
-  if (compute != CUBLAS_COMPUTE_32F || scale != CUDA_R_32F) return CUBLAS_STATUS_NOT_SUPPORTED;
-  return create("cublasLtMatmulDescCreate", product, Product{});
+  const bool tf32 = compute == CUBLAS_COMPUTE_32F_FAST_TF32;
+  if ((compute != CUBLAS_COMPUTE_32F && !tf32) || scale != CUDA_R_32F) return CUBLAS_STATUS_NOT_SUPPORTED;
+  return create("cublasLtMatmulDescCreate", product, Product{.tf32 = tf32});
 }
 cublasStatus_t cublasLtMatmulDescDestroy(cublasLtMatmulDesc_t product) { return destroy<Product>(product); }
 cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t handle, cublasLtMatmulDescAttributes_t which,

@@ -24,6 +24,8 @@ TEST(CudaDevice, OpensByItsNumber) {
   }
   EXPECT_THAT(open_device({"cuda:1"}).error().message, HasSubstr("there is no GPU 1: 1 can be used"));
   EXPECT_THAT(open_device({"cuda:99999999999"}).error().message, HasSubstr("no machine has so many GPUs"));
+  EXPECT_EQ(open_device({"cuda", 1, Precision::kTf32}).value()->description(), "cuda:0, fake, CUDA 13.0, TF32");
+  EXPECT_THAT(open_device({"cpu", 1, Precision::kTf32}).error().message, HasSubstr("is what a GPU multiplies"));
   EXPECT_THAT(open_device({"cuda", 1, Precision::kBfloat16}).error().message, HasSubstr("worker.precision"));
   EXPECT_EQ(open_device({"auto"}).value()->description(), "cuda:0, fake, CUDA 13.0");
   EXPECT_EQ(device_remark({"auto"}).value(), "worker.device = \"auto\" takes cuda:0, fake, CUDA 13.0");
@@ -108,6 +110,20 @@ TEST(CudaDevice, AConvolutionsEngineIsTheFirstThatWillDo) {
   EXPECT_EQ(none.error().message,
             "convolution forward of 2 x 4 x 4 x 3, 5 of 3 x 3, stride 1, padding 0: cuDNN has no deterministic engine "
             "for float32 within 268435456 bytes of scratch");
+}
+
+// Factors of 12 bits: what rounds them loses the last one.
+TEST(CudaDevice, Tf32IsMultipliedWhereItIsAskedFor) {
+  for (const OpDesc& desc : {OpDesc(DenseDesc{{1, 1, 1, 1}, 1}), OpDesc(ConvolutionDesc{{1, 1, 1, 1}, 1, 1})}) {
+    for (const auto& [precision, wanted] :
+         {std::pair{Precision::kFloat32, 1.0f + 0x1p-11f}, std::pair{Precision::kTf32, 1.0f}}) {
+      const auto device = open_device({"cuda", 1, precision}).value();
+      PlannedOp run(*device, desc, {}, {1.0f + 0x1p-11f}, 0.0f);
+      run.parameters = {{1.0f}, {0.0f}};
+      run.forward();
+      EXPECT_EQ(run.output.values(), std::vector{wanted}) << desc.index();
+    }
+  }
 }
 
 // Equal versions mean equal values: what the device has is not copied again.

@@ -1,21 +1,14 @@
 // The convolutions of the fake's cuDNN: forward, and both of backward, by one loop over all products, summed in double.
 // Written from the definition of the operations, with strides as they are given.
 #include <algorithm>
-#include <cmath>
 
 #include "tests/cuda_fake/cudnn_descriptor.h"
+#include "tests/cuda_fake/tf32.h"
 
 namespace rubato::cuda_fake {
 namespace {
 
 using Attributes = std::vector<cudnnBackendAttributeName_t>;
-
-// As tensor cores take it: TF32 has 10 bits behind the point.
-float to_tf32(float value) {
-  int exponent = 0;
-  const float fraction = std::frexp(value, &exponent);
-  return std::ldexp(std::nearbyint(std::ldexp(fraction, 11)), exponent - 11);
-}
 
 // visit(n, k, p, q, c, r, s, h, v): the output's place, the weights', and the input's.
 template <typename Visit>

@@ -27,15 +27,18 @@ struct DeviceParam {
   int threads;
   Precision precision = Precision::kFloat32;
 
-  [[nodiscard]] bool rounds() const { return precision == Precision::kBfloat16; }
+  [[nodiscard]] bool rounds() const { return precision != Precision::kFloat32; }
+  [[nodiscard]] const char* rounding() const {
+    return precision == Precision::kTf32 ? "tf32" : rounds() ? "bfloat16" : "";
+  }
   [[nodiscard]] DeviceConfig config() const { return {name, threads, precision}; }
   friend std::ostream& operator<<(std::ostream& out, const DeviceParam& p) {
-    return out << p.name << " with " << p.threads << " thread(s)" << (p.rounds() ? ", bfloat16" : "");
+    return out << p.name << " with " << p.threads << " thread(s)" << (p.rounds() ? ", " : "") << p.rounding();
   }
 };
 
 inline std::string device_test_name(const testing::TestParamInfo<DeviceParam>& info) {
-  std::string name = info.param.name + std::to_string(info.param.threads) + (info.param.rounds() ? "bfloat16" : "");
+  std::string name = info.param.name + std::to_string(info.param.threads) + info.param.rounding();
   std::erase(name, ':');
   return name;
 }

@@ -13,7 +13,7 @@
 //
 // With bfloat16 the factors are numbers that it has, so that their products are exact, and the bounds the same. But
 // what comes out of an activation's slope, and is a factor of every gradient, is rounded to 8 bits: each term moves by
-// up to 2^-9 of it.
+// up to 2^-9 of it. With TF32 the factors are the same numbers, and what is rounded is rounded less.
 #include <gmock/gmock.h>
 
 #include <map>
@@ -230,7 +230,8 @@ class BackendOps : public BackendTest {
 INSTANTIATE_TEST_SUITE_P(Devices, BackendOps, kDevices, device_test_name);
 INSTANTIATE_TEST_SUITE_P(Rounding, BackendOps,
                          testing::Values(DeviceParam{"cpu", 1, Precision::kBfloat16},
-                                         DeviceParam{"cpu", 2, Precision::kBfloat16}),
+                                         DeviceParam{"cpu", 2, Precision::kBfloat16},
+                                         DeviceParam{"cuda:0", 1, Precision::kTf32}),
                          device_test_name);
 
 TEST_P(BackendOps, OutputsAndGradientsAgreeWithTheReference) {

@@ -85,7 +85,7 @@ std::size_t plan_all(const PlanTarget& target, const Network& network, const Con
     const auto plan = ConvolutionPlan::choose(target, desc, call);
     EXPECT_TRUE(plan.ok()) << network.name << ": " << plan.error().message;
     if (!plan.ok()) continue;
-    EXPECT_LE(plan->scratch_bytes(), ConvolutionPlan::kScratchMax);
+    EXPECT_LE(plan->scratch_bytes(), EngineLimits().scratch_max);
     std::cout << fmt::format("{:<21} {} {:<16} engine {:>2}, {:>9} bytes\n", network.name, text_of(desc), name_of(call),
                              plan->engine(), plan->scratch_bytes());
   }
@@ -136,9 +136,21 @@ TEST_P(CudnnPlans, AskForNoMoreScratchThanThereIs) {
   constexpr auto kCall = ConvolutionCall::kBackwardData;
   const auto free = ConvolutionPlan::choose(target(), desc, kCall).value();
   ASSERT_GT(free.scratch_bytes(), 0u);
-  const auto bound = ConvolutionPlan::choose(target(), desc, kCall, free.scratch_bytes() - 1);
+  const auto bound = ConvolutionPlan::choose(target(), desc, kCall, {.scratch_max = free.scratch_bytes() - 1});
   ASSERT_TRUE(bound.ok()) << bound.error().message;
   EXPECT_LT(bound->scratch_bytes(), free.scratch_bytes());
+}
+
+// Tensor cores are what its heuristics name first.
+TEST_P(CudnnPlans, AreOnTensorCoresWhereTf32IsAskedFor) {
+  const ConvolutionDesc desc{{32, 28, 28, 64}, 64, 3, 1, 1};
+  for (const auto call :
+       {ConvolutionCall::kForward, ConvolutionCall::kBackwardData, ConvolutionCall::kBackwardWeights}) {
+    const auto exact = ConvolutionPlan::choose(target(), desc, call).value();
+    const auto tf32 = ConvolutionPlan::choose(target(), desc, call, {.tf32 = true});
+    ASSERT_TRUE(tf32.ok()) << tf32.error().message;
+    EXPECT_NE(tf32->engine(), exact.engine());
+  }
 }
 
 // A description that does not fit together is refused by name.

@@ -1,4 +1,4 @@
-"""bfloat16: what is multiplied is rounded, alike for everybody, and a processor without it is told apart."""
+"""bfloat16: what is multiplied is rounded, alike for everybody; a processor without it, or TF32, is told apart."""
 
 import json
 import subprocess
@@ -23,6 +23,10 @@ class Precision(IdxCase):
         self.environment["ONEDNN_MAX_CPU_ISA"] = "AVX2"
         run = self.start("fashion_cnn", **self.settings(**FACTORS))
         self.assert_one_error(run, DEVICE_ERROR, 'worker.precision = "bfloat16"', "AVX512_BF16", "avx2", 'say "float32"')
+
+    def test_tf32_is_a_gpus(self):
+        run = self.start("fashion_cnn", **self.settings(worker__precision="tf32"))
+        self.assert_one_error(run, DEVICE_ERROR, 'worker.precision = "tf32"', "GPU", 'say "float32"')
 
     def test_other_words_are_refused(self):
         run = self.start("fashion_cnn", **self.settings(worker__precision="bf16"))
