@@ -8,6 +8,7 @@
 // - every address has to lie in live memory of the device, with as much room as the call takes, and nothing may be
 //   written beside it; whatever is wrong there is a fault, which fails the test (fake_listener.cc), as does what is
 //   left at its end;
+// - an engine of cuDNN's that adds with atomics gives other bits each time, and one on tensor cores rounds;
 // - threads of a block go in ascending order in one launch and in descending order in the next, each as far as the next
 //   barrier: where one is missing results differ;
 // - two threads that touch the same memory, at least one to write, with no barrier between, are a fault (race_check.h).
