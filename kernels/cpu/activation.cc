@@ -10,15 +10,15 @@ ActivationAlgorithms algorithms(Activation activation) {
   using dnnl::algorithm;
   switch (activation) {
     case Activation::kRelu:
-      return {algorithm::eltwise_relu, algorithm::eltwise_relu_use_dst_for_bwd};
+      return {algorithm::eltwise_relu, algorithm::eltwise_relu_use_dst_for_bwd, true, 0.0f, 0.0f};
     case Activation::kTanh:
-      return {algorithm::eltwise_tanh, algorithm::eltwise_tanh_use_dst_for_bwd};
+      return {algorithm::eltwise_tanh, algorithm::eltwise_tanh_use_dst_for_bwd, true, 0.0f, 0.0f};
     case Activation::kSigmoid:
-      return {algorithm::eltwise_logistic, algorithm::eltwise_logistic_use_dst_for_bwd};
+      return {algorithm::eltwise_logistic, algorithm::eltwise_logistic_use_dst_for_bwd, true, 0.0f, 0.0f};
     case Activation::kGelu:
-      return {algorithm::eltwise_gelu_erf, algorithm::eltwise_gelu_erf, false};
+      return {algorithm::eltwise_gelu_erf, algorithm::eltwise_gelu_erf, false, 0.0f, 0.0f};
     case Activation::kGeluTanh:
-      return {algorithm::eltwise_gelu_tanh, algorithm::eltwise_gelu_tanh, false};
+      return {algorithm::eltwise_gelu_tanh, algorithm::eltwise_gelu_tanh, false, 0.0f, 0.0f};
     case Activation::kNone:
       break;
   }
@@ -37,7 +37,8 @@ dnnl::primitive_attr with_activation(Activation activation, bool training) {
   dnnl::primitive_attr attributes = user_scratchpad();
   if (activation == Activation::kNone || keeps_input(activation, training)) return attributes;
   dnnl::post_ops after;
-  after.append_eltwise(1.0f, algorithms(activation).forward, 0.0f, 0.0f);
+  const ActivationAlgorithms algorithm = algorithms(activation);
+  after.append_eltwise(1.0f, algorithm.forward, algorithm.alpha, algorithm.beta);
   attributes.set_post_ops(after);
   return attributes;
 }
@@ -49,7 +50,8 @@ FusedActivation::FusedActivation(const CpuContext& context, Activation activatio
   if (identity_ && !behind_) return;
   const ActivationAlgorithms algorithm = algorithms(activation);
   const dnnl::eltwise_forward::primitive_desc forward(
-      {dnnl::prop_kind::forward_training, algorithm.forward, data, 0.0f, 0.0f}, user_scratchpad(), context.engine);
+      {dnnl::prop_kind::forward_training, algorithm.forward, data, algorithm.alpha, algorithm.beta}, user_scratchpad(),
+      context.engine);
   if (keeps_input(activation, training)) saved_bytes_ = data.get_size();
   if (behind_) {
     scratch_bytes_ = forward.scratchpad_desc().get_size();
@@ -58,8 +60,8 @@ FusedActivation::FusedActivation(const CpuContext& context, Activation activatio
                   {{DNNL_ARG_SRC, data}, {DNNL_ARG_DST, data}, {DNNL_ARG_SCRATCHPAD, forward.scratchpad_desc()}});
   }
   if (identity_) return;
-  const dnnl::eltwise_backward::primitive_desc backward({algorithm.backward, data, data, 0.0f, 0.0f}, user_scratchpad(),
-                                                        context.engine, forward);
+  const dnnl::eltwise_backward::primitive_desc backward(
+      {algorithm.backward, data, data, algorithm.alpha, algorithm.beta}, user_scratchpad(), context.engine, forward);
   scratch_bytes_ = std::max(scratch_bytes_, backward.scratchpad_desc().get_size());
   backward_ = Primitive(context, dnnl::eltwise_backward(backward),
                         {{algorithm.from_output ? DNNL_ARG_DST : DNNL_ARG_SRC, data},

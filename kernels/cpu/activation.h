@@ -15,10 +15,11 @@
 
 namespace rubato::kernels {
 
-// oneDNN's names of it; not of none.
+// What it is to oneDNN; not none. `alpha` and `beta` are constants in oneDNN's formula, 0 where that has none of them.
 struct ActivationAlgorithms {
   dnnl::algorithm forward, backward;
-  bool from_output = true;  // backward reads the output; else the input
+  bool from_output;  // backward reads the output; else the input
+  float alpha, beta;
 };
 [[nodiscard]] ActivationAlgorithms algorithms(Activation activation);
 

@@ -29,15 +29,15 @@ ActivationLayer::ActivationLayer(const CpuContext& context, const ActivationDesc
   const ActivationAlgorithms algorithm = algorithms(desc.activation);
   const dnnl::memory::desc data({desc.input.elements()}, dnnl::memory::data_type::f32, dnnl::memory::format_tag::a);
   const auto kind = hint.training ? dnnl::prop_kind::forward_training : dnnl::prop_kind::forward_inference;
-  const dnnl::eltwise_forward::primitive_desc forward({kind, algorithm.forward, data, 0.0f, 0.0f}, user_scratchpad(),
-                                                      context.engine);
+  const dnnl::eltwise_forward::primitive_desc forward({kind, algorithm.forward, data, algorithm.alpha, algorithm.beta},
+                                                      user_scratchpad(), context.engine);
   info_.algorithms.push_back({"forward", forward.impl_info_str()});
   info_.scratch_bytes = forward.scratchpad_desc().get_size();
   forward_ = Primitive(context, dnnl::eltwise_forward(forward),
                        {{DNNL_ARG_SRC, data}, {DNNL_ARG_DST, data}, {DNNL_ARG_SCRATCHPAD, forward.scratchpad_desc()}});
   if (!backward_wanted_) return;
-  const dnnl::eltwise_backward::primitive_desc backward({algorithm.backward, data, data, 0.0f, 0.0f}, user_scratchpad(),
-                                                        context.engine, forward);
+  const dnnl::eltwise_backward::primitive_desc backward(
+      {algorithm.backward, data, data, algorithm.alpha, algorithm.beta}, user_scratchpad(), context.engine, forward);
   info_.algorithms.push_back({"backward_data", backward.impl_info_str()});
   info_.scratch_bytes = std::max(info_.scratch_bytes, backward.scratchpad_desc().get_size());
   backward_ = Primitive(context, dnnl::eltwise_backward(backward),
