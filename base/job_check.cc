@@ -15,7 +15,7 @@
 namespace rubato {
 namespace {
 
-constexpr double kLeastClip = 1e-30;
+constexpr double kLeastClip = 1e-30, kLeastWeight = 1e-30;
 
 class Checker {
  public:
@@ -91,6 +91,10 @@ class Checker {
     if (given && std::ssize(model.class_weights) != job_.data.classes)
       return wrong(key, "has {} numbers, and data.classes = {}: give one for each class", model.class_weights.size(),
                    job_.data.classes);
+    const auto odd = [](double weight) { return weight > 0.0 && weight < kLeastWeight; };
+    if (const auto found = std::ranges::find_if(model.class_weights, odd); found != model.class_weights.end())
+      return wrong(key, "has {}: each must be 0, or at least {}", *found, kLeastWeight);
+    if (given && std::ranges::max(model.class_weights) == 0.0) return wrong(key, "are all 0: no class would count");
     return {};
   }
 

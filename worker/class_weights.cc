@@ -48,6 +48,11 @@ Result<std::vector<double>> weights_of_classes(const Job& job, const data::Datas
     for (const double count : counts) weights.push_back(count > 0.0 ? labels / (classes * count) : 0.0);
   }
   for (std::size_t c = 0; c < counts.size(); ++c) weighed += counts[c] * weights[c];
+  if (weighed == 0.0)
+    return Error{
+        Cause::kData,
+        "model.class_weights: every label of the training part is of a class whose weight is 0: nothing would be "
+        "learned"};
   for (double& weight : weights) weight *= labels / weighed;
   return weights;
 }

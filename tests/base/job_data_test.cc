@@ -91,7 +91,11 @@ TEST(JobData, ClassWeightsAndIgnoredLabelsAreForClasses) {
   EXPECT_EQ(parsed("class_weighting = \"balanced\"\nloss = \"binary_cross_entropy\""), "");
   EXPECT_EQ(parsed("class_weights = [1, 2, 3]"),
             "j:3: model.class_weights has 3 numbers, and data.classes = 2: give one for each class");
-  EXPECT_EQ(parsed("class_weights = [1, 0]"), "j:3: model.class_weights: each must be 1e-30 to 1e+30");
+  EXPECT_EQ(parsed("class_weights = [1, 0]"), "");
+  EXPECT_EQ(parsed("class_weights = [0, 0]"), "j:3: model.class_weights are all 0: no class would count");
+  EXPECT_EQ(parsed("class_weights = [1, -1]"), "j:3: model.class_weights: each must be 0 to 1e+30");
+  EXPECT_EQ(parsed("class_weights = [1, 1e-40]"),
+            "j:3: model.class_weights has 1e-40: each must be 0, or at least 1e-30");
   EXPECT_EQ(parsed("class_weighting = \"balance\""),
             "j:3: model.class_weighting = \"balance\": must be one of \"none\", \"balanced\"; did you mean "
             "\"balanced\"?");

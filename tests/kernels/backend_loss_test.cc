@@ -195,8 +195,7 @@ TEST_P(BackendLoss, ClassesHaveTheirWeights) {
       const auto width = static_cast<std::size_t>(outputs);
       LossDesc desc{Kind::kCrossEntropy, 3, outputs};
       desc.smoothing = smoothing;
-      for (std::size_t c = 0; c < width; ++c)
-        desc.class_weights.push_back(0.25 + 3.75 * static_cast<double>(c % 4) / 3.0);
+      for (std::size_t c = 0; c < width; ++c) desc.class_weights.push_back(4.0 * static_cast<double>(c % 4) / 3.0);
       const std::vector<float> scores = random_scores(3 * width);
       const std::vector<std::int32_t> labels = {3, static_cast<std::int32_t>(outputs - 1), 2};
       std::vector<double> targets(scores.size());
@@ -226,6 +225,20 @@ TEST_P(BackendLoss, OfTwoClassesAndOneOutputEachHasItsWeight) {
   }
   EXPECT_NEAR(after.result.loss_sum, loss, 1e-12);
   EXPECT_EQ(after.predictions, before.predictions);
+}
+
+TEST_P(BackendLoss, OfClassesThatCountNothingThereIsNoLossAndNoGradient) {
+  for (const std::int64_t outputs : {1, 5, 70}) {
+    SCOPED_TRACE(testing::Message() << outputs << " outputs");
+    LossDesc desc{outputs == 1 ? Kind::kBinaryCrossEntropy : Kind::kCrossEntropy, 3, outputs};
+    desc.class_weights.assign(static_cast<std::size_t>(std::max<std::int64_t>(outputs, 2)), 3.0);
+    desc.class_weights[0] = 0.0;
+    const std::vector<float> scores = random_scores(3 * static_cast<std::size_t>(outputs));
+    const std::vector<std::int32_t> labels = {0, 0, 0};
+    const Outcome outcome = run(desc, scores, {labels, {}});
+    EXPECT_EQ(outcome.result.loss_sum, 0.0);
+    EXPECT_EQ(outcome.gradient, std::vector<float>(scores.size(), 0.0f));
+  }
 }
 
 // Zeros and no NaN, also of a batch that has no label at all.

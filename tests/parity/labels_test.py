@@ -43,10 +43,12 @@ rate = 0.05
 epochs = {EPOCHS}
 batch = {SAMPLES}
 """
-WEIGHTS = [0.5, 4.0, 1.0, 2.0]
+WEIGHTS, NOTHING = [0.5, 4.0, 1.0, 2.0], [0, 4.0, 1.0, 2.0]
 CASES = [("weights, the whole part a batch", {"model.class_weights": WEIGHTS}),
          ("weights and smoothed labels", {"model.class_weights": WEIGHTS, "model.label_smoothing": 0.1}),
          ("balanced", {"model.class_weighting": "balanced"}),
+         ("the commonest class counts nothing", {"model.class_weights": NOTHING}),
+         ("so do all of some batches", {"model.class_weights": NOTHING, "train.batch": 4}),
          ("ignored labels", {"data.ignored_labels": [IGNORED]}),
          ("ignored labels and weights", {"data.ignored_labels": [IGNORED], "model.class_weights": WEIGHTS}),
          ("batches of 32, weights", {"model.class_weights": WEIGHTS, "train.batch": 32}),

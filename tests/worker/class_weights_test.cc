@@ -61,6 +61,13 @@ TEST(ClassWeights, IgnoredLabelsAndClassesThatNeverComeDoNotCount) {
               ElementsAre(DoubleEq(2.0), 0.0, DoubleEq(2.0 / 3)));
 }
 
+// 1 * 0 + 3 * 4 = 12 over 8 labels, of which four count nothing: 1.5 on average.
+TEST(ClassWeights, AClassMayCountNothing) {
+  EXPECT_THAT(weights_of_classes(job_of({0, 0, 4}), Labels(kSome)).value(), ElementsAre(0.0, 0.0, DoubleEq(4 / 1.5)));
+  EXPECT_THAT(weights_of_classes(job_of({1, 1, 0}), Labels({2, 2, kNoLabel})).error().message,
+              HasSubstr("every label of the training part is of a class whose weight is 0"));
+}
+
 TEST(ClassWeights, WithoutLabelsThereIsNothingToWeigh) {
   EXPECT_THAT(weights_of_classes(job_of({}, "balanced"), Labels({kNoLabel})).error().message,
               HasSubstr("the training part has none"));
