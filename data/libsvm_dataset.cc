@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <iterator>
+#include <map>
 #include <optional>
 
 #include "base/hash.h"
@@ -44,6 +45,18 @@ ColumnScale fit(const SparseRows& rows, const std::vector<std::uint64_t>& train,
     if (deviation > 1e-14 * std::abs(scale.mean[f])) scale.deviation[f] = deviation;
   }
   return scale;
+}
+
+// "of its labels 3 are -1, 1 is 2".
+std::string text_of(const std::map<double, std::size_t>& counts) {
+  constexpr std::size_t kMost = 8;
+  if (counts.size() > kMost)
+    return fmt::format("its labels have {} values, from {} to {}", counts.size(), counts.begin()->first,
+                       counts.rbegin()->first);
+  std::vector<std::string> parts;
+  for (const auto& [label, count] : counts)
+    parts.push_back(fmt::format("{} {} {}", count, count == 1 ? "is" : "are", label));
+  return fmt::format("of its labels {}", fmt::join(parts, ", "));
 }
 
 struct Samples {
@@ -227,14 +240,37 @@ class Builder {
       }
       const bool whole = label == std::floor(label) && !(signs && label == 0.0);
       if (!whole || label < static_cast<double>(first) || label > static_cast<double>(last))
-        return Error{Cause::kData, fmt::format("{}:{}: expected a label {} {} {} (data.classes = {}), found {}", path,
-                                               rows.lines[row], signs ? "that is" : "from", first,
-                                               signs ? fmt::format("or {}", last) : fmt::format("to {}", last),
-                                               data_.classes, label)};
+        return wrong_label(rows, ids, path, signs);
       const auto number = static_cast<std::int32_t>(label - static_cast<double>(first));
       samples.labels.push_back(signs ? number / 2 : number);
     }
     return {};
+  }
+
+  // Names the first row whose label is wrong, and all labels that there are. Where one is -1, and few are neither that
+  // nor 1, it is these few that are wrong.
+  [[nodiscard]] Error wrong_label(const SparseRows& rows, const std::vector<std::uint64_t>& ids,
+                                  const std::string& path, bool signs) const {
+    std::map<double, std::size_t> counts;
+    for (const std::uint64_t row : ids)
+      if (!ignored(rows.labels[row])) ++counts[rows.labels[row]];
+    std::size_t others = 0;
+    for (const auto& [label, times] : counts)
+      if (std::abs(label) != 1.0) others += times;
+    const std::int64_t first = data_.first_label, last = first + data_.classes - 1;
+    if (data_.classes == 2 && first > -1 && others > 0 && counts.contains(-1.0) && counts.at(-1.0) >= others)
+      signs = true;
+    const auto is_wrong = [&](std::uint64_t row) {
+      const double label = rows.labels[row];
+      if (ignored(label)) return false;
+      if (signs) return std::abs(label) != 1.0;
+      return label != std::floor(label) || label < static_cast<double>(first) || label > static_cast<double>(last);
+    };
+    const std::uint64_t row = *std::ranges::find_if(ids, is_wrong);
+    return {Cause::kData,
+            fmt::format("{}:{}: expected a label {} (data.classes = {}), found {}; {}", path, rows.lines[row],
+                        signs ? "that is -1 or 1" : fmt::format("from {} to {}", first, last), data_.classes,
+                        rows.labels[row], text_of(counts))};
   }
 
   [[nodiscard]] bool ignored(double label) const {

@@ -15,6 +15,9 @@
 namespace rubato::exchange {
 namespace {
 
+// So many names differ where a layer was renamed, with its weights and bias here and there.
+constexpr std::size_t kFewNames = 4;
+
 std::string text_of(const std::vector<std::int64_t>& shape) { return fmt::format("[{}]", fmt::join(shape, ", ")); }
 
 class Reading {
@@ -77,18 +80,34 @@ class Reading {
   }
 
   [[nodiscard]] Status check_names() const {
-    std::vector<std::string> spare;
+    std::vector<std::string> spare, missing;
+    std::size_t wanted = 0;
     for (const data::Tensor& tensor : file_.tensors)
       if (!is_known(tensor.name) && !skipped(tensor.name)) spare.push_back(tensor.name);
-    for (const model::TorchTensor& tensor : model_.tensors)
-      if (!name_of(tensor).empty() && !skipped(name_of(tensor)) && !found_.contains(name_of(tensor)))
-        return wrong("tensor \"{}\": expected shape {}, found no such tensor{}; {}", name_of(tensor),
-                     text_of(shape_of(tensor)), did_you_mean(nearest(name_of(tensor), spare)),
-                     way_out(name_of(tensor)));
+    for (const std::string& name : wanted_) {
+      if (skipped(name)) continue;
+      ++wanted;
+      if (!found_.contains(name)) missing.push_back(name);
+    }
+    const std::size_t differ = missing.size() + spare.size(), all = wanted + spare.size();
+    const bool is_another = differ > kFewNames && 4 * differ > all;
+    const auto what_to_do = [&](const std::string& tensor) {
+      return is_another ? fmt::format("{} of {} names differ: this looks like another network", differ, all)
+                        : way_out(tensor);
+    };
+    if (!missing.empty())
+      return wrong("tensor \"{}\": expected shape {}, found no such tensor{}; {}", missing.front(),
+                   text_of(shape_wanted(missing.front())), did_you_mean(nearest(missing.front(), spare)),
+                   what_to_do(missing.front()));
     if (spare.empty()) return {};
     return wrong("tensor \"{}\": found shape {}, and the model has no such tensor{}; {}", spare.front(),
                  text_of(found_.at(spare.front())->shape), did_you_mean(nearest(spare.front(), wanted_)),
-                 way_out(spare.front()));
+                 what_to_do(spare.front()));
+  }
+
+  [[nodiscard]] const std::vector<std::int64_t>& shape_wanted(const std::string& name) const {
+    const auto named = [&](const model::TorchTensor& tensor) { return name_of(tensor) == name; };
+    return shape_of(*std::ranges::find_if(model_.tensors, named));
   }
 
   [[nodiscard]] bool is_known(const std::string& tensor) const {

@@ -48,13 +48,38 @@ TEST_F(LibsvmDatasetTest, LabelsAreCountedFromTheFirst) {
   job_.data.first_label = 1;
   write("3 1:1\n1 1:1\n2 1:1\n");
   EXPECT_THAT(gather_all(job_, Split::kTrain).labels, ElementsAre(2, 0, 1));
-  EXPECT_EQ(error_of("3 1:1\n0 1:1\n"), "train:2: expected a label from 1 to 3 (data.classes = 3), found 0");
-  EXPECT_EQ(error_of("1 1:1\n1.5 1:1\n"), "train:2: expected a label from 1 to 3 (data.classes = 3), found 1.5");
+  EXPECT_EQ(error_of("3 1:1\n0 1:1\n3 1:1\n"),
+            "train:2: expected a label from 1 to 3 (data.classes = 3), found 0; of its labels 1 is 0, 2 are 3");
+  EXPECT_EQ(error_of("1 1:1\n1.5 1:1\n"),
+            "train:2: expected a label from 1 to 3 (data.classes = 3), found 1.5; of its labels 1 is 1, 1 is 1.5");
+  std::string many;
+  for (int i = 0; i < 9; ++i) many += std::to_string(i) + " 1:1\n";
+  EXPECT_THAT(error_of(many), HasSubstr("train:1: expected a label from 1 to 3 (data.classes = 3), found 0; its labels "
+                                        "have 9 values, from 0 to 8"));
   job_.data.classes = 2;
   job_.data.first_label = 0;
   write("-1 1:1\n1 1:1\n");
   write_bytes(job_.data.test_inputs, "0 1:1\n");
-  EXPECT_EQ(open_error(Split::kTest), "test:1: expected a label that is -1 or 1 (data.classes = 2), found 0");
+  EXPECT_EQ(open_error(Split::kTest),
+            "test:1: expected a label that is -1 or 1 (data.classes = 2), found 0; of its labels 1 is 0");
+}
+
+// Of -1, 1 and a few others these are what is wrong; of 0, 1 and a few -1 those.
+TEST_F(LibsvmDatasetTest, TheRareLabelIsTheWrongOne) {
+  EXPECT_EQ(error_of("# two classes\n1 1:1\n-1 1:1\n-1 1:1\n2 1:1\n1 1:1\n"),
+            "train:5: expected a label that is -1 or 1 (data.classes = 2), found 2; of its labels 2 are -1, 2 are 1, "
+            "1 is 2");
+  EXPECT_EQ(
+      error_of("1 1:1\n0 1:1\n-1 1:1\n0 1:1\n"),
+      "train:3: expected a label from 0 to 1 (data.classes = 2), found -1; of its labels 1 is -1, 2 are 0, 1 is 1");
+  write("1 1:1\n0 1:1\n");
+  write_bytes(job_.data.test_inputs, "1 1:1\n-1 1:1\n");
+  EXPECT_EQ(open_error(Split::kTest),
+            "test:2: expected a label from 0 to 1 (data.classes = 2), found -1; of its labels 1 is -1, 1 is 1");
+  job_.data.first_label = -1;
+  EXPECT_EQ(
+      error_of("-1 1:1\n0 1:1\n1 1:1\n"),
+      "train:3: expected a label from -1 to 0 (data.classes = 2), found 1; of its labels 1 is -1, 1 is 0, 1 is 1");
 }
 
 TEST_F(LibsvmDatasetTest, ScalingCountsTheZerosThatAreNotThere) {

@@ -1,5 +1,6 @@
 #include "exchange/read_weights.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -12,6 +13,7 @@
 namespace rubato::exchange {
 namespace {
 
+using testing::EndsWith;
 using testing::HasSubstr;
 
 // conv1 (6), conv2, fc1, fc2 on images of 8 x 8 x 2.
@@ -123,6 +125,22 @@ TEST_F(ReadWeightsTest, WhatIsTooManyIsNamedWithTheNearestOfTheModel) {
   EXPECT_EQ(error(),
             "w.safetensors: tensor \"conv3.weight\": found shape [2, 2], and the model has no such tensor; did "
             "you mean \"conv1.weight\"?; model.skip = [\"conv3.weight\"] leaves it out");
+}
+
+// As of a resnet50 in a resnet18: one name says little then, and to leave it out is no way out.
+TEST_F(ReadWeightsTest, WhereManyNamesDifferItIsAnotherNetwork) {
+  const std::size_t all = file_.tensors.size();
+  for (const char* name : {"fc3.weight", "fc3.bias", "fc4.weight", "fc4.bias"})
+    file_.tensors.push_back({name, {1}, {0}});
+  EXPECT_THAT(error(), HasSubstr("model.skip = [\"fc3.weight\"] leaves it out"));
+  file_.tensors.push_back({"fc5.weight", {1}, {0}});
+  EXPECT_THAT(error(), HasSubstr("tensor \"fc3.weight\": found shape [1], and the model has no such tensor"));
+  EXPECT_THAT(error(), EndsWith(fmt::format("; 5 of {} names differ: this looks like another network", all + 5)));
+  tensor("fc2.weight").name = "0.weight";
+  EXPECT_THAT(error(), HasSubstr("tensor \"fc2.weight\": expected shape [3, 5], found no such tensor"));
+  EXPECT_THAT(error(), EndsWith(fmt::format("; 7 of {} names differ: this looks like another network", all + 6)));
+  skip_ = {"fc[2345].*", "0.weight"};
+  EXPECT_EQ(error(), "(no error)");
 }
 
 TEST_F(ReadWeightsTest, AnotherShapeIsNamed) {
