@@ -96,8 +96,7 @@ def report(options, name, figures):
     return all_within
 
 
-def main(words):
-    options = parse(words)
+def main(options):
     try:
         name, figures = measure(options)
     except RunFailed as failure:
@@ -107,9 +106,10 @@ def main(words):
 
 
 if __name__ == "__main__":
+    chosen_options = parse(sys.argv[1:])  # so that --help needs nothing
     if importlib.util.find_spec("torch") is None:
         print("skipped: no PyTorch for this Python; scripts/setup.sh --test installs it")
         sys.exit(SKIPPED)
     from rubato_runs import ROOT, RunFailed, resolve, run, temporary_folder
 
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main(chosen_options))
