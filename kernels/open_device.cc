@@ -43,17 +43,13 @@ Result<std::unique_ptr<Device>> try_cuda(const DeviceConfig& config) {
   }
   return cuda::open_cuda_device(config, ordinal);
 }
+Result<std::unique_ptr<Device>> try_auto(const DeviceConfig& config) { return cuda::open_complete_cuda_device(config); }
 #else
 Result<std::unique_ptr<Device>> try_cuda(const DeviceConfig&) {
   return Error{Cause::kDevice, "this build has no CUDA"};
 }
+Result<std::unique_ptr<Device>> try_auto(const DeviceConfig& config) { return try_cuda(config); }
 #endif
-
-// The first GPU, if it can be used.
-Result<std::unique_ptr<Device>> try_auto(DeviceConfig config) {
-  config.name = "cuda";
-  return try_cuda(config);
-}
 
 Result<std::unique_ptr<Device>> open_cuda(const DeviceConfig& config) {
   auto device = try_cuda(config);

@@ -131,4 +131,10 @@ Result<std::unique_ptr<Device>> open_cuda_device(const DeviceConfig& config, int
       CudaContext{ordinal, tf32, std::move(stream), std::move(lt)}, std::move(description)));
 }
 
+Result<std::unique_ptr<Device>> open_complete_cuda_device(const DeviceConfig& config) {
+  RUBATO_ASSIGN(auto device, open_cuda_device(config, 0));
+  RUBATO_TRY(cudnn_is_there());
+  return device;
+}
+
 }  // namespace rubato::kernels::cuda

@@ -17,5 +17,7 @@ namespace rubato::kernels::cuda {
 
 // Of the GPU with this number. Errors: kDevice.
 [[nodiscard]] Result<std::unique_ptr<Device>> open_cuda_device(const DeviceConfig& config, int ordinal);
+// The first one, if any network can be computed there: a device that opens may still want cuDNN for some operations.
+[[nodiscard]] Result<std::unique_ptr<Device>> open_complete_cuda_device(const DeviceConfig& config);
 
 }  // namespace rubato::kernels::cuda

@@ -5,6 +5,11 @@
 
 namespace rubato::kernels::cuda {
 
+Status cudnn_is_there() {
+  if (cudnnGetVersion() != 0) return {};
+  return Error{Cause::kDevice, cudnnGetErrorString(CUDNN_STATUS_NOT_INITIALIZED)};
+}
+
 std::string cudnn_remark() {
   std::array<char, 512> text{};
   cudnnGetLastErrorString(text.data(), text.size());

@@ -13,6 +13,9 @@
 
 namespace rubato::kernels::cuda {
 
+// Whether there is one to be opened. Errors: kDevice.
+[[nodiscard]] Status cudnn_is_there();
+
 // What cuDNN says that it does not say by its status: empty, or " (...)", on one line.
 [[nodiscard]] std::string cudnn_remark();
 

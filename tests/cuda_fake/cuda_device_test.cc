@@ -40,6 +40,18 @@ TEST(CudaDevice, OpensByItsNumber) {
   EXPECT_THAT(none.error().message, HasSubstr("worker.device = \"auto\" or \"cpu\""));
 }
 
+// Asked for by name it opens, and computes what needs none; what any job may get has to do for any network.
+TEST(CudaDevice, WithoutCudnnAutoTakesTheCpu) {
+  cuda_fake::hide_cudnn(true);
+  EXPECT_THAT(open_device({"auto"}).value()->description(), testing::StartsWith("cpu"));
+  EXPECT_THAT(device_remark({"auto"}).value(),
+              HasSubstr("takes the CPU: no GPU can be used: libcudnn.so was not found"));
+  const auto device = open_device({"cuda"}).value();
+  const TensorShape image{2, 4, 4, 3};
+  EXPECT_TRUE(device->plan(DenseDesc{image, 5}, {}).ok());
+  EXPECT_THAT(device->plan(ConvolutionDesc{image, 5}, {}).error().message, HasSubstr("libcudnn.so was not found"));
+}
+
 // The contract tests leave out what a device does not have: CUDA has every operation.
 TEST(CudaDevice, HasTheseOperations) {
   const TensorShape image{2, 4, 4, 3};

@@ -7,14 +7,16 @@ using namespace rubato::cuda_fake;
 
 extern "C" {
 
-const char* cudnnGetErrorString(cudnnStatus_t) { return "a status of the fake's"; }
+const char* cudnnGetErrorString(cudnnStatus_t) {
+  return machine().hides_cudnn ? "libcudnn.so was not found" : "a status of the fake's";
+}
 void cudnnGetLastErrorString(char* message, size_t bytes) {
   if (bytes > 0) *message = '\0';
 }
-size_t cudnnGetVersion() { return CUDNN_VERSION; }
+size_t cudnnGetVersion() { return machine().hides_cudnn ? 0 : CUDNN_VERSION; }
 
 cudnnStatus_t cudnnCreate(cudnnHandle_t* handle) {
-  if (machine().fails("cudnnCreate")) return CUDNN_STATUS_NOT_INITIALIZED;
+  if (machine().fails("cudnnCreate") || machine().hides_cudnn) return CUDNN_STATUS_NOT_INITIALIZED;
   *handle = reinterpret_cast<cudnnHandle_t>(new Cudnn);
   ++machine().handles;
   return CUDNN_STATUS_SUCCESS;

@@ -54,6 +54,8 @@ struct Engine {
 // do.
 void offer_engines(std::vector<Engine> engines);
 
+// cuDNN is not installed, from now on.
+void hide_cudnn(bool hidden);
 // How many GPUs the machine has: one, at first.
 void set_device_count(int count);
 // cuBLASLt has no algorithm with an epilogue, from now on.

@@ -10,6 +10,7 @@ class Listener final : public testing::EmptyTestEventListener {
   void OnTestStart(const testing::TestInfo&) override {
     fail_call(0);
     refuse_epilogues(false);
+    hide_cudnn(false);
     offer_engines({});
     set_device_count(1);
   }

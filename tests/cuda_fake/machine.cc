@@ -126,6 +126,7 @@ void fail_call(std::size_t n) {
 std::size_t calls() { return machine().calls_; }
 std::string failed_call() { return machine().failed_; }
 void set_device_count(int count) { machine().device_count = count; }
+void hide_cudnn(bool hidden) { machine().hides_cudnn = hidden; }
 void refuse_epilogues(bool refuse) { machine().refuses_epilogues = refuse; }
 
 void offer_engines(std::vector<Engine> engines) {

@@ -41,6 +41,7 @@ class Machine {
 
   std::size_t handles = 0, descriptors = 0;  // of cuBLASLt and cuDNN
   bool refuses_epilogues = false;
+  bool hides_cudnn = false;
   std::vector<Engine> engines;  // of cuDNN
   int device_count = 1;
 
