@@ -6,8 +6,7 @@
 //
 // The engine is the first that cuDNN's heuristics name for the shape and the GPU which gives equal inputs equal bits,
 // multiplies float32 as it is, or TF32 where that is asked for, sums products directly and fits into the scratch memory
-// (`is_welcome`). A choice by
-// time would differ from one worker to the next (docs/decisions/convolutions-on-cuda.md).
+// (`is_welcome`). A choice by time would differ from one worker to the next (docs/decisions/convolutions-on-cuda.md).
 //
 // Thread-safety: as a Device's: one thread at a time.
 #pragma once

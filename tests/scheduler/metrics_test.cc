@@ -96,7 +96,7 @@ TEST(Evaluations, AreNamedForWhatTheyAreMadeOn) {
     const std::string accuracy = part + "_accuracy", other = part == "test" ? "validation" : "test";
     EXPECT_TRUE(scheduler.core.status(scheduler.now).contains(accuracy)) << "and is null";
     scheduler.tick(0, 0);
-    scheduler.receive(server_node(0), protocol::SnapshotTaken{1});
+    scheduler.receive(server_node(0), protocol::SnapshotTaken{1, true, {}});
     protocol::EvaluationDone done;
     done.snapshot = 1;
     done.figures.evaluated = true;
