@@ -1,5 +1,5 @@
 // Convolutions: cuDNN's, one plan a call (kernels/cuda/convolution_plan.h); bias, activation and the gradient of either
-// are kernels of our own before and behind it.
+// are kernels/cuda/epilogue.h's.
 //
 // Weights, bias and their gradients lie on the device, too: weights come by copy where their version is new, gradients
 // go by copy, each waited for.
@@ -8,12 +8,10 @@
 #include <algorithm>
 
 #include "base/check.h"
-#include "kernels/activation_math.h"
-#include "kernels/cuda/column_sums.h"
 #include "kernels/cuda/convolution_plan.h"
 #include "kernels/cuda/device_parameter.h"
+#include "kernels/cuda/epilogue.h"
 #include "kernels/cuda/ops.h"
-#include "kernels/cuda/pointwise.h"
 
 namespace rubato::kernels::cuda {
 namespace {
@@ -27,28 +25,22 @@ class Convolution final : public Op {
   void bind(const Ports& ports) override;
   Status load(std::size_t index, std::span<const float> values, Version version) override;
   Status forward(const SampleKeys&) override;
-  Status begin_backward() override;
+  Status begin_backward() override { return epilogue_.undo_activation(); }
   Status backward_weights(std::span<const std::span<float>> gradients) override;
   Status backward_data() override;
 
  private:
   [[nodiscard]] Result<ConvolutionPlan> plan(const PlanTarget& target, ConvolutionCall call);
   [[nodiscard]] std::size_t parameters() const { return desc_.bias ? 2 : 1; }
-  [[nodiscard]] Status launched(cudaError_t error, const char* kernel) const {
-    return check(error, "launch of a convolution's {} over {} x {} on stream {}", kernel, results_ / channels_,
-                 channels_, context_.stream.name());
-  }
 
   const CudaContext& context_;
   const ConvolutionDesc desc_;
   const bool training_, input_gradient_;
-  const std::size_t channels_, results_;
-  const bool keeps_sums_;  // what goes into the activation, in `saved`
+  Epilogue epilogue_;
   OpInfo info_;
   ConvolutionPlan forward_, backward_weights_, backward_data_;
   DeviceParameter weights_, bias_;
   Ports ports_;
-  float* sums_ = nullptr;  // where the products' sums go
 };
 
 Convolution::Convolution(const CudaContext& context, const ConvolutionDesc& desc, const PlanHint& hint)
@@ -56,18 +48,20 @@ Convolution::Convolution(const CudaContext& context, const ConvolutionDesc& desc
       desc_(desc),
       training_(hint.training),
       input_gradient_(hint.training && hint.input_gradient),
-      channels_(static_cast<std::size_t>(desc.channels)),
-      results_(static_cast<std::size_t>(output_shape(desc).elements())),
-      keeps_sums_(training_ && slope_needs_input(desc.activation)) {
+      epilogue_(context, {.layer = "a convolution",
+                          .channels = static_cast<std::size_t>(desc.channels),
+                          .results = static_cast<std::size_t>(output_shape(desc).elements()),
+                          .activation = desc.activation,
+                          .training = training_}) {
   info_.input = desc.input;
   info_.output = output_shape(desc);
-  if (keeps_sums_) info_.saved_bytes = results_ * sizeof(float);
+  info_.saved_bytes = epilogue_.saved_bytes();
 }
 
 Status Convolution::plan() {
   const auto weights = static_cast<std::size_t>(desc_.channels * desc_.kernel * desc_.kernel * desc_.input.channels);
   RUBATO_ASSIGN(weights_, DeviceParameter::allocate(weights, training_));
-  RUBATO_ASSIGN(bias_, DeviceParameter::allocate(desc_.bias ? channels_ : 0, training_));
+  RUBATO_ASSIGN(bias_, DeviceParameter::allocate(desc_.bias ? static_cast<std::size_t>(desc_.channels) : 0, training_));
   info_.private_bytes = weights_.bytes() + bias_.bytes();
   RUBATO_ASSIGN(const cudnnHandle_t handle, context_.cudnn_handle());
   const PlanTarget target{.handle = handle};
@@ -91,7 +85,7 @@ Result<ConvolutionPlan> Convolution::plan(const PlanTarget& target, ConvolutionC
 
 void Convolution::bind(const Ports& ports) {
   ports_ = ports;
-  sums_ = keeps_sums_ ? static_cast<float*>(ports.saved) : ports.output;
+  epilogue_.bind(ports);
 }
 
 Status Convolution::load(std::size_t index, std::span<const float> values, Version version) {
@@ -100,29 +94,16 @@ Status Convolution::load(std::size_t index, std::span<const float> values, Versi
 }
 
 Status Convolution::forward(const SampleKeys&) {
-  RUBATO_TRY(forward_.run(context_, {ports_.input, weights_.values(), sums_}, ports_.scratch));
-  if (desc_.bias)
-    RUBATO_TRY(launched(enqueue_bias(bias_.values(), sums_, channels_, results_, context_.stream.get()), "bias"));
-  if (desc_.activation == Activation::kNone) return {};
-  return launched(enqueue_activation(desc_.activation, sums_, ports_.output, results_, context_.stream.get()),
-                  "activation");
-}
-
-Status Convolution::begin_backward() {
-  if (desc_.activation == Activation::kNone) return {};
-  return launched(enqueue_activation_gradient(desc_.activation, sums_, ports_.output_gradient, ports_.output_gradient,
-                                              results_, context_.stream.get()),
-                  "activation's gradient");
+  RUBATO_TRY(forward_.run(context_, {ports_.input, weights_.values(), epilogue_.sums()}, ports_.scratch));
+  if (desc_.bias) RUBATO_TRY(epilogue_.add_bias(bias_.values()));
+  return epilogue_.activate();
 }
 
 Status Convolution::backward_weights(std::span<const std::span<float>> gradients) {
   RUBATO_CHECK(gradients.size() == parameters(), "{} gradient buffers of a convolution", gradients.size());
   RUBATO_TRY(
       backward_weights_.run(context_, {ports_.input, weights_.gradient(), ports_.output_gradient}, ports_.scratch));
-  if (desc_.bias)
-    RUBATO_TRY(launched(enqueue_column_sums(ports_.output_gradient, results_ / channels_, channels_, bias_.gradient(),
-                                            context_.stream.get()),
-                        "bias gradient"));
+  if (desc_.bias) RUBATO_TRY(epilogue_.bias_gradient(bias_.gradient()));
   RUBATO_TRY(weights_.give_gradient(context_, gradients[0]));
   return desc_.bias ? bias_.give_gradient(context_, gradients[1]) : Status{};
 }

@@ -1,17 +1,15 @@
 // Dense layers as products of cuBLASLt: output = input * weights^T with the bias as its epilogue, and ReLU where that
 // is the activation; weights' gradient = output gradient^T * input; input gradient = output gradient * weights. Other
-// activations, and a bias where cuBLASLt has no algorithm that adds one to the shape, are kernels behind it.
+// activations, and a bias where cuBLASLt has no algorithm that adds one to the shape, are kernels/cuda/epilogue.h's.
 //
 // Weights, bias and their gradients lie on the device, too: weights come by copy where their version is new, gradients
 // go by copy, each waited for.
 #include <algorithm>
 
 #include "base/check.h"
-#include "kernels/activation_math.h"
-#include "kernels/cuda/column_sums.h"
 #include "kernels/cuda/device_parameter.h"
+#include "kernels/cuda/epilogue.h"
 #include "kernels/cuda/ops.h"
-#include "kernels/cuda/pointwise.h"
 
 namespace rubato::kernels::cuda {
 namespace {
@@ -25,28 +23,23 @@ class Dense final : public Op {
   void bind(const Ports& ports) override;
   Status load(std::size_t index, std::span<const float> values, Version version) override;
   Status forward(const SampleKeys&) override;
-  Status begin_backward() override;
+  Status begin_backward() override { return epilogue_.undo_activation(); }
   Status backward_weights(std::span<const std::span<float>> gradients) override;
   Status backward_data() override;
 
  private:
   Status plan_forward();
   void note(const char* call, const MatrixProduct& product);
-  [[nodiscard]] Status launched(cudaError_t error, const char* kernel) const {
-    return check(error, "launch of a dense layer's {} over {} x {} on stream {}", kernel, rows_, units_,
-                 context_.stream.name());
-  }
 
   const CudaContext& context_;
   const DenseDesc desc_;
   const bool training_, input_gradient_;
-  const std::size_t inputs_, units_, rows_, results_;
-  const bool keeps_sums_;  // what goes into the activation, in `saved`
+  const std::size_t inputs_, units_, rows_;
+  Epilogue epilogue_;
   OpInfo info_;
   MatrixProduct forward_, backward_weights_, backward_data_;
   DeviceParameter weights_, bias_;
   Ports ports_;
-  float* sums_ = nullptr;  // where the product goes
 };
 
 std::size_t inputs_of(const DenseDesc& desc) {
@@ -61,11 +54,14 @@ Dense::Dense(const CudaContext& context, const DenseDesc& desc, const PlanHint& 
       inputs_(inputs_of(desc)),
       units_(static_cast<std::size_t>(desc.units)),
       rows_(static_cast<std::size_t>(desc.input.elements()) / inputs_),
-      results_(rows_ * units_),
-      keeps_sums_(training_ && slope_needs_input(desc.activation)) {
+      epilogue_(context, {.layer = "a dense layer",
+                          .channels = units_,
+                          .results = rows_ * units_,
+                          .activation = desc.activation,
+                          .training = training_}) {
   info_.input = desc.input;
   info_.output = output_shape(desc);
-  if (keeps_sums_) info_.saved_bytes = results_ * sizeof(float);
+  info_.saved_bytes = epilogue_.saved_bytes();
 }
 
 Status Dense::plan() {
@@ -116,7 +112,7 @@ void Dense::note(const char* call, const MatrixProduct& product) {
 
 void Dense::bind(const Ports& ports) {
   ports_ = ports;
-  sums_ = keeps_sums_ ? static_cast<float*>(ports.saved) : ports.output;
+  epilogue_.bind(ports);
 }
 
 Status Dense::load(std::size_t index, std::span<const float> values, Version version) {
@@ -126,20 +122,11 @@ Status Dense::load(std::size_t index, std::span<const float> values, Version ver
 }
 
 Status Dense::forward(const SampleKeys&) {
-  RUBATO_TRY(forward_.run(context_.lt, ports_.input, weights_.values(), sums_, ports_.scratch, context_.stream));
+  RUBATO_TRY(
+      forward_.run(context_.lt, ports_.input, weights_.values(), epilogue_.sums(), ports_.scratch, context_.stream));
   const bool fused = forward_.adds_bias(), activated = fused && desc_.activation == Activation::kRelu;
-  if (!fused)
-    RUBATO_TRY(launched(enqueue_bias(bias_.values(), sums_, units_, results_, context_.stream.get()), "bias"));
-  if (activated || desc_.activation == Activation::kNone) return {};
-  return launched(enqueue_activation(desc_.activation, sums_, ports_.output, results_, context_.stream.get()),
-                  "activation");
-}
-
-Status Dense::begin_backward() {
-  if (desc_.activation == Activation::kNone) return {};
-  return launched(enqueue_activation_gradient(desc_.activation, sums_, ports_.output_gradient, ports_.output_gradient,
-                                              results_, context_.stream.get()),
-                  "activation's gradient");
+  if (!fused) RUBATO_TRY(epilogue_.add_bias(bias_.values()));
+  return activated ? Status{} : epilogue_.activate();
 }
 
 Status Dense::backward_weights(std::span<const std::span<float>> gradients) {
@@ -148,9 +135,7 @@ Status Dense::backward_weights(std::span<const std::span<float>> gradients) {
                gradients.size());
   RUBATO_TRY(backward_weights_.run(context_.lt, ports_.output_gradient, ports_.input, weights_.gradient(),
                                    ports_.scratch, context_.stream));
-  RUBATO_TRY(
-      launched(enqueue_column_sums(ports_.output_gradient, rows_, units_, bias_.gradient(), context_.stream.get()),
-               "bias gradient"));
+  RUBATO_TRY(epilogue_.bias_gradient(bias_.gradient()));
   RUBATO_TRY(weights_.give_gradient(context_, gradients[0]));
   return bias_.give_gradient(context_, gradients[1]);
 }
