@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <concepts>
 #include <utility>
 
 #include "base/check.h"
@@ -11,27 +10,6 @@
 
 namespace rubato::kernels::cuda {
 namespace {
-
-struct OperationName {
-  const char* operator()(const DenseDesc&) const { return "dense layers"; }
-  const char* operator()(const ConvolutionDesc&) const { return "convolutions"; }
-  const char* operator()(const PoolDesc&) const { return "pooling"; }
-  const char* operator()(const ActivationDesc&) const { return "activations"; }
-  const char* operator()(const DropoutDesc&) const { return "dropout"; }
-  const char* operator()(const GlobalAverageDesc&) const { return "global averages"; }
-  const char* operator()(const AddDesc&) const { return "sums"; }
-  const char* operator()(const BatchNormDesc&) const { return "batch normalization"; }
-  const char* operator()(const LayerNormDesc&) const { return "layer normalization"; }
-  const char* operator()(const GroupNormDesc&) const { return "group normalization"; }
-  const char* operator()(const EmbeddingDesc&) const { return "embeddings"; }
-  const char* operator()(const AttentionDesc&) const { return "attention"; }
-  const char* operator()(const RecurrentDesc&) const { return "LSTM and GRU"; }
-};
-
-template <typename Desc>
-concept HasFactory = requires(const CudaContext& context, const Desc& desc, const PlanHint& hint) {
-  { make_op(context, desc, hint) } -> std::same_as<Result<std::unique_ptr<Op>>>;
-};
 
 void free_memory(void* data, std::size_t /*bytes*/) { cudaFree(data); }
 
@@ -92,16 +70,7 @@ Result<std::unique_ptr<Op>> CudaDevice::plan(const OpDesc& desc, const PlanHint&
   RUBATO_CHECK(input_shape(desc).elements() > 0 && output_shape(desc).elements() > 0, "an operation on nothing");
   RUBATO_CHECK(hint.input == Layout::kRows && hint.output == Layout::kRows, "CUDA has no layout of its own");
   enter();
-  return std::visit(
-      [&]<typename Desc>(const Desc& d) -> Result<std::unique_ptr<Op>> {
-        if constexpr (HasFactory<Desc>) {
-          return make_op(context_, d, hint);
-        } else {
-          return Error{Cause::kDevice,
-                       fmt::format("{}: not there on CUDA yet, say worker.device = \"cpu\"", OperationName{}(d))};
-        }
-      },
-      desc);
+  return std::visit([&](const auto& d) { return make_op(context_, d, hint); }, desc);
 }
 
 // "cuda:0, NVIDIA H100 80GB HBM3, CUDA 13.0".

@@ -52,8 +52,7 @@ TEST(CudaDevice, WithoutCudnnAutoTakesTheCpu) {
   EXPECT_THAT(device->plan(ConvolutionDesc{image, 5}, {}).error().message, HasSubstr("libcudnn.so was not found"));
 }
 
-// The contract tests leave out what a device does not have: CUDA has every operation.
-TEST(CudaDevice, HasTheseOperations) {
+TEST(CudaDevice, HasEveryOperation) {
   const TensorShape image{2, 4, 4, 3};
   const std::vector<OpDesc> all = {
       DenseDesc{image, 5},

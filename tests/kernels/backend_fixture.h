@@ -16,10 +16,6 @@
 #include "base/rng.h"
 #include "kernels/backend.h"
 
-// At the beginning of a test of BackendTest: ends it where the device does not have this operation.
-#define RUBATO_TEST_NEEDS(...) \
-  if (!has_operation(*device_, __VA_ARGS__)) GTEST_SKIP() << "this device does not have the operation yet"
-
 namespace rubato::kernels {
 
 struct DeviceParam {
@@ -57,19 +53,6 @@ class BackendTest : public testing::TestWithParam<DeviceParam> {
 
   std::unique_ptr<Device> device_;
 };
-
-// The CPU has every operation. CUDA has those that are written so far, and names what it has not
-// (tests/cuda_fake/cuda_device_test.cc says which those are).
-inline bool has_operation(Device& device, const OpDesc& desc) {
-  if (device.description().starts_with("cpu")) return true;
-  const auto planned = device.plan(desc, {});
-  return planned.ok() || planned.error().message.find("not there on CUDA yet") == std::string::npos;
-}
-template <typename Case>
-std::vector<Case> cases_for(Device& device, std::vector<Case> cases) {
-  std::erase_if(cases, [&](const Case& c) { return !has_operation(device, c.desc); });
-  return cases;
-}
 
 inline std::vector<float> random_floats(std::size_t count, std::string_view purpose) {
   RandomStream random(stream_key(1, purpose));

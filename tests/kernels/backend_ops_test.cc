@@ -235,7 +235,7 @@ INSTANTIATE_TEST_SUITE_P(Rounding, BackendOps,
                          device_test_name);
 
 TEST_P(BackendOps, OutputsAndGradientsAgreeWithTheReference) {
-  for (const Case& c : cases_for(*device_, cases())) {
+  for (const Case& c : cases()) {
     Reference expected = reference_of(c.desc);
     for (const PlanHint& hint : hints_for(*device_, c.desc)) {
       SCOPED_TRACE(testing::Message() << c.name << ", " << hint);
@@ -249,7 +249,7 @@ TEST_P(BackendOps, OutputsAndGradientsAgreeWithTheReference) {
 TEST_P(BackendOps, EveryWayThatIsMeasuredAgreesWithTheReference) {
   if (!device_->description().starts_with("cpu")) GTEST_SKIP() << "this device has no ways to choose from";
   std::size_t ways = 0, convolutions = 0;
-  for (const Case& c : cases_for(*device_, cases())) {
+  for (const Case& c : cases()) {
     if (!std::holds_alternative<ConvolutionDesc>(c.desc)) continue;
     ++convolutions;
     Reference expected = reference_of(c.desc);
@@ -273,7 +273,7 @@ TEST_P(BackendOps, EveryWayThatIsMeasuredAgreesWithTheReference) {
 }
 
 TEST_P(BackendOps, EvaluationComputesWhatTrainingDoes) {
-  for (const Case& c : cases_for(*device_, cases())) {
+  for (const Case& c : cases()) {
     for (const PlanHint& hint : hints_for(*device_, c.desc, false)) {
       SCOPED_TRACE(testing::Message() << c.name << ", " << hint);
       PlannedOp run = planned(*device_, c.desc, hint);
@@ -286,7 +286,7 @@ TEST_P(BackendOps, EvaluationComputesWhatTrainingDoes) {
 }
 
 TEST_P(BackendOps, BitsDoNotDependOnHistory) {
-  for (const Case& c : cases_for(*device_, cases())) {
+  for (const Case& c : cases()) {
     for (const PlanHint& hint : hints_for(*device_, c.desc)) {
       SCOPED_TRACE(testing::Message() << c.name << ", " << hint);
       check_that_history_does_not_matter(
@@ -297,7 +297,7 @@ TEST_P(BackendOps, BitsDoNotDependOnHistory) {
 
 // Weights are read, and gradients written, in slots of shared memory here and in vectors there.
 TEST_P(BackendOps, BitsDoNotDependOnAddresses) {
-  for (const Case& c : cases_for(*device_, cases())) {
+  for (const Case& c : cases()) {
     SCOPED_TRACE(c.name);
     PlannedOp aligned(*device_, c.desc, {}), shifted(*device_, c.desc, {});
     aligned.forward();
