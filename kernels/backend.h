@@ -19,6 +19,12 @@
 // backward_weights is a call of its own, so that a gradient can leave early and the first layer computes
 // no input gradient. It overwrites: summing leaves is the caller's business (`tree_add`).
 //
+// A device may go on while its caller does: then calls enqueue, in their order, and what they read and write of the
+// host's stays as it is until it is known to be over. A step begins with `begin_step`; gradients are there once a mark
+// behind them (`mark_copies`) has passed, what a loss comes to once Loss::result is back; and whoever ends a step
+// early, for an error, calls `abandon`. The CPU does everything at once, and its marks have passed. Copies are beside
+// computing only of memory that is pinned (`pin`); others are waited for, each by itself.
+//
 // Determinism: equal inputs, plan and number of threads give equal bits, whatever was computed before.
 //
 // Thread-safety: a Device, its Ops and its memory belong to one thread at a time; a device must outlive
@@ -75,6 +81,37 @@ class Buffer {
 // How a tensor lies in memory of the device: channels-last, or as the device likes it better, which is its secret.
 enum class Layout : std::uint8_t { kRows, kOwn };
 
+// Pins memory of the host for as long as it lives.
+class Pinned {
+ public:
+  using Release = void (*)(void* owner, std::byte* memory);
+
+  Pinned() = default;
+  Pinned(void* owner, std::byte* memory, Release release) : owner_(owner), memory_(memory), release_(release) {}
+  Pinned(Pinned&& other) noexcept { swap(other); }
+  Pinned& operator=(Pinned&& other) noexcept {
+    swap(other);
+    return *this;
+  }
+  ~Pinned() {
+    if (memory_ != nullptr) release_(owner_, memory_);
+  }
+
+ private:
+  void swap(Pinned& other) noexcept {
+    std::swap(owner_, other.owner_);
+    std::swap(memory_, other.memory_);
+    std::swap(release_, other.release_);
+  }
+
+  void* owner_ = nullptr;
+  std::byte* memory_ = nullptr;
+  Release release_ = nullptr;
+};
+
+// How far a device's copies to the host are. Of one step; 0 has always passed.
+using CopyMark = std::uint32_t;
+
 struct PlanHint {
   bool training = true;        // false: forward only, nothing is saved
   bool input_gradient = true;  // backward_data will be called
@@ -128,10 +165,12 @@ class Op {
   virtual Status load(std::size_t index, std::span<const float> values, Version version) = 0;
 
   virtual Status forward(const SampleKeys& keys) = 0;
+  // What was wrong with the inputs of the last forward, if only the device could see it. Waits for that.
+  virtual Status findings() { return {}; }
 
   // Undoes the activation, in place. What is in output_gradient then is the gradient of the addend, too.
   virtual Status begin_backward() = 0;
-  // One span for each parameter; overwritten when the call returns.
+  // One span for each parameter; overwritten when a mark behind the call has passed.
   virtual Status backward_weights(std::span<const std::span<float>> gradients) = 0;
   virtual Status backward_data() = 0;
 };
@@ -156,8 +195,15 @@ class Loss {
   // Without a gradient the loss is only computed. The gradient is that of the sum over the samples.
   virtual void bind(const float* scores, float* gradient) = 0;
   // Writes the class predicted for each position of each sample: the greatest score, of equal ones the first; with
-  // a single output, whether it is positive.
-  virtual Result<LossResult> run(const Targets& targets, std::span<std::int32_t> predictions) = 0;
+  // a single output, whether it is positive. Targets and predictions stay until result() is back.
+  virtual Status enqueue(const Targets& targets, std::span<std::int32_t> predictions) = 0;
+  // Of what was enqueued last. Waits for it.
+  virtual Result<LossResult> result() = 0;
+
+  Result<LossResult> run(const Targets& targets, std::span<std::int32_t> predictions) {
+    RUBATO_TRY(enqueue(targets, predictions));
+    return result();
+  }
 };
 
 class Device {
@@ -170,9 +216,22 @@ class Device {
   // Makes the calling thread the one that uses the device. Cheap; call it when a step starts.
   virtual void enter() = 0;
 
+  // Whatever was loaded and brought before may be overwritten once what was enqueued before has read it.
+  virtual Status begin_step() { return {}; }
+  // Behind all gradients that were enqueued so far.
+  virtual Result<CopyMark> mark_copies() { return CopyMark{0}; }
+  virtual Result<bool> has_passed(CopyMark /*mark*/) { return true; }
+  virtual Status wait_for(CopyMark /*mark*/) { return {}; }
+  // Waits until nothing is under way, whatever becomes of it.
+  virtual void abandon() {}
+
   virtual Result<Buffer> allocate(std::size_t bytes) = 0;
+  // Outlived by the memory, and by the device. No byte may be pinned twice. Errors: kDevice.
+  virtual Result<Pinned> pin(std::span<std::byte> /*memory*/) { return Pinned{}; }
   virtual Status copy_in(float* device, std::span<const float> host) = 0;
   virtual Status copy_out(std::span<float> host, const float* device) = 0;
+  // What is enqueued from now on finds it there.
+  virtual Status bring(float* device, std::span<const float> host) { return copy_in(device, host); }
 
   virtual Result<std::unique_ptr<Op>> plan(const OpDesc& desc, const PlanHint& hint) = 0;
   [[nodiscard]] virtual OwnLayouts own_layouts(const OpDesc& /*desc*/) const { return {}; }

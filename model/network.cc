@@ -126,8 +126,7 @@ Result<LeafStats> Network::train_leaf(const Batch& batch, WeightSource& source, 
   RUBATO_ASSIGN(StepPlan * plan, plan_for(static_cast<std::int64_t>(batch.samples()), Purpose::kTraining));
   plan->draw(lane_);
   RUBATO_ASSIGN(const kernels::LossResult loss,
-                plan->forward(with_labels_that_are_there(batch), source, predictions_of(batch)));
-  RUBATO_TRY(plan->backward(sink));
+                plan->train(with_labels_that_are_there(batch), source, sink, predictions_of(batch)));
   return LeafStats{loss.loss_sum, plan->samples(), loss.correct};
 }
 
@@ -136,7 +135,7 @@ Result<Evaluation> Network::evaluate(const Batch& batch, WeightSource& source) {
   device_.enter();
   RUBATO_ASSIGN(StepPlan * plan, plan_for(static_cast<std::int64_t>(batch.samples()), Purpose::kEvaluation));
   const std::span<std::int32_t> predictions = predictions_of(batch);
-  RUBATO_ASSIGN(const kernels::LossResult loss, plan->forward(with_labels_that_are_there(batch), source, predictions));
+  RUBATO_ASSIGN(const kernels::LossResult loss, plan->evaluate(with_labels_that_are_there(batch), source, predictions));
   const std::span<float> scores(scores_.data(), batch.samples() * static_cast<std::size_t>(outputs_));
   RUBATO_TRY(device_.copy_out(scores, plan->scores()));
   return Evaluation{loss.loss_sum, plan->samples(), loss.correct, scores, predictions};

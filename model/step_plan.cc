@@ -170,9 +170,26 @@ Status StepPlan::load(const Stage& stage, WeightSource& source) {
   return {};
 }
 
-Result<kernels::LossResult> StepPlan::forward(const Batch& batch, WeightSource& source,
-                                              std::span<std::int32_t> predictions) {
-  RUBATO_TRY(device_.copy_in(inputs_, batch.inputs));
+// Nothing is under way when a step ends: spans of the host's are their owners' again.
+Result<kernels::LossResult> StepPlan::after(Result<kernels::LossResult> done) {
+  if (!done.ok()) device_.abandon();
+  return done;
+}
+
+Result<kernels::LossResult> StepPlan::train(const Batch& batch, WeightSource& source, GradientSink& sink,
+                                            std::span<std::int32_t> predictions) {
+  return after(run_training(batch, source, sink, predictions));
+}
+
+Result<kernels::LossResult> StepPlan::evaluate(const Batch& batch, WeightSource& source,
+                                               std::span<std::int32_t> predictions) {
+  const Status enqueued = enqueue_forward(batch, source, predictions);
+  return after(enqueued.ok() ? forward_result() : Result<kernels::LossResult>(enqueued.error()));
+}
+
+Status StepPlan::enqueue_forward(const Batch& batch, WeightSource& source, std::span<std::int32_t> predictions) {
+  RUBATO_TRY(device_.begin_step());
+  RUBATO_TRY(device_.bring(inputs_, batch.inputs));
   const kernels::SampleKeys keys{batch.epoch, batch.sample_ids, batch.lengths};
   for (const Stage& stage : stages_) {
     RUBATO_TRY(load(stage, source));
@@ -180,19 +197,45 @@ Result<kernels::LossResult> StepPlan::forward(const Batch& batch, WeightSource& 
     RUBATO_TRY(stage.op->forward(keys));
   }
   const timeline::Scope drawn(lane_, "loss");
-  return loss_->run({batch.labels, batch.targets}, predictions);
+  return loss_->enqueue({batch.labels, batch.targets}, predictions);
+}
+
+Result<kernels::LossResult> StepPlan::forward_result() {
+  const timeline::Scope drawn(lane_, "await", "loss");
+  RUBATO_ASSIGN(const kernels::LossResult loss, loss_->result());
+  for (const Stage& stage : stages_) RUBATO_TRY(stage.op->findings());
+  return loss;
 }
 
 Status StepPlan::backward_weights(const Stage& stage, GradientSink& sink) {
   if (!stage.trained) return {};
   gradients_.resize(stage.parameters);
   for (std::size_t i = stage.parameters; i-- > 0;) gradients_[i] = sink.gradient_buffer(stage.first_parameter + i);
-  {
-    const timeline::Scope drawn(lane_, "gradient", stage.name);
-    RUBATO_TRY(stage.op->backward_weights(gradients_));
+  const timeline::Scope drawn(lane_, "gradient", stage.name);
+  RUBATO_TRY(stage.op->backward_weights(gradients_));
+  RUBATO_ASSIGN(const kernels::CopyMark mark, device_.mark_copies());
+  sent_.push_back({&stage, mark});
+  return {};
+}
+
+// Those that are there; or all, as they come. None before it is known that the inputs were right.
+Status StepPlan::hand_over(std::optional<kernels::LossResult>& loss, GradientSink& sink, bool wait) {
+  for (; handed_over_ < sent_.size(); ++handed_over_) {
+    const auto [stage, mark] = sent_[handed_over_];
+    if (!wait) {
+      RUBATO_ASSIGN(const bool there, device_.has_passed(mark));
+      if (!there) return {};
+    }
+    if (!loss) {
+      RUBATO_ASSIGN(loss, forward_result());
+    }
+    if (wait) {
+      const timeline::Scope drawn(lane_, "await", stage->name);
+      RUBATO_TRY(device_.wait_for(mark));
+    }
+    const timeline::Scope drawn(lane_, "hand over", stage->name);
+    for (std::size_t i = stage->parameters; i-- > 0;) sink.ready(stage->first_parameter + i);
   }
-  const timeline::Scope drawn(lane_, "hand over", stage.name);
-  for (std::size_t i = stage.parameters; i-- > 0;) sink.ready(stage.first_parameter + i);
   return {};
 }
 
@@ -202,21 +245,33 @@ Status StepPlan::gather_gradient(const Stage& stage) {
   return {};
 }
 
-Status StepPlan::backward(GradientSink& sink) {
+Status StepPlan::enqueue_backward(const Stage& stage, GradientSink& sink) {
+  {
+    const timeline::Scope drawn(lane_, "undo", stage.name);
+    RUBATO_TRY(gather_gradient(stage));
+    RUBATO_TRY(stage.op->begin_backward());
+  }
+  return backward_weights(stage, sink);
+}
+
+Result<kernels::LossResult> StepPlan::run_training(const Batch& batch, WeightSource& source, GradientSink& sink,
+                                                   std::span<std::int32_t> predictions) {
+  sent_.clear();
+  handed_over_ = 0;
+  std::optional<kernels::LossResult> loss;
+  RUBATO_TRY(enqueue_forward(batch, source, predictions));
   for (std::size_t i = stages_.size(); i-- > 0;) {
     const Stage& stage = stages_[i];
     if (!stage.learns) continue;
-    {
-      const timeline::Scope drawn(lane_, "undo", stage.name);
-      RUBATO_TRY(gather_gradient(stage));
-      RUBATO_TRY(stage.op->begin_backward());
-    }
-    RUBATO_TRY(backward_weights(stage, sink));
+    RUBATO_TRY(enqueue_backward(stage, sink));
+    RUBATO_TRY(hand_over(loss, sink, false));
     if (!stage.input_gradient) continue;
     const timeline::Scope drawn(lane_, "backward", stage.name);
     RUBATO_TRY(stage.op->backward_data());
   }
-  return {};
+  RUBATO_TRY(hand_over(loss, sink, true));
+  if (loss) return *loss;
+  return forward_result();
 }
 
 }  // namespace rubato::model

@@ -9,12 +9,16 @@
 // result has the gradient of the result, in the same buffer (kernels/backend.h). They are added up before the layer
 // that made the tensor goes backward.
 //
+// A device may be behind its caller: a step enqueues forward and backward, and hands each layer's gradient over as soon
+// as its copy to the host is there, while the layers before it are still computed.
+//
 // Thread-safety: one owner.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -44,8 +48,10 @@ class StepPlan {
   // On which timeline; null: none.
   void draw(timeline::Lane* lane) { lane_ = lane; }
 
-  Result<kernels::LossResult> forward(const Batch& batch, WeightSource& source, std::span<std::int32_t> predictions);
-  Status backward(GradientSink& sink);
+  // All that is enqueued is over when they return, also with an error.
+  Result<kernels::LossResult> train(const Batch& batch, WeightSource& source, GradientSink& sink,
+                                    std::span<std::int32_t> predictions);
+  Result<kernels::LossResult> evaluate(const Batch& batch, WeightSource& source, std::span<std::int32_t> predictions);
 
  private:
   struct Stage {
@@ -65,6 +71,11 @@ class StepPlan {
     std::vector<const float*> more;
   };
   struct Tenants;
+  // A stage's gradients that are on their way.
+  struct Sent {
+    const Stage* stage = nullptr;
+    kernels::CopyMark mark = 0;
+  };
 
   StepPlan(kernels::Device& device, std::span<const ParameterSpec> parameters, std::int64_t samples)
       : device_(device), parameters_(parameters), samples_(samples) {}
@@ -74,7 +85,14 @@ class StepPlan {
   Status lay_out(bool training, StepMemory& memory);
   Status gather_gradient(const Stage& stage);
   Status load(const Stage& stage, WeightSource& source);
+  Result<kernels::LossResult> after(Result<kernels::LossResult> done);
+  Status enqueue_forward(const Batch& batch, WeightSource& source, std::span<std::int32_t> predictions);
+  Result<kernels::LossResult> forward_result();
+  Result<kernels::LossResult> run_training(const Batch& batch, WeightSource& source, GradientSink& sink,
+                                           std::span<std::int32_t> predictions);
+  Status enqueue_backward(const Stage& stage, GradientSink& sink);
   Status backward_weights(const Stage& stage, GradientSink& sink);
+  Status hand_over(std::optional<kernels::LossResult>& loss, GradientSink& sink, bool wait);
 
   kernels::Device& device_;
   std::span<const ParameterSpec> parameters_;
@@ -86,6 +104,8 @@ class StepPlan {
   float* inputs_ = nullptr;
   const float* scores_ = nullptr;
   std::vector<std::span<float>> gradients_;  // of one stage; kept for its storage
+  std::vector<Sent> sent_;                   // in a step, in order
+  std::size_t handed_over_ = 0;              // of them
   timeline::Lane* lane_ = nullptr;
 };
 

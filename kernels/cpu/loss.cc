@@ -26,7 +26,8 @@ class CpuLoss final : public Loss {
     scores_ = scores;
     gradient_ = gradient;
   }
-  Result<LossResult> run(const Targets& targets, std::span<std::int32_t> predictions) override;
+  Status enqueue(const Targets& targets, std::span<std::int32_t> predictions) override;
+  Result<LossResult> result() override { return result_; }
 
  private:
   [[nodiscard]] double row_loss(std::span<const float> scores, const Targets& targets, std::size_t row,
@@ -45,6 +46,7 @@ class CpuLoss final : public Loss {
   std::vector<double> losses_;  // of each position of each sample; with kNoLabel 0
   const float* scores_ = nullptr;
   float* gradient_ = nullptr;
+  LossResult result_;
 };
 
 CpuLoss::CpuLoss(const CpuContext& context, const LossDesc& desc)
@@ -57,7 +59,7 @@ CpuLoss::CpuLoss(const CpuContext& context, const LossDesc& desc)
   RUBATO_CHECK(positions_ == 1 || desc.kind == LossDesc::Kind::kCrossEntropy, "positions are for cross-entropy");
 }
 
-Result<LossResult> CpuLoss::run(const Targets& targets, std::span<std::int32_t> predictions) {
+Status CpuLoss::enqueue(const Targets& targets, std::span<std::int32_t> predictions) {
   const std::size_t rows = samples_ * positions_;
   RUBATO_CHECK(predictions.size() == rows, "room for {} predictions of {}", predictions.size(), rows);
   RUBATO_CHECK(targets.labels.size() == rows || targets.values.size() == rows * outputs_,
@@ -68,7 +70,8 @@ Result<LossResult> CpuLoss::run(const Targets& targets, std::span<std::int32_t> 
     losses_[row] = row_loss(scores, targets, row, gradient_ == nullptr ? nullptr : gradient_ + row * outputs_);
     predictions[row] = predict(scores);
   }
-  return sum_up(targets, predictions);
+  result_ = sum_up(targets, predictions);
+  return {};
 }
 
 double CpuLoss::row_loss(std::span<const float> scores, const Targets& targets, std::size_t row,

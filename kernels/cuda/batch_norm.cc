@@ -1,8 +1,5 @@
 // Batch normalization by kernels of our own, with an addend and ReLU behind it. What a channel is normalized by, and
-// its gradient's sums, are few numbers, and lie in memory of the operation's own; those of running means are put
-// together on the host.
-#include <vector>
-
+// its gradient's sums, are few numbers, and lie in memory of the operation's own.
 #include "base/check.h"
 #include "kernels/cuda/batch_norm_kernel.h"
 #include "kernels/cuda/device_parameter.h"
@@ -60,7 +57,7 @@ BatchNorm::BatchNorm(const CudaContext& context, const BatchNormDesc& desc, cons
 
 Status BatchNorm::plan() {
   for (std::size_t i = 0; i < kParameters; ++i) {
-    RUBATO_ASSIGN(parameters_[i], DeviceParameter::allocate(shape_.channels, training_ && i < 2));
+    RUBATO_ASSIGN(parameters_[i], DeviceParameter::allocate(shape_.channels, training_));
     info_.private_bytes += parameters_[i].bytes();
   }
   RUBATO_ASSIGN(moments_, DeviceArray<BatchMoments>::allocate(shape_.channels));
@@ -98,19 +95,13 @@ Status BatchNorm::begin_backward() {
 
 // PyTorch keeps the variance over one row less; of a single row there is none.
 Status BatchNorm::backward_weights(std::span<const std::span<float>> gradients) {
-  RUBATO_CHECK(gradients.size() == kParameters && gradients[2].size() == shape_.channels &&
-                   gradients[3].size() == shape_.channels,
-               "gradient buffers of a batch normalization");
-  RUBATO_TRY(parameters_[0].give_gradient(context_, gradients[0]));
-  RUBATO_TRY(parameters_[1].give_gradient(context_, gradients[1]));
-  std::vector<BatchMoments> moments(shape_.channels);
-  RUBATO_TRY(context_.download<BatchMoments>(moments_.data(), moments));
+  RUBATO_CHECK(gradients.size() == kParameters, "{} gradient buffers of a batch normalization", gradients.size());
   const auto rows = static_cast<float>(shape_.rows);
   const float unbiased = by_running_means_ ? 1.0f : (shape_.rows > 1 ? rows / (rows - 1.0f) : 0.0f);
-  for (std::size_t c = 0; c < shape_.channels; ++c) {
-    gradients[2][c] = samples_ * (moments[c].shift + moments[c].rest);
-    gradients[3][c] = samples_ * (moments[c].variance * unbiased);
-  }
+  RUBATO_TRY(launched(enqueue_running_gradients(shape_, moments_.data(), samples_, unbiased, parameters_[2].gradient(),
+                                                parameters_[3].gradient(), context_.stream.get()),
+                      "running means"));
+  for (std::size_t i = 0; i < kParameters; ++i) RUBATO_TRY(parameters_[i].give_gradient(context_, gradients[i]));
   return {};
 }
 

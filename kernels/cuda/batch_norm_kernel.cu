@@ -74,6 +74,14 @@ __global__ void data_kernel(BatchShape shape, const float* input, const float* g
   }
 }
 
+__global__ void running_gradients_kernel(BatchShape shape, const BatchMoments* moments, float samples, float unbiased,
+                                         float* mean, float* variance) {
+  for (std::size_t c = first_index(); c < shape.channels; c += index_stride()) {
+    mean[c] = samples * (moments[c].shift + moments[c].rest);
+    variance[c] = samples * (moments[c].variance * unbiased);
+  }
+}
+
 }  // namespace
 
 cudaError_t enqueue_batch_moments(const BatchShape& shape, const float* input, BatchMoments* moments,
@@ -84,6 +92,12 @@ cudaError_t enqueue_batch_moments(const BatchShape& shape, const float* input, B
 cudaError_t enqueue_running_moments(const BatchShape& shape, const float* mean, const float* variance,
                                     BatchMoments* moments, cudaStream_t stream) {
   return launch(running_moments_kernel, grid_over(shape.channels), stream, shape, mean, variance, moments);
+}
+
+cudaError_t enqueue_running_gradients(const BatchShape& shape, const BatchMoments* moments, float samples,
+                                      float unbiased, float* mean, float* variance, cudaStream_t stream) {
+  return launch(running_gradients_kernel, grid_over(shape.channels), stream, shape, moments, samples, unbiased, mean,
+                variance);
 }
 
 cudaError_t enqueue_batch_norm(const BatchShape& shape, const float* input, const BatchMoments* moments,

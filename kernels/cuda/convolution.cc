@@ -2,7 +2,7 @@
 // are kernels/cuda/epilogue.h's.
 //
 // Weights, bias and their gradients lie on the device, too: weights come by copy where their version is new, gradients
-// go by copy, each waited for.
+// go by copy (kernels/cuda/device_parameter.h).
 #include <fmt/format.h>
 
 #include <algorithm>

@@ -11,6 +11,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string_view>
 #include <utility>
@@ -67,6 +68,74 @@ class Stream {
   Stream(cudaStream_t handle, const char* name) : handle_(handle), name_(name) {}
   cudaStream_t handle_ = nullptr;
   const char* name_ = "";
+};
+
+// A moment in what a stream does. Recorded anew it stands for another one; who waited for the one before has that.
+class Event {
+ public:
+  static Result<Event> create() {
+    cudaEvent_t handle = nullptr;
+    RUBATO_TRY(check(cudaEventCreateWithFlags(&handle, cudaEventDisableTiming), "cudaEventCreateWithFlags"));
+    return Event(handle);
+  }
+  ~Event() {
+    if (handle_ != nullptr) cudaEventDestroy(handle_);
+  }
+  Event(Event&& other) noexcept : handle_(std::exchange(other.handle_, nullptr)) {}
+  Event& operator=(Event&& other) noexcept {
+    std::swap(handle_, other.handle_);
+    return *this;
+  }
+
+  // Behind all that the stream was given so far.
+  [[nodiscard]] Status record(const Stream& stream) const {
+    return check(cudaEventRecord(handle_, stream.get()), "cudaEventRecord on stream {}", stream.name());
+  }
+  // What the stream is given from now on waits; the host does not.
+  [[nodiscard]] Status hold(const Stream& stream) const {
+    return check(cudaStreamWaitEvent(stream.get(), handle_, 0), "cudaStreamWaitEvent on stream {}", stream.name());
+  }
+  // The host waits. Also reports what earlier work failed with.
+  [[nodiscard]] Status synchronize() const {
+    return check(cudaEventSynchronize(handle_), "cudaEventSynchronize, or what was enqueued before it");
+  }
+  [[nodiscard]] Result<bool> has_passed() const {
+    const cudaError_t error = cudaEventQuery(handle_);
+    if (error == cudaErrorNotReady) return false;
+    RUBATO_TRY(check(error, "cudaEventQuery, or what was enqueued before it"));
+    return true;
+  }
+
+ private:
+  explicit Event(cudaEvent_t handle) : handle_(handle) {}
+  cudaEvent_t handle_ = nullptr;
+};
+
+// A run of numbers in pinned memory of the host, with whatever was there before.
+template <typename T>
+class PinnedArray {
+ public:
+  PinnedArray() = default;
+  static Result<PinnedArray> allocate(std::size_t count) {
+    PinnedArray array;
+    if (count == 0) return array;
+    void* data = nullptr;
+    RUBATO_TRY(check(cudaHostAlloc(&data, count * sizeof(T), cudaHostAllocDefault), "cudaHostAlloc of {} bytes",
+                     count * sizeof(T)));
+    array.data_.reset(static_cast<T*>(data));
+    array.size_ = count;
+    return array;
+  }
+
+  [[nodiscard]] std::span<T> span() const { return {data_.get(), size_}; }
+  [[nodiscard]] std::size_t size() const { return size_; }
+
+ private:
+  struct Free {
+    void operator()(T* data) const { cudaFreeHost(data); }
+  };
+  std::unique_ptr<T[], Free> data_;
+  std::size_t size_ = 0;
 };
 
 // A run of numbers in device memory, with whatever was there before.

@@ -24,9 +24,21 @@ class CudaDevice final : public Device {
   // Status.
   void enter() override { (void)cudaSetDevice(context_.ordinal); }
 
+  Status begin_step() override { return context_.copies->begin_step(context_.stream); }
+  Result<CopyMark> mark_copies() override { return context_.copies->mark_copies(); }
+  Result<bool> has_passed(CopyMark mark) override { return context_.copies->has_passed(mark); }
+  Status wait_for(CopyMark mark) override { return context_.copies->wait_for(mark); }
+  void abandon() override {
+    (void)context_.stream.synchronize();
+    context_.copies->drain();
+  }
+
   Result<Buffer> allocate(std::size_t bytes) override;
+  Result<Pinned> pin(std::span<std::byte> memory) override { return context_.copies->pin(memory); }
   Status copy_in(float* device, std::span<const float> host) override { return context_.upload(host, device); }
   Status copy_out(std::span<float> host, const float* device) override { return context_.download(device, host); }
+
+  Status bring(float* device, std::span<const float> host) override { return context_.bring(host, device); }
 
   Result<std::unique_ptr<Op>> plan(const OpDesc& desc, const PlanHint& hint) override;
   Result<std::unique_ptr<Loss>> plan_loss(const LossDesc& desc) override {
@@ -96,8 +108,9 @@ Result<std::unique_ptr<Device>> open_cuda_device(const DeviceConfig& config, int
   if (tf32) description += ", TF32";
   RUBATO_ASSIGN(Stream stream, Stream::create());
   RUBATO_ASSIGN(LtHandle lt, LtHandle::create());
+  RUBATO_ASSIGN(auto copies, CopyStreams::create());
   return std::unique_ptr<Device>(std::make_unique<CudaDevice>(
-      CudaContext{ordinal, tf32, std::move(stream), std::move(lt)}, std::move(description)));
+      CudaContext{ordinal, tf32, std::move(stream), std::move(lt), std::move(copies)}, std::move(description)));
 }
 
 Result<std::unique_ptr<Device>> open_complete_cuda_device(const DeviceConfig& config) {

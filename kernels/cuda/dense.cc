@@ -3,7 +3,7 @@
 // activations, and a bias where cuBLASLt has no algorithm that adds one to the shape, are kernels/cuda/epilogue.h's.
 //
 // Weights, bias and their gradients lie on the device, too: weights come by copy where their version is new, gradients
-// go by copy, each waited for.
+// go by copy (kernels/cuda/device_parameter.h).
 #include <algorithm>
 
 #include "base/check.h"

@@ -1,5 +1,5 @@
 // A parameter of an operation on the device, and its gradient where it is trained. Both are copied to and from the
-// host's, waited for; values only where their version is new.
+// host's, beside what is computed where that is pinned; values only where their version is new.
 //
 // Thread-safety: as a Device's.
 #pragma once
@@ -33,14 +33,14 @@ class DeviceParameter {
     RUBATO_CHECK(values.size() == values_.size(), "{} values for a parameter of {}", values.size(), values_.size());
     if (loaded_ == version) return {};
     loaded_.reset();  // should the copy fail
-    RUBATO_TRY(context.upload(values, values_.data()));
+    RUBATO_TRY(context.bring(values, values_.data()));
     loaded_ = version;
     return {};
   }
   [[nodiscard]] Status give_gradient(const CudaContext& context, std::span<float> to) const {
     RUBATO_CHECK(to.size() == gradient_.size(), "room for {} of the gradient of a parameter of {}", to.size(),
                  gradient_.size());
-    return context.download<float>(gradient_.data(), to);
+    return context.send<float>(gradient_.data(), to);
   }
 
  private:

@@ -1,4 +1,6 @@
 // Dropout. Its mask is the CPU's (kernels/dropout_mask.h), and is kept, a byte an element.
+#include <algorithm>
+
 #include "base/check.h"
 #include "base/rng.h"
 #include "kernels/cuda/dropout_kernel.h"
@@ -10,8 +12,13 @@ namespace {
 
 class Dropout final : public ParameterlessOp {
  public:
-  Dropout(const CudaContext& context, const DropoutDesc& desc, DeviceArray<std::uint64_t> ids)
-      : context_(context), desc_(desc), ids_(std::move(ids)), count_(static_cast<std::size_t>(desc.input.elements())) {
+  Dropout(const CudaContext& context, const DropoutDesc& desc, DeviceArray<std::uint64_t> ids,
+          PinnedArray<std::uint64_t> host_ids)
+      : context_(context),
+        desc_(desc),
+        ids_(std::move(ids)),
+        host_ids_(std::move(host_ids)),
+        count_(static_cast<std::size_t>(desc.input.elements())) {
     info_.input = info_.output = desc.input;
     info_.saved_bytes = count_;
     info_.private_bytes = ids_.size() * sizeof(std::uint64_t);
@@ -20,7 +27,8 @@ class Dropout final : public ParameterlessOp {
 
   Status forward(const SampleKeys& keys) override {
     RUBATO_CHECK(keys.ids.size() == ids_.size(), "dropout of {} samples has {} ids", ids_.size(), keys.ids.size());
-    RUBATO_TRY(context_.upload(keys.ids, ids_.data()));
+    std::ranges::copy(keys.ids, host_ids_.span().begin());
+    RUBATO_TRY(context_.bring_pinned<std::uint64_t>(host_ids_.span(), ids_.data()));
     const DropoutDraw draw{stream_key(desc_.seed, "dropout", keys.epoch), desc_.layer, static_cast<float>(desc_.rate),
                            scale()};
     return check(enqueue_dropout(draw, ids_.data(), ports_.input, ports_.output, alive(), ids_.size(),
@@ -41,6 +49,7 @@ class Dropout final : public ParameterlessOp {
   const CudaContext& context_;
   const DropoutDesc desc_;
   const DeviceArray<std::uint64_t> ids_;
+  const PinnedArray<std::uint64_t> host_ids_;
   const std::size_t count_;
 };
 
@@ -49,7 +58,8 @@ class Dropout final : public ParameterlessOp {
 Result<std::unique_ptr<Op>> make_op(const CudaContext& context, const DropoutDesc& desc, const PlanHint& hint) {
   RUBATO_CHECK(hint.training && desc.rate > 0.0 && desc.rate < 1.0, "dropout at rate {}: only in training", desc.rate);
   RUBATO_ASSIGN(auto ids, DeviceArray<std::uint64_t>::allocate(static_cast<std::size_t>(desc.input.samples)));
-  return std::unique_ptr<Op>(std::make_unique<Dropout>(context, desc, std::move(ids)));
+  RUBATO_ASSIGN(auto host_ids, PinnedArray<std::uint64_t>::allocate(ids.size()));
+  return std::unique_ptr<Op>(std::make_unique<Dropout>(context, desc, std::move(ids), std::move(host_ids)));
 }
 
 }  // namespace rubato::kernels::cuda

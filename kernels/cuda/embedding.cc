@@ -1,5 +1,5 @@
-// Embeddings. Whether all inputs are tokens is looked up on the device and waited for in every forward pass; what is
-// no token reads and writes nothing.
+// Embeddings. Whether all inputs are tokens is looked up on the device, and said when somebody asks for it; what is no
+// token reads and writes nothing.
 #include "base/check.h"
 #include "kernels/cuda/device_parameter.h"
 #include "kernels/cuda/embedding_kernel.h"
@@ -18,19 +18,25 @@ class Embedding final : public Op {
   void bind(const Ports& ports) override { ports_ = ports; }
   Status load(std::size_t index, std::span<const float> values, Version version) override;
   Status forward(const SampleKeys&) override;
+  Status findings() override;
   Status begin_backward() override { return {}; }
   Status backward_weights(std::span<const std::span<float>> gradients) override;
   Status backward_data() override;
 
  private:
-  [[nodiscard]] Status check_tokens() const;
+  [[nodiscard]] Status launched(cudaError_t error, const char* kernel) const {
+    return check(error, "launch of an embedding's {} of {} tokens, {} wide, on stream {}", kernel, shape_.tokens,
+                 shape_.width, context_.stream.name());
+  }
 
   const CudaContext& context_;
   const bool training_, has_positions_;
   const EmbeddingShape shape_;
   OpInfo info_;
   DeviceParameter table_, position_table_;
-  DeviceArray<std::int32_t> first_wrong_;  // one number
+  DeviceArray<WrongToken> wrong_;  // one, and where it is sent
+  PinnedArray<WrongToken> found_;
+  CopyMark sent_ = 0;
   Ports ports_;
 };
 
@@ -54,8 +60,9 @@ Status Embedding::plan() {
   RUBATO_ASSIGN(table_, DeviceParameter::allocate(shape_.rows * shape_.width, training_));
   RUBATO_ASSIGN(position_table_,
                 DeviceParameter::allocate(has_positions_ ? shape_.positions * shape_.width : 0, training_));
-  RUBATO_ASSIGN(first_wrong_, DeviceArray<std::int32_t>::allocate(1));
-  info_.private_bytes = table_.bytes() + position_table_.bytes() + sizeof(std::int32_t);
+  RUBATO_ASSIGN(wrong_, DeviceArray<WrongToken>::allocate(1));
+  RUBATO_ASSIGN(found_, PinnedArray<WrongToken>::allocate(1));
+  info_.private_bytes = table_.bytes() + position_table_.bytes() + sizeof(WrongToken);
   return {};
 }
 
@@ -65,30 +72,30 @@ Status Embedding::load(std::size_t index, std::span<const float> values, Version
 }
 
 Status Embedding::forward(const SampleKeys&) {
-  RUBATO_TRY(check(cudaMemsetAsync(first_wrong_.data(), kNoneWrong & 0xFF, sizeof(std::int32_t), context_.stream.get()),
+  RUBATO_TRY(check(cudaMemsetAsync(wrong_.data(), kNoneWrong & 0xFF, sizeof(std::int32_t), context_.stream.get()),
                    "cudaMemsetAsync of {} bytes on stream {}", sizeof(std::int32_t), context_.stream.name()));
-  RUBATO_TRY(check(enqueue_embedding(shape_, ports_.input, table_.values(), position_table_.values(), ports_.output,
-                                     first_wrong_.data(), context_.stream.get()),
-                   "launch of an embedding of {} tokens, {} wide, on stream {}", shape_.tokens, shape_.width,
-                   context_.stream.name()));
-  return check_tokens();
+  RUBATO_TRY(launched(enqueue_embedding(shape_, ports_.input, table_.values(), position_table_.values(), ports_.output,
+                                        &wrong_.data()->at, context_.stream.get()),
+                      "forward"));
+  RUBATO_TRY(launched(enqueue_wrong_token(ports_.input, wrong_.data(), context_.stream.get()), "search"));
+  RUBATO_TRY(context_.send_pinned<WrongToken>(wrong_.data(), found_.span()));
+  RUBATO_ASSIGN(sent_, context_.copies->mark_copies());
+  return {};
 }
 
-Status Embedding::check_tokens() const {
-  std::int32_t first = kNoneWrong;
-  RUBATO_TRY(context_.download<std::int32_t>(first_wrong_.data(), {&first, 1}));
-  if (first == kNoneWrong) return {};
-  float value = 0.0f;
-  RUBATO_TRY(context_.download<float>(ports_.input + first, {&value, 1}));
-  return not_a_token(first, static_cast<std::int64_t>(shape_.positions), value, static_cast<std::int64_t>(shape_.rows));
+Status Embedding::findings() {
+  RUBATO_TRY(context_.copies->wait_for(sent_));
+  const WrongToken wrong = found_.span()[0];
+  if (wrong.at == kNoneWrong) return {};
+  return not_a_token(wrong.at, static_cast<std::int64_t>(shape_.positions), wrong.value,
+                     static_cast<std::int64_t>(shape_.rows));
 }
 
 Status Embedding::backward_weights(std::span<const std::span<float>> gradients) {
   RUBATO_CHECK(gradients.size() == (has_positions_ ? 2 : 1), "{} gradient buffers of an embedding", gradients.size());
-  RUBATO_TRY(check(enqueue_embedding_gradient(shape_, ports_.input, ports_.output_gradient, table_.gradient(),
-                                              position_table_.gradient(), context_.stream.get()),
-                   "launch of an embedding's gradient of {} tokens, {} wide, on stream {}", shape_.tokens, shape_.width,
-                   context_.stream.name()));
+  RUBATO_TRY(launched(enqueue_embedding_gradient(shape_, ports_.input, ports_.output_gradient, table_.gradient(),
+                                                 position_table_.gradient(), context_.stream.get()),
+                      "gradient"));
   RUBATO_TRY(table_.give_gradient(context_, gradients[0]));
   return has_positions_ ? position_table_.give_gradient(context_, gradients[1]) : Status{};
 }

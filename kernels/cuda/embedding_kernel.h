@@ -20,7 +20,16 @@ inline constexpr std::int32_t kNoneWrong = 0x7F7F7F7F;
 cudaError_t enqueue_embedding(const EmbeddingShape& shape, const float* tokens, const float* table,
                               const float* position_table, float* to, std::int32_t* first_wrong, cudaStream_t stream);
 
-// Both gradients are overwritten; the second may be null. Sums run in the order of samples and positions.
+// What is no token: where it is first, or kNoneWrong, and what is there instead.
+struct WrongToken {
+  std::int32_t at;
+  float value;
+};
+// Completes it where enqueue_embedding has left its first number.
+cudaError_t enqueue_wrong_token(const float* tokens, WrongToken* wrong, cudaStream_t stream);
+
+// Both gradients are overwritten; the second may be null. Sums run in the order of samples and positions, without what
+// is no token.
 cudaError_t enqueue_embedding_gradient(const EmbeddingShape& shape, const float* tokens, const float* gradient,
                                        float* table, float* position_table, cudaStream_t stream);
 

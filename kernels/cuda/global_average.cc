@@ -1,4 +1,6 @@
 // The mean of each channel over all pixels of a sample, or those of its positions (rows) that are there.
+#include <algorithm>
+
 #include "base/check.h"
 #include "kernels/cuda/average_kernel.h"
 #include "kernels/cuda/ops.h"
@@ -14,8 +16,12 @@ AveragedShape averaged(const TensorShape& shape) {
 
 class GlobalAverage final : public ParameterlessOp {
  public:
-  GlobalAverage(const CudaContext& context, const GlobalAverageDesc& desc, DeviceArray<std::int32_t> lengths)
-      : context_(context), shape_(averaged(desc.input)), lengths_(std::move(lengths)) {
+  GlobalAverage(const CudaContext& context, const GlobalAverageDesc& desc, DeviceArray<std::int32_t> lengths,
+                PinnedArray<std::int32_t> host_lengths)
+      : context_(context),
+        shape_(averaged(desc.input)),
+        lengths_(std::move(lengths)),
+        host_lengths_(std::move(host_lengths)) {
     info_.input = desc.input;
     info_.output = output_shape(desc);
     info_.private_bytes = lengths_.size() * sizeof(std::int32_t);
@@ -26,7 +32,10 @@ class GlobalAverage final : public ParameterlessOp {
     has_lengths_ = !keys.lengths.empty();
     RUBATO_CHECK(!has_lengths_ || keys.lengths.size() == shape_.samples, "{} lengths of {} samples",
                  keys.lengths.size(), shape_.samples);
-    if (has_lengths_) RUBATO_TRY(context_.upload(keys.lengths, lengths_.data()));
+    if (has_lengths_) {
+      std::ranges::copy(keys.lengths, host_lengths_.span().begin());
+      RUBATO_TRY(context_.bring_pinned<std::int32_t>(host_lengths_.span(), lengths_.data()));
+    }
     return check(enqueue_average(shape_, lengths(), ports_.input, ports_.output, context_.stream.get()),
                  "launch of an average over {} x {} of {} samples on stream {}", shape_.height, shape_.width,
                  shape_.samples, context_.stream.name());
@@ -45,6 +54,7 @@ class GlobalAverage final : public ParameterlessOp {
   const CudaContext& context_;
   const AveragedShape shape_;
   const DeviceArray<std::int32_t> lengths_;  // of the step at hand, if it has some
+  const PinnedArray<std::int32_t> host_lengths_;
   bool has_lengths_ = false;
 };
 
@@ -52,7 +62,9 @@ class GlobalAverage final : public ParameterlessOp {
 
 Result<std::unique_ptr<Op>> make_op(const CudaContext& context, const GlobalAverageDesc& desc, const PlanHint&) {
   RUBATO_ASSIGN(auto lengths, DeviceArray<std::int32_t>::allocate(static_cast<std::size_t>(desc.input.samples)));
-  return std::unique_ptr<Op>(std::make_unique<GlobalAverage>(context, desc, std::move(lengths)));
+  RUBATO_ASSIGN(auto host_lengths, PinnedArray<std::int32_t>::allocate(lengths.size()));
+  return std::unique_ptr<Op>(
+      std::make_unique<GlobalAverage>(context, desc, std::move(lengths), std::move(host_lengths)));
 }
 
 }  // namespace rubato::kernels::cuda

@@ -1,7 +1,6 @@
 // Losses over a leaf: a loss, a gradient and a prediction for each row of scores by a kernel
 // (kernels/cuda/loss_kernel.cu); sums over rows here, in the order of the samples, in double, as on the CPU.
 #include <algorithm>
-#include <vector>
 
 #include "base/check.h"
 #include "kernels/cuda/loss_kernel.h"
@@ -10,11 +9,14 @@
 namespace rubato::kernels::cuda {
 namespace {
 
-// What goes to the device and what comes back, for each row.
+// What goes to the device and what comes back, for each row: there, and where it is copied from and to.
 struct LossMemory {
   DeviceArray<std::int32_t> labels, predictions;
   DeviceArray<float> values, shares;
   DeviceArray<double> class_weights, losses;
+  PinnedArray<std::int32_t> host_labels, host_predictions;
+  PinnedArray<float> host_values, host_shares;
+  PinnedArray<double> host_losses;
 };
 
 class CudaLoss final : public Loss {
@@ -25,9 +27,7 @@ class CudaLoss final : public Loss {
         positions_(static_cast<std::size_t>(desc.positions)),
         rows_(static_cast<std::size_t>(desc.samples) * positions_),
         outputs_(static_cast<std::size_t>(desc.outputs)),
-        memory_(std::move(memory)),
-        losses_(rows_),
-        shares_(rows_, 1.0f) {
+        memory_(std::move(memory)) {
     RUBATO_CHECK(positions_ == 1 || desc.kind == LossDesc::Kind::kCrossEntropy, "positions are for cross-entropy");
   }
 
@@ -35,10 +35,11 @@ class CudaLoss final : public Loss {
     scores_ = scores;
     gradient_ = gradient;
   }
-  Result<LossResult> run(const Targets& targets, std::span<std::int32_t> predictions) override;
+  Status enqueue(const Targets& targets, std::span<std::int32_t> predictions) override;
+  Result<LossResult> result() override;
 
  private:
-  [[nodiscard]] Status upload(const Targets& targets, bool by_label);
+  [[nodiscard]] Status bring(const Targets& targets, bool by_label);
   [[nodiscard]] std::size_t labels_of(const Targets& targets, std::size_t sample) const;
   [[nodiscard]] LossResult sum_up(const Targets& targets, std::span<const std::int32_t> predictions) const;
 
@@ -46,18 +47,20 @@ class CudaLoss final : public Loss {
   const LossDesc desc_;
   const std::size_t positions_, rows_, outputs_;
   const LossMemory memory_;
-  std::vector<double> losses_;  // of each row
-  std::vector<float> shares_;   // by which a row's gradient is that of its sample's mean
   const float* scores_ = nullptr;
   float* gradient_ = nullptr;
+  // Of what was enqueued last.
+  Targets targets_;
+  std::span<std::int32_t> predictions_;
+  CopyMark sent_ = 0;
 };
 
-Result<LossResult> CudaLoss::run(const Targets& targets, std::span<std::int32_t> predictions) {
+Status CudaLoss::enqueue(const Targets& targets, std::span<std::int32_t> predictions) {
   RUBATO_CHECK(predictions.size() == rows_, "room for {} predictions of {}", predictions.size(), rows_);
   RUBATO_CHECK(targets.labels.size() == rows_ || targets.values.size() == rows_ * outputs_,
                "{} labels, {} values for {} samples", targets.labels.size(), targets.values.size(), desc_.samples);
   const bool by_label = desc_.kind == LossDesc::Kind::kCrossEntropy || targets.values.empty();
-  RUBATO_TRY(upload(targets, by_label));
+  RUBATO_TRY(bring(targets, by_label));
   const LossPlanes planes{.scores = scores_,
                           .labels = by_label ? memory_.labels.data() : nullptr,
                           .values = by_label ? nullptr : memory_.values.data(),
@@ -68,20 +71,33 @@ Result<LossResult> CudaLoss::run(const Targets& targets, std::span<std::int32_t>
                           .predictions = memory_.predictions.data()};
   RUBATO_TRY(check(enqueue_loss({desc_.kind, rows_, outputs_, desc_.smoothing}, planes, context_.stream.get()),
                    "launch of a loss of {} x {} scores on stream {}", rows_, outputs_, context_.stream.name()));
-  RUBATO_TRY(context_.download<double>(memory_.losses.data(), losses_));
-  RUBATO_TRY(context_.download<std::int32_t>(memory_.predictions.data(), predictions));
-  return sum_up(targets, predictions);
+  RUBATO_TRY(context_.send_pinned<double>(memory_.losses.data(), memory_.host_losses.span()));
+  RUBATO_TRY(context_.send_pinned<std::int32_t>(memory_.predictions.data(), memory_.host_predictions.span()));
+  RUBATO_ASSIGN(sent_, context_.copies->mark_copies());
+  targets_ = targets;
+  predictions_ = predictions;
+  return {};
 }
 
-Status CudaLoss::upload(const Targets& targets, bool by_label) {
-  if (!by_label) return context_.upload(targets.values, memory_.values.data());
+Result<LossResult> CudaLoss::result() {
+  RUBATO_TRY(context_.copies->wait_for(sent_));
+  std::ranges::copy(memory_.host_predictions.span(), predictions_.begin());
+  return sum_up(targets_, predictions_);
+}
+
+Status CudaLoss::bring(const Targets& targets, bool by_label) {
+  if (!by_label) {
+    std::ranges::copy(targets.values, memory_.host_values.span().begin());
+    return context_.bring_pinned<float>(memory_.host_values.span(), memory_.values.data());
+  }
   for (std::size_t sample = 0; positions_ > 1 && sample < rows_ / positions_; ++sample) {
     const std::size_t labels = labels_of(targets, sample);
-    std::fill_n(shares_.begin() + static_cast<std::ptrdiff_t>(sample * positions_), positions_,
-                labels > 1 ? 1.0f / static_cast<float>(labels) : 1.0f);
+    std::ranges::fill(memory_.host_shares.span().subspan(sample * positions_, positions_),
+                      labels > 1 ? 1.0f / static_cast<float>(labels) : 1.0f);
   }
-  RUBATO_TRY(context_.upload<float>(shares_, memory_.shares.data()));
-  return context_.upload(targets.labels, memory_.labels.data());
+  if (positions_ > 1) RUBATO_TRY(context_.bring_pinned<float>(memory_.host_shares.span(), memory_.shares.data()));
+  std::ranges::copy(targets.labels, memory_.host_labels.span().begin());
+  return context_.bring_pinned<std::int32_t>(memory_.host_labels.span(), memory_.labels.data());
 }
 
 std::size_t CudaLoss::labels_of(const Targets& targets, std::size_t sample) const {
@@ -95,7 +111,7 @@ LossResult CudaLoss::sum_up(const Targets& targets, std::span<const std::int32_t
     double loss = 0.0;
     std::size_t hits = 0;
     for (std::size_t row = sample * positions_; row < (sample + 1) * positions_; ++row) {
-      loss += losses_[row];
+      loss += memory_.host_losses.span()[row];
       hits += !targets.labels.empty() && predictions[row] == targets.labels[row] ? 1 : 0;
     }
     const std::size_t labels = targets.labels.empty() ? 0 : labels_of(targets, sample);
@@ -118,6 +134,13 @@ Result<std::unique_ptr<Loss>> make_loss(const CudaContext& context, const LossDe
   RUBATO_ASSIGN(memory.values,
                 DeviceArray<float>::allocate(by_values ? rows * static_cast<std::size_t>(desc.outputs) : 0));
   RUBATO_ASSIGN(memory.class_weights, DeviceArray<double>::allocate(desc.class_weights.size()));
+  RUBATO_ASSIGN(memory.host_labels, PinnedArray<std::int32_t>::allocate(rows));
+  RUBATO_ASSIGN(memory.host_predictions, PinnedArray<std::int32_t>::allocate(rows));
+  RUBATO_ASSIGN(memory.host_shares, PinnedArray<float>::allocate(rows));
+  RUBATO_ASSIGN(memory.host_losses, PinnedArray<double>::allocate(rows));
+  RUBATO_ASSIGN(memory.host_values, PinnedArray<float>::allocate(memory.values.size()));
+  std::ranges::fill(memory.host_shares.span(), 1.0f);
+  RUBATO_TRY(context.upload<float>(memory.host_shares.span(), memory.shares.data()));
   if (!desc.class_weights.empty()) RUBATO_TRY(context.upload<double>(desc.class_weights, memory.class_weights.data()));
   return std::unique_ptr<Loss>(std::make_unique<CudaLoss>(context, desc, std::move(memory)));
 }

@@ -55,6 +55,7 @@ class Recurrent final : public Op {
   OpInfo info_;
   CudnnRecurrent layer_;
   DeviceArray<std::byte> weights_, gradient_;
+  PinnedArray<std::int32_t> host_lengths_;
   DeviceArray<std::int32_t> device_lengths_;
   std::vector<std::int32_t> lengths_;  // that the device has, and cuDNN
   std::vector<Parameter> parameters_;
@@ -91,6 +92,7 @@ Status Recurrent::plan() {
   RUBATO_TRY(check(cudaMemsetAsync(weights_.data(), 0, weights_.size(), context_.stream.get()),
                    "cudaMemsetAsync of {} bytes on stream {}", weights_.size(), context_.stream.name()));
   RUBATO_ASSIGN(device_lengths_, DeviceArray<std::int32_t>::allocate(inputs_.samples));
+  RUBATO_ASSIGN(host_lengths_, PinnedArray<std::int32_t>::allocate(inputs_.samples));
   parameters_.resize(kParameters * static_cast<std::size_t>(desc_.directions()));
   for (std::size_t index = 0; index < parameters_.size(); ++index) RUBATO_TRY(plan_parameter(index));
   info_.private_bytes = weights_.size() + gradient_.size() + device_lengths_.size() * sizeof(std::int32_t);
@@ -141,8 +143,7 @@ Status Recurrent::load(std::size_t index, std::span<const float> values, Version
   if (parameter.loaded == version) return {};
   parameter.loaded.reset();  // should a copy fail
   for (std::size_t gate = 0; gate < parameter.values.size(); ++gate)
-    RUBATO_TRY(
-        context_.upload(values.subspan(gate * parameter.gate_size, parameter.gate_size), parameter.values[gate]));
+    RUBATO_TRY(context_.bring(values.subspan(gate * parameter.gate_size, parameter.gate_size), parameter.values[gate]));
   parameter.loaded = version;
   return {};
 }
@@ -160,7 +161,8 @@ Status Recurrent::take_lengths(std::span<const std::int32_t> lengths) {
   if (wanted == lengths_) return {};
   lengths_.clear();  // should a call fail
   RUBATO_TRY(layer_.set_lengths(wanted));
-  RUBATO_TRY(context_.upload<std::int32_t>(wanted, device_lengths_.data()));
+  std::ranges::copy(wanted, host_lengths_.span().begin());
+  RUBATO_TRY(context_.bring_pinned<std::int32_t>(host_lengths_.span(), device_lengths_.data()));
   lengths_ = std::move(wanted);
   return {};
 }
@@ -198,8 +200,8 @@ Status Recurrent::backward_weights(std::span<const std::span<float>> gradients) 
     RUBATO_CHECK(gradients[index].size() == parameter.gradients.size() * parameter.gate_size,
                  "room for {} of the gradient of a recurrent layer's parameter {}", gradients[index].size(), index);
     for (std::size_t gate = 0; gate < parameter.gradients.size(); ++gate)
-      RUBATO_TRY(context_.download<float>(parameter.gradients[gate],
-                                          gradients[index].subspan(gate * parameter.gate_size, parameter.gate_size)));
+      RUBATO_TRY(context_.send<float>(parameter.gradients[gate],
+                                      gradients[index].subspan(gate * parameter.gate_size, parameter.gate_size)));
   }
   return {};
 }

@@ -245,6 +245,11 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t product_han
   if (!right || !there) return CUBLAS_STATUS_INVALID_VALUE;
   const Operands at{static_cast<const float*>(a), static_cast<const float*>(b), static_cast<float*>(d)};
   machine().enqueue(stream, [=] {
+    machine().reads(a, a_layout.bytes());
+    machine().reads(b, b_layout.bytes());
+    if (product.epilogue != CUBLASLT_EPILOGUE_DEFAULT) machine().reads(product.bias, shape.rows * sizeof(float));
+    machine().writes(d, d_layout.bytes());
+    machine().writes(scratch, scratch_bytes);
     for (std::uint64_t nth = 0; nth < shape.products; ++nth)
       multiply(product, shape, at.of(nth, a_layout, b_layout, d_layout), a_layout, b_layout, d_layout);
     std::memset(scratch, 0xFF, scratch_bytes);

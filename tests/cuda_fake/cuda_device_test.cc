@@ -144,21 +144,22 @@ TEST(CudaDevice, WeightsAreCopiedWhereTheyAreNew) {
   run.forward(1);
   cuda_fake::fail_call(0);
   run.forward(1);
-  EXPECT_EQ(cuda_fake::calls(), 1u);  // the product
+  EXPECT_EQ(cuda_fake::calls(), 3u);  // a step's beginning, of two calls, and the product
   run.forward(2);
-  EXPECT_EQ(cuda_fake::calls(), 6u);  // two copies that are waited for, and the product
+  EXPECT_EQ(cuda_fake::calls(), 10u);  // with two copies that are waited for
 }
 
 Status train(const model::SmallModel& small) {
   RUBATO_ASSIGN(const auto device, open_device({"cuda"}));
   RUBATO_ASSIGN(const auto model, model::make_model(small.config, small.shape, model::kClasses, *device, 8, 5));
-  model::Store store(*model);
+  model::PinnedStore store(*model, *device);
+  RUBATO_TRY(store.pin());
   const model::OwnedBatch batch = model::batch_for(small, 3);
   for (Version version = 1; version <= 2; ++version) {
-    store.version_number = version;
-    RUBATO_TRY(model->train_leaf(batch.view(), store, store));
+    store->version_number = version;
+    RUBATO_TRY(model->train_leaf(batch.view(), *store, *store));
   }
-  RUBATO_TRY(model->evaluate(batch.view(), store));
+  RUBATO_TRY(model->evaluate(batch.view(), *store));
   return {};
 }
 

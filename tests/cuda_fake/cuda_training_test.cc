@@ -65,7 +65,9 @@ std::vector<double> losses_of(const SmallModel& small, const std::string& device
                               std::uint64_t seed = 0) {
   const auto device = kernels::open_device({device_name}).value();
   const auto model = make_model(small.config, small.shape, kClasses, *device, kSamples, 5).value();
-  Store store(*model);
+  PinnedStore pinned(*model, *device);
+  EXPECT_TRUE(pinned.pin().ok());
+  Store& store = *pinned;
   RandomStream random(stream_key(9, "gradient error", seed));
   std::vector<double> losses;
   for (std::size_t step = 0; step < kSteps; ++step) {

@@ -247,6 +247,10 @@ cudnnStatus_t cudnnBackendExecute(cudnnHandle_t handle, cudnnBackendDescriptor_t
   const bool room = scratch_bytes == 0 || machine().covers(scratch, scratch_bytes, kName);
   if (x == nullptr || w == nullptr || y == nullptr || !room) return CUDNN_STATUS_BAD_PARAM;
   machine().enqueue(stream, [=, engine = plan.engine, x = x, w = w, y = y] {
+    const std::pair<const StridedTensor*, float*> tensors[] = {{&node.x, x}, {&node.w, w}, {&node.y, y}};
+    for (const auto& [tensor, data] : tensors)
+      tensor == &result_of(node) ? machine().writes(data, tensor->bytes()) : machine().reads(data, tensor->bytes());
+    machine().writes(scratch, scratch_bytes);
     compute(node, engine, x, w, y);
     if (scratch_bytes > 0) std::memset(scratch, 0xFF, scratch_bytes);
   });

@@ -26,11 +26,6 @@ void for_each_product(const ConvolutionNode& node, const Visit& visit) {
             }
 }
 
-const StridedTensor& result_of(const ConvolutionNode& node) {
-  if (node.kind == CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_DATA_DESCRIPTOR) return node.x;
-  return node.kind == CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR ? node.y : node.w;
-}
-
 void write(const StridedTensor& to, const std::vector<double>& sums, float* data) {
   for (std::int64_t a = 0; a < to.dims[0]; ++a)
     for (std::int64_t b = 0; b < to.dims[1]; ++b)
@@ -42,6 +37,11 @@ void write(const StridedTensor& to, const std::vector<double>& sums, float* data
 }
 
 }  // namespace
+
+const StridedTensor& result_of(const ConvolutionNode& node) {
+  if (node.kind == CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_DATA_DESCRIPTOR) return node.x;
+  return node.kind == CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR ? node.y : node.w;
+}
 
 bool is_convolution(cudnnBackendDescriptorType_t kind) {
   return kind == CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR ||

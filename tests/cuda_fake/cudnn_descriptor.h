@@ -84,6 +84,8 @@ struct ConvolutionNode {
 [[nodiscard]] std::vector<cudnnBackendAttributeName_t> convolution_attributes(cudnnBackendDescriptorType_t kind);
 // Whether the shapes fit each other, and it is a kind that Rubato asks for.
 [[nodiscard]] bool is_right(const ConvolutionNode& node);
+// Which of the three tensors is computed.
+[[nodiscard]] const StridedTensor& result_of(const ConvolutionNode& node);
 void compute(const ConvolutionNode& node, const Engine& engine, float* x, float* w, float* y);
 
 }  // namespace rubato::cuda_fake

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "tests/cuda_fake/cudnn.h"
 #include "tests/cuda_fake/machine.h"
@@ -64,19 +65,23 @@ std::optional<RecurrentLayer> layer_of(cudnnRNNDescriptor_t handle, cudnnRNNData
 struct Memory {
   const void* data;
   std::size_t bytes;
+  bool written = false;
 };
+using Memories = std::vector<Memory>;  // of a call; null: it has none of that
 
-bool are_there(const char* call, std::initializer_list<Memory> all) {
+bool are_there(const char* call, const Memories& all) {
   for (const Memory& memory : all)
-    if (!machine().covers(memory.data, memory.bytes, call)) return false;
+    if (memory.data != nullptr && !machine().covers(memory.data, memory.bytes, call)) return false;
   return true;
 }
 
 // Of all three calls: the lengths on the device are those of the descriptions, and work memory is no number behind.
 template <typename Work>
 void enqueue(cudnnHandle_t handle, const char* call, const RecurrentLayer& layer, const std::int32_t* lengths,
-             void* work, Work&& does) {
+             void* work, const Memories& all, Work&& does) {
   machine().enqueue(cudnn_of(handle).stream, [=, does = std::forward<Work>(does)] {
+    for (const Memory& memory : all)
+      memory.written ? machine().writes(memory.data, memory.bytes) : machine().reads(memory.data, memory.bytes);
     if (!std::equal(layer.lengths.begin(), layer.lengths.end(), lengths))
       machine().fault(std::string(call) + ": the lengths on the device are others");
     does(layer);
@@ -199,15 +204,15 @@ cudnnStatus_t cudnnRNNForward(cudnnHandle_t handle, cudnnRNNDescriptor_t desc, c
   if (!layer || weight_bytes != layer->weight_floats() * sizeof(float) || work_bytes < kWorkBytes ||
       training != (reserve != nullptr) || (training && reserve_bytes < layer->reserve_doubles() * sizeof(double)))
     return CUDNN_STATUS_BAD_PARAM;
-  if (!are_there(kName, {{lengths, layer->lengths.size() * sizeof(int32_t)},
-                         {x, bytes_of(*layer, layer->inputs)},
-                         {y, bytes_of(*layer, layer->directions * layer->units)},
-                         {weights, weight_bytes},
-                         {work, work_bytes}}) ||
-      (training && !are_there(kName, {{reserve, reserve_bytes}})))
-    return CUDNN_STATUS_BAD_PARAM;
+  const Memories all_memory = {{lengths, layer->lengths.size() * sizeof(int32_t)},
+                               {x, bytes_of(*layer, layer->inputs)},
+                               {y, bytes_of(*layer, layer->directions * layer->units), true},
+                               {weights, weight_bytes},
+                               {work, work_bytes, true},
+                               {reserve, reserve_bytes, true}};
+  if (!are_there(kName, all_memory)) return CUDNN_STATUS_BAD_PARAM;
   const float fill = of<Sequence>(y_desc).fill.value_or(std::numeric_limits<float>::quiet_NaN());
-  enqueue(handle, kName, *layer, lengths, work, [=](const RecurrentLayer& all) {
+  enqueue(handle, kName, *layer, lengths, work, all_memory, [=](const RecurrentLayer& all) {
     all.forward(static_cast<const float*>(x), static_cast<float*>(y), static_cast<const float*>(weights),
                 static_cast<double*>(reserve), fill);
   });
@@ -230,15 +235,15 @@ cudnnStatus_t cudnnRNNBackwardData_v8(cudnnHandle_t handle, cudnnRNNDescriptor_t
       reserve_bytes < layer->reserve_doubles() * sizeof(double))
     return CUDNN_STATUS_BAD_PARAM;
   const std::size_t y_bytes = bytes_of(*layer, layer->directions * layer->units);
-  if (!are_there(kName, {{lengths, layer->lengths.size() * sizeof(int32_t)},
-                         {y, y_bytes},
-                         {dy, y_bytes},
-                         {dx, bytes_of(*layer, layer->inputs)},
-                         {weights, weight_bytes},
-                         {work, work_bytes},
-                         {reserve, reserve_bytes}}))
-    return CUDNN_STATUS_BAD_PARAM;
-  enqueue(handle, kName, *layer, lengths, work, [=](const RecurrentLayer& all) {
+  const Memories all_memory = {{lengths, layer->lengths.size() * sizeof(int32_t)},
+                               {y, y_bytes},
+                               {dy, y_bytes},
+                               {dx, bytes_of(*layer, layer->inputs), true},
+                               {weights, weight_bytes},
+                               {work, work_bytes, true},
+                               {reserve, reserve_bytes, true}};
+  if (!are_there(kName, all_memory)) return CUDNN_STATUS_BAD_PARAM;
+  enqueue(handle, kName, *layer, lengths, work, all_memory, [=](const RecurrentLayer& all) {
     all.backward_data(static_cast<const float*>(y), static_cast<const float*>(dy), static_cast<float*>(dx),
                       static_cast<const float*>(weights), static_cast<double*>(reserve));
   });
@@ -257,14 +262,14 @@ cudnnStatus_t cudnnRNNBackwardWeights_v8(cudnnHandle_t handle, cudnnRNNDescripto
   if (!layer || weight_bytes != layer->weight_floats() * sizeof(float) || work_bytes < kWorkBytes ||
       reserve_bytes < layer->reserve_doubles() * sizeof(double))
     return CUDNN_STATUS_BAD_PARAM;
-  if (!are_there(kName, {{lengths, layer->lengths.size() * sizeof(int32_t)},
-                         {x, bytes_of(*layer, layer->inputs)},
-                         {y, bytes_of(*layer, layer->directions * layer->units)},
-                         {gradient, weight_bytes},
-                         {work, work_bytes},
-                         {reserve, reserve_bytes}}))
-    return CUDNN_STATUS_BAD_PARAM;
-  enqueue(handle, kName, *layer, lengths, work, [=](const RecurrentLayer& all) {
+  const Memories all_memory = {{lengths, layer->lengths.size() * sizeof(int32_t)},
+                               {x, bytes_of(*layer, layer->inputs)},
+                               {y, bytes_of(*layer, layer->directions * layer->units)},
+                               {gradient, weight_bytes, true},
+                               {work, work_bytes, true},
+                               {reserve, reserve_bytes, true}};
+  if (!are_there(kName, all_memory)) return CUDNN_STATUS_BAD_PARAM;
+  enqueue(handle, kName, *layer, lengths, work, all_memory, [=](const RecurrentLayer& all) {
     all.backward_weights(static_cast<const float*>(x), static_cast<const float*>(y),
                          static_cast<const double*>(reserve), static_cast<float*>(gradient));
   });

@@ -11,7 +11,13 @@
 // - an engine of cuDNN's that adds with atomics gives other bits each time, and one on tensor cores rounds;
 // - threads of a block go in ascending order in one launch and in descending order in the next, each as far as the next
 //   barrier: where one is missing results differ;
-// - two threads that touch the same memory, at least one to write, with no barrier between, are a fault (race_check.h).
+// - two threads that touch the same memory, at least one to write, with no barrier between, are a fault (race_check.h);
+// - so are two streams, with no event between that says which is first (happens_before.h);
+// - a copy from or to memory that is not pinned is no copy beside anything, and no event is recorded behind it before
+// it
+//   was waited for; pinned memory is not given back, and not changed by the host, while a copy is under way;
+// - an event is not recorded again before somebody has waited for what it stood for, and nobody waits for one that was
+//   never recorded.
 //
 // It cannot show speed, nor the libraries' own numerics and algorithms.
 //
@@ -26,8 +32,8 @@ namespace rubato::cuda_fake {
 
 // How many there are that somebody has to give back.
 struct Live {
-  std::size_t allocations = 0, streams = 0, handles = 0, descriptors = 0;
-  [[nodiscard]] std::size_t all() const { return allocations + streams + handles + descriptors; }
+  std::size_t allocations = 0, streams = 0, handles = 0, descriptors = 0, events = 0, pinned = 0;
+  [[nodiscard]] std::size_t all() const { return allocations + streams + handles + descriptors + events + pinned; }
 };
 [[nodiscard]] Live live();
 

@@ -18,7 +18,8 @@ class Listener final : public testing::EmptyTestEventListener {
     for (const std::string& fault : take_faults()) ADD_FAILURE() << fault;
     const Live left = live();
     EXPECT_EQ(left.all(), 0u) << left.allocations << " allocations, " << left.streams << " streams, " << left.handles
-                              << " handles, " << left.descriptors << " descriptors are left";
+                              << " handles, " << left.descriptors << " descriptors, " << left.events << " events, "
+                              << left.pinned << " pieces of pinned memory are left";
   }
 };
 

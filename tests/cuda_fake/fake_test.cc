@@ -120,7 +120,8 @@ TEST_F(CudaFake, AProductNeedsRoomForItsScratch) {
 }
 
 kernels::cuda::CudaContext context_on_fake() {
-  return {0, false, Stream::create().value(), kernels::cuda::LtHandle::create().value()};
+  return {0, false, Stream::create().value(), kernels::cuda::LtHandle::create().value(),
+          kernels::cuda::CopyStreams::create().value()};
 }
 
 // A convolution of 2 x 3 x 3 x 4 with 5 of 2 x 2, and memory for all of it.

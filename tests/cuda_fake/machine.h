@@ -1,4 +1,9 @@
-// The fake's memory, streams and faults: what its halves (runtime.cc, cublas_lt.cc, cudnn.cc, host_kernel.cc) share.
+// The fake's memory, streams and faults: what its halves (runtime.cc, events.cc, cublas_lt.cc, cudnn.cc,
+// host_kernel.cc) share.
+//
+// What is enqueued happens when somebody waits for it, and not before: of other streams no more than events ask for.
+// So what only seems to be ordered is done as late as it can be. Whoever does something says what it reads and writes
+// (happens_before.h).
 //
 // Thread-safety: none.
 #pragma once
@@ -6,6 +11,8 @@
 #include <cuda_runtime_api.h>
 
 #include <cstddef>
+#include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -14,8 +21,15 @@
 #include <vector>
 
 #include "tests/cuda_fake/fake.h"
+#include "tests/cuda_fake/happens_before.h"
 
 namespace rubato::cuda_fake {
+
+// Memory of the host that a copy is about.
+struct HostRange {
+  const std::byte* data = nullptr;
+  std::size_t bytes = 0;
+};
 
 class Machine {
  public:
@@ -29,15 +43,38 @@ class Machine {
   // Whether it lies in live memory of the device as a whole; if not, it is a fault, of `what`.
   bool covers(const void* data, std::size_t bytes, std::string_view what);
 
+  // Pinned memory of the host: the runtime's own, or somebody's that is registered. False: it is so already, or is not.
+  [[nodiscard]] void* allocate_pinned(std::size_t bytes);
+  void release_pinned(void* data);
+  bool pin(const void* data, std::size_t bytes);
+  bool unpin(const void* data, std::string_view call);
+  // As a whole. It is a fault, of `what`, if that is true of a part of it.
+  bool is_pinned(const void* data, std::size_t bytes, std::string_view what);
+
   [[nodiscard]] cudaStream_t create_stream();
   void destroy_stream(cudaStream_t stream);
   // A fault, if it is none.
   bool is_stream(cudaStream_t stream, std::string_view what);
-  void enqueue(cudaStream_t stream, std::function<void()> work);
+  // `host`: memory of the host that it reads or writes. Where that is not pinned, the stream has to be waited for
+  // before an event is recorded there.
+  void enqueue(cudaStream_t stream, std::function<void()> work, HostRange host = {}, bool pinned = true);
+  // From within what is enqueued.
+  void reads(const void* data, std::size_t bytes) { touch(data, bytes, false); }
+  void writes(const void* data, std::size_t bytes) { touch(data, bytes, true); }
   void wait_for(cudaStream_t stream);
   void wait_for_all();
   // What a GPU does that has failed: nothing of what it was given.
   void give_up();
+
+  [[nodiscard]] cudaEvent_t create_event();
+  void destroy_event(cudaEvent_t event);
+  // A fault, if it is none.
+  bool is_event(cudaEvent_t event, std::string_view what);
+  void record(cudaEvent_t event, cudaStream_t stream);
+  // By a stream; by the host; whether it is over, which the host is told of every other time that it asks.
+  void wait_for_event(cudaStream_t stream, cudaEvent_t event);
+  void wait_for_event(cudaEvent_t event);
+  [[nodiscard]] bool has_passed(cudaEvent_t event);
 
   std::size_t handles = 0, descriptors = 0;  // of cuBLASLt and cuDNN
   bool refuses_epilogues = false;
@@ -56,14 +93,53 @@ class Machine {
   struct Allocation {
     std::byte* base = nullptr;
     std::size_t bytes = 0;
+    std::shared_ptr<Touched> touched;
   };
-  using Work = std::vector<std::function<void()>>;
+  struct Pinned {
+    std::size_t bytes = 0;
+    bool registered = false;  // it is somebody's
+    std::shared_ptr<Touched> touched;
+  };
+  struct Item {
+    Moment self;
+    VectorClock known;  // of what is over when it begins
+    std::function<void()> does;
+    HostRange host;
+    Moment behind;  // of another stream, that has to be over
+  };
+  struct Stream {
+    std::size_t lane = 0;
+    VectorClock clock;
+    std::deque<Item> items;
+    bool unpinned = false;  // it copies memory that is not pinned, which nobody has waited for
+  };
+  struct Event {
+    Moment at;
+    VectorClock clock;
+    bool waited_for = false;
+    bool asked = false;
+  };
+  using Pins = std::map<const std::byte*, Pinned>;
 
   [[nodiscard]] const Allocation* allocation_at(const void* data) const;
+  [[nodiscard]] Pins::iterator pinned_at(const void* data);
+  void add(Stream& stream, Item item);
+  void run_until(std::size_t lane, std::uint32_t number);
+  void touch(const void* data, std::size_t bytes, bool writes);
+  void forget_copies_of(HostRange memory, std::string_view call);
+  // False, and a fault: it stands for nothing.
+  bool stands_for_something(const Event& event, std::string_view call);
   void check_guards();
 
   std::map<const std::byte*, Allocation> allocations_;  // by the address that was given out
-  std::map<cudaStream_t, std::unique_ptr<Work>> streams_;
+  mutable std::map<const std::byte*, Allocation>::const_iterator last_ = allocations_.end();  // that was found
+  Pins pins_;
+  std::map<cudaStream_t, std::unique_ptr<Stream>> streams_;
+  std::map<cudaEvent_t, std::unique_ptr<Event>> events_;
+  std::array<std::uint32_t, kLanesMax> given_{};  // to each lane, ever
+  VectorClock host_;
+  const Item* now_ = nullptr;  // what happens
+  bool said_ = false;          // of it, that it is not ordered
   std::vector<std::string> faults_;
   std::size_t calls_ = 0, failing_ = 0;
   std::string failed_;

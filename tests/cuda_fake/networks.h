@@ -46,6 +46,28 @@ inline std::vector<SmallModel> networks_on_cuda() {
                    "add batch_norm1 relu", "global_average", "dense 4"})};
 }
 
+// A store whose memory is pinned, so that copies are beside what is computed.
+class PinnedStore {
+ public:
+  PinnedStore(const Model& model, kernels::Device& device) : store_(model), device_(device) {}
+  // Errors: those of Device::pin.
+  [[nodiscard]] Status pin() {
+    for (auto* all : {&store_.values, &store_.gradients})
+      for (std::vector<float>& values : *all) {
+        RUBATO_ASSIGN(kernels::Pinned pinned, device_.pin(std::as_writable_bytes(std::span(values))));
+        pins_.push_back(std::move(pinned));
+      }
+    return {};
+  }
+  Store& operator*() { return store_; }
+  Store* operator->() { return &store_; }
+
+ private:
+  Store store_;
+  kernels::Device& device_;
+  std::vector<kernels::Pinned> pins_;
+};
+
 inline void PrintTo(const SmallModel& small, std::ostream* out) { *out << small.title; }
 inline std::string network_test_name(const testing::TestParamInfo<SmallModel>& info) {
   std::string name = info.param.title;

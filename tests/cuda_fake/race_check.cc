@@ -62,8 +62,9 @@ bool RaceCheck::unordered(const Access& before) const {
   return before.block != now.block || (before.barriers == now.barriers && before.number != now.number);
 }
 
-void RaceCheck::note(const void* at, bool writes) {
+void RaceCheck::note(const void* at, std::size_t bytes, bool writes) {
   if (on_stack(at)) return;
+  writes ? machine().writes(at, bytes) : machine().reads(at, bytes);
   Cell& cell = cell_of(at);
   // What a block shares, the next one has anew.
   const Access& last = cell.was_written ? cell.written : cell.read;
@@ -110,27 +111,27 @@ void __tsan_func_entry(void*) {}
 void __tsan_func_exit() {}
 void __tsan_vptr_update(void**, void*) {}
 void __tsan_vptr_read(void**) {}
-void __tsan_read1(void* at) { race_check().read(at); }
-void __tsan_read2(void* at) { race_check().read(at); }
-void __tsan_read4(void* at) { race_check().read(at); }
-void __tsan_read8(void* at) { race_check().read(at); }
-void __tsan_read16(void* at) { race_check().read(at); }
-void __tsan_write1(void* at) { race_check().write(at); }
-void __tsan_write2(void* at) { race_check().write(at); }
-void __tsan_write4(void* at) { race_check().write(at); }
-void __tsan_write8(void* at) { race_check().write(at); }
-void __tsan_write16(void* at) { race_check().write(at); }
-void __tsan_unaligned_read2(void* at) { race_check().read(at); }
-void __tsan_unaligned_read4(void* at) { race_check().read(at); }
-void __tsan_unaligned_read8(void* at) { race_check().read(at); }
-void __tsan_unaligned_read16(void* at) { race_check().read(at); }
-void __tsan_unaligned_write2(void* at) { race_check().write(at); }
-void __tsan_unaligned_write4(void* at) { race_check().write(at); }
-void __tsan_unaligned_write8(void* at) { race_check().write(at); }
-void __tsan_unaligned_write16(void* at) { race_check().write(at); }
+void __tsan_read1(void* at) { race_check().read(at, 1); }
+void __tsan_read2(void* at) { race_check().read(at, 2); }
+void __tsan_read4(void* at) { race_check().read(at, 4); }
+void __tsan_read8(void* at) { race_check().read(at, 8); }
+void __tsan_read16(void* at) { race_check().read(at, 16); }
+void __tsan_write1(void* at) { race_check().write(at, 1); }
+void __tsan_write2(void* at) { race_check().write(at, 2); }
+void __tsan_write4(void* at) { race_check().write(at, 4); }
+void __tsan_write8(void* at) { race_check().write(at, 8); }
+void __tsan_write16(void* at) { race_check().write(at, 16); }
+void __tsan_unaligned_read2(void* at) { race_check().read(at, 2); }
+void __tsan_unaligned_read4(void* at) { race_check().read(at, 4); }
+void __tsan_unaligned_read8(void* at) { race_check().read(at, 8); }
+void __tsan_unaligned_read16(void* at) { race_check().read(at, 16); }
+void __tsan_unaligned_write2(void* at) { race_check().write(at, 2); }
+void __tsan_unaligned_write4(void* at) { race_check().write(at, 4); }
+void __tsan_unaligned_write8(void* at) { race_check().write(at, 8); }
+void __tsan_unaligned_write16(void* at) { race_check().write(at, 16); }
 // Of more bytes, or of bytes whose number is only known then: copies of structures, which stay within a thread's stack.
-void __tsan_read_range(void* at, std::size_t) { race_check().read(at); }
-void __tsan_write_range(void* at, std::size_t) { race_check().write(at); }
+void __tsan_read_range(void* at, std::size_t bytes) { race_check().read(at, bytes); }
+void __tsan_write_range(void* at, std::size_t bytes) { race_check().write(at, bytes); }
 // Counts of references, of tests around kernels.
 int __tsan_atomic32_fetch_add(volatile int* at, int value, int) {
   return __atomic_fetch_add(at, value, __ATOMIC_SEQ_CST);

@@ -7,6 +7,8 @@
 // block; a thread's own stack does not. An access is known by where it begins: a word that is read whole and written in
 // bytes is not noticed, but for the first. Atomic operations are not looked at.
 //
+// What other streams touch is happens_before.h's, which hears of each access from here.
+//
 // Thread-safety: none.
 #pragma once
 
@@ -34,11 +36,11 @@ class RaceCheck {
   }
   void pause() { watching_ = false; }
 
-  void read(const void* at) {
-    if (watching_) note(at, false);
+  void read(const void* at, std::size_t bytes) {
+    if (watching_) note(at, bytes, false);
   }
-  void write(const void* at) {
-    if (watching_) note(at, true);
+  void write(const void* at, std::size_t bytes) {
+    if (watching_) note(at, bytes, true);
   }
 
  private:
@@ -57,7 +59,7 @@ class RaceCheck {
     bool read_by_blocks = false;   // by several
   };
 
-  void note(const void* at, bool writes);
+  void note(const void* at, std::size_t bytes, bool writes);
   Cell& cell_of(const void* at);
   [[nodiscard]] std::size_t place_of(const void* at) const;
   void grow();

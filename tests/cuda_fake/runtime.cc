@@ -3,9 +3,11 @@
 
 #include <cstdio>
 #include <cstring>
+#include <string>
 
 #include "tests/cuda_fake/machine.h"
 
+using rubato::cuda_fake::HostRange;
 using rubato::cuda_fake::machine;
 
 extern "C" {
@@ -86,7 +88,25 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpy
   if (!to_device && !from_device) machine().fault("cudaMemcpyAsync from the host to the host");
   if (to_device && !machine().covers(to, bytes, kName)) return cudaErrorInvalidValue;
   if (from_device && !machine().covers(from, bytes, kName)) return cudaErrorInvalidValue;
-  machine().enqueue(stream, [=] { std::memcpy(to, from, bytes); });
+  const auto copy = [=] {
+    machine().reads(from, bytes);
+    machine().writes(to, bytes);
+    std::memcpy(to, from, bytes);
+  };
+  const void* const host = !from_device ? from : !to_device ? to : nullptr;
+  if (host == nullptr) {
+    machine().enqueue(stream, copy);
+    return cudaSuccess;
+  }
+  const HostRange range{static_cast<const std::byte*>(host), bytes};
+  const auto look = [=] { return std::string(reinterpret_cast<const char*>(host), bytes); };
+  machine().enqueue(
+      stream,
+      [=, before = look()] {
+        if (before != look()) machine().fault("the host changed memory while a copy from or to it was under way");
+        copy();
+      },
+      range, machine().is_pinned(host, bytes, kName));
   return cudaSuccess;
 }
 
@@ -94,8 +114,28 @@ cudaError_t cudaMemsetAsync(void* to, int value, size_t bytes, cudaStream_t stre
   constexpr const char* kName = "cudaMemsetAsync";
   if (machine().fails(kName)) return cudaErrorUnknown;
   if (!machine().is_stream(stream, kName) || !machine().covers(to, bytes, kName)) return cudaErrorInvalidValue;
-  machine().enqueue(stream, [=] { std::memset(to, value, bytes); });
+  machine().enqueue(stream, [=] {
+    machine().writes(to, bytes);
+    std::memset(to, value, bytes);
+  });
   return cudaSuccess;
+}
+
+cudaError_t cudaHostAlloc(void** data, size_t bytes, unsigned /*flags*/) {
+  if (machine().fails("cudaHostAlloc")) return cudaErrorMemoryAllocation;
+  *data = machine().allocate_pinned(bytes);
+  return cudaSuccess;
+}
+cudaError_t cudaFreeHost(void* data) {
+  machine().release_pinned(data);
+  return cudaSuccess;
+}
+cudaError_t cudaHostRegister(void* data, size_t bytes, unsigned /*flags*/) {
+  if (machine().fails("cudaHostRegister")) return cudaErrorMemoryAllocation;
+  return machine().pin(data, bytes) ? cudaSuccess : cudaErrorHostMemoryAlreadyRegistered;
+}
+cudaError_t cudaHostUnregister(void* data) {
+  return machine().unpin(data, "cudaHostUnregister") ? cudaSuccess : cudaErrorHostMemoryNotRegistered;
 }
 
 }  // extern "C"

@@ -22,9 +22,9 @@ namespace rubato::kernels {
 inline std::size_t count(const TensorShape& shape) { return static_cast<std::size_t>(shape.elements()); }
 
 struct PlannedOp {
-  PlannedOp(Device& device, const OpDesc& desc, const PlanHint& hint, float fill = -7.0f)
-      : PlannedOp(device, desc, hint, random_floats(count(input_shape(desc)), "input"), fill) {}
-  PlannedOp(Device& device, const OpDesc& desc, const PlanHint& hint, std::vector<float> inputs, float fill);
+  PlannedOp(Device& on, const OpDesc& desc, const PlanHint& hint, float fill = -7.0f)
+      : PlannedOp(on, desc, hint, random_floats(count(input_shape(desc)), "input"), fill) {}
+  PlannedOp(Device& on, const OpDesc& desc, const PlanHint& hint, std::vector<float> inputs, float fill);
   // The factors of a dense layer or a convolution, to numbers that bfloat16 has.
   void round_factors();
   void bind(const float* second_gradient = nullptr);
@@ -37,6 +37,7 @@ struct PlannedOp {
     return spans;
   }
 
+  Device& device;
   std::unique_ptr<Op> op;
   std::vector<std::vector<float>> parameters, gradients;
   std::vector<float> x, r;  // input, and the gradient of the output
@@ -47,9 +48,9 @@ struct PlannedOp {
   std::vector<std::int32_t> lengths;  // of the samples, or none
 };
 
-inline PlannedOp::PlannedOp(Device& device, const OpDesc& desc, const PlanHint& hint, std::vector<float> inputs,
-                            float fill)
-    : x(std::move(inputs)),
+inline PlannedOp::PlannedOp(Device& on, const OpDesc& desc, const PlanHint& hint, std::vector<float> inputs, float fill)
+    : device(on),
+      x(std::move(inputs)),
       r(random_floats(count(output_shape(desc)), "output gradient")),
       a(random_floats(r.size(), "addend")),
       input(device, x, places(input_shape(desc), hint.input)),
@@ -83,8 +84,10 @@ inline void PlannedOp::bind(const float* second_gradient) {
 }
 
 inline void PlannedOp::forward(Version version) {
+  ASSERT_TRUE(device.begin_step().ok());
   for (std::size_t i = 0; i < parameters.size(); ++i) ASSERT_TRUE(op->load(i, parameters[i], version).ok());
   ASSERT_TRUE(op->forward({.epoch = 0, .ids = {}, .lengths = lengths}).ok());
+  ASSERT_TRUE(op->findings().ok());
 }
 
 inline void PlannedOp::backward() {
