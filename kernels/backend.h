@@ -226,7 +226,9 @@ class Device {
   virtual void abandon() {}
 
   virtual Result<Buffer> allocate(std::size_t bytes) = 0;
-  // Outlived by the memory, and by the device. No byte may be pinned twice. Errors: kDevice.
+  // Whether it is of any use to pin memory. / Best whole pages: none may be pinned twice. Outlived by the memory, and
+  // by the device. Errors: kDevice.
+  [[nodiscard]] virtual bool pins_memory() const { return false; }
   virtual Result<Pinned> pin(std::span<std::byte> /*memory*/) { return Pinned{}; }
   virtual Status copy_in(float* device, std::span<const float> host) = 0;
   virtual Status copy_out(std::span<float> host, const float* device) = 0;

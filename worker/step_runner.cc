@@ -49,7 +49,7 @@ class StepRunner::Sink final : public model::GradientSink {
       : runner_(runner), gradient_(gradient), node_(node), siblings_(siblings), report_(report) {}
 
   std::span<float> gradient_buffer(std::size_t parameter) override {
-    if (gradient_ == nullptr) gradient_ = runner_.arenas_.take();
+    if (gradient_ == nullptr) gradient_ = runner_.take_arena();
     const auto [first, count] = runner_.layout_.parameter(parameter);
     return gradient_->part(first, count);
   }
@@ -76,13 +76,22 @@ model::Batch model_batch(const data::BatchBuffer& buffer, std::uint64_t epoch) {
 }
 
 StepRunner::StepRunner(const Job& job, model::Model& model, data::Loader& loader, const SliceLayout& layout,
-                       std::shared_ptr<Memory> memory)
+                       std::shared_ptr<Memory> memory, kernels::Device* device)
     : clip_norm_(job.optimizer.clip_norm),
       micro_max_(micro_batch_max(job)),
       model_(model),
       loader_(loader),
       layout_(layout),
-      arenas_(layout.floats(), std::move(memory)) {}
+      arenas_(layout.floats(), std::move(memory), PinnedArenas(device).place()),
+      pins_(device) {}
+
+// A new one is pinned, and stays so as long as there is a runner.
+ArenaRef StepRunner::take_arena() {
+  const std::size_t before = arenas_.allocated();
+  ArenaRef arena = arenas_.take();
+  if (arenas_.allocated() > before) pins_.pin(*arena);
+  return arena;
+}
 
 Result<StepComputed> StepRunner::run(const ComputeStep& order, model::WeightSource& weights, const Report& report,
                                      model::Chains* chains) {

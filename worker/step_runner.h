@@ -20,6 +20,7 @@
 #include "model/model.h"
 #include "worker/arena.h"
 #include "worker/compute_port.h"
+#include "worker/pinned_arenas.h"
 #include "worker/slice_layout.h"
 
 namespace rubato::worker {
@@ -31,9 +32,10 @@ class StepRunner {
  public:
   using Report = std::function<void(ComputeReport)>;
 
-  // `memory` is where gradients are to lie; nothing: anywhere.
+  // `memory` is where gradients are to lie; nothing: anywhere. `device`: that of the model, for which they are pinned;
+  // null: they are not.
   StepRunner(const Job& job, model::Model& model, data::Loader& loader, const SliceLayout& layout,
-             std::shared_ptr<Memory> memory);
+             std::shared_ptr<Memory> memory, kernels::Device* device = nullptr);
 
   // On which timeline; null: none.
   void draw(timeline::Lane* lane) { lane_ = lane; }
@@ -69,6 +71,7 @@ class StepRunner {
   [[nodiscard]] Status run_empty_node(const Node& node, model::WeightSource& weights, const Report& report) const;
   void clip(Arena& gradient, std::uint64_t samples) const;
   void count_pieces();
+  [[nodiscard]] ArenaRef take_arena();
   void add_partial(Arena& gradient, SliceLayout::Range range) const;
   void add_siblings(Arena& gradient, std::size_t count, SliceLayout::Range range) const;
   void report_frozen(const Node& node, const Report& report) const;
@@ -80,6 +83,7 @@ class StepRunner {
   data::Loader& loader_;
   const SliceLayout& layout_;
   ArenaPool arenas_;
+  PinnedArenas pins_;  // of them; goes before them
   // Kept for their storage from step to step.
   data::BatchBuffer batch_;
   std::vector<ArenaRef> siblings_;    // sums that wait for that of their right sibling, the lowest last

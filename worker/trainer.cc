@@ -141,8 +141,8 @@ protocol::Manifest Trainer::manifest() const {
 void Trainer::set_routing(const protocol::RoutingTable& routing, const std::shared_ptr<Memory>& memory) {
   routing_ = routing;
   layout_.emplace(manifest(), routing);
-  table_.emplace(*layout_);
-  runner_ = std::make_unique<StepRunner>(job_, *model_, *loader_, *layout_, memory);
+  table_.emplace(*layout_, device_.get());
+  runner_ = std::make_unique<StepRunner>(job_, *model_, *loader_, *layout_, memory, device_.get());
   runner_->draw(lane_);
   model_->draw(lane_);
   if (parse_mode(job_.consistency.mode).value().local())

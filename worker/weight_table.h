@@ -11,14 +11,20 @@
 
 #include "worker/arena.h"
 #include "worker/compute_port.h"
+#include "worker/pinned_arenas.h"
 #include "worker/slice_layout.h"
 
 namespace rubato::worker {
 
 class WeightTable {
  public:
-  explicit WeightTable(const SliceLayout& layout)
-      : layout_(layout), clock_(layout.slices(), kNoClock), changes_(layout.slices(), 0), held_(layout.slices()) {}
+  // `device`: that reads them, and may copy them from here; null: nobody's.
+  explicit WeightTable(const SliceLayout& layout, kernels::Device* device = nullptr)
+      : layout_(layout),
+        clock_(layout.slices(), kNoClock),
+        changes_(layout.slices(), 0),
+        held_(layout.slices()),
+        pins_(device) {}
 
   void take(const SliceWeights& weights) {
     const auto [first, count] = layout_.slice(weights.slice);
@@ -27,7 +33,10 @@ class WeightTable {
     clock_[weights.slice] = weights.clock;
     Held& held = held_[weights.slice];
     if (held.mark.is(weights.weights) && held.version == weights.version) return;
-    if (!arena_) arena_.emplace(layout_.floats());
+    if (!arena_) {
+      arena_.emplace(layout_.floats(), pins_.place());
+      pins_.pin(*arena_);
+    }
     std::copy(values.begin(), values.end(), arena_->part(first, count).begin());
     held = {PayloadMark(weights.weights), weights.version};
     changes_[weights.slice] = ++change_;
@@ -67,6 +76,7 @@ class WeightTable {
   std::vector<std::uint64_t> changes_;
   std::vector<Held> held_;  // what was copied last
   std::uint64_t change_ = 0;
+  PinnedArenas pins_;  // goes before the arena
 };
 
 }  // namespace rubato::worker

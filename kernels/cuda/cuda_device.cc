@@ -34,6 +34,7 @@ class CudaDevice final : public Device {
   }
 
   Result<Buffer> allocate(std::size_t bytes) override;
+  [[nodiscard]] bool pins_memory() const override { return true; }
   Result<Pinned> pin(std::span<std::byte> memory) override { return context_.copies->pin(memory); }
   Status copy_in(float* device, std::span<const float> host) override { return context_.upload(host, device); }
   Status copy_out(std::span<float> host, const float* device) override { return context_.download(device, host); }

@@ -33,6 +33,21 @@ TEST(ArenaPool, AnArenaComesBackOnceNobodyHasIt) {
   EXPECT_EQ(pool.allocated(), 1u);
 }
 
+TEST(Arena, MayHaveWholePagesOfItsOwn) {
+  PrivateMemory memory;
+  for (const std::size_t floats : {std::size_t{1}, kFloats, std::size_t{4096}}) {
+    Arena one(floats, memory, Arena::Place::kWholePages), other(floats, Arena::Place::kWholePages);
+    for (Arena* arena : {&one, &other}) {
+      const std::span<std::byte> pages = arena->whole_pages();
+      EXPECT_EQ(reinterpret_cast<std::uintptr_t>(pages.data()) % 4096, 0u);
+      EXPECT_EQ(pages.size() % 4096, 0u);
+      EXPECT_GE(pages.size(), floats * sizeof(float));
+      EXPECT_EQ(static_cast<void*>(pages.data()), arena->part(0, floats).data());
+      std::ranges::fill(pages, std::byte{1});  // they are there
+    }
+  }
+}
+
 TEST(ArenaPool, NeverHandsOutWhatAPayloadStillShows) {
   ArenaPool pool(kFloats);
   std::vector<Payload> kept;

@@ -159,6 +159,8 @@ struct RunnerOptions {
   std::uint64_t slice_bytes = 64;
   Job job{};
   bool lengths = false;
+  std::shared_ptr<Memory> memory = nullptr;  // where gradients are to lie
+  kernels::Device* device = nullptr;         // for which they are pinned
 };
 
 // A runner over a model of the test's.
@@ -173,7 +175,7 @@ class Runner {
         routing{1, protocol::cut_slices(manifest, options.slice_bytes, 2), {"a", "b"}},
         layout(manifest, routing),
         weights(manifest),
-        runner(options.job, model, loader, layout, nullptr) {}
+        runner(options.job, model, loader, layout, options.memory, options.device) {}
 
   // Reports of the call alone.
   [[nodiscard]] Result<StepComputed> run(const protocol::StepGrant& step) {
