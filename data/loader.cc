@@ -62,6 +62,17 @@ void Loader::hint(const SampleRange& range) {
   RUBATO_CHECK(wanted_.try_push(std::move(work)), "no more than depth_ are under way");
 }
 
+std::optional<SampleRange> Loader::take_ahead(BatchBuffer& batch) {
+  std::optional<Work> work = ready_.try_pop();
+  if (!work) return std::nullopt;
+  under_way_.pop_front();
+  const bool read = work->gathered.ok();  // what was not is gathered once more, by whoever needs it
+  spare_.push_back(std::exchange(batch, std::move(work->batch)));
+  if (!read) return std::nullopt;
+  ++hits_;
+  return work->range;
+}
+
 Status Loader::gather(const SampleRange& range, BatchBuffer& batch) {
   if (!inside(range)) {
     return Error{Cause::kMalformed, fmt::format("samples [{}, +{}) of epoch {}: the data set has {}", range.first,

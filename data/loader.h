@@ -14,6 +14,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <optional>
 #include <thread>
 #include <vector>
 
@@ -43,6 +44,10 @@ class Loader {
   void hint(const SampleRange& range);
   // Errors: kMalformed, if the range is not within the data set (it may have come over the network); the data set's.
   [[nodiscard]] Status gather(const SampleRange& range, BatchBuffer& batch);
+
+  // The range that was hinted first of those that were not taken, if it has been read. Never waits. Whoever takes it
+  // and is asked for another one has taken it in vain.
+  [[nodiscard]] std::optional<SampleRange> take_ahead(BatchBuffer& batch);
 
   // Of the ranges gathered so far, how many had been read ahead.
   [[nodiscard]] std::uint64_t hits() const { return hits_; }

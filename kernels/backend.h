@@ -206,6 +206,16 @@ class Loss {
   }
 };
 
+// Inputs that are brought to a device before the step that reads them, while the one before is computed.
+class Prefetch {
+ public:
+  virtual ~Prefetch() = default;
+  // The host's memory is its owner's again when this returns. What was started before and not taken is lost.
+  virtual Status start(std::span<const float> host) = 0;
+  // Of what was started last: what is enqueued from now on finds it at `device`.
+  virtual Status take(float* device) = 0;
+};
+
 class Device {
  public:
   virtual ~Device() = default;
@@ -232,6 +242,8 @@ class Device {
   virtual Result<Pinned> pin(std::span<std::byte> /*memory*/) { return Pinned{}; }
   virtual Status copy_in(float* device, std::span<const float> host) = 0;
   virtual Status copy_out(std::span<float> host, const float* device) = 0;
+  // For so many numbers at a time; null: of no use here.
+  virtual Result<std::unique_ptr<Prefetch>> plan_prefetch(std::size_t /*count*/) { return std::unique_ptr<Prefetch>(); }
   // What is enqueued from now on finds it there.
   virtual Status bring(float* device, std::span<const float> host) { return copy_in(device, host); }
 

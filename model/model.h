@@ -33,6 +33,16 @@ struct InputShape {
   [[nodiscard]] std::int64_t elements() const { return height * width * channels; }
 };
 
+struct Batch;
+
+// What is probably computed next, for a device that takes its inputs ahead.
+class NextBatch {
+ public:
+  virtual ~NextBatch() = default;
+  // Null: it is not there yet, or nobody knows. Never waits. Good until the step at hand is over.
+  virtual const Batch* peek() = 0;
+};
+
 // One leaf; never empty. Which spans are needed is the model's and the loss's affair:
 // cross-entropy wants labels; the other losses take `targets` (samples * outputs), or else labels;
 // the quadratic takes neither. Without sample ids there are as many samples as labels; they are needed to train a model
@@ -44,8 +54,9 @@ struct Batch {
   std::span<const std::uint64_t> sample_ids;
   std::span<const std::int32_t> lengths;  // of sequences: positions that are there, of each sample; none: all of them
   std::uint64_t epoch = 0;
-  std::uint64_t leaf = 0;    // its number in the batch that is cut into leaves
-  Chains* chains = nullptr;  // of whoever computes it, where a model keeps some from step to step
+  std::uint64_t leaf = 0;     // its number in the batch that is cut into leaves
+  Chains* chains = nullptr;   // of whoever computes it, where a model keeps some from step to step
+  NextBatch* next = nullptr;  // in training; equal sample ids in one epoch mean equal inputs then
 
   [[nodiscard]] std::size_t samples() const { return sample_ids.empty() ? labels.size() : sample_ids.size(); }
 };

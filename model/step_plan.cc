@@ -146,6 +146,10 @@ Status StepPlan::lay_out(bool training, StepMemory& memory) {
   }
   inputs_ = at(activations.front());
   scores_ = at(activations.back());
+  if (training) {
+    RUBATO_ASSIGN(prefetch_,
+                  device_.plan_prefetch(static_cast<std::size_t>(stages_.front().op->info().input.elements())));
+  }
   loss_->bind(scores_, stages_.back().gradient);
   return {};
 }
@@ -172,7 +176,10 @@ Status StepPlan::load(const Stage& stage, WeightSource& source) {
 
 // Nothing is under way when a step ends: spans of the host's are their owners' again.
 Result<kernels::LossResult> StepPlan::after(Result<kernels::LossResult> done) {
-  if (!done.ok()) device_.abandon();
+  if (!done.ok()) {
+    device_.abandon();
+    ahead_.clear();
+  }
   return done;
 }
 
@@ -189,7 +196,7 @@ Result<kernels::LossResult> StepPlan::evaluate(const Batch& batch, WeightSource&
 
 Status StepPlan::enqueue_forward(const Batch& batch, WeightSource& source, std::span<std::int32_t> predictions) {
   RUBATO_TRY(device_.begin_step());
-  RUBATO_TRY(device_.bring(inputs_, batch.inputs));
+  RUBATO_TRY(bring_inputs(batch));
   const kernels::SampleKeys keys{batch.epoch, batch.sample_ids, batch.lengths};
   for (const Stage& stage : stages_) {
     RUBATO_TRY(load(stage, source));
@@ -198,6 +205,24 @@ Status StepPlan::enqueue_forward(const Batch& batch, WeightSource& source, std::
   }
   const timeline::Scope drawn(lane_, "loss");
   return loss_->enqueue({batch.labels, batch.targets}, predictions);
+}
+
+Status StepPlan::bring_inputs(const Batch& batch) {
+  const bool here = !ahead_.empty() && ahead_epoch_ == batch.epoch && std::ranges::equal(ahead_, batch.sample_ids);
+  ahead_.clear();
+  return here ? prefetch_->take(inputs_) : device_.bring(inputs_, batch.inputs);
+}
+
+// Once a step, as soon as what comes next is there.
+Status StepPlan::bring_ahead(const Batch& batch) {
+  if (prefetch_ == nullptr || batch.next == nullptr || !ahead_.empty()) return {};
+  const Batch* const next = batch.next->peek();
+  if (next == nullptr || next->sample_ids.empty() || next->inputs.size() != batch.inputs.size()) return {};
+  const timeline::Scope drawn(lane_, "bring ahead");
+  RUBATO_TRY(prefetch_->start(next->inputs));
+  ahead_.assign(next->sample_ids.begin(), next->sample_ids.end());
+  ahead_epoch_ = next->epoch;
+  return {};
 }
 
 Result<kernels::LossResult> StepPlan::forward_result() {
@@ -219,9 +244,11 @@ Status StepPlan::backward_weights(const Stage& stage, GradientSink& sink) {
 }
 
 // Those that are there; or all, as they come. None before it is known that the inputs were right.
-Status StepPlan::hand_over(std::optional<kernels::LossResult>& loss, GradientSink& sink, bool wait) {
+Status StepPlan::hand_over(const Batch& batch, std::optional<kernels::LossResult>& loss, GradientSink& sink,
+                           bool wait) {
   for (; handed_over_ < sent_.size(); ++handed_over_) {
     const auto [stage, mark] = sent_[handed_over_];
+    if (wait) RUBATO_TRY(bring_ahead(batch));  // all of the step is enqueued: while it is computed
     if (!wait) {
       RUBATO_ASSIGN(const bool there, device_.has_passed(mark));
       if (!there) return {};
@@ -264,12 +291,12 @@ Result<kernels::LossResult> StepPlan::run_training(const Batch& batch, WeightSou
     const Stage& stage = stages_[i];
     if (!stage.learns) continue;
     RUBATO_TRY(enqueue_backward(stage, sink));
-    RUBATO_TRY(hand_over(loss, sink, false));
+    RUBATO_TRY(hand_over(batch, loss, sink, false));
     if (!stage.input_gradient) continue;
     const timeline::Scope drawn(lane_, "backward", stage.name);
     RUBATO_TRY(stage.op->backward_data());
   }
-  RUBATO_TRY(hand_over(loss, sink, true));
+  RUBATO_TRY(hand_over(batch, loss, sink, true));
   if (loss) return *loss;
   return forward_result();
 }

@@ -92,7 +92,9 @@ class StepPlan {
                                            std::span<std::int32_t> predictions);
   Status enqueue_backward(const Stage& stage, GradientSink& sink);
   Status backward_weights(const Stage& stage, GradientSink& sink);
-  Status hand_over(std::optional<kernels::LossResult>& loss, GradientSink& sink, bool wait);
+  Status bring_inputs(const Batch& batch);
+  Status bring_ahead(const Batch& batch);
+  Status hand_over(const Batch& batch, std::optional<kernels::LossResult>& loss, GradientSink& sink, bool wait);
 
   kernels::Device& device_;
   std::span<const ParameterSpec> parameters_;
@@ -103,9 +105,12 @@ class StepPlan {
   std::size_t memory_bytes_ = 0;  // of it, that this plan uses
   float* inputs_ = nullptr;
   const float* scores_ = nullptr;
-  std::vector<std::span<float>> gradients_;  // of one stage; kept for its storage
-  std::vector<Sent> sent_;                   // in a step, in order
-  std::size_t handed_over_ = 0;              // of them
+  std::vector<std::span<float>> gradients_;      // of one stage; kept for its storage
+  std::unique_ptr<kernels::Prefetch> prefetch_;  // in training, where the device has a use for it
+  std::vector<std::uint64_t> ahead_;             // samples of the batch that has come ahead; none: none
+  std::uint64_t ahead_epoch_ = 0;
+  std::vector<Sent> sent_;       // in a step, in order
+  std::size_t handed_over_ = 0;  // of them
   timeline::Lane* lane_ = nullptr;
 };
 

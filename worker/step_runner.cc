@@ -70,6 +70,23 @@ class StepRunner::Sink final : public model::GradientSink {
   const Report* report_;
 };
 
+// For a device that wants the inputs of the step behind the one at hand: what the loader has read ahead for that.
+class StepRunner::Next final : public model::NextBatch {
+ public:
+  explicit Next(StepRunner& runner) : runner_(runner) {}
+
+  const model::Batch* peek() override {
+    if (!runner_.ahead_range_) runner_.ahead_range_ = runner_.loader_.take_ahead(runner_.ahead_);
+    if (!runner_.ahead_range_) return nullptr;
+    batch_ = model_batch(runner_.ahead_, runner_.ahead_range_->epoch);
+    return &batch_;
+  }
+
+ private:
+  StepRunner& runner_;
+  model::Batch batch_;
+};
+
 model::Batch model_batch(const data::BatchBuffer& buffer, std::uint64_t epoch) {
   const std::vector<float>& inputs = buffer.inputs.empty() ? buffer.targets : buffer.inputs;
   return {inputs, buffer.labels, buffer.targets, buffer.sample_ids, buffer.lengths, epoch};
@@ -152,7 +169,7 @@ Status StepRunner::run_leaf(const Leaf& leaf, model::WeightSource& weights, cons
     const bool last = micro + 1 == count;
     {
       const timeline::Scope drawn(lane_, "read");
-      RUBATO_TRY(loader_.gather({leaf.epoch, part.first, part.count}, batch_));
+      RUBATO_TRY(gather({leaf.epoch, part.first, part.count}));
     }
     read_ahead(leaf, micro + 1);
     if (last && early != nullptr) count_pieces();
@@ -160,6 +177,8 @@ Status StepRunner::run_leaf(const Leaf& leaf, model::WeightSource& weights, cons
     model::Batch batch = model_batch(batch_, leaf.epoch);
     batch.leaf = leaf.number * count + micro;
     batch.chains = chains_;
+    Next next(*this);
+    batch.next = &next;
     RUBATO_ASSIGN(const model::LeafStats stats, model_.train_leaf(batch, weights, sink));
     computed.loss_sum += stats.loss_sum;
     computed.samples += static_cast<std::uint64_t>(stats.samples);
@@ -169,6 +188,13 @@ Status StepRunner::run_leaf(const Leaf& leaf, model::WeightSource& weights, cons
     if (!last) partial_ = std::exchange(gradient, nullptr);
   }
   partial_.reset();
+  return {};
+}
+
+// It may be what was taken ahead; if not, that was in vain.
+Status StepRunner::gather(const data::SampleRange& range) {
+  if (std::exchange(ahead_range_, std::nullopt) != range) return loader_.gather(range, batch_);
+  std::swap(batch_, ahead_);
   return {};
 }
 

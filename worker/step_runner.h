@@ -12,6 +12,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <vector>
 
 #include "base/job.h"
@@ -47,6 +48,7 @@ class StepRunner {
 
  private:
   class Sink;
+  class Next;
 
   struct Node {
     protocol::LeafNode node;
@@ -68,6 +70,7 @@ class StepRunner {
   [[nodiscard]] Status run_leaf(const Leaf& leaf, model::WeightSource& weights, const Report* early, ArenaRef& gradient,
                                 StepComputed& computed);
   void read_ahead(const Leaf& leaf, std::uint64_t micro);
+  [[nodiscard]] Status gather(const data::SampleRange& range);
   [[nodiscard]] Status run_empty_node(const Node& node, model::WeightSource& weights, const Report& report) const;
   void clip(Arena& gradient, std::uint64_t samples) const;
   void count_pieces();
@@ -85,11 +88,12 @@ class StepRunner {
   ArenaPool arenas_;
   PinnedArenas pins_;  // of them; goes before them
   // Kept for their storage from step to step.
-  data::BatchBuffer batch_;
-  std::vector<ArenaRef> siblings_;    // sums that wait for that of their right sibling, the lowest last
-  ArenaRef partial_;                  // of the leaf at hand: the sum over the micro-batches before this one
-  std::vector<std::size_t> missing_;  // of each slice, pieces that are not ready yet
-  model::Chains* chains_ = nullptr;   // of the worker whose step it is
+  data::BatchBuffer batch_, ahead_;
+  std::optional<data::SampleRange> ahead_range_;  // of `ahead_`, which was taken from the loader for the device
+  std::vector<ArenaRef> siblings_;                // sums that wait for that of their right sibling, the lowest last
+  ArenaRef partial_;                              // of the leaf at hand: the sum over the micro-batches before this one
+  std::vector<std::size_t> missing_;              // of each slice, pieces that are not ready yet
+  model::Chains* chains_ = nullptr;               // of the worker whose step it is
   timeline::Lane* lane_ = nullptr;
 };
 

@@ -34,6 +34,7 @@ class CopyStreams {
   CopyStreams(const CopyStreams&) = delete;
   CopyStreams& operator=(const CopyStreams&) = delete;
 
+  [[nodiscard]] const Stream& pull() const { return pull_; }
   [[nodiscard]] Status begin_step(const Stream& compute);
   [[nodiscard]] Status bring(ConstBytes host, Bytes device, const Stream& compute);
   [[nodiscard]] Status send(ConstBytes device, Bytes host, const Stream& compute);

@@ -41,6 +41,11 @@ class CudaDevice final : public Device {
 
   Status bring(float* device, std::span<const float> host) override { return context_.bring(host, device); }
 
+  Result<std::unique_ptr<Prefetch>> plan_prefetch(std::size_t count) override {
+    enter();
+    return make_prefetch(context_, count);
+  }
+
   Result<std::unique_ptr<Op>> plan(const OpDesc& desc, const PlanHint& hint) override;
   Result<std::unique_ptr<Loss>> plan_loss(const LossDesc& desc) override {
     enter();

@@ -31,6 +31,7 @@ Result<std::unique_ptr<Op>> make_op(const CudaContext& context, const LayerNormD
 Result<std::unique_ptr<Op>> make_op(const CudaContext& context, const GroupNormDesc& desc, const PlanHint& hint);
 Result<std::unique_ptr<Op>> make_op(const CudaContext& context, const RecurrentDesc& desc, const PlanHint& hint);
 Result<std::unique_ptr<Loss>> make_loss(const CudaContext& context, const LossDesc& desc);
+Result<std::unique_ptr<Prefetch>> make_prefetch(const CudaContext& context, std::size_t count);
 Result<std::unique_ptr<Rbm>> make_rbm(const CudaContext& context, const RbmDesc& desc);
 
 }  // namespace rubato::kernels::cuda

@@ -149,15 +149,28 @@ TEST(CudaDevice, WeightsAreCopiedWhereTheyAreNew) {
   EXPECT_EQ(cuda_fake::calls(), 10u);  // with two copies that are waited for
 }
 
+// The same one again.
+class SameBatch final : public model::NextBatch {
+ public:
+  explicit SameBatch(const model::Batch& batch) : batch_(batch) {}
+  const model::Batch* peek() override { return &batch_; }
+
+ private:
+  const model::Batch batch_;
+};
+
 Status train(const model::SmallModel& small) {
   RUBATO_ASSIGN(const auto device, open_device({"cuda"}));
   RUBATO_ASSIGN(const auto model, model::make_model(small.config, small.shape, model::kClasses, *device, 8, 5));
   model::PinnedStore store(*model, *device);
   RUBATO_TRY(store.pin());
   const model::OwnedBatch batch = model::batch_for(small, 3);
+  SameBatch next(batch.view());
+  model::Batch view = batch.view();
+  view.next = &next;
   for (Version version = 1; version <= 2; ++version) {
     store->version_number = version;
-    RUBATO_TRY(model->train_leaf(batch.view(), *store, *store));
+    RUBATO_TRY(model->train_leaf(view, *store, *store));
   }
   RUBATO_TRY(model->evaluate(batch.view(), *store));
   return {};

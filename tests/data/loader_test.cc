@@ -147,5 +147,22 @@ TEST_F(LoaderTest, StopsWithHintsUnderWay) {
   for (std::uint64_t i = 0; i < 4; ++i) loader.hint({i, 0, 50});
 }
 
+TEST_F(LoaderTest, WhatWasHintedFirstCanBeTakenAheadOnceItIsRead) {
+  Loader loader(*dataset_, EpochOrder::Kind::kShuffled, kSeed);
+  EXPECT_FALSE(loader.take_ahead(batch_).has_value());
+  const SampleRange first{0, 0, 10}, second{0, 10, 10};
+  loader.hint(first);
+  loader.hint(second);
+  for (const SampleRange& range : {first, second}) {
+    std::optional<SampleRange> taken;
+    while (!taken) taken = loader.take_ahead(batch_);
+    EXPECT_EQ(*taken, range);
+    EXPECT_EQ(batch_.sample_ids, expected(range).sample_ids);
+    expect_gathers(loader, range);  // once more, on the spot
+  }
+  EXPECT_EQ(loader.hits(), 2u);
+  EXPECT_FALSE(loader.take_ahead(batch_).has_value());
+}
+
 }  // namespace
 }  // namespace rubato::data
