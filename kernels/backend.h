@@ -36,6 +36,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -165,6 +166,10 @@ class Op {
   virtual Status load(std::size_t index, std::span<const float> values, Version version) = 0;
 
   virtual Status forward(const SampleKeys& keys) = 0;
+  // Before a recording of forward is replayed: lays what keys are now where forward has read them.
+  virtual void prepare(const SampleKeys& /*keys*/) {}
+  // Why its calls cannot be recorded; empty: they can.
+  [[nodiscard]] virtual std::string_view unrecordable() const { return {}; }
   // What was wrong with the inputs of the last forward, if only the device could see it. Waits for that.
   virtual Status findings() { return {}; }
 
@@ -197,6 +202,8 @@ class Loss {
   // Writes the class predicted for each position of each sample: the greatest score, of equal ones the first; with
   // a single output, whether it is positive. Targets and predictions stay until result() is back.
   virtual Status enqueue(const Targets& targets, std::span<std::int32_t> predictions) = 0;
+  // Before a recording of enqueue() is replayed, as if it were called.
+  virtual void prepare(const Targets& /*targets*/, std::span<std::int32_t> /*predictions*/) {}
   // Of what was enqueued last. Waits for it.
   virtual Result<LossResult> result() = 0;
 
@@ -214,6 +221,14 @@ class Prefetch {
   virtual Status start(std::span<const float> host) = 0;
   // Of what was started last: what is enqueued from now on finds it at `device`.
   virtual Status take(float* device) = 0;
+};
+
+// Calls that a device has taken down instead of enqueuing them.
+class Recording {
+ public:
+  virtual ~Recording() = default;
+  // Enqueues them all at once, behind what was enqueued before.
+  virtual Status replay() = 0;
 };
 
 class Device {
@@ -235,10 +250,19 @@ class Device {
   // Waits until nothing is under way, whatever becomes of it.
   virtual void abandon() {}
 
+  // Whether it can record calls: those between begin_recording and end_recording, which has to follow whatever happens
+  // in between. Addresses are kept, and of the host's memory all has to be pinned. Marks are those of each replay.
+  [[nodiscard]] virtual bool records() const { return false; }
+  virtual Status begin_recording() { return Error{Cause::kDevice, "this device records nothing"}; }
+  virtual Result<std::unique_ptr<Recording>> end_recording() {
+    return Error{Cause::kDevice, "this device records nothing"};
+  }
+
   virtual Result<Buffer> allocate(std::size_t bytes) = 0;
   // Whether it is of any use to pin memory. / Best whole pages: none may be pinned twice. Outlived by the memory, and
   // by the device. Errors: kDevice.
   [[nodiscard]] virtual bool pins_memory() const { return false; }
+  [[nodiscard]] virtual bool is_pinned(std::span<const std::byte> /*memory*/) const { return false; }
   virtual Result<Pinned> pin(std::span<std::byte> /*memory*/) { return Pinned{}; }
   virtual Status copy_in(float* device, std::span<const float> host) = 0;
   virtual Status copy_out(std::span<float> host, const float* device) = 0;

@@ -20,6 +20,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -45,6 +46,8 @@ class StepPlan {
   [[nodiscard]] const float* scores() const { return scores_; }
 
   [[nodiscard]] ModelMemory memory() const;
+  // Why steps are launched call by call; empty: they are not, or nothing is known yet.
+  [[nodiscard]] std::string_view plain_because() const { return plain_because_; }
   // On which timeline; null: none.
   void draw(timeline::Lane* lane) { lane_ = lane; }
 
@@ -77,6 +80,14 @@ class StepPlan {
     kernels::CopyMark mark = 0;
   };
 
+  // A step's calls, and what they were recorded for.
+  struct Recorded {
+    std::vector<std::span<float>> gradients;  // of each parameter: where they go
+    bool lengths = false;                     // whether samples have some
+    std::vector<Sent> sent;
+    std::unique_ptr<kernels::Recording> calls;
+  };
+
   StepPlan(kernels::Device& device, std::span<const ParameterSpec> parameters, std::int64_t samples)
       : device_(device), parameters_(parameters), samples_(samples) {}
 
@@ -86,12 +97,22 @@ class StepPlan {
   Status gather_gradient(const Stage& stage);
   Status load(const Stage& stage, WeightSource& source);
   Result<kernels::LossResult> after(Result<kernels::LossResult> done);
-  Status enqueue_forward(const Batch& batch, WeightSource& source, std::span<std::int32_t> predictions);
+  Status begin(const Batch& batch);
+  Status enqueue_forward(const Batch& batch, WeightSource* source, std::span<std::int32_t> predictions);
   Result<kernels::LossResult> forward_result();
   Result<kernels::LossResult> run_training(const Batch& batch, WeightSource& source, GradientSink& sink,
                                            std::span<std::int32_t> predictions);
-  Status enqueue_backward(const Stage& stage, GradientSink& sink);
-  Status backward_weights(const Stage& stage, GradientSink& sink);
+  Status enqueue_training(const Batch& batch, std::span<std::int32_t> predictions);
+  Result<std::unique_ptr<kernels::Recording>> record(const Batch& batch, std::span<std::int32_t> predictions);
+  void take_buffers(const Stage& stage, GradientSink& sink);
+  Status enqueue_backward(const Stage& stage);
+  Status enqueue_backward_data(const Stage& stage);
+  Status backward_weights(const Stage& stage);
+  [[nodiscard]] bool may_record();
+  [[nodiscard]] bool are_pinned() const;
+  void launch_plainly(std::string why);
+  Status run_recorded(const Batch& batch, WeightSource& source, GradientSink& sink,
+                      std::span<std::int32_t> predictions);
   Status bring_inputs(const Batch& batch);
   Status bring_ahead(const Batch& batch);
   Status hand_over(const Batch& batch, std::optional<kernels::LossResult>& loss, GradientSink& sink, bool wait);
@@ -105,7 +126,11 @@ class StepPlan {
   std::size_t memory_bytes_ = 0;  // of it, that this plan uses
   float* inputs_ = nullptr;
   const float* scores_ = nullptr;
-  std::vector<std::span<float>> gradients_;      // of one stage; kept for its storage
+  std::vector<std::span<float>> gradients_;      // of each parameter, in a step: where they go
+  std::vector<Recorded> recorded_;               // the oldest first
+  std::size_t recordings_ = 0;                   // that were made
+  std::string plain_because_;                    // not empty: why none is made any more
+  bool warm_ = false;                            // a step was run
   std::unique_ptr<kernels::Prefetch> prefetch_;  // in training, where the device has a use for it
   std::vector<std::uint64_t> ahead_;             // samples of the batch that has come ahead; none: none
   std::uint64_t ahead_epoch_ = 0;

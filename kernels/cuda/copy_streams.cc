@@ -37,13 +37,28 @@ Status CopyStreams::send(ConstBytes device, Bytes host, const Stream& compute) {
   return enqueue_copy<std::byte>(host, device, push_);
 }
 
+Status CopyStreams::fork(const Stream& compute) {
+  RUBATO_TRY(begin_step(compute));
+  RUBATO_TRY(began_.hold(push_));
+  recording_ = true;
+  return {};
+}
+
+Status CopyStreams::join(const Stream& compute) {
+  recording_ = false;
+  RUBATO_TRY(brought_.record(pull_));
+  RUBATO_TRY(brought_.hold(compute));
+  RUBATO_TRY(computed_.record(push_));
+  return computed_.hold(compute);
+}
+
 Result<CopyMark> CopyStreams::mark_copies() {
   if (!sent_) return CopyMark{0};
   if (marked_ == marks_.size()) {
     RUBATO_ASSIGN(Event mark, Event::create());
     marks_.push_back(std::move(mark));
   }
-  RUBATO_TRY(marks_[marked_].record(push_));
+  RUBATO_TRY(recording_ ? marks_[marked_].record_each_time(push_) : marks_[marked_].record(push_));
   sent_ = false;
   return ++marked_;
 }

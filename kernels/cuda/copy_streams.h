@@ -39,6 +39,10 @@ class CopyStreams {
   [[nodiscard]] Status bring(ConstBytes host, Bytes device, const Stream& compute);
   [[nodiscard]] Status send(ConstBytes device, Bytes host, const Stream& compute);
 
+  // What both streams are given between them is a part of what "compute" records. Unless fork() fails, join() follows.
+  [[nodiscard]] Status fork(const Stream& compute);
+  [[nodiscard]] Status join(const Stream& compute);
+
   // Those of the step, from 1 on; 0, if nothing was sent since the last one.
   [[nodiscard]] Result<CopyMark> mark_copies();
   [[nodiscard]] Result<bool> has_passed(CopyMark mark) const;
@@ -64,6 +68,7 @@ class CopyStreams {
   std::vector<Event> marks_;  // of the step with the most of them; kept
   CopyMark marked_ = 0;       // in the step
   bool sent_ = false;         // since the last mark
+  bool recording_ = false;
   std::map<const std::byte*, std::size_t> pinned_;
 };
 

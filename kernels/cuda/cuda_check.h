@@ -91,6 +91,11 @@ class Event {
   [[nodiscard]] Status record(const Stream& stream) const {
     return check(cudaEventRecord(handle_, stream.get()), "cudaEventRecord on stream {}", stream.name());
   }
+  // The same where what the stream is given is recorded, for each time that it is replayed.
+  [[nodiscard]] Status record_each_time(const Stream& stream) const {
+    return check(cudaEventRecordWithFlags(handle_, stream.get(), cudaEventRecordExternal),
+                 "cudaEventRecordWithFlags on stream {}", stream.name());
+  }
   // What the stream is given from now on waits; the host does not.
   [[nodiscard]] Status hold(const Stream& stream) const {
     return check(cudaStreamWaitEvent(stream.get(), handle_, 0), "cudaStreamWaitEvent on stream {}", stream.name());

@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "kernels/cuda/ops.h"
+#include "kernels/cuda/recording.h"
 #include "kernels/cuda/update_rules.h"
 
 namespace rubato::kernels::cuda {
@@ -33,8 +34,17 @@ class CudaDevice final : public Device {
     context_.copies->drain();
   }
 
+  [[nodiscard]] bool records() const override { return true; }
+  Status begin_recording() override { return cuda::begin_recording(context_.stream, *context_.copies); }
+  Result<std::unique_ptr<Recording>> end_recording() override {
+    return cuda::end_recording(context_.stream, *context_.copies);
+  }
+
   Result<Buffer> allocate(std::size_t bytes) override;
   [[nodiscard]] bool pins_memory() const override { return true; }
+  [[nodiscard]] bool is_pinned(std::span<const std::byte> memory) const override {
+    return context_.copies->is_pinned(memory);
+  }
   Result<Pinned> pin(std::span<std::byte> memory) override { return context_.copies->pin(memory); }
   Status copy_in(float* device, std::span<const float> host) override { return context_.upload(host, device); }
   Status copy_out(std::span<float> host, const float* device) override { return context_.download(device, host); }

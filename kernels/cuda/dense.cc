@@ -23,6 +23,10 @@ class Dense final : public Op {
   void bind(const Ports& ports) override;
   Status load(std::size_t index, std::span<const float> values, Version version) override;
   Status forward(const SampleKeys&) override;
+  // Its visible bias has a gradient that the host writes.
+  [[nodiscard]] std::string_view unrecordable() const override {
+    return desc_.visible_bias ? "a layer that was a machine" : std::string_view();
+  }
   Status begin_backward() override { return epilogue_.undo_activation(); }
   Status backward_weights(std::span<const std::span<float>> gradients) override;
   Status backward_data() override;

@@ -26,14 +26,17 @@ class Dropout final : public ParameterlessOp {
   }
 
   Status forward(const SampleKeys& keys) override {
-    RUBATO_CHECK(keys.ids.size() == ids_.size(), "dropout of {} samples has {} ids", ids_.size(), keys.ids.size());
-    std::ranges::copy(keys.ids, host_ids_.span().begin());
+    prepare(keys);
     RUBATO_TRY(context_.bring_pinned<std::uint64_t>(host_ids_.span(), ids_.data()));
-    const DropoutDraw draw{stream_key(desc_.seed, "dropout", keys.epoch), desc_.layer, static_cast<float>(desc_.rate),
-                           scale()};
-    return check(enqueue_dropout(draw, ids_.data(), ports_.input, ports_.output, alive(), ids_.size(),
-                                 count_ / ids_.size(), context_.stream.get()),
+    const DropoutDraw draw{desc_.layer, static_cast<float>(desc_.rate), scale()};
+    return check(enqueue_dropout(draw, ids_.data(), ports_.input, ports_.output, alive(), samples(), count_ / samples(),
+                                 context_.stream.get()),
                  "launch of a dropout of {} elements on stream {}", count_, context_.stream.name());
+  }
+  void prepare(const SampleKeys& keys) override {
+    RUBATO_CHECK(keys.ids.size() == samples(), "dropout of {} samples has {} ids", samples(), keys.ids.size());
+    std::ranges::copy(keys.ids, host_ids_.span().begin());
+    host_ids_.span().back() = stream_key(desc_.seed, "dropout", keys.epoch);
   }
   Status begin_backward() override { return {}; }
   Status backward_data() override {
@@ -43,12 +46,13 @@ class Dropout final : public ParameterlessOp {
   }
 
  private:
+  [[nodiscard]] std::size_t samples() const { return ids_.size() - 1; }
   [[nodiscard]] float scale() const { return static_cast<float>(1.0 / (1.0 - desc_.rate)); }
   [[nodiscard]] std::uint8_t* alive() const { return static_cast<std::uint8_t*>(ports_.saved); }
 
   const CudaContext& context_;
   const DropoutDesc desc_;
-  const DeviceArray<std::uint64_t> ids_;
+  const DeviceArray<std::uint64_t> ids_;  // of the samples, and behind them the epoch's key
   const PinnedArray<std::uint64_t> host_ids_;
   const std::size_t count_;
 };
@@ -57,7 +61,7 @@ class Dropout final : public ParameterlessOp {
 
 Result<std::unique_ptr<Op>> make_op(const CudaContext& context, const DropoutDesc& desc, const PlanHint& hint) {
   RUBATO_CHECK(hint.training && desc.rate > 0.0 && desc.rate < 1.0, "dropout at rate {}: only in training", desc.rate);
-  RUBATO_ASSIGN(auto ids, DeviceArray<std::uint64_t>::allocate(static_cast<std::size_t>(desc.input.samples)));
+  RUBATO_ASSIGN(auto ids, DeviceArray<std::uint64_t>::allocate(static_cast<std::size_t>(desc.input.samples) + 1));
   RUBATO_ASSIGN(auto host_ids, PinnedArray<std::uint64_t>::allocate(ids.size()));
   return std::unique_ptr<Op>(std::make_unique<Dropout>(context, desc, std::move(ids), std::move(host_ids)));
 }

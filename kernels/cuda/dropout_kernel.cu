@@ -11,7 +11,7 @@ __global__ void dropout_kernel(DropoutDraw draw, const std::uint64_t* ids, const
   const std::size_t quads = (width + 3) / 4;
   for (std::size_t i = first_index(); i < samples * quads; i += index_stride()) {
     const std::size_t sample = i / quads, quad = i % quads;
-    const PhiloxBlock bits = dropout_bits(draw.epoch_key, draw.layer, quad, ids[sample]);
+    const PhiloxBlock bits = dropout_bits(ids[samples], draw.layer, quad, ids[sample]);
     for (std::size_t word = 0; word < 4 && 4 * quad + word < width; ++word) {
       const std::size_t at = sample * width + 4 * quad + word;
       const bool keeps = dropout_keeps(bits[word], draw.rate);

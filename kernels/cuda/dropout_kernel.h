@@ -9,12 +9,12 @@
 namespace rubato::kernels::cuda {
 
 struct DropoutDraw {
-  std::uint64_t epoch_key = 0;
   std::uint32_t layer = 0;
   float rate = 0.0f, scale = 1.0f;
 };
 
-// Of `samples` rows of `width` elements, by their ids: alive[i] = 1 for what is kept, to = scale * from there.
+// Of `samples` rows of `width` elements, by their ids, behind which is the epoch's key: alive[i] = 1 for what is kept,
+// to = scale * from there.
 cudaError_t enqueue_dropout(const DropoutDraw& draw, const std::uint64_t* ids, const float* from, float* to,
                             std::uint8_t* alive, std::size_t samples, std::size_t width, cudaStream_t stream);
 cudaError_t enqueue_dropout_gradient(float scale, const std::uint8_t* alive, const float* from, float* to,

@@ -33,13 +33,14 @@ class GlobalAverage final : public ParameterlessOp {
     RUBATO_CHECK(!has_lengths_ || keys.lengths.size() == shape_.samples, "{} lengths of {} samples",
                  keys.lengths.size(), shape_.samples);
     if (has_lengths_) {
-      std::ranges::copy(keys.lengths, host_lengths_.span().begin());
+      prepare(keys);
       RUBATO_TRY(context_.bring_pinned<std::int32_t>(host_lengths_.span(), lengths_.data()));
     }
     return check(enqueue_average(shape_, lengths(), ports_.input, ports_.output, context_.stream.get()),
                  "launch of an average over {} x {} of {} samples on stream {}", shape_.height, shape_.width,
                  shape_.samples, context_.stream.name());
   }
+  void prepare(const SampleKeys& keys) override { std::ranges::copy(keys.lengths, host_lengths_.span().begin()); }
   Status begin_backward() override { return {}; }
   Status backward_data() override {
     return check(enqueue_average_gradient(shape_, lengths(), ports_.output_gradient, ports_.input_gradient,

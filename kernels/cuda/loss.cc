@@ -36,10 +36,14 @@ class CudaLoss final : public Loss {
     gradient_ = gradient;
   }
   Status enqueue(const Targets& targets, std::span<std::int32_t> predictions) override;
+  void prepare(const Targets& targets, std::span<std::int32_t> predictions) override;
   Result<LossResult> result() override;
 
  private:
-  [[nodiscard]] Status bring(const Targets& targets, bool by_label);
+  [[nodiscard]] bool by_label(const Targets& targets) const {
+    return desc_.kind == LossDesc::Kind::kCrossEntropy || targets.values.empty();
+  }
+  [[nodiscard]] Status bring(bool by_label);
   [[nodiscard]] std::size_t labels_of(const Targets& targets, std::size_t sample) const;
   [[nodiscard]] LossResult sum_up(const Targets& targets, std::span<const std::int32_t> predictions) const;
 
@@ -56,14 +60,12 @@ class CudaLoss final : public Loss {
 };
 
 Status CudaLoss::enqueue(const Targets& targets, std::span<std::int32_t> predictions) {
-  RUBATO_CHECK(predictions.size() == rows_, "room for {} predictions of {}", predictions.size(), rows_);
-  RUBATO_CHECK(targets.labels.size() == rows_ || targets.values.size() == rows_ * outputs_,
-               "{} labels, {} values for {} samples", targets.labels.size(), targets.values.size(), desc_.samples);
-  const bool by_label = desc_.kind == LossDesc::Kind::kCrossEntropy || targets.values.empty();
-  RUBATO_TRY(bring(targets, by_label));
+  prepare(targets, predictions);
+  const bool labelled = by_label(targets);
+  RUBATO_TRY(bring(labelled));
   const LossPlanes planes{.scores = scores_,
-                          .labels = by_label ? memory_.labels.data() : nullptr,
-                          .values = by_label ? nullptr : memory_.values.data(),
+                          .labels = labelled ? memory_.labels.data() : nullptr,
+                          .values = labelled ? nullptr : memory_.values.data(),
                           .class_weights = memory_.class_weights.data(),
                           .shares = memory_.shares.data(),
                           .gradient = gradient_,
@@ -74,9 +76,25 @@ Status CudaLoss::enqueue(const Targets& targets, std::span<std::int32_t> predict
   RUBATO_TRY(context_.send_pinned<double>(memory_.losses.data(), memory_.host_losses.span()));
   RUBATO_TRY(context_.send_pinned<std::int32_t>(memory_.predictions.data(), memory_.host_predictions.span()));
   RUBATO_ASSIGN(sent_, context_.copies->mark_copies());
+  return {};
+}
+
+void CudaLoss::prepare(const Targets& targets, std::span<std::int32_t> predictions) {
+  RUBATO_CHECK(predictions.size() == rows_, "room for {} predictions of {}", predictions.size(), rows_);
+  RUBATO_CHECK(targets.labels.size() == rows_ || targets.values.size() == rows_ * outputs_,
+               "{} labels, {} values for {} samples", targets.labels.size(), targets.values.size(), desc_.samples);
   targets_ = targets;
   predictions_ = predictions;
-  return {};
+  if (!by_label(targets)) {
+    std::ranges::copy(targets.values, memory_.host_values.span().begin());
+    return;
+  }
+  for (std::size_t sample = 0; positions_ > 1 && sample < rows_ / positions_; ++sample) {
+    const std::size_t labels = labels_of(targets, sample);
+    std::ranges::fill(memory_.host_shares.span().subspan(sample * positions_, positions_),
+                      labels > 1 ? 1.0f / static_cast<float>(labels) : 1.0f);
+  }
+  std::ranges::copy(targets.labels, memory_.host_labels.span().begin());
 }
 
 Result<LossResult> CudaLoss::result() {
@@ -85,18 +103,9 @@ Result<LossResult> CudaLoss::result() {
   return sum_up(targets_, predictions_);
 }
 
-Status CudaLoss::bring(const Targets& targets, bool by_label) {
-  if (!by_label) {
-    std::ranges::copy(targets.values, memory_.host_values.span().begin());
-    return context_.bring_pinned<float>(memory_.host_values.span(), memory_.values.data());
-  }
-  for (std::size_t sample = 0; positions_ > 1 && sample < rows_ / positions_; ++sample) {
-    const std::size_t labels = labels_of(targets, sample);
-    std::ranges::fill(memory_.host_shares.span().subspan(sample * positions_, positions_),
-                      labels > 1 ? 1.0f / static_cast<float>(labels) : 1.0f);
-  }
+Status CudaLoss::bring(bool by_label) {
+  if (!by_label) return context_.bring_pinned<float>(memory_.host_values.span(), memory_.values.data());
   if (positions_ > 1) RUBATO_TRY(context_.bring_pinned<float>(memory_.host_shares.span(), memory_.shares.data()));
-  std::ranges::copy(targets.labels, memory_.host_labels.span().begin());
   return context_.bring_pinned<std::int32_t>(memory_.host_labels.span(), memory_.labels.data());
 }
 

@@ -29,6 +29,8 @@ class Recurrent final : public Op {
   void bind(const Ports& ports) override;
   Status load(std::size_t index, std::span<const float> values, Version version) override;
   Status forward(const SampleKeys& keys) override;
+  // Lengths are a matter of cuDNN's descriptions, on the host.
+  [[nodiscard]] std::string_view unrecordable() const override { return "a recurrent layer"; }
   Status begin_backward() override;
   Status backward_weights(std::span<const std::span<float>> gradients) override;
   Status backward_data() override;

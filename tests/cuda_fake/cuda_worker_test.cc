@@ -100,10 +100,11 @@ TEST_F(CudaWorker, GradientsOutliveRunnerAndDevice) {
 // Which is slow, and right.
 TEST_F(CudaWorker, WhatCannotBePinnedIsCopiedAllTheSame) {
   const auto device = kernels::open_device({"cuda"}).value();
-  const auto model = make(*device), other = make(*device);
+  const auto other = make(*device);
   Runner plain(*other, options(nullptr));
   ASSERT_TRUE(plain.run(step(0)).ok());
   for (std::size_t n = 1;; ++n) {
+    const auto model = make(*device);
     Runner runner(*model, options(device.get()));
     cuda_fake::fail_call(n);
     const auto done = runner.run(step(0));

@@ -25,8 +25,16 @@ bool Machine::is_event(cudaEvent_t event, std::string_view what) {
   return false;
 }
 
-void Machine::record(cudaEvent_t event, cudaStream_t stream) {
+void Machine::record(cudaEvent_t event, cudaStream_t stream, bool external) {
   Event& recorded = *events_.at(event);
+  if (const Stream& on = *streams_.at(stream); captures(on)) {
+    if (external) return take_down(on, {.lane = on.lane, .each_time = event});
+    std::size_t last = capture_->graph.all.size();  // of its own; 0: the begin
+    while (last > 0 && capture_->graph.all[last - 1].lane != on.lane) --last;
+    capture_->events[event] = {last, capture_->lanes.at(on.lane)};
+    return;
+  }
+  if (external) fault("cudaEventRecordWithFlags for each launch, outside of a capture");
   if (recorded.at.number > 0 && !recorded.waited_for && !host_.knows(recorded.at))
     fault("cudaEventRecord of an event that stands for what nobody has waited for yet");
   Stream& on = *streams_.at(stream);
@@ -42,6 +50,8 @@ bool Machine::stands_for_something(const Event& event, std::string_view call) {
 }
 
 void Machine::wait_for_event(cudaStream_t stream, cudaEvent_t event) {
+  if (capture_ && (captures(*streams_.at(stream)) || capture_->events.contains(event)))
+    return wait_in_capture(*streams_.at(stream), event);
   Event& waited = *events_.at(event);
   if (!stands_for_something(waited, "cudaStreamWaitEvent")) return;
   waited.waited_for = true;
@@ -92,6 +102,14 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
   return cudaSuccess;
 }
 
+cudaError_t cudaEventRecordWithFlags(cudaEvent_t event, cudaStream_t stream, unsigned flags) {
+  constexpr const char* kName = "cudaEventRecordWithFlags";
+  if (machine().fails(kName)) return cudaErrorUnknown;
+  if (!machine().is_event(event, kName) || !machine().is_stream(stream, kName)) return cudaErrorInvalidValue;
+  machine().record(event, stream, flags == cudaEventRecordExternal);
+  return cudaSuccess;
+}
+
 cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned /*flags*/) {
   constexpr const char* kName = "cudaStreamWaitEvent";
   if (machine().fails(kName)) return cudaErrorUnknown;
@@ -107,6 +125,7 @@ cudaError_t cudaEventSynchronize(cudaEvent_t event) {
     return cudaErrorUnknown;
   }
   if (!machine().is_event(event, kName)) return cudaErrorInvalidValue;
+  if (machine().breaks_capture(kName)) return cudaErrorStreamCaptureUnsupported;
   machine().wait_for_event(event);
   return cudaSuccess;
 }
@@ -118,6 +137,7 @@ cudaError_t cudaEventQuery(cudaEvent_t event) {
     return cudaErrorUnknown;
   }
   if (!machine().is_event(event, kName)) return cudaErrorInvalidValue;
+  if (machine().breaks_capture(kName)) return cudaErrorStreamCaptureUnsupported;
   return machine().has_passed(event) ? cudaSuccess : cudaErrorNotReady;
 }
 

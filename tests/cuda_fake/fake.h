@@ -16,6 +16,8 @@
 // - a copy from or to memory that is not pinned is no copy beside anything, and no event is recorded behind it before
 // it
 //   was waited for; pinned memory is not given back, and not changed by the host, while a copy is under way;
+// - while a stream is captured nothing waits or asks, nobody waits for what was enqueued before, and streams that were
+//   forked from it are joined at its end; what a graph does in each launch is ordered by what was captured alone;
 // - an event is not recorded again before somebody has waited for what it stood for, and nobody waits for one that was
 //   never recorded.
 //
@@ -32,8 +34,10 @@ namespace rubato::cuda_fake {
 
 // How many there are that somebody has to give back.
 struct Live {
-  std::size_t allocations = 0, streams = 0, handles = 0, descriptors = 0, events = 0, pinned = 0;
-  [[nodiscard]] std::size_t all() const { return allocations + streams + handles + descriptors + events + pinned; }
+  std::size_t allocations = 0, streams = 0, handles = 0, descriptors = 0, events = 0, pinned = 0, graphs = 0;
+  [[nodiscard]] std::size_t all() const {
+    return allocations + streams + handles + descriptors + events + pinned + graphs;
+  }
 };
 [[nodiscard]] Live live();
 
@@ -46,6 +50,8 @@ void fail_call(std::size_t n);
 // Calls that could have failed since then; and the name of the one that did, or nothing.
 [[nodiscard]] std::size_t calls();
 [[nodiscard]] std::string failed_call();
+// Whether it was one that captures, or made while something was captured.
+[[nodiscard]] bool failed_in_capture();
 
 // An engine that cuDNN has for a convolution, and what it says of it.
 struct Engine {

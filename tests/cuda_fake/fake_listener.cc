@@ -19,7 +19,7 @@ class Listener final : public testing::EmptyTestEventListener {
     const Live left = live();
     EXPECT_EQ(left.all(), 0u) << left.allocations << " allocations, " << left.streams << " streams, " << left.handles
                               << " handles, " << left.descriptors << " descriptors, " << left.events << " events, "
-                              << left.pinned << " pieces of pinned memory are left";
+                              << left.pinned << " pieces of pinned memory, " << left.graphs << " graphs are left";
   }
 };
 

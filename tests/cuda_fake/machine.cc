@@ -15,6 +15,8 @@ constexpr std::size_t kAlignment = 256, kGuard = 256;
 constexpr std::byte kGuardByte{0xA5};
 constexpr int kGarbage = 0xFF;  // four of them are a NaN
 
+std::string look_at(HostRange range) { return {reinterpret_cast<const char*>(range.data), range.bytes}; }
+
 bool is_guard(const std::byte* from) {
   return std::all_of(from, from + kGuard, [](std::byte byte) { return byte == kGuardByte; });
 }
@@ -29,6 +31,7 @@ Machine& machine() {
 bool Machine::fails(std::string_view call) {
   if (++calls_ != failing_) return false;
   failed_ = call;
+  failed_in_capture_ = capture_ != nullptr || call.find("Capture") != call.npos || call.find("Graph") != call.npos;
   return true;
 }
 
@@ -138,7 +141,9 @@ void Machine::forget_copies_of(HostRange memory, std::string_view call) {
     for (Item& item : stream->items) {
       if (item.host.data + item.host.bytes <= memory.data || memory.data + memory.bytes <= item.host.data) continue;
       fault(fmt::format("{} of memory that a copy of {} bytes is under way to or from", call, item.host.bytes));
-      item.does = [] {};
+      item.does = nullptr;
+      item.host = {};
+      item.before.clear();
     }
 }
 
@@ -171,11 +176,16 @@ void Machine::add(Stream& stream, Item item) {
   item.self = moment_of(stream.lane, ++given_[stream.lane]);
   item.known = stream.clock;
   stream.clock.learn(item.self);
+  if (item.host.bytes > 0) item.before = look_at(item.host);
   stream.items.push_back(std::move(item));
 }
 
 void Machine::enqueue(cudaStream_t stream, std::function<void()> work, HostRange host, bool pinned) {
   Stream& to = *streams_.at(stream);
+  if (captures(to)) {
+    if (!pinned) break_capture("a copy of memory that is not pinned is captured");
+    return take_down(to, {.lane = to.lane, .does = std::move(work), .host = host});
+  }
   add(to, {.self = {}, .known = {}, .does = std::move(work), .host = host, .behind = {}});
   to.unpinned |= !pinned;
 }
@@ -192,6 +202,7 @@ void Machine::run_until(std::size_t lane, std::uint32_t number) {
     if (!item.does) continue;
     now_ = &item;
     said_ = false;
+    if (item.before != look_at(item.host)) fault("the host changed memory while a copy from or to it was under way");
     item.does();
     now_ = nullptr;
   }
@@ -239,7 +250,8 @@ void Machine::touch(const void* data, std::size_t bytes, bool writes) {
 
 Live live() {
   const Machine& m = machine();
-  return {m.allocations_.size(), m.streams_.size(), m.handles, m.descriptors, m.events_.size(), m.pins_.size()};
+  return {m.allocations_.size(), m.streams_.size() - m.hidden_.size(),    m.handles, m.descriptors, m.events_.size(),
+          m.pins_.size(),        m.graphs_.size() + m.executables_.size()};
 }
 
 std::vector<std::string> take_faults() { return std::exchange(machine().faults_, {}); }
@@ -248,9 +260,11 @@ void fail_call(std::size_t n) {
   machine().failing_ = n;
   machine().calls_ = 0;
   machine().failed_.clear();
+  machine().failed_in_capture_ = false;
 }
 
 std::size_t calls() { return machine().calls_; }
+bool failed_in_capture() { return machine().failed_in_capture_; }
 std::string failed_call() { return machine().failed_; }
 void set_device_count(int count) { machine().device_count = count; }
 void hide_cudnn(bool hidden) { machine().hides_cudnn = hidden; }

@@ -66,11 +66,22 @@ class Machine {
   // What a GPU does that has failed: nothing of what it was given.
   void give_up();
 
+  // What the stream is given from now on, and streams that wait for it, is taken down and not done. Faults: what a
+  // capture does not allow. / Null, and a fault: it was broken, or streams that took part were not joined.
+  [[nodiscard]] bool begin_capture(cudaStream_t stream);
+  [[nodiscard]] cudaGraph_t end_capture(cudaStream_t stream);
+  void destroy_graph(cudaGraph_t graph);
+  [[nodiscard]] cudaGraphExec_t instantiate(cudaGraph_t graph);
+  void destroy_executable(cudaGraphExec_t executable);
+  [[nodiscard]] bool launch(cudaGraphExec_t executable, cudaStream_t stream);
+  // A fault, while anything is captured: `call` waits, or asks how far something is.
+  bool breaks_capture(std::string_view call);
+
   [[nodiscard]] cudaEvent_t create_event();
   void destroy_event(cudaEvent_t event);
   // A fault, if it is none.
   bool is_event(cudaEvent_t event, std::string_view what);
-  void record(cudaEvent_t event, cudaStream_t stream);
+  void record(cudaEvent_t event, cudaStream_t stream, bool external = false);
   // By a stream; by the host; whether it is over, which the host is told of every other time that it asks.
   void wait_for_event(cudaStream_t stream, cudaEvent_t event);
   void wait_for_event(cudaEvent_t event);
@@ -88,6 +99,7 @@ class Machine {
   friend void fail_call(std::size_t n);
   friend std::size_t calls();
   friend std::string failed_call();
+  friend bool failed_in_capture();
 
   // Between two guards.
   struct Allocation {
@@ -105,7 +117,8 @@ class Machine {
     VectorClock known;  // of what is over when it begins
     std::function<void()> does;
     HostRange host;
-    Moment behind;  // of another stream, that has to be over
+    std::string before = {};  // what is there, of the host's, which stays so
+    Moment behind;            // of another stream, that has to be over
   };
   struct Stream {
     std::size_t lane = 0;
@@ -119,6 +132,24 @@ class Machine {
     bool waited_for = false;
     bool asked = false;
   };
+  // What a stream was given while it was captured: work, an event recorded, or a wait for what another one was given.
+  struct Taken {
+    std::size_t lane = 0;
+    std::function<void()> does = {};
+    HostRange host = {};
+    cudaEvent_t each_time = nullptr;  // recorded in each launch
+    std::size_t behind = 0;           // the number of another one, from 1 on
+  };
+  struct Graph {
+    std::vector<Taken> all;
+  };
+  struct Capture {
+    cudaStream_t origin = nullptr;
+    Graph graph;
+    std::map<std::size_t, VectorClock> lanes;  // that take part: what each has come behind; numbers are those of `all`
+    std::map<cudaEvent_t, std::pair<std::size_t, VectorClock>> events;
+    bool broken = false;
+  };
   using Pins = std::map<const std::byte*, Pinned>;
 
   [[nodiscard]] const Allocation* allocation_at(const void* data) const;
@@ -130,18 +161,28 @@ class Machine {
   // False, and a fault: it stands for nothing.
   bool stands_for_something(const Event& event, std::string_view call);
   void check_guards();
+  [[nodiscard]] bool captures(const Stream& stream) const { return capture_ && capture_->lanes.contains(stream.lane); }
+  void take_down(const Stream& stream, Taken taken);
+  void wait_in_capture(const Stream& stream, cudaEvent_t event);
+  void break_capture(std::string why);
+  [[nodiscard]] Stream& hidden(std::size_t lane);
 
   std::map<const std::byte*, Allocation> allocations_;  // by the address that was given out
   mutable std::map<const std::byte*, Allocation>::const_iterator last_ = allocations_.end();  // that was found
   Pins pins_;
   std::map<cudaStream_t, std::unique_ptr<Stream>> streams_;
   std::map<cudaEvent_t, std::unique_ptr<Event>> events_;
+  std::unique_ptr<Capture> capture_;
+  std::map<cudaGraph_t, std::unique_ptr<Graph>> graphs_;
+  std::map<cudaGraphExec_t, std::unique_ptr<Graph>> executables_;
+  std::map<std::size_t, cudaStream_t> hidden_;    // on which launches of graphs do what other lanes were given
   std::array<std::uint32_t, kLanesMax> given_{};  // to each lane, ever
   VectorClock host_;
   const Item* now_ = nullptr;  // what happens
   bool said_ = false;          // of it, that it is not ordered
   std::vector<std::string> faults_;
   std::size_t calls_ = 0, failing_ = 0;
+  bool failed_in_capture_ = false;
   std::string failed_;
 };
 

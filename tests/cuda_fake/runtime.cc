@@ -65,12 +65,14 @@ cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
     return cudaErrorUnknown;
   }
   if (!machine().is_stream(stream, "cudaStreamSynchronize")) return cudaErrorInvalidValue;
+  if (machine().breaks_capture("cudaStreamSynchronize")) return cudaErrorStreamCaptureUnsupported;
   machine().wait_for(stream);
   return cudaSuccess;
 }
 
 cudaError_t cudaMalloc(void** data, size_t bytes) {
   if (machine().fails("cudaMalloc")) return cudaErrorMemoryAllocation;
+  if (machine().breaks_capture("cudaMalloc")) return cudaErrorStreamCaptureUnsupported;
   *data = machine().allocate(bytes);
   return cudaSuccess;
 }
@@ -99,14 +101,7 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpy
     return cudaSuccess;
   }
   const HostRange range{static_cast<const std::byte*>(host), bytes};
-  const auto look = [=] { return std::string(reinterpret_cast<const char*>(host), bytes); };
-  machine().enqueue(
-      stream,
-      [=, before = look()] {
-        if (before != look()) machine().fault("the host changed memory while a copy from or to it was under way");
-        copy();
-      },
-      range, machine().is_pinned(host, bytes, kName));
+  machine().enqueue(stream, copy, range, machine().is_pinned(host, bytes, kName));
   return cudaSuccess;
 }
 
