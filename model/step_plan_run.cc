@@ -238,7 +238,7 @@ Result<std::unique_ptr<kernels::Recording>> StepPlan::record(const Batch& batch,
   RUBATO_TRY(device_.begin_recording());
   const Status enqueued = enqueue_training(batch, predictions);
   auto calls = device_.end_recording();
-  RUBATO_TRY(enqueued);
+  if (!enqueued.ok()) return enqueued.error();
   return calls;
 }
 

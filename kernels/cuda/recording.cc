@@ -46,7 +46,7 @@ Status begin_recording(const Stream& compute, CopyStreams& copies) {
 Result<std::unique_ptr<Recording>> end_recording(const Stream& compute, CopyStreams& copies) {
   const Status joined = copies.join(compute);
   const Result<Graph> graph = end_capture(compute);
-  RUBATO_TRY(joined);
+  if (!joined.ok()) return joined.error();
   if (!graph.ok()) return graph.error();
   cudaGraphExec_t made = nullptr;
   RUBATO_TRY(check(cudaGraphInstantiate(&made, graph->get(), 0), "cudaGraphInstantiate of what stream {} was given",
