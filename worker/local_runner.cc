@@ -10,13 +10,14 @@ namespace rubato::worker {
 
 LocalRunner::LocalRunner(const Job& job, StepRunner& steps, data::Loader& loader, const SliceLayout& layout,
                          const protocol::Manifest& manifest, const protocol::RoutingTable& routing,
-                         std::shared_ptr<Memory> memory)
+                         std::shared_ptr<Memory> memory, kernels::Device* device)
     : batch_(static_cast<std::uint64_t>(job.train.batch)),
       cuts_(micro_batch_max(job) > 0),
       steps_(steps),
       loader_(loader),
       layout_(layout),
       inner_(job, manifest, routing),
+      pins_(device),
       copy_(layout),
       deltas_(layout.floats(), std::move(memory)) {}
 
@@ -45,7 +46,10 @@ Result<StepComputed> LocalRunner::run(const ComputeStep& order, model::WeightSou
 
 Arena& LocalRunner::copy_after(std::uint64_t step) {
   std::optional<Arena>& copy = copies_[step % 2];
-  if (!copy) copy.emplace(layout_.floats());
+  if (!copy) {
+    copy.emplace(layout_.floats(), pins_.place());
+    pins_.pin(*copy);
+  }
   return *copy;
 }
 

@@ -17,6 +17,7 @@
 #include "model/model.h"
 #include "worker/arena.h"
 #include "worker/inner_optimizer.h"
+#include "worker/pinned_arenas.h"
 #include "worker/step_runner.h"
 #include "worker/weight_table.h"
 #include "worker/worker_state.h"
@@ -27,10 +28,11 @@ class LocalRunner {
  public:
   using Report = StepRunner::Report;
 
-  // `steps`, `loader` and `layout` outlive it. `layout` is of this manifest and routing.
+  // `steps`, `loader` and `layout` outlive it. `layout` is of this manifest and routing. `device`: that reads the
+  // copies, which are pinned for it; null: they are not.
   LocalRunner(const Job& job, StepRunner& steps, data::Loader& loader, const SliceLayout& layout,
-              const protocol::Manifest& manifest, const protocol::RoutingTable& routing,
-              std::shared_ptr<Memory> memory);
+              const protocol::Manifest& manifest, const protocol::RoutingTable& routing, std::shared_ptr<Memory> memory,
+              kernels::Device* device = nullptr);
 
   // The weights pulled come through `pulled`, which waits for them, and then lie in `table`. Errors: those of
   // StepRunner::run.
@@ -78,6 +80,7 @@ class LocalRunner {
   const SliceLayout& layout_;
   const InnerOptimizer inner_;
   std::array<std::optional<Arena>, 2> copies_;  // from the first local step on
+  PinnedArenas pins_;                           // of them; goes before them
   Copy copy_;
   ArenaPool deltas_;
   ArenaRef delta_;    // of the clock at hand; taken when it is written: until then a server may read the one before

@@ -146,7 +146,8 @@ void Trainer::set_routing(const protocol::RoutingTable& routing, const std::shar
   runner_->draw(lane_);
   model_->draw(lane_);
   if (parse_mode(job_.consistency.mode).value().local())
-    local_ = std::make_unique<LocalRunner>(job_, *runner_, *loader_, *layout_, manifest(), routing, memory);
+    local_ =
+        std::make_unique<LocalRunner>(job_, *runner_, *loader_, *layout_, manifest(), routing, memory, device_.get());
 }
 
 std::optional<ComputeOrder> Trainer::take_order() {
