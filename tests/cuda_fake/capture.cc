@@ -72,7 +72,7 @@ void Machine::destroy_graph(cudaGraph_t graph) {
 }
 
 cudaGraphExec_t Machine::instantiate(cudaGraph_t graph) {
-  auto made = std::make_unique<Graph>(*graphs_.at(graph));
+  auto made = std::make_shared<Graph>(*graphs_.at(graph));
   auto* const handle = reinterpret_cast<cudaGraphExec_t>(made.get());
   executables_[handle] = std::move(made);
   return handle;
@@ -93,7 +93,12 @@ bool Machine::launch(cudaGraphExec_t executable, cudaStream_t stream) {
     fault("cudaGraphLaunch of what is no graph");
     return false;
   }
-  const std::vector<Taken>& all = executables_.at(executable)->all;
+  const std::shared_ptr<Graph>& graph = executables_.at(executable);
+  if (graph->stale) {
+    fault("cudaGraphLaunch of a graph that touches memory that is gone");
+    return false;
+  }
+  const std::vector<Taken>& all = graph->all;
   Stream& origin = *streams_.at(stream);
   const auto on = [&](std::size_t lane) -> Stream& { return lane == origin.lane ? origin : hidden(lane); };
   add(origin, {});
@@ -107,6 +112,7 @@ bool Machine::launch(cudaGraphExec_t executable, cudaStream_t stream) {
     if (&to != &origin && !std::exchange(begins[taken.lane], true)) to.clock = at_begin;
     const auto& [behind, clock] = done[taken.behind];
     add(to, {.self = {}, .known = {}, .does = taken.does, .host = taken.host, .before = {}, .behind = behind});
+    to.items.back().graph = graph;
     to.clock.learn(clock);
     to.items.back().known.learn(clock);
     const Moment self = moment_of(to.lane, given_[to.lane]);

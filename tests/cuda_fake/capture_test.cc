@@ -2,6 +2,8 @@
 // network's calls are launched as one, with the same bits.
 #include <gmock/gmock.h>
 
+#include <optional>
+
 #include "kernels/cuda/recording.h"
 #include "kernels/cuda/update_rules.h"
 #include "tests/cuda_fake/fake.h"
@@ -103,6 +105,17 @@ TEST_F(CudaCapture, AMissingEventInAGraphIsAFault) {
   ASSERT_TRUE(calls.ok()) << calls.error().message;
   ASSERT_TRUE(calls.value()->replay().ok() && compute_.synchronize().ok());
   EXPECT_THAT(take_faults(), testing::Contains(HasSubstr("nothing says which is first")));
+}
+
+TEST_F(CudaCapture, AGraphDoesNotOutliveWhatItTouches) {
+  auto device = std::make_optional(DeviceFloats::allocate(4).value());
+  ASSERT_TRUE(begin().ok());
+  ASSERT_TRUE(enqueue_copy<float>(back_.span(), device->span(), compute_).ok());
+  const auto calls = end();
+  ASSERT_TRUE(calls.ok() && calls.value()->replay().ok() && compute_.synchronize().ok());
+  device.reset();
+  EXPECT_FALSE(calls.value()->replay().ok());
+  EXPECT_THAT(take_faults(), ElementsAre(HasSubstr("touches memory that is gone")));
 }
 
 // Of a step's calls, once it was run twice.

@@ -50,6 +50,7 @@ void Machine::release(void* data) {
   wait_for_all();
   const auto found = allocations_.find(static_cast<std::byte*>(data));
   if (found == allocations_.end()) return fault("cudaFree of what was not allocated");
+  make_stale(found->first);
   std::free(found->second.base);
   allocations_.erase(found);
   last_ = allocations_.end();
@@ -93,6 +94,7 @@ void Machine::release_pinned(void* data) {
   if (found == pins_.end() || found->second.registered)
     return fault("cudaFreeHost of what cudaHostAlloc has not given");
   forget_copies_of({found->first, found->second.bytes}, "cudaFreeHost");
+  make_stale(found->first);
   pins_.erase(found);
   std::free(data);
 }
@@ -113,6 +115,7 @@ bool Machine::unpin(const void* data, std::string_view call) {
     return false;
   }
   forget_copies_of({found->first, found->second.bytes}, call);
+  make_stale(found->first);
   pins_.erase(found);
   return true;
 }
@@ -133,6 +136,10 @@ bool Machine::is_pinned(const void* data, std::size_t bytes, std::string_view wh
   if (found != pins_.end() || (next != pins_.end() && next->first < at + bytes))
     fault(fmt::format("{}: a part of {} bytes is pinned", what, bytes));
   return false;
+}
+
+void Machine::make_stale(const std::byte* memory) {
+  for (const auto& [handle, graph] : executables_) graph->stale |= graph->memory.contains(memory);
 }
 
 // What is under way to or from there is a fault, and does not happen: nobody knows whose the memory is.
@@ -241,6 +248,7 @@ void Machine::touch(const void* data, std::size_t bytes, bool writes) {
     offset = static_cast<std::size_t>(at - pinned->first);
   }
   if (touched == nullptr) return;
+  if (now_->graph != nullptr) now_->graph->memory.insert(at - offset);
   const auto other = touched->touch(offset, bytes, writes, now_->self, now_->known);
   if (!other || said_) return;
   said_ = true;  // where one word is wrong, many are

@@ -16,6 +16,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -112,13 +113,27 @@ class Machine {
     bool registered = false;  // it is somebody's
     std::shared_ptr<Touched> touched;
   };
+  // What a stream was given while it was captured: work, an event recorded, or a wait for what another one was given.
+  struct Taken {
+    std::size_t lane = 0;
+    std::function<void()> does = {};
+    HostRange host = {};
+    cudaEvent_t each_time = nullptr;  // recorded in each launch
+    std::size_t behind = 0;           // the number of another one, from 1 on
+  };
+  struct Graph {
+    std::vector<Taken> all;
+    std::set<const std::byte*> memory = {};  // that launches have touched: where it begins
+    bool stale = false;                      // some of that is gone
+  };
   struct Item {
     Moment self;
     VectorClock known;  // of what is over when it begins
     std::function<void()> does;
     HostRange host;
-    std::string before = {};  // what is there, of the host's, which stays so
-    Moment behind;            // of another stream, that has to be over
+    std::string before = {};                 // what is there, of the host's, which stays so
+    Moment behind;                           // of another stream, that has to be over
+    std::shared_ptr<Graph> graph = nullptr;  // whose launch it belongs to
   };
   struct Stream {
     std::size_t lane = 0;
@@ -131,17 +146,6 @@ class Machine {
     VectorClock clock;
     bool waited_for = false;
     bool asked = false;
-  };
-  // What a stream was given while it was captured: work, an event recorded, or a wait for what another one was given.
-  struct Taken {
-    std::size_t lane = 0;
-    std::function<void()> does = {};
-    HostRange host = {};
-    cudaEvent_t each_time = nullptr;  // recorded in each launch
-    std::size_t behind = 0;           // the number of another one, from 1 on
-  };
-  struct Graph {
-    std::vector<Taken> all;
   };
   struct Capture {
     cudaStream_t origin = nullptr;
@@ -157,6 +161,7 @@ class Machine {
   void add(Stream& stream, Item item);
   void run_until(std::size_t lane, std::uint32_t number);
   void touch(const void* data, std::size_t bytes, bool writes);
+  void make_stale(const std::byte* memory);  // graphs that touch it
   void forget_copies_of(HostRange memory, std::string_view call);
   // False, and a fault: it stands for nothing.
   bool stands_for_something(const Event& event, std::string_view call);
@@ -174,7 +179,7 @@ class Machine {
   std::map<cudaEvent_t, std::unique_ptr<Event>> events_;
   std::unique_ptr<Capture> capture_;
   std::map<cudaGraph_t, std::unique_ptr<Graph>> graphs_;
-  std::map<cudaGraphExec_t, std::unique_ptr<Graph>> executables_;
+  std::map<cudaGraphExec_t, std::shared_ptr<Graph>> executables_;
   std::map<std::size_t, cudaStream_t> hidden_;    // on which launches of graphs do what other lanes were given
   std::array<std::uint32_t, kLanesMax> given_{};  // to each lane, ever
   VectorClock host_;
