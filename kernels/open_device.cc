@@ -1,14 +1,12 @@
 #include <fmt/format.h>
 
-#include <charconv>
-#include <filesystem>
 #include <memory>
-#include <string_view>
 #include <utility>
 
 #include "kernels/backend.h"
 #include "kernels/cpu/cpu_device.h"
 #include "kernels/device_remark.h"
+#include "kernels/gpu_name.h"
 #include "kernels/planned_device.h"
 #ifdef RUBATO_HAVE_CUDA
 #include "kernels/cuda/cuda_device.h"
@@ -17,30 +15,9 @@
 namespace rubato::kernels {
 namespace {
 
-// What the driver shows without linking against it: one directory for each GPU.
-std::string gpus_found() {
-  std::error_code error;
-  const std::filesystem::directory_iterator entries("/proc/driver/nvidia/gpus", error);
-  if (error) return "this machine shows no NVIDIA driver";
-  const auto count = std::distance(begin(entries), end(entries));
-  return fmt::format("this machine's NVIDIA driver shows {} GPU{}", count, count == 1 ? "" : "s");
-}
-
-// "cuda" is the first one; a number that no machine has stays no number.
-bool is_cuda_name(std::string_view name) {
-  constexpr std::string_view kPrefix = "cuda:";
-  if (name == "cuda") return true;
-  if (!name.starts_with(kPrefix) || name.size() == kPrefix.size()) return false;
-  return name.find_first_not_of("0123456789", kPrefix.size()) == std::string_view::npos;
-}
-
 #ifdef RUBATO_HAVE_CUDA
 Result<std::unique_ptr<Device>> try_cuda(const DeviceConfig& config) {
-  int ordinal = 0;
-  if (const std::string_view digits = std::string_view(config.name).substr(4); !digits.empty()) {
-    const auto [end, error] = std::from_chars(digits.begin() + 1, digits.end(), ordinal);
-    if (error != std::errc{}) return Error{Cause::kDevice, "no machine has so many GPUs"};
-  }
+  RUBATO_ASSIGN(const int ordinal, gpu_number(config.name));
   return cuda::open_cuda_device(config, ordinal);
 }
 Result<std::unique_ptr<Device>> try_auto(const DeviceConfig& config) { return cuda::open_complete_cuda_device(config); }
@@ -66,7 +43,7 @@ Result<std::unique_ptr<Device>> open(const DeviceConfig& config, std::shared_ptr
     if (auto found = try_auto(config); found.ok()) return found;
   }
   if (name == "cpu" || name == "auto") return open_cpu_device(config, std::move(plan), measured);
-  if (is_cuda_name(name)) return open_cuda(config);  // has no ways to choose from: a plan has none of it
+  if (is_gpu_name(name)) return open_cuda(config);  // has no ways to choose from: a plan has none of it
   return Error{Cause::kUsage, fmt::format("unknown device \"{}\": auto, cpu, cuda and cuda:N are known", name)};
 }
 

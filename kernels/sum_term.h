@@ -8,10 +8,14 @@
 // There is one addition less than there are terms.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
 
 namespace rubato::kernels {
+
+// Sums that may wait for each other, at most.
+inline constexpr std::size_t kSumDepth = 8;
 
 struct SumTerm {
   std::span<const float> values;  // of all terms equally many

@@ -36,7 +36,7 @@ Aggregate::Added Aggregate::look(LeafNode node) const {
 
 // What is joined to a part on its way up has no more pieces than that, hence no more additions that wait, and one waits
 // for it.
-static_assert(Aggregate::kKeptMax + 1 <= kernels::cpu::kSumDepth);
+static_assert(Aggregate::kKeptMax + 1 <= kernels::kSumDepth);
 
 void Aggregate::add(LeafNode node, std::uint32_t worker, Payload gradient, SumBuffers& buffers) {
   RUBATO_CHECK(valid(node) && look(node) == Added::kAdded, "node ({}, {})", node.level, node.index);

@@ -69,7 +69,12 @@ void Slice::apply(const Commit& commit, Outbox& out) {
     if (part->second.fate == Fate::kAccepted) parts.push_back(std::move(part->second));
     accepted_.erase(part);
   }
-  SlotRef next = parts.empty() ? current_ : updated_by(commit, parts, out);
+  SlotRef next = current_;
+  if (!parts.empty()) {
+    Result<SlotRef> made = updated_by(commit, parts, out);
+    if (!made.ok()) return state_.fail(made.error());
+    next = std::move(*made);
+  }
   const Fate fate = next == current_ ? Fate::kEmpty : Fate::kApplied;
   VersionRecord record = record_of(next);
   record.version = commit.number;
@@ -82,7 +87,7 @@ void Slice::apply(const Commit& commit, Outbox& out) {
 }
 
 // From the parts in the commit's order, whoever came first.
-SlotRef Slice::updated_by(const Commit& commit, const std::vector<Accepted>& parts, Outbox& out) {
+Result<SlotRef> Slice::updated_by(const Commit& commit, const std::vector<Accepted>& parts, Outbox& out) {
   std::vector<kernels::SumTerm> gradients;
   std::vector<Contribution> contributions;
   gradients.reserve(parts.size());
@@ -95,7 +100,7 @@ SlotRef Slice::updated_by(const Commit& commit, const std::vector<Accepted>& par
                              version() - part.echoed,
                              part.read == nullptr ? std::span<const float>() : weights_of(part.read)});
   }
-  SlotRef next = updated(contributions, commit.rate);
+  RUBATO_ASSIGN(SlotRef next, updated(contributions, commit.rate));
   // Finite gradients may have an infinite sum. Whose fault that is nobody can say; the last one is named.
   if (next == current_) {
     const Contributor& last = commit.contributors.back();

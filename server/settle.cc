@@ -63,8 +63,11 @@ void Slice::push_on_arrival(const Envelope& envelope, const Push& push, Outbox& 
 
   PushAck ack{.slice = id_, .clock = push.clock, .node = push.node, .fate = Fate::kEmpty};
   ack.age = version() - push.version;
-  SlotRef next = is_empty(push) ? current_ : updated_by(worker, push);
+  SlotRef next = current_;
   if (!is_empty(push)) {
+    Result<SlotRef> made = updated_by(worker, push);
+    if (!made.ok()) return state_.fail(made.error());
+    next = std::move(*made);
     ack.fate = next == current_ ? Fate::kNonFinite : Fate::kApplied;
     if (ack.fate == Fate::kNonFinite) alarm(worker, push.clock, spoiled_at(push.gradient), out);
   }
@@ -83,7 +86,7 @@ void Slice::push_on_arrival(const Envelope& envelope, const Push& push, Outbox& 
 }
 
 // The current slot, if the gradient is not finite, or makes nothing that is.
-SlotRef Slice::updated_by(std::uint32_t worker, const Push& push) {
+Result<SlotRef> Slice::updated_by(std::uint32_t worker, const Push& push) {
   const Read* read = reads_.find(worker, push.clock, push.version);
   const kernels::SumTerm gradient{push.gradient.floats()};
   const Contribution contribution{{&gradient, 1},
@@ -169,7 +172,9 @@ void Slice::settle_clock(Outbox& out) {
   SlotRef next = current_;
   if (!open_.nonfinite && open_.samples > 0) {
     const Contribution contribution{open_.sum.terms(), open_.samples, open_.samples, 0, {}};
-    next = updated({&contribution, 1}, open_.rate);
+    Result<SlotRef> made = updated({&contribution, 1}, open_.rate);
+    if (!made.ok()) return state_.fail(made.error());
+    next = std::move(*made);
   }
   const bool applied = next != current_;
   if (!applied && open_.samples > 0) {
@@ -218,13 +223,17 @@ PushAck Slice::ack_of_clock(protocol::LeafNode node, Version echoed) const {
 
 // The slot that follows the current one, not yet published; or the current one, if the gradients, or what they add up
 // to, are not finite. That shows while the next slot is written, which then nobody ever sees.
-SlotRef Slice::updated(std::span<const Contribution> contributions, double rate) {
+Result<SlotRef> Slice::updated(std::span<const Contribution> contributions, double rate) {
   SlotRef next = pool_->take();
-  const bool finite =
-      apply_update(state_.rule, spec_, state_.manifest, {contributions, rate, version() + 1},
-                   std::as_const(*current_).view(), next->view(), pool_->count_update(*current_, *next));
-  if (finite) return next;
+  const Update update{contributions, rate, version() + 1};
+  const std::size_t traffic = pool_->count_update(*current_, *next);
+  const Result<bool> finite = device_ != nullptr
+                                  ? apply_update(state_.rule, spec_, state_.manifest, update, *device_, next->view())
+                                  : apply_update(state_.rule, spec_, state_.manifest, update,
+                                                 std::as_const(*current_).view(), next->view(), traffic);
+  if (finite.ok() && *finite) return next;
   pool_->drop_state(*next);
+  if (!finite.ok()) return finite.error();
   return current_;
 }
 

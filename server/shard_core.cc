@@ -49,7 +49,7 @@ Status check_slice(const protocol::SliceSpec& slice, const protocol::Manifest& m
 
 ShardCore::ShardCore(NodeId self, const Job& job, protocol::Register registration, protocol::Timing timing,
                      std::uint64_t memory_bytes, std::shared_ptr<Memory> memory, std::vector<Remains> remains,
-                     protocol::InitialWeights initial)
+                     protocol::InitialWeights initial, std::unique_ptr<kernels::UpdateDevice> device)
     : rank_(self.rank),
       planner_(job),
       memory_bytes_(memory_bytes),
@@ -58,7 +58,8 @@ ShardCore::ShardCore(NodeId self, const Job& job, protocol::Register registratio
       pretrained_(!job.model.pretrained.empty()),
       remains_(std::move(remains)),
       initial_(std::move(initial)),
-      enrollment_(self, std::move(registration), timing) {
+      enrollment_(self, std::move(registration), timing),
+      device_(std::move(device)) {
   state_.rule = rule_of(job);
   state_.apply = parse_mode(job.consistency.mode).value().apply();
   state_.accepted_max = planner_.accepted_max();
@@ -100,6 +101,11 @@ protocol::Heartbeat ShardCore::heartbeat() const {
 
 void ShardCore::receive(TimeNs now, const Envelope& envelope, protocol::Body body, Outbox& out) {
   if (enrollment_.receive(now, envelope, body, out)) return;
+  take(now, envelope, body, out);
+  if (state_.broken) enrollment_.leave(*state_.broken, out);
+}
+
+void ShardCore::take(TimeNs now, const Envelope& envelope, const protocol::Body& body, Outbox& out) {
   const bool data = std::holds_alternative<protocol::Push>(body) || std::holds_alternative<protocol::Pull>(body);
   if (data && !enrollment_.joined() && !remains_.empty()) return;  // from who knew it before: it will be said again
   if (const auto* push = std::get_if<protocol::Push>(&body)) return on(envelope, *push, out);
@@ -168,6 +174,29 @@ Status ShardCore::make_slices(const protocol::Welcome& welcome, Outbox& out) {
   return {};
 }
 
+// All memory of the device that the shard will ever take: who else is on the GPU can take no more of it later.
+Result<ShardCore::DeviceSlices> ShardCore::make_device_slices(const std::map<std::size_t, PoolPlan>& plans) {
+  DeviceSlices all;
+  if (device_ == nullptr) return all;
+  std::size_t bytes = 0, longest = 0;
+  for (const auto& [elements, plan] : plans) {
+    bytes += kernels::device_bytes(plan.shape.on_device(), plan.bounds.slices);
+    longest = elements;
+  }
+  bytes += kernels::update_bytes(longest);
+  // The longest first: what one update needs is made once.
+  for (auto plan = plans.rbegin(); plan != plans.rend(); ++plan) {
+    auto slices = device_->make_slices(plan->second.shape.on_device(), plan->second.bounds.slices);
+    if (!slices.ok())
+      return slices.error().in(fmt::format(
+          "needs {:.1f} MiB of {} for its slices (if it has no memory for them: use more servers, each on a "
+          "GPU of its own, or server.device = \"cpu\")",
+          static_cast<double>(bytes) / (1 << 20), device_->description()));
+    all[plan->first] = std::move(*slices);
+  }
+  return all;
+}
+
 // Each with what the earlier life has left of it, if there was one. To begin anew would be to lose all updates.
 Status ShardCore::fill_slices(const protocol::RoutingTable& routing, const std::map<std::size_t, PoolPlan>& plans) {
   const VersionTable::Subject subject{job_hash_, protocol::placement_hash(routing.slices), rank_,
@@ -181,6 +210,7 @@ Status ShardCore::fill_slices(const protocol::RoutingTable& routing, const std::
   for (const auto& [elements, plan] : plans) {
     RUBATO_ASSIGN(pools[elements], SlotPool::create(plan.shape, plan.bounds, memory_));
   }
+  RUBATO_ASSIGN(DeviceSlices device_slices, make_device_slices(plans));
   RUBATO_ASSIGN(versions_, VersionTable::create(subject, *memory_));
   std::size_t position = 0;
   for (SliceId id = 0; id < slices_.size(); ++id) {
@@ -195,6 +225,10 @@ Status ShardCore::fill_slices(const protocol::RoutingTable& routing, const std::
     }
     slices_[id] = std::make_unique<Slice>(id, spec, pools.at(elements), versions_.enter(position, id, elements), state_,
                                           inheritance ? &*inheritance : nullptr);
+    if (const auto found = device_slices.find(elements); found != device_slices.end()) {
+      RUBATO_TRY(slices_[id]->move_to(std::move(found->second.back())));
+      found->second.pop_back();
+    }
     ++position;
   }
   remains_.clear();
@@ -296,6 +330,7 @@ void ShardCore::on(TimeNs /*now*/, const Envelope& envelope, const protocol::Com
     return state_.refuse(envelope, fmt::format("commit {}, {} were applied", commit.number, committed_), out);
   if (commit.number > committed_) commits_.insert_or_assign(commit.number, commit);
   apply_commits(envelope, out);
+  if (state_.broken) return;
   out.send(kSchedulerNode, protocol::Committed{committed_});
   report_snapshots(false, out);
 }
@@ -311,8 +346,10 @@ void ShardCore::apply_commits(const Envelope& envelope, Outbox& out) {
     if (!known)
       return state_.refuse(envelope, fmt::format("commit {} of pushes that are not here", commit.number), out);
     ++committed_;
-    for (const auto& slice : slices_)
+    for (const auto& slice : slices_) {
       if (slice != nullptr) slice->apply(commit, out);
+      if (state_.broken) return;
+    }
   }
 }
 

@@ -33,10 +33,10 @@ class ShardCore final : public protocol::Core {
   // known. `timing` is the job's. `memory_bytes` is what there is for slots, `memory` where they are to lie
   // (nothing: anywhere); what of it is held begins with a HeldRoot. `remains`, the newest first, is what earlier lives
   // of this shard have left: it goes on with that, in memory of its own, because others may still read there. `initial`
-  // is what parameters begin with, if the job says so.
+  // is what parameters begin with, if the job says so. `device` computes its updates, for nobody else; null: the CPU.
   ShardCore(NodeId self, const Job& job, protocol::Register registration, protocol::Timing timing,
             std::uint64_t memory_bytes, std::shared_ptr<Memory> memory = nullptr, std::vector<Remains> remains = {},
-            protocol::InitialWeights initial = {});
+            protocol::InitialWeights initial = {}, std::unique_ptr<kernels::UpdateDevice> device = nullptr);
 
   // Slices refer to what their shard keeps for all of them.
   ShardCore(const ShardCore&) = delete;
@@ -54,6 +54,7 @@ class ShardCore final : public protocol::Core {
   [[nodiscard]] std::uint64_t early() const { return state_.early; }
 
  private:
+  void take(TimeNs now, const protocol::Envelope& envelope, const protocol::Body& body, protocol::Outbox& out);
   // The scheduler's messages.
   void on(TimeNs now, const protocol::Envelope& envelope, const protocol::Welcome& welcome, protocol::Outbox& out);
   void on(TimeNs now, const protocol::Envelope& envelope, const protocol::Membership& message, protocol::Outbox& out);
@@ -68,6 +69,8 @@ class ShardCore final : public protocol::Core {
 
   [[nodiscard]] Status check_welcome(const protocol::Welcome& welcome) const;
   [[nodiscard]] Status make_slices(const protocol::Welcome& welcome, protocol::Outbox& out);
+  using DeviceSlices = std::map<std::size_t, std::vector<std::unique_ptr<kernels::DeviceSlice>>>;  // by elements
+  [[nodiscard]] Result<DeviceSlices> make_device_slices(const std::map<std::size_t, PoolPlan>& plans);
   [[nodiscard]] Status fill_slices(const protocol::RoutingTable& routing, const std::map<std::size_t, PoolPlan>& plans);
   [[nodiscard]] Result<std::optional<VersionTable::Reader>> find_remains(const VersionTable::Subject& subject) const;
   [[nodiscard]] Status check_memory(const std::map<std::size_t, PoolPlan>& plans, protocol::Outbox& out) const;
@@ -87,6 +90,7 @@ class ShardCore final : public protocol::Core {
   protocol::Enrollment enrollment_;
   ShardState state_;
 
+  std::unique_ptr<kernels::UpdateDevice> device_;  // outlives the slices
   VersionTable versions_;
   std::vector<std::unique_ptr<Slice>> slices_;  // by slice id; those of other shards are null
   std::size_t owned_ = 0;

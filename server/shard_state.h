@@ -4,12 +4,14 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/job.h"
+#include "base/result.h"
 #include "kernels/rule_config.h"
 #include "protocol/core.h"
 #include "server/aggregate.h"
@@ -46,6 +48,10 @@ struct ShardState {
   protocol::ShardCounters counters;
   std::uint64_t early = 0;    // pushes ahead of what the shard knows: dropped, and sent again by the worker
   std::uint64_t refused = 0;  // messages that make no sense here
+  // Of the device that computes updates. What it was to make is not there, so nothing of it was said or published, and
+  // the shard ends.
+  std::optional<Error> broken;
+  void fail(const Error& error) { broken = error; }
 
   [[nodiscard]] HeldSnapshot* find_snapshot(std::uint64_t id);
 

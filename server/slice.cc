@@ -36,6 +36,12 @@ Slice::Slice(SliceId id, protocol::SliceSpec spec, std::shared_ptr<SlotPool> poo
   cell_.publish(record_of(current_));
 }
 
+Status Slice::move_to(std::unique_ptr<kernels::DeviceSlice> device) {
+  RUBATO_TRY(device->load(std::as_const(*current_).view()));
+  device_ = std::move(device);
+  return {};
+}
+
 // ---- floors -----------------------------------------------------------------------------------------
 
 Clock Slice::settled_of(std::uint32_t worker) const {

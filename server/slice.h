@@ -16,6 +16,10 @@
 // of its weights, if the job evaluates that. Answers do not copy: they pin the slot. Where the rule compensates for
 // delays, what a worker was answered is kept for its push (server/reads.h).
 //
+// Updates are computed where the slots lie, or on a device that has a copy of the current one. Slots are the same with
+// either: whole, and published as they were made. A device that fails leaves the slice as it was, with its push not
+// settled and not answered, and the shard ends (ShardState::broken).
+//
 // Thread-safety: belongs to one shard.
 #pragma once
 
@@ -42,6 +46,9 @@ class Slice {
   // or with the weights that follow from the job's seed.
   Slice(SliceId id, protocol::SliceSpec spec, std::shared_ptr<SlotPool> pool, VersionCell cell, ShardState& state,
         const VersionTable::Inheritance* inheritance = nullptr);
+
+  // From now on updates are computed there. Before the first one. Errors: kDevice.
+  [[nodiscard]] Status move_to(std::unique_ptr<kernels::DeviceSlice> device);
 
   // The sender is admitted.
   void push(const protocol::Envelope& envelope, const protocol::Push& push, protocol::Outbox& out);
@@ -130,7 +137,7 @@ class Slice {
   // Of a worker without samples, or for what is frozen: settled, and no update.
   static bool is_empty(const protocol::Push& push) { return push.samples == 0 || push.gradient.empty(); }
   void push_on_arrival(const protocol::Envelope& envelope, const protocol::Push& push, protocol::Outbox& out);
-  [[nodiscard]] SlotRef updated_by(std::uint32_t worker, const protocol::Push& push);
+  [[nodiscard]] Result<SlotRef> updated_by(std::uint32_t worker, const protocol::Push& push);
   void push_aggregate(const protocol::Envelope& envelope, const protocol::Push& push, protocol::Outbox& out);
   void contribute(const protocol::Envelope& envelope, const protocol::Push& push, protocol::Outbox& out);
   void settle_clock(protocol::Outbox& out);
@@ -139,11 +146,11 @@ class Slice {
                     std::uint32_t gradient_hash);
   [[nodiscard]] protocol::PushAck ack_of_clock(protocol::LeafNode node, Version echoed) const;
   void push_committed(const protocol::Envelope& envelope, const protocol::Push& push, protocol::Outbox& out);
-  [[nodiscard]] SlotRef updated_by(const protocol::Commit& commit, const std::vector<Accepted>& parts,
-                                   protocol::Outbox& out);
+  [[nodiscard]] Result<SlotRef> updated_by(const protocol::Commit& commit, const std::vector<Accepted>& parts,
+                                           protocol::Outbox& out);
   void drop_late(protocol::Outbox& out);
   [[nodiscard]] std::string complaint(std::uint32_t worker, const protocol::Push& push) const;
-  [[nodiscard]] SlotRef updated(std::span<const Contribution> contributions, double rate);
+  [[nodiscard]] Result<SlotRef> updated(std::span<const Contribution> contributions, double rate);
   [[nodiscard]] VersionRecord record_of(const SlotRef& next) const;
   void made_current(SlotRef next);
   // `element`: as in protocol::Alarm.
@@ -162,7 +169,8 @@ class Slice {
   ShardState& state_;
 
   SlotRef current_;
-  VersionCell cell_;  // what else is true of it
+  std::unique_ptr<kernels::DeviceSlice> device_;  // has a copy of the current one; null: updates are the CPU's
+  VersionCell cell_;                              // what else is true of it
   OpenClock open_;
   std::map<protocol::Contributor, Accepted> accepted_;
   Reads reads_;

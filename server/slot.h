@@ -30,6 +30,7 @@
 #include "base/memory.h"
 #include "base/result.h"
 #include "kernels/rule_config.h"
+#include "kernels/update_device.h"
 #include "server/held_root.h"
 
 namespace rubato::server {
@@ -78,6 +79,7 @@ class SlotPool : public std::enable_shared_from_this<SlotPool> {
     [[nodiscard]] std::size_t weights_bytes() const;
     [[nodiscard]] std::size_t state_bytes() const;
     [[nodiscard]] std::size_t slot_bytes() const { return weights_bytes() + state_bytes(); }
+    [[nodiscard]] kernels::SliceShape on_device() const { return {elements, planes, mean_square, average}; }
   };
   struct Bounds {
     std::size_t slices = 0, readers = 0, snapshots = 0;

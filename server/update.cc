@@ -1,6 +1,7 @@
 #include "server/update.h"
 
 #include <algorithm>
+#include <vector>
 
 #include "kernels/cpu/apply_rule.h"
 #include "kernels/initialize.h"
@@ -43,13 +44,52 @@ void initial_weights(const protocol::SliceSpec& slice, const protocol::Manifest&
 
 namespace {
 
+// What an update comes to under the rule of its slice.
+struct Prepared {
+  kernels::RuleConfig rule;
+  kernels::UpdateScalars scalars;
+  double divisor = 0.0;
+  bool alone = false;  // one contribution, which needs no weight: the factor of the rate says all of its age
+
+  Prepared(const kernels::RuleConfig& job_rule, const ParameterSpec& spec, const Update& update)
+      : rule(kernels::rule_for(job_rule, spec)), alone(update.contributions.size() == 1) {
+    // Of a running mean every sample counts alike.
+    const bool running_mean = spec.average > 0.0f;
+    double weight = 0.0;
+    for (const Contribution& part : update.contributions) {
+      const auto counts = static_cast<double>(running_mean ? part.samples : part.divisor);
+      divisor += counts;
+      weight += rule.age_factor(part.age) * counts;
+    }
+    scalars = kernels::update_scalars(rule, spec, update.rate,
+                                      1.0 / (rule.outer() ? 1.0
+                                             : alone      ? divisor
+                                                          : weight),
+                                      update.version, weight / divisor);
+  }
+
+  // The gradient is that of the one contribution, as it is.
+  [[nodiscard]] bool plain() const { return alone && !rule.compensates(); }
+  [[nodiscard]] double factor(const Contribution& part) const {
+    if (alone) return 1.0;
+    return rule.outer() ? static_cast<double>(part.divisor) / divisor : rule.age_factor(part.age);
+  }
+};
+
+std::span<const float> gradient_of(const Contribution& part) {
+  RUBATO_CHECK(part.terms.size() == 1, "{} terms", part.terms.size());
+  return part.terms.front().values;
+}
+
+const ParameterSpec& spec_of(const protocol::SliceSpec& slice, const protocol::Manifest& manifest) {
+  return manifest[slice.pieces.front().parameter];
+}
+
 // Contributions added up, each with its factor and compensated, a block at a time, and the rule applied to each block
 // while its sum is in the cache.
-bool apply_parts(const kernels::RuleConfig& rule, const kernels::UpdateScalars& scalars, const Update& update,
-                 double divisor, const kernels::ConstSlotView& current, const kernels::SlotView& next,
-                 std::size_t traffic) {
+bool apply_parts(const Prepared& prepared, const Update& update, const kernels::ConstSlotView& current,
+                 const kernels::SlotView& next, std::size_t traffic) {
   alignas(64) float block[kernels::cpu::kBlock];
-  const bool alone = update.contributions.size() == 1;
   for (std::size_t first = 0; first < current.weights.size(); first += kernels::cpu::kBlock) {
     const std::size_t count = std::min(kernels::cpu::kBlock, current.weights.size() - first);
     const kernels::ConstSlotView from = current.part(first, count);
@@ -57,16 +97,14 @@ bool apply_parts(const kernels::RuleConfig& rule, const kernels::UpdateScalars& 
     const std::span<float> sum(block, count);
     std::span<const float> mean_square = from.mean_square;
     for (const Contribution& part : update.contributions) {
-      RUBATO_CHECK(part.terms.size() == 1, "{} terms", part.terms.size());
-      const double share = rule.outer() ? static_cast<double>(part.divisor) / divisor : rule.age_factor(part.age);
       kernels::cpu::add_part(
-          rule.compensation,
-          {part.terms.front().values.subspan(first, count), part.samples, alone ? 1.0 : share, from.weights,
+          prepared.rule.compensation,
+          {gradient_of(part).subspan(first, count), part.samples, prepared.factor(part), from.weights,
            part.read.empty() ? part.read : part.read.subspan(first, count), mean_square, to.mean_square},
           sum, &part == update.contributions.data());
       mean_square = to.mean_square;
     }
-    if (!kernels::cpu::apply_rule(rule, scalars, from, sum, to, traffic)) return false;
+    if (!kernels::cpu::apply_rule(prepared.rule, prepared.scalars, from, sum, to, traffic)) return false;
   }
   return true;
 }
@@ -76,28 +114,29 @@ bool apply_parts(const kernels::RuleConfig& rule, const kernels::UpdateScalars& 
 bool apply_update(const kernels::RuleConfig& job_rule, const protocol::SliceSpec& slice,
                   const protocol::Manifest& manifest, const Update& update, const kernels::ConstSlotView& current,
                   const kernels::SlotView& next, std::size_t traffic) {
-  const ParameterSpec& spec = manifest[slice.pieces.front().parameter];
-  const bool running_mean = spec.average > 0.0f;
-  const kernels::RuleConfig rule = kernels::rule_for(job_rule, spec);
-  // Of a running mean every sample counts alike.
-  const auto divisor_of = [&](const Contribution& part) {
-    return static_cast<double>(running_mean ? part.samples : part.divisor);
-  };
-  double divisor = 0.0, weight = 0.0;
-  for (const Contribution& part : update.contributions) {
-    divisor += divisor_of(part);
-    weight += rule.age_factor(part.age) * divisor_of(part);
-  }
-  // One gradient needs no weight: the factor of the rate says all of its age.
-  const bool alone = update.contributions.size() == 1;
-  const kernels::UpdateScalars scalars = kernels::update_scalars(rule, spec, update.rate,
-                                                                 1.0 / (rule.outer() ? 1.0
-                                                                        : alone      ? divisor
-                                                                                     : weight),
-                                                                 update.version, weight / divisor);
-  if (alone && !rule.compensates())
-    return kernels::cpu::apply_rule_to_sum(rule, scalars, current, update.contributions.front().terms, next, traffic);
-  return apply_parts(rule, scalars, update, divisor, current, next, traffic);
+  const Prepared prepared(job_rule, spec_of(slice, manifest), update);
+  if (!prepared.plain()) return apply_parts(prepared, update, current, next, traffic);
+  return kernels::cpu::apply_rule_to_sum(prepared.rule, prepared.scalars, current, update.contributions.front().terms,
+                                         next, traffic);
+}
+
+Result<bool> apply_update(const kernels::RuleConfig& job_rule, const protocol::SliceSpec& slice,
+                          const protocol::Manifest& manifest, const Update& update, kernels::DeviceSlice& current,
+                          const kernels::SlotView& next) {
+  const Prepared prepared(job_rule, spec_of(slice, manifest), update);
+  if (prepared.plain())
+    return current.update({prepared.rule, prepared.scalars, update.contributions.front().terms, {}}, next);
+  std::vector<kernels::GradientPart> parts;
+  parts.reserve(update.contributions.size());
+  for (const Contribution& part : update.contributions)
+    parts.push_back({.gradient = gradient_of(part),
+                     .samples = part.samples,
+                     .factor = prepared.factor(part),
+                     .weights = {},
+                     .read = part.read,
+                     .mean_square = {},
+                     .next_mean_square = {}});
+  return current.update({prepared.rule, prepared.scalars, {}, parts}, next);
 }
 
 }  // namespace rubato::server

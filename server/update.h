@@ -12,6 +12,7 @@
 #include "base/job.h"
 #include "kernels/rule_config.h"
 #include "kernels/sum_term.h"
+#include "kernels/update_device.h"
 #include "protocol/manifest.h"
 
 namespace rubato::server {
@@ -78,5 +79,10 @@ struct Update {
                                 const protocol::Manifest& manifest, const Update& update,
                                 const kernels::ConstSlotView& current, const kernels::SlotView& next,
                                 std::size_t traffic = 0);
+
+// The same, and the same bits, on a device where the slice's newest version lies. Errors: kDevice.
+[[nodiscard]] Result<bool> apply_update(const kernels::RuleConfig& rule, const protocol::SliceSpec& slice,
+                                        const protocol::Manifest& manifest, const Update& update,
+                                        kernels::DeviceSlice& current, const kernels::SlotView& next);
 
 }  // namespace rubato::server

@@ -32,9 +32,6 @@ bool apply_rule(const RuleConfig& rule, const UpdateScalars& scalars, const Cons
 [[nodiscard]] bool apply_rule_to_sum(const RuleConfig& rule, const UpdateScalars& scalars, const ConstSlotView& current,
                                      std::span<const SumTerm> terms, const SlotView& next, std::size_t traffic = 0);
 
-// Additions that may wait for each other in a sum.
-inline constexpr std::size_t kSumDepth = 8;
-
 // sum[i] += what the push brings; or sum[i] = that, if it is the first. `sum` shares no byte with any span of the part.
 void add_part(const Compensation& compensation, const GradientPart& part, std::span<float> sum, bool first);
 

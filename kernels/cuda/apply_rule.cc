@@ -32,4 +32,12 @@ Status sum_into(std::span<float> destination, std::span<const float> source, con
                "launch of a sum of {} elements on stream {}", source.size(), stream.name());
 }
 
+// By bytes that make a number above 0, of which the caller wants to know no more.
+Status look_for_nonfinite(std::span<const float> values, DeviceArray<int>& finite, const Stream& stream) {
+  RUBATO_TRY(check(cudaMemsetAsync(finite.data(), 1, sizeof(int), stream.get()),
+                   "cudaMemsetAsync of a finding on stream {}", stream.name()));
+  return check(enqueue_finite(values.data(), values.size(), finite.data(), stream.get()),
+               "launch of a look for what is not finite over {} elements on stream {}", values.size(), stream.name());
+}
+
 }  // namespace rubato::kernels::cuda

@@ -28,4 +28,7 @@ Status add_part(const Compensation& compensation, const GradientPart& part, std:
 // destination[i] += source[i]. As above.
 Status sum_into(std::span<float> destination, std::span<const float> source, const Stream& stream);
 
+// *finite becomes 0 if one of the values is not finite, else another number. As above.
+Status look_for_nonfinite(std::span<const float> values, DeviceArray<int>& finite, const Stream& stream);
+
 }  // namespace rubato::kernels::cuda

@@ -1,10 +1,9 @@
 #include "kernels/cuda/cuda_device.h"
 
-#include <fmt/format.h>
-
 #include <utility>
 
 #include "base/check.h"
+#include "kernels/cuda/gpu.h"
 #include "kernels/cuda/ops.h"
 #include "kernels/cuda/recording.h"
 #include "kernels/cuda/update_rules.h"
@@ -101,25 +100,12 @@ Result<std::unique_ptr<Op>> CudaDevice::plan(const OpDesc& desc, const PlanHint&
   return std::visit([&](const auto& d) { return make_op(context_, d, hint); }, desc);
 }
 
-// "cuda:0, NVIDIA H100 80GB HBM3, CUDA 13.0".
-Result<std::string> describe(int ordinal) {
-  cudaDeviceProp properties{};
-  RUBATO_TRY(check(cudaGetDeviceProperties(&properties, ordinal), "cudaGetDeviceProperties of device {}", ordinal));
-  int version = 0;
-  RUBATO_TRY(check(cudaRuntimeGetVersion(&version), "cudaRuntimeGetVersion"));
-  return fmt::format("cuda:{}, {}, CUDA {}.{}", ordinal, properties.name, version / 1000, version % 1000 / 10);
-}
-
 }  // namespace
 
 Result<std::unique_ptr<Device>> open_cuda_device(const DeviceConfig& config, int ordinal) {
   if (config.precision == Precision::kBfloat16)
     return Error{Cause::kDevice, "bfloat16 is not there on CUDA yet: say worker.precision = \"tf32\" or \"float32\""};
-  RUBATO_ASSIGN(const int count, device_count());
-  if (ordinal >= count)
-    return Error{Cause::kDevice, fmt::format("there is no GPU {}: {} can be used, counted from 0", ordinal, count)};
-  RUBATO_TRY(check(cudaSetDevice(ordinal), "cudaSetDevice of device {}", ordinal));
-  RUBATO_ASSIGN(std::string description, describe(ordinal));
+  RUBATO_ASSIGN(std::string description, take_gpu(ordinal));
   const bool tf32 = config.precision == Precision::kTf32;
   if (tf32) description += ", TF32";
   RUBATO_ASSIGN(Stream stream, Stream::create());

@@ -1,3 +1,5 @@
+#include <limits>
+
 #include "kernels/cuda/launch.h"
 #include "kernels/cuda/update_rules.h"
 
@@ -17,6 +19,13 @@ __global__ void part_kernel(Part part, PartPlanes planes, std::size_t count) {
 
 __global__ void sum_kernel(float* sum, const float* addend, std::size_t count) {
   for (std::size_t i = first_index(); i < count; i += index_stride()) sum[i] += addend[i];
+}
+
+// Compared so that what is no number is not finite, either.
+__global__ void finite_kernel(const float* values, std::size_t count, int* finite) {
+  constexpr float kLargest = std::numeric_limits<float>::max();
+  for (std::size_t i = first_index(); i < count; i += index_stride())
+    if (!(fabsf(values[i]) <= kLargest)) atomicMin(finite, 0);
 }
 
 }  // namespace
@@ -48,6 +57,10 @@ template cudaError_t enqueue_part(const AdaptivePart&, const PartPlanes&, std::s
 
 cudaError_t enqueue_sum(float* sum, const float* addend, std::size_t count, cudaStream_t stream) {
   return launch(sum_kernel, grid_over(count), stream, sum, addend, count);
+}
+
+cudaError_t enqueue_finite(const float* values, std::size_t count, int* finite, cudaStream_t stream) {
+  return launch(finite_kernel, grid_over(count), stream, values, count, finite);
 }
 
 }  // namespace rubato::kernels::cuda

@@ -21,4 +21,7 @@ cudaError_t enqueue_part(const Part& part, const PartPlanes& planes, std::size_t
 
 cudaError_t enqueue_sum(float* sum, const float* addend, std::size_t count, cudaStream_t stream);
 
+// Makes *finite 0 if any of them is infinite or no number, and else leaves it alone.
+cudaError_t enqueue_finite(const float* values, std::size_t count, int* finite, cudaStream_t stream);
+
 }  // namespace rubato::kernels::cuda

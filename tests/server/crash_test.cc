@@ -21,6 +21,7 @@
 
 #include "base/rng.h"
 #include "server/shard_core.h"
+#include "tests/server/device_under_test.h"
 #include "transport/shm/shared_heap.h"
 
 namespace rubato::server {
@@ -127,7 +128,8 @@ class Pushes {
   RUBATO_CHECK(memory.ok());
   const auto heap = std::make_shared<transport::SharedHeap>(std::move(memory).value(), HeldRoot::kBytes);
   HeldRoot::lay(heap->held(), 0, 1);
-  ShardCore core(server_node(0), job, registration(job), {}, std::uint64_t{1} << 40, heap, remains);
+  ShardCore core(server_node(0), job, registration(job), {}, std::uint64_t{1} << 40, heap, remains, {},
+                 device_under_test());
   protocol::Outbox out;
   const auto tell = [&](NodeId from, protocol::Body body) {
     out.clear();

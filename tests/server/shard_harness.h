@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "server/shard_core.h"
+#include "tests/server/device_under_test.h"
 
 namespace rubato::server {
 
@@ -49,7 +50,8 @@ class Shard {
  public:
   explicit Shard(const Job& job, std::uint64_t memory_bytes = std::uint64_t{1} << 40,
                  protocol::InitialWeights initial = {})
-      : core(server_node(0), job, registration(), protocol::Timing{}, memory_bytes, nullptr, {}, std::move(initial)) {
+      : core(server_node(0), job, registration(), protocol::Timing{}, memory_bytes, nullptr, {}, std::move(initial),
+             device_under_test()) {
     out.tracing = true;
     core.start(now, out);
   }

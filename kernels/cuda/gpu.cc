@@ -1,0 +1,21 @@
+#include "kernels/cuda/gpu.h"
+
+#include <fmt/format.h>
+
+#include "kernels/cuda/cuda_check.h"
+
+namespace rubato::kernels::cuda {
+
+Result<std::string> take_gpu(int ordinal) {
+  RUBATO_ASSIGN(const int count, device_count());
+  if (ordinal >= count)
+    return Error{Cause::kDevice, fmt::format("there is no GPU {}: {} can be used, counted from 0", ordinal, count)};
+  RUBATO_TRY(check(cudaSetDevice(ordinal), "cudaSetDevice of device {}", ordinal));
+  cudaDeviceProp properties{};
+  RUBATO_TRY(check(cudaGetDeviceProperties(&properties, ordinal), "cudaGetDeviceProperties of device {}", ordinal));
+  int version = 0;
+  RUBATO_TRY(check(cudaRuntimeGetVersion(&version), "cudaRuntimeGetVersion"));
+  return fmt::format("cuda:{}, {}, CUDA {}.{}", ordinal, properties.name, version / 1000, version % 1000 / 10);
+}
+
+}  // namespace rubato::kernels::cuda
