@@ -181,6 +181,11 @@ struct WorkerConfig {
   friend bool operator==(const WorkerConfig&, const WorkerConfig&) = default;
 };
 
+struct ServerConfig {
+  std::string device = "cpu";  // cpu | cuda | cuda:N
+  friend bool operator==(const ServerConfig&, const ServerConfig&) = default;
+};
+
 struct EvaluationConfig {
   bool enabled = true;
   std::int64_t every_epochs = 1;  // and always at the end
@@ -224,6 +229,7 @@ struct Job {
   ConsistencyConfig consistency;
   ClusterConfig cluster;
   TrainConfig train;
+  ServerConfig server;
   WorkerConfig worker;
   EvaluationConfig evaluation;
   SimulationConfig simulation;

@@ -273,6 +273,11 @@ Status check_device(const std::string& text) {
   return Error{Cause::kUsage, "must be auto, cpu, cuda or cuda:N"};
 }
 
+Status check_server_device(const std::string& text) {
+  if (text != "auto" && check_device(text).ok()) return {};
+  return Error{Cause::kUsage, "must be cpu, cuda or cuda:N"};
+}
+
 Status check_plan(const std::string& text) {
   const bool file = text.starts_with("file:") && text.size() > 5;
   if (file || text == "rule" || text == "measure") return {};

@@ -331,6 +331,8 @@ void add_rest(std::vector<JobKey>& keys, Job& job) {
        unhashed({"train.record", &t.record, Anything{}, "write RUN/record/*.bin, for rubato-sim --replay RUN"}),
        unhashed({"train.timeline", &t.timeline, between(0, 10'000),
                  "draw so many steps, of every process; 0 is none: docs/performance.md"})});
+  keys.push_back({"server.device", &job.server.device, Form{"cpu, cuda or cuda:N", check_server_device},
+                  "what computes updates; a GPU has the newest weights and their optimizer state in its memory"});
   add_worker(keys, job.worker);
   keys.insert(keys.end(), {{"evaluation.enabled", &e.enabled, Anything{}, "run an evaluator beside the workers"},
                            {"evaluation.every_epochs", &e.every_epochs, between(1, 1'000'000), "and always at the end"},

@@ -79,6 +79,8 @@ using Where = std::function<std::string(std::string_view path)>;
 
 // Checks the form of worker.device: auto, cpu, cuda or cuda:N.
 [[nodiscard]] Status check_device(const std::string& text);
+// Of server.device: the same but auto.
+[[nodiscard]] Status check_server_device(const std::string& text);
 [[nodiscard]] Status check_plan(const std::string& text);
 
 }  // namespace rubato

@@ -18,6 +18,7 @@
 #include "exchange/pretrained.h"
 #include "exchange/subject.h"
 #include "kernels/device_remark.h"
+#include "kernels/update_device.h"
 #include "protocol/initial_weights.h"
 #include "worker/job_plan.h"
 
@@ -123,6 +124,7 @@ Status begin(const std::string& run_dir, bool device_only) {
   RUBATO_ASSIGN(const Job job, load_job(run_dir + "/job.toml"));
   RUBATO_ASSIGN(const std::string remark, kernels::device_remark(worker::device_config(job)));
   if (!remark.empty()) fmt::print("{}\n", remark);
+  RUBATO_TRY(kernels::open_update_device(job.server.device));
   if (device_only) return {};
   RUBATO_ASSIGN(const data::DatasetSize data, data::size_of_dataset(job, data::Split::kTrain));
   // A network that does not fit its data ends here, and groups that do not fit their network.
@@ -237,14 +239,14 @@ int main(int argc, char** argv) {
   bool device_only = false;
   CLI::App* begin = app.add_subcommand(
       "begin",
-      "Checks that the job's device is there and that its network fits its data, and writes RUN/initial.weights, "
+      "Checks that the job's devices are there and that its network fits its data, and writes RUN/initial.weights, "
       "which\n"
       "servers read, from its model.pretrained, if it has one. scripts/rubato train does it by itself, where there is "
       "a\n"
       "file or a list of layers; where it is not used, between rubato-scheduler --resolve and the first server:\n"
       "  rubato-weights begin --run-dir runs/a");
   begin->add_option("--run-dir", run_dir, "with the resolved job.toml")->type_name("RUN")->required();
-  begin->add_flag("--device-only", device_only, "looks for the device, and says what \"auto\" comes to; no more");
+  begin->add_flag("--device-only", device_only, "looks for the devices, and says what \"auto\" comes to; no more");
 
   app.footer("exit codes: 0 ok, 2 usage or job file, 3 data or weights, 7 device, 8 storage");
   try {

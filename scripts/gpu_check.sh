@@ -29,7 +29,7 @@ while [[ $# -gt 0 ]]; do
 done
 
 # How long a part may take: eight minutes in all.
-contract_s=180 rules_s=60 sanitize_s=90 quickstart_s=90 bench_s=60
+contract_s=160 rules_s=50 servers_s=30 sanitize_s=90 quickstart_s=90 bench_s=60
 
 card="$(nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader 2>/dev/null | head -n 1)" || card=""
 [[ -n "$card" ]] || fail 7 "no GPU found: nvidia-smi names none here; run this where it does"
@@ -126,6 +126,7 @@ write "Rubato $(cat "$work/commit") on $card, $(date -u '+%Y-%m-%d %H:%M') UTC"
 for name in libcublasLt.so.13 libcudnn.so.9; do library "$name"; done
 part_of_tests contract "$contract_s" "$work/bin/backend_test" --gtest_filter='*cuda0*'
 part_of_tests rules "$rules_s" "$work/bin/rule_cuda_test" --gtest_filter='*CudaRule*:CudaPart*:CudaSum*'
+part_of_tests servers "$servers_s" "$work/bin/server_device_update_test"
 quickstart
 bench
 sanitize

@@ -24,7 +24,7 @@ while [[ $# -gt 0 ]]; do
 done
 
 size_max_mib=60
-packed=("${programs[@]}" backend_test rule_cuda_test gpu_rules)
+packed=("${programs[@]}" backend_test rule_cuda_test server_device_update_test gpu_rules)
 
 # A small table that can be learned: the class is which of three sums of its columns is the greatest.
 write_table() {

@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "base/processor.h"
+#include "kernels/update_device.h"
 #include "protocol/core_thread.h"
 #include "protocol/member_options.h"
 #include "server/held_root.h"
@@ -38,10 +39,21 @@ Result<std::vector<Remains>> open_remains(const std::vector<int>& descriptors) {
   return remains;
 }
 
+// One for each shard: a stream of its own. Null: the CPU.
+Result<std::vector<std::unique_ptr<kernels::UpdateDevice>>> open_devices(const Job& job) {
+  std::vector<std::unique_ptr<kernels::UpdateDevice>> devices;
+  for (std::int64_t shard = 0; shard < job.cluster.shard_threads; ++shard) {
+    RUBATO_ASSIGN(devices.emplace_back(), kernels::open_update_device(job.server.device));
+  }
+  if (devices.front() != nullptr) log::info("updates are computed on {}", devices.front()->description());
+  return devices;
+}
+
 Result<int> start(const protocol::MemberOptions& options, const HeldOptions& held) {
   log::open(fmt::format("server-{}", options.rank), options.log_level);
   RUBATO_ASSIGN(const Job job, load_job(options.job_file));
   RUBATO_ASSIGN(const auto scheduler, protocol::parse_scheduler_address(options.scheduler));
+  RUBATO_ASSIGN(auto devices, open_devices(job));
   const auto shards = static_cast<std::uint32_t>(job.cluster.shard_threads);
   const NodeId first = server_node(options.rank * shards);
   RUBATO_ASSIGN(auto process, protocol::Process::open(job, {.node = first,
@@ -67,7 +79,7 @@ Result<int> start(const protocol::MemberOptions& options, const HeldOptions& hel
   for (const NodeId member : members) {
     std::unique_ptr<protocol::Core> core =
         std::make_unique<ShardCore>(member, job, details, protocol::timing_of(job), physical_memory_bytes() / shards,
-                                    process->memory(), remains, initial);
+                                    process->memory(), remains, initial, std::move(devices[member.rank - first.rank]));
     timeline::Timeline* drawn = process->timeline();
     if (shards > 1)
       core = std::make_unique<protocol::CoreThread>(std::move(core), process->loop(), process->node(),

@@ -154,13 +154,15 @@ Result<int> replay_run(const std::string& run_dir) {
   return verdict.identical ? 0 : static_cast<int>(Cause::kDiffers);
 }
 
-// A line for each thing: its bytes, whether it may be less, and what it is. scripts/rubato_cli/memory.py reads it.
+// A line for each thing: its bytes, whether it may be less, or is on GPUs, and what it is. scripts/rubato_cli/memory.py
+// reads it.
 Result<int> print_memory(const Options& options) {
   RUBATO_ASSIGN(const Overrides overrides, options.job_options.overrides());
   RUBATO_ASSIGN(const Job job, load_job(options.memory_file, overrides));
   RUBATO_ASSIGN(const std::vector<MemoryRow> rows,
                 estimate_memory(job, std::filesystem::path(options.memory_file).parent_path().string()));
-  for (const MemoryRow& row : rows) fmt::print("{} {} {}\n", row.bytes, row.at_most ? "at-most" : "all", row.what);
+  for (const MemoryRow& row : rows)
+    fmt::print("{} {} {}\n", row.bytes, row.on_gpu ? "on-gpu" : row.at_most ? "at-most" : "all", row.what);
   return 0;
 }
 

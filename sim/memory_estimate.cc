@@ -36,19 +36,23 @@ struct Slots {
   std::uint64_t weights = 0, state = 0;  // of one version of every slice
   std::uint64_t spare = 0;               // beside it, while nobody reads
   std::uint64_t records = 0;             // what else is true of each
+  std::uint64_t on_gpu = 0;              // on the servers' GPUs, where they have some
 };
 
 Slots slots_of(const Job& job, std::span<const protocol::SliceSpec> slices, std::uint32_t shards) {
   const server::PoolPlanner planner(job);
   Slots slots;
   for (std::uint32_t shard = 0; shard < shards; ++shard) {
-    std::size_t owned = 0;
+    std::size_t owned = 0, longest = 0;
     for (const auto& [elements, plan] : planner.pools(shard, slices)) {
       owned += plan.bounds.slices;
       slots.weights += plan.bounds.slices * plan.shape.weights_bytes();
       slots.state += plan.bounds.slices * plan.shape.state_bytes();
       slots.spare += (plan.bounds.slots_at_first() - plan.bounds.slices) * plan.shape.slot_bytes();
+      slots.on_gpu += kernels::device_bytes(plan.shape.on_device(), plan.bounds.slices);
+      longest = elements;
     }
+    if (owned > 0) slots.on_gpu += kernels::update_bytes(longest);
     slots.records += server::VersionTable::bytes(owned, planner.marks());
   }
   return slots;
@@ -181,6 +185,7 @@ Result<std::vector<MemoryRow>> estimate_memory(const Job& job, const std::string
       {"evaluator", evaluator, true},
       {"weights held for the evaluator", job.evaluation.enabled ? slots.weights : 0, true},
       {"programs", programs_of(job, shards)},
+      {.what = "slices of servers", .bytes = job.server.device == "cpu" ? 0 : slots.on_gpu, .on_gpu = true},
   };
   std::erase_if(rows, [](const MemoryRow& row) { return row.bytes == 0; });
   return rows;

@@ -2,8 +2,9 @@
 //
 // Whoever allocates a thing says here how large it is: the pools of slots (server/pool_plan.h), the arenas
 // (worker/slice_layout.h), the model's plans (model/model.h), the data sets. So it stands where all roles are known.
-// What the programs themselves take is a number for each of them. Messages under way are not counted: over shared
-// memory they are the gradients and slots themselves, over sockets they come on top.
+// What the programs themselves take is a number for each of them; what CUDA takes of a GPU for itself is not known.
+// Messages under way are not counted: over shared memory they are the gradients and slots themselves, over sockets they
+// come on top.
 //
 // Thread-safety: a function of the job, but for the files of the data, whose headers are read.
 #pragma once
@@ -21,6 +22,7 @@ struct MemoryRow {
   std::string what;
   std::uint64_t bytes = 0;
   bool at_most = false;  // it may be less, or nothing, and differ from moment to moment
+  bool on_gpu = false;   // and not on the host
 };
 
 // The job is valid. It makes the model's plans, and lets go of them again. `run_dir`: where plan.json is, if the job

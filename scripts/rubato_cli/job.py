@@ -16,7 +16,7 @@ class Job:
     mode: str
     restarts: int  # of each worker
     is_text: bool  # its classes are bytes
-    device: str
+    devices: set[str]  # of servers and workers
     begins: bool  # there are weights to begin with, layers or groups to be checked, or a plan to be made
 
     @property
@@ -40,7 +40,7 @@ class Job:
                 mode=str(tables["consistency"]["mode"]),
                 restarts=int(tables["cluster"]["restarts"]),
                 is_text=tables.get("data", {}).get("kind") == "text",
-                device=str(tables.get("worker", {}).get("device", "cpu")),
+                devices={str(tables.get(role, {}).get("device", "cpu")) for role in ("server", "worker")},
                 begins=bool(model.get("pretrained"))
                 or model.get("name") == "layers"
                 or bool(tables.get("optimizer", {}).get("groups"))

@@ -14,12 +14,13 @@ class Row(NamedTuple):
     what: str
     octets: int
     at_most: bool  # it may be less, or nothing
+    on_gpu: bool = False  # and not on the host
 
 
 def parse_rows(said: str) -> list[Row]:
     """What `rubato-sim --memory` prints."""
     words = (line.split(maxsplit=2) for line in said.splitlines())
-    return [Row(what, int(octets), kind == "at-most") for octets, kind, what in words]
+    return [Row(what, int(octets), kind == "at-most", kind == "on-gpu") for octets, kind, what in words]
 
 
 def memory_lines(estimate: subprocess.Popen | None, available: int | None) -> list[str]:
@@ -31,9 +32,10 @@ def memory_lines(estimate: subprocess.Popen | None, available: int | None) -> li
         said, _ = estimate.communicate(timeout=PATIENCE_S)
     except subprocess.TimeoutExpired:
         return [f"note: within {PATIENCE_S:g} s nobody could say what memory the job will take"]
-    rows = parse_rows(said) if estimate.returncode == 0 else []
-    if not rows:
+    everywhere = parse_rows(said) if estimate.returncode == 0 else []
+    if not everywhere:
         return []
+    rows = [row for row in everywhere if not row.on_gpu]
     sure = sum(row.octets for row in rows if not row.at_most)
     most = sum(row.octets for row in rows)
     named = [row for row in rows if row.octets >= SMALL * most]
@@ -43,6 +45,7 @@ def memory_lines(estimate: subprocess.Popen | None, available: int | None) -> li
     lines = [f"memory: {size(sure)}{f' to {size(most)}' if most > sure else ''}: {', '.join(parts)}"]
     if available is not None and sure > available:
         lines.append(f"warning: this host has {size(available)} of memory to spare; the job will want {size(sure)}")
+    lines += [f"memory of GPUs: {row.what} {size(row.octets)}" for row in everywhere if row.on_gpu]
     return lines
 
 

@@ -76,12 +76,12 @@ def run(
 
 def resolve(programs: Programs, arguments, run_dir: RunDir, stop: StopRequests) -> list[str]:
     """Has the scheduler's program check the job and write it, resolved, into the run directory, and beside it the
-    weights that it begins with, if it names any; a list of layers is checked against the data, and whether the device
-    is there. Returns what a person should know of the job."""
+    weights that it begins with, if it names any; a list of layers is checked against the data, and whether the devices
+    are there. Returns what a person should know of the job."""
     command = [programs["scheduler"], "--resolve", arguments.job, *jobs.overrides(arguments)]
     notes = said_by([*command, "--run-dir", str(run_dir.path)], stop, f"the check of {arguments.job}", RESOLVE_TIMEOUT_S)
     job = jobs.Job.load(run_dir.job)
-    if job.begins or job.device != "cpu":
+    if job.begins or job.devices != {"cpu"}:
         begin = [programs["weights"], "begin", "--run-dir", str(run_dir.path)]
         begin += [] if job.begins else ["--device-only"]
         try:

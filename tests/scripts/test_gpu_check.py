@@ -36,6 +36,7 @@ class GpuCheck(unittest.TestCase):
         stage = self.folder / "stage"
         self.program(stage / "bin" / "backend_test", tests)
         self.program(stage / "bin" / "rule_cuda_test", PASSES)
+        self.program(stage / "bin" / "server_device_update_test", PASSES)
         self.program(stage / "bin" / "gpu_rules", rules)
         (stage / "scripts").mkdir()
         (stage / "scripts" / "rubato").write_text(launcher + "\n")
@@ -65,6 +66,7 @@ class GpuCheck(unittest.TestCase):
         self.assertTrue(lines[0].startswith(f"Rubato abc123 on {CARD}, "), lines[0])
         self.assertIn("contract: passed, 12 tests, 1 skipped", lines)
         self.assertIn("rules: passed, 12 tests, 1 skipped", lines)
+        self.assertIn("servers: passed, 12 tests, 1 skipped", lines)
         self.assertIn("quickstart: passed, two workers on the GPU: finished in 3.0 s, test accuracy 96.33%", lines)
         self.assertIn("    device copy: 3000 GB/s", lines)
         self.assertTrue(any(line.startswith("parity: not run: ") for line in lines))

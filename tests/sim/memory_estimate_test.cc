@@ -51,6 +51,20 @@ TEST(MemoryEstimate, NamesWhatThereIsOfTheModel) {
   EXPECT_EQ(adam.at("older weights that are still read"), 2 * kMiB);  // without their state
 }
 
+TEST(MemoryEstimate, NamesWhatServersHaveOnAGpu) {
+  Job job = points();
+  EXPECT_FALSE(estimated(job).contains("slices of servers"));
+  const auto host = estimated(job);
+  job.server.device = "cuda:0";
+  // Four slices and a spare one, and eight gradients on their way into a sum.
+  EXPECT_EQ(estimated(job).at("slices of servers"), (4 + 1 + 8) * kMiB / 4);
+  EXPECT_EQ(estimated(job).at("weights"), host.at("weights")) << "which are on the host as well";
+  job.optimizer.name = "adam";
+  job.evaluation.average = 0.9;
+  job.cluster.servers = 2;
+  EXPECT_EQ(estimated(job).at("slices of servers"), 2 * ((2 + 1) * 4 + 8) * kMiB / 4);
+}
+
 TEST(MemoryEstimate, CountsWhatAModeKeepsMore) {
   Job job = points();
   job.consistency.mode = "bsp";

@@ -55,6 +55,10 @@ class Job(SystemCase):
                 self.assert_one_error(run, DEVICE, f"\"{device}\"", "this machine", "say worker.device = \"auto\"")
                 self.assertEqual(len(run.output.splitlines()), 1, run.output)
                 self.assertFalse((run.run_dir / "logs").exists(), "nobody was started")
+        run = self.start("quadratic", server__device="cuda")
+        self.assert_one_error(run, DEVICE, "server.device = \"cuda\"", "this machine", "say server.device = \"cpu\"")
+        self.assertEqual(len(run.output.splitlines()), 1, run.output)
+        self.assert_one_error(self.start("quadratic", server__device="auto"), USAGE, "server.device", "cpu, cuda or cuda:N")
 
     @unittest.skipIf(HAS_GPU, "there is a GPU here")
     def test_a_device_that_is_to_be_found(self):
