@@ -336,7 +336,7 @@ class Crash : public testing::TestWithParam<Setting> {
 TEST_P(Crash, LeavesOneWholeVersionOfEachSlice) {
   RandomStream random(3);
   for (int kill = 0; kill < GetParam().kills; ++kill) {
-    run_and_kill(static_cast<useconds_t>(random.next_unit() * GetParam().alive_us_max));
+    run_and_kill(static_cast<useconds_t>(random.next_unit() * GetParam().alive_us_max * kSlower));
     if (HasFatalFailure()) return;
   }
   RecordProperty("lives that took over", takeovers_);

@@ -15,4 +15,11 @@ inline std::unique_ptr<kernels::UpdateDevice> device_under_test() {
 #endif
 }
 
+// So much longer than on the CPU an update may take.
+#ifdef RUBATO_SHARDS_ON
+inline constexpr int kSlower = 4;
+#else
+inline constexpr int kSlower = 1;
+#endif
+
 }  // namespace rubato::server
