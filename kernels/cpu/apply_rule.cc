@@ -141,7 +141,7 @@ std::uint32_t update_past_cache(Rule rule, Planes planes, Gradient gradient, std
 template <typename Rule, typename Gradient>
 bool update_all(Rule rule, Planes planes, Gradient gradient, std::size_t count, std::size_t traffic) {
   const bool in_place = planes.next_weight == planes.weight;
-  const std::uint32_t largest = !in_place && traffic > core_cache_bytes()
+  const std::uint32_t largest = !in_place && traffic > kept_cache_bytes()
                                     ? update_past_cache(rule, planes, gradient, count)
                                     : update_in_cache(rule, planes, gradient, count);
   return largest < kInfinity;

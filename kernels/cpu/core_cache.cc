@@ -27,14 +27,6 @@ void stream_line(float* to, const float* from) { std::copy_n(from, kLineFloats, 
 
 }  // namespace
 
-std::size_t core_cache_bytes() {
-  static const std::size_t bytes = [] {
-    const long known = ::sysconf(_SC_LEVEL2_CACHE_SIZE);
-    return known > 0 ? static_cast<std::size_t>(known) : std::size_t{1} << 20;
-  }();
-  return bytes;
-}
-
 bool asking_pays() {
 #if defined(__x86_64__)
   static const bool pays = [] {
@@ -45,6 +37,16 @@ bool asking_pays() {
 #else
   return false;
 #endif
+}
+
+std::size_t kept_cache_bytes() {
+  static const std::size_t bytes = [] {
+    const long own = ::sysconf(_SC_LEVEL2_CACHE_SIZE);
+    const long shared = asking_pays() ? 0 : ::sysconf(_SC_LEVEL3_CACHE_SIZE) / 4;
+    const long kept = std::max(own, shared);
+    return kept > 0 ? static_cast<std::size_t>(kept) : std::size_t{1} << 20;
+  }();
+  return bytes;
 }
 
 void write_past_cache(float* to, const float* from, std::size_t count) {

@@ -15,8 +15,10 @@ inline constexpr std::size_t kLineFloats = kCacheLine / sizeof(float);
 // ahead of its turn a piece is asked for. Both by trial (docs/decisions/how-slots-are-written.md).
 inline constexpr std::size_t kPiece = 128, kAhead = 2 * kPiece;
 
-// Of the largest cache that a core has for itself (the L2); 1 MiB where the system does not say.
-[[nodiscard]] std::size_t core_cache_bytes();
+// How many bytes may pass after a line was read until a loop had better write it past the caches than into them: on
+// Intel's processors the cache that a core has for itself (the L2), on AMD's, whose shared cache takes what leaves that
+// one, a quarter of the shared one, which other cores fill too. 1 MiB where the system does not say.
+[[nodiscard]] std::size_t kept_cache_bytes();
 
 // Whether a loop that only passes over memory is the faster for asking for lines ahead of itself. Intel's processors do
 // not fetch beyond the end of a page by themselves; AMD's have as many lines under way as they can, and lose up to half
