@@ -82,33 +82,13 @@ class Buffer {
 // How a tensor lies in memory of the device: channels-last, or as the device likes it better, which is its secret.
 enum class Layout : std::uint8_t { kRows, kOwn };
 
-// Pins memory of the host for as long as it lives.
-class Pinned {
- public:
-  using Release = void (*)(void* owner, std::byte* memory);
-
-  Pinned() = default;
-  Pinned(void* owner, std::byte* memory, Release release) : owner_(owner), memory_(memory), release_(release) {}
-  Pinned(Pinned&& other) noexcept { swap(other); }
-  Pinned& operator=(Pinned&& other) noexcept {
-    swap(other);
-    return *this;
-  }
-  ~Pinned() {
-    if (memory_ != nullptr) release_(owner_, memory_);
-  }
-
- private:
-  void swap(Pinned& other) noexcept {
-    std::swap(owner_, other.owner_);
-    std::swap(memory_, other.memory_);
-    std::swap(release_, other.release_);
-  }
-
-  void* owner_ = nullptr;
-  std::byte* memory_ = nullptr;
-  Release release_ = nullptr;
+// Memory of the host that stays pinned for as long as this lives.
+struct Unpin {
+  void* owner = nullptr;
+  void (*release)(void* owner, std::byte* memory) = nullptr;
+  void operator()(std::byte* memory) const { release(owner, memory); }
 };
+using Pinned = std::unique_ptr<std::byte, Unpin>;
 
 // How far a device's copies to the host are. Of one step; 0 has always passed.
 using CopyMark = std::uint32_t;

@@ -25,10 +25,11 @@ struct SliceShape {
   std::size_t elements = 0;
   std::size_t planes = 0;  // of the rule's state
   bool mean_square = false, average = false;
-  // On a device: the weights too. They lie one after the other, each device_plane() floats from the next.
-  [[nodiscard]] std::size_t device_planes() const { return 1 + planes + (mean_square ? 1 : 0) + (average ? 1 : 0); }
+  // All but the weights.
+  [[nodiscard]] std::size_t state_planes() const { return planes + (mean_square ? 1 : 0) + (average ? 1 : 0); }
 };
-// A whole number of what a GPU reads at once.
+// On a device planes lie one after the other, the weights first, each so many floats from the next: a whole number of
+// what a GPU reads at once.
 [[nodiscard]] constexpr std::size_t device_plane(std::size_t elements) { return (elements + 63) / 64 * 64; }
 
 // One update, of host memory. Its gradient is the sum that `terms` describe; or, where there are none, of what `parts`

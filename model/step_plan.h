@@ -128,7 +128,7 @@ class StepPlan {
   const float* scores_ = nullptr;
   std::vector<std::span<float>> gradients_;      // of each parameter, in a step: where they go
   std::vector<Recorded> recorded_;               // the oldest first
-  std::size_t recordings_ = 0;                   // that were made
+  std::size_t made_ = 0;                         // recordings, those that are gone too
   std::string plain_because_;                    // not empty: why none is made any more
   bool warm_ = false;                            // a step was run
   std::unique_ptr<kernels::Prefetch> prefetch_;  // in training, where the device has a use for it

@@ -12,8 +12,8 @@
 namespace rubato::model {
 namespace {
 
-// Recordings of one plan: one for each arena that gradients go to.
-constexpr std::size_t kRecordingsMax = 4, kRecordedMax = 32;
+// Recordings of one plan, one for each arena that gradients go to: how many are kept, and how many are made at all.
+constexpr std::size_t kKeptMax = 4, kMadeMax = 32;
 
 }  // namespace
 
@@ -228,8 +228,8 @@ Status StepPlan::run_recorded(const Batch& batch, WeightSource& source, Gradient
     sent_.clear();
     return enqueue_training(batch, predictions);
   }
-  if (++recordings_ == kRecordedMax) launch_plainly("gradients lie elsewhere in each step");
-  if (recorded_.size() == kRecordingsMax) recorded_.erase(recorded_.begin());
+  if (++made_ == kMadeMax) launch_plainly("gradients lie elsewhere in each step");
+  if (recorded_.size() == kKeptMax) recorded_.erase(recorded_.begin());
   recorded_.push_back({gradients_, lengths, sent_, std::move(calls).value()});
   return recorded_.back().calls->replay();
 }

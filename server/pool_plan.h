@@ -17,7 +17,7 @@
 namespace rubato::server {
 
 struct PoolPlan {
-  SlotPool::Shape shape;
+  kernels::SliceShape shape;
   SlotPool::Bounds bounds;
 };
 

@@ -150,7 +150,7 @@ Status ShardCore::check_memory(const std::map<std::size_t, PoolPlan>& plans, Out
   double bytes = 0.0;
   for (const auto& [elements, plan] : plans)
     bytes += static_cast<double>(plan.bounds.slices) *
-             static_cast<double>(2 * plan.shape.slot_bytes() + read * plan.shape.weights_bytes());
+             static_cast<double>(2 * slot_bytes(plan.shape) + read * weights_bytes(plan.shape));
   constexpr double kMebi = 1 << 20;
   const std::string needed = fmt::format("{:.1f} MiB for {} versions of each of its slices", bytes / kMebi, 2 + read);
   if (bytes > static_cast<double>(memory_bytes_))
@@ -180,13 +180,13 @@ Result<ShardCore::DeviceSlices> ShardCore::make_device_slices(const std::map<std
   if (device_ == nullptr) return all;
   std::size_t bytes = 0, longest = 0;
   for (const auto& [elements, plan] : plans) {
-    bytes += kernels::device_bytes(plan.shape.on_device(), plan.bounds.slices);
+    bytes += kernels::device_bytes(plan.shape, plan.bounds.slices);
     longest = elements;
   }
   bytes += kernels::update_bytes(longest);
   // The longest first: what one update needs is made once.
   for (auto plan = plans.rbegin(); plan != plans.rend(); ++plan) {
-    auto slices = device_->make_slices(plan->second.shape.on_device(), plan->second.bounds.slices);
+    auto slices = device_->make_slices(plan->second.shape, plan->second.bounds.slices);
     if (!slices.ok())
       return slices.error().in(fmt::format(
           "needs {:.1f} MiB of {} for its slices (if it has no memory for them: use more servers, each on a "
@@ -217,11 +217,11 @@ Status ShardCore::fill_slices(const protocol::RoutingTable& routing, const std::
     const protocol::SliceSpec& spec = routing.slices[id];
     if (spec.shard != rank_) continue;
     const std::size_t elements = spec.elements();
-    const SlotPool::Shape& shape = plans.at(elements).shape;
+    const kernels::SliceShape& shape = plans.at(elements).shape;
     std::optional<VersionTable::Inheritance> inheritance;
     if (left) {
-      RUBATO_ASSIGN(inheritance, left->read(position, id, elements, shape.weights_bytes() / sizeof(float),
-                                            shape.state_bytes() / sizeof(float)));
+      RUBATO_ASSIGN(inheritance, left->read(position, id, elements, weights_bytes(shape) / sizeof(float),
+                                            state_bytes(shape) / sizeof(float)));
     }
     slices_[id] = std::make_unique<Slice>(id, spec, pools.at(elements), versions_.enter(position, id, elements), state_,
                                           inheritance ? &*inheritance : nullptr);

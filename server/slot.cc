@@ -24,19 +24,18 @@ void Slot::copy(std::span<const float> weights, std::span<const float> state) {
   if (!state.empty()) std::ranges::copy(state, state_.get());
 }
 
-std::size_t SlotPool::Shape::weights_bytes() const { return padded(elements) * sizeof(float); }
+std::size_t weights_bytes(const kernels::SliceShape& shape) { return padded(shape.elements) * sizeof(float); }
 
-std::size_t SlotPool::Shape::state_bytes() const {
-  return weights_bytes() * (planes + (mean_square ? 1 : 0) + (average ? 1 : 0));
-}
+std::size_t state_bytes(const kernels::SliceShape& shape) { return weights_bytes(shape) * shape.state_planes(); }
 
-SlotPool::SlotPool(Shape shape, Bounds bounds, std::shared_ptr<Memory> memory)
+SlotPool::SlotPool(kernels::SliceShape shape, Bounds bounds, std::shared_ptr<Memory> memory)
     : shape_(shape), bounds_(bounds), memory_(std::move(memory)) {
   RUBATO_CHECK(shape.planes <= kernels::kStatePlanesMax, "{} state planes", shape.planes);
   free_states_.reserve(bounds.slots_at_first());
 }
 
-Result<std::shared_ptr<SlotPool>> SlotPool::create(Shape shape, Bounds bounds, std::shared_ptr<Memory> memory) {
+Result<std::shared_ptr<SlotPool>> SlotPool::create(kernels::SliceShape shape, Bounds bounds,
+                                                   std::shared_ptr<Memory> memory) {
   if (memory == nullptr) memory = std::make_shared<PrivateMemory>();
   try {
     std::shared_ptr<SlotPool> pool(new SlotPool(shape, bounds, std::move(memory)));
@@ -45,17 +44,16 @@ Result<std::shared_ptr<SlotPool>> SlotPool::create(Shape shape, Bounds bounds, s
     for (const SlotRef& slot : first) pool->drop_state(*slot);
     return pool;
   } catch (const std::bad_alloc&) {
-    return Error{Cause::kInternal,
-                 fmt::format("not enough memory for {} slices of {} elements with {} planes of "
-                             "state: use more servers, on more machines",
-                             bounds.slices, shape.elements, shape.state_bytes() / shape.weights_bytes())};
+    return Error{Cause::kInternal, fmt::format("not enough memory for {} slices of {} elements with {} planes of "
+                                               "state: use more servers, on more machines",
+                                               bounds.slices, shape.elements, shape.state_planes())};
   }
 }
 
 SlotRef SlotPool::take() {
   Slot* slot = pop();
   if (slot == nullptr) slot = grow();
-  if (slot->state_ == nullptr && shape_.state_bytes() > 0) give_state(*slot);
+  if (slot->state_ == nullptr && state_bytes(shape_) > 0) give_state(*slot);
   in_use_.fetch_add(1, std::memory_order_relaxed);
   // Whoever has the slot keeps the pool.
   return counts_.share(slot, [pool = shared_from_this()](Slot* done) { pool->give_back(done); });
@@ -64,7 +62,7 @@ SlotRef SlotPool::take() {
 std::size_t SlotPool::count_update(Slot& current, const Slot& next) {
   const std::size_t since = traffic_ - next.left_at_;
   current.left_at_ = traffic_;  // its first bytes: those that the next update writes first
-  traffic_ += 2 * shape_.slot_bytes() + shape_.elements * sizeof(float);
+  traffic_ += 2 * slot_bytes(shape_) + shape_.elements * sizeof(float);
   return since;
 }
 
@@ -77,7 +75,7 @@ Slot* SlotPool::grow() {
 
 std::shared_ptr<float[]> SlotPool::new_state() {
   ++states_;
-  return memory_->floats(shape_.state_bytes() / sizeof(float));
+  return memory_->floats(state_bytes(shape_) / sizeof(float));
 }
 
 void SlotPool::give_state(Slot& slot) {

@@ -63,6 +63,13 @@ class Slot {
 
 using SlotRef = std::shared_ptr<Slot>;
 
+// What a slot takes of the host's memory, of which its state may go to another one.
+[[nodiscard]] std::size_t weights_bytes(const kernels::SliceShape& shape);
+[[nodiscard]] std::size_t state_bytes(const kernels::SliceShape& shape);
+[[nodiscard]] inline std::size_t slot_bytes(const kernels::SliceShape& shape) {
+  return weights_bytes(shape) + state_bytes(shape);
+}
+
 // All slots for slices of one size.
 //
 // Bound: with S slices in the pool and R members that read, `pins_max` = S (R + 2). Below it, answers to
@@ -72,15 +79,6 @@ using SlotRef = std::shared_ptr<Slot>;
 // read, and an update always finds one. What a slice keeps of its own accord (server/reads.h) is more besides.
 class SlotPool : public std::enable_shared_from_this<SlotPool> {
  public:
-  struct Shape {
-    std::size_t elements = 0;
-    std::size_t planes = 0;  // of the rule's state
-    bool mean_square = false, average = false;
-    [[nodiscard]] std::size_t weights_bytes() const;
-    [[nodiscard]] std::size_t state_bytes() const;
-    [[nodiscard]] std::size_t slot_bytes() const { return weights_bytes() + state_bytes(); }
-    [[nodiscard]] kernels::SliceShape on_device() const { return {elements, planes, mean_square, average}; }
-  };
   struct Bounds {
     std::size_t slices = 0, readers = 0, snapshots = 0;
     std::size_t kept = 0;  // versions that a slice keeps for itself, at most
@@ -92,7 +90,7 @@ class SlotPool : public std::enable_shared_from_this<SlotPool> {
 
   // Allocates what the slices need while nobody reads. Without a `memory` it is this process's alone. Errors:
   // kInternal, where there is not that much memory.
-  [[nodiscard]] static Result<std::shared_ptr<SlotPool>> create(Shape shape, Bounds bounds,
+  [[nodiscard]] static Result<std::shared_ptr<SlotPool>> create(kernels::SliceShape shape, Bounds bounds,
                                                                 std::shared_ptr<Memory> memory = nullptr);
 
   // The warmest free slot, with whatever was last written there. Throws std::bad_alloc where the pool has
@@ -114,14 +112,14 @@ class SlotPool : public std::enable_shared_from_this<SlotPool> {
   [[nodiscard]] const Bounds& bounds() const { return bounds_; }
 
  private:
-  SlotPool(Shape shape, Bounds bounds, std::shared_ptr<Memory> memory);
+  SlotPool(kernels::SliceShape shape, Bounds bounds, std::shared_ptr<Memory> memory);
   Slot* grow();
   [[nodiscard]] std::shared_ptr<float[]> new_state();
   void give_state(Slot& slot);
   void give_back(Slot* slot);  // on any thread
   Slot* pop();
 
-  Shape shape_;
+  kernels::SliceShape shape_;
   Bounds bounds_;
   std::shared_ptr<Memory> memory_;
   // What a count of references takes, with who gives the slot back.

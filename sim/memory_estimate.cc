@@ -46,10 +46,10 @@ Slots slots_of(const Job& job, std::span<const protocol::SliceSpec> slices, std:
     std::size_t owned = 0, longest = 0;
     for (const auto& [elements, plan] : planner.pools(shard, slices)) {
       owned += plan.bounds.slices;
-      slots.weights += plan.bounds.slices * plan.shape.weights_bytes();
-      slots.state += plan.bounds.slices * plan.shape.state_bytes();
-      slots.spare += (plan.bounds.slots_at_first() - plan.bounds.slices) * plan.shape.slot_bytes();
-      slots.on_gpu += kernels::device_bytes(plan.shape.on_device(), plan.bounds.slices);
+      slots.weights += plan.bounds.slices * server::weights_bytes(plan.shape);
+      slots.state += plan.bounds.slices * server::state_bytes(plan.shape);
+      slots.spare += (plan.bounds.slots_at_first() - plan.bounds.slices) * server::slot_bytes(plan.shape);
+      slots.on_gpu += kernels::device_bytes(plan.shape, plan.bounds.slices);
       longest = elements;
     }
     if (owned > 0) slots.on_gpu += kernels::update_bytes(longest);

@@ -80,7 +80,7 @@ Result<Pinned> CopyStreams::pin(Bytes memory) {
   RUBATO_TRY(check(cudaHostRegister(memory.data(), memory.size(), cudaHostRegisterDefault),
                    "cudaHostRegister of {} bytes", memory.size()));
   pinned_[memory.data()] = memory.size();
-  return Pinned(this, memory.data(), &CopyStreams::unpin);
+  return Pinned(memory.data(), {this, &CopyStreams::unpin});
 }
 
 void CopyStreams::unpin(void* self, std::byte* memory) {

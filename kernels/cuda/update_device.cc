@@ -40,7 +40,7 @@ struct Blocks {
   DeviceFloats memory;
   std::size_t spare = 0;
 
-  [[nodiscard]] std::size_t block_floats() const { return shape.device_planes() * device_plane(shape.elements); }
+  [[nodiscard]] std::size_t block_floats() const { return (1 + shape.state_planes()) * device_plane(shape.elements); }
   [[nodiscard]] SlotView view(std::size_t block) const {
     std::size_t at = block * block_floats();
     const auto next_plane = [&] {

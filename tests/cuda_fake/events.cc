@@ -81,6 +81,17 @@ bool Machine::has_passed(cudaEvent_t event) {
 
 using rubato::cuda_fake::machine;
 
+namespace {
+
+cudaError_t record(const char* call, cudaEvent_t event, cudaStream_t stream, unsigned flags) {
+  if (machine().fails(call)) return cudaErrorUnknown;
+  if (!machine().is_event(event, call) || !machine().is_stream(stream, call)) return cudaErrorInvalidValue;
+  machine().record(event, stream, flags == cudaEventRecordExternal);
+  return cudaSuccess;
+}
+
+}  // namespace
+
 extern "C" {
 
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned /*flags*/) {
@@ -95,19 +106,11 @@ cudaError_t cudaEventDestroy(cudaEvent_t event) {
 }
 
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
-  constexpr const char* kName = "cudaEventRecord";
-  if (machine().fails(kName)) return cudaErrorUnknown;
-  if (!machine().is_event(event, kName) || !machine().is_stream(stream, kName)) return cudaErrorInvalidValue;
-  machine().record(event, stream);
-  return cudaSuccess;
+  return record("cudaEventRecord", event, stream, cudaEventRecordDefault);
 }
 
 cudaError_t cudaEventRecordWithFlags(cudaEvent_t event, cudaStream_t stream, unsigned flags) {
-  constexpr const char* kName = "cudaEventRecordWithFlags";
-  if (machine().fails(kName)) return cudaErrorUnknown;
-  if (!machine().is_event(event, kName) || !machine().is_stream(stream, kName)) return cudaErrorInvalidValue;
-  machine().record(event, stream, flags == cudaEventRecordExternal);
-  return cudaSuccess;
+  return record("cudaEventRecordWithFlags", event, stream, flags);
 }
 
 cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned /*flags*/) {

@@ -81,7 +81,7 @@ std::vector<TwinSetting> settings() {
   return all;
 }
 
-INSTANTIATE_TEST_SUITE_P(Settings, DeviceUpdates, testing::ValuesIn(settings()), [](const auto& setting) {
+INSTANTIATE_TEST_SUITE_P(Cuda, DeviceUpdates, testing::ValuesIn(settings()), [](const auto& setting) {
   std::string name = setting.param.title + "_" + setting.param.mode;
   std::ranges::replace_if(
       name, [](char letter) { return std::isalnum(static_cast<unsigned char>(letter)) == 0; }, '_');

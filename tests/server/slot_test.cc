@@ -20,17 +20,17 @@ TEST(SlotPool, LaysPlanesOutOnCacheLines) {
   }
   EXPECT_TRUE(pool_of({.slices = 1}, 5, 1)->take()->view().state[1].empty());
   EXPECT_TRUE(view.mean_square.empty());
-  const SlotPool::Shape shape{.elements = 5, .planes = 1, .mean_square = true};
+  const kernels::SliceShape shape{.elements = 5, .planes = 1, .mean_square = true};
   const SlotRef compensated = SlotPool::create(shape, {.slices = 1}).value()->take();
   EXPECT_EQ(compensated->view().mean_square.data(), compensated->view().state[0].data() + 16);
-  EXPECT_EQ(shape.slot_bytes(), 3 * 64u);
+  EXPECT_EQ(slot_bytes(shape), 3 * 64u);
   EXPECT_TRUE(compensated->view().average.empty());
-  const SlotPool::Shape averaged{.elements = 5, .planes = 1, .mean_square = true, .average = true};
+  const kernels::SliceShape averaged{.elements = 5, .planes = 1, .mean_square = true, .average = true};
   const auto pool = SlotPool::create(averaged, {.slices = 1}).value();
   const SlotRef slot_with_all = pool->take();
   EXPECT_EQ(slot_with_all->view().average.data(), slot_with_all->view().state[0].data() + 32);
   EXPECT_EQ(slot_with_all->view().average.size(), 5u);
-  EXPECT_EQ(averaged.slot_bytes(), 4 * 64u);
+  EXPECT_EQ(slot_bytes(averaged), 4 * 64u);
   pool->drop_state(*slot_with_all);
   EXPECT_TRUE(slot_with_all->view().average.empty());
 }

@@ -8,6 +8,7 @@
 #include <limits>
 #include <memory>
 #include <optional>
+#include <ostream>
 #include <string>
 #include <utility>
 #include <vector>
@@ -49,6 +50,8 @@ struct TwinSetting {
   bool age_scaling = false;
   double average = 0.0, clip_value = 0.0, weight_decay = 0.01;
   OuterConfig outer = {};
+
+  friend void PrintTo(const TwinSetting& setting, std::ostream* out) { *out << setting.title << ", " << setting.mode; }
 };
 
 inline constexpr std::uint32_t kTwinWorkers = 3, kTwinLeaves = 8;
@@ -140,9 +143,9 @@ class TwinLife {
     std::vector<std::vector<float>> all;
     for (SliceId id = 0; id < slices.size(); ++id) {
       const std::size_t elements = slices[id].elements();
-      const SlotPool::Shape& shape = pools.at(elements).shape;
+      const kernels::SliceShape& shape = pools.at(elements).shape;
       const auto found =
-          reader.read(id, id, elements, shape.weights_bytes() / sizeof(float), shape.state_bytes() / sizeof(float));
+          reader.read(id, id, elements, weights_bytes(shape) / sizeof(float), state_bytes(shape) / sizeof(float));
       EXPECT_TRUE(found.ok());
       std::vector<float> values(found->weights.begin(), found->weights.begin() + static_cast<std::ptrdiff_t>(elements));
       // A running mean has no state but its average, which lies behind what the other rule would have.
