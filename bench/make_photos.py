@@ -4,7 +4,8 @@
 Usage: bench/make_photos.py FOLDER [--count 400] [--width 500] [--height 375]
 
 What is in them is noise whose strength falls with its frequency, as it does in photographs: their entropy decides how
-long decoding takes. Needs numpy and PIL (Debian's python3-numpy and python3-pil).
+long decoding takes. Needs numpy and PIL: Debian's python3-numpy and python3-pil for /usr/bin/python3, pip's numpy and
+pillow for any other one.
 """
 
 import argparse
@@ -19,6 +20,7 @@ except ImportError as error:  # said in main, so that --help works without
 else:
     missing = None
 
+DEBIANS = "/usr/bin/python3"
 CLASSES = 10
 QUALITY = 92
 
@@ -33,6 +35,15 @@ def photo(width: int, height: int, seed: int) -> "Image.Image":
     return Image.fromarray(numpy.clip(128 + 50 * numpy.stack(planes, 2), 0, 255).astype("uint8"))
 
 
+def remedy(interpreter: str, prefix: str) -> str:
+    """How this interpreter comes by what is missing: apt's packages are for Debian's own alone, and no environment sees
+    them, not even one that was made with it."""
+    apt = "apt install python3-numpy python3-pil"
+    if prefix == "/usr":
+        return apt
+    return f"{interpreter} -m pip install numpy pillow; or {apt}, and run it with {DEBIANS}"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
@@ -41,7 +52,7 @@ def main() -> None:
     parser.add_argument("--height", type=int, default=375)
     options = parser.parse_args()
     if missing:
-        sys.exit(f"make_photos.py needs numpy and PIL ({missing}): apt install python3-numpy python3-pil")
+        sys.exit(f"make_photos.py needs numpy and PIL ({missing}): {remedy(sys.executable, sys.prefix)}")
     for number in range(options.count):
         path = options.folder / f"class{number % CLASSES}" / f"{number:05}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
