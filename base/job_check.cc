@@ -93,7 +93,10 @@ class Checker {
                    job_.data.classes);
     const auto odd = [](double weight) { return weight > 0.0 && weight < kLeastWeight; };
     if (const auto found = std::ranges::find_if(model.class_weights, odd); found != model.class_weights.end())
-      return wrong(key, "has {}: each must be 0, or at least {}", *found, kLeastWeight);
+      return wrong(key, "has {}, {}: each must be 0, or at least {}", *found,
+                   place_text(static_cast<std::size_t>(found - model.class_weights.begin()), model.class_weights.size(),
+                              Range{.each_of = "class"}),
+                   kLeastWeight);
     if (given && std::ranges::max(model.class_weights) == 0.0) return wrong(key, "are all 0: no class would count");
     return {};
   }

@@ -80,8 +80,9 @@ std::string mismatch_text(const JobSlot& slot, const toml::node& node) {
   return fmt::format("{} in the list", found_text(odd->type()));
 }
 
-// False if the node is of another type. An integer is a fine number; a number is no fine integer.
-bool assign(const JobSlot& slot, const toml::node& node) {
+// False if the node is of another type. An integer is a fine number; a number is no fine integer. `alone`: a text is a
+// list of one, too.
+bool assign(const JobSlot& slot, const toml::node& node, bool alone) {
   const auto take = [&node](auto* target) {
     using Target = std::remove_reference_t<decltype(*target)>;
     const auto value = node.value_exact<Target>();
@@ -128,8 +129,8 @@ bool assign(const JobSlot& slot, const toml::node& node) {
   }
   if (auto* const* slot_texts = std::get_if<std::vector<std::string>*>(&slot)) {
     std::vector<std::string> list;
-    if (const auto alone = node.value_exact<std::string>()) {  // a list of one
-      list.push_back(*alone);
+    if (const auto text = node.value_exact<std::string>(); text && alone) {
+      list.push_back(*text);
     } else if (!node.is_array()) {
       return false;
     } else {
@@ -145,6 +146,14 @@ bool assign(const JobSlot& slot, const toml::node& node) {
   if (auto* const* slot_bool = std::get_if<bool*>(&slot)) return take(*slot_bool);
   if (auto* const* slot_integer = std::get_if<std::int64_t*>(&slot)) return take(*slot_integer);
   return take(std::get<std::string*>(slot));
+}
+
+// Whether quotes were meant to say where a value ends, or the texts of a list.
+bool is_quoted(const std::string& text) {
+  constexpr const char* kQuotes = "\"'";
+  const std::size_t first = text.find_first_of(kQuotes);
+  return first != std::string::npos &&
+         (first == 0 || text.front() == '[' || text.find_last_of(kQuotes) + 1 == text.size());
 }
 
 class Reader {
@@ -182,19 +191,24 @@ class Reader {
     if (const std::string wrong = overflow_text(key->slot, text); !wrong.empty())
       return Error{Cause::kUsage, fmt::format("{}: {} = {}: {}", where, path, text, wrong)};
     // Parsed as the value of a document, so that a value is written here as in the file; what TOML
-    // does not know is a bare word.
+    // does not know is a bare word, unless it has quotes: those say that it is none.
     toml::table document;
     try {
       document = toml::parse("value = " + text);
-    } catch (const toml::parse_error&) {
+    } catch (const toml::parse_error& error) {
       document.clear();
+      if (is_quoted(text))
+        return Error{Cause::kUsage,
+                     fmt::format("{}: {}={}: expected a value as in a job file, or a word without quotes, "
+                                 "found quotes around what is neither ({}): close them, or leave them out",
+                                 where, path, text, error.description())};
     }
     const toml::node* node = document.size() == 1 ? document.get("value") : nullptr;
     const toml::value<std::string> bare_word(text);
     const bool wants_text = std::holds_alternative<std::string*>(key->slot);
     if (node == nullptr || (wants_text && !node->is_string())) node = &bare_word;
     overridden_.insert(path);
-    return set(*key, *node, where);
+    return set(*key, *node, where, node == &bare_word);
   }
 
   [[nodiscard]] bool overridden(const std::string& path) const { return overridden_.contains(path); }
@@ -231,11 +245,16 @@ class Reader {
                  fmt::format("{}: {}: expected a table, found {}", where, path, found_text(node.type()))};
   }
 
-  Status set(const JobKey& key, const toml::node& node, const std::string& where) {
+  // `typed`: a bare word of a command line, which is a text, or a list of it.
+  Status set(const JobKey& key, const toml::node& node, const std::string& where, bool typed = false) {
     const std::string what = fmt::format("{}: {}{}", where, key.path, equals_text(node));
-    if (!assign(key.slot, node)) {
+    if (!assign(key.slot, node, typed || is_list_alone(key.slot, key.allowed))) {
+      const auto text = node.value_exact<std::string>();
+      const bool lone = text && std::holds_alternative<std::vector<std::string>*>(key.slot);
+      std::vector<std::string> list{text.value_or("")};
       return Error{Cause::kUsage,
-                   fmt::format("{}: expected {}, found {}", what, type_text(key.slot), mismatch_text(key.slot, node))};
+                   fmt::format("{}: expected {}, found {}{}", what, type_text(key.slot, key.allowed),
+                               mismatch_text(key.slot, node), lone ? ": write " + value_text(&list) : "")};
     }
     const bool below_zero = std::holds_alternative<std::uint64_t*>(key.slot) && *node.value<std::int64_t>() < 0;
     if (below_zero) return Error{Cause::kUsage, fmt::format("{}: must be {}", what, allowed_text(key.allowed))};

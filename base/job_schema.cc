@@ -109,7 +109,7 @@ void add_model(std::vector<JobKey>& keys, ModelConfig& m) {
        {"model.loss", &m.loss, one_of({"cross_entropy", "binary_cross_entropy", "mse"}), "what is minimized"},
        {"model.label_smoothing", &m.label_smoothing, fraction_below_one(),
         "cross_entropy: in training, so much of a label's probability is spread over all classes"},
-       {"model.class_weights", &m.class_weights, not_negative(),
+       {"model.class_weights", &m.class_weights, Range{.low = 0, .high = 1e30, .each_of = "class"},
         "the cross-entropies, in training: of each class; what counts is how they compare; 0: it counts nothing"},
        {"model.class_weighting", &m.class_weighting, one_of({"none", "balanced"}),
         "balanced: one over how often a class comes in the training part"},

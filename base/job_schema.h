@@ -29,6 +29,7 @@ struct Range {  // of a number, or of each number of a list
   double low = -std::numeric_limits<double>::infinity();
   double high = std::numeric_limits<double>::infinity();
   bool low_open = false, high_open = false;  // the end itself is not allowed
+  const char* each_of = "";                  // what there is a number for, in a list: "class"
 };
 struct OneOf {
   std::vector<std::string> names;
@@ -57,7 +58,12 @@ struct JobKey {
 [[nodiscard]] std::vector<JobKey> job_keys(Job& job);
 
 // "an integer", "a list of integers": what a message asks for.
-[[nodiscard]] std::string type_text(const JobSlot& slot);
+[[nodiscard]] std::string type_text(const JobSlot& slot, const Allowed& allowed);
+// Whether a text alone is a list of it, as the one column to be predicted. Not where texts have a syntax of their own:
+// there it is as likely what was left of a list.
+[[nodiscard]] bool is_list_alone(const JobSlot& slot, const Allowed& allowed);
+// "number 2 of 3 (class 1, counted from 0)": who in a list is wrong.
+[[nodiscard]] std::string place_text(std::size_t at, std::size_t count, const Range& range);
 // "above 0", "at least 1", "0 to 65,535", `one of "bsp", "asp"`; empty for Anything.
 [[nodiscard]] std::string allowed_text(const Allowed& allowed);
 // Whether what lies in the slot is allowed. The error says only what is: the caller knows where.

@@ -88,7 +88,18 @@ Status check_text(const std::string& text, const Allowed& allowed) {
 
 }  // namespace
 
-std::string type_text(const JobSlot& slot) {
+bool is_list_alone(const JobSlot& slot, const Allowed& allowed) {
+  return std::holds_alternative<std::vector<std::string>*>(slot) && !std::holds_alternative<Form>(allowed);
+}
+
+std::string place_text(std::size_t at, std::size_t count, const Range& range) {
+  const std::string each_of = range.each_of;
+  return fmt::format("number {} of {}{}", at + 1, count,
+                     each_of.empty() ? "" : fmt::format(" ({} {}, counted from 0)", each_of, at));
+}
+
+std::string type_text(const JobSlot& slot, const Allowed& allowed) {
+  if (is_list_alone(slot, allowed)) return "a string or a list of strings";
   return std::visit(
       Overload{[](bool*) { return "true or false"; }, [](std::int64_t*) { return "an integer"; },
                [](std::uint64_t*) { return "an integer"; }, [](double*) { return "a number"; },
@@ -116,26 +127,25 @@ Status check_allowed(const JobSlot& slot, const Allowed& allowed) {
     if (!std::isfinite(value)) return Error{Cause::kUsage, fmt::format("must be finite, found {}", value)};
     return refusal(allowed);
   };
+  const auto numbers = [&](const auto& list) -> Status {
+    const auto* range = std::get_if<Range>(&allowed);
+    for (std::size_t at = 0; range != nullptr && at < list.size(); ++at) {
+      const auto value = static_cast<double>(list[at]);
+      if (inside(*range, value)) continue;
+      return Error{Cause::kUsage,
+                   fmt::format("each must be {}, and {} is {}", std::isfinite(value) ? range_text(*range) : "finite",
+                               place_text(at, list.size(), *range), list[at])};
+    }
+    return {};
+  };
   return std::visit(Overload{[](const bool*) -> Status { return {}; },
                              [&](const std::int64_t* value) { return number(static_cast<double>(*value)); },
                              [&](const std::uint64_t* value) { return number(static_cast<double>(*value)); },
                              [&](const double* value) { return number(*value); },
                              [&](const std::string* value) { return check_text(*value, allowed); },
-                             [&](const std::vector<std::int64_t>* list) -> Status {
-                               for (std::int64_t value : *list) {
-                                 if (auto status = number(static_cast<double>(value)); !status.ok()) {
-                                   return Error{Cause::kUsage, "each " + status.error().message};
-                                 }
-                               }
-                               return {};
-                             },
+                             [&](const std::vector<std::int64_t>* list) { return numbers(*list); },
                              [&](const std::vector<double>* list) -> Status {
-                               if (list->size() == 1) return number(list->front());
-                               for (double value : *list) {
-                                 if (auto status = number(value); !status.ok())
-                                   return Error{Cause::kUsage, "each " + status.error().message};
-                               }
-                               return {};
+                               return list->size() == 1 ? number(list->front()) : numbers(*list);
                              },
                              [&](const std::vector<std::string>* list) -> Status {
                                for (const std::string& text : *list) RUBATO_TRY(check_text(text, allowed));

@@ -48,7 +48,7 @@ std::string describe_job_keys() {
   for (const JobKey& key : keys) {
     text += table_heading(key, table);
     const std::string allowed = allowed_text(key.allowed);
-    const std::string type = type_text(key.slot) + (allowed.empty() ? "" : ": " + allowed);
+    const std::string type = type_text(key.slot, key.allowed) + (allowed.empty() ? "" : ": " + allowed);
     text += fmt::format("  {:<{}}  {}\n  {:<{}}  {}; default {}\n", key.name(), name_width, key.help, "", name_width,
                         type, value_text(key.slot));
   }

@@ -93,9 +93,13 @@ TEST(JobData, ClassWeightsAndIgnoredLabelsAreForClasses) {
             "j:3: model.class_weights has 3 numbers, and data.classes = 2: give one for each class");
   EXPECT_EQ(parsed("class_weights = [1, 0]"), "");
   EXPECT_EQ(parsed("class_weights = [0, 0]"), "j:3: model.class_weights are all 0: no class would count");
-  EXPECT_EQ(parsed("class_weights = [1, -1]"), "j:3: model.class_weights: each must be 0 to 1e+30");
+  EXPECT_EQ(parsed("class_weights = [1, -1]"),
+            "j:3: model.class_weights: each must be 0 to 1e+30, and number 2 of 2 (class 1, counted from 0) is -1");
+  EXPECT_EQ(parsed("class_weights = [nan, 1]"),
+            "j:3: model.class_weights: each must be finite, and number 1 of 2 (class 0, counted from 0) is nan");
   EXPECT_EQ(parsed("class_weights = [1, 1e-40]"),
-            "j:3: model.class_weights has 1e-40: each must be 0, or at least 1e-30");
+            "j:3: model.class_weights has 1e-40, number 2 of 2 (class 1, counted from 0): each must be 0, or at least "
+            "1e-30");
   EXPECT_EQ(parsed("class_weighting = \"balance\""),
             "j:3: model.class_weighting = \"balance\": must be one of \"none\", \"balanced\"; did you mean "
             "\"balanced\"?");
@@ -196,7 +200,8 @@ TEST(JobData, MeansAreOneNumberOrOneForEachChannel) {
             "j:7: data.mean = \"a\": expected a number or a list of numbers, found a string");
   EXPECT_EQ(error_of(npz + "mean = [1, \"a\"]\n"),
             "j:7: data.mean: expected a number or a list of numbers, found a string in the list");
-  EXPECT_EQ(error_of(npz + "stddev = [1, 0]\n"), "j:7: data.stddev: each must be 1e-30 to 1e+30");
+  EXPECT_EQ(error_of(npz + "stddev = [1, 0]\n"),
+            "j:7: data.stddev: each must be 1e-30 to 1e+30, and number 2 of 2 is 0");
   EXPECT_EQ(error_of(npz + "stddev = 0\n"), "j:7: data.stddev = 0: must be 1e-30 to 1e+30");
   EXPECT_EQ(error_of(npz + "mean = [1, 2]\nstddev = [1, 2, 3]\n"),
             "j:8: data.stddev has 3 numbers and data.mean 2: give one for each channel, or one for all");

@@ -202,7 +202,8 @@ TEST(Job, NetworksNeedTheirSizesAndData) {
   EXPECT_EQ(with("[model]\nname = \"quadratic\""),
             "job.toml: data.kind = \"idx\" does not go with model.name = \"quadratic\": quadratic and synthetic go "
             "together");
-  EXPECT_EQ(with("[model]\nhidden = [8, 0]"), "job.toml:2: model.hidden: each must be 1 to 1,048,576");
+  EXPECT_EQ(with("[model]\nhidden = [8, 0]"),
+            "job.toml:2: model.hidden: each must be 1 to 1,048,576, and number 2 of 2 is 0");
   EXPECT_EQ(with("[model]\nhidden = [8, 0.5]"),
             "job.toml:2: model.hidden: expected a list of integers, found a floating-point number in the list");
   EXPECT_EQ(with("[model]\nname = \"lenet5\""), "job.toml: data.train_inputs is missing: data.kind = \"idx\" needs it");
@@ -237,6 +238,38 @@ TEST(Job, OneTextIsAListOfOne) {
   const auto job = parse_job(kQuadratic, "job.toml", {{"simulation.faults", "drain at 1s"}});
   ASSERT_TRUE(job.ok()) << job.error().message;
   EXPECT_EQ(job->simulation.faults, std::vector<std::string>{"drain at 1s"});
+  const std::string columns = "[model]\nloss = \"mse\"\nname = \"logistic\"\n[data]\nkind = \"csv\"\npath = \"t\"\n";
+  EXPECT_EQ(parse_job(columns + "target = \"y\"\n", "job.toml")->data.target, std::vector<std::string>{"y"});
+}
+
+// Where each of a list has a syntax of its own, a text alone may be what was left of one.
+TEST(Job, WhereAListIsMeantATextIsNone) {
+  EXPECT_EQ(error_of(parse_job("[model]\nname = \"layers\"\nnetwork = \"conv 3\"\n", "job.toml")),
+            "job.toml:3: model.network = \"conv 3\": expected a list of strings, found a string: write [\"conv 3\"]");
+  EXPECT_EQ(error_of(parse_job("[optimizer]\ngroups = \"fc.* frozen\"\n", "job.toml")),
+            "job.toml:2: optimizer.groups = \"fc.* frozen\": expected a list of strings, found a string: write "
+            "[\"fc.* frozen\"]");
+  EXPECT_EQ(error_of(parse_job(kQuadratic, "job.toml", {{"simulation.faults", "\"drain at 1s\""}})),
+            "--set: simulation.faults = \"drain at 1s\": expected a list of strings, found a string: write "
+            "[\"drain at 1s\"]");
+  EXPECT_EQ(error_of(parse_job("[model]\nskip = 3\n", "job.toml")),
+            "job.toml:2: model.skip = 3: expected a string or a list of strings, found an integer");
+}
+
+// Half a pair of quotes is no part of a word.
+TEST(Job, QuotesThatAreNotClosedAreNoWord) {
+  const auto with = [](const std::string& key, const std::string& value) {
+    return error_of(parse_job(kQuadratic, "job.toml", {{key, value}}));
+  };
+  for (const char* value : {"\"unclosed", "unclosed\"", "'unclosed", "\"a\" b", "\"\\d\""}) {
+    EXPECT_THAT(with("data.train_inputs", value), AllOf(StartsWith("--set: data.train_inputs=" + std::string(value) +
+                                                                   ": expected a value as in a job file"),
+                                                        HasSubstr("close them, or leave them out")));
+  }
+  EXPECT_THAT(with("model.skip", "[\"fc.*\""), HasSubstr("close them, or leave them out"));
+  EXPECT_THAT(with("model.skip", "[\"fc.*"), HasSubstr("close them, or leave them out"));
+  for (const char* value : {"unclosed", "it's", "a \"b\" c", "[ab].csv"})
+    EXPECT_EQ(parse_job(kQuadratic, "job.toml", {{"data.train_inputs", value}})->data.train_inputs, value);
 }
 
 TEST(Job, WrongOverridesSayThatTheyAreOverrides) {
