@@ -10,7 +10,10 @@ from . import letters
 from .parts import LOOP, Part, Span
 from .rows import into_rows
 
-ROWS_FROM = 100  # the numbers of rows that are no threads
+# Threads are numbered within their process, beyond the numbers of all processes: Perfetto takes a thread that has its
+# process's number for the main one, and puts it above the others.
+THREADS_OF_A_PROCESS = 100_000
+ROWS_FROM = 100  # of a process's threads, rows that are no threads
 
 
 class Events:
@@ -36,10 +39,14 @@ class Events:
             self._name(part, number + 1, "thread", lane)
 
     def _name(self, part: Part, thread: int, what: str, name: str) -> None:
-        where = {"ph": "M", "pid": self._number[id(part)], "tid": thread}
+        where = {"ph": "M", **self._place(part, thread)}
         self.events.append({**where, "name": f"{what}_name", "args": {"name": name}})
         order = thread if what == "thread" else self._number[id(part)]
         self.events.append({**where, "name": f"{what}_sort_index", "args": {"sort_index": order}})
+
+    def _place(self, part: Part, thread: int) -> dict:
+        number = self._number[id(part)]
+        return {"pid": number, "tid": number * THREADS_OF_A_PROCESS + thread}
 
     @staticmethod
     def _lanes(part: Part) -> list[str]:
@@ -68,7 +75,7 @@ class Events:
         arguments = {"clock": span.clock}
         if span.slice is not None:
             arguments |= {"slice": span.slice, "holds": self.slice_name(span.slice)}
-        self.events.append({"ph": "X", "pid": self._number[id(part)], "tid": thread, "name": name, "cat": span.what,
+        self.events.append({"ph": "X", **self._place(part, thread), "name": name, "cat": span.what,
                             "ts": self._time(span.begin), "dur": (span.end - span.begin) / 1000, "args": arguments})
 
     def _name_of(self, part: Part, span: Span) -> str:
@@ -139,8 +146,7 @@ class Events:
     def _flow(self, phase: str, number: int, part: Part, lane: str, time: int) -> None:
         """An arrow binds to the span around its time."""
         self.events.append({"ph": phase, "id": number, "name": "push to weights", "cat": "flow", "bp": "e",
-                            "pid": self._number[id(part)], "tid": self._lanes(part).index(lane) + 1,
-                            "ts": self._time(time)})
+                            **self._place(part, self._lanes(part).index(lane) + 1), "ts": self._time(time)})
 
     def _time(self, time: int) -> float:
         return (time - self._zero) / 1000

@@ -77,8 +77,10 @@ class Timeline(unittest.TestCase):
         self.write("scheduler", [span("received", 0, 1, of="tick", peer="worker-0")])
         names = {(event["pid"], event["tid"]): event["args"]["name"] for event in self.events()
                  if event["name"] in ("process_name", "thread_name")}
-        self.assertEqual(names, {(1, 0): "worker-0", (1, 1): "compute", (1, 2): "loop", (2, 0): "server-0",
-                                 (2, 1): "loop", (3, 0): "scheduler", (3, 1): "loop"})
+        # A process's name stands beside a thread that it does not have; no thread has the number of its process.
+        self.assertEqual(names, {(1, 100000): "worker-0", (1, 100001): "compute", (1, 100002): "loop",
+                                 (2, 200000): "server-0", (2, 200001): "loop",
+                                 (3, 300000): "scheduler", (3, 300001): "loop"})
 
     def test_pushes_under_way_at_once_have_rows_of_their_own(self):
         first, taken = a_push(0, sent=2000, applied=5000, acknowledged=8000, back=9000)
@@ -97,7 +99,7 @@ class Timeline(unittest.TestCase):
         self.write("server-0", [handed, *server])
         self.named("hand over push")
         step = next(event for event in self.events() if event["ph"] == "t")
-        self.assertEqual((step["tid"], step["ts"]), (1, (5000 - 1999) / 1000))  # in the shard's lane, not in the loop's
+        self.assertEqual((step["tid"], step["ts"]), (200001, (5000 - 1999) / 1000))  # in the shard's lane, not in the loop's
 
     def test_another_host_is_moved_until_its_fastest_messages_take_equally_long(self):
         worker, server = a_push(0, sent=2000, applied=5000, acknowledged=8001, back=9000)
