@@ -102,6 +102,7 @@ class GradientSink {
 struct ModelMemory {
   std::size_t activations = 0;  // with their gradients, and what one operation needs while it runs
   std::size_t reordered = 0;    // weights and gradients in layouts that only the backend knows
+  std::size_t results = 0;      // what it says of them on the host: predictions, and the scores of an evaluation
 };
 
 class Model {

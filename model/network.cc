@@ -30,8 +30,6 @@ Network::Network(kernels::Device& device, std::vector<Layer> layers, std::vector
   outputs_ = output.elements_per_sample();
   loss_.positions = loss_.kind == kernels::LossDesc::Kind::kCrossEntropy ? output.height * output.width : 1;
   loss_.outputs = outputs_ / loss_.positions;
-  predictions_.resize(static_cast<std::size_t>(samples_max_ * loss_.positions));
-  scores_.resize(static_cast<std::size_t>(samples_max_ * outputs_));
 }
 
 Status Network::check(const Batch& batch, bool training) const {
@@ -102,6 +100,7 @@ Result<StepPlan*> Network::plan_for(std::int64_t samples, Purpose purpose) {
   const bool training = purpose == Purpose::kTraining;
   const std::span<const Layer> layers = training ? layers_ : evaluation_layers_;
   PlanCache& cache = training ? training_plans_ : evaluation_plans_;
+  make_room(samples, purpose);
   const std::size_t before = memory_.bytes();
   RUBATO_ASSIGN(StepPlan * plan, cache.find(samples, [&] {
     return StepPlan::make(device_, layers, parameters_, loss_, samples, purpose, memory_);
@@ -114,10 +113,28 @@ Result<StepPlan*> Network::plan_for(std::int64_t samples, Purpose purpose) {
   return plan;
 }
 
+// Only as large as it is wanted: a job may allow larger batches than it has samples, and who trains shows no scores.
+void Network::make_room(std::int64_t samples, Purpose purpose) {
+  const auto enough = [&](auto& all, std::int64_t of_sample) {
+    all.resize(std::max(all.size(), static_cast<std::size_t>(samples * of_sample)));
+  };
+  enough(predictions_, loss_.positions);
+  if (purpose == Purpose::kEvaluation) enough(scores_, outputs_);
+}
+
+std::size_t Network::result_bytes(std::int64_t samples, Purpose purpose) const {
+  const auto of_sample = static_cast<std::size_t>(loss_.positions) * sizeof(std::int32_t) +
+                         (purpose == Purpose::kEvaluation ? static_cast<std::size_t>(outputs_) * sizeof(float) : 0);
+  return static_cast<std::size_t>(samples) * of_sample;
+}
+
 Result<ModelMemory> Network::memory_for(std::int64_t samples, bool training) {
   device_.enter();
-  RUBATO_ASSIGN(const StepPlan* plan, plan_for(samples, training ? Purpose::kTraining : Purpose::kEvaluation));
-  return plan->memory();
+  const Purpose purpose = training ? Purpose::kTraining : Purpose::kEvaluation;
+  RUBATO_ASSIGN(const StepPlan* plan, plan_for(samples, purpose));
+  ModelMemory memory = plan->memory();
+  memory.results = result_bytes(samples, purpose);
+  return memory;
 }
 
 Result<LeafStats> Network::train_leaf(const Batch& batch, WeightSource& source, GradientSink& sink) {

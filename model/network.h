@@ -69,6 +69,8 @@ class Network final : public Model {
   // The batch with no label that counts behind a sample's end.
   [[nodiscard]] Batch with_labels_that_are_there(const Batch& batch);
   Result<StepPlan*> plan_for(std::int64_t samples, StepPlan::Purpose purpose);
+  void make_room(std::int64_t samples, StepPlan::Purpose purpose);
+  [[nodiscard]] std::size_t result_bytes(std::int64_t samples, StepPlan::Purpose purpose) const;
 
   kernels::Device& device_;
   const std::vector<Layer> layers_;
@@ -82,8 +84,8 @@ class Network final : public Model {
   std::vector<Layer> evaluation_layers_;  // without dropout
   StepMemory memory_{device_};
   PlanCache training_plans_, evaluation_plans_;
-  std::vector<std::int32_t> predictions_, labels_;
-  std::vector<float> scores_;
+  std::vector<std::int32_t> predictions_, labels_;  // for the largest batch so far
+  std::vector<float> scores_;                       // of those, the largest evaluation
   timeline::Lane* lane_ = nullptr;
 };
 

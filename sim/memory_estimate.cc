@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <bit>
+#include <functional>
+#include <set>
 #include <span>
 
 #include "base/mode.h"
@@ -99,10 +101,13 @@ std::uint64_t sums_of(const Job& job, Mode::Apply apply) {
   return nodes > 2 ? (nodes + 3) / 4 : 0;
 }
 
+std::uint64_t floats_of_sample(const data::DatasetSize& data) {
+  return static_cast<std::uint64_t>(data.shape.floats() + data.target_floats + (data.lengths ? 1 : 0));
+}
+
 // The samples that a worker has in its hands, and those read ahead.
 std::uint64_t batch_bytes(const data::DatasetSize& data, std::int64_t samples) {
-  const auto floats = static_cast<std::uint64_t>(data.shape.floats() + data.target_floats + (data.lengths ? 1 : 0));
-  return (data::Loader::kDepth + 1) * static_cast<std::uint64_t>(samples) * floats * sizeof(float);
+  return (data::Loader::kDepth + 1) * static_cast<std::uint64_t>(samples) * floats_of_sample(data) * sizeof(float);
 }
 
 // Sizes of a worker's batches beside the usual one: of the last of an epoch, which an aggregate cuts into leaves of two
@@ -113,6 +118,32 @@ std::uint64_t other_sizes(const Job& job, Mode::Apply apply, std::uint64_t sampl
   if (is_leased(job)) return model::kPlansMax - 1;
   if (apply == Mode::Apply::kAggregate) return samples % batch == 0 ? 0 : 2;
   return samples % (batch * workers) == 0 ? 0 : 1;
+}
+
+// Sizes of the batches in which so many samples are evaluated, the largest first: the last of a part may be short.
+std::set<std::int64_t, std::greater<>> evaluated_sizes(const Job& job, std::span<const std::uint64_t> parts) {
+  std::set<std::int64_t, std::greater<>> sizes;
+  for (const std::uint64_t samples : parts) {
+    const auto all = static_cast<std::int64_t>(samples);
+    sizes.insert(std::min(job.evaluation.batch, all));
+    sizes.insert(all % job.evaluation.batch);
+  }
+  sizes.erase(0);
+  return sizes;
+}
+
+// What the evaluator computes with: the memory of its largest batch, in which all take turns, the plan of each, and the
+// samples themselves.
+Result<std::uint64_t> evaluating_bytes(model::Model& model, const Job& job, const data::DatasetSize& data,
+                                       std::span<const std::uint64_t> parts) {
+  std::uint64_t most = 0, reordered = 0, samples = 0;
+  for (const std::int64_t size : evaluated_sizes(job, parts)) {
+    RUBATO_ASSIGN(const model::ModelMemory memory, model.memory_for(size, false));
+    most = std::max<std::uint64_t>(most, memory.activations + memory.results);
+    reordered += memory.reordered;
+    samples = std::max(samples, static_cast<std::uint64_t>(size));
+  }
+  return most + reordered + samples * floats_of_sample(data) * sizeof(float);
 }
 
 std::uint64_t programs_of(const Job& job, std::uint32_t shards) {
@@ -151,17 +182,19 @@ Result<std::vector<MemoryRow>> estimate_memory(const Job& job, const std::string
   if (job.evaluation.enabled) {
     RUBATO_ASSIGN(const data::DatasetSize test, data::size_of_dataset(job, data::evaluated_split(job)));
     RUBATO_ASSIGN(const auto evaluating, Trainer::make_model(job, train, *device, Role::kEvaluator));
-    RUBATO_ASSIGN(const model::ModelMemory of_evaluation, evaluating->memory_for(job.evaluation.batch, false));
     test_bytes = test.bytes;
     std::size_t figures = worker::bytes_of_figures(job, test);
-    evaluator = arena + of_evaluation.activations + of_evaluation.reordered;
+    std::vector<std::uint64_t> parts{test.samples};
+    evaluator = arena;
     if (job.evaluation.holdout > 0.0) {
       RUBATO_ASSIGN(const data::DatasetSize held_out, data::size_of_dataset(job, data::Split::kValidation));
       test_bytes += held_out.bytes;
       figures = std::max(figures, worker::bytes_of_figures(job, held_out));  // one part after the other
+      parts.push_back(held_out.samples);
       evaluator += 2 * arena;  // the best, read from their file in the end
     }
-    evaluator += figures;
+    RUBATO_ASSIGN(const std::uint64_t computing, evaluating_bytes(*evaluating, job, test, parts));
+    evaluator += computing + figures;
   }
 
   std::vector<MemoryRow> rows = {
@@ -178,6 +211,7 @@ Result<std::vector<MemoryRow>> estimate_memory(const Job& job, const std::string
       {"local steps", mode.local() ? arena * workers * 2 : 0},
       {"inner optimizers' state", mode.local() ? arena * workers * worker::InnerOptimizer::planes(job) : 0},
       {"activations", of_leaf.activations * workers},
+      {"predictions", of_leaf.results * workers},
       {"reordered weights", of_leaf.reordered * workers},
       {"reordered for short batches", of_leaf.reordered * workers * other_sizes(job, mode.apply(), train.samples),
        true},

@@ -7,6 +7,7 @@
 #include "server/version_table.h"
 #include "tests/base/temp_directory.h"
 #include "tests/data/idx_files.h"
+#include "worker/figures.h"
 
 namespace rubato::sim {
 namespace {
@@ -91,8 +92,8 @@ TEST(MemoryEstimate, CountsWhatAModeKeepsMore) {
   EXPECT_EQ(estimated(job).at("optimizer state"), 2 * kMiB);
 }
 
-TEST(MemoryEstimate, AsksTheDeviceForTheRest) {
-  const test::TempDirectory folder;
+// A small network on images; there are none yet.
+Job pictures(const test::TempDirectory& folder) {
   Job job;
   job.model.name = "cnn";
   job.model.channels = {8, 16};
@@ -102,11 +103,20 @@ TEST(MemoryEstimate, AsksTheDeviceForTheRest) {
   job.evaluation.batch = 100;
   job.data.train_inputs = folder.file("train");
   job.data.test_inputs = folder.file("test");
-  EXPECT_EQ(estimate_memory(job).error().cause, Cause::kData);
+  return job;
+}
 
-  // Headers alone: nobody reads what would be behind them.
-  data::test::write_bytes(job.data.train_inputs, data::test::idx_bytes({1000, 28, 28}, ""));
-  data::test::write_bytes(job.data.test_inputs, data::test::idx_bytes({100, 28, 28}, ""));
+// Headers alone: nobody reads what would be behind them.
+void write_pictures(const Job& job, std::uint32_t train, std::uint32_t test) {
+  data::test::write_bytes(job.data.train_inputs, data::test::idx_bytes({train, 28, 28}, ""));
+  data::test::write_bytes(job.data.test_inputs, data::test::idx_bytes({test, 28, 28}, ""));
+}
+
+TEST(MemoryEstimate, AsksTheDeviceForTheRest) {
+  const test::TempDirectory folder;
+  Job job = pictures(folder);
+  EXPECT_EQ(estimate_memory(job).error().cause, Cause::kData);
+  write_pictures(job, 1000, 100);
   const auto rows = estimated(job);
   // Workers and evaluator have read the training set; each worker has five batches at hand or ahead.
   EXPECT_EQ(rows.at("data"), (2 + 1) * 1000 * 788u + 100 * 788u + 2 * 5 * 32 * 784 * 4u);
@@ -137,6 +147,59 @@ TEST(MemoryEstimate, AsksTheDeviceForTheRest) {
   EXPECT_EQ(estimated(job), leaves) << "leaves are all";
   job.evaluation.enabled = false;
   EXPECT_FALSE(estimated(job).contains("evaluator"));
+}
+
+// A batch of an evaluation is never larger than what is evaluated.
+TEST(MemoryEstimate, CountsNoMoreSamplesThanAreEvaluated) {
+  const test::TempDirectory folder;
+  Job job = pictures(folder);
+  write_pictures(job, 1000, 100);
+  const std::uint64_t all = estimated(job).at("evaluator");
+  job.evaluation.batch = 500;
+  EXPECT_EQ(estimated(job).at("evaluator"), all);
+  job.evaluation.batch = 50;
+  EXPECT_LT(estimated(job).at("evaluator"), all);
+  // Here the larger part is what is held out.
+  job.evaluation.batch = 500;
+  job.evaluation.holdout = 0.3;
+  const std::uint64_t of_300 = estimated(job).at("evaluator");
+  job.evaluation.batch = 300;
+  EXPECT_EQ(estimated(job).at("evaluator"), of_300);
+  job.evaluation.batch = 200;
+  EXPECT_LT(estimated(job).at("evaluator"), of_300);
+}
+
+// The last batch is short, and its plan has weights in its own order.
+TEST(MemoryEstimate, CountsThePlanOfEachSizeThatIsEvaluated) {
+  const test::TempDirectory folder;
+  Job job = pictures(folder);
+  write_pictures(job, 1000, 100);
+  job.evaluation.batch = 50;
+  const std::uint64_t even = estimated(job).at("evaluator");
+  write_pictures(job, 1000, 120);
+  const std::uint64_t figures = 20 * worker::bytes_of_figures(job, {.samples = 1, .shape = {28, 28, 1}});
+  EXPECT_GT(estimated(job).at("evaluator"), even + figures);
+}
+
+// Of each byte of a text a network that tells of 256 classes says so many numbers, which come to the host.
+TEST(MemoryEstimate, CountsWhatAnEvaluationSays) {
+  const test::TempDirectory folder;
+  Job job;
+  job.model.name = "gpt";
+  job.model.width = 8;
+  job.model.heads = 2;
+  job.data.kind = "text";
+  job.data.classes = 256;
+  job.data.window = 64;
+  job.data.stride = 64;
+  job.data.path = folder.file("text");
+  job.data.test_fraction = 0.5;
+  data::test::write_bytes(job.data.path, std::string(20'000, 'a'));
+  job.evaluation.batch = 100;
+  const std::uint64_t hundred = estimated(job).at("evaluator");
+  job.evaluation.batch = 50;
+  constexpr std::uint64_t kScores = 50 * 64 * 256 * sizeof(float);
+  EXPECT_GT(hundred - estimated(job).at("evaluator"), 2 * kScores) << "on the device, and on the host";
 }
 
 }  // namespace
