@@ -62,8 +62,8 @@ class Dataset {
   // What people know a sample by, where it is a file of its own, lines or bytes of one; nothing where it is not.
   [[nodiscard]] virtual std::string sample_name(std::uint64_t /*id*/) const { return {}; }
   // What it shares with those that must be on its side of every split (data.group), where its readers leave splitting
-  // to who holds samples out; else nothing.
-  [[nodiscard]] virtual std::string group_of(std::uint64_t /*id*/) const { return {}; }
+  // to who holds samples out; else nothing. Errors: kData, naming a sample that is in none.
+  [[nodiscard]] virtual Result<std::string> group_of(std::uint64_t /*id*/) const { return std::string(); }
   // Whether its samples are sequences of different lengths, which gather gives.
   [[nodiscard]] virtual bool has_lengths() const { return false; }
   // SHA-256 over kind, shape and decoded bytes, or what else a kind says that it is over: equal wherever the same data

@@ -62,16 +62,19 @@ Result<Pictures> examine(PictureList listed, const DataConfig& config, ThreadTea
 }
 
 Result<RowSplit> split_pictures(const PictureList& list, const DataConfig& config) {
-  if (config.group.empty()) return split_rows(list.entries.size(), config, list.folder);
-  std::vector<std::string> groups;
-  for (const PictureEntry& entry : list.entries) groups.push_back(entry.group);
-  return split_groups(groups, config, list.folder);
+  const bool whole = config.test_fraction == 0.0 && config.validation_fraction == 0.0;
+  if (config.group.empty() || whole) return split_rows(list.entries.size(), config, list.folder);
+  const PictureGroups groups(config.group);
+  std::vector<std::string> of_picture;
+  for (const PictureEntry& entry : list.entries) {
+    RUBATO_ASSIGN(of_picture.emplace_back(), groups.of(list, entry));
+  }
+  return split_groups(of_picture, config, list.folder);
 }
 
 Result<Pictures> examine_part(const Job& job, Split split, ThreadTeam& team) {
   const DataConfig& config = job.data;
   RUBATO_ASSIGN(PictureList listed, list_pictures(config, split));
-  if (!config.group.empty()) RUBATO_TRY(find_groups(listed, config));
   RUBATO_ASSIGN(Pictures pictures, examine(std::move(listed), config, team));
   PictureList& list = pictures.list;
   if (!list.to_be_split) return pictures;
@@ -119,6 +122,7 @@ class FolderDataset : public Dataset {
         seed_(job.train.seed),
         training_(split == Split::kTrain),
         list_(std::move(list)),
+        groups_(config_.group.empty() ? std::nullopt : std::optional<PictureGroups>(config_.group)),
         fitted_{.inputs = {}, .input_scaling = {}, .target_scaling = {}, .classes = list_.classes, .naive_errors = {}},
         fingerprint_(std::move(fingerprint)),
         of_bytes_(std::move(of_bytes)),
@@ -135,7 +139,9 @@ class FolderDataset : public Dataset {
   std::span<const std::string> class_names() const override { return list_.classes; }
   std::string sample_name(std::uint64_t id) const override { return list_.entries.at(id).name; }
   const Fitted* fitted() const override { return &fitted_; }
-  std::string group_of(std::uint64_t id) const override { return list_.entries.at(id).group; }
+  Result<std::string> group_of(std::uint64_t id) const override {
+    return groups_ ? groups_->of(list_, list_.entries.at(id)) : std::string();
+  }
 
   void append_labels(std::uint64_t id, std::vector<std::int32_t>& labels) const override {
     const std::int32_t label = list_.entries.at(id).label;
@@ -212,6 +218,7 @@ class FolderDataset : public Dataset {
   const std::uint64_t seed_;
   const bool training_;
   const PictureList list_;
+  const std::optional<PictureGroups> groups_;
   const Fitted fitted_;
   const std::string fingerprint_;
   const Normalizer of_bytes_, of_words_;  // 8 bits, 16 bits

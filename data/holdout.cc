@@ -47,9 +47,11 @@ Result<HeldOut> hold_out(const Job& job, std::uint64_t samples) {
 }
 
 Result<HeldOut> hold_out(const Job& job, const Dataset& samples) {
-  if (samples.size() == 0 || samples.group_of(0).empty()) return hold_out(job, samples.size());
-  std::vector<std::string> groups;
-  for (std::uint64_t id = 0; id < samples.size(); ++id) groups.push_back(samples.group_of(id));
+  std::vector<std::string> groups(samples.size());
+  for (std::uint64_t id = 0; id < samples.size(); ++id) {
+    RUBATO_ASSIGN(groups[id], samples.group_of(id));
+    if (groups[id].empty()) return hold_out(job, samples.size());  // they have none
+  }
   DataConfig fractions = job.data;
   fractions.validation_fraction = job.evaluation.holdout;
   fractions.test_fraction = 0.0;

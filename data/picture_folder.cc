@@ -36,7 +36,7 @@ Status list_images(const fs::path& folder, const fs::path& within, std::int32_t 
                    std::vector<PictureEntry>& entries) {
   RUBATO_ASSIGN(const std::vector<fs::path> files, files_below(within, Links::kFollow));
   for (const fs::path& file : files)
-    if (is_named_like_an_image(file)) entries.push_back({file.lexically_relative(folder).string(), label, {}});
+    if (is_named_like_an_image(file)) entries.push_back({file.lexically_relative(folder).string(), label});
   return {};
 }
 
@@ -121,7 +121,7 @@ Result<PictureList> list_pictures_alone(const std::string& path, std::vector<std
   if (!is_folder(path)) {
     const fs::path file = path;
     list.folder = file.has_parent_path() ? file.parent_path().string() : ".";
-    list.entries.push_back({file.filename().string(), 0, {}});
+    list.entries.push_back({file.filename().string(), 0});
     return list;
   }
   list.folder = path;

@@ -22,7 +22,6 @@ namespace rubato::data {
 struct PictureEntry {
   std::string name;  // below the folder of its part
   std::int32_t label = 0;
-  std::string group;  // data/picture_groups.h; none: it belongs to nobody
 };
 
 struct PictureList {

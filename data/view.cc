@@ -26,7 +26,7 @@ class View : public Dataset {
   TargetScale target_scale(std::size_t target) const override { return all_->target_scale(target); }
   std::span<const std::string> class_names() const override { return all_->class_names(); }
   const Fitted* fitted() const override { return all_->fitted(); }
-  std::string group_of(std::uint64_t id) const override { return all_->group_of(ids_.at(id)); }
+  Result<std::string> group_of(std::uint64_t id) const override { return all_->group_of(ids_.at(id)); }
   std::string sample_name(std::uint64_t id) const override { return all_->sample_name(ids_.at(id)); }
   bool has_lengths() const override { return all_->has_lengths(); }
   const std::string& fingerprint() const override { return fingerprint_; }

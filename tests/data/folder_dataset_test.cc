@@ -299,7 +299,7 @@ class GroupedPicturesTest : public FolderDatasetTest {
   [[nodiscard]] std::set<std::string> patients_of(Split split) const {
     std::set<std::string> patients;
     const auto part = open(split);
-    for (std::uint64_t id = 0; id < part->size(); ++id) patients.insert(part->group_of(id));
+    for (std::uint64_t id = 0; id < part->size(); ++id) patients.insert(part->group_of(id).value());
     return patients;
   }
   // No patient is on two sides, and all are on one.
@@ -341,8 +341,38 @@ TEST_F(GroupedPicturesTest, AnImageOfNoGroupIsNamed) {
   write("dog/stray.png", png_bytes(pattern(20, 20, 3)));
   job_.data.group = "(p[0-9]+)_";
   job_.data.test_fraction = 0.2;
-  EXPECT_THAT(open_error(),
-              AllOf(HasSubstr("dog/stray.png: data.group"), HasSubstr("finds no group in \"stray.png\"")));
+  EXPECT_THAT(open_error(), AllOf(HasSubstr("dog/stray.png: data.group"), HasSubstr("finds no group in \"stray.png\""),
+                                  HasSubstr("rename the image, or take it away")));
+  job_.data.test_fraction = 0.0;
+  EXPECT_EQ(open_error(), "") << "all of it is trained on";
+}
+
+TEST_F(GroupedPicturesTest, WhatIsLeftOutNeedsNone) {
+  write_patients("");
+  write("dog/note.png", "not an image");
+  job_.data.group = "(p[0-9]+)_";
+  job_.data.test_fraction = 0.2;
+  EXPECT_THAT(open_error(), HasSubstr("dog/note.png: expected a JPEG or a PNG"));
+  job_.data.skip_max = 1;
+  job_.data.validation_fraction = 0.2;
+  expect_parted({Split::kTrain, Split::kValidation, Split::kTest});
+}
+
+TEST_F(GroupedPicturesTest, PartsThatStayAsTheyAreNeedNone) {
+  write_patients("train/");
+  write_patients("test/");
+  write("train/dog/stray.png", png_bytes(pattern(20, 20, 3)));
+  write("test/dog/stray.png", png_bytes(pattern(20, 21, 3)));
+  job_.data.group = "(p[0-9]+)_";
+  EXPECT_EQ(open(Split::kTrain)->size(), 31u);
+  EXPECT_EQ(open(Split::kTest)->size(), 31u);
+  job_.evaluation.holdout = 0.3;
+  EXPECT_EQ(open(Split::kTest)->size(), 31u);
+  for (const Split split : {Split::kTrain, Split::kValidation}) {
+    const auto part = open_dataset(job_, split);
+    ASSERT_FALSE(part.ok());
+    EXPECT_THAT(part.error().message, AllOf(HasSubstr("train/dog/stray.png: data.group"), HasSubstr("finds no group")));
+  }
 }
 
 }  // namespace
