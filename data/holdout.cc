@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 #include <string>
 #include <utility>
@@ -33,6 +34,10 @@ Job without_holdout(const Job& job) {
 
 Result<HeldOut> hold_out(const Job& job, std::uint64_t samples) {
   const std::uint64_t held = part_size(samples, job.evaluation.holdout);
+  if (held == 0)
+    return Error{Cause::kData, fmt::format("evaluation.holdout = {} of {} training samples is none: hold out enough to "
+                                           "decide by, 0.1 for instance",
+                                           job.evaluation.holdout, samples)};
   if (held >= samples)
     return Error{Cause::kData, fmt::format("evaluation.holdout = {} of {} training samples leaves none to train on",
                                            job.evaluation.holdout, samples)};
@@ -44,6 +49,22 @@ Result<HeldOut> hold_out(const Job& job, std::uint64_t samples) {
   std::ranges::sort(parts.train);
   std::ranges::sort(parts.held_out);
   return parts;
+}
+
+std::string holdout_warning(const Job& job, std::uint64_t held_out) {
+  const bool numbers = job.model.loss == "mse" || job.model.name == "quadratic", text = job.data.kind == "text";
+  const std::uint64_t answers = text ? held_out * static_cast<std::uint64_t>(job.data.window) : held_out;
+  const std::uint64_t classes = numbers || text ? 0 : static_cast<std::uint64_t>(job.data.classes);
+  const std::uint64_t enough = std::max(kEnoughToDecideBy, classes);
+  if (job.evaluation.holdout == 0.0 || answers >= enough) return {};
+  const std::string error =
+      numbers
+          ? "the error of a mean of n losses is their deviation / sqrt(n)"
+          : fmt::format("the standard error of an accuracy p of n samples is sqrt(p (1 - p) / n), up to {:.2f} here",
+                        0.5 / std::sqrt(static_cast<double>(std::max<std::uint64_t>(answers, 1))));
+  return fmt::format("evaluation.holdout = {} holds out {} sample{}{}: few to decide by; {}; hold out {} or more",
+                     job.evaluation.holdout, held_out, held_out == 1 ? "" : "s",
+                     answers < classes ? fmt::format(" of {} classes", classes) : "", error, enough);
 }
 
 Result<HeldOut> hold_out(const Job& job, const Dataset& samples) {

@@ -8,6 +8,7 @@
 // Thread-safety: pure functions.
 #pragma once
 
+#include <string>
 #include <vector>
 
 #include "base/job.h"
@@ -25,9 +26,16 @@ struct HeldOut {
   std::vector<std::uint64_t> train, held_out;  // rising
   [[nodiscard]] std::vector<std::uint64_t>& of(Split split) { return split == Split::kTrain ? train : held_out; }
 };
-// Of so many training samples. Errors: kData, where they are too few for both.
+// Of so many training samples, as many as are nearest to the share. Errors: kData, where that is none, or all.
 [[nodiscard]] Result<HeldOut> hold_out(const Job& job, std::uint64_t samples);
 // Of these; whole groups, where they have some, until there are enough: so what is held out may be more than above.
 [[nodiscard]] Result<HeldOut> hold_out(const Job& job, const Dataset& samples);
+
+// Below this the standard error of an accuracy is up to 0.5 / sqrt(30) = 0.09: as much as what there is to decide
+// about.
+inline constexpr std::uint64_t kEnoughToDecideBy = 30;
+// What is to be said where so few are held out that decisions hang on chance: fewer than that, or than there are
+// classes; else nothing.
+[[nodiscard]] std::string holdout_warning(const Job& job, std::uint64_t held_out);
 
 }  // namespace rubato::data

@@ -49,8 +49,7 @@ Result<RowSplit> checked(RowSplit split, const DataConfig& config, const std::st
 std::vector<std::uint64_t> all_rows(std::uint64_t count) { return counted(0, count); }
 
 std::uint64_t part_size(std::uint64_t rows, double fraction) {
-  if (fraction == 0.0) return 0;
-  return std::max<std::uint64_t>(1, static_cast<std::uint64_t>(std::llround(static_cast<double>(rows) * fraction)));
+  return static_cast<std::uint64_t>(std::llround(static_cast<double>(rows) * fraction));
 }
 
 Result<RowSplit> split_rows(std::uint64_t rows, const DataConfig& config, const std::string& file) {

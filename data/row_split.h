@@ -24,7 +24,7 @@ struct RowSplit {
 // 0, 1, 2, ...
 [[nodiscard]] std::vector<std::uint64_t> all_rows(std::uint64_t count);
 
-// Of so many rows, a fraction: to the nearest, and one at least if the fraction is not 0.
+// Of so many rows, a fraction: to the nearest. Who asked for a part and finds none in it refuses that.
 [[nodiscard]] std::uint64_t part_size(std::uint64_t rows, double fraction);
 
 // By a shuffle. Errors: kData, if a part that is asked for, or the training part, would be empty.

@@ -6,9 +6,11 @@
 #include <cmath>
 
 #include "base/better.h"
+#include "base/log.h"
 #include "base/partition.h"
 #include "base/pretraining.h"
 #include "base/time.h"
+#include "data/holdout.h"
 #include "data/labelled_samples.h"
 #include "worker/class_weights.h"
 #include "worker/evaluation.h"
@@ -78,7 +80,11 @@ Result<Trainer::Datasets> Trainer::open_datasets(const Job& job, Role role) {
   datasets.held_out = std::move(training.held_out);
   RUBATO_ASSIGN(datasets.test, data::open_dataset(job, data::evaluated_split(job)));
   RUBATO_TRY(check_alike(*datasets.train, *datasets.test, job));
-  return labelled(std::move(datasets), job);
+  RUBATO_ASSIGN(datasets, labelled(std::move(datasets), job));
+  if (datasets.held_out != nullptr)
+    if (const std::string warning = data::holdout_warning(job, datasets.held_out->size()); !warning.empty())
+      log::warn("{}", warning);
+  return datasets;
 }
 
 Result<std::unique_ptr<Trainer>> Trainer::open(const Job& job, NodeId self, const std::string& run_dir) {

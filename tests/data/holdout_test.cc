@@ -127,7 +127,59 @@ TEST_F(HoldoutTest, TooFewSamplesAreSaid) {
   const auto dataset = open_dataset(job_, Split::kTrain);
   ASSERT_FALSE(dataset.ok());
   EXPECT_EQ(dataset.error().cause, Cause::kData);
-  EXPECT_EQ(dataset.error().message, "evaluation.holdout = 0.1 of 1 training samples leaves none to train on");
+  EXPECT_EQ(dataset.error().message,
+            "evaluation.holdout = 0.1 of 1 training samples is none: hold out enough to decide by, 0.1 for instance");
+  job_.evaluation.holdout = 0.9;
+  EXPECT_EQ(open_dataset(job_, Split::kTrain).error().message,
+            "evaluation.holdout = 0.9 of 1 training samples leaves none to train on");
+}
+
+// A share that is nearest to no sample at all is none, whatever the kind.
+TEST_F(HoldoutTest, AShareOfNoneIsRefused) {
+  write_idx(200);
+  job_.evaluation.holdout = 0.002;
+  EXPECT_EQ(
+      open_dataset(job_, Split::kValidation).error().message,
+      "evaluation.holdout = 0.002 of 200 training samples is none: hold out enough to decide by, 0.1 for instance");
+  EXPECT_FALSE(size_of_dataset(job_, Split::kTrain).ok());
+  job_.evaluation.holdout = 0.003;
+  expect_parted(1);
+  std::string table = "x,y\n";
+  for (int i = 0; i < 200; ++i) table += "1,2\n";
+  for (const char* kind : {"csv", "series"}) {
+    job_.model.loss = "mse";
+    job_.data.kind = kind;
+    job_.data.target = {"y"};
+    job_.data.path = directory_.file("table");
+    write_bytes(job_.data.path, table);
+    job_.evaluation.holdout = 0.002;
+    EXPECT_THAT(open_dataset(job_, Split::kTrain).error().message,
+                testing::HasSubstr("are too few for parts of 0.0016 for validation"))
+        << kind;
+  }
+}
+
+TEST_F(HoldoutTest, FewToDecideByAreSaid) {
+  write_idx(200);
+  EXPECT_EQ(holdout_warning(job_, 1), "") << "nothing is decided";
+  job_.evaluation.holdout = 0.005;
+  EXPECT_EQ(holdout_warning(job_, 1),
+            "evaluation.holdout = 0.005 holds out 1 sample of 3 classes: few to decide by; the standard error of an "
+            "accuracy p of n samples is sqrt(p (1 - p) / n), up to 0.50 here; hold out 30 or more");
+  EXPECT_THAT(holdout_warning(job_, 29), testing::HasSubstr("holds out 29 samples: few to decide by"));
+  EXPECT_EQ(holdout_warning(job_, 30), "");
+  job_.data.classes = 100;
+  EXPECT_THAT(holdout_warning(job_, 99), testing::HasSubstr("99 samples of 100 classes: few"));
+  EXPECT_THAT(holdout_warning(job_, 99), testing::EndsWith("up to 0.05 here; hold out 100 or more"));
+  EXPECT_EQ(holdout_warning(job_, 100), "");
+  job_.model.loss = "mse";
+  EXPECT_EQ(holdout_warning(job_, 30), "") << "numbers have no classes";
+  EXPECT_THAT(holdout_warning(job_, 2), testing::HasSubstr("of n losses is their deviation / sqrt(n)"));
+  job_.model.loss = "cross_entropy";
+  job_.data.kind = "text";
+  job_.data.window = 10;
+  EXPECT_EQ(holdout_warning(job_, 3), "") << "each byte of a window is an answer";
+  EXPECT_NE(holdout_warning(job_, 2), "");
 }
 
 TEST_F(HoldoutTest, PointsOfTheQuadratic) {
