@@ -4,6 +4,8 @@
 // half a step or more becomes an infinity; infinities stay, a NaN stays a NaN. Back is exact. No branches: loops over
 // these become vectors.
 //
+// Kernels of a GPU compute those of bfloat16 too (kernels/cuda/rounding_kernel.cu): constexpr functions are for both.
+//
 // Thread-safety: pure functions.
 #pragma once
 
@@ -57,7 +59,7 @@ inline std::uint32_t choose(bool condition, std::uint32_t yes, std::uint32_t no)
 }
 
 // bfloat16: the upper half of a float32, rounded.
-[[nodiscard]] inline std::uint16_t to_bfloat(float value) {
+[[nodiscard]] constexpr std::uint16_t to_bfloat(float value) {
   const auto bits = std::bit_cast<std::uint32_t>(value);
   const std::uint32_t cut = bits >> 16;
   const std::uint32_t rounded = (bits + 0x7FFF + (cut & 1)) >> 16;
@@ -65,7 +67,7 @@ inline std::uint32_t choose(bool condition, std::uint32_t yes, std::uint32_t no)
   return static_cast<std::uint16_t>((bits & 0x7FFFFFFF) > float16::kInfinity ? nan : rounded);
 }
 
-[[nodiscard]] inline float from_bfloat(std::uint16_t bfloat) {
+[[nodiscard]] constexpr float from_bfloat(std::uint16_t bfloat) {
   return std::bit_cast<float>(static_cast<std::uint32_t>(bfloat) << 16);
 }
 

@@ -265,9 +265,9 @@ class Device {
   virtual void tree_add(std::span<float> dst, std::span<const float> src) = 0;
 };
 
-// What convolutions and dense layers multiply: their inputs, weights and gradients as they are, or rounded to bfloat16,
-// or to TF32, which has float32's range and 10 bits behind the point. Products are summed in float32, and whatever is
-// visible from outside of an operation is float32 with each.
+// What convolutions and dense layers multiply, and on a GPU attention: their inputs, weights and gradients as they are,
+// or rounded to bfloat16, or to TF32, which has float32's range and 10 bits behind the point. Products are summed in
+// float32, and whatever is visible from outside of an operation lies as float32 with each.
 enum class Precision : std::uint8_t { kFloat32, kBfloat16, kTf32 };
 
 struct DeviceConfig {

@@ -125,7 +125,7 @@ sanitize() {
 write "Rubato $(cat "$work/commit") on $card, $(date -u '+%Y-%m-%d %H:%M') UTC"
 for name in libcublasLt.so.13 libcudnn.so.9; do library "$name"; done
 part_of_tests contract "$contract_s" "$work/bin/backend_test" --gtest_filter='*cuda0*'
-part_of_tests rules "$rules_s" "$work/bin/rule_cuda_test" --gtest_filter='*CudaRule*:CudaPart*:CudaSum*'
+part_of_tests rules "$rules_s" "$work/bin/rule_cuda_test" --gtest_filter='*CudaRule*:CudaPart*:CudaSum*:CudaRounding*'
 part_of_tests servers "$servers_s" "$work/bin/server_device_update_test"
 quickstart
 bench

@@ -3,12 +3,17 @@
 // the input, a head's columns of it, and so are outputs and gradients written.
 //
 // Nothing is saved: backward makes the softmax from the input once more, to the same bits. Scratch holds one head's
-// scores, and in training their gradients, positions x positions of each sample. Above the diagonal scores are computed
-// and not looked at: half of the products' work is for nothing, which a library's fused attention spares.
+// scores, and in training their gradients, positions x positions of each sample; and where bfloat16 is multiplied, all
+// that is a factor: inputs, shares, and the gradients of outputs and scores (kernels/cuda/factor.h). Above the diagonal
+// scores are computed and not looked at: half of the products' work is for nothing, which a library's fused attention
+// spares.
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
+#include <utility>
 
 #include "base/check.h"
+#include "kernels/cuda/factor.h"
 #include "kernels/cuda/ops.h"
 #include "kernels/cuda/softmax_kernel.h"
 #include "kernels/parameterless_op.h"
@@ -21,6 +26,7 @@ class Attention final : public ParameterlessOp {
   Attention(const CudaContext& context, const AttentionDesc& desc, const PlanHint& hint);
   Status plan();
 
+  void bind(const Ports& ports) override;
   Status forward(const SampleKeys&) override;
   Status begin_backward() override { return {}; }
   Status backward_data() override;
@@ -28,21 +34,16 @@ class Attention final : public ParameterlessOp {
  private:
   // Where one head's numbers of the first sample begin.
   struct Head {
-    const float *query, *key, *value, *output_gradient;
+    const void *query, *key, *value, *output_gradient;
     float *output, *query_gradient, *key_gradient, *value_gradient;
   };
   [[nodiscard]] Head head(std::int64_t index) const;
-  // Of the two pieces of scratch, and the libraries' behind them.
-  [[nodiscard]] float* scores() const { return static_cast<float*>(ports_.scratch); }
-  [[nodiscard]] float* slopes() const { return scores() + score_floats_; }
-  [[nodiscard]] void* library_scratch() const { return backward_ ? slopes() + score_floats_ : slopes(); }
-
   Status plan_product(MatrixProduct& product, const char* call, ProductDesc desc);
   Status plan_backward(const MatrixSteps& in, const MatrixSteps& out, const MatrixSteps& square);
-  Status multiply(const MatrixProduct& product, const float* left, const float* right, float* result) const {
-    return product.run(context_.lt, left, right, result, library_scratch(), context_.stream);
+  Status multiply(const MatrixProduct& product, const void* left, const void* right, float* result) const {
+    return product.run(context_.lt, left, right, result, ports_.scratch, context_.stream);
   }
-  // The softmax of a head, into scores().
+  // The softmax of a head, into scores_at_, and as a factor.
   Status weigh(const Head& h) const;
   [[nodiscard]] Status launched(cudaError_t error, const char* kernel) const {
     return check(error, "launch of attention's {} of {} x {} x {} scores on stream {}", kernel, shape_.matrices,
@@ -53,12 +54,17 @@ class Attention final : public ParameterlessOp {
   const bool backward_;
   const std::int64_t samples_, positions_, heads_, width_, size_;  // size: features of a head
   const ScoreShape shape_;
-  const std::size_t score_floats_;
+  const std::size_t score_bytes_;
+  Factor input_, shares_, output_gradient_, score_gradients_;
+  std::size_t library_bytes_ = 0;                   // of scratch
+  float *scores_at_ = nullptr, *slopes_ = nullptr;  // of one head, and their gradients
   MatrixProduct scores_, output_, chance_gradient_, value_gradient_, query_gradient_, key_gradient_;
 };
 
-// A number of floats that leaves what lies behind it aligned as everything is.
-std::size_t aligned_floats(std::int64_t floats) { return (static_cast<std::size_t>(floats) + 31) / 32 * 32; }
+std::size_t scores_of(const AttentionDesc& desc) {
+  const std::int64_t positions = desc.input.height * desc.input.width;
+  return static_cast<std::size_t>(desc.input.samples * positions * positions);
+}
 
 Attention::Attention(const CudaContext& context, const AttentionDesc& desc, const PlanHint& hint)
     : context_(context),
@@ -70,7 +76,11 @@ Attention::Attention(const CudaContext& context, const AttentionDesc& desc, cons
       size_(width_ / desc.heads),
       shape_{static_cast<std::size_t>(samples_), static_cast<std::size_t>(positions_),
              static_cast<float>(1.0 / std::sqrt(static_cast<double>(size_)))},
-      score_floats_(aligned_floats(samples_ * positions_ * positions_)) {
+      score_bytes_(aligned(scores_of(desc) * sizeof(float))),
+      input_(context, static_cast<std::size_t>(desc.input.elements())),
+      shares_(context, scores_of(desc)),
+      output_gradient_(context, static_cast<std::size_t>(output_shape(desc).elements())),
+      score_gradients_(context, scores_of(desc)) {
   RUBATO_CHECK(heads_ > 0 && size_ * heads_ * 3 == desc.input.channels,
                "{} channels are not queries, keys and values of {} heads", desc.input.channels, heads_);
   info_.input = desc.input;
@@ -93,8 +103,23 @@ Status Attention::plan() {
       {.rows = positions_, .columns = size_, .inner = positions_, .left = square, .right = in, .result = out}));
   if (backward_) RUBATO_TRY(plan_backward(in, out, square));
   info_.algorithms.push_back({"softmax", "kernel"});
-  info_.scratch_bytes += (backward_ ? 2 : 1) * score_floats_ * sizeof(float);
+  library_bytes_ = aligned(info_.scratch_bytes);
+  info_.scratch_bytes = library_bytes_ + score_bytes_ + input_.bytes() + shares_.bytes();
+  if (backward_) info_.scratch_bytes += score_bytes_ + output_gradient_.bytes() + score_gradients_.bytes();
   return {};
+}
+
+void Attention::bind(const Ports& ports) {
+  ports_ = ports;
+  std::byte* next = static_cast<std::byte*>(ports.scratch) + library_bytes_;
+  const auto take = [&](std::size_t bytes) { return std::exchange(next, next + bytes); };
+  scores_at_ = reinterpret_cast<float*>(take(score_bytes_));
+  input_.bind(ports.input, take(input_.bytes()));
+  shares_.bind(scores_at_, take(shares_.bytes()));
+  if (!backward_) return;
+  slopes_ = reinterpret_cast<float*>(take(score_bytes_));
+  output_gradient_.bind(ports.output_gradient, take(output_gradient_.bytes()));
+  score_gradients_.bind(slopes_, take(score_gradients_.bytes()));
 }
 
 Status Attention::plan_backward(const MatrixSteps& in, const MatrixSteps& out, const MatrixSteps& square) {
@@ -115,10 +140,11 @@ Status Attention::plan_backward(const MatrixSteps& in, const MatrixSteps& out, c
   return plan_product(value_gradient_, "backward_data", from_scores);
 }
 
-// A head begins anywhere in a row: what addresses have in common is what its size has of 128 bytes.
+// A head begins anywhere in a row: what addresses have in common is what its size has of 128 bytes, of factors.
 Status Attention::plan_product(MatrixProduct& product, const char* call, ProductDesc desc) {
-  const auto bytes = static_cast<std::uint32_t>(size_) * std::uint32_t{sizeof(float)};
+  const auto bytes = static_cast<std::uint32_t>(static_cast<std::size_t>(size_) * input_.number_bytes());
   desc.products = samples_;
+  desc.precision = context_.precision;
   desc.alignment = std::min(desc.alignment, bytes & (~bytes + 1));
   RUBATO_ASSIGN(product, MatrixProduct::plan(context_.lt, desc));
   info_.algorithms.push_back({call, "cublasLt"});
@@ -128,10 +154,16 @@ Status Attention::plan_product(MatrixProduct& product, const char* call, Product
 
 Attention::Head Attention::head(std::int64_t index) const {
   const std::int64_t first = index * size_;
-  const float* const x = ports_.input + first;
-  Head h{x, x + width_, x + 2 * width_, nullptr, ports_.output + first, nullptr, nullptr, nullptr};
+  Head h{input_.from(first),
+         input_.from(first + width_),
+         input_.from(first + 2 * width_),
+         nullptr,
+         ports_.output + first,
+         nullptr,
+         nullptr,
+         nullptr};
   if (!backward_) return h;
-  h.output_gradient = ports_.output_gradient + first;
+  h.output_gradient = output_gradient_.from(first);
   h.query_gradient = ports_.input_gradient + first;
   h.key_gradient = h.query_gradient + width_;
   h.value_gradient = h.query_gradient + 2 * width_;
@@ -139,29 +171,34 @@ Attention::Head Attention::head(std::int64_t index) const {
 }
 
 Status Attention::weigh(const Head& h) const {
-  RUBATO_TRY(multiply(scores_, h.query, h.key, scores()));
-  return launched(enqueue_causal_softmax(shape_, scores(), context_.stream.get()), "softmax");
+  RUBATO_TRY(multiply(scores_, h.query, h.key, scores_at_));
+  RUBATO_TRY(launched(enqueue_causal_softmax(shape_, scores_at_, context_.stream.get()), "softmax"));
+  return shares_.round();
 }
 
 Status Attention::forward(const SampleKeys&) {
+  RUBATO_TRY(input_.round());
   for (std::int64_t index = 0; index < heads_; ++index) {
     const Head h = head(index);
     RUBATO_TRY(weigh(h));
-    RUBATO_TRY(multiply(output_, scores(), h.value, h.output));
+    RUBATO_TRY(multiply(output_, shares_.data(), h.value, h.output));
   }
   return {};
 }
 
 Status Attention::backward_data() {
+  RUBATO_TRY(input_.round());
+  RUBATO_TRY(output_gradient_.round());
   for (std::int64_t index = 0; index < heads_; ++index) {
     const Head h = head(index);
     RUBATO_TRY(weigh(h));
-    RUBATO_TRY(multiply(value_gradient_, scores(), h.output_gradient, h.value_gradient));
-    RUBATO_TRY(multiply(chance_gradient_, h.output_gradient, h.value, slopes()));
-    RUBATO_TRY(launched(enqueue_causal_softmax_gradient(shape_, scores(), slopes(), context_.stream.get()),
+    RUBATO_TRY(multiply(value_gradient_, shares_.data(), h.output_gradient, h.value_gradient));
+    RUBATO_TRY(multiply(chance_gradient_, h.output_gradient, h.value, slopes_));
+    RUBATO_TRY(launched(enqueue_causal_softmax_gradient(shape_, scores_at_, slopes_, context_.stream.get()),
                         "softmax's gradient"));
-    RUBATO_TRY(multiply(query_gradient_, slopes(), h.key, h.query_gradient));
-    RUBATO_TRY(multiply(key_gradient_, slopes(), h.query, h.key_gradient));
+    RUBATO_TRY(score_gradients_.round());
+    RUBATO_TRY(multiply(query_gradient_, score_gradients_.data(), h.key, h.query_gradient));
+    RUBATO_TRY(multiply(key_gradient_, score_gradients_.data(), h.query, h.key_gradient));
   }
   return {};
 }

@@ -12,15 +12,16 @@ constexpr std::int64_t kAlignment = 16;  // of every tensor, at least: model/mem
 constexpr std::int64_t kInput = 'x', kWeights = 'w', kOutput = 'y';
 
 // Rows one behind the other: N, C, H, W of what lies as N, H, W, C.
-Result<CudnnDescriptor> make_tensor(std::int64_t id, std::int64_t n, std::int64_t h, std::int64_t w, std::int64_t c) {
-  return make_descriptor(
-      CUDNN_BACKEND_TENSOR_DESCRIPTOR, "a tensor", Attribute{CUDNN_ATTR_TENSOR_DATA_TYPE, CUDNN_DATA_FLOAT},
-      Attribute{CUDNN_ATTR_TENSOR_DIMENSIONS, std::vector{n, c, h, w}},
-      Attribute{CUDNN_ATTR_TENSOR_STRIDES, std::vector{h * w * c, std::int64_t{1}, w * c, c}},
-      Attribute{CUDNN_ATTR_TENSOR_UNIQUE_ID, id}, Attribute{CUDNN_ATTR_TENSOR_BYTE_ALIGNMENT, kAlignment});
+Result<CudnnDescriptor> make_tensor(std::int64_t id, cudnnDataType_t type, std::int64_t n, std::int64_t h,
+                                    std::int64_t w, std::int64_t c) {
+  return make_descriptor(CUDNN_BACKEND_TENSOR_DESCRIPTOR, "a tensor", Attribute{CUDNN_ATTR_TENSOR_DATA_TYPE, type},
+                         Attribute{CUDNN_ATTR_TENSOR_DIMENSIONS, std::vector{n, c, h, w}},
+                         Attribute{CUDNN_ATTR_TENSOR_STRIDES, std::vector{h * w * c, std::int64_t{1}, w * c, c}},
+                         Attribute{CUDNN_ATTR_TENSOR_UNIQUE_ID, id},
+                         Attribute{CUDNN_ATTR_TENSOR_BYTE_ALIGNMENT, kAlignment});
 }
-Result<CudnnDescriptor> make_tensor(std::int64_t id, const TensorShape& shape) {
-  return make_tensor(id, shape.samples, shape.height, shape.width, shape.channels);
+Result<CudnnDescriptor> make_tensor(std::int64_t id, cudnnDataType_t type, const TensorShape& shape) {
+  return make_tensor(id, type, shape.samples, shape.height, shape.width, shape.channels);
 }
 
 // What everybody calls a convolution is a cross-correlation in cuDNN's words.
@@ -74,11 +75,11 @@ Node node_of(ConvolutionCall call) {
 
 // Left out are engines
 // - whose bits differ from run to run;
-// - that use tensor cores, which on float32 means TF32, where that is not asked for;
+// - that use tensor cores on float32, which means TF32, where that is not asked for;
 // - that round factors or sums in other ways;
 // - that multiply transforms (Fourier, Winograd): their roundings are not those that our bounds are derived for;
 // - that are compiled when the plan is made, which takes seconds, and NVRTC.
-Result<bool> is_welcome(const CudnnDescriptor& engine, bool tf32) {
+Result<bool> is_welcome(const CudnnDescriptor& engine, Precision precision) {
   constexpr cudnnBackendNumericalNote_t kUnwelcome[] = {CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC,
                                                         CUDNN_NUMERICAL_NOTE_DOWN_CONVERT_INPUTS,
                                                         CUDNN_NUMERICAL_NOTE_FFT,
@@ -90,7 +91,8 @@ Result<bool> is_welcome(const CudnnDescriptor& engine, bool tf32) {
   RUBATO_ASSIGN(const auto notes, engine.numbers<cudnnBackendNumericalNote_t>(CUDNN_ATTR_ENGINE_NUMERICAL_NOTE,
                                                                               CUDNN_NUMERICAL_NOTE_TYPE_COUNT));
   if (std::ranges::find_first_of(notes, kUnwelcome) != notes.end()) return false;
-  if (!tf32 && std::ranges::find(notes, CUDNN_NUMERICAL_NOTE_TENSOR_CORE) != notes.end()) return false;
+  const bool exact = precision == Precision::kFloat32;
+  if (exact && std::ranges::find(notes, CUDNN_NUMERICAL_NOTE_TENSOR_CORE) != notes.end()) return false;
   RUBATO_ASSIGN(const auto behavior, engine.numbers<cudnnBackendBehaviorNote_t>(CUDNN_ATTR_ENGINE_BEHAVIOR_NOTE,
                                                                                 CUDNN_BEHAVIOR_NOTE_TYPE_COUNT));
   return std::ranges::find(behavior, CUDNN_BEHAVIOR_NOTE_RUNTIME_COMPILATION) == behavior.end();
@@ -104,6 +106,18 @@ Result<CudnnDescriptor> make_heuristics(const PlanTarget& target, const CudnnDes
   if (target.properties != nullptr) RUBATO_TRY(heuristics.set(CUDNN_ATTR_ENGINEHEUR_DEVICEPROP, *target.properties));
   RUBATO_TRY(heuristics.finalize());
   return heuristics;
+}
+
+const char* text_of(Precision precision) {
+  switch (precision) {
+    case Precision::kTf32:
+      return "TF32";
+    case Precision::kBfloat16:
+      return "bfloat16";
+    case Precision::kFloat32:
+      break;
+  }
+  return "float32";
 }
 
 std::string text_of(const ConvolutionDesc& desc, ConvolutionCall call) {
@@ -131,16 +145,18 @@ Result<ConvolutionPlan> ConvolutionPlan::choose(const PlanTarget& target, const 
                                                 ConvolutionCall call, const EngineLimits& limits) {
   ConvolutionPlan plan;
   plan.text_ = text_of(desc, call);
-  Status status = plan.describe(target, desc, call);
+  Status status = plan.describe(target, desc, call, limits.precision);
   if (status.ok()) status = plan.choose_engine(target, limits);
   if (!status.ok()) return status.error().in(plan.text_);
   return plan;
 }
 
-Status ConvolutionPlan::describe(const PlanTarget& target, const ConvolutionDesc& desc, ConvolutionCall call) {
-  RUBATO_ASSIGN(input_, make_tensor(kInput, desc.input));
-  RUBATO_ASSIGN(weights_, make_tensor(kWeights, desc.channels, desc.kernel, desc.kernel, desc.input.channels));
-  RUBATO_ASSIGN(output_, make_tensor(kOutput, output_shape(desc)));
+Status ConvolutionPlan::describe(const PlanTarget& target, const ConvolutionDesc& desc, ConvolutionCall call,
+                                 Precision precision) {
+  const cudnnDataType_t type = precision == Precision::kBfloat16 ? CUDNN_DATA_BFLOAT16 : CUDNN_DATA_FLOAT;
+  RUBATO_ASSIGN(input_, make_tensor(kInput, type, desc.input));
+  RUBATO_ASSIGN(weights_, make_tensor(kWeights, type, desc.channels, desc.kernel, desc.kernel, desc.input.channels));
+  RUBATO_ASSIGN(output_, make_tensor(kOutput, type, output_shape(desc)));
   RUBATO_ASSIGN(convolution_, make_convolution(desc));
   const Node node = node_of(call);
   RUBATO_ASSIGN(operation_, make_descriptor(node.type, "an operation", Attribute{node.input, input_},
@@ -159,7 +175,7 @@ Status ConvolutionPlan::choose_engine(const PlanTarget& target, const EngineLimi
     if (chosen_) return {};
   }
   return Error{Cause::kDevice, fmt::format("cuDNN has no deterministic engine for {} within {} bytes of scratch",
-                                           limits.tf32 ? "TF32" : "float32", limits.scratch_max)};
+                                           text_of(limits.precision), limits.scratch_max)};
 }
 
 Status ConvolutionPlan::try_engines(const PlanTarget& target, cudnnBackendHeurMode_t mode, const EngineLimits& limits) {
@@ -178,7 +194,7 @@ Status ConvolutionPlan::take(const PlanTarget& target, CudnnDescriptor config, c
   RUBATO_ASSIGN(const auto engines,
                 config.descriptors(CUDNN_ATTR_ENGINECFG_ENGINE, CUDNN_BACKEND_ENGINE_DESCRIPTOR, "an engine"));
   if (engines.empty()) return {};
-  RUBATO_ASSIGN(const bool welcome, is_welcome(engines.front(), limits.tf32));
+  RUBATO_ASSIGN(const bool welcome, is_welcome(engines.front(), limits.precision));
   if (!welcome) return {};
   RUBATO_ASSIGN(auto plan, CudnnDescriptor::create(CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR, "an execution plan"));
   RUBATO_TRY(plan.set(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, config));

@@ -1,11 +1,14 @@
 // One call of a convolution as a plan of cuDNN's graph API: a graph of a single node, the engine that computes it, and
 // the scratch memory that the engine wants.
 //
-// Tensors are float32 and lie as everywhere in Rubato: activations channels-last, weights (out, kernel, kernel, in).
+// Tensors are float32, or, with kBfloat16, all three bfloat16, products summed in float32 with either: cuDNN 9.19 has
+// no engine that multiplies bfloat16 and gives float32. They lie as everywhere in Rubato: activations channels-last,
+// weights (out, kernel, kernel, in).
 // cuDNN counts dimensions as N, C, H, W whatever the layout is, and is told it by strides.
 //
 // The engine is the first that cuDNN's heuristics name for the shape and the GPU which gives equal inputs equal bits,
-// multiplies float32 as it is, or TF32 where that is asked for, sums products directly and fits into the scratch memory
+// multiplies numbers as they are, or as TF32 where that is asked for, sums products directly and fits into the scratch
+// memory
 // (`is_welcome`). A choice by time would differ from one worker to the next (docs/decisions/convolutions-on-cuda.md).
 //
 // Thread-safety: as a Device's: one thread at a time.
@@ -43,9 +46,9 @@ struct ConvolutionTensors {
   friend bool operator==(const ConvolutionTensors&, const ConvolutionTensors&) = default;
 };
 
-// What an engine may do.
+// What an engine is to multiply, and may take.
 struct EngineLimits {
-  bool tf32 = false;  // multiply on tensor cores, which for float32 rounds factors to TF32
+  Precision precision = Precision::kFloat32;  // kTf32: tensors are float32, and may be multiplied on tensor cores
   // It lies in the scratch memory that all operations share.
   std::size_t scratch_max = std::size_t{256} << 20;
 };
@@ -63,7 +66,8 @@ class ConvolutionPlan {
   [[nodiscard]] Status run(const CudaContext& context, const ConvolutionTensors& at, void* scratch);
 
  private:
-  [[nodiscard]] Status describe(const PlanTarget& target, const ConvolutionDesc& desc, ConvolutionCall call);
+  [[nodiscard]] Status describe(const PlanTarget& target, const ConvolutionDesc& desc, ConvolutionCall call,
+                                Precision precision);
   [[nodiscard]] Status choose_engine(const PlanTarget& target, const EngineLimits& limits);
   [[nodiscard]] Status try_engines(const PlanTarget& target, cudnnBackendHeurMode_t mode, const EngineLimits& limits);
   [[nodiscard]] Status take(const PlanTarget& target, CudnnDescriptor config, const EngineLimits& limits);

@@ -54,10 +54,10 @@ Result<LtHandle> LtHandle::create() {
 }
 
 // Of a matrix as cuBLASLt sees it: our rows are its columns.
-Result<MatrixProduct::Layout> MatrixProduct::make_layout(std::int64_t rows, std::int64_t columns,
+Result<MatrixProduct::Layout> MatrixProduct::make_layout(cudaDataType_t type, std::int64_t rows, std::int64_t columns,
                                                          const MatrixSteps& steps, std::int64_t products) {
   cublasLtMatrixLayout_t handle = nullptr;
-  RUBATO_TRY(check(cublasLtMatrixLayoutCreate(&handle, CUDA_R_32F, static_cast<std::uint64_t>(columns),
+  RUBATO_TRY(check(cublasLtMatrixLayoutCreate(&handle, type, static_cast<std::uint64_t>(columns),
                                               static_cast<std::uint64_t>(rows), steps.row == 0 ? columns : steps.row),
                    "cublasLtMatrixLayoutCreate of {} x {}", rows, columns));
   Layout layout(handle);
@@ -68,13 +68,14 @@ Result<MatrixProduct::Layout> MatrixProduct::make_layout(std::int64_t rows, std:
 }
 
 Status MatrixProduct::lay_out(const ProductDesc& desc) {
-  const auto layout = [&](bool transposed, std::int64_t rows, std::int64_t columns, const MatrixSteps& steps) {
-    return transposed ? make_layout(columns, rows, steps, desc.products)
-                      : make_layout(rows, columns, steps, desc.products);
+  const cudaDataType_t type = desc.precision == Precision::kBfloat16 ? CUDA_R_16BF : CUDA_R_32F;
+  const auto factor = [&](bool transposed, std::int64_t rows, std::int64_t columns, const MatrixSteps& steps) {
+    return transposed ? make_layout(type, columns, rows, steps, desc.products)
+                      : make_layout(type, rows, columns, steps, desc.products);
   };
-  RUBATO_ASSIGN(left_, layout(desc.left_transposed, desc.rows, desc.inner, desc.left));
-  RUBATO_ASSIGN(right_, layout(desc.right_transposed, desc.inner, desc.columns, desc.right));
-  RUBATO_ASSIGN(result_, layout(false, desc.rows, desc.columns, desc.result));
+  RUBATO_ASSIGN(left_, factor(desc.left_transposed, desc.rows, desc.inner, desc.left));
+  RUBATO_ASSIGN(right_, factor(desc.right_transposed, desc.inner, desc.columns, desc.right));
+  RUBATO_ASSIGN(result_, make_layout(CUDA_R_32F, desc.rows, desc.columns, desc.result, desc.products));
   return {};
 }
 
@@ -83,6 +84,7 @@ Result<MatrixProduct> MatrixProduct::plan(const LtHandle& handle, const ProductD
   product.adds_bias_ = desc.bias != nullptr;
   product.text_ = fmt::format("{} x {}, over {}", desc.rows, desc.columns, desc.inner);
   if (desc.products > 1) product.text_ += fmt::format(", {} times", desc.products);
+  if (desc.precision == Precision::kBfloat16) product.text_ += ", bfloat16";
   RUBATO_TRY(product.describe(desc));
   RUBATO_TRY(product.lay_out(desc));
   RUBATO_TRY(product.choose(handle, desc));
@@ -92,7 +94,8 @@ Result<MatrixProduct> MatrixProduct::plan(const LtHandle& handle, const ProductD
 // The transpose of a product is that of the factors in the other order: the right one is cuBLASLt's A.
 Status MatrixProduct::describe(const ProductDesc& desc) {
   cublasLtMatmulDesc_t product = nullptr;
-  const cublasComputeType_t compute = desc.tf32 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F;
+  const bool tf32 = desc.precision == Precision::kTf32;
+  const cublasComputeType_t compute = tf32 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F;
   RUBATO_TRY(check(cublasLtMatmulDescCreate(&product, compute, CUDA_R_32F), "cublasLtMatmulDescCreate"));
   product_.reset(product);
   RUBATO_TRY(set(product, CUBLASLT_MATMUL_DESC_TRANSA, desc.right_transposed ? CUBLAS_OP_T : CUBLAS_OP_N));
@@ -120,7 +123,7 @@ Status MatrixProduct::choose(const LtHandle& handle, const ProductDesc& desc) {
   return {};
 }
 
-Status MatrixProduct::run(const LtHandle& handle, const float* left, const float* right, float* result, void* scratch,
+Status MatrixProduct::run(const LtHandle& handle, const void* left, const void* right, float* result, void* scratch,
                           const Stream& stream) const {
   const float one = 1.0f, zero = 0.0f;
   return check(cublasLtMatmul(handle.get(), product_.get(), &one, right, right_.get(), left, left_.get(), &zero, result,

@@ -1,9 +1,9 @@
 // cuBLASLt behind Rubato's own words: its handle, and the product of two matrices, or of many such pairs, as a plan.
 // The one place where a cublasStatus_t becomes an Error.
 //
-// Matrices are float32 and lie in rows, as everywhere in Rubato; cuBLASLt has columns, so that it is asked for the
-// transpose of everything. Products are in float32 proper, and in TF32 only
-// where that is asked for.
+// Matrices lie in rows, as everywhere in Rubato; cuBLASLt has columns, so that it is asked for the transpose of
+// everything. Results, sums and biases are float32. Factors are float32 and multiplied as they are; with kTf32 they may
+// be rounded to it, and with kBfloat16 they are bfloat16.
 //
 // An algorithm is what cuBLASLt's heuristic takes for the shape, with the least alignment that tensors have here: equal
 // shapes have equal algorithms, and equal bits.
@@ -18,6 +18,7 @@
 #include <string>
 
 #include "base/result.h"
+#include "kernels/backend.h"
 #include "kernels/cuda/cuda_check.h"
 
 namespace rubato::kernels::cuda {
@@ -55,8 +56,8 @@ struct ProductDesc {
   // One of `columns` numbers on the device is added to each row, and ReLU behind it; null: neither.
   const float* bias = nullptr;
   bool relu = false;
-  bool tf32 = false;          // factors may be rounded to it
-  std::int64_t products = 1;  // of so many pairs, each with a result of its own
+  Precision precision = Precision::kFloat32;  // of the factors
+  std::int64_t products = 1;                  // of so many pairs, each with a result of its own
   MatrixSteps left = {}, right = {}, result = {};
   std::uint32_t alignment = 128;  // bytes, of every address: model/memory_plan.cc, cudaMalloc
 };
@@ -70,7 +71,7 @@ class MatrixProduct {
   [[nodiscard]] bool has_algorithm() const { return found_; }
   [[nodiscard]] bool adds_bias() const { return adds_bias_; }
   [[nodiscard]] std::size_t scratch_bytes() const { return scratch_bytes_; }
-  [[nodiscard]] Status run(const LtHandle& handle, const float* left, const float* right, float* result, void* scratch,
+  [[nodiscard]] Status run(const LtHandle& handle, const void* left, const void* right, float* result, void* scratch,
                            const Stream& stream) const;
 
  private:
@@ -82,8 +83,8 @@ class MatrixProduct {
   };
   using Layout = std::unique_ptr<cublasLtMatrixLayoutOpaque_t, DestroyLayout>;
 
-  static Result<Layout> make_layout(std::int64_t rows, std::int64_t columns, const MatrixSteps& steps,
-                                    std::int64_t products);
+  static Result<Layout> make_layout(cudaDataType_t type, std::int64_t rows, std::int64_t columns,
+                                    const MatrixSteps& steps, std::int64_t products);
   [[nodiscard]] Status lay_out(const ProductDesc& desc);
   [[nodiscard]] Status describe(const ProductDesc& desc);
   [[nodiscard]] Status choose(const LtHandle& handle, const ProductDesc& desc);

@@ -10,6 +10,7 @@
 #include <memory>
 #include <span>
 
+#include "kernels/backend.h"
 #include "kernels/cuda/copy_streams.h"
 #include "kernels/cuda/cublas_lt.h"
 #include "kernels/cuda/cuda_check.h"
@@ -19,7 +20,7 @@ namespace rubato::kernels::cuda {
 
 struct CudaContext {
   int ordinal = 0;
-  bool tf32 = false;  // may products of convolutions and dense layers round their factors so?
+  Precision precision = Precision::kFloat32;  // of what convolutions, dense layers and attention multiply
   Stream stream;
   LtHandle lt;
   std::unique_ptr<CopyStreams> copies;

@@ -103,16 +103,15 @@ Result<std::unique_ptr<Op>> CudaDevice::plan(const OpDesc& desc, const PlanHint&
 }  // namespace
 
 Result<std::unique_ptr<Device>> open_cuda_device(const DeviceConfig& config, int ordinal) {
-  if (config.precision == Precision::kBfloat16)
-    return Error{Cause::kDevice, "bfloat16 is not there on CUDA yet: say worker.precision = \"tf32\" or \"float32\""};
   RUBATO_ASSIGN(std::string description, take_gpu(ordinal));
-  const bool tf32 = config.precision == Precision::kTf32;
-  if (tf32) description += ", TF32";
+  if (config.precision == Precision::kTf32) description += ", TF32";
+  if (config.precision == Precision::kBfloat16) description += ", bfloat16";
   RUBATO_ASSIGN(Stream stream, Stream::create());
   RUBATO_ASSIGN(LtHandle lt, LtHandle::create());
   RUBATO_ASSIGN(auto copies, CopyStreams::create());
   return std::unique_ptr<Device>(std::make_unique<CudaDevice>(
-      CudaContext{ordinal, tf32, std::move(stream), std::move(lt), std::move(copies)}, std::move(description)));
+      CudaContext{ordinal, config.precision, std::move(stream), std::move(lt), std::move(copies)},
+      std::move(description)));
 }
 
 Result<std::unique_ptr<Device>> open_complete_cuda_device(const DeviceConfig& config) {

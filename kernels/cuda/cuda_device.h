@@ -1,6 +1,6 @@
 // A CUDA GPU as a device: cuBLASLt for products, cuDNN for convolutions, kernels of our own for the rest, all on one
-// stream, and copies on two others (kernels/cuda/cuda_context.h). It has every operation. float32, and TF32 where it is
-// asked for (Precision::kTf32).
+// stream, and copies on two others (kernels/cuda/cuda_context.h). It has every operation, in float32, and with TF32 or
+// bfloat16 multiplied where that is asked for (Precision).
 //
 // State of this code: it compiles and links for sm_80 and sm_90, and passes the contract tests on a functional fake of
 // CUDA (tests/cuda_fake). It has never run on a GPU, for want of one.

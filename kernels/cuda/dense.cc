@@ -2,6 +2,8 @@
 // is the activation; weights' gradient = output gradient^T * input; input gradient = output gradient * weights. Other
 // activations, and a bias where cuBLASLt has no algorithm that adds one to the shape, are kernels/cuda/epilogue.h's.
 //
+// What is multiplied is rounded before, where that is asked for (kernels/cuda/factor.h); sums are float32.
+//
 // Weights, bias and their gradients lie on the device, too: weights come by copy where their version is new, gradients
 // go by copy (kernels/cuda/device_parameter.h).
 #include <algorithm>
@@ -27,7 +29,7 @@ class Dense final : public Op {
   [[nodiscard]] std::string_view unrecordable() const override {
     return desc_.visible_bias ? "a layer that was a machine" : std::string_view();
   }
-  Status begin_backward() override { return epilogue_.undo_activation(); }
+  Status begin_backward() override;
   Status backward_weights(std::span<const std::span<float>> gradients) override;
   Status backward_data() override;
 
@@ -40,6 +42,7 @@ class Dense final : public Op {
   const bool training_, input_gradient_;
   const std::size_t inputs_, units_, rows_;
   Epilogue epilogue_;
+  Factor input_, output_gradient_;
   OpInfo info_;
   MatrixProduct forward_, backward_weights_, backward_data_;
   DeviceParameter weights_, bias_;
@@ -62,32 +65,36 @@ Dense::Dense(const CudaContext& context, const DenseDesc& desc, const PlanHint& 
                           .channels = units_,
                           .results = rows_ * units_,
                           .activation = desc.activation,
-                          .training = training_}) {
+                          .training = training_}),
+      input_(context, rows_ * inputs_),
+      output_gradient_(context, rows_ * units_) {
   info_.input = desc.input;
   info_.output = output_shape(desc);
-  info_.saved_bytes = epilogue_.saved_bytes();
+  if (training_) info_.saved_bytes = aligned(epilogue_.saved_bytes()) + input_.bytes() + output_gradient_.bytes();
 }
 
 Status Dense::plan() {
-  RUBATO_ASSIGN(weights_, DeviceParameter::allocate(units_ * inputs_, training_));
+  RUBATO_ASSIGN(weights_, DeviceParameter::allocate_factor(context_, units_ * inputs_, training_));
   RUBATO_ASSIGN(bias_, DeviceParameter::allocate(units_, training_));
   info_.private_bytes = weights_.bytes() + bias_.bytes();
   RUBATO_TRY(plan_forward());
   const auto rows = static_cast<std::int64_t>(rows_), inputs = static_cast<std::int64_t>(inputs_);
   if (training_) {
-    RUBATO_ASSIGN(
-        backward_weights_,
-        MatrixProduct::plan(
-            context_.lt,
-            {.rows = desc_.units, .columns = inputs, .inner = rows, .left_transposed = true, .tf32 = context_.tf32}));
+    RUBATO_ASSIGN(backward_weights_, MatrixProduct::plan(context_.lt, {.rows = desc_.units,
+                                                                       .columns = inputs,
+                                                                       .inner = rows,
+                                                                       .left_transposed = true,
+                                                                       .precision = context_.precision}));
     note("backward_weights", backward_weights_);
   }
   if (input_gradient_) {
-    RUBATO_ASSIGN(backward_data_,
-                  MatrixProduct::plan(context_.lt,
-                                      {.rows = rows, .columns = inputs, .inner = desc_.units, .tf32 = context_.tf32}));
+    RUBATO_ASSIGN(
+        backward_data_,
+        MatrixProduct::plan(context_.lt,
+                            {.rows = rows, .columns = inputs, .inner = desc_.units, .precision = context_.precision}));
     note("backward_data", backward_data_);
   }
+  if (!training_ && input_.bytes() > 0) info_.scratch_bytes = aligned(info_.scratch_bytes) + input_.bytes();
   return {};
 }
 
@@ -98,7 +105,7 @@ Status Dense::plan_forward() {
                       .right_transposed = true,
                       .bias = bias_.values(),
                       .relu = desc_.activation == Activation::kRelu,
-                      .tf32 = context_.tf32};
+                      .precision = context_.precision};
   RUBATO_ASSIGN(forward_, MatrixProduct::plan(context_.lt, product));
   if (!forward_.has_algorithm()) {
     product.bias = nullptr;
@@ -114,9 +121,17 @@ void Dense::note(const char* call, const MatrixProduct& product) {
   info_.scratch_bytes = std::max(info_.scratch_bytes, product.scratch_bytes());
 }
 
+// Rooms of what is rounded are kept until backward, or, in evaluation, in scratch behind the library's.
 void Dense::bind(const Ports& ports) {
   ports_ = ports;
   epilogue_.bind(ports);
+  if (!training_) {
+    input_.bind(ports.input, static_cast<std::byte*>(ports.scratch) + info_.scratch_bytes - input_.bytes());
+    return;
+  }
+  std::byte* const room = static_cast<std::byte*>(ports.saved) + aligned(epilogue_.saved_bytes());
+  input_.bind(ports.input, room);
+  output_gradient_.bind(ports.output_gradient, room + input_.bytes());
 }
 
 Status Dense::load(std::size_t index, std::span<const float> values, Version version) {
@@ -126,18 +141,24 @@ Status Dense::load(std::size_t index, std::span<const float> values, Version ver
 }
 
 Status Dense::forward(const SampleKeys&) {
+  RUBATO_TRY(input_.round());
   RUBATO_TRY(
-      forward_.run(context_.lt, ports_.input, weights_.values(), epilogue_.sums(), ports_.scratch, context_.stream));
+      forward_.run(context_.lt, input_.data(), weights_.factor(), epilogue_.sums(), ports_.scratch, context_.stream));
   const bool fused = forward_.adds_bias(), activated = fused && desc_.activation == Activation::kRelu;
   if (!fused) RUBATO_TRY(epilogue_.add_bias(bias_.values()));
   return activated ? Status{} : epilogue_.activate();
+}
+
+Status Dense::begin_backward() {
+  RUBATO_TRY(epilogue_.undo_activation());
+  return output_gradient_.round();
 }
 
 Status Dense::backward_weights(std::span<const std::span<float>> gradients) {
   if (desc_.visible_bias) std::ranges::fill(gradients.back(), 0.0f);
   RUBATO_CHECK(gradients.size() == (desc_.visible_bias ? 3 : 2), "{} gradient buffers of a dense layer",
                gradients.size());
-  RUBATO_TRY(backward_weights_.run(context_.lt, ports_.output_gradient, ports_.input, weights_.gradient(),
+  RUBATO_TRY(backward_weights_.run(context_.lt, output_gradient_.data(), input_.data(), weights_.gradient(),
                                    ports_.scratch, context_.stream));
   RUBATO_TRY(epilogue_.bias_gradient(bias_.gradient()));
   RUBATO_TRY(weights_.give_gradient(context_, gradients[0]));
@@ -145,7 +166,7 @@ Status Dense::backward_weights(std::span<const std::span<float>> gradients) {
 }
 
 Status Dense::backward_data() {
-  return backward_data_.run(context_.lt, ports_.output_gradient, weights_.values(), ports_.input_gradient,
+  return backward_data_.run(context_.lt, output_gradient_.data(), weights_.factor(), ports_.input_gradient,
                             ports_.scratch, context_.stream);
 }
 

@@ -1,5 +1,6 @@
 // A parameter of an operation on the device, and its gradient where it is trained. Both are copied to and from the
-// host's, beside what is computed where that is pinned; values only where their version is new.
+// host's, beside what is computed where that is pinned; values only where their version is new. What products read of
+// them (kernels/cuda/factor.h) is rounded then, too, and kept.
 //
 // Thread-safety: as a Device's.
 #pragma once
@@ -12,6 +13,7 @@
 #include "base/check.h"
 #include "base/ids.h"
 #include "kernels/cuda/cuda_context.h"
+#include "kernels/cuda/factor.h"
 
 namespace rubato::kernels::cuda {
 
@@ -25,15 +27,28 @@ class DeviceParameter {
     return parameter;
   }
 
+  // Whose values are multiplied.
+  static Result<DeviceParameter> allocate_factor(const CudaContext& context, std::size_t count, bool training) {
+    RUBATO_ASSIGN(DeviceParameter parameter, allocate(count, training));
+    parameter.factor_ = Factor(context, count);
+    RUBATO_ASSIGN(parameter.rounded_, DeviceArray<std::byte>::allocate(parameter.factor_.bytes()));
+    parameter.factor_.bind(parameter.values_.data(), parameter.rounded_.data());
+    return parameter;
+  }
+
   [[nodiscard]] const float* values() const { return values_.data(); }
+  [[nodiscard]] const void* factor() const { return factor_.data(); }
   [[nodiscard]] float* gradient() const { return gradient_.data(); }
-  [[nodiscard]] std::size_t bytes() const { return (values_.size() + gradient_.size()) * sizeof(float); }
+  [[nodiscard]] std::size_t bytes() const {
+    return (values_.size() + gradient_.size()) * sizeof(float) + rounded_.size();
+  }
 
   [[nodiscard]] Status load(const CudaContext& context, std::span<const float> values, Version version) {
     RUBATO_CHECK(values.size() == values_.size(), "{} values for a parameter of {}", values.size(), values_.size());
     if (loaded_ == version) return {};
     loaded_.reset();  // should the copy fail
     RUBATO_TRY(context.bring(values, values_.data()));
+    RUBATO_TRY(factor_.round());
     loaded_ = version;
     return {};
   }
@@ -45,6 +60,8 @@ class DeviceParameter {
 
  private:
   DeviceFloats values_, gradient_;
+  Factor factor_;
+  DeviceArray<std::byte> rounded_;
   std::optional<Version> loaded_;
 };
 

@@ -10,6 +10,7 @@
 
 #include "base/check.h"
 #include "kernels/cuda/cudnn_recurrent.h"
+#include "kernels/cuda/factor.h"
 #include "kernels/cuda/ops.h"
 #include "kernels/cuda/sequence_kernel.h"
 
@@ -17,8 +18,6 @@ namespace rubato::kernels::cuda {
 namespace {
 
 constexpr std::size_t kParameters = 4;  // of a direction
-
-std::size_t aligned(std::size_t bytes) { return (bytes + 127) / 128 * 128; }
 
 class Recurrent final : public Op {
  public:

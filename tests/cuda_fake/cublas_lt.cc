@@ -1,5 +1,5 @@
 // cuBLASLt's functions: products of matrices in columns, one or many, summed in double, with a bias and ReLU behind
-// them.
+// them. Factors are both float32 or both bfloat16, what they come to is float32.
 #include <cublasLt.h>
 #include <fmt/format.h>
 
@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "tests/cuda_fake/machine.h"
+#include "tests/cuda_fake/numbers.h"
 #include "tests/cuda_fake/tf32.h"
 
 namespace rubato::cuda_fake {
@@ -15,6 +16,7 @@ namespace {
 struct Layout {
   std::uint64_t rows = 0, columns = 0;
   std::int64_t stride = 0;
+  Type type = Type::kFloat32;
   std::int32_t matrices = 1;
   std::int64_t offset = 0;  // from matrix to matrix
 
@@ -22,7 +24,7 @@ struct Layout {
   [[nodiscard]] std::size_t bytes() const {
     const auto last =
         static_cast<std::size_t>(offset * (matrices - 1) + stride * static_cast<std::int64_t>(columns - 1));
-    return (last + rows) * sizeof(float);
+    return (last + rows) * bytes_of(type);
   }
 };
 
@@ -40,7 +42,9 @@ struct Preference {
 
 // What the heuristic writes into an algorithm, and a product reads there.
 struct Algorithm {
-  std::uint64_t rows, columns, inner, products, scratch, alignment;
+  std::uint64_t rows, columns, inner, products, scratch;
+  std::uint32_t alignment;
+  Type type;  // of the factors
 };
 static_assert(sizeof(Algorithm) <= sizeof(cublasLtMatmulAlgo_t));
 
@@ -69,26 +73,28 @@ cublasStatus_t take(T& to, const void* value, std::size_t bytes) {
   return CUBLAS_STATUS_SUCCESS;
 }
 
-// Whether the matrices fit each other; rows, columns and inner of it as cuBLASLt has them.
+// Whether the matrices fit each other, also in their types: there is no bfloat16 that is multiplied as TF32; rows,
+// columns and inner of it as cuBLASLt has them.
 bool fit(const Product& product, const Layout& a, const Layout& b, const Layout& d, Algorithm& shape) {
   const bool a_flips = product.a == CUBLAS_OP_T, b_flips = product.b == CUBLAS_OP_T;
   shape.rows = a_flips ? a.columns : a.rows;
   shape.inner = a_flips ? a.rows : a.columns;
   shape.columns = b_flips ? b.rows : b.columns;
   shape.products = static_cast<std::uint64_t>(d.matrices);
+  shape.type = a.type;
+  if (a.type != b.type || d.type != Type::kFloat32 || (product.tf32 && a.type != Type::kFloat32)) return false;
   for (const Layout* layout : {&a, &b, &d})
     if (layout->stride < static_cast<std::int64_t>(layout->rows) || layout->matrices != d.matrices) return false;
   return shape.inner == (b_flips ? b.columns : b.rows) && d.rows == shape.rows && d.columns == shape.columns;
 }
 
 struct Operands {
-  const float *a, *b;
-  float* d;
+  Numbers a, b, d;
 
   [[nodiscard]] Operands of(std::uint64_t product, const Layout& a_layout, const Layout& b_layout,
                             const Layout& d_layout) const {
     const auto nth = static_cast<std::int64_t>(product);
-    return {a + nth * a_layout.offset, b + nth * b_layout.offset, d + nth * d_layout.offset};
+    return {a.from(nth * a_layout.offset), b.from(nth * b_layout.offset), d.from(nth * d_layout.offset)};
   }
 };
 
@@ -96,17 +102,19 @@ void multiply(const Product& product, const Algorithm& shape, const Operands& at
               const Layout& d) {
   const bool a_flips = product.a == CUBLAS_OP_T, b_flips = product.b == CUBLAS_OP_T;
   const auto factor = [&](float value) { return static_cast<double>(product.tf32 ? to_tf32(value) : value); };
-  for (std::uint64_t column = 0; column < shape.columns; ++column)
-    for (std::uint64_t row = 0; row < shape.rows; ++row) {
+  const auto rows = static_cast<std::int64_t>(shape.rows), columns = static_cast<std::int64_t>(shape.columns),
+             inner = static_cast<std::int64_t>(shape.inner);
+  for (std::int64_t column = 0; column < columns; ++column)
+    for (std::int64_t row = 0; row < rows; ++row) {
       double sum = 0.0;
-      for (std::uint64_t k = 0; k < shape.inner; ++k) {
+      for (std::int64_t k = 0; k < inner; ++k) {
         const float left = a_flips ? at.a[k + row * a.stride] : at.a[row + k * a.stride];
         const float right = b_flips ? at.b[column + k * b.stride] : at.b[k + column * b.stride];
         sum += factor(left) * factor(right);
       }
       if (product.epilogue != CUBLASLT_EPILOGUE_DEFAULT) sum += static_cast<double>(product.bias[row]);
       if (product.epilogue == CUBLASLT_EPILOGUE_RELU_BIAS && sum < 0.0) sum = 0.0;
-      at.d[row + column * d.stride] = static_cast<float>(sum);
+      at.d.set(row + column * d.stride, sum);
     }
 }
 
@@ -162,8 +170,9 @@ cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t handle, cubla
 
 cublasStatus_t cublasLtMatrixLayoutCreate(cublasLtMatrixLayout_t* layout, cudaDataType type, uint64_t rows,
                                           uint64_t columns, int64_t stride) {
-  if (type != CUDA_R_32F) return CUBLAS_STATUS_NOT_SUPPORTED;
-  return create("cublasLtMatrixLayoutCreate", layout, Layout{rows, columns, stride});
+  if (type != CUDA_R_32F && type != CUDA_R_16BF) return CUBLAS_STATUS_NOT_SUPPORTED;
+  return create("cublasLtMatrixLayoutCreate", layout,
+                Layout{rows, columns, stride, type == CUDA_R_32F ? Type::kFloat32 : Type::kBfloat16});
 }
 cublasStatus_t cublasLtMatrixLayoutDestroy(cublasLtMatrixLayout_t layout) { return destroy<Layout>(layout); }
 
@@ -233,8 +242,9 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t product_han
   std::memcpy(&algorithm, chosen, sizeof algorithm);
   const bool right = fit(product, a_layout, b_layout, d_layout, shape) && shape.rows == algorithm.rows &&
                      shape.columns == algorithm.columns && shape.inner == algorithm.inner &&
-                     shape.products == algorithm.products && c == d && *static_cast<const float*>(alpha) == 1.0f &&
-                     *static_cast<const float*>(beta) == 0.0f && scratch_bytes >= algorithm.scratch;
+                     shape.products == algorithm.products && shape.type == algorithm.type && c == d &&
+                     *static_cast<const float*>(alpha) == 1.0f && *static_cast<const float*>(beta) == 0.0f &&
+                     scratch_bytes >= algorithm.scratch;
   bool there = machine().is_stream(stream, kName) && machine().covers(a, a_layout.bytes(), kName) &&
                machine().covers(b, b_layout.bytes(), kName) && machine().covers(d, d_layout.bytes(), kName) &&
                machine().covers(scratch, scratch_bytes, kName);
@@ -243,7 +253,7 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t product_han
   for (const void* data : {a, b, static_cast<const void*>(d)})
     if (!is_aligned(data, algorithm.alignment)) there = false;
   if (!right || !there) return CUBLAS_STATUS_INVALID_VALUE;
-  const Operands at{static_cast<const float*>(a), static_cast<const float*>(b), static_cast<float*>(d)};
+  const Operands at{{a, a_layout.type}, {b, b_layout.type}, {d, d_layout.type}};
   machine().enqueue(stream, [=] {
     machine().reads(a, a_layout.bytes());
     machine().reads(b, b_layout.bytes());

@@ -26,10 +26,10 @@ TEST(CudaDevice, OpensByItsNumber) {
   EXPECT_THAT(open_device({"cuda:99999999999"}).error().message, HasSubstr("no machine has so many GPUs"));
   EXPECT_EQ(open_device({"cuda", 1, Precision::kTf32}).value()->description(), "cuda:0, fake, CUDA 13.0, TF32");
   EXPECT_THAT(open_device({"cpu", 1, Precision::kTf32}).error().message, HasSubstr("is what a GPU multiplies"));
-  EXPECT_THAT(open_device({"cuda", 1, Precision::kBfloat16}).error().message, HasSubstr("worker.precision"));
+  EXPECT_EQ(open_device({"cuda", 1, Precision::kBfloat16}).value()->description(), "cuda:0, fake, CUDA 13.0, bfloat16");
   EXPECT_EQ(open_device({"auto"}).value()->description(), "cuda:0, fake, CUDA 13.0");
   EXPECT_EQ(device_remark({"auto"}).value(), "worker.device = \"auto\" takes cuda:0, fake, CUDA 13.0");
-  EXPECT_THAT(device_remark({"auto", 1, Precision::kBfloat16}).value(), HasSubstr("takes the CPU"));
+  EXPECT_THAT(device_remark({"auto", 1, Precision::kBfloat16}).value(), HasSubstr("takes cuda:0"));
   cuda_fake::set_device_count(0);
   EXPECT_THAT(open_device({"auto"}).value()->description(), testing::StartsWith("cpu"));
   EXPECT_THAT(device_remark({"auto"}).value(), HasSubstr("takes the CPU: no GPU can be used: cudaGetDeviceCount"));
@@ -124,10 +124,10 @@ TEST(CudaDevice, AConvolutionsEngineIsTheFirstThatWillDo) {
 }
 
 // Factors of 12 bits: what rounds them loses the last one.
-TEST(CudaDevice, Tf32IsMultipliedWhereItIsAskedFor) {
+TEST(CudaDevice, RoundedFactorsAreMultipliedWhereTheyAreAskedFor) {
   for (const OpDesc& desc : {OpDesc(DenseDesc{{1, 1, 1, 1}, 1}), OpDesc(ConvolutionDesc{{1, 1, 1, 1}, 1, 1})}) {
     for (const auto& [precision, wanted] :
-         {std::pair{Precision::kFloat32, 1.0f + 0x1p-11f}, std::pair{Precision::kTf32, 1.0f}}) {
+         {std::pair{Precision::kFloat32, 1.0f + 0x1p-11f}, {Precision::kTf32, 1.0f}, {Precision::kBfloat16, 1.0f}}) {
       const auto device = open_device({"cuda", 1, precision}).value();
       PlannedOp run(*device, desc, {}, {1.0f + 0x1p-11f}, 0.0f);
       run.parameters = {{1.0f}, {0.0f}};
@@ -159,8 +159,8 @@ class SameBatch final : public model::NextBatch {
   const model::Batch batch_;
 };
 
-Status train(const model::SmallModel& small) {
-  RUBATO_ASSIGN(const auto device, open_device({"cuda"}));
+Status train(const model::SmallModel& small, Precision precision) {
+  RUBATO_ASSIGN(const auto device, open_device({"cuda", 1, precision}));
   RUBATO_ASSIGN(const auto model, model::make_model(small.config, small.shape, model::kClasses, *device, 8, 5));
   model::PinnedStore store(*model, *device);
   RUBATO_TRY(store.pin());
@@ -179,13 +179,13 @@ Status train(const model::SmallModel& small) {
 class CudaFailure : public testing::TestWithParam<model::SmallModel> {};
 INSTANTIATE_TEST_SUITE_P(Networks, CudaFailure, testing::ValuesIn(model::networks_on_cuda()), model::network_test_name);
 
-TEST_P(CudaFailure, OfAnyCallIsAnErrorAndLeavesNothing) {
-  const Status right = train(GetParam());
+void check_failures(const model::SmallModel& small, Precision precision) {
+  const Status right = train(small, precision);
   ASSERT_TRUE(right.ok()) << right.error().message;
   std::size_t n = 1;
   for (;; ++n) {
     cuda_fake::fail_call(n);
-    const Status status = train(GetParam());
+    const Status status = train(small, precision);
     const std::string failed = cuda_fake::failed_call();
     if (failed.empty()) break;
     SCOPED_TRACE(testing::Message() << "call " << n << ", " << failed);
@@ -197,7 +197,22 @@ TEST_P(CudaFailure, OfAnyCallIsAnErrorAndLeavesNothing) {
     }
     EXPECT_EQ(cuda_fake::live().all(), 0u);
   }
+  cuda_fake::fail_call(0);
   EXPECT_GT(n, 100u);
+}
+
+TEST_P(CudaFailure, OfAnyCallIsAnErrorAndLeavesNothing) { check_failures(GetParam(), Precision::kFloat32); }
+
+// Of whatever rounds, and as little of it as there can be.
+TEST(CudaDevice, FailureOfAnyCallIsAnErrorWithBfloat16Too) {
+  model::SmallModel image{"image", {}, {3, 3, 2}}, sequence{"sequence", {}, {2, 1, 2}};
+  image.config.network = {"conv 2 relu", "dense 4"};
+  sequence.config.network = {"dense 3 per_position", "attention", "dense 4"};
+  for (model::SmallModel* const small : {&image, &sequence}) {
+    SCOPED_TRACE(small->title);
+    small->config.name = "layers";
+    check_failures(*small, Precision::kBfloat16);
+  }
 }
 
 }  // namespace

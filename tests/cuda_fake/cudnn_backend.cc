@@ -59,6 +59,11 @@ Attributes required(cudnnBackendDescriptorType_t kind) {
   }
 }
 
+// The operation that a configuration is for.
+ConvolutionNode node_of(const Descriptor& config) {
+  return ConvolutionNode(config.at(CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH).at(CUDNN_ATTR_OPERATIONGRAPH_OPS));
+}
+
 // Of what is not wrong with it itself, a plan's engine may not be there.
 cudnnStatus_t judge(Descriptor& descriptor) {
   for (const auto which : required(descriptor.kind))
@@ -69,10 +74,15 @@ cudnnStatus_t judge(Descriptor& descriptor) {
       return CUDNN_STATUS_NOT_SUPPORTED;
     return is_right(ConvolutionNode(descriptor)) ? CUDNN_STATUS_SUCCESS : CUDNN_STATUS_BAD_PARAM_SHAPE_MISMATCH;
   }
+  if (descriptor.kind == CUDNN_BACKEND_TENSOR_DESCRIPTOR) {
+    const auto type = descriptor.one<cudnnDataType_t>(CUDNN_ATTR_TENSOR_DATA_TYPE);
+    if (type != CUDNN_DATA_FLOAT && type != CUDNN_DATA_BFLOAT16) return CUDNN_STATUS_NOT_SUPPORTED;
+  }
   if (descriptor.kind == CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR) {
     const Descriptor& config = descriptor.at(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG);
     descriptor.engine = config.engine;
     if (!config.engine.supported) return CUDNN_STATUS_NOT_SUPPORTED_SHAPE;
+    if (!has_types(node_of(config))) return CUDNN_STATUS_NOT_SUPPORTED_DATA_TYPE;
   }
   return CUDNN_STATUS_SUCCESS;
 }
@@ -140,18 +150,18 @@ std::vector<cudnnBackendBehaviorNote_t> behavior_of(const Engine& engine) {
 }
 
 // The address of each tensor of the operation, or null where it is not among them.
-std::array<float*, 3> addresses(const ConvolutionNode& node, const Descriptor& pack) {
+std::array<void*, 3> addresses(const ConvolutionNode& node, const Descriptor& pack) {
   const auto ids = pack.all<std::int64_t>(CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS);
   const auto pointers = pack.all<void*>(CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS);
   const StridedTensor* const tensors[] = {&node.x, &node.w, &node.y};
-  std::array<float*, 3> at{};
+  std::array<void*, 3> at{};
   for (std::size_t i = 0; i < at.size(); ++i) {
     const auto found = std::ranges::find(ids, tensors[i]->id);
     const auto index = static_cast<std::size_t>(found - ids.begin());
     if (found == ids.end() || index >= pointers.size()) continue;
     const bool aligned = reinterpret_cast<std::uintptr_t>(pointers[index]) % tensors[i]->alignment == 0;
     if (aligned && machine().covers(pointers[index], tensors[i]->bytes(), "cudnnBackendExecute"))
-      at[i] = static_cast<float*>(pointers[index]);
+      at[i] = pointers[index];
   }
   return at;
 }
@@ -240,14 +250,14 @@ cudnnStatus_t cudnnBackendExecute(cudnnHandle_t handle, cudnnBackendDescriptor_t
       plan.one<cudnnHandle_t>(CUDNN_ATTR_EXECUTION_PLAN_HANDLE) != handle)
     return CUDNN_STATUS_BAD_PARAM;
   const Descriptor& config = plan.at(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG);
-  const ConvolutionNode node(config.at(CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH).at(CUDNN_ATTR_OPERATIONGRAPH_OPS));
+  const ConvolutionNode node = node_of(config);
   const auto [x, w, y] = addresses(node, pack);
   auto* const scratch = pack.one<void*>(CUDNN_ATTR_VARIANT_PACK_WORKSPACE);
   const std::size_t scratch_bytes = plan.engine.scratch_bytes;
   const bool room = scratch_bytes == 0 || machine().covers(scratch, scratch_bytes, kName);
   if (x == nullptr || w == nullptr || y == nullptr || !room) return CUDNN_STATUS_BAD_PARAM;
   machine().enqueue(stream, [=, engine = plan.engine, x = x, w = w, y = y] {
-    const std::pair<const StridedTensor*, float*> tensors[] = {{&node.x, x}, {&node.w, w}, {&node.y, y}};
+    const std::pair<const StridedTensor*, void*> tensors[] = {{&node.x, x}, {&node.w, w}, {&node.y, y}};
     for (const auto& [tensor, data] : tensors)
       tensor == &result_of(node) ? machine().writes(data, tensor->bytes()) : machine().reads(data, tensor->bytes());
     machine().writes(scratch, scratch_bytes);

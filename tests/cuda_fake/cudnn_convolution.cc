@@ -1,4 +1,5 @@
-// The convolutions of the fake's cuDNN: forward, and both of backward, by one loop over all products, summed in double.
+// The convolutions of the fake's cuDNN: forward, and both of backward, by one loop over all products, summed in double
+// and rounded once, to what the tensor is.
 // Written from the definition of the operations, with strides as they are given.
 #include <algorithm>
 
@@ -26,13 +27,13 @@ void for_each_product(const ConvolutionNode& node, const Visit& visit) {
             }
 }
 
-void write(const StridedTensor& to, const std::vector<double>& sums, float* data) {
+void write(const StridedTensor& to, const std::vector<double>& sums, const Numbers& data) {
   for (std::int64_t a = 0; a < to.dims[0]; ++a)
     for (std::int64_t b = 0; b < to.dims[1]; ++b)
       for (std::int64_t c = 0; c < to.dims[2]; ++c)
         for (std::int64_t d = 0; d < to.dims[3]; ++d) {
           const std::int64_t at = to.offset(a, b, c, d);
-          data[at] = static_cast<float>(sums[static_cast<std::size_t>(at)]);
+          data.set(at, sums[static_cast<std::size_t>(at)]);
         }
 }
 
@@ -91,9 +92,13 @@ bool is_right(const ConvolutionNode& node) {
   return x[0] == y[0] && x[1] == w[1] && w[0] == y[1] && y[2] == extent(2) && y[3] == extent(3);
 }
 
-void compute(const ConvolutionNode& node, const Engine& engine, float* x, float* w, float* y) {
+bool has_types(const ConvolutionNode& node) { return node.x.type == node.w.type && node.x.type == node.y.type; }
+
+void compute(const ConvolutionNode& node, const Engine& engine, void* x_data, void* w_data, void* y_data) {
   const StridedTensor& result = result_of(node);
-  std::vector<double> sums(result.bytes() / sizeof(float));
+  const Numbers x(x_data, node.x.type), w(w_data, node.w.type), y(y_data, node.y.type);
+  std::vector<double> sums(result.numbers());
+  // Of bfloat16 tensor cores lose nothing.
   const auto factor = [&](float value) { return static_cast<double>(engine.tensor_cores ? to_tf32(value) : value); };
   for_each_product(node, [&](std::int64_t n, std::int64_t k, std::int64_t p, std::int64_t q, std::int64_t c,
                              std::int64_t r, std::int64_t s, std::int64_t h, std::int64_t v) {
@@ -111,8 +116,7 @@ void compute(const ConvolutionNode& node, const Engine& engine, float* x, float*
   other = !other;
   if (engine.atomic && other)
     for (double& sum : sums) sum *= 1.0 + 0x1p-22;
-  float* const data = &result == &node.x ? x : &result == &node.w ? w : y;
-  write(result, sums, data);
+  write(result, sums, &result == &node.x ? x : &result == &node.w ? w : y);
 }
 
 }  // namespace rubato::cuda_fake

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "tests/cuda_fake/fake.h"
+#include "tests/cuda_fake/numbers.h"
 
 namespace rubato::cuda_fake {
 
@@ -50,21 +51,25 @@ struct Descriptor {
 // A tensor's rows, as its strides say.
 struct StridedTensor {
   explicit StridedTensor(const Descriptor& descriptor)
-      : id(descriptor.one<std::int64_t>(CUDNN_ATTR_TENSOR_UNIQUE_ID)),
+      : type(descriptor.one<cudnnDataType_t>(CUDNN_ATTR_TENSOR_DATA_TYPE) == CUDNN_DATA_FLOAT ? Type::kFloat32
+                                                                                              : Type::kBfloat16),
+        id(descriptor.one<std::int64_t>(CUDNN_ATTR_TENSOR_UNIQUE_ID)),
         alignment(descriptor.one<std::int64_t>(CUDNN_ATTR_TENSOR_BYTE_ALIGNMENT)),
         dims(descriptor.all<std::int64_t>(CUDNN_ATTR_TENSOR_DIMENSIONS)),
         strides(descriptor.all<std::int64_t>(CUDNN_ATTR_TENSOR_STRIDES)) {}
 
   // From its first number to its last.
-  [[nodiscard]] std::size_t bytes() const {
+  [[nodiscard]] std::size_t bytes() const { return numbers() * bytes_of(type); }
+  [[nodiscard]] std::size_t numbers() const {
     std::int64_t last = 0;
     for (std::size_t i = 0; i < dims.size(); ++i) last += (dims[i] - 1) * strides[i];
-    return static_cast<std::size_t>(last + 1) * sizeof(float);
+    return static_cast<std::size_t>(last + 1);
   }
   [[nodiscard]] std::int64_t offset(std::int64_t a, std::int64_t b, std::int64_t c, std::int64_t d) const {
     return a * strides[0] + b * strides[1] + c * strides[2] + d * strides[3];
   }
 
+  Type type;
   std::int64_t id, alignment;
   std::vector<std::int64_t> dims, strides;
 };
@@ -84,8 +89,11 @@ struct ConvolutionNode {
 [[nodiscard]] std::vector<cudnnBackendAttributeName_t> convolution_attributes(cudnnBackendDescriptorType_t kind);
 // Whether the shapes fit each other, and it is a kind that Rubato asks for.
 [[nodiscard]] bool is_right(const ConvolutionNode& node);
+// Whether there is an engine for the tensors' types: they are all the same. (cuDNN 9.19 has none that multiplies
+// bfloat16 and gives float32.)
+[[nodiscard]] bool has_types(const ConvolutionNode& node);
 // Which of the three tensors is computed.
 [[nodiscard]] const StridedTensor& result_of(const ConvolutionNode& node);
-void compute(const ConvolutionNode& node, const Engine& engine, float* x, float* w, float* y);
+void compute(const ConvolutionNode& node, const Engine& engine, void* x, void* w, void* y);
 
 }  // namespace rubato::cuda_fake

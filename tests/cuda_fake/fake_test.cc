@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 
 #include <cstring>
+#include <vector>
 
 #include "kernels/cuda/convolution_plan.h"
 #include "kernels/cuda/cublas_lt.h"
@@ -15,11 +16,14 @@
 namespace rubato::cuda_fake {
 namespace {
 
+using kernels::cuda::Attribute;
 using kernels::cuda::ConvolutionCall;
 using kernels::cuda::ConvolutionPlan;
+using kernels::cuda::CudnnDescriptor;
 using kernels::cuda::DeviceArray;
 using kernels::cuda::DeviceFloats;
 using kernels::cuda::enqueue_copy;
+using kernels::cuda::make_descriptor;
 using kernels::cuda::Stream;
 using testing::ElementsAre;
 using testing::HasSubstr;
@@ -120,8 +124,105 @@ TEST_F(CudaFake, AProductNeedsRoomForItsScratch) {
 }
 
 kernels::cuda::CudaContext context_on_fake() {
-  return {0, false, Stream::create().value(), kernels::cuda::LtHandle::create().value(),
+  return {0, kernels::Precision::kFloat32, Stream::create().value(), kernels::cuda::LtHandle::create().value(),
           kernels::cuda::CopyStreams::create().value()};
+}
+
+// Whether cuBLASLt has an algorithm for a product of 2 x 2 matrices of these types.
+bool has_algorithm(cudaDataType_t a, cudaDataType_t b, cudaDataType_t d, cublasComputeType_t compute) {
+  const auto handle = kernels::cuda::LtHandle::create().value();
+  cublasLtMatmulDesc_t product = nullptr;
+  cublasLtMatmulPreference_t preference = nullptr;
+  cublasLtMatrixLayout_t layouts[3] = {};
+  cublasLtMatmulDescCreate(&product, compute, CUDA_R_32F);
+  cublasLtMatmulPreferenceCreate(&preference);
+  const cudaDataType_t types[] = {a, b, d};
+  for (std::size_t i = 0; i < 3; ++i) cublasLtMatrixLayoutCreate(&layouts[i], types[i], 2, 2, 2);
+  cublasLtMatmulHeuristicResult_t best{};
+  int count = 0;
+  cublasLtMatmulAlgoGetHeuristic(handle.get(), product, layouts[0], layouts[1], layouts[2], layouts[2], preference, 1,
+                                 &best, &count);
+  for (const auto layout : layouts) cublasLtMatrixLayoutDestroy(layout);
+  cublasLtMatmulPreferenceDestroy(preference);
+  cublasLtMatmulDescDestroy(product);
+  return count == 1;
+}
+
+// As cuBLASLt has it: both factors are of one type, what they come to is float32, and TF32 is made of float32.
+TEST_F(CudaFake, TypesOfAProductHaveToFit) {
+  constexpr auto kFloat = CUDA_R_32F, kBfloat = CUDA_R_16BF;
+  EXPECT_TRUE(has_algorithm(kFloat, kFloat, kFloat, CUBLAS_COMPUTE_32F));
+  EXPECT_TRUE(has_algorithm(kBfloat, kBfloat, kFloat, CUBLAS_COMPUTE_32F));
+  EXPECT_TRUE(has_algorithm(kFloat, kFloat, kFloat, CUBLAS_COMPUTE_32F_FAST_TF32));
+  EXPECT_FALSE(has_algorithm(kBfloat, kBfloat, kFloat, CUBLAS_COMPUTE_32F_FAST_TF32));
+  EXPECT_FALSE(has_algorithm(kBfloat, kFloat, kFloat, CUBLAS_COMPUTE_32F));
+  EXPECT_FALSE(has_algorithm(kFloat, kBfloat, kFloat, CUBLAS_COMPUTE_32F));
+}
+
+CudnnDescriptor tensor_of_one(std::int64_t id, cudnnDataType_t type) {
+  const std::vector<std::int64_t> ones(4, 1);
+  return make_descriptor(CUDNN_BACKEND_TENSOR_DESCRIPTOR, "a tensor", Attribute{CUDNN_ATTR_TENSOR_DATA_TYPE, type},
+                         Attribute{CUDNN_ATTR_TENSOR_DIMENSIONS, ones}, Attribute{CUDNN_ATTR_TENSOR_STRIDES, ones},
+                         Attribute{CUDNN_ATTR_TENSOR_UNIQUE_ID, id},
+                         Attribute{CUDNN_ATTR_TENSOR_BYTE_ALIGNMENT, std::int64_t{16}})
+      .value();
+}
+
+// Of 1 x 1, stride 1, no padding.
+CudnnDescriptor plain_convolution() {
+  const std::vector<std::int64_t> none(2, 0), ones(2, 1);
+  return make_descriptor(CUDNN_BACKEND_CONVOLUTION_DESCRIPTOR, "a convolution",
+                         Attribute{CUDNN_ATTR_CONVOLUTION_SPATIAL_DIMS, std::int64_t{2}},
+                         Attribute{CUDNN_ATTR_CONVOLUTION_COMP_TYPE, CUDNN_DATA_FLOAT},
+                         Attribute{CUDNN_ATTR_CONVOLUTION_CONV_MODE, CUDNN_CROSS_CORRELATION},
+                         Attribute{CUDNN_ATTR_CONVOLUTION_PRE_PADDINGS, none},
+                         Attribute{CUDNN_ATTR_CONVOLUTION_POST_PADDINGS, none},
+                         Attribute{CUDNN_ATTR_CONVOLUTION_DILATIONS, ones},
+                         Attribute{CUDNN_ATTR_CONVOLUTION_FILTER_STRIDES, ones})
+      .value();
+}
+
+// Whether the first engine of those that are offered makes a plan for a convolution of tensors of these types.
+bool has_plan(cudnnHandle_t handle, cudnnDataType_t x_type, cudnnDataType_t w_type, cudnnDataType_t y_type) {
+  const auto x = tensor_of_one(1, x_type), w = tensor_of_one(2, w_type), y = tensor_of_one(3, y_type);
+  const auto convolution = plain_convolution();
+  const auto operation = make_descriptor(CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR, "an operation",
+                                         Attribute{CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_X, x},
+                                         Attribute{CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_W, w},
+                                         Attribute{CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_Y, y},
+                                         Attribute{CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_CONV_DESC, convolution},
+                                         Attribute{CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_ALPHA, 1.0f},
+                                         Attribute{CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_BETA, 0.0f})
+                             .value();
+  const auto graph = make_descriptor(CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR, "a graph",
+                                     Attribute{CUDNN_ATTR_OPERATIONGRAPH_OPS, operation},
+                                     Attribute{CUDNN_ATTR_OPERATIONGRAPH_HANDLE, handle})
+                         .value();
+  const auto heuristics = make_descriptor(CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR, "heuristics",
+                                          Attribute{CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH, graph},
+                                          Attribute{CUDNN_ATTR_ENGINEHEUR_MODE, CUDNN_HEUR_MODE_A})
+                              .value();
+  const auto configs =
+      heuristics
+          .descriptors(CUDNN_ATTR_ENGINEHEUR_RESULTS, CUDNN_BACKEND_ENGINECFG_DESCRIPTOR, "an engine's configuration")
+          .value();
+  auto plan = CudnnDescriptor::create(CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR, "a plan").value();
+  EXPECT_TRUE(plan.set(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, configs.front()).ok());
+  EXPECT_TRUE(plan.set(CUDNN_ATTR_EXECUTION_PLAN_HANDLE, handle).ok());
+  return plan.finalize_if_supported().value();
+}
+
+// As cuDNN 9.19 has engines.
+TEST_F(CudaFake, TypesOfAConvolutionHaveToFit) {
+  const kernels::cuda::CudaContext context = context_on_fake();
+  const cudnnHandle_t handle = context.cudnn_handle().value();
+  offer_engines({{.tensor_cores = true}});
+  constexpr auto kFloat = CUDNN_DATA_FLOAT, kBfloat = CUDNN_DATA_BFLOAT16;
+  EXPECT_TRUE(has_plan(handle, kFloat, kFloat, kFloat));
+  EXPECT_TRUE(has_plan(handle, kBfloat, kBfloat, kBfloat));
+  EXPECT_FALSE(has_plan(handle, kBfloat, kBfloat, kFloat));
+  EXPECT_FALSE(has_plan(handle, kBfloat, kFloat, kFloat));
+  EXPECT_FALSE(has_plan(handle, kFloat, kFloat, kBfloat));
 }
 
 // A convolution of 2 x 3 x 3 x 4 with 5 of 2 x 2, and memory for all of it.

@@ -24,6 +24,13 @@ TEST(CublasLt, TakesTheDescriptionsOfAProduct) {
       LtHandle{}, {.rows = 5, .columns = 3, .inner = 7, .products = 2, .left = {.row = 9, .matrix = 45}});
   ASSERT_FALSE(many.ok());
   EXPECT_THAT(many.error().message, testing::StartsWith("cublasLtMatmulAlgoGetHeuristic of 5 x 3, over 7, 2 times: "));
+  for (const auto& [precision, name] : {std::pair{Precision::kTf32, ""}, {Precision::kBfloat16, ", bfloat16"}}) {
+    const auto rounded =
+        MatrixProduct::plan(LtHandle{}, {.rows = 5, .columns = 3, .inner = 7, .bias = &bias, .precision = precision});
+    ASSERT_FALSE(rounded.ok());
+    EXPECT_THAT(rounded.error().message,
+                testing::StartsWith(std::string("cublasLtMatmulAlgoGetHeuristic of 5 x 3, over 7") + name + ": "));
+  }
 }
 
 TEST(CublasLt, WithoutAGpuThereIsNoHandle) {

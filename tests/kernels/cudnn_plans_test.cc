@@ -80,19 +80,20 @@ std::string text_of(const ConvolutionDesc& desc) {
 
 // A row of the table for each plan, and how many it has.
 std::size_t plan_all(const PlanTarget& target, const Network& network, const ConvolutionDesc& desc,
-                     const std::vector<ConvolutionCall>& calls) {
+                     const std::vector<ConvolutionCall>& calls, Precision precision) {
   for (const ConvolutionCall call : calls) {
-    const auto plan = ConvolutionPlan::choose(target, desc, call);
+    const auto plan = ConvolutionPlan::choose(target, desc, call, {.precision = precision});
     EXPECT_TRUE(plan.ok()) << network.name << ": " << plan.error().message;
     if (!plan.ok()) continue;
     EXPECT_LE(plan->scratch_bytes(), EngineLimits().scratch_max);
-    std::cout << fmt::format("{:<21} {} {:<16} engine {:>2}, {:>9} bytes\n", network.name, text_of(desc), name_of(call),
-                             plan->engine(), plan->scratch_bytes());
+    std::cout << fmt::format("{:<21} {} {:<16} {:<8} engine {:>2}, {:>9} bytes\n", network.name, text_of(desc),
+                             name_of(call), precision == Precision::kBfloat16 ? "bfloat16" : "float32", plan->engine(),
+                             plan->scratch_bytes());
   }
   return calls.size();
 }
 
-TEST_P(CudnnPlans, AreThereForEveryConvolutionOfEveryNetwork) {
+std::size_t plan_all_networks(const PlanTarget& target, Precision precision) {
   using Call = ConvolutionCall;
   std::set<std::string> known;
   std::size_t plans = 0;
@@ -106,17 +107,27 @@ TEST_P(CudnnPlans, AreThereForEveryConvolutionOfEveryNetwork) {
       for (const std::int64_t samples : network.training) {
         desc.input.samples = samples;
         if (!known.insert(text_of(desc)).second) continue;
-        plans += plan_all(target(), network, desc,
+        plans += plan_all(target, network, desc,
                           first ? std::vector{Call::kForward, Call::kBackwardWeights}
-                                : std::vector{Call::kForward, Call::kBackwardWeights, Call::kBackwardData});
+                                : std::vector{Call::kForward, Call::kBackwardWeights, Call::kBackwardData},
+                          precision);
       }
       for (const std::int64_t samples : network.evaluation) {
         desc.input.samples = samples;
-        if (known.insert(text_of(desc)).second) plans += plan_all(target(), network, desc, {Call::kForward});
+        if (known.insert(text_of(desc)).second) plans += plan_all(target, network, desc, {Call::kForward}, precision);
       }
     }
   }
-  EXPECT_GT(plans, 200u);
+  return plans;
+}
+
+TEST_P(CudnnPlans, AreThereForEveryConvolutionOfEveryNetwork) {
+  EXPECT_GT(plan_all_networks(target(), Precision::kFloat32), 200u);
+}
+
+// Their scratch memory, too, has the limit of all.
+TEST_P(CudnnPlans, AreThereForEveryConvolutionInBfloat16) {
+  EXPECT_GT(plan_all_networks(target(), Precision::kBfloat16), 200u);
 }
 
 // Equal workers choose alike.
@@ -142,14 +153,16 @@ TEST_P(CudnnPlans, AskForNoMoreScratchThanThereIs) {
 }
 
 // Tensor cores are what its heuristics name first.
-TEST_P(CudnnPlans, AreOnTensorCoresWhereTf32IsAskedFor) {
+TEST_P(CudnnPlans, AreOnTensorCoresWhereRoundedFactorsAreAskedFor) {
   const ConvolutionDesc desc{{32, 28, 28, 64}, 64, 3, 1, 1};
   for (const auto call :
        {ConvolutionCall::kForward, ConvolutionCall::kBackwardData, ConvolutionCall::kBackwardWeights}) {
     const auto exact = ConvolutionPlan::choose(target(), desc, call).value();
-    const auto tf32 = ConvolutionPlan::choose(target(), desc, call, {.tf32 = true});
-    ASSERT_TRUE(tf32.ok()) << tf32.error().message;
-    EXPECT_NE(tf32->engine(), exact.engine());
+    for (const Precision precision : {Precision::kTf32, Precision::kBfloat16}) {
+      const auto rounded = ConvolutionPlan::choose(target(), desc, call, {.precision = precision});
+      ASSERT_TRUE(rounded.ok()) << rounded.error().message;
+      EXPECT_NE(rounded->engine(), exact.engine());
+    }
   }
 }
 
