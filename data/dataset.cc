@@ -17,12 +17,30 @@
 namespace rubato::data {
 namespace {
 
-// parse_job lets no such job through; others may make one.
+constexpr const char* kHoldOut =
+    "a job with evaluation.holdout, of 0.1 for a tenth, has held out a part of its training samples";
+
+// Whether the job names such a part. parse_job lets no job through that would evaluate on another, but people may ask
+// for any.
 Status check_part(const DataConfig& data, Split split) {
-  const bool files = data.kind == "idx" || data.kind == "npy" || data.kind == "cifar" || data.kind == "synthetic";
-  const bool tables = (data.kind == "csv" || data.kind == "libsvm") && data.path.empty();
-  if (split != Split::kValidation || !(files || tables)) return {};
-  return Error{Cause::kData, fmt::format("data.kind = \"{}\" has no part for validation here", data.kind)};
+  const bool pairs = data.kind == "idx" || data.kind == "npy";
+  const bool table = data.kind == "csv" || data.kind == "libsvm";
+  const bool of_files = pairs || (table && data.path.empty());
+  const bool whole = of_files || data.kind == "cifar" || data.kind == "synthetic";
+  const bool validation = split == Split::kValidation;
+  if (validation && whole)
+    return Error{Cause::kData, fmt::format("data.kind = \"{}\" has no validation part here: {}", data.kind, kHoldOut)};
+  if (split == Split::kTest && of_files) {
+    const bool inputs = data.test_inputs.empty();
+    if (inputs || (pairs && data.test_labels.empty()))
+      return Error{Cause::kData,
+                   fmt::format("the job has no test part: data.test_{} is not given", inputs ? "inputs" : "labels")};
+  }
+  const bool is_split = (table && !of_files) || data.kind == "series" || data.kind == "text";
+  if (split == Split::kTrain || !is_split) return {};
+  if ((validation ? data.validation_fraction : data.test_fraction) > 0.0) return {};
+  return Error{Cause::kData, fmt::format("{}: data.{}_fraction = 0 leaves no {} part{}{}", data.path, name_of(split),
+                                         name_of(split), validation ? ": " : "", validation ? kHoldOut : "")};
 }
 
 DatasetSize size_of_synthetic(const Job& job, bool train) {

@@ -9,6 +9,7 @@
 #include "data/image_dataset.h"
 #include "data/labelled_samples.h"
 #include "data/npy_file.h"
+#include "data/npz_parts.h"
 #include "data/text_lines.h"
 #include "data/zip_file.h"
 
@@ -42,8 +43,9 @@ Result<Sources> open_sources(const Job& job, Split split) {
     RUBATO_ASSIGN(sources.lengths, open_file(lengths));
     return sources;
   }
-  const std::string part = split == Split::kTrain ? "train" : split == Split::kValidation ? "val" : "test";
+  const std::string part = npz_part(split);
   RUBATO_ASSIGN(const ZipFile zip, ZipFile::open(data.path));
+  RUBATO_TRY(check_npz_part(zip, data.path, split));
   RUBATO_ASSIGN(sources.inputs, zip.open_member(part + "_images.npy"));
   RUBATO_ASSIGN(sources.labels, zip.open_member(part + "_labels.npy"));
   RUBATO_ASSIGN(const bool lengths, has_lengths(zip, data.path));

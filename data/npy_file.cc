@@ -114,10 +114,16 @@ Status set_type(const ByteSource& source, const std::string& descr, NpyHeader& h
   const auto refuse = [&](std::string_view why) {
     return source.error(fmt::format("dtype '{}' is not read: {}", descr, why));
   };
-  if (descr.size() < 3 || std::string_view("<>|=").find(descr[0]) == std::string_view::npos)
-    return refuse("expected a plain number, such as '|u1' or '<f4'");
-  header.kind = descr[1];
-  if (header.kind == 'O') return refuse("Python objects need pickle, which would run code from the file");
+  const bool has_order = !descr.empty() && std::string_view("<>|=").find(descr[0]) != std::string_view::npos;
+  const char kind = descr.size() > (has_order ? 1 : 0) ? descr[has_order ? 1 : 0] : '\0';
+  if (kind == 'O')
+    return refuse(
+        "Python objects are a pickle, which would run code from the file and is never read: save the array with the "
+        "dtype of a number, as by astype(numpy.float32)");
+  if (kind == 'U' || kind == 'S')
+    return refuse("texts: save their numbers instead, as numpy.unique(texts, return_inverse=True)[1] gives them");
+  if (descr.size() < 3 || !has_order) return refuse("expected a plain number, such as '|u1' or '<f4'");
+  header.kind = kind;
   if (std::string_view("uifb").find(header.kind) == std::string_view::npos)
     return refuse("expected whole numbers, floats or truth values");
   const std::string_view size = std::string_view(descr).substr(2);

@@ -12,6 +12,7 @@
 
 #include "base/float16.h"
 #include "data/safetensors.h"
+#include "data/zip_contents.h"
 
 namespace rubato::data {
 namespace {
@@ -19,6 +20,10 @@ namespace {
 using nlohmann::json;
 
 constexpr std::uint64_t kHeaderBytesMax = 100'000'000;  // the format's own limit
+
+constexpr const char* kTorchWrites = "what torch.save writes: that is a pickle, which is never read";
+constexpr const char* kFromTorch =
+    "in PyTorch, safetensors.torch.save_file(model.state_dict(), \"model.safetensors\") writes what is read";
 
 // All types of the format, and the bytes of a value.
 const std::map<std::string, std::uint64_t>& item_bytes() {
@@ -77,6 +82,25 @@ bool fits(const std::vector<std::uint64_t>& shape, std::uint64_t bytes, std::uin
     left /= extent;
   }
   return left == 1;
+}
+
+// Of what is a zip archive, which it says by its members.
+std::string found_in_zip(const std::string& path) {
+  const ZipContents contents = contents_of_zip(path);
+  switch (contents.kind) {
+    case ZipContents::Kind::kTorch:
+      return fmt::format("{}: {}", kTorchWrites, kFromTorch);
+    case ZipContents::Kind::kNumpy:
+      return fmt::format(
+          "a numpy archive of {}: if those are weights, safetensors.numpy.save_file(dict(numpy.load(FILE)), "
+          "\"model.safetensors\") writes them",
+          contents.names);
+    case ZipContents::Kind::kOther:
+      return fmt::format("a zip archive of {}: give the file of weights itself, unpacked", contents.names);
+    case ZipContents::Kind::kUnreadable:
+      break;
+  }
+  return fmt::format("a zip archive that is damaged or cut off; where torch.save has written it: {}", kFromTorch);
 }
 
 // What a message can bear of a value.
@@ -152,10 +176,9 @@ class Parser {
     const std::uint64_t rest = bytes_.size() - sizeof length;
     // A header of 640 bytes begins as a pickle does; but then the length makes sense, and an object follows.
     const bool object = length <= rest && rest > 0 && static_cast<char>(bytes_[sizeof length]) == '{';
-    if (first.starts_with("PK\x03\x04") || (first.starts_with("\x80\x02") && !object))
-      return wrong(
-          "expected safetensors, found what torch.save writes: that is a pickle, which is never read. In "
-          "PyTorch: safetensors.torch.save_file(model.state_dict(), \"model.safetensors\")");
+    if (first.starts_with("\x80\x02") && !object)
+      return wrong("expected safetensors, found {}: {}", kTorchWrites, kFromTorch);
+    if (begins_as_zip(first)) return wrong("expected safetensors, found a zip archive");
     if (length > kHeaderBytesMax || length > rest) {
       return wrong("expected a header of {} bytes, found {} bytes: cut off, or no safetensors file", length, rest);
     }
@@ -230,6 +253,12 @@ Result<TensorFile> read_safetensors(const std::string& path) {
   if (failure) return Error{Cause::kData, fmt::format("{}: {}", path, failure.message())};
   std::ifstream file(path, std::ios::binary);
   if (!file) return Error{Cause::kData, fmt::format("{}: {}", path, std::strerror(errno))};
+  std::string begin(4, '\0');
+  begin.resize(static_cast<std::size_t>(file.read(begin.data(), 4).gcount()));
+  if (begins_as_zip(begin))
+    return Error{Cause::kData, fmt::format("{}: expected safetensors, found {}", path, found_in_zip(path))};
+  file.clear();
+  file.seekg(0);
   std::vector<char> bytes(size);
   if (!file.read(bytes.data(), static_cast<std::streamsize>(size))) {
     return Error{Cause::kData, fmt::format("{}: expected {} bytes, read {}", path, size, file.gcount())};

@@ -63,6 +63,37 @@ TEST_F(IdxDatasetTest, GathersNormalizedSamplesInTheOrderAskedFor) {
   EXPECT_TRUE(batch.inputs.empty() && batch.labels.empty() && batch.sample_ids.empty());
 }
 
+// People may ask for any part of a job's data.
+TEST_F(IdxDatasetTest, SaysWhichPartTheJobHasNot) {
+  const auto error_of = [&](Split split) {
+    const auto dataset = open_dataset(job_, split);
+    return dataset.ok() ? "" : dataset.error().message;
+  };
+  const std::string hold_out =
+      ": a job with evaluation.holdout, of 0.1 for a tenth, has held out a part of its training samples";
+  EXPECT_EQ(error_of(Split::kValidation), "data.kind = \"idx\" has no validation part here" + hold_out);
+  EXPECT_EQ(error_of(Split::kTest), "the job has no test part: data.test_inputs is not given");
+  job_.data.test_inputs = job_.data.train_inputs;
+  EXPECT_EQ(error_of(Split::kTest), "the job has no test part: data.test_labels is not given");
+  job_.data = DataConfig();
+  job_.data.path = directory_.file("table");
+  job_.data.target = {"y"};
+  job_.data.classes = 2;
+  write_bytes(job_.data.path, "x,y\n1,0\n2,1\n3,0\n4,1\n");
+  for (const char* const kind : {"csv", "libsvm", "series", "text"}) {
+    job_.data.kind = kind;
+    job_.data.test_fraction = 0.25;
+    EXPECT_EQ(error_of(Split::kValidation),
+              job_.data.path + ": data.validation_fraction = 0 leaves no validation part" + hold_out);
+    job_.data.test_fraction = 0.0;
+    EXPECT_EQ(error_of(Split::kTest), job_.data.path + ": data.test_fraction = 0 leaves no test part");
+  }
+  job_.data.kind = "csv";
+  EXPECT_EQ(error_of(Split::kTrain), "");
+  job_.evaluation.holdout = 0.25;
+  EXPECT_EQ(error_of(Split::kValidation), "");
+}
+
 TEST_F(IdxDatasetTest, ReadsShapesOfTwoAndFourExtentsToo) {
   write_bytes(job_.data.train_inputs, idx_bytes({3, 2}, "abcdef"));
   EXPECT_EQ(open()->shape(), (SampleShape{1, 1, 2}));

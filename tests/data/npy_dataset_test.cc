@@ -184,9 +184,15 @@ TEST_F(NpyDatasetTest, SaysWhatItDoesNotRead) {
     return open_error();
   };
   const std::string six(6, 'a');
-  EXPECT_THAT(with_inputs(npy_bytes("'|O'", "(3, 2)", six)), HasSubstr("dtype '|O' is not read"));
-  EXPECT_THAT(with_inputs(npy_bytes("'|O8'", "(3, 2)", six)), HasSubstr("Python objects need pickle"));
-  EXPECT_THAT(with_inputs(npy_bytes("'<U8'", "(3, 2)", six)), HasSubstr("expected whole numbers, floats"));
+  for (const std::string descr : {"|O", "|O8", "O"})
+    EXPECT_EQ(with_inputs(npy_bytes("'" + descr + "'", "(3, 2)", six)),
+              "inputs.npy: dtype '" + descr +
+                  "' is not read: Python objects are a pickle, which would run code from the file and is never read: "
+                  "save the array with the dtype of a number, as by astype(numpy.float32)");
+  EXPECT_THAT(with_inputs(npy_bytes("'<U8'", "(3, 2)", six)),
+              HasSubstr("dtype '<U8' is not read: texts: save their numbers instead, as "
+                        "numpy.unique(texts, return_inverse=True)[1] gives them"));
+  EXPECT_THAT(with_inputs(npy_bytes("'<c8'", "(3, 2)", six)), HasSubstr("expected whole numbers, floats"));
   EXPECT_THAT(with_inputs(npy_bytes("'<f2'", "(3, 2)", six)), HasSubstr("astype(numpy.float32)"));
   EXPECT_THAT(with_inputs(npy_bytes("[('a', '<f4')]", "(3, 2)", six)), HasSubstr("structures are not read"));
   EXPECT_EQ(with_inputs(npy_bytes("'<i4'", "(3, 2)", std::string(24, 'a'))),
@@ -280,12 +286,40 @@ TEST_F(NpzDatasetTest, HasTheFingerprintOfTheSameArraysInFiles) {
   EXPECT_NE(open()->fingerprint(), packed);
 }
 
+// No part stands for another one, however much alike their names are.
+TEST_F(NpzDatasetTest, SaysWhichPartIsMissing) {
+  const test::ZipMembers all = members();
+  write_bytes(job_.data.path, zip_bytes({all[0], all[1]}, true));
+  EXPECT_EQ(open_error(Split::kTest),
+            "mnist.npz: there is no test part: expected test_images and test_labels, found train_images, train_labels; "
+            "name a file that has them, or, to train without a test, set evaluation.enabled = false");
+  EXPECT_EQ(open_error(Split::kValidation),
+            "mnist.npz: there is no validation part: expected val_images and val_labels, found train_images, "
+            "train_labels; name a file that has them, or set evaluation.holdout, to 0.1 for a tenth of the training "
+            "samples");
+  write_bytes(job_.data.path, zip_bytes({all[0], all[1], all[2], all[3]}, true));
+  EXPECT_THAT(open_error(Split::kTest),
+              EndsWith("; name a file that has them, or set evaluation.part = \"validation\", a part that is there"));
+  write_bytes(job_.data.path, zip_bytes({{"x_train.npy", ""}, {"y_train.npy", ""}}, true));
+  EXPECT_EQ(open_error(),
+            "mnist.npz: there is no training part: expected train_images and train_labels, found x_train, "
+            "y_train; name the arrays so, as in numpy.savez(FILE, train_images=..., train_labels=...)");
+  // One of two.
+  write_bytes(job_.data.path, zip_bytes({all[0], all[1], all[4]}, true));
+  EXPECT_EQ(open_error(Split::kTest),
+            "mnist.npz: test_labels is missing: expected test_images and test_labels, found train_images, "
+            "train_labels, test_images");
+  write_bytes(job_.data.path, zip_bytes({}, true));
+  EXPECT_THAT(open_error(), HasSubstr("expected train_images and train_labels, found no arrays"));
+}
+
 TEST_F(NpzDatasetTest, SaysWhichMemberIsMissingOrDamaged) {
   test::ZipMembers all = members();
   all[0].first = "train_image.npy";
   write_bytes(job_.data.path, zip_bytes(all, true));
   EXPECT_EQ(open_error(),
-            "mnist.npz: there is no member train_images.npy in the archive; did you mean \"train_image.npy\"?");
+            "mnist.npz: train_images is missing: expected train_images and train_labels, found train_image, "
+            "train_labels, val_images, val_labels, test_images, test_labels; did you mean \"train_image\"?");
   std::string bytes = zip_bytes(members(), false);
   bytes[bytes.find("NUMPY") + 128] = 'x';  // a pixel
   write_bytes(job_.data.path, bytes);

@@ -14,12 +14,16 @@
 #include <sstream>
 
 #include "tests/base/temp_directory.h"
+#include "tests/data/idx_files.h"
+#include "tests/data/npy_files.h"
 
 namespace rubato::data {
 namespace {
 
 using rubato::test::TempDirectory;
+using testing::AllOf;
 using testing::HasSubstr;
+using testing::Not;
 
 // A file of `header` (its length in front) and `values` zero bytes.
 std::string file_of(const std::string& header, std::size_t values) {
@@ -65,6 +69,39 @@ TEST(Safetensors, AHeaderOf640BytesIsNoPickle) {
   EXPECT_EQ(parse(bytes).value().tensors.size(), 1u);
   EXPECT_THAT(error_of(std::string("\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.", 15)),
               HasSubstr("pickle"));
+}
+
+// Not every zip archive is what torch.save writes: its members say what it is.
+TEST(Safetensors, WhatAZipArchiveIsIsSaid) {
+  const TempDirectory directory;
+  const std::string path = directory.file("w");
+  const auto error_of_file = [&](const std::string& bytes) {
+    test::write_bytes(path, bytes);
+    const auto file = read_safetensors(path);
+    if (file.ok()) return std::string("(no error)");
+    EXPECT_EQ(file.error().cause, Cause::kData);
+    EXPECT_TRUE(file.error().message.starts_with(path + ": expected safetensors, found ")) << file.error().message;
+    return file.error().message;
+  };
+  const auto zip = [](const std::vector<std::string>& names) {
+    test::ZipMembers members;
+    for (const std::string& name : names) members.emplace_back(name, "content");
+    return test::zip_bytes(members, false);
+  };
+  const std::string torch = "safetensors.torch.save_file(model.state_dict()";
+  EXPECT_THAT(error_of_file(zip({"archive/data.pkl", "archive/version", "archive/data/0"})),
+              AllOf(HasSubstr("what torch.save writes: that is a pickle"), HasSubstr(torch)));
+  EXPECT_THAT(error_of_file(zip({"data.pkl"})), HasSubstr(torch));
+  EXPECT_THAT(error_of_file(zip({"train_images.npy", "train_labels.npy"})),
+              AllOf(HasSubstr("a numpy archive of train_images, train_labels: "),
+                    HasSubstr("safetensors.numpy.save_file("), Not(HasSubstr("pickle")), Not(HasSubstr("torch"))));
+  EXPECT_THAT(error_of_file(zip({"config.json", "model.weights.h5"})),
+              AllOf(HasSubstr("a zip archive of config.json, model.weights.h5: "), Not(HasSubstr("torch"))));
+  EXPECT_THAT(error_of_file(zip(std::vector<std::string>(200, "a.npy"))), testing::SizeIs(testing::Lt(400u)));
+  EXPECT_THAT(error_of_file(zip({})), HasSubstr("a zip archive of nothing"));
+  // Its directory is at the end.
+  const std::string good = zip({"archive/data.pkl"});
+  EXPECT_THAT(error_of_file(good.substr(0, good.size() - 10)), HasSubstr("a zip archive that is damaged or cut off"));
 }
 
 TEST(Safetensors, ReadsBackWhatItWroteBitForBit) {

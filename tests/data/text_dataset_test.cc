@@ -82,7 +82,7 @@ TEST_F(TextDatasetTest, SaysWhatIsMissing) {
   EXPECT_THAT(open_error(Split::kTrain), HasSubstr(job_.data.path));
   write_bytes(job_.data.path, "abc");
   EXPECT_THAT(open_error(Split::kTrain), HasSubstr("of its 3 bytes the training part has 3"));
-  EXPECT_THAT(open_error(Split::kTest), HasSubstr("the test part has 0"));
+  EXPECT_THAT(open_error(Split::kTest), HasSubstr("data.test_fraction = 0 leaves no test part"));
   std::filesystem::remove(job_.data.path);
   std::filesystem::create_directory(job_.data.path);
   EXPECT_THAT(open_error(Split::kTrain), HasSubstr("expected files of text, found none"));

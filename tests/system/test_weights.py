@@ -1,5 +1,6 @@
 """Weights in and out of jobs: what a job begins with, and what is done with what it leaves."""
 
+import io
 import json
 import struct
 import zipfile
@@ -17,6 +18,14 @@ STILL = {"optimizer__rate": 1e-30, "train__steps": 2}
 
 def file_of(header: bytes, values: bytes = b"") -> bytes:
     return struct.pack("<Q", len(header)) + header + values
+
+
+def archive(*names: str) -> bytes:
+    octets = io.BytesIO()
+    with zipfile.ZipFile(octets, "w") as zipped:
+        for name in names:
+            zipped.writestr(name, b"content")
+    return octets.getvalue()
 
 
 class Weights(ImagesCase):
@@ -95,7 +104,9 @@ class Weights(ImagesCase):
             "overlapping": (file_of(b"{" + entry % (b"a", 0, 4) + b"," + entry % (b"b", 2, 6) + b"}", bytes(6)),
                             "a hole or an overlap"),
             "a pickle": (b"\x80\x02}q\x00(X\x04\x00\x00\x00", "safetensors.torch.save_file"),
-            "an archive of torch.save": (b"PK\x03\x04" + bytes(60), "safetensors.torch.save_file"),
+            "an archive of torch.save": (archive("model/data.pkl", "model/data/0"), "safetensors.torch.save_file"),
+            "an archive of numpy": (archive("train_images.npy"), "found a numpy archive of train_images"),
+            "an archive that is damaged": (b"PK\x03\x04" + bytes(60), "a zip archive that is damaged or cut off"),
             "nested without end": (file_of(b"[" * 5_000_000), "the header is no JSON object"),
         }
         file = self.folder / "damaged.safetensors"

@@ -1,0 +1,52 @@
+#include "data/zip_contents.h"
+
+#include <algorithm>
+
+#include "data/text_lines.h"
+#include "data/zip_file.h"
+
+namespace rubato::data {
+namespace {
+
+constexpr std::string_view kArrayEnding = ".npy";
+
+bool is_array(const std::string& name) { return name.ends_with(kArrayEnding); }
+
+// A folder that is called as the file was, and the pickle in it.
+bool is_pickle_of_torch(const std::string& name) { return name == "data.pkl" || name.ends_with("/data.pkl"); }
+
+// As they come in messages: without what only a terminal would make something of.
+std::string plain(const std::string& name) {
+  const std::string quoted = shown(name);
+  return quoted.substr(1, quoted.size() - 2);
+}
+
+}  // namespace
+
+bool begins_as_zip(std::string_view bytes) {
+  return bytes.starts_with("PK\x03\x04") || bytes.starts_with("PK\x05\x06");  // the second: of nothing
+}
+
+std::string listed_names(const std::vector<std::string>& names, const std::string& none) {
+  constexpr std::size_t kShown = 10;
+  std::string text;
+  for (std::size_t i = 0; i < std::min(names.size(), kShown); ++i)
+    text += (i > 0 ? ", " : "") + plain(is_array(names[i]) ? names[i].substr(0, names[i].size() - 4) : names[i]);
+  if (names.size() > kShown) text += ", ...";
+  return text.empty() ? none : text;
+}
+
+ZipContents contents_of_zip(const std::string& path) {
+  ZipContents contents;
+  const Result<ZipFile> zip = ZipFile::open(path);
+  if (!zip.ok()) return contents;
+  std::vector<std::string> names;
+  for (const ZipFile::Member& member : zip->members()) names.push_back(member.name);
+  contents.names = listed_names(names, "nothing");
+  contents.kind = std::ranges::any_of(names, is_pickle_of_torch)           ? ZipContents::Kind::kTorch
+                  : !names.empty() && std::ranges::all_of(names, is_array) ? ZipContents::Kind::kNumpy
+                                                                           : ZipContents::Kind::kOther;
+  return contents;
+}
+
+}  // namespace rubato::data
