@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 #include <limits>
 #include <optional>
 
@@ -62,7 +63,7 @@ class TableReader {
       if (is_missing(fields[index]))
         return column(index) +
                ": the value to be predicted is missing, and is never made up (data.skip_max leaves so many lines out)";
-      if (Wrong wrong = take_number(fields, index, targets_)) return wrong;
+      if (Wrong wrong = take_number(fields, index, targets_)) return *wrong + advice_for_target(fields[index]);
     }
     for (std::size_t i = 0; i < columns_.inputs.size(); ++i)
       if (Wrong wrong = take_input(fields, i)) return wrong;
@@ -99,9 +100,32 @@ class TableReader {
     return std::nullopt;
   }
 
+  // Where the first line has a text, all of them will have.
+  [[nodiscard]] bool is_of_texts(const std::string& field) const {
+    double value = 0.0;
+    return table_.rows() == 0 &&
+           std::from_chars(field.data(), field.data() + field.size(), value).ptr != field.data() + field.size();
+  }
+  [[nodiscard]] std::string advice_for_input(std::size_t index, const std::string& field) const {
+    if (!is_of_texts(field)) return "";
+    const bool orders = config_.kind == "series" && !columns_.time;
+    return fmt::format(
+        "; a column of texts is no input: {}, or write numbers for its texts, as pandas.get_dummies does{}",
+        config_.columns.empty() ? "list the inputs in data.columns, and not this one" : "take it out of data.columns",
+        orders ? fmt::format("; if it orders the lines, set data.time = {}", shown(columns_.names[index])) : "");
+  }
+  [[nodiscard]] std::string advice_for_target(const std::string& field) const {
+    if (!is_of_texts(field)) return "";
+    return config_.kind == "csv" ? "; texts are classes, which model.loss = \"cross_entropy\" predicts"
+                                 : "; data.target names columns of numbers";
+  }
+
   Wrong take_input(const std::vector<std::string>& fields, std::size_t input) {
     const std::size_t index = columns_.inputs[input];
-    if (!is_missing(fields[index])) return take_number(fields, index, values_);
+    if (!is_missing(fields[index])) {
+      const Wrong wrong = take_number(fields, index, values_);
+      return wrong ? *wrong + advice_for_input(index, fields[index]) : wrong;
+    }
     if (config_.missing == "refuse")
       return fmt::format("{}: expected a number, found {}: a value that is missing (data.missing = \"refuse\")",
                          column(index), shown(fields[index]));

@@ -56,6 +56,19 @@ TEST_F(SeriesDatasetTest, AWindowSeesLinesAndPredictsThoseBehindIt) {
   EXPECT_THAT(gather_all(job_, Split::kTrain).targets, ElementsAre(103, 3, 104, 4, 104, 4, 105, 5));
 }
 
+TEST_F(SeriesDatasetTest, AColumnOfDatesIsTheOneOfTime) {
+  write("day,cars\n2024-01-30,1\n2024-01-31,2\n");
+  EXPECT_EQ(
+      open_error(),
+      "series.csv:2: column \"day\": expected a finite number, found \"2024-01-30\"; a column of texts is no input: "
+      "list the inputs in data.columns, and not this one, or write numbers for its texts, as pandas.get_dummies "
+      "does; if it orders the lines, set data.time = \"day\"");
+  job_.data.time = "day";
+  job_.data.target = {"road"};
+  write("day,road\n2024-01-30,A1\n");
+  EXPECT_THAT(open_error(), EndsWith("found \"A1\"; data.target names columns of numbers"));
+}
+
 TEST_F(SeriesDatasetTest, NoWindowCrossesABorderInTime) {
   job_.data.columns = {"cars"};
   job_.data.validation_fraction = 0.2;

@@ -133,17 +133,40 @@ TEST_F(TableDatasetTest, SaysFileLineAndColumn) {
   EXPECT_THAT(error_of("kind\n1\n"), HasSubstr("no column is left for inputs"));
   EXPECT_THAT(error_of(""), HasSubstr("expected a line with the names of the columns"));
   EXPECT_THAT(error_of("a,kind\n"), HasSubstr("expected rows behind the names"));
-  EXPECT_THAT(error_of("a,kind\n" + std::string(60, '\x01') + ",1\n"),
+  EXPECT_THAT(error_of("a,kind\n1,1\n" + std::string(60, '\x01') + ",1\n"),
               EndsWith("found \"" + std::string(40, '?') + "...\""));
   std::string letters;
   for (int i = 0; i < 30; ++i) letters += "\xC3\xA4";  // of two bytes each
-  EXPECT_THAT(error_of("a,kind\nx" + letters + ",1\n"), EndsWith("found \"x" + letters.substr(0, 38) + "...\""))
+  EXPECT_THAT(error_of("a,kind\n1,1\nx" + letters + ",1\n"), EndsWith("found \"x" + letters.substr(0, 38) + "...\""))
       << "none is cut in two";
   write_bytes(job_.data.train_inputs, test::gzip("a,kind\n1,1\n").substr(0, 20));
   EXPECT_THAT(open_error(), HasSubstr("the gzip file is cut off"));
   write("a,b,kind\n1,2,0\n1,2,1\n");
   write_test("b,a,kind\n1,2,1\n");
   EXPECT_THAT(open_error(Split::kTest), HasSubstr("in its order: a, b; found b, a"));
+}
+
+// In the first line a text is a column of texts; below it, a line that is wrong.
+TEST_F(TableDatasetTest, SaysWhatToDoAboutAColumnOfTexts) {
+  const std::string found = "train.csv:2: column \"b\": expected a finite number, found ";
+  const std::string others = ", or write numbers for its texts, as pandas.get_dummies does";
+  EXPECT_EQ(error_of("a,b,kind\n1,Adelie,0\n"), found +
+                                                    "\"Adelie\"; a column of texts is no input: list the inputs in "
+                                                    "data.columns, and not this one" +
+                                                    others);
+  EXPECT_EQ(error_of("a,b,kind\n1,inf,0\n"), found + "\"inf\"") << "which is a number";
+  EXPECT_EQ(error_of("a,b,kind\n1,1e999,0\n"), found + "\"1e999\"");
+  job_.data.columns = {"a", "b"};
+  EXPECT_EQ(error_of("a,b,kind\n1,2024-01-31,0\n"), found +
+                                                        "\"2024-01-31\"; a column of texts is no input: take it out of "
+                                                        "data.columns" +
+                                                        others);
+  job_.data.columns = {"a"};
+  EXPECT_EQ(error_of("a,b,kind\n1,Adelie,0\n"), "") << "that helps";
+  job_.data.target = {"b"};
+  job_.model.loss = "mse";
+  EXPECT_EQ(error_of("a,b,kind\n1,Adelie,0\n"),
+            found + "\"Adelie\"; texts are classes, which model.loss = \"cross_entropy\" predicts");
 }
 
 TEST_F(TableDatasetTest, SoManyBadLinesAreLeftOut) {
