@@ -72,12 +72,17 @@ class JpegReader {
     return true;
   }
   [[nodiscard]] Error error() const {
-    const bool ended = errors_.manager.msg_code == JWRN_JPEG_EOF || errors_.manager.msg_code == JWRN_HIT_MARKER;
+    // Where the decoder ran into a marker, or, by a length that is wrong, past the end, its input is there and damaged.
+    const bool ended = errors_.manager.msg_code == JWRN_JPEG_EOF && !ends_in_marker();
     return {Cause::kData, ended ? std::string("cut off: the JPEG's end is missing")
                                 : fmt::format("a damaged JPEG ({})", errors_.text.data())};
   }
 
  private:
+  [[nodiscard]] bool ends_in_marker() const {
+    return bytes_.size() >= 2 && bytes_[bytes_.size() - 2] == 0xFF && bytes_.back() == JPEG_EOI;
+  }
+
   struct Errors {
     jpeg_error_mgr manager;  // first: libjpeg knows this one's address
     std::jmp_buf jump;

@@ -24,6 +24,7 @@ using test::png_bytes;
 using test::write_bytes;
 using testing::AllOf;
 using testing::HasSubstr;
+using testing::Not;
 using testing::StartsWith;
 
 class PictureTest : public testing::Test {
@@ -216,6 +217,27 @@ TEST_F(PictureTest, DamageInTheMiddleIsFoundByReading) {
   png[png.size() / 2] = static_cast<char>(png[png.size() / 2] ^ 0x55);
   EXPECT_EQ(error(png), "");
   EXPECT_THAT(reading_error(png), AllOf(StartsWith(path_ + ": "), HasSubstr("a damaged PNG (")));
+}
+
+// A file that ends as it should has lost nothing behind it.
+TEST_F(PictureTest, AJpegThatIsDamagedIsNotCalledCutOff) {
+  const std::string cut_off = "cut off: the JPEG's end is missing";
+  for (const bool progressive : {false, true}) {
+    const std::string good = jpeg_bytes(pattern(64, 64, 3), {.progressive = progressive});
+    const std::size_t scan = good.find("\xFF\xDA");
+    ASSERT_NE(scan, std::string::npos);
+    for (std::size_t at = scan + 20; at + 40 < good.size(); at += 7) {
+      std::string damaged = good;
+      std::fill_n(damaged.begin() + static_cast<std::ptrdiff_t>(at), 20, '\0');
+      ASSERT_THAT(reading_error(damaged), Not(HasSubstr(cut_off))) << at;
+      damaged[at] = '\xFF', damaged[at + 1] = '\xD9';  // a marker where none belongs
+      // Between two scans it is where an image of fewer of them would end.
+      if (!progressive || !reading_error(damaged).empty()) {
+        ASSERT_THAT(reading_error(damaged), HasSubstr("a damaged JPEG (")) << at;
+      }
+      ASSERT_THAT(reading_error(good.substr(0, at)), HasSubstr(cut_off)) << at;
+    }
+  }
 }
 
 TEST_F(PictureTest, WhatComesBehindAJpegsEndDoesNoHarm) {
