@@ -8,6 +8,7 @@
 #include <random>
 
 #include "base/atomic_file.h"
+#include "base/job_files.h"
 #include "base/log.h"
 #include "protocol/job_options.h"
 #include "protocol/process.h"
@@ -28,7 +29,7 @@ struct Options {
   std::string job_file, resolve_file, run_dir, log_level = "info";
   protocol::JobOptions job_options;
   int lifeline = -1;
-  bool keys = false;
+  bool keys = false, data_here = false;
 };
 
 std::uint64_t random_u64() {
@@ -39,7 +40,8 @@ std::uint64_t random_u64() {
 // Reads a job file, checks it, says what a person should know of it, and writes every key of it to RUN/job.toml.
 Status resolve(const Options& options) {
   RUBATO_ASSIGN(const Overrides overrides, options.job_options.overrides());
-  RUBATO_ASSIGN(const Job job, load_job(options.resolve_file, overrides));
+  RUBATO_ASSIGN(const Job job, options.data_here ? load_job_and_see_data(options.resolve_file, overrides)
+                                                 : load_job(options.resolve_file, overrides));
   std::error_code error;
   std::filesystem::create_directories(options.run_dir, error);
   if (error)
@@ -181,6 +183,8 @@ int main(int argc, char** argv) {
       "      lists every key of a job file");
   rubato::scheduler::Options options;
   app.add_option("--resolve", options.resolve_file, "a job file to check and resolve");
+  app.add_flag("--data-here", options.data_here,
+               "with --resolve: this host has the data, so look whether its files are there and of their kind");
   rubato::protocol::add_job_options(app, options.job_options);
   app.add_option("--job", options.job_file, "a resolved job file to run");
   app.add_option("--run-dir", options.run_dir, "where job.toml, metrics and weights go");

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "base/counted.h"
+#include "base/job_files.h"
 #include "base/log.h"
 #include "protocol/job_options.h"
 #include "sim/memory_estimate.h"
@@ -76,7 +77,7 @@ std::string line_of(const SimNote& note) {
 Result<int> simulate(const Options& options) {
   const TimeNs began = steady_now();
   RUBATO_ASSIGN(const Overrides overrides, options.job_options.overrides());
-  RUBATO_ASSIGN(const Job job, load_job(options.job_file, overrides));
+  RUBATO_ASSIGN(const Job job, load_job_and_see_data(options.job_file, overrides));
   const Mode mode = parse_mode(job.consistency.mode).value();
   std::optional<Profile> profile;
   if (options.profile) profile.emplace();

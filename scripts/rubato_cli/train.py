@@ -78,7 +78,7 @@ def resolve(programs: Programs, arguments, run_dir: RunDir, stop: StopRequests) 
     """Has the scheduler's program check the job and write it, resolved, into the run directory, and beside it the
     weights that it begins with, if it names any; a list of layers is checked against the data, and whether the devices
     are there. Returns what a person should know of the job."""
-    command = [programs["scheduler"], "--resolve", arguments.job, *jobs.overrides(arguments)]
+    command = [programs["scheduler"], "--resolve", arguments.job, "--data-here", *jobs.overrides(arguments)]
     notes = said_by([*command, "--run-dir", str(run_dir.path)], stop, f"the check of {arguments.job}", RESOLVE_TIMEOUT_S)
     job = jobs.Job.load(run_dir.job)
     if job.begins or job.devices != {"cpu"}:

@@ -9,7 +9,7 @@ import unittest
 from pathlib import Path
 
 import images
-from system_case import SystemCase, main
+from system_case import JOBS, SystemCase, as_options, main
 
 USAGE, DATA, NETWORK, DEVICE, STORAGE, REFUSED = 2, 3, 4, 7, 8, 9
 HAS_GPU = Path("/dev/nvidiactl").exists()
@@ -100,9 +100,28 @@ class Data(SystemCase):
     def test_the_files_are_good(self):
         self.train("fashion_lenet", train__epochs=1, **self.images)
 
+    def assert_refused_before_anybody_starts(self, *words):
+        run = self.start("fashion_lenet", **self.images)
+        self.assert_one_error(run, DATA, *words)
+        self.assertEqual(len(run.output.splitlines()), 1, run.output)
+        self.assertFalse((run.run_dir / "logs").exists(), "nobody was started")
+        return run
+
     def test_a_missing_file(self):
         self.file("train_labels").unlink()
-        self.assert_refused(str(self.file("train_labels")))
+        missing = f"--set: data.train_labels: {self.file('train_labels')}: No such file or directory"
+        self.assert_refused_before_anybody_starts(missing)
+        self.assertIn(missing, self.rubato("simulate", JOBS / "fashion_lenet.toml", *as_options(self.images), "--run-dir",
+                                           self.folder / "simulated", expected_code=DATA))
+
+    def test_a_file_of_another_kind(self):
+        self.file("test_labels").write_bytes(b"\x93NUMPY and so on")
+        self.assert_refused_before_anybody_starts("--set: data.test_labels: ",
+                                                  ": expected an idx file, found a numpy array (npy)")
+        self.file("test_labels").write_bytes(b"")
+        self.assert_refused_before_anybody_starts("there is nothing in it")
+        self.images["evaluation__enabled"] = False
+        self.train("fashion_lenet", train__steps=2, **self.images)
 
     def test_a_truncated_gz(self):
         path = self.file("train_inputs")

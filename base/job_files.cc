@@ -1,0 +1,149 @@
+#include "base/job_files.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/job_schema.h"
+
+namespace rubato {
+namespace {
+
+namespace fs = std::filesystem;
+using namespace std::string_view_literals;
+
+struct Beginning {
+  std::string_view bytes;
+  const char* what;
+};
+constexpr Beginning kGzip{"\x1F\x8B"sv, "a gzip file"}, kIdx{"\0\0\x08"sv, "an idx file"},
+    kNumpy{"\x93NUMPY"sv, "a numpy array (npy)"}, kZip{"PK\x03\x04"sv, "a zip archive, as npz and xlsx files are"},
+    kEmptyZip{"PK\x05\x06"sv, "a zip archive of nothing"};
+constexpr std::array kKnown = {kGzip,
+                               kIdx,
+                               kNumpy,
+                               kZip,
+                               kEmptyZip,
+                               Beginning{"\x89PNG"sv, "a PNG image"},
+                               Beginning{"\xFF\xD8\xFF"sv, "a JPEG image"},
+                               Beginning{"\x89HDF"sv, "an HDF5 file"},
+                               Beginning{"PAR1\x15"sv, "a Parquet table"},
+                               Beginning{"SQLite format 3\0"sv, "an SQLite database"},
+                               Beginning{"\x80\x02"sv, "a pickle"},
+                               Beginning{"\x80\x04"sv, "a pickle"},
+                               Beginning{"\x80\x05"sv, "a pickle"},
+                               Beginning{"\xFF\xFE"sv, "a text in UTF-16"},
+                               Beginning{"\xFE\xFF"sv, "a text in UTF-16"}};
+constexpr std::size_t kBeginBytes = 16;  // none of them is longer
+
+// What a key may name.
+struct Expected {
+  const char* what;
+  std::vector<Beginning> beginnings;  // one of these; none: anything that is not of another kind known here
+  bool file = true, folder = false;
+};
+
+class FileChecker {
+ public:
+  FileChecker(const Job& job, const Where& where) : data_(job.data), where_(where) {
+    reads_test_ = job.evaluation.enabled && job.evaluation.part == "test";
+  }
+
+  Status run() const {
+    const std::string& kind = data_.kind;
+    if (kind == "idx") return check_pairs({"an idx file", {kIdx, kGzip}});
+    if (kind == "npy") return check_pairs({"a numpy array (npy)", {kNumpy, kGzip}});
+    if (kind == "npz") return check("data.path", data_.path, {"a numpy archive (npz)", {kZip, kEmptyZip}});
+    if (kind == "cifar") return check_folder("a folder of CIFAR's binary files");
+    if (kind == "folder") return check_folder("a folder of images");
+    if (kind == "text") return check("data.path", data_.path, {"a text, or a folder of texts", {}, true, true});
+    if (kind == "csv" || kind == "series") return check_tables("a table of text (CSV)");
+    if (kind == "libsvm") return check_tables("lines of text (libsvm)");
+    return {};
+  }
+
+ private:
+  Status check_pairs(const Expected& expected) const {
+    RUBATO_TRY(check("data.train_inputs", data_.train_inputs, expected));
+    RUBATO_TRY(check("data.train_labels", data_.train_labels, expected));
+    RUBATO_TRY(check("data.train_lengths", data_.train_lengths, expected));
+    if (!reads_test_) return {};
+    RUBATO_TRY(check("data.test_inputs", data_.test_inputs, expected));
+    RUBATO_TRY(check("data.test_labels", data_.test_labels, expected));
+    return check("data.test_lengths", data_.test_lengths, expected);
+  }
+
+  Status check_tables(const char* what) const {
+    const Expected expected{what, {}};
+    RUBATO_TRY(check("data.path", data_.path, expected));
+    RUBATO_TRY(check("data.train_inputs", data_.train_inputs, expected));
+    return reads_test_ ? check("data.test_inputs", data_.test_inputs, expected) : Status();
+  }
+
+  Status check_folder(const char* what) const {
+    return check("data.path", data_.path, {what, {}, /*file=*/false, /*folder=*/true});
+  }
+
+  // Keys that are not given are none of this: check_job knows who needs them.
+  Status check(std::string_view key, const std::string& path, const Expected& expected) const {
+    if (path.empty()) return {};
+    const auto wrong = [&](const std::string& why) {
+      return Error{Cause::kData, fmt::format("{}: {}: {}: {}", where_(key), key, path, why)};
+    };
+    std::error_code failed;
+    const fs::file_status status = fs::status(path, failed);
+    if (!fs::exists(status)) return wrong(std::strerror(failed ? failed.value() : ENOENT));
+    if (fs::is_directory(status)) {
+      if (!expected.folder) return wrong(fmt::format("expected {}, found a folder", expected.what));
+      const fs::directory_iterator entries(path, failed);
+      if (failed) return wrong(std::strerror(failed.value()));
+      return entries == fs::directory_iterator() ? wrong("there is nothing in it") : Status();
+    }
+    if (!expected.file) return wrong(fmt::format("expected {}, found a file", expected.what));
+    if (!fs::is_regular_file(status)) return {};  // what is read of a pipe is gone
+    errno = 0;
+    std::ifstream file(path, std::ios::binary);
+    if (!file) return wrong(std::strerror(errno));
+    std::string begin(kBeginBytes, '\0');
+    begin.resize(static_cast<std::size_t>(file.read(begin.data(), kBeginBytes).gcount()));
+    if (begin.empty()) return wrong("there is nothing in it");
+    return begins_so(begin, expected) ? Status()
+                                      : wrong(fmt::format("expected {}, found {}", expected.what, what_is(begin)));
+  }
+
+  // A text may be of any bytes, and may be compressed; a table is no file of another kind.
+  static bool begins_so(std::string_view begin, const Expected& expected) {
+    if (expected.folder) return true;
+    for (const Beginning& right : expected.beginnings)
+      if (begin.starts_with(right.bytes)) return true;
+    if (!expected.beginnings.empty()) return false;
+    for (const Beginning& known : kKnown)
+      if (begin.starts_with(known.bytes)) return known.bytes == kGzip.bytes;
+    return true;
+  }
+
+  static std::string what_is(std::string_view begin) {
+    for (const Beginning& known : kKnown)
+      if (begin.starts_with(known.bytes)) return known.what;
+    std::string bytes;
+    for (const char byte : begin.substr(0, 4)) bytes += fmt::format(" {:02x}", static_cast<unsigned char>(byte));
+    return "a file that begins with" + bytes;
+  }
+
+  const DataConfig& data_;
+  const Where& where_;
+  bool reads_test_ = false;
+};
+
+}  // namespace
+
+Status check_files(const Job& job, const Where& where) { return FileChecker(job, where).run(); }
+
+}  // namespace rubato
