@@ -176,6 +176,7 @@ struct WorkerConfig {
   std::int64_t threads = 1;           // compute threads of each worker
   std::string precision = "float32";  // of what convolutions and dense layers multiply: float32 | bfloat16 | tf32
   std::string plan = "rule";        // which algorithms compute convolutions: rule | measure | a file that was measured
+  bool cuda_graphs = true;          // on a GPU: steps of a fixed shape are launched as one graph
   std::int64_t micro_batch = 0;     // but in bsp: samples computed at a time; 0: all of a push
   std::string stragglers = "none";  // how long steps take, beside the usual (base/stragglers.h)
   friend bool operator==(const WorkerConfig&, const WorkerConfig&) = default;

@@ -287,6 +287,8 @@ void add_worker(std::vector<JobKey>& keys, WorkerConfig& w) {
               "what computes convolutions: by their shapes, the fastest, or as a plan says: docs/running.md"};
   plan.path_prefix = "file:";
   keys.push_back(std::move(plan));
+  keys.push_back({"worker.cuda_graphs", &w.cuda_graphs, Anything{},
+                  "on a GPU, steps of a fixed shape are launched as one; false: call by call, with the same bits"});
   keys.push_back(
       {"worker.micro_batch", &w.micro_batch, between(0, 1 << 24),
        "but in bsp: samples computed at a time, whose gradients are added up to one push; 0: all of a step's"});

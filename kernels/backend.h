@@ -274,6 +274,7 @@ struct DeviceConfig {
   std::string name = "auto";  // auto, cpu, cuda or cuda:N
   int threads = 1;            // compute threads, of the CPU
   Precision precision = Precision::kFloat32;
+  bool graphs = true;       // of CUDA: Device::records
   bool only_plans = false;  // memory is reserved and not touched: for who asks what a plan takes, and runs nothing
 };
 

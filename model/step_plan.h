@@ -29,6 +29,7 @@
 #include "model/layers.h"
 #include "model/model.h"
 #include "model/step_memory.h"
+#include "model/step_recordings.h"
 
 namespace rubato::model {
 
@@ -47,7 +48,7 @@ class StepPlan {
 
   [[nodiscard]] ModelMemory memory() const;
   // Why steps are launched call by call; empty: they are not, or nothing is known yet.
-  [[nodiscard]] std::string_view plain_because() const { return plain_because_; }
+  [[nodiscard]] std::string_view plain_because() const { return recordings_.given_up_because(); }
   // On which timeline; null: none.
   void draw(timeline::Lane* lane) { lane_ = lane; }
 
@@ -74,22 +75,9 @@ class StepPlan {
     std::vector<const float*> more;
   };
   struct Tenants;
-  // A stage's gradients that are on their way.
-  struct Sent {
-    const Stage* stage = nullptr;
-    kernels::CopyMark mark = 0;
-  };
-
-  // A step's calls, and what they were recorded for.
-  struct Recorded {
-    std::vector<std::span<float>> gradients;  // of each parameter: where they go
-    bool lengths = false;                     // whether samples have some
-    std::vector<Sent> sent;
-    std::unique_ptr<kernels::Recording> calls;
-  };
 
   StepPlan(kernels::Device& device, std::span<const ParameterSpec> parameters, std::int64_t samples)
-      : device_(device), parameters_(parameters), samples_(samples) {}
+      : device_(device), parameters_(parameters), samples_(samples), recordings_(device, samples) {}
 
   Status plan_stages(std::span<const Layer> layers, bool training);
   void plan_gradients(Tenants& tenants);
@@ -103,14 +91,11 @@ class StepPlan {
   Result<kernels::LossResult> run_training(const Batch& batch, WeightSource& source, GradientSink& sink,
                                            std::span<std::int32_t> predictions);
   Status enqueue_training(const Batch& batch, std::span<std::int32_t> predictions);
-  Result<std::unique_ptr<kernels::Recording>> record(const Batch& batch, std::span<std::int32_t> predictions);
   void take_buffers(const Stage& stage, GradientSink& sink);
   Status enqueue_backward(const Stage& stage);
   Status enqueue_backward_data(const Stage& stage);
   Status backward_weights(const Stage& stage);
   [[nodiscard]] bool may_record();
-  [[nodiscard]] bool are_pinned() const;
-  void launch_plainly(std::string why);
   Status run_recorded(const Batch& batch, WeightSource& source, GradientSink& sink,
                       std::span<std::int32_t> predictions);
   Status bring_inputs(const Batch& batch);
@@ -127,14 +112,11 @@ class StepPlan {
   float* inputs_ = nullptr;
   const float* scores_ = nullptr;
   std::vector<std::span<float>> gradients_;      // of each parameter, in a step: where they go
-  std::vector<Recorded> recorded_;               // the oldest first
-  std::size_t made_ = 0;                         // recordings, those that are gone too
-  std::string plain_because_;                    // not empty: why none is made any more
-  bool warm_ = false;                            // a step was run
+  StepRecordings recordings_;                    // of training steps
   std::unique_ptr<kernels::Prefetch> prefetch_;  // in training, where the device has a use for it
   std::vector<std::uint64_t> ahead_;             // samples of the batch that has come ahead; none: none
   std::uint64_t ahead_epoch_ = 0;
-  std::vector<Sent> sent_;       // in a step, in order
+  std::vector<SentGradients> sent_;       // in a step, in order
   std::size_t handed_over_ = 0;  // of them
   timeline::Lane* lane_ = nullptr;
 };

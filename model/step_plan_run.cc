@@ -5,18 +5,9 @@
 
 #include <algorithm>
 
-#include "base/check.h"
-#include "base/log.h"
 #include "model/step_plan.h"
 
 namespace rubato::model {
-namespace {
-
-// Recordings of one plan, one for each arena that gradients go to: how many are kept, and how many are made at all.
-constexpr std::size_t kKeptMax = 4, kMadeMax = 32;
-
-}  // namespace
-
 Status StepPlan::load(const Stage& stage, WeightSource& source) {
   if (stage.parameters == 0) return {};
   const timeline::Scope drawn(lane_, "load", stage.name);
@@ -107,7 +98,7 @@ Status StepPlan::backward_weights(const Stage& stage) {
   const timeline::Scope drawn(lane_, "gradient", stage.name);
   RUBATO_TRY(stage.op->backward_weights(std::span(gradients_).subspan(stage.first_parameter, stage.parameters)));
   RUBATO_ASSIGN(const kernels::CopyMark mark, device_.mark_copies());
-  sent_.push_back({&stage, mark});
+  sent_.push_back({static_cast<std::size_t>(&stage - stages_.data()), mark});
   return {};
 }
 
@@ -115,7 +106,8 @@ Status StepPlan::backward_weights(const Stage& stage) {
 Status StepPlan::hand_over(const Batch& batch, std::optional<kernels::LossResult>& loss, GradientSink& sink,
                            bool wait) {
   for (; handed_over_ < sent_.size(); ++handed_over_) {
-    const auto [stage, mark] = sent_[handed_over_];
+    const Stage& stage = stages_[sent_[handed_over_].stage];
+    const kernels::CopyMark mark = sent_[handed_over_].mark;
     if (wait) RUBATO_TRY(bring_ahead(batch));  // all of the step is enqueued: while it is computed
     if (!wait) {
       RUBATO_ASSIGN(const bool there, device_.has_passed(mark));
@@ -125,11 +117,11 @@ Status StepPlan::hand_over(const Batch& batch, std::optional<kernels::LossResult
       RUBATO_ASSIGN(loss, forward_result());
     }
     if (wait) {
-      const timeline::Scope drawn(lane_, "await", stage->name);
+      const timeline::Scope drawn(lane_, "await", stage.name);
       RUBATO_TRY(device_.wait_for(mark));
     }
-    const timeline::Scope drawn(lane_, "hand over", stage->name);
-    for (std::size_t i = stage->parameters; i-- > 0;) sink.ready(stage->first_parameter + i);
+    const timeline::Scope drawn(lane_, "hand over", stage.name);
+    for (std::size_t i = stage.parameters; i-- > 0;) sink.ready(stage.first_parameter + i);
   }
   return {};
 }
@@ -180,23 +172,13 @@ Result<kernels::LossResult> StepPlan::run_training(const Batch& batch, WeightSou
   return forward_result();
 }
 
-// The first step is not recorded: libraries load what they need when it is first used.
+// What cannot be recorded at all is known once a step has run.
 bool StepPlan::may_record() {
-  if (!device_.records() || !plain_because_.empty()) return false;
-  if (!warm_) {
+  if (device_.records() && recordings_.none_began())
     for (const Stage& stage : stages_)
-      if (!stage.op->unrecordable().empty())
-        launch_plainly(fmt::format("{}: {}", stage.name, stage.op->unrecordable()));
-    warm_ = true;
-    return false;
-  }
-  return true;
-}
-
-void StepPlan::launch_plainly(std::string why) {
-  if (!plain_because_.empty()) return;
-  plain_because_ = std::move(why);
-  log::debug("steps of {} samples are launched call by call: {}", samples_, plain_because_);
+      if (const std::string_view why = stage.op->unrecordable(); !why.empty())
+        recordings_.give_up(fmt::format("{}: {}", stage.name, why));
+  return recordings_.may_begin();
 }
 
 Status StepPlan::run_recorded(const Batch& batch, WeightSource& source, GradientSink& sink,
@@ -205,47 +187,20 @@ Status StepPlan::run_recorded(const Batch& batch, WeightSource& source, Gradient
   for (std::size_t i = stages_.size(); i-- > 0;)
     if (stages_[i].trained) take_buffers(stages_[i], sink);
   const bool lengths = !batch.lengths.empty();
-  const auto fits = [&](const Recorded& recorded) {
-    return recorded.lengths == lengths &&
-           std::ranges::equal(recorded.gradients, gradients_,
-                              [](const auto& a, const auto& b) { return a.data() == b.data(); });
-  };
-  auto found = std::ranges::find_if(recorded_, fits);
-  if (found != recorded_.end()) {
+  const RecordedStep* recorded = recordings_.find(gradients_, lengths);
+  if (recorded != nullptr) {
     const kernels::SampleKeys keys{batch.epoch, batch.sample_ids, batch.lengths};
     for (const Stage& stage : stages_) stage.op->prepare(keys);
     loss_->prepare({batch.labels, batch.targets}, predictions);
-    sent_ = found->sent;
-    return found->calls->replay();
+  } else {
+    recorded = recordings_.record(gradients_, lengths, [&] { return enqueue_training(batch, predictions); }, sent_);
   }
-  if (!are_pinned()) {
-    launch_plainly("gradients do not lie in pinned memory");
-    return enqueue_training(batch, predictions);
-  }
-  auto calls = record(batch, predictions);
-  if (!calls.ok()) {
-    launch_plainly(calls.error().message);
+  if (recorded == nullptr) {
     sent_.clear();
     return enqueue_training(batch, predictions);
   }
-  if (++made_ == kMadeMax) launch_plainly("gradients lie elsewhere in each step");
-  if (recorded_.size() == kKeptMax) recorded_.erase(recorded_.begin());
-  recorded_.push_back({gradients_, lengths, sent_, std::move(calls).value()});
-  return recorded_.back().calls->replay();
-}
-
-Result<std::unique_ptr<kernels::Recording>> StepPlan::record(const Batch& batch, std::span<std::int32_t> predictions) {
-  RUBATO_TRY(device_.begin_recording());
-  const Status enqueued = enqueue_training(batch, predictions);
-  auto calls = device_.end_recording();
-  if (!enqueued.ok()) return enqueued.error();
-  return calls;
-}
-
-bool StepPlan::are_pinned() const {
-  return std::ranges::all_of(gradients_, [&](const std::span<float>& gradient) {
-    return gradient.empty() || device_.is_pinned(std::as_bytes(gradient));
-  });
+  sent_ = recorded->sent;
+  return recorded->calls->replay();
 }
 
 // Weights are there, and where gradients go is known.

@@ -67,7 +67,8 @@ kernels::DeviceConfig device_config(const Job& job) {
           .threads = static_cast<int>(job.worker.threads),
           .precision = bfloat16 ? kernels::Precision::kBfloat16
                        : tf32   ? kernels::Precision::kTf32
-                                : kernels::Precision::kFloat32};
+                                : kernels::Precision::kFloat32,
+          .graphs = job.worker.cuda_graphs};
 }
 
 Result<std::string> write_plan(const Job& job, const data::DatasetSize& data, const std::string& run_dir) {

@@ -15,8 +15,8 @@ void free_memory(void* data, std::size_t /*bytes*/) { cudaFree(data); }
 
 class CudaDevice final : public Device {
  public:
-  CudaDevice(CudaContext context, std::string description)
-      : context_(std::move(context)), description_(std::move(description)) {}
+  CudaDevice(CudaContext context, std::string description, bool graphs)
+      : context_(std::move(context)), description_(std::move(description)), graphs_(graphs) {}
 
   [[nodiscard]] std::string description() const override { return description_; }
 
@@ -33,7 +33,7 @@ class CudaDevice final : public Device {
     context_.copies->drain();
   }
 
-  [[nodiscard]] bool records() const override { return true; }
+  [[nodiscard]] bool records() const override { return graphs_; }
   Status begin_recording() override { return cuda::begin_recording(context_.stream, *context_.copies); }
   Result<std::unique_ptr<Recording>> end_recording() override {
     return cuda::end_recording(context_.stream, *context_.copies);
@@ -77,6 +77,7 @@ class CudaDevice final : public Device {
  private:
   CudaContext context_;
   const std::string description_;
+  const bool graphs_;  // steps are recorded
 };
 
 Result<Buffer> CudaDevice::allocate(std::size_t bytes) {
@@ -110,8 +111,8 @@ Result<std::unique_ptr<Device>> open_cuda_device(const DeviceConfig& config, int
   RUBATO_ASSIGN(LtHandle lt, LtHandle::create());
   RUBATO_ASSIGN(auto copies, CopyStreams::create());
   return std::unique_ptr<Device>(std::make_unique<CudaDevice>(
-      CudaContext{ordinal, config.precision, std::move(stream), std::move(lt), std::move(copies)},
-      std::move(description)));
+      CudaContext{ordinal, config.precision, std::move(stream), std::move(lt), std::move(copies)}, std::move(description),
+      config.graphs));
 }
 
 Result<std::unique_ptr<Device>> open_complete_cuda_device(const DeviceConfig& config) {

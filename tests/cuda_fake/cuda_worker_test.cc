@@ -54,6 +54,23 @@ TEST_F(CudaWorker, GradientsGoIntoTheLaneWithTheSameBits) {
   }
 }
 
+TEST_F(CudaWorker, WithoutGraphsStepsHaveTheSameBits) {
+  kernels::DeviceConfig config{"cuda"};
+  const auto device = kernels::open_device(config).value();
+  config.graphs = false;
+  const auto plain_device = kernels::open_device(config).value();
+  const auto model = make(*device), other = make(*plain_device);
+  Runner recorded(*model, options(device.get())), plain(*other, options(plain_device.get()));
+  for (std::uint64_t first = 0; first < 64; first += 16) {
+    const std::size_t others = live().graphs;
+    ASSERT_TRUE(plain.run(step(first)).ok());
+    EXPECT_EQ(live().graphs, others);
+    ASSERT_TRUE(recorded.run(step(first)).ok());
+    EXPECT_EQ(bits(recorded.reports), bits(plain.reports));
+  }
+  EXPECT_GT(live().graphs, 0u);
+}
+
 // By a worker that reads ahead.
 TEST_F(CudaWorker, BatchesThatComeAheadGiveTheSameBits) {
   const auto device = kernels::open_device({"cuda"}).value();
