@@ -34,6 +34,7 @@ enum class Cause : int {
   kMalformed = 10,    // bytes that are no valid frame; counted, never fatal to the receiver
   kEvicted = 11,      // this worker was taken out of the job
   kDiffers = 12,      // a replay came out otherwise than its run
+  kMemory = 13,       // the system gives less memory than is wanted
   kInterrupted = 130  // Ctrl-C
 };
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/log.h"
+#include "base/out_of_memory.h"
 #include "data/other_file.h"
 #include "exchange/chosen_data.h"
 #include "exchange/described_model.h"
@@ -255,6 +256,7 @@ int main(int argc, char** argv) {
     return app.exit(error) == 0 ? 0 : static_cast<int>(Cause::kUsage);
   }
   log::open("rubato-weights", "info");
+  end_where_memory_ends();
   const Status status = to_torch->parsed()     ? exchange::export_to(options)
                         : begin->parsed()      ? exchange::begin(run_dir, device_only)
                         : eval->parsed()       ? exchange::evaluate(options)

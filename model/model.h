@@ -119,7 +119,7 @@ class Model {
   // Errors: kData for a batch of the wrong shape or a label out of range; kInterrupted if the weights
   // do not come; kDevice.
   [[nodiscard]] virtual Result<LeafStats> train_leaf(const Batch& batch, WeightSource& source, GradientSink& sink) = 0;
-  // Makes what it would make for such a leaf, or evaluation, and says what it took. Errors: kDevice.
+  // Makes what it would make for such a leaf, or evaluation, and says what it took. Errors: kDevice, kMemory.
   [[nodiscard]] virtual Result<ModelMemory> memory_for(std::int64_t /*samples*/, bool /*training*/) {
     return ModelMemory{};
   }

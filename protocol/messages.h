@@ -31,7 +31,8 @@ namespace rubato {
 // Whether an enumeration that came over the wire is one of ours (protocol/wire.h).
 [[nodiscard]] constexpr bool known(InitializerKind kind) { return kind <= InitializerKind::kNormal; }
 [[nodiscard]] constexpr bool known(Cause cause) {
-  return (cause >= Cause::kInternal && cause <= Cause::kEvicted) || cause == Cause::kInterrupted;
+  return (cause >= Cause::kInternal && cause <= Cause::kEvicted) || cause == Cause::kMemory ||
+         cause == Cause::kInterrupted;
 }
 
 }  // namespace rubato

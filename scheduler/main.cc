@@ -10,6 +10,7 @@
 #include "base/atomic_file.h"
 #include "base/job_files.h"
 #include "base/log.h"
+#include "base/out_of_memory.h"
 #include "protocol/job_options.h"
 #include "protocol/process.h"
 #include "scheduler/http.h"
@@ -156,6 +157,7 @@ class Scheduler {
 
 Result<int> start(const Options& options) {
   log::open("scheduler", options.log_level);
+  end_where_memory_ends();
   if (options.keys) {
     fmt::print("{}", describe_job_keys());
     return 0;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/log.h"
+#include "base/out_of_memory.h"
 #include "base/processor.h"
 #include "kernels/update_device.h"
 #include "protocol/core_thread.h"
@@ -51,6 +52,7 @@ Result<std::vector<std::unique_ptr<kernels::UpdateDevice>>> open_devices(const J
 
 Result<int> start(const protocol::MemberOptions& options, const HeldOptions& held) {
   log::open(fmt::format("server-{}", options.rank), options.log_level);
+  end_where_memory_ends();
   RUBATO_ASSIGN(const Job job, load_job(options.job_file));
   RUBATO_ASSIGN(const auto scheduler, protocol::parse_scheduler_address(options.scheduler));
   RUBATO_ASSIGN(auto devices, open_devices(job));

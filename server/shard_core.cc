@@ -15,6 +15,8 @@ namespace {
 // Clocks count steps: beyond this one is a lie, and adding to it must not overflow.
 constexpr Clock kClockMax = Clock{1} << 62;
 
+double in_mebi(double bytes) { return bytes / (1 << 20); }
+
 Error malformed(std::string text) { return {Cause::kMalformed, std::move(text)}; }
 
 Status check_active(const std::vector<ActiveWorker>& active, std::uint32_t workers) {
@@ -151,12 +153,11 @@ Status ShardCore::check_memory(const std::map<std::size_t, PoolPlan>& plans, Out
   for (const auto& [elements, plan] : plans)
     bytes += static_cast<double>(plan.bounds.slices) *
              static_cast<double>(2 * slot_bytes(plan.shape) + read * weights_bytes(plan.shape));
-  constexpr double kMebi = 1 << 20;
-  const std::string needed = fmt::format("{:.1f} MiB for {} versions of each of its slices", bytes / kMebi, 2 + read);
+  const std::string needed = fmt::format("{:.1f} MiB for {} versions of each of its slices", in_mebi(bytes), 2 + read);
   if (bytes > static_cast<double>(memory_bytes_))
-    return Error{Cause::kUsage, fmt::format("needs {}, and has {:.1f} MiB: use more servers, on more machines{}",
-                                            needed, static_cast<double>(memory_bytes_) / kMebi,
-                                            read > 0 ? ", or optimizer.compensation.name = \"none\"" : "")};
+    return Error{Cause::kMemory, fmt::format("needs {}, and has {:.1f} MiB: use more servers, on more machines{}",
+                                             needed, in_mebi(static_cast<double>(memory_bytes_)),
+                                             read > 0 ? ", or optimizer.compensation.name = \"none\"" : "")};
   if (read > 0) out.note(protocol::Level::kInfo, "delay compensation: " + needed);
   return {};
 }
@@ -191,7 +192,7 @@ Result<ShardCore::DeviceSlices> ShardCore::make_device_slices(const std::map<std
       return slices.error().in(fmt::format(
           "needs {:.1f} MiB of {} for its slices (if it has no memory for them: use more servers, each on a "
           "GPU of its own, or server.device = \"cpu\")",
-          static_cast<double>(bytes) / (1 << 20), device_->description()));
+          in_mebi(static_cast<double>(bytes)), device_->description()));
     all[plan->first] = std::move(*slices);
   }
   return all;
@@ -207,8 +208,13 @@ Status ShardCore::fill_slices(const protocol::RoutingTable& routing, const std::
     if (!left) return Error{Cause::kPeerLost, "has nothing of what it had before"};
   }
   std::map<std::size_t, std::shared_ptr<SlotPool>> pools;
+  std::uint64_t wanted = 0;
+  for (const auto& [elements, plan] : plans) wanted += plan.bounds.slots_at_first() * slot_bytes(plan.shape);
   for (const auto& [elements, plan] : plans) {
-    RUBATO_ASSIGN(pools[elements], SlotPool::create(plan.shape, plan.bounds, memory_));
+    auto pool = SlotPool::create(plan.shape, plan.bounds, memory_);
+    if (!pool.ok())
+      return pool.error().in(fmt::format("takes {:.1f} MiB for its slices", in_mebi(static_cast<double>(wanted))));
+    pools[elements] = std::move(*pool);
   }
   RUBATO_ASSIGN(DeviceSlices device_slices, make_device_slices(plans));
   RUBATO_ASSIGN(versions_, VersionTable::create(subject, *memory_));

@@ -4,6 +4,8 @@
 #include <new>
 #include <utility>
 
+#include "base/out_of_memory.h"
+
 namespace rubato::server {
 namespace {
 
@@ -44,9 +46,10 @@ Result<std::shared_ptr<SlotPool>> SlotPool::create(kernels::SliceShape shape, Bo
     for (const SlotRef& slot : first) pool->drop_state(*slot);
     return pool;
   } catch (const std::bad_alloc&) {
-    return Error{Cause::kInternal, fmt::format("not enough memory for {} slices of {} elements with {} planes of "
-                                               "state: use more servers, on more machines",
-                                               bounds.slices, shape.elements, shape.state_planes())};
+    return out_of_memory(bounds.slots_at_first() * slot_bytes(shape),
+                         fmt::format("{} slices of {} elements with {} planes of state", bounds.slices, shape.elements,
+                                     shape.state_planes()),
+                         "use more servers, on more machines");
   }
 }
 

@@ -88,8 +88,7 @@ class SlotPool : public std::enable_shared_from_this<SlotPool> {
     [[nodiscard]] std::size_t slots_at_first() const { return slices + 1; }
   };
 
-  // Allocates what the slices need while nobody reads. Without a `memory` it is this process's alone. Errors:
-  // kInternal, where there is not that much memory.
+  // Allocates what the slices need while nobody reads. Without a `memory` it is this process's alone. Errors: kMemory.
   [[nodiscard]] static Result<std::shared_ptr<SlotPool>> create(kernels::SliceShape shape, Bounds bounds,
                                                                 std::shared_ptr<Memory> memory = nullptr);
 

@@ -8,6 +8,7 @@
 #include <type_traits>
 
 #include "base/check.h"
+#include "base/out_of_memory.h"
 
 namespace rubato::server {
 namespace {
@@ -62,12 +63,13 @@ std::size_t VersionTable::bytes(std::size_t slices, std::size_t workers) {
 }
 
 Result<VersionTable> VersionTable::create(const Subject& subject, Memory& memory) {
-  const std::size_t floats = bytes(subject.slices, subject.workers) / sizeof(float);
+  const std::size_t size = bytes(subject.slices, subject.workers);
   try {
-    return VersionTable(subject, memory.floats(floats));
+    return VersionTable(subject, memory.floats(size / sizeof(float)));
   } catch (const std::bad_alloc&) {
-    return Error{Cause::kInternal, fmt::format("not enough memory for the marks of {} workers at each of {} slices",
-                                               subject.workers, subject.slices)};
+    return out_of_memory(size,
+                         fmt::format("the marks of {} workers at each of {} slices", subject.workers, subject.slices),
+                         "use more servers, on more machines");
   }
 }
 

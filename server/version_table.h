@@ -90,7 +90,7 @@ class VersionTable {
   [[nodiscard]] static std::size_t bytes(std::size_t slices, std::size_t workers);
 
   VersionTable() = default;
-  // Empty, in memory that may outlive this process. Errors: kInternal, where there is not that much.
+  // Empty, in memory that may outlive this process. Errors: kMemory.
   [[nodiscard]] static Result<VersionTable> create(const Subject& subject, Memory& memory);
   // The cell of the slice that is entered at this position; an entry is made once.
   [[nodiscard]] VersionCell enter(std::size_t position, SliceId slice, std::uint64_t elements);

@@ -7,6 +7,7 @@
 #include "base/counted.h"
 #include "base/job_files.h"
 #include "base/log.h"
+#include "base/out_of_memory.h"
 #include "protocol/job_options.h"
 #include "sim/memory_estimate.h"
 #include "sim/progress.h"
@@ -189,7 +190,7 @@ int main(int argc, char** argv) {
       "Keys of [simulation], and how virtual time passes: docs/simulator.md.");
   app.footer(
       "exit codes: 0 ok (also where a worker died and the others finished), 1 internal, 2 usage or job file,\n"
-      "  3 data, 5 peer lost, 6 diverged, 7 device, 8 storage, 12 a replay differs,\n"
+      "  3 data, 5 peer lost, 6 diverged, 7 device, 8 storage, 12 a replay differs, 13 memory,\n"
       "  130 interrupted");
   rubato::sim::Options options;
   app.add_option("job", options.job_file, "the job file; jobs/ has examples")->type_name("JOB.toml");
@@ -206,6 +207,7 @@ int main(int argc, char** argv) {
     return app.exit(error) == 0 ? 0 : static_cast<int>(rubato::Cause::kUsage);
   }
   rubato::log::open("rubato-sim", options.log_level);
+  rubato::end_where_memory_ends();
   const rubato::Result<int> exit_code = rubato::sim::start(options);
   if (exit_code.ok()) return *exit_code;
   rubato::log::error("{}", exit_code.error().message);

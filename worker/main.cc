@@ -3,11 +3,13 @@
 // Two threads: the main thread runs the loop, the sockets and the client (a core); the compute thread
 // runs the trainer. They meet in a bounded queue of orders, and in a mailbox of reports.
 #include <CLI/CLI.hpp>
+#include <new>
 #include <optional>
 #include <thread>
 
 #include "base/bounded_queue.h"
 #include "base/log.h"
+#include "base/out_of_memory.h"
 #include "base/thread_name.h"
 #include "protocol/member_options.h"
 #include "transport/mailbox.h"
@@ -44,8 +46,13 @@ int run(Client& client, protocol::Process& process, Trainer& trainer, std::optio
   bool routed = false;
   process.node().host(client, [&](TimeNs /*now*/) {
     if (!routed && !client.routing().slices.empty()) {
-      trainer.set_routing(client.routing(), process.memory());  // before the first order is queued: the queue orders it
       routed = true;
+      try {  // before the first order is queued: the queue orders it
+        trainer.set_routing(client.routing(), process.memory());
+      } catch (const std::bad_alloc&) {
+        const Error error = trainer.no_memory();
+        return process.end(error.exit_code(), error.message);
+      }
     }
     client.hand_orders([&](ComputeOrder order) {
       RUBATO_CHECK(orders.try_push(std::move(order)), "more than {} orders wait", kOrdersMax);
@@ -77,6 +84,7 @@ int run(Client& client, protocol::Process& process, Trainer& trainer, std::optio
 Result<int> start(const protocol::MemberOptions& options, bool evaluator) {
   const NodeId self = evaluator ? evaluator_node(options.rank) : worker_node(options.rank);
   log::open(self.name(), options.log_level);
+  end_where_memory_ends();
   RUBATO_ASSIGN(const Job job, load_job(options.job_file));
   RUBATO_ASSIGN(const auto scheduler, protocol::parse_scheduler_address(options.scheduler));
   RUBATO_ASSIGN(auto process,

@@ -4,9 +4,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <new>
 
 #include "base/better.h"
 #include "base/log.h"
+#include "base/out_of_memory.h"
 #include "base/partition.h"
 #include "base/pretraining.h"
 #include "base/time.h"
@@ -177,7 +179,7 @@ void Trainer::run(const NextOrder& next_order, const Report& report, WorkerState
     if (const auto* weights = std::get_if<SliceWeights>(&*order)) {
       take_weights(*weights);
     } else if (const auto* step = std::get_if<ComputeStep>(&*order)) {
-      Result<StepComputed> computed = run_step(*step, report, kept);
+      Result<StepComputed> computed = try_step(*step, report, kept);
       if (computed.ok())
         report(*computed);
       else if (computed.error().cause == Cause::kInterrupted)
@@ -205,6 +207,24 @@ void Trainer::read_ahead(const ComputeStep& order) {
       const Part part = leaf_of_batch({order.next.first, order.next.count}, order.step.leaves, leaf);
       if (part.count > 0) loader_->hint({order.next.epoch, part.first, part.count});
     }
+}
+
+Error Trainer::no_memory() const {
+  std::uint64_t bytes = 0;
+  for (const ParameterSpec& parameter : model_->parameters())
+    bytes += static_cast<std::uint64_t>(parameter.elements()) * sizeof(float);
+  return out_of_memory(2 * bytes, "the weights and a gradient",
+                       "use a smaller model, or fewer workers on this machine");
+}
+
+// Where gradients lie is allocated in the first steps.
+Result<StepComputed> Trainer::try_step(const ComputeStep& order, const Report& report, WorkerState& kept) {
+  try {
+    return run_step(order, report, kept);
+  } catch (const std::bad_alloc&) {
+    report_ = nullptr;
+    return no_memory();
+  }
 }
 
 Result<StepComputed> Trainer::run_step(const ComputeStep& order, const Report& report, WorkerState& kept) {

@@ -39,7 +39,7 @@ class Trainer : private model::WeightSource {
   // Errors: kData.
   [[nodiscard]] static Result<Datasets> open_datasets(const Job& job, Role role);
 
-  // Opens device, model and, unless they are given, data. Errors: kDevice, kData, kUsage, with what to do.
+  // Opens device, model and, unless they are given, data. Errors: kDevice, kMemory, kData, kUsage, with what to do.
   [[nodiscard]] static Result<std::unique_ptr<Trainer>> open(const Job& job, NodeId self, const std::string& run_dir);
   [[nodiscard]] static Result<std::unique_ptr<Trainer>> open(const Job& job, NodeId self, const std::string& run_dir,
                                                              Datasets datasets);
@@ -77,6 +77,9 @@ class Trainer : private model::WeightSource {
   // `memory` is where what is pushed is to lie; nothing: anywhere.
   void set_routing(const protocol::RoutingTable& routing, const std::shared_ptr<Memory>& memory = nullptr);
 
+  // What it says where set_routing() throws std::bad_alloc, or a step does.
+  [[nodiscard]] Error no_memory() const;
+
   // Whatever it does in a step is drawn there. Before set_routing().
   void draw(timeline::Lane* lane) { lane_ = lane; }
 
@@ -90,6 +93,7 @@ class Trainer : private model::WeightSource {
 
   std::span<const float> weights(std::size_t parameter) override;
   Version version(std::size_t parameter) override { return table_->changes(parameter); }
+  [[nodiscard]] Result<StepComputed> try_step(const ComputeStep& order, const Report& report, WorkerState& kept);
   [[nodiscard]] Result<StepComputed> run_step(const ComputeStep& order, const Report& report, WorkerState& kept);
   void read_ahead(const ComputeStep& order);
   [[nodiscard]] Result<protocol::EvaluationDone> evaluate(const EvaluateWeights& order);

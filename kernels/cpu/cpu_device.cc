@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "base/check.h"
+#include "base/out_of_memory.h"
 #include "kernels/cpu/add.h"
 #include "kernels/cpu/convolution_ways.h"
 #include "kernels/cpu/measure_ways.h"
@@ -123,10 +124,9 @@ Result<Buffer> CpuDevice::allocate(std::size_t bytes) {
   const int flags = MAP_PRIVATE | MAP_ANONYMOUS | (only_plans_ ? MAP_NORESERVE : 0);
   void* data = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, flags, -1, 0);
   if (data == MAP_FAILED)
-    return Error{Cause::kDevice, fmt::format("no memory for {} bytes of tensors: compute fewer samples at a time "
-                                             "(train.batch, train.micro_batches in bsp, worker.micro_batch; "
-                                             "evaluation.batch)",
-                                             bytes)};
+    return out_of_memory(bytes, "tensors",
+                         "compute fewer samples at a time (train.batch, train.micro_batches in bsp, "
+                         "worker.micro_batch; evaluation.batch)");
   if (only_plans_) return Buffer(data, bytes, unmap);
   if (bytes >= kHugePage) ::madvise(data, bytes, MADV_HUGEPAGE);
   std::memset(data, 0, bytes);

@@ -18,6 +18,7 @@ class ExitCode(IntEnum):
     MALFORMED = 10
     EVICTED = 11
     DIFFERS = 12
+    MEMORY = 13
     INTERRUPTED = 130
 
     @property

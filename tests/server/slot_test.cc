@@ -130,7 +130,10 @@ TEST(SlotPool, RefusesMoreThanThereIsMemory) {
 #endif
   const auto pool = SlotPool::create({.elements = std::size_t{1} << 58}, {.slices = 1});
   ASSERT_FALSE(pool.ok());
-  EXPECT_NE(pool.error().message.find("not enough memory"), std::string::npos);
+  EXPECT_EQ(pool.error().cause, Cause::kMemory);
+  EXPECT_NE(pool.error().message.find("not enough memory: 2199023255552.0 MiB are wanted for 1 slices of "),
+            std::string::npos)
+      << pool.error().message;
 }
 
 // Its count of references is another one then: the first is still known.

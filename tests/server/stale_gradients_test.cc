@@ -223,6 +223,7 @@ TEST(Compensation, SaysWhatMemoryItTakesAndRefusesWhatThereIsNot) {
   EXPECT_FALSE(enough.end.has_value());
   EXPECT_THAT(enough.notes.at(0).text, HasSubstr("for 5 versions of each of its slices"));
   ASSERT_TRUE(too_little.end.has_value());
+  EXPECT_EQ(too_little.end->exit_code, static_cast<int>(Cause::kMemory));
   EXPECT_THAT(too_little.end->text, HasSubstr("optimizer.compensation.name"));
   EXPECT_THAT(too_little.end->text, testing::StartsWith("needs 0.0 MiB")) << "whoever passes it on names the server";
   EXPECT_FALSE(welcomed(job_of("asp"), 2 * 64 * sizeof(float)).end.has_value());

@@ -1,12 +1,16 @@
-"""A process that cannot map what another one shares: the job goes on without, and says why."""
+"""A process whose address space is small. It cannot map what another one shares: the job goes on without, and says why.
+It has no room for what it has to hold: the job ends, and says how much that is."""
 
 import unittest
 
+import images
 from system_case import SystemCase, lane, main
 
 # KiB. Between where a process can share no memory at all and where it can map everything, some of them can make their
 # own and not map that of the others. Where that is depends on how large the programs are.
 LIMITS = range(400_000, 700_000, 100_000)
+# KiB. All programs have room for themselves, and nobody for a model of 1.5 GiB.
+TOO_LITTLE, WIDTH = 1_400_000, 20_000
 
 
 class AddressSpace(SystemCase):
@@ -19,6 +23,15 @@ class AddressSpace(SystemCase):
                 self.assert_ends(run, 0)
                 told += any("no shared memory with" in line and "cannot map" in line for line in run.output.splitlines())
         self.assertGreater(told, 0, "none of these limits broke a link")
+
+    def test_a_server_without_room_for_its_slices_says_what_they_take(self):
+        small = ("bash", "-c", f'ulimit -v {TOO_LITTLE}; exec "$@"', "small")
+        data = images.write(self.folder / "images", train=64, test=10)
+        run = self.start("fashion_mlp", "--servers", 1, "--workers", 1, wrapped_in=small,
+                         model__hidden=f"[{WIDTH},{WIDTH}]", **data)
+        self.assert_one_error(run, 13, "rubato: error: server-0 takes", "MiB for its slices: not enough memory: ",
+                              "this process may take 1367.2 MiB in all (ulimit -v): raise that, or use more servers")
+        self.assertIn("exit code 13 (memory)", run.output)
 
 
 if __name__ == "__main__":

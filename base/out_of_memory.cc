@@ -1,0 +1,51 @@
+#include "base/out_of_memory.h"
+
+#include <fmt/format.h>
+#include <sys/resource.h>
+
+#include <cstdlib>
+#include <exception>
+#include <new>
+
+#include "base/log.h"
+#include "base/processor.h"
+
+namespace rubato {
+namespace {
+
+std::string mebi_text(std::uint64_t bytes) { return fmt::format("{:.1f} MiB", static_cast<double>(bytes) / (1 << 20)); }
+
+// What this process may take, as far as it can know: of a container's limit the system tells it nothing.
+std::string limit_text() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY)
+    return fmt::format("this process may take {} in all (ulimit -v): raise that", mebi_text(limit.rlim_cur));
+  return fmt::format("the system gives no more, of {} of this machine: free some", mebi_text(physical_memory_bytes()));
+}
+
+const std::terminate_handler kAsWithoutUs = std::get_terminate();
+
+[[noreturn]] void end_of_thread() {
+  if (const std::exception_ptr cause = std::current_exception()) {
+    try {
+      std::rethrow_exception(cause);
+    } catch (const std::bad_alloc&) {
+      log::error("not enough memory: {}, or use a smaller model, smaller batches, or more machines", limit_text());
+      std::_Exit(static_cast<int>(Cause::kMemory));
+    } catch (...) {  // what else it may be is told by who comes next
+    }
+  }
+  kAsWithoutUs();
+  std::abort();
+}
+
+}  // namespace
+
+Error out_of_memory(std::uint64_t bytes, std::string_view what, std::string_view remedy) {
+  return {Cause::kMemory, fmt::format("not enough memory: {} are wanted for {}, and {}, or {}", mebi_text(bytes), what,
+                                      limit_text(), remedy)};
+}
+
+void end_where_memory_ends() { std::set_terminate(end_of_thread); }
+
+}  // namespace rubato
