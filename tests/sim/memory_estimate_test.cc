@@ -103,6 +103,7 @@ Job pictures(const test::TempDirectory& folder) {
   job.evaluation.batch = 100;
   job.data.train_inputs = folder.file("train");
   job.data.test_inputs = folder.file("test");
+  job.data.test_labels = folder.file("test labels");
   return job;
 }
 
