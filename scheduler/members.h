@@ -25,6 +25,13 @@ enum class MemberState : std::uint8_t {
   return state == MemberState::kLost || state == MemberState::kEvicted;
 }
 
+// Why a member is gone: in words that go on from its name ("was killed by signal 9"), or in its own.
+struct Departure {
+  std::string words;
+  bool its_own = false;
+  [[nodiscard]] std::string of(NodeId node) const { return node.name() + (its_own ? ": " : " ") + words; }
+};
+
 // A worker's part in the run.
 struct WorkerRecord {
   Clock start = 0;                               // of this life

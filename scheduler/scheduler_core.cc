@@ -65,7 +65,7 @@ void SchedulerCore::receive(TimeNs now, const protocol::Envelope& envelope, prot
              done && envelope.from.role == Role::kEvaluator) {
     on_evaluation_done(now, *done, out);
   } else if (const auto* goodbye = std::get_if<protocol::Goodbye>(&body)) {
-    member_gone(now, *member, MemberState::kLost, goodbye->text, goodbye->exit_code, out);
+    member_gone(now, *member, MemberState::kLost, {goodbye->text, /*its_own=*/true}, goodbye->exit_code, out);
   }
   // Anything else is no message for a scheduler; the codec has checked its form, and it changes nothing.
 }

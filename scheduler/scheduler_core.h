@@ -162,9 +162,9 @@ class SchedulerCore final : public protocol::Core {
 
   // scheduler_losses.cc: members that die, fall silent or do not get on
   [[nodiscard]] bool may_come_yet(NodeId node, int code) const;
-  void member_gone(TimeNs now, Member& member, MemberState state, const std::string& why, int code,
+  void member_gone(TimeNs now, Member& member, MemberState state, const Departure& why, int code,
                    protocol::Outbox& out);
-  void worker_gone(TimeNs now, Member& worker, MemberState state, const std::string& why, protocol::Outbox& out);
+  void worker_gone(TimeNs now, Member& worker, MemberState state, const Departure& why, protocol::Outbox& out);
   void hand_over_leaves(Member& dead, Clock clock, protocol::Outbox& out);
   void on_sealed(TimeNs now, std::uint32_t shard, const protocol::Sealed& message, protocol::Outbox& out);
   void account_for(TimeNs now, std::uint32_t rank, const DeadWorker& dead);

@@ -37,7 +37,7 @@ void SchedulerCore::member_exited(TimeNs now, const MemberExit& exit, Outbox& ou
   const bool awaited = node.role == Role::kServer && away_.contains(node.rank);
   if (is_gone(member->state) && !awaited) return;
   if (awaited) member->state = MemberState::kJoining;
-  member_gone(now, *member, MemberState::kLost, how, code, out);
+  member_gone(now, *member, MemberState::kLost, {how}, code, out);
 }
 
 // Whether the job can begin although this member died before: somebody starts it again, or it is not needed. One that
@@ -48,10 +48,10 @@ bool SchedulerCore::may_come_yet(NodeId node, int code) const {
   return node.role == Role::kEvaluator || (node.role == Role::kWorker && (job_.cluster.restarts > 0 || spare));
 }
 
-void SchedulerCore::member_gone(TimeNs now, Member& member, MemberState state, const std::string& why, int code,
+void SchedulerCore::member_gone(TimeNs now, Member& member, MemberState state, const Departure& why, int code,
                                 Outbox& out) {
   if (is_gone(member.state) || phase_ == Phase::kOver) return;
-  const std::string text = fmt::format("{} {}", member.node.name(), why);
+  const std::string text = why.of(member.node);
   const int exit_code = code > 0 ? code : static_cast<int>(Cause::kPeerLost);
   if (member.node.role == Role::kServer) {
     member.state = state;
@@ -70,7 +70,7 @@ void SchedulerCore::member_gone(TimeNs now, Member& member, MemberState state, c
       say(now, Level::kWarning, text + "; training goes on, evaluation waits for another one", out);
   } else if (phase_ == Phase::kGathering || phase_ == Phase::kInitializing) {
     member.state = state;
-    end_job(now, exit_code, text + " before training began", out);
+    end_job(now, exit_code, why.its_own ? text : text + " before training began", out);
   } else if (code == static_cast<int>(Cause::kData)) {
     // Whoever takes over would read the same; and if nobody has to, the job would end well without those samples.
     member.state = state;
@@ -80,15 +80,15 @@ void SchedulerCore::member_gone(TimeNs now, Member& member, MemberState state, c
   }
 }
 
-void SchedulerCore::worker_gone(TimeNs now, Member& worker, MemberState state, const std::string& why, Outbox& out) {
+void SchedulerCore::worker_gone(TimeNs now, Member& worker, MemberState state, const Departure& why, Outbox& out) {
   const std::uint32_t rank = worker.node.rank;
   worker.state = state;
   if (!clocks_.contains(rank)) {
-    say(now, Level::kWarning, fmt::format("{} {}; it had not begun again", worker.node.name(), why), out);
+    say(now, Level::kWarning, why.of(worker.node) + "; it had not begun again", out);
     return;
   }
   if (phase_ == Phase::kFinishing) {  // it had done its part
-    say(now, Level::kWarning, fmt::format("{} {}; all of its steps were settled", worker.node.name(), why), out);
+    say(now, Level::kWarning, why.of(worker.node) + "; all of its steps were settled", out);
     return;
   }
   const Clock clock = clocks_.clock(rank);
@@ -119,18 +119,17 @@ void SchedulerCore::worker_gone(TimeNs now, Member& worker, MemberState state, c
   auto line = metric(now, "worker_lost");
   line["worker"] = worker.node.name();
   line["clock"] = clock;
-  line["reason"] = why;
+  line["reason"] = why.words;
   line["samples_dropped"] = samples_dropped_;
   metrics_.push_back(std::move(line));
   if (clocks_.empty()) {
-    end_job(now, static_cast<int>(Cause::kPeerLost), fmt::format("{} {}; no worker is left", worker.node.name(), why),
-            out);
+    end_job(now, static_cast<int>(Cause::kPeerLost), why.of(worker.node) + "; no worker is left", out);
     return;
   }
   // docs/protocol.md, rule 18; plain sgd has none.
   const bool forgets = mode_.local() && job_.optimizer.name != "sgd";
   say(now, Level::kWarning,
-      fmt::format("{} {} at clock {}; {} of {} workers go on{}", worker.node.name(), why, clock, clocks_.size(),
+      fmt::format("{} at clock {}; {} of {} workers go on{}", why.of(worker.node), clock, clocks_.size(),
                   job_.cluster.workers,
                   forgets ? fmt::format("; the state of its inner {} is lost with it", job_.optimizer.name) : ""),
       out);
@@ -291,7 +290,8 @@ void SchedulerCore::check_silence(TimeNs now, Outbox& out) {
     out.send(node,
              protocol::Finish{static_cast<int>(Cause::kEvicted), "the scheduler lost contact and went on without it"});
     member_gone(now, member, MemberState::kEvicted,
-                fmt::format("has been silent for {:.1f} s (stopped, or cut off)", seconds(now - member.heard)), 0, out);
+                {fmt::format("has been silent for {:.1f} s (stopped, or cut off)", seconds(now - member.heard))}, 0,
+                out);
   }
 }
 
@@ -378,7 +378,7 @@ void SchedulerCore::check_progress(TimeNs now, Member& worker, Outbox& out) {
   if (still > limit) {
     out.send(worker.node, protocol::Finish{static_cast<int>(Cause::kEvicted), "it did not get on with its step"});
     worker_gone(now, worker, MemberState::kEvicted,
-                fmt::format("did not get on with step {} for {:.1f} s", work.granted.begin()->first, seconds(still)),
+                {fmt::format("did not get on with step {} for {:.1f} s", work.granted.begin()->first, seconds(still))},
                 out);
   }
 }

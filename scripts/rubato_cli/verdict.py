@@ -47,7 +47,7 @@ def _lost_peer(ends: list[End], scheduler: End | None) -> End | None:
     # A job outlives workers, but no server.
     killed_server = next((end for end in telling if end.return_code < 0 and end.node.startswith("server-")), None)
     words = scheduler.last_words if scheduler else ""
-    named = next((end for end in telling if words.startswith(f"{end.node} ")), None)
+    named = next((end for end in telling if words.startswith((f"{end.node} ", f"{end.node}: "))), None)
     if killed_server or named:
         return killed_server or named
     # It was lost itself; or it names one that was silent, whose end came later and tells nothing.

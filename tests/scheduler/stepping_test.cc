@@ -231,7 +231,7 @@ TEST(Ending, AWorkerThatCannotReadItsDataEndsTheJob) {
     EXPECT_EQ(scheduler.core.phase(), Phase::kOver) << mode;
     EXPECT_EQ(scheduler.core.exit_code(), static_cast<int>(Cause::kData)) << mode;
     ASSERT_TRUE(scheduler.out.end.has_value());
-    EXPECT_THAT(scheduler.out.end->text, HasSubstr("x.png: damaged"));
+    EXPECT_EQ(scheduler.out.end->text, "worker-1: x.png: damaged") << "it is its own sentence";
   }
 }
 

@@ -32,6 +32,10 @@ class Verdict(unittest.TestCase):
         self.assert_blames(3, "worker-0", ("worker-0", 3, "no such file"), ("server-0", 3, "worker-0 exited"),
                            ("scheduler", 3, "worker-0 exited"))
 
+    def test_the_member_whose_words_the_scheduler_repeats(self):
+        self.assert_blames(7, "worker-1", ("worker-0", 1, "a mistake"), ("worker-1", 7, "no GPU"),
+                           ("scheduler", 5, "worker-1: no GPU; no worker is left"))
+
     def test_a_killed_server_and_not_those_who_miss_it(self):
         self.assert_blames(5, "server-1", ("worker-0", 5, "gone"), ("server-1", -9),
                            ("scheduler", 5, "server-2 was killed by signal 9: its part"))
