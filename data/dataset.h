@@ -59,6 +59,8 @@ class Dataset {
   [[nodiscard]] virtual std::span<const std::string> class_names() const { return {}; }
   // What it has learned from its training part; nothing where it learns nothing.
   [[nodiscard]] virtual const Fitted* fitted() const { return nullptr; }
+  // The file or folder that its samples are of, for messages; nothing where there is none.
+  [[nodiscard]] virtual std::string file() const { return {}; }
   // What people know a sample by, where it is a file of its own, lines or bytes of one; nothing where it is not.
   [[nodiscard]] virtual std::string sample_name(std::uint64_t /*id*/) const { return {}; }
   // What it shares with those that must be on its side of every split (data.group), where its readers leave splitting

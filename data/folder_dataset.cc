@@ -140,6 +140,7 @@ class FolderDataset : public Dataset {
   std::int64_t target_floats() const override { return 0; }
   const std::string& fingerprint() const override { return fingerprint_; }
   std::span<const std::string> class_names() const override { return list_.classes; }
+  std::string file() const override { return list_.folder; }
   std::string sample_name(std::uint64_t id) const override { return list_.entries.at(id).name; }
   const Fitted* fitted() const override { return &fitted_; }
   Result<std::string> group_of(std::uint64_t id) const override {

@@ -16,8 +16,8 @@ namespace {
 
 class ImageDataset : public Dataset {
  public:
-  ImageDataset(Images images, Normalizer normalizer, const std::string& kind)
-      : images_(std::move(images)), normalizer_(std::move(normalizer)) {
+  ImageDataset(Images images, Normalizer normalizer, const std::string& kind, std::string file)
+      : images_(std::move(images)), normalizer_(std::move(normalizer)), file_(std::move(file)) {
     const auto width = static_cast<std::size_t>(images_.shape.floats());
     Sha256 hash;
     hash.update(std::as_bytes(std::span(kind)));
@@ -45,6 +45,7 @@ class ImageDataset : public Dataset {
     return images_.fitted == nullptr ? std::span<const std::string>() : images_.fitted->classes;
   }
   const Fitted* fitted() const override { return images_.fitted.get(); }
+  std::string file() const override { return file_; }
   std::string sample_name(std::uint64_t id) const override {
     return images_.lines.empty() ? "" : fmt::format("{}:{}", images_.lines_of, images_.lines.at(id));
   }
@@ -96,6 +97,7 @@ class ImageDataset : public Dataset {
 
   const Images images_;
   const Normalizer normalizer_;
+  const std::string file_;
   std::uint64_t samples_ = 0;
   std::string fingerprint_;
 };
@@ -132,7 +134,7 @@ Result<std::unique_ptr<Dataset>> make_image_dataset(Images images, const DataCon
         "{}: pixels are floats, all of them whole numbers up to 255, and are inputs as they are; if that is not meant, "
         "say data.stddev = 255, or save them as uint8",
         file);
-  return std::unique_ptr<Dataset>(new ImageDataset(std::move(images), std::move(normalizer), kind));
+  return std::unique_ptr<Dataset>(new ImageDataset(std::move(images), std::move(normalizer), kind, file));
 }
 
 Result<SampleShape> image_shape(const std::string& file, const std::vector<std::int64_t>& extents) {

@@ -93,6 +93,7 @@ class LibsvmDataset : public Dataset {
   const std::string& fingerprint() const override { return fingerprint_; }
   TargetScale target_scale(std::size_t /*target*/) const override { return samples_.scale; }
   std::span<const std::string> class_names() const override { return samples_.class_names; }
+  std::string file() const override { return samples_.path; }
   std::string sample_name(std::uint64_t id) const override {
     return fmt::format("{}:{}", samples_.path, samples_.lines.at(id));
   }

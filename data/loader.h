@@ -49,6 +49,8 @@ class Loader {
   // and is asked for another one has taken it in vain.
   [[nodiscard]] std::optional<SampleRange> take_ahead(BatchBuffer& batch);
 
+  // Whose samples these are.
+  [[nodiscard]] const Dataset& dataset() const { return dataset_; }
   // Of the ranges gathered so far, how many had been read ahead.
   [[nodiscard]] std::uint64_t hits() const { return hits_; }
 

@@ -48,6 +48,7 @@ class SeriesDataset : public Dataset {
   }
   const Fitted* fitted() const override { return series_.fitted.get(); }
 
+  std::string file() const override { return series_.path; }
   std::string sample_name(std::uint64_t id) const override {
     const std::uint64_t first = series_.places.at(id);
     return fmt::format("{}:{}-{}", series_.path, first, first + series_.window - 1);

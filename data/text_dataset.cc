@@ -59,6 +59,7 @@ class TextDataset : public Dataset {
   SampleShape shape() const override { return {static_cast<std::int64_t>(window_), 1, 1}; }
   std::int64_t target_floats() const override { return 0; }
   const std::string& fingerprint() const override { return fingerprint_; }
+  std::string file() const override { return path_; }
   std::string sample_name(std::uint64_t id) const override {
     const std::uint64_t first = offset_ + begin_of(id);
     return fmt::format("{} bytes {}-{}", path_, first, first + window_ - 1);

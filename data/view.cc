@@ -27,6 +27,7 @@ class View : public Dataset {
   std::span<const std::string> class_names() const override { return all_->class_names(); }
   const Fitted* fitted() const override { return all_->fitted(); }
   Result<std::string> group_of(std::uint64_t id) const override { return all_->group_of(ids_.at(id)); }
+  std::string file() const override { return all_->file(); }
   std::string sample_name(std::uint64_t id) const override { return all_->sample_name(ids_.at(id)); }
   bool has_lengths() const override { return all_->has_lengths(); }
   const std::string& fingerprint() const override { return fingerprint_; }

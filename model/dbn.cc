@@ -44,10 +44,16 @@ Status Dbn::check(const Batch& batch) const {
   RUBATO_TRY(check_inputs(batch, samples_max_, units_[0]));
   const auto odd = std::ranges::find_if(batch.inputs, [](float value) { return !(value >= 0.0f && value <= 1.0f); });
   if (odd == batch.inputs.end()) return {};
-  return Error{Cause::kData,
-               fmt::format("an input is {}: the machines of a dbn have binary units, and see numbers from 0 to 1 only; "
-                           "images have such with data.mean = 0 and data.stddev = 1",
-                           *odd)};
+  const auto at = static_cast<std::size_t>(odd - batch.inputs.begin()), width = static_cast<std::size_t>(units_[0]);
+  const std::size_t sample = at / width;
+  return Error{
+      Cause::kData,
+      fmt::format(
+          "sample {}, value {}: is {} as an input, and the machines of a dbn, whose units are binary, see numbers "
+          "from 0 to 1 only; images have such with data.mean = 0 and data.stddev = 1",
+          batch.sample_ids.empty() ? fmt::format("{} of the batch", sample)
+                                   : fmt::format("{}", batch.sample_ids[sample]),
+          at % width, *odd)};
 }
 
 Result<kernels::Rbm*> Dbn::machine(std::size_t number) {

@@ -187,8 +187,9 @@ Result<Figures> figures_on(model::Model& model, const data::Dataset& data, const
   for (std::uint64_t first = 0; first < data.size(); first += batch_size) {
     const std::uint64_t count = std::min(batch_size, data.size() - first);
     RUBATO_TRY(data.gather(0, order.of(0).subspan(first, count), buffer));
-    RUBATO_ASSIGN(const model::Evaluation result, model.evaluate(model_batch(buffer, 0), weights));
-    collector.add(buffer, result);
+    const Result<model::Evaluation> result = model.evaluate(model_batch(buffer, 0), weights);
+    if (!result.ok()) return blaming(data, result.error());
+    collector.add(buffer, *result);
   }
   return collector.figures();
 }

@@ -92,6 +92,11 @@ model::Batch model_batch(const data::BatchBuffer& buffer, std::uint64_t epoch) {
   return {inputs, buffer.labels, buffer.targets, buffer.sample_ids, buffer.lengths, epoch};
 }
 
+Error blaming(const data::Dataset& data, const Error& error) {
+  const std::string file = data.file();
+  return error.cause == Cause::kData && !file.empty() ? error.in(file) : error;
+}
+
 StepRunner::StepRunner(const Job& job, model::Model& model, data::Loader& loader, const SliceLayout& layout,
                        std::shared_ptr<Memory> memory, kernels::Device* device)
     : clip_norm_(job.optimizer.clip_norm),
@@ -179,10 +184,11 @@ Status StepRunner::run_leaf(const Leaf& leaf, model::WeightSource& weights, cons
     batch.chains = chains_;
     Next next(*this);
     batch.next = &next;
-    RUBATO_ASSIGN(const model::LeafStats stats, model_.train_leaf(batch, weights, sink));
-    computed.loss_sum += stats.loss_sum;
-    computed.samples += static_cast<std::uint64_t>(stats.samples);
-    computed.correct += stats.correct;
+    const Result<model::LeafStats> stats = model_.train_leaf(batch, weights, sink);
+    if (!stats.ok()) return blaming(loader_.dataset(), stats.error());
+    computed.loss_sum += stats->loss_sum;
+    computed.samples += static_cast<std::uint64_t>(stats->samples);
+    computed.correct += stats->correct;
     if (last && early != nullptr) break;
     add_partial(*gradient, {0, layout_.floats()});
     if (!last) partial_ = std::exchange(gradient, nullptr);

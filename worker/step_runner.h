@@ -29,6 +29,9 @@ namespace rubato::worker {
 // A batch as the model reads it. Samples without an input are points, and the points are the input.
 [[nodiscard]] model::Batch model_batch(const data::BatchBuffer& buffer, std::uint64_t epoch);
 
+// An error of the model about a batch of these samples: where it blames the data, the file comes first.
+[[nodiscard]] Error blaming(const data::Dataset& data, const Error& error);
+
 class StepRunner {
  public:
   using Report = std::function<void(ComputeReport)>;

@@ -1,7 +1,10 @@
 // A deep belief network: what each epoch trains, on what, and what is told of it.
 #include "model/dbn.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
+
+#include <cmath>
 
 #include "tests/model/model_fixture.h"
 
@@ -9,7 +12,7 @@ namespace rubato::model {
 namespace {
 
 using testing::Each;
-using testing::HasSubstr;
+using testing::StartsWith;
 
 constexpr std::size_t kSamples = 6;
 
@@ -138,12 +141,16 @@ TEST_F(DbnTest, EvaluationIsAboutWhatTheEpochTrains) {
 TEST_F(DbnTest, ItsUnitsSeeNumbersFrom0To1) {
   const auto model = make(small());
   Store store(*model);
-  OwnedBatch samples = batch();
-  samples.inputs[4] = 1.5f;
-  const auto stats = model->train_leaf(samples.view(), store, store);
-  ASSERT_FALSE(stats.ok());
-  EXPECT_EQ(stats.error().cause, Cause::kData);
-  EXPECT_THAT(stats.error().message, HasSubstr("an input is 1.5: the machines of a dbn have binary units"));
+  OwnedBatch samples = batch(40);
+  constexpr std::size_t kWidth = 12;  // 3 x 2 x 2
+  for (const float odd : {1.5f, std::nanf("")}) {
+    samples.inputs[2 * kWidth + 4] = odd;
+    const auto stats = model->train_leaf(samples.view(), store, store);
+    ASSERT_FALSE(stats.ok());
+    EXPECT_EQ(stats.error().cause, Cause::kData);
+    EXPECT_THAT(stats.error().message,
+                StartsWith(fmt::format("sample 42, value 4: is {} as an input, and the machines of a dbn", odd)));
+  }
   EXPECT_TRUE(model->train_leaf(samples.view(4), store, store).ok()) << "a layer reads any";
 }
 

@@ -26,6 +26,7 @@ namespace {
 using data::test::idx_bytes;
 using data::test::write_bytes;
 using testing::HasSubstr;
+using testing::StartsWith;
 
 constexpr std::uint32_t kHeight = 2, kWidth = 3, kTestSamples = 11;
 
@@ -402,6 +403,17 @@ TEST_F(EvaluatorTest, OfMachinesThatAreTrainedNothingIsKept) {
   EXPECT_FALSE(done(machine).best);
   EXPECT_FALSE(std::filesystem::exists(path("best.safetensors")));
   EXPECT_TRUE(done(whole).best);
+}
+
+TEST_F(EvaluatorTest, AnInputThatAMachineDoesNotSeeIsToldWithFileAndSample) {
+  Job job = mlp_job(directory_);
+  job.model.name = "dbn";
+  job.model.pretrain_epochs = 2;
+  job.data.stddev = {0.5};
+  open(job);
+  const ComputeReport report = evaluate(order(false, 1));
+  ASSERT_TRUE(std::holds_alternative<ComputeFailed>(report));
+  EXPECT_THAT(std::get<ComputeFailed>(report).error.message, StartsWith(job.data.test_inputs + ": sample 0, value "));
 }
 
 TEST_F(EvaluatorTest, AFileThatCannotBeWrittenIsSaid) {

@@ -29,6 +29,7 @@ class NumberedDataset final : public data::Dataset {
   [[nodiscard]] data::SampleShape shape() const override { return shape_; }
   [[nodiscard]] std::int64_t target_floats() const override { return 0; }
   [[nodiscard]] const std::string& fingerprint() const override { return fingerprint_; }
+  [[nodiscard]] std::string file() const override { return "numbers.npy"; }
   Status gather(std::uint64_t /*epoch*/, std::span<const std::uint64_t> ids, data::BatchBuffer& batch) const override {
     batch.count = static_cast<std::int64_t>(ids.size());
     batch.inputs.clear();
@@ -95,6 +96,7 @@ class ArbitraryModel final : public model::Model {
                                                     model::GradientSink& sink) override {
     for (std::size_t p = 0; p < parameters_.size(); ++p)
       if (source.weights(p).empty()) return Error{Cause::kInterrupted, "no weights"};
+    RUBATO_TRY(trouble);
     on_leaf();
     for (std::size_t p = parameters_.size(); p-- > 0;) {
       const std::span<float> gradient = sink.gradient_buffer(p);
@@ -111,6 +113,7 @@ class ArbitraryModel final : public model::Model {
     return Error{Cause::kInternal, "this model only trains"};
   }
 
+  Status trouble;  // of each leaf
   std::function<void()> on_leaf = [] {};
   std::function<void(std::size_t)> on_ready = [](std::size_t) {};  // of a parameter's gradient
 

@@ -283,6 +283,16 @@ TEST(StepRunner, AnEmptyNodeIsReportedOnlyWhenTheWeightsAreThere) {
   EXPECT_THAT(runner.reports, IsEmpty());
 }
 
+TEST(StepRunner, WhatAModelBlamesOnItsDataHasTheFile) {
+  ArbitraryModel model({7, 50});
+  Runner runner(model);
+  const StepGrant step = step_of(0, 8, 4, {{2, 0}});
+  model.trouble = Error{Cause::kData, "sample 3, value 4: is odd"};
+  EXPECT_EQ(runner.run(step).error().message, "numbers.npy: sample 3, value 4: is odd");
+  model.trouble = Error{Cause::kDevice, "no memory"};
+  EXPECT_EQ(runner.run(step).error().message, "no memory");
+}
+
 TEST(StepRunner, AGradientThatSomebodyHasIsNotWrittenAgain) {
   ArbitraryModel model({7, 50});
   Runner runner(model);
