@@ -9,10 +9,9 @@
 #include <memory>
 #include <string>
 #include <utility>
-#include <vector>
 
-#include "base/rng.h"
 #include "bench/layer_profile.h"
+#include "bench/local_case.h"
 #include "bench/local_trainer.h"
 #include "bench/stopwatch.h"
 #include "kernels/backend.h"
@@ -30,69 +29,6 @@ struct Options {
   bool plan = false, direct = false, bfloat16 = false, layers = false;
 };
 
-struct Case {
-  const char* name;
-  ModelConfig config;
-  model::InputShape shape;
-  std::int32_t classes = 10;
-};
-
-std::vector<Case> cases() {
-  const auto network = [](const char* name) {
-    ModelConfig config;
-    config.name = name;
-    return config;
-  };
-  ModelConfig mlp = network("mlp"), cnn = network("cnn"), imagenet = network("resnet18"), lstm = network("lstm"),
-              gpt = network("gpt");
-  mlp.hidden = {1024, 1024};
-  cnn.channels = {32, 64};
-  imagenet.stem = "imagenet";
-  lstm.width = 256;
-  lstm.layers = 2;
-  gpt.width = 128;
-  gpt.layers = gpt.heads = 4;
-  return {{"logistic", network("logistic"), {28, 28, 1}},
-          {"mlp", mlp, {28, 28, 1}},
-          {"lenet5", network("lenet5"), {28, 28, 1}},
-          {"cnn", cnn, {28, 28, 1}},
-          {"resnet18", network("resnet18"), {32, 32, 3}},
-          {"resnet18-imagenet", imagenet, {224, 224, 3}, 1000},
-          {"lstm", lstm, {64, 1, 64}},
-          {"gpt", gpt, {128, 1, 1}, 256}};
-}
-
-// A batch that never changes: its numbers are of no matter, but tokens are classes, each with a label.
-struct RandomBatch {
-  RandomBatch(const Case& chosen, std::int64_t samples) {
-    RandomStream random(stream_key(1, "local_train"));
-    const auto classes = static_cast<std::uint64_t>(chosen.classes);
-    const bool tokens = chosen.config.name == "gpt";
-    inputs.resize(static_cast<std::size_t>(samples * chosen.shape.elements()));
-    labels.resize(tokens ? inputs.size() : static_cast<std::size_t>(samples));
-    for (float& input : inputs)
-      input = tokens ? static_cast<float>(random.below(classes)) : static_cast<float>(random.next_unit());
-    for (std::int32_t& label : labels) label = static_cast<std::int32_t>(random.below(classes));
-    for (std::int64_t id = 0; id < samples; ++id) ids.push_back(static_cast<std::uint64_t>(id));
-  }
-  [[nodiscard]] model::Batch view() const {
-    return {.inputs = inputs, .labels = labels, .targets = {}, .sample_ids = ids, .lengths = {}, .epoch = 0};
-  }
-
-  std::vector<float> inputs;
-  std::vector<std::int32_t> labels;
-  std::vector<std::uint64_t> ids;
-};
-
-Result<Case> find_case(const std::string& name) {
-  std::vector<std::string> names;
-  for (const Case& known : cases()) {
-    if (known.name == name) return known;
-    names.emplace_back(known.name);
-  }
-  return Error{Cause::kUsage, fmt::format("no model {}: {}", name, fmt::join(names, ", "))};
-}
-
 // What is left of it sums products as they are defined.
 kernels::PlanBook without_winograd(const kernels::PlanBook& measured) {
   kernels::PlanBook direct(measured.device());
@@ -104,7 +40,7 @@ kernels::PlanBook without_winograd(const kernels::PlanBook& measured) {
 }
 
 // By rule, or by a plan that is measured here.
-Result<std::unique_ptr<kernels::Device>> open_device(const Options& options, const Case& chosen) {
+Result<std::unique_ptr<kernels::Device>> open_device(const Options& options, const LocalCase& chosen) {
   const kernels::DeviceConfig config{
       .name = "cpu",
       .threads = options.threads,
@@ -119,7 +55,7 @@ Result<std::unique_ptr<kernels::Device>> open_device(const Options& options, con
 }
 
 // One more window, drawn, and of it where its time went.
-Status print_layers(const Options& options, const Case& chosen, kernels::Device& device, model::Model& net,
+Status print_layers(const Options& options, const LocalCase& chosen, kernels::Device& device, model::Model& net,
                     LocalTrainer& trainer, const model::Batch& batch) {
   RUBATO_ASSIGN(const auto loss, model::parse_loss(chosen.config.loss));
   RUBATO_ASSIGN(const auto layers,
@@ -145,7 +81,7 @@ Status print_layers(const Options& options, const Case& chosen, kernels::Device&
 }
 
 Status run(const Options& options) {
-  RUBATO_ASSIGN(const Case chosen, find_case(options.model));
+  RUBATO_ASSIGN(const LocalCase chosen, find_case(options.model));
   RUBATO_ASSIGN(auto device, open_device(options, chosen));
   RUBATO_ASSIGN(auto net, model::make_model(chosen.config, chosen.shape, chosen.classes, *device, options.batch, 1));
   LocalTrainer trainer(net->parameters(), 1);

@@ -29,7 +29,7 @@ while [[ $# -gt 0 ]]; do
 done
 
 # How long a part may take: eight minutes in all.
-contract_s=160 rules_s=50 servers_s=30 sanitize_s=90 quickstart_s=90 bench_s=60
+contract_s=120 rules_s=40 servers_s=20 quickstart_s=60 bench_s=40 steps_s=140 sanitize_s=60
 
 card="$(nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader 2>/dev/null | head -n 1)" || card=""
 [[ -n "$card" ]] || fail 7 "no GPU found: nvidia-smi names none here; run this where it does"
@@ -112,6 +112,21 @@ bench() {
   sed 's/^/    /' "$log" | tee -a "$report"
 }
 
+steps() {
+  local log="$logs/steps" code=0
+  if ! python3 -c 'import torch, sys; sys.exit(not torch.cuda.is_available())' 2>/dev/null; then
+    write "steps: not run: this python3 has no PyTorch that uses a GPU"
+    return
+  fi
+  timeout "$steps_s" python3 "$work/bench/gpu_steps.py" --bin "$work/bin" --rounds 2 --seconds 0.5 >"$log" 2>&1 || code=$?
+  if ((code == 0)); then
+    passed steps "forward and backward beside PyTorch (0.95 is wanted)"
+    sed 's/^/    /' "$log" | tee -a "$report"
+  else
+    failed steps "exit code $code" "$log"
+  fi
+}
+
 sanitize() {
   if command -v compute-sanitizer >/dev/null; then
     part_of_tests sanitize "$sanitize_s" compute-sanitizer --error-exitcode 9 "$work/bin/backend_test" \
@@ -129,9 +144,10 @@ part_of_tests rules "$rules_s" "$work/bin/rule_cuda_test" --gtest_filter='*CudaR
 part_of_tests servers "$servers_s" "$work/bin/server_device_update_test"
 quickstart
 bench
+steps
 sanitize
 write "parity: not run: a comparison with PyTorch on this GPU is not written yet"
-write "steps of networks beside PyTorch, push and pull behind compute: not run: not written yet"
+write "push and pull behind compute: not run: not written yet"
 if ((failures > 0)); then
   write "$failures failed; this report: $report"
   exit 1

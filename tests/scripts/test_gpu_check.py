@@ -32,18 +32,27 @@ class GpuCheck(unittest.TestCase):
         path.write_text(f"#!/bin/sh\n{text}\n")
         path.chmod(0o755)
 
-    def pack(self, tests=PASSES, launcher='print("finished in 3.0 s, test accuracy 96.33%")', rules='echo "device copy: 3000 GB/s"') -> None:
+    def pack(self, tests=PASSES, launcher='print("finished in 3.0 s, test accuracy 96.33%")', rules='echo "device copy: 3000 GB/s"',
+             steps='print("  Rubato 120.0, PyTorch 100.0: 1.20")') -> None:
         stage = self.folder / "stage"
         self.program(stage / "bin" / "backend_test", tests)
         self.program(stage / "bin" / "rule_cuda_test", PASSES)
         self.program(stage / "bin" / "server_device_update_test", PASSES)
         self.program(stage / "bin" / "gpu_rules", rules)
         (stage / "scripts").mkdir()
+        (stage / "bench").mkdir()
+        (stage / "bench" / "gpu_steps.py").write_text(steps + "\n")
         (stage / "scripts" / "rubato").write_text(launcher + "\n")
         (stage / "commit").write_text("abc123\n")
         (self.folder / "pack").mkdir()
         with tarfile.open(self.folder / "pack" / "rubato.tar.gz", "w:gz") as archive:
             archive.add(stage, ".")
+
+    def give_torch(self, *, with_gpu: bool) -> None:
+        """A PyTorch for the python3 that gpu_check.sh finds."""
+        (self.folder / "torch.py").write_text(
+            f"class cuda:\n    is_available = staticmethod(lambda: {with_gpu})\n")
+        self.program(self.folder / "path" / "python3", f'PYTHONPATH={self.folder} exec {sys.executable} "$@"')
 
     def check(self, *, card: str = CARD) -> subprocess.CompletedProcess:
         self.program(self.folder / "path" / "nvidia-smi", f'echo "{card}"' if card else 'echo "No devices" >&2; exit 6')
@@ -71,6 +80,20 @@ class GpuCheck(unittest.TestCase):
         self.assertIn("    device copy: 3000 GB/s", lines)
         self.assertTrue(any(line.startswith("parity: not run: ") for line in lines))
         self.assertEqual(done.stdout.splitlines(), lines)
+
+    def test_steps_are_shown_beside_those_of_a_pytorch_that_uses_the_gpu(self):
+        self.pack()
+        self.give_torch(with_gpu=True)
+        self.assertEqual(self.check().returncode, 0)
+        lines = self.report.read_text().splitlines()
+        self.assertIn("steps: passed, forward and backward beside PyTorch (0.95 is wanted)", lines)
+        self.assertIn("      Rubato 120.0, PyTorch 100.0: 1.20", lines)
+
+    def test_steps_are_not_run_without_one(self):
+        self.pack()
+        self.give_torch(with_gpu=False)
+        self.assertEqual(self.check().returncode, 0)
+        self.assertIn("steps: not run: this python3 has no PyTorch that uses a GPU", self.report.read_text())
 
     def test_what_fails_is_shown_and_the_others_run(self):
         self.pack(tests=FAILS, launcher='import sys; print("rubato: error: lost"); sys.exit(5)', rules="exit 7")
