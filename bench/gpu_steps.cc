@@ -1,5 +1,5 @@
-// Forward and backward of a network on a GPU, its data there already and its weights the same in every step: samples/s of
-// several windows. bench/gpu_steps.py holds them against PyTorch's. It has never run on a GPU.
+// Forward and backward of a network on a GPU, its data there already and its weights the same in every step: samples/s
+// of several windows. bench/gpu_steps.py holds them against PyTorch's. It has never run on a GPU.
 //
 //   gpu_steps NAME [--batch B] [--precision float32|tf32|bfloat16] [--seconds S] [--windows W] [--device NAME]
 #include <fmt/format.h>
@@ -80,9 +80,9 @@ kernels::Precision precision_of(const std::string& name) {
 
 Status run(const Options& options) {
   RUBATO_ASSIGN(const LocalCase chosen, find_case(options.network));
-  RUBATO_ASSIGN(auto device, kernels::open_device({.name = options.device,
-                                                   .precision = precision_of(options.precision),
-                                                   .graphs = options.graphs}));
+  RUBATO_ASSIGN(auto device,
+                kernels::open_device(
+                    {.name = options.device, .precision = precision_of(options.precision), .graphs = options.graphs}));
   RUBATO_ASSIGN(auto net, model::make_model(chosen.config, chosen.shape, chosen.classes, *device, options.batch, 1));
   const RandomBatch samples(chosen, options.batch);
   model::Batch batch = samples.view();

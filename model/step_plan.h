@@ -116,8 +116,8 @@ class StepPlan {
   std::unique_ptr<kernels::Prefetch> prefetch_;  // in training, where the device has a use for it
   std::vector<std::uint64_t> ahead_;             // samples of the batch that has come ahead; none: none
   std::uint64_t ahead_epoch_ = 0;
-  std::vector<SentGradients> sent_;       // in a step, in order
-  std::size_t handed_over_ = 0;  // of them
+  std::vector<SentGradients> sent_;  // in a step, in order
+  std::size_t handed_over_ = 0;      // of them
   timeline::Lane* lane_ = nullptr;
 };
 

@@ -193,7 +193,8 @@ Status StepPlan::run_recorded(const Batch& batch, WeightSource& source, Gradient
     for (const Stage& stage : stages_) stage.op->prepare(keys);
     loss_->prepare({batch.labels, batch.targets}, predictions);
   } else {
-    recorded = recordings_.record(gradients_, lengths, [&] { return enqueue_training(batch, predictions); }, sent_);
+    recorded = recordings_.record(
+        gradients_, lengths, [&] { return enqueue_training(batch, predictions); }, sent_);
   }
   if (recorded == nullptr) {
     sent_.clear();

@@ -57,7 +57,7 @@ class StepRecordings {
 
  private:
   kernels::Device& device_;
-  const std::int64_t samples_;  // of a step, for people
+  const std::int64_t samples_;          // of a step, for people
   std::vector<RecordedStep> recorded_;  // the oldest first
   std::size_t made_ = 0;                // those that are gone too
   bool began_ = false;

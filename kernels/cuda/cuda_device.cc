@@ -111,8 +111,8 @@ Result<std::unique_ptr<Device>> open_cuda_device(const DeviceConfig& config, int
   RUBATO_ASSIGN(LtHandle lt, LtHandle::create());
   RUBATO_ASSIGN(auto copies, CopyStreams::create());
   return std::unique_ptr<Device>(std::make_unique<CudaDevice>(
-      CudaContext{ordinal, config.precision, std::move(stream), std::move(lt), std::move(copies)}, std::move(description),
-      config.graphs));
+      CudaContext{ordinal, config.precision, std::move(stream), std::move(lt), std::move(copies)},
+      std::move(description), config.graphs));
 }
 
 Result<std::unique_ptr<Device>> open_complete_cuda_device(const DeviceConfig& config) {

@@ -29,9 +29,9 @@ class AddressSpace(SystemCase):
         data = images.write(self.folder / "images", train=64, test=10)
         run = self.start("fashion_mlp", "--servers", 1, "--workers", 1, wrapped_in=small,
                          model__hidden=f"[{WIDTH},{WIDTH}]", **data)
-        self.assert_one_error(run, 13, "rubato: error: server-0 takes", "MiB for its slices: not enough memory: ",
+        self.assert_one_error(run, 13, "rubato: error: server-0 ended with exit code 13 (memory): takes ",
+                              "MiB for its slices: not enough memory: ",
                               "this process may take 1367.2 MiB in all (ulimit -v): raise that, or use more servers")
-        self.assertIn("exit code 13 (memory)", run.output)
 
 
 if __name__ == "__main__":
