@@ -119,7 +119,7 @@ Status set_type(const ByteSource& source, const std::string& descr, NpyHeader& h
   if (kind == 'O')
     return refuse(
         "Python objects are a pickle, which would run code from the file and is never read: save the array with the "
-        "dtype of a number, as by astype(numpy.float32)");
+        "dtype of a number, as by astype(numpy.float32), or of labels by astype(numpy.int64)");
   if (kind == 'U' || kind == 'S')
     return refuse("texts: save their numbers instead, as numpy.unique(texts, return_inverse=True)[1] gives them");
   if (descr.size() < 3 || !has_order) return refuse("expected a plain number, such as '|u1' or '<f4'");

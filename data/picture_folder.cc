@@ -58,9 +58,13 @@ Result<fs::path> folder_of(const fs::path& path, Split split) {
   if (split == Split::kTrain) return path / "train";
   if (split == Split::kTest) {
     if (is_folder(path / "test")) return path / "test";
-    return Error{Cause::kData, fmt::format("{}: has a folder train and none called test: set evaluation.part = "
-                                           "\"validation\" to evaluate on val",
-                                           path.string())};
+    const auto validation = folder_of(path, Split::kValidation);
+    return Error{
+        Cause::kData,
+        fmt::format("{}: has a folder train and none called test: {}", path.string(),
+                    validation.ok() ? fmt::format("set evaluation.part = \"validation\" to evaluate on {}",
+                                                  validation->filename().string())
+                                    : "make one, or, to train without a test, set evaluation.enabled = false")};
   }
   for (const char* const name : {"val", "validation", "valid"})
     if (is_folder(path / name)) return path / name;

@@ -180,7 +180,8 @@ class Parser {
       return wrong("expected safetensors, found {}: {}", kTorchWrites, kFromTorch);
     if (begins_as_zip(first)) return wrong("expected safetensors, found a zip archive");
     if (length > kHeaderBytesMax || length > rest) {
-      return wrong("expected a header of {} bytes, found {} bytes: cut off, or no safetensors file", length, rest);
+      return wrong("expected a header of {} bytes, found {} bytes: {}", length, rest,
+                   length > kHeaderBytesMax ? "no safetensors file" : "cut off, or no safetensors file");
     }
     const std::span<const std::byte> header = bytes_.subspan(sizeof length, length);
     values_ = bytes_.subspan(sizeof length + length);

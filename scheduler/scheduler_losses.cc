@@ -65,7 +65,7 @@ void SchedulerCore::member_gone(TimeNs now, Member& member, MemberState state, c
     if (SnapshotEntry* entry = snapshots_ ? snapshots_->evaluating() : nullptr) entry->evaluating = false;
     // One that was killed or crashed is started again. One that says why it ends would end the same way again.
     if (phase_ == Phase::kFinishing && code > 0 && code != static_cast<int>(Cause::kInternal))
-      end_job(now, exit_code, text + ": the final weights are not written and evaluated", out);
+      end_job(now, exit_code, text + ": the final weights are not evaluated, and may not be written", out);
     else
       say(now, Level::kWarning, text + "; training goes on, evaluation waits for another one", out);
   } else if (phase_ == Phase::kGathering || phase_ == Phase::kInitializing) {

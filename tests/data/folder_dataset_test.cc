@@ -26,6 +26,7 @@ using test::write_bytes;
 using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::Not;
 
 class FolderDatasetTest : public testing::Test {
  protected:
@@ -85,6 +86,12 @@ TEST_F(FolderDatasetTest, FoldersAreClassesInTheOrderOfTheirNames) {
   EXPECT_THAT(open()->class_names(), ElementsAre("cat", "dog"));
   EXPECT_THAT(gather_all(job_, Split::kValidation).labels, ElementsAre(0, 0, 1, 1));
   EXPECT_THAT(open_error(Split::kTest), HasSubstr("none called test: set evaluation.part = \"validation\""));
+}
+
+TEST_F(FolderDatasetTest, NobodyIsSentToAPartThatIsNotThere) {
+  write("train/cat/1.png", png_bytes(pattern(20, 20, 3)));
+  write("train/dog/1.png", png_bytes(pattern(20, 20, 3)));
+  EXPECT_THAT(open_error(Split::kTest), AllOf(HasSubstr("none called test: make one"), Not(HasSubstr("on val"))));
 }
 
 TEST_F(FolderDatasetTest, APngOfTheRightSizeIsTakenPixelByPixelAndNormalized) {

@@ -188,7 +188,8 @@ TEST_F(NpyDatasetTest, SaysWhatItDoesNotRead) {
     EXPECT_EQ(with_inputs(npy_bytes("'" + descr + "'", "(3, 2)", six)),
               "inputs.npy: dtype '" + descr +
                   "' is not read: Python objects are a pickle, which would run code from the file and is never read: "
-                  "save the array with the dtype of a number, as by astype(numpy.float32)");
+                  "save the array with the dtype of a number, as by astype(numpy.float32), or of labels by "
+                  "astype(numpy.int64)");
   EXPECT_THAT(with_inputs(npy_bytes("'<U8'", "(3, 2)", six)),
               HasSubstr("dtype '<U8' is not read: texts: save their numbers instead, as "
                         "numpy.unique(texts, return_inverse=True)[1] gives them"));
