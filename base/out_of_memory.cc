@@ -26,14 +26,13 @@ std::string limit_text() {
 const std::terminate_handler kAsWithoutUs = std::get_terminate();
 
 [[noreturn]] void end_of_thread() {
-  if (const std::exception_ptr cause = std::current_exception()) {
-    try {
-      std::rethrow_exception(cause);
-    } catch (const std::bad_alloc&) {
-      log::error("not enough memory: {}, or use a smaller model, smaller batches, or more machines", limit_text());
-      std::_Exit(static_cast<int>(Cause::kMemory));
-    } catch (...) {  // what else it may be is told by who comes next
-    }
+  try {
+    if (const std::exception_ptr cause = std::current_exception()) std::rethrow_exception(cause);
+  } catch (const std::bad_alloc&) {
+    log::error("not enough memory: {}, or use a smaller model, smaller batches, or more machines", limit_text());
+    std::_Exit(static_cast<int>(Cause::kMemory));
+  } catch (...) {
+    kAsWithoutUs();
   }
   kAsWithoutUs();
   std::abort();

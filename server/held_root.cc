@@ -14,6 +14,7 @@ HeldRoot& HeldRoot::lay(std::span<std::byte> held, std::uint32_t first_shard, st
   auto* root = new (held.data()) HeldRoot;
   root->first_shard = first_shard;
   root->shards = shards;
+  root->magic.store(kMagic, std::memory_order_release);
   return *root;
 }
 
@@ -28,8 +29,9 @@ void HeldRoot::enter(std::uint32_t shard, std::uint64_t table) {
 Result<std::uint64_t> HeldRoot::find(std::span<const std::byte> remains, std::uint32_t shard) {
   if (remains.size() < kBytes) return std::uint64_t{0};  // not even begun
   const auto& root = *reinterpret_cast<const HeldRoot*>(remains.data());
-  if (root.magic == 0) return std::uint64_t{0};
-  if (root.magic != kMagic || root.layout != kLayout)
+  const std::uint64_t magic = root.magic.load(std::memory_order_acquire);
+  if (magic == 0) return std::uint64_t{0};
+  if (magic != kMagic || root.layout != kLayout)
     return Error{Cause::kMalformed,
                  fmt::format("the memory of the server before this one is of another kind (layout {}, this program has "
                              "{}): was Rubato built again meanwhile?",

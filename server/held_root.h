@@ -33,7 +33,7 @@ struct HeldRoot {
   static constexpr std::size_t kBytes = 4096;  // before the first block
 
   // scripts/rubato_cli/held_memory.py reads the first three.
-  std::uint64_t magic = kMagic;
+  std::atomic<std::uint64_t> magic = 0;  // written last: whoever is killed before that has left nothing
   std::uint32_t shards = 0;
   std::atomic<std::uint32_t> entered = 0;  // tables; all of them: nothing older is needed any more
   std::uint32_t layout = kLayout;

@@ -124,6 +124,8 @@ TEST_F(Table, OfAnotherKindOrShardIsAnError) {
   HeldRoot::of(arena_.held()).layout = HeldRoot::kLayout;
   HeldRoot::of(arena_.held()).magic = 1;
   EXPECT_THAT(HeldRoot::find(arena_.held(), 5).error().message, HasSubstr("of another kind"));
+  HeldRoot::of(arena_.held()).magic = 0;
+  EXPECT_EQ(HeldRoot::find(arena_.held(), 5).value(), 0u) << "killed before it was laid";
 }
 
 TEST_F(Table, OfAnotherSubjectIsAnError) {
