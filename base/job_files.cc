@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include <array>
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
@@ -11,42 +11,17 @@
 #include <string_view>
 #include <vector>
 
+#include "base/file_kind.h"
 #include "base/job_schema.h"
 
 namespace rubato {
 namespace {
 
 namespace fs = std::filesystem;
-using namespace std::string_view_literals;
-
-struct Beginning {
-  std::string_view bytes;
-  const char* what;
-};
-constexpr Beginning kGzip{"\x1F\x8B"sv, "a gzip file"}, kIdx{"\0\0\x08"sv, "an idx file"},
-    kNumpy{"\x93NUMPY"sv, "a numpy array (npy)"}, kZip{"PK\x03\x04"sv, "a zip archive, as npz and xlsx files are"},
-    kEmptyZip{"PK\x05\x06"sv, "a zip archive of nothing"};
-constexpr std::array kKnown = {kGzip,
-                               kIdx,
-                               kNumpy,
-                               kZip,
-                               kEmptyZip,
-                               Beginning{"\x89PNG"sv, "a PNG image"},
-                               Beginning{"\xFF\xD8\xFF"sv, "a JPEG image"},
-                               Beginning{"\x89HDF"sv, "an HDF5 file"},
-                               Beginning{"PAR1\x15"sv, "a Parquet table"},
-                               Beginning{"SQLite format 3\0"sv, "an SQLite database"},
-                               Beginning{"\x80\x02"sv, "a pickle"},
-                               Beginning{"\x80\x04"sv, "a pickle"},
-                               Beginning{"\x80\x05"sv, "a pickle"},
-                               Beginning{"\xFF\xFE"sv, "a text in UTF-16"},
-                               Beginning{"\xFE\xFF"sv, "a text in UTF-16"}};
-constexpr std::size_t kBeginBytes = 16;  // none of them is longer
-
 // What a key may name.
 struct Expected {
   const char* what;
-  std::vector<Beginning> beginnings;  // one of these; none: anything that is not of another kind known here
+  std::vector<FileKind> kinds;  // one of these; none: anything that is not of another kind known here
   bool file = true, folder = false;
 };
 
@@ -58,9 +33,9 @@ class FileChecker {
 
   Status run() const {
     const std::string& kind = data_.kind;
-    if (kind == "idx") return check_pairs({"an idx file", {kIdx, kGzip}});
-    if (kind == "npy") return check_pairs({"a numpy array (npy)", {kNumpy, kGzip}});
-    if (kind == "npz") return check("data.path", data_.path, {"a numpy archive (npz)", {kZip, kEmptyZip}});
+    if (kind == "idx") return check_pairs({"an idx file", {kIdxFile, kGzipFile}});
+    if (kind == "npy") return check_pairs({"a numpy array (npy)", {kNumpyFile, kGzipFile}});
+    if (kind == "npz") return check("data.path", data_.path, {"a numpy archive (npz)", {kZipFile, kEmptyZipFile}});
     if (kind == "cifar") return check_folder("a folder of CIFAR's binary files");
     if (kind == "folder") return check_folder("a folder of images");
     if (kind == "text") return check("data.path", data_.path, {"a text, or a folder of texts", {}, true, true});
@@ -111,30 +86,20 @@ class FileChecker {
     errno = 0;
     std::ifstream file(path, std::ios::binary);
     if (!file) return wrong(std::strerror(errno));
-    std::string begin(kBeginBytes, '\0');
-    begin.resize(static_cast<std::size_t>(file.read(begin.data(), kBeginBytes).gcount()));
+    std::string begin(kFileKindBytes, '\0');
+    begin.resize(static_cast<std::size_t>(file.read(begin.data(), kFileKindBytes).gcount()));
     if (begin.empty()) return wrong("there is nothing in it");
-    return begins_so(begin, expected) ? Status()
-                                      : wrong(fmt::format("expected {}, found {}", expected.what, what_is(begin)));
+    if (begins_so(begin, expected)) return {};
+    return wrong(fmt::format("expected {}, found {}", expected.what, file_of_bytes(begin)));
   }
 
   // A text may be of any bytes, and may be compressed; a table is no file of another kind.
   static bool begins_so(std::string_view begin, const Expected& expected) {
     if (expected.folder) return true;
-    for (const Beginning& right : expected.beginnings)
-      if (begin.starts_with(right.bytes)) return true;
-    if (!expected.beginnings.empty()) return false;
-    for (const Beginning& known : kKnown)
-      if (begin.starts_with(known.bytes)) return known.bytes == kGzip.bytes;
-    return true;
-  }
-
-  static std::string what_is(std::string_view begin) {
-    for (const Beginning& known : kKnown)
-      if (begin.starts_with(known.bytes)) return known.what;
-    std::string bytes;
-    for (const char byte : begin.substr(0, 4)) bytes += fmt::format(" {:02x}", static_cast<unsigned char>(byte));
-    return "a file that begins with" + bytes;
+    if (!expected.kinds.empty())
+      return std::ranges::any_of(expected.kinds, [&](const FileKind& kind) { return begins_as(begin, kind); });
+    const FileKind* const found = kind_of_file(begin);
+    return found == nullptr || found->signature == kGzipFile.signature;
   }
 
   const DataConfig& data_;
@@ -144,6 +109,8 @@ class FileChecker {
 
 }  // namespace
 
-Status check_files(const Job& job, const Where& where) { return FileChecker(job, where).run(); }
+Result<Job> load_job_and_see_data(const std::string& path, const Overrides& overrides) {
+  return load_job(path, overrides, [](const Job& job, const Where& where) { return FileChecker(job, where).run(); });
+}
 
 }  // namespace rubato

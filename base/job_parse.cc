@@ -14,7 +14,6 @@
 
 #include "base/hash.h"
 #include "base/job.h"
-#include "base/job_files.h"
 #include "base/job_schema.h"
 #include "base/nearest.h"
 
@@ -354,33 +353,6 @@ Result<std::string> read_text(const std::string& path) {
   return text.str();
 }
 
-Result<Job> load(const std::string& path, const Overrides& overrides, bool see_data) {
-  RUBATO_ASSIGN(const std::string text, read_text(path));
-  Job job;
-  Reader reader(job, path);
-  const Where where = [&](std::string_view key) { return reader.where(key); };
-  RUBATO_TRY(read_all(reader, text, overrides));
-  RUBATO_TRY(check_job(job, where));
-  // What the file says is meant from the file; what is typed, from where it was typed.
-  const std::filesystem::path here = std::filesystem::current_path();
-  for (const JobKey& key : reader.keys()) {
-    if (!key.is_path && key.path_prefix.empty()) continue;
-    std::string& file = *std::get<std::string*>(key.slot);
-    if (file.size() <= key.path_prefix.size() || !file.starts_with(key.path_prefix)) continue;
-    const std::filesystem::path base =
-        reader.overridden(key.path) ? here : here / std::filesystem::path(path).parent_path();
-    file = key.path_prefix + (base / file.substr(key.path_prefix.size())).lexically_normal().string();
-  }
-  ModelConfig& model = job.model;
-  if (!model.pretrained.empty() && model.pretrained_sha256.empty()) {
-    Result<std::string> hash = sha256_of_file(model.pretrained);
-    if (!hash.ok()) return hash.error().in(reader.where("model.pretrained") + ": model.pretrained");
-    model.pretrained_sha256 = std::move(*hash);
-  }
-  if (see_data) RUBATO_TRY(check_files(job, where));
-  return job;
-}
-
 }  // namespace
 
 Result<Override> parse_override(const std::string& text) {
@@ -405,10 +377,33 @@ Result<Job> parse_job(const std::string& text, const std::string& origin, const 
   return job;
 }
 
-Result<Job> load_job(const std::string& path, const Overrides& overrides) { return load(path, overrides, false); }
-
-Result<Job> load_job_and_see_data(const std::string& path, const Overrides& overrides) {
-  return load(path, overrides, true);
+Result<Job> load_job(const std::string& path, const Overrides& overrides, const FurtherCheck& check) {
+  RUBATO_ASSIGN(const std::string text, read_text(path));
+  Job job;
+  Reader reader(job, path);
+  const Where where = [&](std::string_view key) { return reader.where(key); };
+  RUBATO_TRY(read_all(reader, text, overrides));
+  RUBATO_TRY(check_job(job, where));
+  // What the file says is meant from the file; what is typed, from where it was typed.
+  const std::filesystem::path here = std::filesystem::current_path();
+  for (const JobKey& key : reader.keys()) {
+    if (!key.is_path && key.path_prefix.empty()) continue;
+    std::string& file = *std::get<std::string*>(key.slot);
+    if (file.size() <= key.path_prefix.size() || !file.starts_with(key.path_prefix)) continue;
+    const std::filesystem::path base =
+        reader.overridden(key.path) ? here : here / std::filesystem::path(path).parent_path();
+    file = key.path_prefix + (base / file.substr(key.path_prefix.size())).lexically_normal().string();
+  }
+  ModelConfig& model = job.model;
+  if (!model.pretrained.empty() && model.pretrained_sha256.empty()) {
+    Result<std::string> hash = sha256_of_file(model.pretrained);
+    if (!hash.ok()) return hash.error().in(reader.where("model.pretrained") + ": model.pretrained");
+    model.pretrained_sha256 = std::move(*hash);
+  }
+  if (check) RUBATO_TRY(check(job, where));
+  return job;
 }
+
+Result<Job> load_job(const std::string& path, const Overrides& overrides) { return load_job(path, overrides, {}); }
 
 }  // namespace rubato

@@ -82,8 +82,9 @@ using Where = std::function<std::string(std::string_view path)>;
 [[nodiscard]] Status check_job(const Job& job, const Where& where);
 // The part of it that is about data sets.
 [[nodiscard]] Status check_data(const Job& job, const Where& where);
-// Whether the files that it names are there, can be read and begin as they should. Errors: kData.
-[[nodiscard]] Status check_files(const Job& job, const Where& where);
+// load_job, and then a look that needs to know who set what.
+using FurtherCheck = std::function<Status(const Job& job, const Where& where)>;
+[[nodiscard]] Result<Job> load_job(const std::string& path, const Overrides& overrides, const FurtherCheck& check);
 
 // Checks the form of worker.device: auto, cpu, cuda or cuda:N.
 [[nodiscard]] Status check_device(const std::string& text);

@@ -7,20 +7,19 @@
 #include <exception>
 #include <new>
 
+#include "base/counted.h"
 #include "base/log.h"
 #include "base/processor.h"
 
 namespace rubato {
 namespace {
 
-std::string mebi_text(std::uint64_t bytes) { return fmt::format("{:.1f} MiB", static_cast<double>(bytes) / (1 << 20)); }
-
 // What this process may take, as far as it can know: of a container's limit the system tells it nothing.
 std::string limit_text() {
   rlimit limit{};
   if (::getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY)
-    return fmt::format("this process may take {} in all (ulimit -v): raise that", mebi_text(limit.rlim_cur));
-  return fmt::format("the system gives no more, of {} of this machine: free some", mebi_text(physical_memory_bytes()));
+    return fmt::format("this process may take {} in all (ulimit -v): raise that", mebibytes(limit.rlim_cur));
+  return fmt::format("the system gives no more, of {} of this machine: free some", mebibytes(physical_memory_bytes()));
 }
 
 const std::terminate_handler kAsWithoutUs = std::get_terminate();
@@ -41,7 +40,7 @@ const std::terminate_handler kAsWithoutUs = std::get_terminate();
 }  // namespace
 
 Error out_of_memory(std::uint64_t bytes, std::string_view what, std::string_view remedy) {
-  return {Cause::kMemory, fmt::format("not enough memory: {} are wanted for {}, and {}, or {}", mebi_text(bytes), what,
+  return {Cause::kMemory, fmt::format("not enough memory: {} are wanted for {}, and {}, or {}", mebibytes(bytes), what,
                                       limit_text(), remedy)};
 }
 

@@ -17,6 +17,7 @@
 #include "bench/local_case.h"
 #include "kernels/backend.h"
 #include "kernels/initialize.h"
+#include "kernels/precision.h"
 
 namespace rubato::bench {
 namespace {
@@ -73,16 +74,11 @@ class StillWeights final : public model::WeightSource, public model::GradientSin
   kernels::Pinned pinned_;
 };
 
-kernels::Precision precision_of(const std::string& name) {
-  if (name == "bfloat16") return kernels::Precision::kBfloat16;
-  return name == "tf32" ? kernels::Precision::kTf32 : kernels::Precision::kFloat32;
-}
-
 Status run(const Options& options) {
   RUBATO_ASSIGN(const LocalCase chosen, find_case(options.network));
-  RUBATO_ASSIGN(auto device,
-                kernels::open_device(
-                    {.name = options.device, .precision = precision_of(options.precision), .graphs = options.graphs}));
+  RUBATO_ASSIGN(auto device, kernels::open_device({.name = options.device,
+                                                   .precision = kernels::precision_of(options.precision),
+                                                   .graphs = options.graphs}));
   RUBATO_ASSIGN(auto net, model::make_model(chosen.config, chosen.shape, chosen.classes, *device, options.batch, 1));
   const RandomBatch samples(chosen, options.batch);
   model::Batch batch = samples.view();

@@ -8,6 +8,7 @@
 #include "data/idx_dataset.h"
 #include "data/libsvm_dataset.h"
 #include "data/npy_dataset.h"
+#include "data/row_split.h"
 #include "data/series_dataset.h"
 #include "data/synthetic_dataset.h"
 #include "data/table_dataset.h"
@@ -39,8 +40,7 @@ Status check_part(const DataConfig& data, Split split) {
   const bool is_split = (table && !of_files) || data.kind == "series" || data.kind == "text";
   if (split == Split::kTrain || !is_split) return {};
   if ((validation ? data.validation_fraction : data.test_fraction) > 0.0) return {};
-  return Error{Cause::kData, fmt::format("{}: data.{}_fraction = 0 leaves no {} part{}{}", data.path, name_of(split),
-                                         name_of(split), validation ? ": " : "", validation ? kHoldOut : "")};
+  return Error{Cause::kData, no_part_text(data.path, split) + (validation ? fmt::format(": {}", kHoldOut) : "")};
 }
 
 DatasetSize size_of_synthetic(const Job& job, bool train) {

@@ -80,9 +80,7 @@ Result<Pictures> examine_part(const Job& job, Split split, ThreadTeam& team) {
   if (!list.to_be_split) return pictures;
 
   RUBATO_ASSIGN(const RowSplit parts, split_pictures(list, config));
-  if (parts.of(split).empty())
-    return Error{Cause::kData, fmt::format("{}: data.{}_fraction = 0 leaves no {} part", list.folder, name_of(split),
-                                           name_of(split))};
+  if (parts.of(split).empty()) return Error{Cause::kData, no_part_text(list.folder, split)};
   std::vector<PictureEntry> entries;
   std::vector<PictureFacts> facts;
   for (const std::uint64_t row : parts.of(split)) {

@@ -9,6 +9,7 @@
 #include <limits>
 #include <new>
 
+#include "base/file_kind.h"
 #include "data/idx_file.h"
 #include "data/npy_header_text.h"
 
@@ -158,7 +159,7 @@ bool order_matters(const NpyHeader& header) {
 Result<std::string> read_header_text(ByteSource& source) {
   std::uint8_t start[8] = {};
   RUBATO_ASSIGN(const std::size_t got, source.read(start));
-  if (got < sizeof start || std::memcmp(start, "\x93NUMPY", 6) != 0)
+  if (got < sizeof start || !begins_as({reinterpret_cast<const char*>(start), got}, kNumpyFile))
     return source.error("expected a numpy array, which begins with 93 and NUMPY: is this another kind of file?");
   const unsigned version = start[6];
   if (version < 1 || version > 3)

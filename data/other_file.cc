@@ -3,8 +3,8 @@
 #include <fmt/format.h>
 
 #include <array>
-#include <string_view>
 
+#include "base/file_kind.h"
 #include "data/fitted.h"
 #include "data/folder_dataset.h"
 #include "data/gzip_source.h"
@@ -21,10 +21,9 @@ namespace {
 
 Result<bool> is_npy(const std::string& path) {
   RUBATO_ASSIGN(const std::unique_ptr<ByteSource> source, open_file(path));
-  constexpr std::string_view kMagic = "\x93NUMPY";
-  std::array<std::uint8_t, kMagic.size()> first{};
+  std::array<std::uint8_t, kFileKindBytes> first{};
   RUBATO_ASSIGN(const std::size_t count, source->read(first));
-  return count == first.size() && std::string_view(reinterpret_cast<const char*>(first.data()), count) == kMagic;
+  return begins_as({reinterpret_cast<const char*>(first.data()), count}, kNumpyFile);
 }
 
 // A job may name other targets than its weights were trained for.

@@ -10,7 +10,9 @@
 #include <filesystem>
 #include <memory>
 #include <span>
+#include <string_view>
 
+#include "base/file_kind.h"
 #include "base/hash.h"
 #include "data/jpeg_picture.h"
 #include "data/png_picture.h"
@@ -56,10 +58,8 @@ class File {
 
 Error neither(Bytes bytes) {
   if (bytes.empty()) return {Cause::kData, "there is nothing in it"};
-  std::string begin;
-  for (const std::uint8_t byte : bytes.first(std::min<std::size_t>(bytes.size(), 4)))
-    begin += fmt::format(" {:02x}", byte);
-  return {Cause::kData, fmt::format("expected a JPEG or a PNG, found a file that begins with{}", begin)};
+  const std::string_view begin(reinterpret_cast<const char*>(bytes.data()), std::min(bytes.size(), kFileKindBytes));
+  return {Cause::kData, fmt::format("expected a JPEG or a PNG, found {}", file_of_bytes(begin))};
 }
 
 Result<PictureHeader> header_of(Bytes bytes) {

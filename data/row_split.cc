@@ -48,6 +48,10 @@ Result<RowSplit> checked(RowSplit split, const DataConfig& config, const std::st
 
 std::vector<std::uint64_t> all_rows(std::uint64_t count) { return counted(0, count); }
 
+std::string no_part_text(const std::string& file, Split split) {
+  return fmt::format("{}: data.{}_fraction = 0 leaves no {} part", file, name_of(split), name_of(split));
+}
+
 std::uint64_t part_size(std::uint64_t rows, double fraction) {
   return static_cast<std::uint64_t>(std::llround(static_cast<double>(rows) * fraction));
 }

@@ -24,6 +24,9 @@ struct RowSplit {
 // 0, 1, 2, ...
 [[nodiscard]] std::vector<std::uint64_t> all_rows(std::uint64_t count);
 
+// What to say of a part that is asked for where data.test_fraction, or data.validation_fraction, is 0.
+[[nodiscard]] std::string no_part_text(const std::string& file, Split split);
+
 // Of so many rows, a fraction: to the nearest. Who asked for a part and finds none in it refuses that.
 [[nodiscard]] std::uint64_t part_size(std::uint64_t rows, double fraction);
 

@@ -10,6 +10,7 @@
 #include <optional>
 #include <set>
 
+#include "base/file_kind.h"
 #include "base/float16.h"
 #include "data/safetensors.h"
 #include "data/zip_contents.h"

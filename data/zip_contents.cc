@@ -23,10 +23,6 @@ std::string plain(const std::string& name) {
 
 }  // namespace
 
-bool begins_as_zip(std::string_view bytes) {
-  return bytes.starts_with("PK\x03\x04") || bytes.starts_with("PK\x05\x06");  // the second: of nothing
-}
-
 std::string listed_names(const std::vector<std::string>& names, const std::string& none) {
   constexpr std::size_t kShown = 10;
   std::string text;

@@ -5,7 +5,6 @@
 #pragma once
 
 #include <string>
-#include <string_view>
 #include <vector>
 
 namespace rubato::data {
@@ -16,8 +15,6 @@ struct ZipContents {
   std::string names;              // of its members, of numpy's its arrays; the first of them, for people
 };
 
-// Whether a file that begins so is one.
-[[nodiscard]] bool begins_as_zip(std::string_view bytes);
 [[nodiscard]] ZipContents contents_of_zip(const std::string& path);
 
 // "a, b, c, ...", or `none`.

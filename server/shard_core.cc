@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/counted.h"
 #include "base/result.h"
 
 namespace rubato::server {
@@ -14,8 +15,6 @@ namespace {
 
 // Clocks count steps: beyond this one is a lie, and adding to it must not overflow.
 constexpr Clock kClockMax = Clock{1} << 62;
-
-double in_mebi(double bytes) { return bytes / (1 << 20); }
 
 Error malformed(std::string text) { return {Cause::kMalformed, std::move(text)}; }
 
@@ -149,15 +148,14 @@ Status ShardCore::check_welcome(const protocol::Welcome& welcome) const {
 // each slice the newest version, with its state, the one being written, and the weights that each worker reads.
 Status ShardCore::check_memory(const std::map<std::size_t, PoolPlan>& plans, Outbox& out) const {
   const std::size_t read = state_.rule.compensates() ? state_.workers : 0;
-  double bytes = 0.0;
+  std::uint64_t bytes = 0;
   for (const auto& [elements, plan] : plans)
-    bytes += static_cast<double>(plan.bounds.slices) *
-             static_cast<double>(2 * slot_bytes(plan.shape) + read * weights_bytes(plan.shape));
-  const std::string needed = fmt::format("{:.1f} MiB for {} versions of each of its slices", in_mebi(bytes), 2 + read);
-  if (bytes > static_cast<double>(memory_bytes_))
-    return Error{Cause::kMemory, fmt::format("needs {}, and has {:.1f} MiB: use more servers, on more machines{}",
-                                             needed, in_mebi(static_cast<double>(memory_bytes_)),
-                                             read > 0 ? ", or optimizer.compensation.name = \"none\"" : "")};
+    bytes += plan.bounds.slices * (2 * slot_bytes(plan.shape) + read * weights_bytes(plan.shape));
+  const std::string needed = fmt::format("{} for {} versions of each of its slices", mebibytes(bytes), 2 + read);
+  if (bytes > memory_bytes_)
+    return Error{Cause::kMemory,
+                 fmt::format("needs {}, and has {}: use more servers, on more machines{}", needed,
+                             mebibytes(memory_bytes_), read > 0 ? ", or optimizer.compensation.name = \"none\"" : "")};
   if (read > 0) out.note(protocol::Level::kInfo, "delay compensation: " + needed);
   return {};
 }
@@ -189,10 +187,10 @@ Result<ShardCore::DeviceSlices> ShardCore::make_device_slices(const std::map<std
   for (auto plan = plans.rbegin(); plan != plans.rend(); ++plan) {
     auto slices = device_->make_slices(plan->second.shape, plan->second.bounds.slices);
     if (!slices.ok())
-      return slices.error().in(fmt::format(
-          "needs {:.1f} MiB of {} for its slices (if it has no memory for them: use more servers, each on a "
-          "GPU of its own, or server.device = \"cpu\")",
-          in_mebi(static_cast<double>(bytes)), device_->description()));
+      return slices.error().in(
+          fmt::format("needs {} of {} for its slices (if it has no memory for them: use more servers, each on a "
+                      "GPU of its own, or server.device = \"cpu\")",
+                      mebibytes(bytes), device_->description()));
     all[plan->first] = std::move(*slices);
   }
   return all;
@@ -212,8 +210,7 @@ Status ShardCore::fill_slices(const protocol::RoutingTable& routing, const std::
   for (const auto& [elements, plan] : plans) wanted += plan.bounds.slots_at_first() * slot_bytes(plan.shape);
   for (const auto& [elements, plan] : plans) {
     auto pool = SlotPool::create(plan.shape, plan.bounds, memory_);
-    if (!pool.ok())
-      return pool.error().in(fmt::format("takes {:.1f} MiB for its slices", in_mebi(static_cast<double>(wanted))));
+    if (!pool.ok()) return pool.error().in(fmt::format("takes {} for its slices", mebibytes(wanted)));
     pools[elements] = std::move(*pool);
   }
   RUBATO_ASSIGN(DeviceSlices device_slices, make_device_slices(plans));

@@ -12,6 +12,7 @@
 #include "base/atomic_file.h"
 #include "base/time.h"
 #include "kernels/planned_device.h"
+#include "kernels/precision.h"
 #include "worker/trainer.h"
 
 namespace rubato::worker {
@@ -61,13 +62,9 @@ Result<std::string> fit_of(const kernels::PlanBook& plan, const Job& job, const 
 }  // namespace
 
 kernels::DeviceConfig device_config(const Job& job) {
-  const std::string& precision = job.worker.precision;
-  const bool bfloat16 = precision == "bfloat16", tf32 = precision == "tf32";
   return {.name = job.worker.device,
           .threads = static_cast<int>(job.worker.threads),
-          .precision = bfloat16 ? kernels::Precision::kBfloat16
-                       : tf32   ? kernels::Precision::kTf32
-                                : kernels::Precision::kFloat32,
+          .precision = kernels::precision_of(job.worker.precision),
           .graphs = job.worker.cuda_graphs};
 }
 

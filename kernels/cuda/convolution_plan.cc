@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "kernels/precision.h"
+
 namespace rubato::kernels::cuda {
 namespace {
 
@@ -106,18 +108,6 @@ Result<CudnnDescriptor> make_heuristics(const PlanTarget& target, const CudnnDes
   if (target.properties != nullptr) RUBATO_TRY(heuristics.set(CUDNN_ATTR_ENGINEHEUR_DEVICEPROP, *target.properties));
   RUBATO_TRY(heuristics.finalize());
   return heuristics;
-}
-
-const char* text_of(Precision precision) {
-  switch (precision) {
-    case Precision::kTf32:
-      return "TF32";
-    case Precision::kBfloat16:
-      return "bfloat16";
-    case Precision::kFloat32:
-      break;
-  }
-  return "float32";
 }
 
 std::string text_of(const ConvolutionDesc& desc, ConvolutionCall call) {

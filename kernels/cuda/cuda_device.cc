@@ -1,5 +1,7 @@
 #include "kernels/cuda/cuda_device.h"
 
+#include <fmt/format.h>
+
 #include <utility>
 
 #include "base/check.h"
@@ -7,6 +9,7 @@
 #include "kernels/cuda/ops.h"
 #include "kernels/cuda/recording.h"
 #include "kernels/cuda/update_rules.h"
+#include "kernels/precision.h"
 
 namespace rubato::kernels::cuda {
 namespace {
@@ -105,8 +108,7 @@ Result<std::unique_ptr<Op>> CudaDevice::plan(const OpDesc& desc, const PlanHint&
 
 Result<std::unique_ptr<Device>> open_cuda_device(const DeviceConfig& config, int ordinal) {
   RUBATO_ASSIGN(std::string description, take_gpu(ordinal));
-  if (config.precision == Precision::kTf32) description += ", TF32";
-  if (config.precision == Precision::kBfloat16) description += ", bfloat16";
+  if (config.precision != Precision::kFloat32) description += fmt::format(", {}", text_of(config.precision));
   RUBATO_ASSIGN(Stream stream, Stream::create());
   RUBATO_ASSIGN(LtHandle lt, LtHandle::create());
   RUBATO_ASSIGN(auto copies, CopyStreams::create());

@@ -1,0 +1,41 @@
+// What kind of file begins so: for a message to whoever expected another.
+//
+// By the first bytes alone, which the formats' own descriptions give ("signatures", "magic numbers"). A text has none.
+//
+// Thread-safety: pure functions and constants.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+namespace rubato {
+
+struct FileKind {
+  std::string_view signature;
+  std::string_view what;  // "a JPEG image"
+};
+
+// Those that somebody reads, or asks for by name; the others are in file_kind.cc.
+inline constexpr FileKind kGzipFile{{"\x1F\x8B", 2}, "a gzip file"};
+inline constexpr FileKind kIdxFile{{"\0\0\x08", 3}, "an idx file"};
+inline constexpr FileKind kNumpyFile{{"\x93NUMPY", 6}, "a numpy array (npy)"};
+inline constexpr FileKind kZipFile{{"PK\x03\x04", 4}, "a zip archive, as npz and xlsx files are"};
+inline constexpr FileKind kEmptyZipFile{{"PK\x05\x06", 4}, "a zip archive of nothing"};
+
+inline constexpr std::size_t kFileKindBytes = 16;  // no signature is longer
+
+// Null: none that is known here. `begin`: the file's first bytes, kFileKindBytes where there are so many.
+[[nodiscard]] const FileKind* kind_of_file(std::string_view begin);
+
+// "a JPEG image", or "a file that begins with 4d 5a"; "an empty file".
+[[nodiscard]] std::string file_of_bytes(std::string_view begin);
+
+[[nodiscard]] constexpr bool begins_as(std::string_view begin, const FileKind& kind) {
+  return begin.starts_with(kind.signature);
+}
+[[nodiscard]] constexpr bool begins_as_zip(std::string_view begin) {
+  return begins_as(begin, kZipFile) || begins_as(begin, kEmptyZipFile);
+}
+
+}  // namespace rubato
