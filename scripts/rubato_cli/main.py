@@ -54,7 +54,7 @@ Ctrl-C once ends the job in order, with evaluation and weights; twice kills it.
 
 exit codes: 0 ok (also where a worker died and the others finished), 1 internal,
   2 usage or job file, 3 data, 4 network, 5 peer lost, 6 diverged, 7 device,
-  8 storage, 9 refused, 130 interrupted
+  8 storage, 9 refused, 13 memory, 130 interrupted
 """
 
 STATUS_EPILOG = """\
@@ -203,10 +203,20 @@ def main(words: list[str]) -> int:
     except BrokenPipeError:  # `rubato status | head`
         sys.stderr.close()
         return 0
+    except MemoryError:
+        return no_memory()
     except OSError as error:
+        if error.errno == errno.ENOMEM:
+            return no_memory()
         if error.errno != errno.EMFILE:
             raise
         limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         print(f"rubato: error: {limit} file descriptors are too few for the launcher: it needs about 16, and one for "
               "each process of the job; raise the limit (ulimit -n)", file=sys.stderr, flush=True)
         return int(ExitCode.USAGE)
+
+
+def no_memory() -> int:
+    print("rubato: error: not enough memory for the launcher: the system gave it no more; raise the limit (ulimit -v), or free "
+          "some", file=sys.stderr, flush=True)
+    return int(ExitCode.MEMORY)

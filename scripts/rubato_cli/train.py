@@ -7,9 +7,10 @@ from pathlib import Path
 from . import job as jobs
 from .failure import ExitCode, Failure, describe_end, reason
 from .log_file import parse
-from .memory import available_octets, memory_lines
+from .memory import Forecast
 from .processes import Child, Processes, Programs, child_environment
 from .progress import make_progress
+from .room import Room, refuse_small_processes
 from .run_dir import RunDir
 from .scheduler_client import SchedulerClient
 from .stop_requests import StopRequests
@@ -25,6 +26,7 @@ SCHEDULER_TIMEOUT_S = 15.0
 
 def train(arguments) -> int:
     programs = Programs(Path(arguments.build_dir))
+    refuse_small_processes()
     with StopRequests() as stop:
         run_dir = RunDir.claim(arguments.run_dir, arguments.job)
         try:
@@ -41,10 +43,12 @@ def run(
 ) -> int:
     started = time.monotonic()
     job = jobs.Job.load(run_dir.job)
-    available = available_octets()  # before anything of the job's takes any
-    estimate = processes.start_estimate()
+    room = Room.here()  # before anything of the job's takes any
+    forecast = Forecast(processes.start_estimate(), room)
     scheduler = processes.start_scheduler()
     client = wait_for_address(processes, scheduler, run_dir, stop)
+    if room.process is not None:
+        forecast.refuse_what_cannot_be()  # others need not wait for the estimate
     for node in job.members:
         processes.start_member(node, client.endpoint)
 
@@ -52,7 +56,8 @@ def run(
     progress.say(f"{run_dir.path}: {job.mode}, {plural(job.servers, 'server')}, {plural(job.workers, 'worker')}")
     for note in notes:
         progress.say(f"note: {note}")
-    for line in memory_lines(estimate, available):
+    forecast.refuse_what_cannot_be()
+    for line in forecast.lines():
         progress.say(line)
     supervisor = Supervisor(processes, client, progress, stop, run_dir, job.restarts)
     try:

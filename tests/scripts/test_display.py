@@ -38,13 +38,6 @@ class Progress(LauncherCase):
                                    "evaluator up to 2.0 MiB, others 1.0 KiB")
         self.assertNotIn("warning", "".join(lines))
 
-    def test_more_memory_than_there_is_is_warned_of(self):
-        lines = self.train(memory=f"{1 << 60} all weights\n").stdout.splitlines()
-        self.assertRegex(lines[2], r"^warning: this host has [\d.]+ [GM]iB of memory to spare; the job will want ")
-
-    def test_what_may_never_come_is_not_warned_of(self):
-        self.assertNotIn("warning", self.train(memory=f"1 all weights\n{1 << 60} at-most evaluator\n").stdout)
-
     def test_without_an_estimate_there_is_no_word_of_it(self):
         self.assertNotIn("memory", self.train().stdout)
         (self.build / "bin" / "rubato-sim").unlink()
