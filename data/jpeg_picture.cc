@@ -16,11 +16,16 @@ namespace {
 // A block of 8 x 8 takes a bit at least, so a byte stands for no more pixels than this, however well it is packed.
 constexpr std::int64_t kPixelsPerByteMax = 1024;
 
+// Bytes that cameras fill a scan up with, to a whole word of what writes it. More before a marker is what a decoder
+// that lost its way has left over.
+constexpr int kFillBytesMax = 64;
+
 // What libjpeg goes on after and an image is whole for all that. Everything else that it warns of means pixels made up.
-bool is_harmless(int warning) {
-  constexpr std::array kHarmless = {static_cast<int>(JWRN_ADOBE_XFORM), static_cast<int>(JWRN_EXTRANEOUS_DATA),
-                                    static_cast<int>(JWRN_JFIF_MAJOR), static_cast<int>(JWRN_TOO_MUCH_DATA)};
-  return std::ranges::find(kHarmless, warning) != kHarmless.end();
+bool is_harmless(const jpeg_error_mgr& warning) {
+  if (warning.msg_code == JWRN_EXTRANEOUS_DATA) return warning.msg_parm.i[0] <= kFillBytesMax;
+  constexpr std::array kHarmless = {static_cast<int>(JWRN_ADOBE_XFORM), static_cast<int>(JWRN_JFIF_MAJOR),
+                                    static_cast<int>(JWRN_TOO_MUCH_DATA)};
+  return std::ranges::find(kHarmless, warning.msg_code) != kHarmless.end();
 }
 
 // libjpeg reports an error by a function that must not return. It jumps out, over libjpeg's own frames alone: between
@@ -95,7 +100,7 @@ class JpegReader {
     std::longjmp(errors->jump, 1);  // NOLINT: libjpeg knows no other way
   }
   static void hear_warning(j_common_ptr state, int level) {
-    if (level < 0 && !is_harmless(state->err->msg_code)) jump_out(state);
+    if (level < 0 && !is_harmless(*state->err)) jump_out(state);
   }
 
   const std::span<const std::uint8_t> bytes_;

@@ -240,6 +240,19 @@ TEST_F(PictureTest, AJpegThatIsDamagedIsNotCalledCutOff) {
   }
 }
 
+// Some cameras fill a scan up. A decoder that has all its blocks, and the rest of the scan before it, read something
+// else.
+TEST_F(PictureTest, BytesTooManyInAJpegAreFillOrDamage) {
+  const Picture picture = pattern(17, 19, 3);
+  const std::string good = jpeg_bytes(picture);
+  const auto filled = [&](std::size_t count) {
+    std::string bytes = good;
+    return bytes.insert(bytes.size() - 2, count, '\x55');
+  };
+  EXPECT_EQ(read(filled(64), 3).pixels, read(good, 3).pixels);
+  EXPECT_THAT(reading_error(filled(65)), HasSubstr("a damaged JPEG (Corrupt JPEG data: 65 extraneous bytes before"));
+}
+
 TEST_F(PictureTest, WhatComesBehindAJpegsEndDoesNoHarm) {
   const Picture picture = pattern(17, 19, 3);
   EXPECT_EQ(error(jpeg_bytes(picture) + "more"), "");
