@@ -15,6 +15,8 @@
 #include "base/hash.h"
 #include "base/job.h"
 #include "base/job_schema.h"
+#include "base/key_guess.h"
+#include "base/list_text.h"
 #include "base/nearest.h"
 
 namespace rubato {
@@ -45,6 +47,7 @@ constexpr const char* found_text(toml::node_type type) {
 std::string equals_text(const toml::node& node) {
   if (auto text = node.value_exact<std::string>()) return " = " + value_text(&*text);
   if (!node.is_value()) return "";
+  if (auto number = node.value_exact<double>()) return " = " + value_text(&*number);  // toml++ writes 17 digits
   std::ostringstream text;
   node.visit([&](const auto& value) { text << " = " << value; });
   return text.str();
@@ -148,6 +151,13 @@ bool assign(const JobSlot& slot, const toml::node& node, bool alone) {
   return take(std::get<std::string*>(slot));
 }
 
+// `: write [32]`, where what is there was meant as a list.
+std::string list_instead_of(const toml::node& node, const JobSlot& slot) {
+  if (const auto text = node.value_exact<std::string>()) return list_instead(slot, *text);
+  const auto number = node.value_exact<std::int64_t>();
+  return number ? list_instead(slot, *number) : "";
+}
+
 // Whether quotes were meant to say where a value ends, or the texts of a list.
 bool is_quoted(const std::string& text) {
   constexpr const char* kQuotes = "\"'";
@@ -197,6 +207,8 @@ class Reader {
       document = toml::parse("value = " + text);
     } catch (const toml::parse_error& error) {
       document.clear();
+      if (const std::string wrong = broken_list_text(key->slot, path, text); !wrong.empty())
+        return Error{Cause::kUsage, fmt::format("{}: {}={}: {}", where, path, text, wrong)};
       if (is_quoted(text))
         return Error{Cause::kUsage,
                      fmt::format("{}: {}={}: expected a value as in a job file, or a word without quotes, "
@@ -249,12 +261,8 @@ class Reader {
   Status set(const JobKey& key, const toml::node& node, const std::string& where, bool typed = false) {
     const std::string what = fmt::format("{}: {}{}", where, key.path, equals_text(node));
     if (!assign(key.slot, node, typed || is_list_alone(key.slot, key.allowed))) {
-      const auto text = node.value_exact<std::string>();
-      const bool lone = text && std::holds_alternative<std::vector<std::string>*>(key.slot);
-      std::vector<std::string> list{text.value_or("")};
-      return Error{Cause::kUsage,
-                   fmt::format("{}: expected {}, found {}{}", what, type_text(key.slot, key.allowed),
-                               mismatch_text(key.slot, node), lone ? ": write " + value_text(&list) : "")};
+      return Error{Cause::kUsage, fmt::format("{}: expected {}, found {}{}", what, type_text(key.slot, key.allowed),
+                                              mismatch_text(key.slot, node), list_instead_of(node, key.slot))};
     }
     const bool below_zero = std::holds_alternative<std::uint64_t*>(key.slot) && *node.value<std::int64_t>() < 0;
     if (below_zero) return Error{Cause::kUsage, fmt::format("{}: must be {}", what, allowed_text(key.allowed))};
@@ -289,17 +297,11 @@ class Reader {
     return std::ranges::find_if(keys_, [&](const JobKey& key) { return key.path.starts_with(table + "."); })->path;
   }
 
-  // Guesses among full names, and among last parts: `rate` in the wrong table is no typing mistake.
   [[nodiscard]] std::string unknown(const char* what, const std::string& path) const {
-    std::optional<std::string> guess;
-    if (std::string_view(what) == "table") {
-      guess = nearest(path, std::vector<std::string>(tables_.begin(), tables_.end()));
-    } else {
-      const std::string leaf = path.substr(path.rfind('.') + 1);
-      const auto same_leaf = std::ranges::find(keys_, leaf, &JobKey::name);
-      guess = same_leaf != keys_.end() ? same_leaf->path : nearest(path, paths_);
-      if (!guess) guess = nearest_leaf(leaf);
-    }
+    const bool is_table = std::string_view(what) == "table";
+    const std::optional<std::string> guess =
+        is_table ? guess_table(path, std::vector<std::string>(tables_.begin(), tables_.end()))
+                 : guess_key(path, paths_);
     const bool lost = !guess && path.find('.') == std::string::npos;
     return fmt::format("unknown {} \"{}\"{}{}", what, path, did_you_mean(guess), lost ? tables_text() : "");
   }
@@ -309,14 +311,6 @@ class Reader {
     std::ranges::copy_if(tables_, std::back_inserter(outer),
                          [](const std::string& t) { return t.find('.') == std::string::npos; });
     return fmt::format("; the tables are {}", fmt::join(outer, ", "));
-  }
-
-  [[nodiscard]] std::optional<std::string> nearest_leaf(const std::string& leaf) const {
-    std::vector<std::string> leaves;
-    for (const JobKey& key : keys_) leaves.push_back(key.name());
-    const auto guess = nearest(leaf, leaves);
-    if (!guess) return std::nullopt;
-    return std::ranges::find(keys_, *guess, &JobKey::name)->path;
   }
 
   [[nodiscard]] std::string at_line(toml::source_index line) const { return fmt::format("{}:{}", origin_, line); }

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <charconv>
 #include <cstdint>
 #include <map>
@@ -26,29 +27,30 @@ enum class Behind : std::uint8_t { kNothing, kNumber, kShare, kName };  // what 
 struct Kind {
   std::string_view name;
   Behind behind;
-  std::string_view what;         // it is
-  std::string_view options;      // with a value, or true or false
-  std::string_view activations;  // that it may end in
+  std::string_view what;              // it is
+  std::string_view options;           // with a value, or true or false
+  std::string_view activations;       // that it may end in
+  std::string_view placeholder = "";  // for what stands behind it
 };
 constexpr std::string_view kActivations = "relu tanh sigmoid gelu";
 constexpr auto kKinds = std::to_array<Kind>({
-    {"dense", Behind::kNumber, "its units", "per_position", kActivations},
-    {"conv", Behind::kNumber, "its channels", "kernel stride padding bias", kActivations},
-    {"max_pool", Behind::kNumber, "its window", "stride padding", kActivations},
-    {"average_pool", Behind::kNumber, "its window", "stride padding", kActivations},
+    {"dense", Behind::kNumber, "its units", "per_position", kActivations, "UNITS"},
+    {"conv", Behind::kNumber, "its channels", "kernel stride padding bias", kActivations, "CHANNELS"},
+    {"max_pool", Behind::kNumber, "its window", "stride padding", kActivations, "WINDOW"},
+    {"average_pool", Behind::kNumber, "its window", "stride padding", kActivations, "WINDOW"},
     {"global_average", Behind::kNothing, "", "", ""},
     {"batch_norm", Behind::kNothing, "", "add", "relu"},
     {"layer_norm", Behind::kNothing, "", "", ""},
-    {"group_norm", Behind::kNumber, "its groups", "", ""},
+    {"group_norm", Behind::kNumber, "its groups", "", "", "GROUPS"},
     {"relu", Behind::kNothing, "", "", ""},
     {"tanh", Behind::kNothing, "", "", ""},
     {"sigmoid", Behind::kNothing, "", "", ""},
     {"gelu", Behind::kNothing, "", "", ""},
-    {"add", Behind::kName, "the layer that it adds", "", "relu"},
-    {"dropout", Behind::kShare, "the share that it drops, above 0 and below 1", "", ""},
-    {"embedding", Behind::kNumber, "its features", "rows positions", ""},
-    {"lstm", Behind::kNumber, "its units", "layers last bidirectional", ""},
-    {"gru", Behind::kNumber, "its units", "layers last bidirectional", ""},
+    {"add", Behind::kName, "the layer that it adds", "", "relu", "LAYER"},
+    {"dropout", Behind::kShare, "the share that it drops, above 0 and below 1", "", "", "SHARE"},
+    {"embedding", Behind::kNumber, "its features", "rows positions", "", "FEATURES"},
+    {"lstm", Behind::kNumber, "its units", "layers last bidirectional", "", "UNITS"},
+    {"gru", Behind::kNumber, "its units", "layers last bidirectional", "", "UNITS"},
     {"attention", Behind::kNothing, "", "heads", ""},
 });
 
@@ -73,6 +75,29 @@ constexpr std::array<Flag, 5> kFlags{{{"bias", &LayerText::bias},
                                       {"bidirectional", &LayerText::bidirectional},
                                       {"positions", &LayerText::positions}}};
 
+// What others call them.
+struct OtherKind {
+  std::string_view name, kind;
+};
+constexpr auto kOtherKinds = std::to_array<OtherKind>({{"convolution", "conv"},
+                                                       {"conv2d", "conv"},
+                                                       {"linear", "dense"},
+                                                       {"fc", "dense"},
+                                                       {"fully_connected", "dense"},
+                                                       {"pool", "max_pool"},
+                                                       {"maxpool", "max_pool"},
+                                                       {"maxpool2d", "max_pool"},
+                                                       {"max_pooling", "max_pool"},
+                                                       {"avg_pool", "average_pool"},
+                                                       {"avgpool", "average_pool"},
+                                                       {"avgpool2d", "average_pool"},
+                                                       {"global_average_pool", "global_average"},
+                                                       {"batchnorm2d", "batch_norm"},
+                                                       {"bn", "batch_norm"},
+                                                       {"groupnorm", "group_norm"},
+                                                       {"layernorm", "layer_norm"},
+                                                       {"multi_head_attention", "attention"}});
+
 Words words_of(std::string_view text) {
   std::istringstream stream{std::string(text)};
   Words words;
@@ -80,11 +105,28 @@ Words words_of(std::string_view text) {
   return words;
 }
 
+std::string lower(std::string text) {
+  std::ranges::transform(text, text.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return text;
+}
+
 bool has(std::string_view list, std::string_view word) { return std::ranges::count(words_of(list), word) > 0; }
 
 template <class Table>
 auto find(const Table& table, std::string_view name) {
   return std::ranges::find_if(table, [&](const auto& entry) { return entry.name == name; });
+}
+
+// `conv CHANNELS [kernel=N] [stride=N] [padding=N] [bias=false] [relu|tanh|sigmoid|gelu] [from=LAYER]`.
+std::string form_of(const Kind& kind) {
+  std::string form(kind.name);
+  if (kind.behind != Behind::kNothing) form += fmt::format(" {}", kind.placeholder);
+  for (const std::string& option : words_of(kind.options)) {
+    const bool number = find(kNumbers, option) != kNumbers.end(), flag = find(kFlags, option) != kFlags.end();
+    form += fmt::format(" [{}{}]", option, number ? "=N" : !flag ? "=LAYER" : option == "bias" ? "=false" : "");
+  }
+  if (!kind.activations.empty()) form += fmt::format(" [{}]", fmt::join(words_of(kind.activations), "|"));
+  return form + " [from=LAYER]";
 }
 
 bool is_name(std::string_view text) {
@@ -135,16 +177,19 @@ class Reader {
       return {};
     }
     if (layer_.kind == "flatten") return wrong("dense layers flatten what they read: leave it out");
-    const auto guess = nearest(layer_.kind, known);
+    const std::string kind = lower(layer_.kind);
+    std::optional<std::string> guess = nearest(kind, known);
+    if (const auto other = find(kOtherKinds, kind); other != kOtherKinds.end()) guess = std::string(other->kind);
     return wrong("unknown kind \"{}\"{}{}", layer_.kind, did_you_mean(guess),
-                 guess ? "" : fmt::format("; the kinds are {}", fmt::join(known, ", ")));
+                 guess ? fmt::format(" Its form is {}", form_of(*find(kKinds, *guess)))
+                       : fmt::format("; the kinds are {}", fmt::join(known, ", ")));
   }
 
   Status read_behind() {
     if (kind_->behind == Behind::kNothing) return {};
     const std::string word = at_ < words_.size() ? words_[at_] : "";
-    const Error missing = wrong("behind {} stands {}, found {}", kind_->name, kind_->what,
-                                word.empty() ? "nothing" : fmt::format("\"{}\"", word));
+    const Error missing = wrong("behind {} stands {}, found {}; its form is {}", kind_->name, kind_->what,
+                                word.empty() ? "nothing" : fmt::format("\"{}\"", word), form_of(*kind_));
     ++at_;
     if (kind_->behind == Behind::kName) {
       if (!is_name(word)) return missing;

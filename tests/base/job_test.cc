@@ -67,7 +67,7 @@ INSTANTIATE_TEST_SUITE_P(
          "job.toml:5: unknown table \"optimizer.schedul\"; did you mean \"optimizer.schedule\"?"},
         {"first_mistake_first", "[train]\nzzzzzzzz = 1\n[cluster]\nyyyyyyyy = 1",
          "job.toml:6: unknown key \"train.zzzzzzzz\""},
-        {"table_is_value", "train = 3", "job.toml:5: unknown key \"data.train\"; did you mean \"data.mean\"?"},
+        {"table_is_value", "train = 3", "job.toml:5: unknown key \"data.train\"; did you mean \"data.train_inputs\"?"},
         {"value_is_table", "[train.epochs]\n", "job.toml:5: train.epochs: expected an integer, found a table"},
         {"list_of_tables", "[[train]]\n", "job.toml:5: train: expected a table, found a list"},
         {"string_for_integer", "[train]\nepochs = \"five\"",
@@ -87,7 +87,7 @@ INSTANTIATE_TEST_SUITE_P(
          "job.toml:6: worker.device = true: expected a string, found true or false"},
         {"date_for_number", "[optimizer]\nrate = 2020-01-01",
          "job.toml:6: optimizer.rate = 2020-01-01: expected a number, found a date or time"},
-        {"dotted_in_a_table", "model.hidden = 5", "job.toml:5: unknown table \"data.model\""},
+        {"dotted_in_a_table", "model.hidden = 5", "job.toml:5: unknown table \"data.model\"; did you mean \"model\"?"},
         {"negative_rate", "[optimizer]\nrate = -1", "job.toml:6: optimizer.rate = -1: must be 1e-30 to 1e+30"},
         {"zero_rate", "[optimizer]\nrate = 0", "job.toml:6: optimizer.rate = 0: must be 1e-30 to 1e+30"},
         {"endless_patience", "[cluster]\nlost_after_s = 1e10",
@@ -266,7 +266,6 @@ TEST(Job, QuotesThatAreNotClosedAreNoWord) {
                                                                    ": expected a value as in a job file"),
                                                         HasSubstr("close them, or leave them out")));
   }
-  EXPECT_THAT(with("model.skip", "[\"fc.*\""), HasSubstr("close them, or leave them out"));
   EXPECT_THAT(with("model.skip", "[\"fc.*"), HasSubstr("close them, or leave them out"));
   for (const char* value : {"unclosed", "it's", "a \"b\" c", "[ab].csv"})
     EXPECT_EQ(parse_job(kQuadratic, "job.toml", {{"data.train_inputs", value}})->data.train_inputs, value);

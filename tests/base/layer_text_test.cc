@@ -9,7 +9,9 @@ namespace rubato {
 namespace {
 
 using testing::ElementsAre;
+using testing::EndsWith;
 using testing::HasSubstr;
+using testing::StartsWith;
 
 LayerText layer(const std::string& text) {
   const auto parsed = parse_layer(text);
@@ -57,12 +59,17 @@ TEST(LayerText, WhatIsNoneIsRefusedWithWhatIs) {
   EXPECT_EQ(refusal("conv 32 kernal=3"),
             "\"conv 32 kernal=3\": conv has no \"kernal\"; did you mean \"kernel\"?; it may have kernel, stride, "
             "padding, bias, relu, tanh, sigmoid, gelu, from");
-  EXPECT_EQ(refusal("cnov 32"), "\"cnov 32\": unknown kind \"cnov\"; did you mean \"conv\"?");
+  EXPECT_EQ(refusal("cnov 32"),
+            "\"cnov 32\": unknown kind \"cnov\"; did you mean \"conv\"? Its form is conv CHANNELS [kernel=N] "
+            "[stride=N] [padding=N] [bias=false] [relu|tanh|sigmoid|gelu] [from=LAYER]");
   EXPECT_THAT(refusal("transformer 3"), HasSubstr("unknown kind \"transformer\"; the kinds are dense, conv, "));
   EXPECT_THAT(refusal(""), HasSubstr("a layer begins with its kind: dense, conv"));
   EXPECT_THAT(refusal("flatten"), HasSubstr("dense layers flatten what they read: leave it out"));
-  EXPECT_EQ(refusal("dense"), "\"dense\": behind dense stands its units, found nothing");
-  EXPECT_EQ(refusal("dense relu"), "\"dense relu\": behind dense stands its units, found \"relu\"");
+  EXPECT_EQ(refusal("dense"),
+            "\"dense\": behind dense stands its units, found nothing; its form is dense UNITS [per_position] "
+            "[relu|tanh|sigmoid|gelu] [from=LAYER]");
+  EXPECT_THAT(refusal("dense relu"), HasSubstr("behind dense stands its units, found \"relu\"; its form is dense "));
+  EXPECT_THAT(refusal("add"), EndsWith("its form is add LAYER [relu] [from=LAYER]"));
   EXPECT_THAT(refusal("dense 0"), HasSubstr("its units must be 1 to 16777216, found 0"));
   EXPECT_THAT(refusal("conv 8 kernel=0"), HasSubstr("kernel must be 1 to 16777216, found \"0\""));
   EXPECT_THAT(refusal("conv 8 kernel"), HasSubstr("kernel has no value: write kernel=..."));
@@ -76,6 +83,16 @@ TEST(LayerText, WhatIsNoneIsRefusedWithWhatIs) {
   for (const char* text :
        {"input: dense 3", "a b: dense 3", ": dense 3", "a-b: dense 3", ".a: dense 3", "a..b: dense 3"})
     EXPECT_NE(refusal(text), "(no error)") << text;
+}
+
+TEST(LayerText, WhatOthersCallAKindIsUnderstoodAndTheFormTold) {
+  EXPECT_THAT(refusal("convolution 16"), HasSubstr("did you mean \"conv\"? Its form is conv CHANNELS [kernel=N] "));
+  EXPECT_THAT(refusal("Conv2d 16"), HasSubstr("did you mean \"conv\"? "));
+  EXPECT_THAT(refusal("linear 10"), HasSubstr("did you mean \"dense\"? Its form is dense UNITS "));
+  EXPECT_THAT(refusal("MaxPool 2"), HasSubstr("max_pool WINDOW [stride=N] [padding=N] [relu|tanh|sigmoid|gelu] "));
+  EXPECT_THAT(refusal("BatchNorm"), HasSubstr("batch_norm [add=LAYER] [relu] [from=LAYER]"));
+  EXPECT_THAT(refusal("embeding 8"), HasSubstr("embedding FEATURES [rows=N] [positions] [from=LAYER]"));
+  EXPECT_THAT(refusal("ReLU"), EndsWith("unknown kind \"ReLU\"; did you mean \"relu\"? Its form is relu [from=LAYER]"));
 }
 
 TEST(LayerText, EachLayerHasAName) {
@@ -117,13 +134,15 @@ std::string refusal_of_job(const std::string& from, const std::string& to, const
 
 TEST(LayerText, AJobNamesTheLine) {
   EXPECT_EQ(refusal_of_job("conv 8", "conv 9"), "(no error)");
-  EXPECT_EQ(refusal_of_job("dense 10", "dnse 10"),
-            "job.toml:5: model.network: \"dnse 10\": unknown kind \"dnse\"; did you mean \"dense\"?");
+  EXPECT_EQ(
+      refusal_of_job("dense 10", "dnse 10"),
+      "job.toml:5: model.network: \"dnse 10\": unknown kind \"dnse\"; did you mean \"dense\"? Its form is dense UNITS "
+      "[per_position] [relu|tanh|sigmoid|gelu] [from=LAYER]");
   EXPECT_EQ(refusal_of_job("dense 10", "dense 10 from=conv2"),
             "job.toml:5: model.network: \"dense 10 from=conv2\": no layer conv2 stands before it; did you mean "
             "\"conv1\"?");
-  EXPECT_EQ(refusal_of_job("conv 8", "conv 8", {{"model.network", "[\"dense 3\", \"denes 3\"]"}}),
-            "--set: model.network: \"denes 3\": unknown kind \"denes\"; did you mean \"dense\"?");
+  EXPECT_THAT(refusal_of_job("conv 8", "conv 8", {{"model.network", "[\"dense 3\", \"denes 3\"]"}}),
+              StartsWith("--set: model.network: \"denes 3\": unknown kind \"denes\"; did you mean \"dense\"? "));
   EXPECT_EQ(refusal_of_job("  \"conv 8\",\n  \"dense 10\",\n", ""),
             "job.toml:3: model.network is empty: give a text for each layer, as in [\"dense 64 relu\", \"dense 10\"]");
 }
