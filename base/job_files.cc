@@ -9,6 +9,7 @@
 #include <fstream>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/file_kind.h"
@@ -111,6 +112,25 @@ class FileChecker {
 
 Result<Job> load_job_and_see_data(const std::string& path, const Overrides& overrides) {
   return load_job(path, overrides, [](const Job& job, const Where& where) { return FileChecker(job, where).run(); });
+}
+
+std::vector<std::string> data_notes(const Job& job) {
+  const DataConfig &data = job.data, plain;
+  std::error_code failed;
+  std::vector<std::string> notes;
+  if (data.kind != "folder" || !fs::is_directory(fs::path(data.path) / "train", failed)) return notes;
+  const bool drawn = job.evaluation.holdout > 0.0;                             // of the training part
+  const bool fractions = data.validation_fraction + data.test_fraction > 0.0;  // else job_notes knows of groups
+  const std::pair<const char*, bool> idle[] = {
+      {"data.validation_fraction", data.validation_fraction != plain.validation_fraction},
+      {"data.test_fraction", data.test_fraction != plain.test_fraction},
+      {"data.split_seed", !drawn && data.split_seed != plain.split_seed},
+      {"data.group", !drawn && fractions && !data.group.empty()}};
+  for (const auto& [key, given] : idle)
+    if (given)
+      notes.push_back(fmt::format("{} has no effect on {}, which is not split: it has a folder train{}", key, data.path,
+                                  drawn ? "" : ", and evaluation.holdout is 0"));
+  return notes;
 }
 
 }  // namespace rubato

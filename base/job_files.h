@@ -8,6 +8,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "base/job.h"
 
@@ -15,5 +16,8 @@ namespace rubato {
 
 // Errors: those of load_job; kData: file, line and key of what is wrong, the path, what was expected and found.
 [[nodiscard]] Result<Job> load_job_and_see_data(const std::string& path, const Overrides& overrides = {});
+
+// What a person should know of the files of a valid job, beside job_notes: keys of [data] that do nothing with them.
+[[nodiscard]] std::vector<std::string> data_notes(const Job& job);
 
 }  // namespace rubato

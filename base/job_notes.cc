@@ -61,6 +61,11 @@ void add_data_without_effect(const Job& job, std::vector<std::string>& notes) {
   for (const Key& key : keys)
     if (key.changed && (" " + key.kinds + " ").find(" " + data.kind + " ") == std::string::npos)
       notes.push_back(fmt::format("{} has no effect on {} data", key.name, data.kind));
+  const bool is_split = data.validation_fraction + data.test_fraction + job.evaluation.holdout > 0.0;
+  if (!data.group.empty() && !is_split && (data.kind == "csv" || data.kind == "folder"))
+    notes.emplace_back(
+        "data.group has no effect: data.validation_fraction, data.test_fraction and evaluation.holdout are 0, and "
+        "nothing is split");
 }
 
 // Keys that a job has changed and that nothing of it looks at.

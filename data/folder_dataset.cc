@@ -63,13 +63,13 @@ Result<Pictures> examine(PictureList listed, const DataConfig& config, ThreadTea
 
 Result<RowSplit> split_pictures(const PictureList& list, const DataConfig& config) {
   const bool whole = config.test_fraction == 0.0 && config.validation_fraction == 0.0;
-  if (config.group.empty() || whole) return split_rows(list.entries.size(), config, list.folder);
+  if (config.group.empty() || whole) return split_rows(list.entries.size(), config, list.folder, "image");
   const PictureGroups groups(config.group);
   std::vector<std::string> of_picture;
   for (const PictureEntry& entry : list.entries) {
     RUBATO_ASSIGN(of_picture.emplace_back(), groups.of(list, entry));
   }
-  return split_groups(of_picture, config, list.folder);
+  return split_groups(of_picture, config, list.folder, "image");
 }
 
 Result<Pictures> examine_part(const Job& job, Split split, ThreadTeam& team) {

@@ -8,6 +8,7 @@
 #include <string>
 #include <utility>
 
+#include "base/counted.h"
 #include "base/rng.h"
 #include "data/row_split.h"
 
@@ -18,6 +19,26 @@ namespace {
 bool is_split(const DataConfig& data) {
   const bool table = data.kind == "csv" || data.kind == "libsvm";
   return data.kind == "series" || data.kind == "text" || (table && !data.path.empty());
+}
+
+// So few that chance decides what they say.
+struct Few {
+  std::string samples, error;  // "1 sample of 3 classes"; how far off their figures may be
+  std::uint64_t enough = 0;    // this would be; 0: they are
+};
+
+Few few_of(const Job& job, std::uint64_t samples) {
+  const bool numbers = job.model.loss == "mse" || job.model.name == "quadratic", text = job.data.kind == "text";
+  const std::uint64_t answers = text ? samples * static_cast<std::uint64_t>(job.data.window) : samples;
+  const std::uint64_t classes = numbers || text ? 0 : static_cast<std::uint64_t>(job.data.classes);
+  const std::uint64_t enough = std::max(kEnoughToDecideBy, classes);
+  if (answers >= enough) return {};
+  return {.samples = counted(samples, "sample") + (answers < classes ? fmt::format(" of {} classes", classes) : ""),
+          .error = numbers ? "the error of a mean of n losses is their deviation / sqrt(n)"
+                           : fmt::format("the standard error of an accuracy p of n samples is sqrt(p (1 - p) / n), up "
+                                         "to {:.2f} here",
+                                         0.5 / std::sqrt(static_cast<double>(std::max<std::uint64_t>(answers, 1)))),
+          .enough = enough};
 }
 
 }  // namespace
@@ -35,12 +56,14 @@ Job without_holdout(const Job& job) {
 Result<HeldOut> hold_out(const Job& job, std::uint64_t samples) {
   const std::uint64_t held = part_size(samples, job.evaluation.holdout);
   if (held == 0)
-    return Error{Cause::kData, fmt::format("evaluation.holdout = {} of {} training samples is none: hold out enough to "
-                                           "decide by, 0.1 for instance",
-                                           job.evaluation.holdout, samples)};
+    return Error{Cause::kData, fmt::format("evaluation.holdout = {}, {} of {}, is none: hold out enough to decide by, "
+                                           "0.1 for instance",
+                                           job.evaluation.holdout, percent(job.evaluation.holdout),
+                                           counted(samples, "training sample"))};
   if (held >= samples)
-    return Error{Cause::kData, fmt::format("evaluation.holdout = {} of {} training samples leaves none to train on",
-                                           job.evaluation.holdout, samples)};
+    return Error{Cause::kData,
+                 fmt::format("evaluation.holdout = {}, {} of {}, leaves none to train on", job.evaluation.holdout,
+                             percent(job.evaluation.holdout), counted(samples, "training sample"))};
   std::vector<std::uint64_t> order = all_rows(samples);
   RandomStream random(stream_key(job.data.split_seed, "holdout"));
   for (std::uint64_t last = samples; last > 1; --last) std::swap(order[last - 1], order[random.below(last)]);
@@ -52,19 +75,23 @@ Result<HeldOut> hold_out(const Job& job, std::uint64_t samples) {
 }
 
 std::string holdout_warning(const Job& job, std::uint64_t held_out) {
-  const bool numbers = job.model.loss == "mse" || job.model.name == "quadratic", text = job.data.kind == "text";
-  const std::uint64_t answers = text ? held_out * static_cast<std::uint64_t>(job.data.window) : held_out;
-  const std::uint64_t classes = numbers || text ? 0 : static_cast<std::uint64_t>(job.data.classes);
-  const std::uint64_t enough = std::max(kEnoughToDecideBy, classes);
-  if (job.evaluation.holdout == 0.0 || answers >= enough) return {};
-  const std::string error =
-      numbers
-          ? "the error of a mean of n losses is their deviation / sqrt(n)"
-          : fmt::format("the standard error of an accuracy p of n samples is sqrt(p (1 - p) / n), up to {:.2f} here",
-                        0.5 / std::sqrt(static_cast<double>(std::max<std::uint64_t>(answers, 1))));
-  return fmt::format("evaluation.holdout = {} holds out {} sample{}{}: few to decide by; {}; hold out {} or more",
-                     job.evaluation.holdout, held_out, held_out == 1 ? "" : "s",
-                     answers < classes ? fmt::format(" of {} classes", classes) : "", error, enough);
+  const Few few = few_of(job, held_out);
+  if (job.evaluation.holdout == 0.0 || few.enough == 0) return {};
+  return fmt::format("evaluation.holdout = {} holds out {}: few to decide by; {}; hold out {} or more",
+                     job.evaluation.holdout, few.samples, few.error, few.enough);
+}
+
+std::string evaluated_warning(const Job& job, std::uint64_t evaluated) {
+  const DataConfig& data = job.data;
+  const Few few = few_of(job, evaluated);
+  if (few.enough == 0 || !(is_split(data) || data.kind == "folder")) return {};
+  const Split part = evaluated_split(job);
+  const bool test = part == Split::kTest;
+  const std::string what = is_split(data)
+                               ? fmt::format("data.{}_fraction = {} leaves {}", name_of(part),
+                                             test ? data.test_fraction : data.validation_fraction, few.samples)
+                               : fmt::format("the {} part has {}", name_of(part), few.samples);
+  return fmt::format("{}: few to judge by; {}; {} or more say more", what, few.error, few.enough);
 }
 
 Result<HeldOut> hold_out(const Job& job, const Dataset& samples) {
@@ -76,7 +103,7 @@ Result<HeldOut> hold_out(const Job& job, const Dataset& samples) {
   DataConfig fractions = job.data;
   fractions.validation_fraction = job.evaluation.holdout;
   fractions.test_fraction = 0.0;
-  RUBATO_ASSIGN(RowSplit parts, split_groups(groups, fractions, job.data.path));
+  RUBATO_ASSIGN(RowSplit parts, split_groups(groups, fractions, job.data.path, "image"));
   return HeldOut{.train = std::move(parts.train), .held_out = std::move(parts.validation)};
 }
 

@@ -37,5 +37,8 @@ inline constexpr std::uint64_t kEnoughToDecideBy = 30;
 // What is to be said where so few are held out that decisions hang on chance: fewer than that, or than there are
 // classes; else nothing.
 [[nodiscard]] std::string holdout_warning(const Job& job, std::uint64_t held_out);
+// The same of the part that is evaluated on, where it is a fraction of the data, or of a folder; who names files for it
+// has counted them.
+[[nodiscard]] std::string evaluated_warning(const Job& job, std::uint64_t evaluated);
 
 }  // namespace rubato::data

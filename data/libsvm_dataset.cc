@@ -176,7 +176,7 @@ class Builder {
     if (features_ == 0)
       return Error{Cause::kData, train_path() + ": no line has a value: set data.features, or look at the file"};
     if (one_) {
-      RUBATO_ASSIGN(parts_, split_rows(train_.rows(), data_, train_path()));
+      RUBATO_ASSIGN(parts_, split_rows(train_.rows(), data_, train_path(), "sample"));
       return {};
     }
     parts_.train = all_rows(train_.rows());

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/job.h"
@@ -30,15 +31,20 @@ struct RowSplit {
 // Of so many rows, a fraction: to the nearest. Who asked for a part and finds none in it refuses that.
 [[nodiscard]] std::uint64_t part_size(std::uint64_t rows, double fraction);
 
-// By a shuffle. Errors: kData, if a part that is asked for, or the training part, would be empty.
-[[nodiscard]] Result<RowSplit> split_rows(std::uint64_t rows, const DataConfig& config, const std::string& file);
+// "0.008%", of 0.00008.
+[[nodiscard]] std::string percent(double fraction);
+
+// By a shuffle. Errors: kData, if a part that is asked for, or the training part, would be empty; there each is called
+// `row`, as "image".
+[[nodiscard]] Result<RowSplit> split_rows(std::uint64_t rows, const DataConfig& config, const std::string& file,
+                                          std::string_view row = "row");
 // The rows of a group stay together: shuffled groups are taken, whole, until a part has its fraction of the rows or
 // more. Errors: the same.
-[[nodiscard]] Result<RowSplit> split_groups(const TextColumn& groups, const DataConfig& config,
-                                            const std::string& file);
+[[nodiscard]] Result<RowSplit> split_groups(const TextColumn& groups, const DataConfig& config, const std::string& file,
+                                            std::string_view row = "row");
 // Of rows with these.
 [[nodiscard]] Result<RowSplit> split_groups(const std::vector<std::string>& group_of_row, const DataConfig& config,
-                                            const std::string& file);
+                                            const std::string& file, std::string_view row = "row");
 // The earliest rows are for training and the last for the test.
 struct RowRange {
   std::uint64_t first = 0, count = 0;

@@ -49,6 +49,8 @@ Status resolve(const Options& options) {
     return Error{Cause::kStorage,
                  fmt::format("cannot make the run directory {}: {}", options.run_dir, error.message())};
   for (const std::string& note : job_notes(job)) fmt::print("{}\n", note);
+  if (options.data_here)
+    for (const std::string& note : data_notes(job)) fmt::print("{}\n", note);
   const std::string text = write_job(job);
   return write_file(options.run_dir + "/job.toml", std::as_bytes(std::span(text)));
 }

@@ -83,9 +83,10 @@ Result<Trainer::Datasets> Trainer::open_datasets(const Job& job, Role role) {
   RUBATO_ASSIGN(datasets.test, data::open_dataset(job, data::evaluated_split(job)));
   RUBATO_TRY(check_alike(*datasets.train, *datasets.test, job));
   RUBATO_ASSIGN(datasets, labelled(std::move(datasets), job));
-  if (datasets.held_out != nullptr)
-    if (const std::string warning = data::holdout_warning(job, datasets.held_out->size()); !warning.empty())
-      log::warn("{}", warning);
+  for (const std::string& warning :
+       {datasets.held_out != nullptr ? data::holdout_warning(job, datasets.held_out->size()) : "",
+        data::evaluated_warning(job, datasets.test->size())})
+    if (!warning.empty()) log::warn("{}", warning);
   return datasets;
 }
 

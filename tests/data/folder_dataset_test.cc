@@ -343,6 +343,19 @@ TEST_F(GroupedPicturesTest, StayOnOneSideOfWhatIsHeldOut) {
   EXPECT_EQ(parts.held_out->size(), open(Split::kValidation)->size());
 }
 
+TEST_F(GroupedPicturesTest, TooFewAreCounted) {
+  write_patients("");
+  job_.data.test_fraction = 0.001;
+  EXPECT_EQ(open_error(), job_.data.path +
+                              ": 0.1% of 30 images for the test is none, and one of them is 3.333%: raise "
+                              "data.test_fraction");
+  job_.data.group = "(p)";
+  job_.data.test_fraction = 0.1;
+  EXPECT_EQ(open_error(), job_.data.path +
+                              ": 1 group of 30 images cannot be split into 10% for the test and the rest "
+                              "for training: each part needs one at least");
+}
+
 TEST_F(GroupedPicturesTest, AnImageOfNoGroupIsNamed) {
   write_patients("");
   write("dog/stray.png", png_bytes(pattern(20, 20, 3)));

@@ -128,19 +128,20 @@ TEST_F(HoldoutTest, TooFewSamplesAreSaid) {
   ASSERT_FALSE(dataset.ok());
   EXPECT_EQ(dataset.error().cause, Cause::kData);
   EXPECT_EQ(dataset.error().message,
-            "evaluation.holdout = 0.1 of 1 training samples is none: hold out enough to decide by, 0.1 for instance");
+            "evaluation.holdout = 0.1, 10% of 1 training sample, is none: hold out enough to decide by, 0.1 for "
+            "instance");
   job_.evaluation.holdout = 0.9;
   EXPECT_EQ(open_dataset(job_, Split::kTrain).error().message,
-            "evaluation.holdout = 0.9 of 1 training samples leaves none to train on");
+            "evaluation.holdout = 0.9, 90% of 1 training sample, leaves none to train on");
 }
 
 // A share that is nearest to no sample at all is none, whatever the kind.
 TEST_F(HoldoutTest, AShareOfNoneIsRefused) {
   write_idx(200);
   job_.evaluation.holdout = 0.002;
-  EXPECT_EQ(
-      open_dataset(job_, Split::kValidation).error().message,
-      "evaluation.holdout = 0.002 of 200 training samples is none: hold out enough to decide by, 0.1 for instance");
+  EXPECT_EQ(open_dataset(job_, Split::kValidation).error().message,
+            "evaluation.holdout = 0.002, 0.2% of 200 training samples, is none: hold out enough to decide by, 0.1 for "
+            "instance");
   EXPECT_FALSE(size_of_dataset(job_, Split::kTrain).ok());
   job_.evaluation.holdout = 0.003;
   expect_parted(1);
@@ -152,10 +153,11 @@ TEST_F(HoldoutTest, AShareOfNoneIsRefused) {
     job_.data.target = {"y"};
     job_.data.path = directory_.file("table");
     write_bytes(job_.data.path, table);
-    job_.evaluation.holdout = 0.002;
-    EXPECT_THAT(open_dataset(job_, Split::kTrain).error().message,
-                testing::HasSubstr("are too few for parts of 0.0016 for validation"))
-        << kind;
+    job_.evaluation.holdout = 0.0001;
+    EXPECT_EQ(open_dataset(job_, Split::kTrain).error().message,
+              job_.data.path + ": 0.008% of 200 " + (job_.data.kind == "csv" ? "rows" : "lines") +
+                  " for validation is none, and one of them is 0.5%: raise evaluation.holdout or "
+                  "data.validation_fraction");
   }
 }
 
@@ -180,6 +182,27 @@ TEST_F(HoldoutTest, FewToDecideByAreSaid) {
   job_.data.window = 10;
   EXPECT_EQ(holdout_warning(job_, 3), "") << "each byte of a window is an answer";
   EXPECT_NE(holdout_warning(job_, 2), "");
+}
+
+TEST_F(HoldoutTest, FewToJudgeByAreSaid) {
+  write_idx(200);
+  EXPECT_EQ(evaluated_warning(job_, 1), "") << "who gives a file for the test knows how many are in it";
+  job_.data.kind = "csv";
+  job_.data.path = "table";
+  job_.data.test_fraction = 0.005;
+  EXPECT_EQ(evaluated_warning(job_, 1),
+            "data.test_fraction = 0.005 leaves 1 sample of 3 classes: few to judge by; the standard error of an "
+            "accuracy p of n samples is sqrt(p (1 - p) / n), up to 0.50 here; 30 or more say more");
+  EXPECT_EQ(evaluated_warning(job_, 30), "");
+  job_.evaluation.part = "validation";
+  job_.data.validation_fraction = 0.1;
+  EXPECT_THAT(evaluated_warning(job_, 20),
+              testing::StartsWith("data.validation_fraction = 0.1 leaves 20 samples: few"));
+  job_.data.path.clear();
+  EXPECT_EQ(evaluated_warning(job_, 1), "") << "the test has a table of its own";
+  job_.data.kind = "folder";
+  job_.evaluation.part = "test";
+  EXPECT_THAT(evaluated_warning(job_, 20), testing::StartsWith("the test part has 20 samples: few to judge by; "));
 }
 
 TEST_F(HoldoutTest, PointsOfTheQuadratic) {

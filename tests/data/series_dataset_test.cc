@@ -168,7 +168,7 @@ TEST_F(SeriesDatasetTest, SaysWhatIsTooShort) {
   EXPECT_EQ(size_of_dataset(job_, Split::kTest).error().message.substr(directory_.file("").size()),
             open_error(Split::kTest));
   write(lines(1));
-  EXPECT_THAT(open_error(), HasSubstr("1 lines are too few"));
+  EXPECT_THAT(open_error(), HasSubstr("1 line cannot be split into "));
   write(lines(0));
   EXPECT_THAT(open_error(), HasSubstr("expected rows"));
 }

@@ -243,7 +243,15 @@ TEST_F(TableDatasetTest, AGroupIsOnOneSide) {
   for (const auto& [patient, of] : sides) EXPECT_EQ(of.size(), 1u) << "patient " << patient;
   EXPECT_GE(gather_all(job_, Split::kTest).inputs.size(), 90u);
   write_bytes(job_.data.path, "patient,a,kind\nx,1,0\nx,2,1\n");
-  EXPECT_THAT(open_error(), HasSubstr("1 groups of 2 rows are too few for parts of 0 for validation and 0.3"));
+  EXPECT_THAT(open_error(), HasSubstr("1 group of 2 rows cannot be split into 30% for the test and the rest for "
+                                      "training: each part needs one at least"));
+  job_.data.group.clear();
+  job_.data.columns = {"a"};
+  job_.data.test_fraction = 0.0001;
+  EXPECT_THAT(open_error(), HasSubstr("0.01% of 2 rows for the test is none, and one of them is 50%: raise "
+                                      "data.test_fraction"));
+  job_.data.test_fraction = 0.75;
+  EXPECT_THAT(open_error(), HasSubstr("of 2 rows the parts of 75% for the test leave none to train on: lower "));
 }
 
 TEST_F(TableDatasetTest, TheFingerprintIsOfWhatIsRead) {
