@@ -1,6 +1,7 @@
 // What kind of file begins so: for a message to whoever expected another.
 //
-// By the first bytes alone, which the formats' own descriptions give ("signatures", "magic numbers"). A text has none.
+// By the first bytes alone, which the formats' own descriptions give ("signatures", "magic numbers"). A text has none:
+// it is told by having letters only.
 //
 // Thread-safety: pure functions and constants.
 #pragma once
@@ -22,13 +23,14 @@ inline constexpr FileKind kIdxFile{{"\0\0\x08", 3}, "an idx file"};
 inline constexpr FileKind kNumpyFile{{"\x93NUMPY", 6}, "a numpy array (npy)"};
 inline constexpr FileKind kZipFile{{"PK\x03\x04", 4}, "a zip archive, as npz and xlsx files are"};
 inline constexpr FileKind kEmptyZipFile{{"PK\x05\x06", 4}, "a zip archive of nothing"};
+inline constexpr FileKind kPickle{{"\x80\x02", 2}, "a pickle"};  // of protocol 2; the later ones are among the others
 
 inline constexpr std::size_t kFileKindBytes = 16;  // no signature is longer
 
 // Null: none that is known here. `begin`: the file's first bytes, kFileKindBytes where there are so many.
 [[nodiscard]] const FileKind* kind_of_file(std::string_view begin);
 
-// "a JPEG image", or "a file that begins with 4d 5a"; "an empty file".
+// "a JPEG image"; else `a text that begins with "<html>"`, or "a file that begins with 4d 5a"; "an empty file".
 [[nodiscard]] std::string file_of_bytes(std::string_view begin);
 
 [[nodiscard]] constexpr bool begins_as(std::string_view begin, const FileKind& kind) {

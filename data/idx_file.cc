@@ -8,6 +8,7 @@
 #include <new>
 #include <span>
 
+#include "base/file_kind.h"
 #include "data/gzip_source.h"
 
 namespace rubato::data {
@@ -16,11 +17,22 @@ namespace {
 constexpr std::size_t kChunkBytes = 16 << 20;     // a header may promise anything: memory grows with what is there
 constexpr std::uint64_t kValuesMax = 1ull << 40;  // no multiple of four 32-bit extents overflows below it
 
+// What a file is that does not begin as idx does, of whose first bytes some have been read.
+Error another_kind(ByteSource& bytes, std::span<const std::uint8_t> read) {
+  std::array<std::uint8_t, kFileKindBytes> more{};
+  const Result<std::size_t> got = bytes.read(std::span(more).first(kFileKindBytes - read.size()));
+  std::string begin(read.begin(), read.end());
+  if (got.ok()) begin.append(more.begin(), more.begin() + static_cast<std::ptrdiff_t>(*got));
+  return bytes.error(fmt::format("expected an idx file, which begins with 00 00 08 NN, NN from 1 to 4, found {}",
+                                 file_of_bytes(begin)));
+}
+
 Result<std::vector<std::int64_t>> read_header(ByteSource& bytes) {
   std::array<std::uint8_t, 4> magic{};
   RUBATO_ASSIGN(const std::size_t got, bytes.read(magic));
   if (got < magic.size()) return bytes.error(fmt::format("expected the 4 bytes of an idx magic number, found {}", got));
-  if (magic[0] != 0 || magic[1] != 0 || magic[3] < 1 || magic[3] > 4) {
+  if (magic[0] != 0 || magic[1] != 0) return another_kind(bytes, magic);
+  if (magic[3] < 1 || magic[3] > 4) {
     return bytes.error(
         fmt::format("expected the idx magic number 00 00 08 NN with NN from 1 to 4, found "
                     "{:02x} {:02x} {:02x} {:02x}",

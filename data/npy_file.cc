@@ -160,7 +160,9 @@ Result<std::string> read_header_text(ByteSource& source) {
   std::uint8_t start[8] = {};
   RUBATO_ASSIGN(const std::size_t got, source.read(start));
   if (got < sizeof start || !begins_as({reinterpret_cast<const char*>(start), got}, kNumpyFile))
-    return source.error("expected a numpy array, which begins with 93 and NUMPY: is this another kind of file?");
+    return source.error(
+        fmt::format("expected a numpy array (npy), found {}",
+                    file_of_bytes({reinterpret_cast<const char*>(start), std::min(got, sizeof start)})));
   const unsigned version = start[6];
   if (version < 1 || version > 3)
     return source.error(fmt::format("expected version 1, 2 or 3 of numpy's format, found {}", version));

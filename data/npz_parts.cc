@@ -15,7 +15,6 @@ std::string images_of(Split split) { return npz_part(split) + "_images"; }
 std::string labels_of(Split split) { return npz_part(split) + "_labels"; }
 
 bool has(const ZipFile& zip, const std::string& array) { return zip.has(array + ".npy"); }
-bool is_whole(const ZipFile& zip, Split split) { return has(zip, images_of(split)) && has(zip, labels_of(split)); }
 
 // No part is a mistyped other one: whoever took its samples would evaluate on what was trained on.
 std::string guess_for(const std::string& array, const std::vector<std::string>& members) {
@@ -35,11 +34,14 @@ std::string way_out(const ZipFile& zip, Split split) {
   const std::string another = "; name a file that has them, or";
   if (split == Split::kValidation)
     return another + " set evaluation.holdout, to 0.1 for a tenth of the training samples";
-  if (is_whole(zip, Split::kValidation)) return another + " set evaluation.part = \"validation\", a part that is there";
+  if (has_npz_part(zip, Split::kValidation))
+    return another + " set evaluation.part = \"validation\", a part that is there";
   return another + ", to train without a test, set evaluation.enabled = false";
 }
 
 }  // namespace
+
+bool has_npz_part(const ZipFile& zip, Split split) { return has(zip, images_of(split)) && has(zip, labels_of(split)); }
 
 std::string npz_part(Split split) {
   return split == Split::kTrain ? "train" : split == Split::kValidation ? "val" : "test";
@@ -47,7 +49,13 @@ std::string npz_part(Split split) {
 
 Status check_npz_part(const ZipFile& zip, const std::string& path, Split split) {
   const std::string images = images_of(split), labels = labels_of(split);
-  if (is_whole(zip, split)) return {};
+  if (has_npz_part(zip, split)) return {};
+  const ZipContents contents = contents_of_zip(zip);
+  if (contents.kind == ZipContents::Kind::kTorch)
+    return Error{Cause::kData,
+                 fmt::format("{}: expected a numpy archive (npz), found {}; numpy.savez(FILE, {}=..., {}=...) writes "
+                             "what is",
+                             path, contents.text(), images, labels)};
   std::vector<std::string> members;
   for (const ZipFile::Member& member : zip.members()) members.push_back(member.name);
   const std::string missing = has(zip, images) ? labels : images, guess = guess_for(missing, members);

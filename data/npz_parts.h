@@ -13,7 +13,9 @@ namespace rubato::data {
 // "train", "val" or "test": with what the names of a part's arrays begin.
 [[nodiscard]] std::string npz_part(Split split);
 
-// Whether the images and labels of that part are there. Errors: kData: which are not, what is there, and what to do.
+// Whether the images and labels of that part are there.
+[[nodiscard]] bool has_npz_part(const ZipFile& zip, Split split);
+// The same. Errors: kData: which are not, what is there, and what to do.
 [[nodiscard]] Status check_npz_part(const ZipFile& zip, const std::string& path, Split split);
 
 }  // namespace rubato::data

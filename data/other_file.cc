@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <string_view>
 
 #include "base/file_kind.h"
 #include "data/fitted.h"
@@ -15,15 +16,31 @@
 #include "data/series_dataset.h"
 #include "data/table_dataset.h"
 #include "data/text_dataset.h"
+#include "data/zip_contents.h"
 
 namespace rubato::data {
 namespace {
 
-Result<bool> is_npy(const std::string& path) {
+// The first bytes; of a gzip file those of what is packed in it.
+Result<std::string> beginning_of(const std::string& path) {
   RUBATO_ASSIGN(const std::unique_ptr<ByteSource> source, open_file(path));
   std::array<std::uint8_t, kFileKindBytes> first{};
   RUBATO_ASSIGN(const std::size_t count, source->read(first));
-  return begins_as({reinterpret_cast<const char*>(first.data()), count}, kNumpyFile);
+  return std::string(reinterpret_cast<const char*>(first.data()), count);
+}
+
+// idx has a zero in its first two bytes, whatever its numbers are.
+bool may_be_idx(std::string_view begin) { return begin.starts_with(kIdxFile.signature.substr(0, 2)); }
+
+// What else was found, where samples of a job on `kind` were expected.
+Error no_samples(const std::string& path, std::string_view begin, const std::string& kind) {
+  std::string way_out;
+  if (begins_as_zip(begin) && contents_of_zip(path).kind == ZipContents::Kind::kNumpy)
+    way_out = ": save the one array, as numpy.save(\"inputs.npy\", numpy.load(FILE)[NAME]) does";
+  else if (begins_as_zip(begin) || kind_of_file(begin) != nullptr)
+    way_out = ": numpy.save(\"inputs.npy\", ...) writes what is read";
+  return {Cause::kData, fmt::format("{}: --input takes the samples of a job on {} as one npy or idx file, found {}{}",
+                                    path, kind, file_found(path, begin), way_out)};
 }
 
 // A job may name other targets than its weights were trained for.
@@ -69,13 +86,13 @@ Result<std::unique_ptr<Dataset>> open_inputs_alone(const Job& job, const std::st
     return Error{Cause::kUsage, fmt::format("--input: the inputs of data.kind = \"{}\" are not in a file of their own; "
                                             "predict on a part of the job's data: --part test",
                                             kind)};
-  RUBATO_ASSIGN(const bool npy, is_npy(path));
+  RUBATO_ASSIGN(const std::string begin, beginning_of(path));
+  const bool npy = begins_as(begin, kNumpyFile);
   if (!npy && !lengths.empty())
     return Error{Cause::kUsage, fmt::format("--lengths goes with an npy file, and {} is none", path)};
   if (npy) return open_npy_inputs(job, path, lengths);
-  Result<std::unique_ptr<Dataset>> opened = open_idx_inputs(job, path);
-  if (opened.ok() || kind == "idx" || kind == "npy") return opened;
-  return opened.error().in(fmt::format("--input takes images of a job on {} as one npy or idx file", kind));
+  if (!may_be_idx(begin)) return no_samples(path, begin, kind);
+  return open_idx_inputs(job, path);
 }
 
 }  // namespace rubato::data

@@ -22,7 +22,6 @@ using nlohmann::json;
 
 constexpr std::uint64_t kHeaderBytesMax = 100'000'000;  // the format's own limit
 
-constexpr const char* kTorchWrites = "what torch.save writes: that is a pickle, which is never read";
 constexpr const char* kFromTorch =
     "in PyTorch, safetensors.torch.save_file(model.state_dict(), \"model.safetensors\") writes what is read";
 
@@ -90,18 +89,31 @@ std::string found_in_zip(const std::string& path) {
   const ZipContents contents = contents_of_zip(path);
   switch (contents.kind) {
     case ZipContents::Kind::kTorch:
-      return fmt::format("{}: {}", kTorchWrites, kFromTorch);
+      return fmt::format("{}: {}", contents.text(), kFromTorch);
     case ZipContents::Kind::kNumpy:
       return fmt::format(
-          "a numpy archive of {}: if those are weights, safetensors.numpy.save_file(dict(numpy.load(FILE)), "
-          "\"model.safetensors\") writes them",
-          contents.names);
+          "{}: if those are weights, safetensors.numpy.save_file(dict(numpy.load(FILE)), \"model.safetensors\") writes "
+          "them",
+          contents.text());
     case ZipContents::Kind::kOther:
-      return fmt::format("a zip archive of {}: give the file of weights itself, unpacked", contents.names);
+      return fmt::format("{}: give the file of weights itself, unpacked", contents.text());
     case ZipContents::Kind::kUnreadable:
       break;
   }
-  return fmt::format("a zip archive that is damaged or cut off; where torch.save has written it: {}", kFromTorch);
+  return fmt::format("{}; where torch.save has written it: {}", contents.text(), kFromTorch);
+}
+
+// Of any other kind.
+std::string found_instead(std::string_view begin) {
+  std::string what = file_of_bytes(begin);
+  if (what == kPickle.what)
+    return fmt::format("{}, as torch.save writes them, which is never read: {}", what, kFromTorch);
+  if (begins_as(begin, kNumpyFile))
+    return fmt::format(
+        "{}: if it is of weights, safetensors.numpy.save_file({{NAME: numpy.load(FILE)}}, "
+        "\"model.safetensors\") writes them",
+        what);
+  return what;
 }
 
 // What a message can bear of a value.
@@ -172,18 +184,15 @@ class Parser {
     if (bytes_.size() < sizeof length) {
       return wrong("expected the 8 bytes of a safetensors header length, found {}", bytes_.size());
     }
-    const std::string_view first(reinterpret_cast<const char*>(bytes_.data()), sizeof length);
     std::memcpy(&length, bytes_.data(), sizeof length);
     const std::uint64_t rest = bytes_.size() - sizeof length;
+    const std::string_view begin(reinterpret_cast<const char*>(bytes_.data()), std::min(bytes_.size(), kFileKindBytes));
     // A header of 640 bytes begins as a pickle does; but then the length makes sense, and an object follows.
-    const bool object = length <= rest && rest > 0 && static_cast<char>(bytes_[sizeof length]) == '{';
-    if (first.starts_with("\x80\x02") && !object)
-      return wrong("expected safetensors, found {}: {}", kTorchWrites, kFromTorch);
-    if (begins_as_zip(first)) return wrong("expected safetensors, found a zip archive");
-    if (length > kHeaderBytesMax || length > rest) {
-      return wrong("expected a header of {} bytes, found {} bytes: {}", length, rest,
-                   length > kHeaderBytesMax ? "no safetensors file" : "cut off, or no safetensors file");
-    }
+    const bool object = rest > 0 && static_cast<char>(bytes_[sizeof length]) == '{';
+    if (length > kHeaderBytesMax || (!object && kind_of_file(begin) != nullptr))
+      return wrong("expected safetensors, found {}", found_instead(begin));
+    if (length > rest)
+      return wrong("expected a header of {} bytes, found {} bytes: cut off, or no safetensors file", length, rest);
     const std::span<const std::byte> header = bytes_.subspan(sizeof length, length);
     values_ = bytes_.subspan(sizeof length + length);
     return std::string_view(reinterpret_cast<const char*>(header.data()), header.size());

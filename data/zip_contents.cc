@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
+#include "base/file_kind.h"
 #include "data/text_lines.h"
-#include "data/zip_file.h"
 
 namespace rubato::data {
 namespace {
@@ -32,17 +32,38 @@ std::string listed_names(const std::vector<std::string>& names, const std::strin
   return text.empty() ? none : text;
 }
 
+std::string ZipContents::text() const {
+  switch (kind) {
+    case Kind::kTorch:
+      return "what torch.save writes: that is a pickle, which is never read";
+    case Kind::kNumpy:
+      return "a numpy archive of " + names;
+    case Kind::kOther:
+      return "a zip archive of " + names;
+    case Kind::kUnreadable:
+      break;
+  }
+  return "a zip archive that is damaged or cut off";
+}
+
 ZipContents contents_of_zip(const std::string& path) {
-  ZipContents contents;
   const Result<ZipFile> zip = ZipFile::open(path);
-  if (!zip.ok()) return contents;
+  return zip.ok() ? contents_of_zip(*zip) : ZipContents();
+}
+
+ZipContents contents_of_zip(const ZipFile& zip) {
+  ZipContents contents;
   std::vector<std::string> names;
-  for (const ZipFile::Member& member : zip->members()) names.push_back(member.name);
+  for (const ZipFile::Member& member : zip.members()) names.push_back(member.name);
   contents.names = listed_names(names, "nothing");
   contents.kind = std::ranges::any_of(names, is_pickle_of_torch)           ? ZipContents::Kind::kTorch
                   : !names.empty() && std::ranges::all_of(names, is_array) ? ZipContents::Kind::kNumpy
                                                                            : ZipContents::Kind::kOther;
   return contents;
+}
+
+std::string file_found(const std::string& path, std::string_view begin) {
+  return begins_as_zip(begin) ? contents_of_zip(path).text() : file_of_bytes(begin);
 }
 
 }  // namespace rubato::data

@@ -81,10 +81,12 @@ TEST_F(JobFilesTest, AFileOfAnotherKindIsToldByItsFirstBytes) {
   EXPECT_EQ(idx(kGzip), "") << "what is in it its reader sees";
   EXPECT_EQ(idx(kNpy), where + "expected an idx file, found a numpy array (npy)");
   EXPECT_EQ(idx(""), where + "there is nothing in it");
-  EXPECT_EQ(idx("version https"), where + "expected an idx file, found a file that begins with 76 65 72 73");
-  EXPECT_EQ(idx("v"), where + "expected an idx file, found a file that begins with 76");
+  EXPECT_EQ(idx("version https"), where + "expected an idx file, found a text that begins with \"version https\"");
+  EXPECT_EQ(idx("<html>\n<body>"), where + "expected an idx file, found a text that begins with \"<html>\"");
+  EXPECT_EQ(idx("MZ\x90"), where + "expected an idx file, found a file that begins with 4d 5a 90");
+  EXPECT_EQ(idx("v"), where + "expected an idx file, found a text that begins with \"v\"");
   for (const char* const name : {"b", "c", "d"}) write(name, kNpy);
-  EXPECT_EQ(error_of(pairs_ + "\"npy\""), where + "expected a numpy array (npy), found a file that begins with 76");
+  EXPECT_EQ(error_of(pairs_ + "\"npy\""), where + "expected a numpy array (npy), found a text that begins with \"v\"");
   write("a", kNpy);
   EXPECT_EQ(error_of(pairs_ + "\"npy\""), "");
   const std::string npz = "path = \"a\"\nkind = \"npz\"";
@@ -130,6 +132,28 @@ TEST_F(JobFilesTest, FoldersAreToldFromFiles) {
   EXPECT_EQ(of_kind("cifar", "file"), where + "file: expected a folder of CIFAR's binary files, found a file");
   EXPECT_EQ(of_kind("npz", "folder"), where + "folder: expected a numpy archive (npz), found a folder");
   EXPECT_EQ(of_kind("folder", "empty"), where + "empty: there is nothing in it");
+}
+
+TEST_F(JobFilesTest, KeysThatSplitAFolderWithPartsOfItsOwnAreTold) {
+  Job job;
+  job.data.kind = "folder";
+  job.data.path = directory_.file("pictures");
+  job.data.group = "(.*)_";
+  std::filesystem::create_directories(directory_.file("pictures/cat"));
+  EXPECT_THAT(data_notes(job), testing::IsEmpty()) << "it is split by data.test_fraction";
+  std::filesystem::create_directories(directory_.file("pictures/train/cat"));
+  EXPECT_THAT(data_notes(job),
+              testing::ElementsAre("data.group has no effect on " + job.data.path +
+                                   ", which is not split: it has a folder train, and evaluation.holdout is 0"));
+  job.data.test_fraction = 0.3;
+  job.evaluation.holdout = 0.1;
+  EXPECT_THAT(data_notes(job), testing::ElementsAre("data.test_fraction has no effect on " + job.data.path +
+                                                    ", which is not split: it has a folder train"));
+  job.data.test_fraction = 0.0;
+  job.evaluation.holdout = 0.0;
+  EXPECT_THAT(job_notes(job), testing::Contains("data.group has no effect: data.validation_fraction, "
+                                                "data.test_fraction and evaluation.holdout are 0, and nothing is "
+                                                "split"));
 }
 
 // Who root may be for a while: root may read everything. Nothing for who is another already.

@@ -72,7 +72,11 @@ INSTANTIATE_TEST_SUITE_P(
     Table, WrongIdxFile,
     testing::ValuesIn(std::vector<Wrong>{
         {"empty", "", "expected the 4 bytes of an idx magic number, found 0"},
-        {"text", "hello, world", "expected the idx magic number 00 00 08 NN with NN from 1 to 4, found 68 65 6c 6c"},
+        {"text", "hello, world",
+         "expected an idx file, which begins with 00 00 08 NN, NN from 1 to 4, found a text that begins with \"hello, "
+         "world\""},
+        {"numpy", "\x93NUMPY\x01", "found a numpy array (npy)"},
+        {"png", "\x89PNG\r\n", "found a PNG image"},
         {"no_extents", idx_bytes({}, ""), "found 00 00 08 00"},
         {"five_extents", idx_bytes({1, 1, 1, 1, 1}, "a"), "found 00 00 08 05"},
         {"floats", idx_bytes({1}, "abcd", 0x0D), "expected idx values of type 08, unsigned bytes, found type 0d"},

@@ -314,6 +314,14 @@ TEST_F(NpzDatasetTest, SaysWhichPartIsMissing) {
   EXPECT_THAT(open_error(), HasSubstr("expected train_images and train_labels, found no arrays"));
 }
 
+// A zip archive too, and found where one of numpy's is expected.
+TEST_F(NpzDatasetTest, WhatTorchSavesIsTold) {
+  write_bytes(job_.data.path, zip_bytes({{"mnist/data.pkl", ""}, {"mnist/version", ""}, {"mnist/data/0", ""}}, false));
+  EXPECT_EQ(open_error(),
+            "mnist.npz: expected a numpy archive (npz), found what torch.save writes: that is a pickle, which is never "
+            "read; numpy.savez(FILE, train_images=..., train_labels=...) writes what is");
+}
+
 TEST_F(NpzDatasetTest, SaysWhichMemberIsMissingOrDamaged) {
   test::ZipMembers all = members();
   all[0].first = "train_image.npy";

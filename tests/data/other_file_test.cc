@@ -102,6 +102,27 @@ TEST_F(InputsAloneTest, OtherFilesAndKindsAreRefused) {
   EXPECT_THAT(error_of("text"), HasSubstr("--part test"));
 }
 
+TEST_F(InputsAloneTest, WhatIsNeitherNpyNorIdxIsTold) {
+  const std::string path = directory_.file("x"), before =
+                                                     ": --input takes the samples of a job on npz as one npy or "
+                                                     "idx file, found ";
+  job_.data.kind = "npz";
+  write("x", test::zip_bytes({{"test_images.npy", ""}, {"test_labels.npy", ""}}, false));
+  EXPECT_EQ(error_of("x"), path + before +
+                               "a numpy archive of test_images, test_labels: save the one array, as "
+                               "numpy.save(\"inputs.npy\", numpy.load(FILE)[NAME]) does");
+  write("x", test::zip_bytes({{"x/data.pkl", ""}}, false));
+  EXPECT_EQ(error_of("x"), path + before +
+                               "what torch.save writes: that is a pickle, which is never read: "
+                               "numpy.save(\"inputs.npy\", ...) writes what is read");
+  write("x", test::png_bytes(test::pattern(4, 4, 1)));
+  EXPECT_THAT(error_of("x"), HasSubstr(before + "a PNG image: numpy.save("));
+  write("x", "a,b\n1,2\n");
+  EXPECT_EQ(error_of("x"), path + before + "a text that begins with \"a,b\"");
+  write("x", test::idx_bytes({1}, "abcd", 0x0D));
+  EXPECT_THAT(error_of("x"), HasSubstr("expected idx values of type 08")) << "an idx file it is";
+}
+
 // Of one file that the job splits by itself, and scales by its training part.
 class OtherFileTest : public InputsAloneTest {
  protected:

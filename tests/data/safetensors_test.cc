@@ -71,6 +71,23 @@ TEST(Safetensors, AHeaderOf640BytesIsNoPickle) {
               HasSubstr("pickle"));
 }
 
+TEST(Safetensors, WhatAnotherFileIsIsSaid) {
+  const auto found = [](const std::string& bytes) {
+    const std::string message = error_of(bytes + std::string(100, '\x05'));
+    const std::string before = "expected safetensors, found ";
+    EXPECT_NE(message.find(before), std::string::npos) << message;
+    return message.substr(std::min(message.find(before), message.size() - before.size()) + before.size());
+  };
+  EXPECT_EQ(found("\xFF\xD8\xFF\xE0"), "a JPEG image");
+  EXPECT_EQ(found("x,y,label\n1,2,0\n"), "a text that begins with \"x,y,label\"");
+  EXPECT_EQ(found("\x89HDF\r\n"), "an HDF5 file");
+  EXPECT_THAT(found("\x93NUMPY\x01"),
+              AllOf(HasSubstr("a numpy array (npy): "), HasSubstr("safetensors.numpy.save_file(")));
+  for (const char* const pickle : {"\x80\x02}", "\x80\x04\x95", "\x80\x05\x95"})
+    EXPECT_THAT(found(pickle), AllOf(HasSubstr("a pickle, as torch.save writes them, which is never read"),
+                                     HasSubstr("safetensors.torch.save_file(")));
+}
+
 // Not every zip archive is what torch.save writes: its members say what it is.
 TEST(Safetensors, WhatAZipArchiveIsIsSaid) {
   const TempDirectory directory;
@@ -200,7 +217,7 @@ INSTANTIATE_TEST_SUITE_P(
     testing::ValuesIn(std::vector<Wrong>{
         {"empty", "", "expected the 8 bytes of a safetensors header length, found 0"},
         {"long_header", file_of("{}", 0).substr(0, 9), "expected a header of 2 bytes, found 1 bytes"},
-        {"absurd_header", std::string(16, '\xff'), "expected a header of 18446744073709551615 bytes"},
+        {"absurd_header", std::string(16, '\xff'), "found a file that begins with ff ff ff ff"},
         {"no_json", file_of("hello", 0), "the header is no JSON object"},
         {"list", file_of("[]", 0), "the header is no JSON object"},
         {"cut_json", file_of("{\"a\":", 0), "the header is no JSON object"},
