@@ -8,7 +8,7 @@
 #include "data/idx_dataset.h"
 #include "data/libsvm_dataset.h"
 #include "data/npy_dataset.h"
-#include "data/row_split.h"
+#include "data/parts.h"
 #include "data/series_dataset.h"
 #include "data/synthetic_dataset.h"
 #include "data/table_dataset.h"
@@ -17,31 +17,6 @@
 
 namespace rubato::data {
 namespace {
-
-constexpr const char* kHoldOut =
-    "a job with evaluation.holdout, of 0.1 for a tenth, has held out a part of its training samples";
-
-// Whether the job names such a part. parse_job lets no job through that would evaluate on another, but people may ask
-// for any.
-Status check_part(const DataConfig& data, Split split) {
-  const bool pairs = data.kind == "idx" || data.kind == "npy";
-  const bool table = data.kind == "csv" || data.kind == "libsvm";
-  const bool of_files = pairs || (table && data.path.empty());
-  const bool whole = of_files || data.kind == "cifar" || data.kind == "synthetic";
-  const bool validation = split == Split::kValidation;
-  if (validation && whole)
-    return Error{Cause::kData, fmt::format("data.kind = \"{}\" has no validation part here: {}", data.kind, kHoldOut)};
-  if (split == Split::kTest && of_files) {
-    const bool inputs = data.test_inputs.empty();
-    if (inputs || (pairs && data.test_labels.empty()))
-      return Error{Cause::kData,
-                   fmt::format("the job has no test part: data.test_{} is not given", inputs ? "inputs" : "labels")};
-  }
-  const bool is_split = (table && !of_files) || data.kind == "series" || data.kind == "text";
-  if (split == Split::kTrain || !is_split) return {};
-  if ((validation ? data.validation_fraction : data.test_fraction) > 0.0) return {};
-  return Error{Cause::kData, no_part_text(data.path, split) + (validation ? fmt::format(": {}", kHoldOut) : "")};
-}
 
 DatasetSize size_of_synthetic(const Job& job, bool train) {
   const auto samples = static_cast<std::uint64_t>(job.data.samples);

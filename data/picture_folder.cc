@@ -98,6 +98,12 @@ Result<std::vector<std::string>> list_classes(const DataConfig& config) {
   return classes_in(training_folder(config.path), config);
 }
 
+bool has_picture_part(const DataConfig& config, Split split) {
+  if (is_folder(fs::path(config.path) / "train")) return folder_of(config.path, split).ok();
+  if (split == Split::kTrain || !is_folder(config.path)) return true;
+  return (split == Split::kTest ? config.test_fraction : config.validation_fraction) > 0.0;
+}
+
 Result<PictureList> list_pictures(const DataConfig& config, Split split) {
   const fs::path path = config.path;
   const bool to_be_split = !is_folder(path / "train");
@@ -114,7 +120,11 @@ Result<PictureList> list_pictures(const DataConfig& config, Split split) {
 Result<PictureList> list_pictures_of(const std::string& path, std::vector<std::string> classes) {
   fs::path folder = path;
   if (is_folder(folder / "train")) {
-    RUBATO_ASSIGN(folder, folder_of(folder, Split::kTest));
+    if (!folder_of(folder, Split::kTest).ok())
+      return Error{Cause::kData, fmt::format("{}: has a folder train and none called test: name the folder whose "
+                                             "folders are the classes, as {}",
+                                             path, (folder / "train").string())};
+    folder /= "test";
   }
   return list_parts(folder, std::move(classes), false);
 }

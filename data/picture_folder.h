@@ -35,6 +35,9 @@ struct PictureList {
 // Errors: kData: a folder that is not there, other classes than data.classes, a class without images.
 [[nodiscard]] Result<PictureList> list_pictures(const DataConfig& config, Split split);
 
+// Whether there is such a part: a folder of it, or a fraction of all; true where there is no folder at all.
+[[nodiscard]] bool has_picture_part(const DataConfig& config, Split split);
+
 // Those of the training part. Errors: the same.
 [[nodiscard]] Result<std::vector<std::string>> list_classes(const DataConfig& config);
 // All images of a folder of folders of these classes; of one with a folder train, those of its folder test. Errors: the

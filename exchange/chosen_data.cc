@@ -2,18 +2,27 @@
 
 #include <fmt/format.h>
 
+#include <array>
+#include <string>
+#include <utility>
+#include <vector>
+
 #include "data/other_file.h"
+#include "data/parts.h"
+#include "data/zip_contents.h"
 
 namespace rubato::exchange {
 namespace {
+
+constexpr std::array<std::pair<data::Split, const char*>, 3> kParts{
+    {{data::Split::kTrain, "train"}, {data::Split::kValidation, "validation"}, {data::Split::kTest, "test"}}};
 
 Error not_that(const std::string& text) { return {Cause::kUsage, text}; }
 
 Result<data::Split> split_of(const Job& job, const std::string& part) {
   if (part.empty()) return data::evaluated_split(job);
-  if (part == "train") return data::Split::kTrain;
-  if (part == "validation") return data::Split::kValidation;
-  if (part == "test") return data::Split::kTest;
+  for (const auto& [split, name] : kParts)
+    if (part == name) return split;
   return not_that(fmt::format("--part {}: there are train, validation and test", part));
 }
 
@@ -47,6 +56,20 @@ Result<Job> with_files(Job job, const DataChoice& choice) {
   return job;
 }
 
+// Advice to who evaluates or predicts is not the advice to who trains, which is all that the data's readers have.
+Status check_part(const Job& job, data::Split split, const DataChoice& choice) {
+  if (data::has_part(job, split)) return {};
+  if (!choice.inputs.empty())  // npz: the other kinds have no parts in a file
+    return Error{Cause::kData, fmt::format("--data {}: expected an archive with test_images and test_labels, found {}",
+                                           choice.inputs, data::contents_of_zip(choice.inputs).text())};
+  std::vector<std::string> others;
+  for (const auto& [part, name] : kParts)
+    if (data::has_part(job, part)) others.push_back(fmt::format("--part {}", name));
+  return Error{Cause::kData, fmt::format("the data of this job has no {} part: give {}, or other data with --data, or "
+                                         "with predict's --input",
+                                         data::name_of(split), fmt::join(others, " or "))};
+}
+
 // What lies where the training data lay may be other data.
 Status check_fitted(const Subject& subject, const data::Dataset& data) {
   if (!subject.fitted || data.fitted() == nullptr || *data.fitted() == *subject.fitted) return {};
@@ -73,6 +96,7 @@ Result<ChosenData> open_data(const Subject& subject, const DataChoice& choice) {
   if (files && data::reads_answered_file(job)) {
     RUBATO_ASSIGN(opened.data, data::open_answered_file(job, choice.inputs, subject.fitted.get()));
   } else {
+    RUBATO_TRY(check_part(chosen, split, choice));
     RUBATO_ASSIGN(opened.data, data::open_dataset(data::as_evaluated(chosen), split));
     RUBATO_TRY(check_fitted(subject, *opened.data));
   }

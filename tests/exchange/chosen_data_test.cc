@@ -3,8 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <span>
 #include <vector>
 
+#include "data/npz_write.h"
 #include "tests/base/temp_directory.h"
 #include "tests/data/idx_files.h"
 #include "tests/data/picture_files.h"
@@ -40,6 +42,50 @@ TEST(ChosenData, TrainingImagesAreLookedAtAsAnyOther) {
   const std::vector<float> test = inputs(*open("test"));
   EXPECT_EQ(inputs(*open("train")), test);
   EXPECT_NE(inputs(*data::open_dataset(job, data::Split::kTrain).value()), test);
+}
+
+// Not how to train without it.
+TEST(ChosenData, APartThatIsNotThereIsToldWithThoseThatAre) {
+  rubato::test::TempDirectory directory;
+  Subject subject;
+  Job& job = subject.job;
+  const auto error = [&](const std::string& part, const std::string& inputs = "") {
+    DataChoice choice;
+    choice.part = part;
+    choice.inputs = inputs;
+    const auto opened = open_data(subject, choice);
+    return opened.ok() ? "(no error)" : opened.error().message;
+  };
+  job.data.kind = "csv";
+  job.data.path = directory.file("t.csv");
+  EXPECT_EQ(error("validation"),
+            "the data of this job has no validation part: give --part train or --part test, or other data with --data, "
+            "or with predict's --input");
+  job.data.kind = "folder";
+  job.data.path = directory.path().string();
+  job.data.classes = 1;
+  for (const char* const part : {"train", "val"}) std::filesystem::create_directories(directory.path() / part / "cat");
+  EXPECT_EQ(error(""),
+            "the data of this job has no test part: give --part train or --part validation, or other data with --data, "
+            "or with predict's --input");
+  EXPECT_EQ(error("", job.data.path),
+            job.data.path +
+                ": has a folder train and none called test: name the folder whose folders are the classes, "
+                "as " +
+                job.data.path + "/train");
+  job.data.kind = "npz";
+  job.data.path = directory.file("mnist.npz");
+  const std::vector<float> pixels(4, 0.0f);
+  const std::vector<std::int64_t> labels{0};
+  const std::vector<data::NpyArray> arrays{{"train_images", {1, 2, 2}, std::span<const float>(pixels)},
+                                           {"train_labels", {1}, std::span<const std::int64_t>(labels)}};
+  ASSERT_TRUE(data::write_npz(job.data.path, arrays).ok());
+  EXPECT_EQ(error(""),
+            "the data of this job has no test part: give --part train, or other data with --data, or with "
+            "predict's --input");
+  EXPECT_EQ(error("", job.data.path), "--data " + job.data.path +
+                                          ": expected an archive with test_images and test_labels, found a "
+                                          "numpy archive of train_images, train_labels");
 }
 
 // Its scaling would be another than the weights were trained with, without a word.
