@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/failure_line.h"
 #include "base/log.h"
 #include "base/out_of_memory.h"
 #include "data/other_file.h"
@@ -253,7 +254,11 @@ int main(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : static_cast<int>(Cause::kUsage);
+    if (error.get_exit_code() == 0) return app.exit(error);  // --help
+    const auto commands = app.get_subcommands();
+    const std::string command = commands.empty() ? "" : commands.front()->get_name() + " ";
+    print_failure(fmt::format("{} (try rubato {}--help)", error.what(), command));
+    return static_cast<int>(Cause::kUsage);
   }
   log::open("rubato-weights", "info");
   end_where_memory_ends();
@@ -263,6 +268,6 @@ int main(int argc, char** argv) {
                         : generation->parsed() ? exchange::generate_for(options)
                                                : exchange::predict_for(options);
   if (status.ok()) return 0;
-  log::error("{}", status.error().message);
+  print_failure(status.error().message);
   return status.error().exit_code();
 }

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "base/counted.h"
+#include "base/failure_line.h"
 #include "base/job_files.h"
 #include "base/log.h"
 #include "base/out_of_memory.h"
@@ -123,7 +124,8 @@ Result<int> simulate(const Options& options) {
   progress.say(fmt::format("{}: {}, {}, {}, simulated", output.path(), job.consistency.mode,
                            counted(static_cast<std::uint64_t>(job.cluster.servers), "server"),
                            counted(static_cast<std::uint64_t>(job.cluster.workers), "worker")));
-  for (const std::string& note : job_notes(job)) progress.say("note: " + note);
+  for (const auto& notes : {job_notes(job), data_notes(job)})
+    for (const std::string& note : notes) progress.say("note: " + note);
   if (mode.backups > 0 && job.worker.stragglers == "none")
     progress.say(
         fmt::format("note: workers without stragglers come at the same instant, and of those {} goes without the "
@@ -204,12 +206,14 @@ int main(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : static_cast<int>(rubato::Cause::kUsage);
+    if (error.get_exit_code() == 0) return app.exit(error);  // --help
+    rubato::print_failure(fmt::format("{} (try rubato simulate --help)", error.what()));
+    return static_cast<int>(rubato::Cause::kUsage);
   }
   rubato::log::open("rubato-sim", options.log_level);
   rubato::end_where_memory_ends();
   const rubato::Result<int> exit_code = rubato::sim::start(options);
   if (exit_code.ok()) return *exit_code;
-  rubato::log::error("{}", exit_code.error().message);
+  rubato::print_failure(exit_code.error().message);
   return exit_code.error().exit_code();
 }

@@ -4,6 +4,9 @@ import signal
 from enum import IntEnum
 
 
+PREFIX = "rubato: error: "  # of the line that says it
+
+
 class ExitCode(IntEnum):
     OK = 0
     INTERNAL = 1

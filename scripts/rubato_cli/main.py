@@ -11,7 +11,7 @@ from pathlib import Path
 from rubato_lab.commands import add_commands
 from rubato_timeline.draw import timeline
 
-from .failure import ExitCode, Failure
+from .failure import PREFIX, ExitCode, Failure
 from .job import TRACED_STEPS
 from .program import become
 from .set_rules import set_rules
@@ -194,7 +194,7 @@ def main(words: list[str]) -> int:
         return arguments.run(arguments)
     except Failure as failure:
         try:
-            print(f"rubato: error: {failure}", file=sys.stderr, flush=True)
+            print(f"{PREFIX}{failure}", file=sys.stderr, flush=True)
         except OSError:  # `rubato train ... 2>&1 | head`
             sys.stderr = None  # nor at exit
         return failure.code
@@ -211,7 +211,7 @@ def main(words: list[str]) -> int:
         if error.errno != errno.EMFILE:
             raise
         limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-        print(f"rubato: error: {limit} file descriptors are too few for the launcher: it needs about 16, and one for "
+        print(f"{PREFIX}{limit} file descriptors are too few for the launcher: it needs about 16, and one for "
               "each process of the job; raise the limit (ulimit -n)", file=sys.stderr, flush=True)
         return int(ExitCode.USAGE)
 

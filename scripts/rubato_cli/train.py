@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 from . import job as jobs
-from .failure import ExitCode, Failure, describe_end, reason
+from .failure import PREFIX, ExitCode, Failure, describe_end, reason
 from .log_file import parse
 from .memory import Forecast
 from .processes import Child, Processes, Programs, child_environment
@@ -145,8 +145,8 @@ def wait_for_address(processes: Processes, scheduler: Child, run_dir: RunDir, st
 
 
 def sentence(lines: list[str]) -> str:
-    """The last line of what a program said, without the time and level of a log line."""
+    """The last line of what a program said, without what a log line, or a failed command's, begins with."""
     if not lines:
         return ""
     line = parse(lines[-1])
-    return line.text if line else lines[-1]
+    return line.text if line else lines[-1].removeprefix(PREFIX)

@@ -6,11 +6,9 @@ import subprocess
 import time
 from pathlib import Path
 
-from rubato_cli.failure import describe_end
+from rubato_cli.failure import PREFIX, describe_end
 from rubato_cli.log_file import parse
 from rubato_cli.proc import with_parent_death_signal
-
-PREFIX = "rubato: error: "
 
 
 class ChildRun:
@@ -48,5 +46,5 @@ class ChildRun:
             return describe_end(self._process.returncode)
         line = parse(lines[-1])
         said = line.text if line else lines[-1].strip()
-        said = said.removeprefix(PREFIX).removeprefix("rubato-sim: error: ")
+        said = said.removeprefix(PREFIX)
         return said if self._process.returncode >= 0 else f"{describe_end(self._process.returncode)}: {said}"

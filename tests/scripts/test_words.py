@@ -17,6 +17,7 @@ from rubato_cli.progress_lines import (  # noqa: E402
 from rubato_cli.running_jobs import RunningJob  # noqa: E402
 from rubato_cli.status_view import job_lines  # noqa: E402
 from rubato_cli.summary import tested_weights  # noqa: E402
+from rubato_cli.train import sentence  # noqa: E402
 from rubato_cli.verdict import End, decide  # noqa: E402
 
 
@@ -55,6 +56,15 @@ class Verdict(unittest.TestCase):
 
     def test_a_scheduler_that_never_ended(self):
         self.assert_blames(5, "server-0", ("server-0", 5, "the scheduler has not answered"))
+
+
+class Sentence(unittest.TestCase):
+    def test_is_the_last_line_without_what_it_begins_with(self):
+        """A program that ends as a command of its own would have its failure announced twice."""
+        self.assertEqual(sentence(["10:00:00.000 scheduler error: no"]), "no")
+        self.assertEqual(sentence(["a note", "rubato: error: model.toml:3: no"]), "model.toml:3: no")
+        self.assertEqual(sentence(["as it is"]), "as it is")
+        self.assertEqual(sentence([]), "")
 
 
 class EpochLine(unittest.TestCase):
