@@ -16,9 +16,9 @@
 
 #include <compare>
 #include <cstdint>
-#include <vector>
 
 #include "base/check.h"
+#include "base/small_vector.h"
 
 namespace rubato::protocol {
 
@@ -38,6 +38,9 @@ struct LeafNode {
   [[nodiscard]] LeafNode parent() const { return {static_cast<std::uint8_t>(level + 1), index / 2}; }
   [[nodiscard]] LeafNode sibling() const { return {level, index ^ 1u}; }
 };
+
+// What one worker has of a tree, in order of their leaves.
+using LeafNodes = SmallVector<LeafNode, 4>;
 
 // Whether a node stands for at least one of `leaves` leaves.
 [[nodiscard]] inline bool exists(LeafNode node, std::uint32_t leaves) { return node.first_leaf() < leaves; }
@@ -63,11 +66,10 @@ struct LeafNode {
 }
 
 // Cuts the leaves [first, end) into the fewest nodes of the tree, in order of their leaves.
-[[nodiscard]] inline std::vector<LeafNode> nodes_of_range(std::uint64_t first, std::uint64_t end,
-                                                          std::uint32_t leaves) {
+[[nodiscard]] inline LeafNodes nodes_of_range(std::uint64_t first, std::uint64_t end, std::uint32_t leaves) {
   RUBATO_CHECK(first <= end && end <= leaves);
   const std::uint8_t top = root_of(leaves).level;
-  std::vector<LeafNode> nodes;
+  LeafNodes nodes;
   while (first < end) {
     LeafNode node{0, static_cast<std::uint32_t>(first)};
     while (node.level < top && node.index % 2 == 0 && end_leaf(node.parent(), leaves) <= end) node = node.parent();
@@ -78,8 +80,7 @@ struct LeafNode {
 }
 
 // The nodes that worker `position` of `workers` owns: leaves cut as equally as they come.
-[[nodiscard]] inline std::vector<LeafNode> nodes_of_worker(std::uint32_t position, std::uint32_t workers,
-                                                           std::uint32_t leaves) {
+[[nodiscard]] inline LeafNodes nodes_of_worker(std::uint32_t position, std::uint32_t workers, std::uint32_t leaves) {
   RUBATO_CHECK(position < workers);
   const auto cut = [&](std::uint64_t at) { return at * leaves / workers; };
   return nodes_of_range(cut(position), cut(position + 1ull), leaves);

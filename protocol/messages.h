@@ -22,6 +22,7 @@
 #include "base/bytes.h"
 #include "base/ids.h"
 #include "base/job.h"
+#include "base/small_vector.h"
 #include "protocol/header.h"
 #include "protocol/leaf_tree.h"
 #include "protocol/manifest.h"
@@ -216,6 +217,8 @@ struct AgeCount {
   }
 };
 
+using AgeCounts = SmallVector<AgeCount, 4>;
+
 struct VersionCount {
   Version version = 0;
   std::uint64_t count = 0;
@@ -235,9 +238,9 @@ struct Tick {
   std::uint64_t samples = 0;
   double correct = 0.0;  // sum over the samples of the share of their labels that were predicted
   double loss_sum = 0.0;
-  std::uint32_t dropped = 0;           // pushes of slices that were settled without being applied
-  std::vector<AgeCount> ages;          // of pushes that were applied
-  std::vector<VersionCount> versions;  // of pushes that were accepted
+  std::uint32_t dropped = 0;              // pushes of slices that were settled without being applied
+  AgeCounts ages;                         // of pushes that were applied
+  SmallVector<VersionCount, 4> versions;  // of pushes that were accepted
   template <typename A>
   void fields(A& a) {
     a(clock, step_ns, wait_ns, weights_ns, settling_ns, samples, correct, loss_sum, dropped, ages, versions);
@@ -262,7 +265,7 @@ struct StepGrant {
   std::int64_t bound = 0;
   BatchRange batch;  // cut into `leaves` leaves
   std::uint32_t leaves = 1;
-  std::vector<LeafNode> nodes;  // the worker's part of the tree
+  LeafNodes nodes;  // the worker's part of the tree
   double rate = 0.0;
   std::uint32_t rule_epoch = 0;
   bool last = false;  // no later step will be granted
@@ -278,10 +281,13 @@ struct StepGrant {
   }
 };
 
+// A worker holds one or two: the step that it is at, and the one after it.
+using StepGrants = SmallVector<StepGrant, 2>;
+
 // Scheduler -> worker. A grant for a clock already granted adds nodes: those of a worker that died.
 struct Grant {
   Clock clock = 0;  // the worker's, as the scheduler knows it (see Beat)
-  std::vector<StepGrant> steps;
+  StepGrants steps;
   BatchRange next;  // what the worker will probably be granted after these: for its reader
   template <typename A>
   void fields(A& a) {

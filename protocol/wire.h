@@ -27,6 +27,13 @@ concept Coded = requires(T& value, Reader& reader) {
   value.fields(reader);
 };
 
+// A list of any kind that grows at its end.
+template <typename L>
+concept List = requires(L& list) {
+  list.clear();
+  list.emplace_back();
+};
+
 template <typename T>
 concept Scalar = std::is_arithmetic_v<T> || std::is_enum_v<T>;
 
@@ -57,10 +64,10 @@ class Writer {
     count(text.size());
     raw(text.data(), text.size());
   }
-  template <typename T>
-  void put(const std::vector<T>& values) {
+  template <List L>
+  void put(const L& values) {
     count(values.size());
-    for (const T& value : values) put(value);
+    for (const auto& value : values) put(value);
   }
   template <Coded T>
   void put(const T& value) {
@@ -113,8 +120,8 @@ class Reader {
     text.resize(count());
     raw(text.data(), text.size());
   }
-  template <typename T>
-  void get(std::vector<T>& values) {
+  template <List L>
+  void get(L& values) {
     values.clear();
     const std::size_t size = count();
     for (std::size_t i = 0; i < size && good_; ++i) get(values.emplace_back());

@@ -10,8 +10,8 @@ using protocol::Outbox;
 namespace {
 
 // How old the weights under a step's pushes are when the commit is applied. A commit is the next version.
-std::vector<protocol::AgeCount> ages_of(const protocol::Tick& tick, const protocol::Commit& commit) {
-  std::vector<protocol::AgeCount> ages;
+protocol::AgeCounts ages_of(const protocol::Tick& tick, const protocol::Commit& commit) {
+  protocol::AgeCounts ages;
   for (const protocol::VersionCount& used : tick.versions)
     ages.push_back({commit.number - 1 - std::min<Version>(used.version, commit.number - 1), used.count});
   return ages;

@@ -276,7 +276,7 @@ class SchedulerCore final : public protocol::Core {
   std::set<std::pair<Clock, std::uint32_t>> blocked_;
   // bsp: who computes which nodes of the open clock.
   Clock leaves_clock_ = kNoClock;
-  std::map<std::uint32_t, std::vector<protocol::LeafNode>> leaves_of_;
+  std::map<std::uint32_t, protocol::LeafNodes> leaves_of_;
 
   std::map<std::uint64_t, EpochAccount> epochs_;  // open ones
   Account total_;

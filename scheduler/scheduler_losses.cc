@@ -147,7 +147,7 @@ void SchedulerCore::worker_gone(TimeNs now, Member& worker, MemberState state, c
 void SchedulerCore::hand_over_leaves(Member& dead, Clock clock, Outbox& out) {
   const auto owed = leaves_of_.find(dead.node.rank);
   if (owed == leaves_of_.end()) return;
-  const std::vector<protocol::LeafNode> nodes = std::move(owed->second);
+  const protocol::LeafNodes nodes = std::move(owed->second);
   leaves_of_.erase(owed);
   // Somebody settled the open clock: then every leaf of it was applied, the dead worker's too.
   if (clock > leaves_clock_ || clocks_.max() > leaves_clock_) return;

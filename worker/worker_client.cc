@@ -10,8 +10,8 @@ using protocol::StepGrant;
 namespace {
 
 // One more with this key; `counts` is in the order of keys.
-template <typename Count, typename Key>
-void count(std::vector<Count>& counts, Key Count::*key, Key value) {
+template <typename Counts, typename Count, typename Key>
+void count(Counts& counts, Key Count::*key, Key value) {
   auto found = std::ranges::lower_bound(counts, value, {}, key);
   if (found == counts.end() || (*found).*key != value) found = counts.insert(found, {value, 0});
   ++found->count;
@@ -107,7 +107,7 @@ void WorkerClient::add_nodes(OpenStep& open, const StepGrant& grant, Outbox& out
     if (std::find(open.grant.nodes.begin(), open.grant.nodes.end(), node) == open.grant.nodes.end())
       extra.nodes.push_back(node);
   if (extra.nodes.empty()) return;
-  open.grant.nodes.insert(open.grant.nodes.end(), extra.nodes.begin(), extra.nodes.end());
+  for (const protocol::LeafNode& node : extra.nodes) open.grant.nodes.push_back(node);
   for (SliceId slice = 0; slice < slices_.size(); ++slice) open.unpushed[slice] += extra.nodes.size();
   ++open.orders_open;
   trace_begin(extra, out);

@@ -196,7 +196,7 @@ std::vector<worker::ComputeOrder> Replayer::orders_of(const Worker& worker) cons
   grant.batch = step.batch;
   grant.leaves = step.leaves;
   grant.rate = step.rate;
-  grant.nodes = mode_.local() ? step.nodes : worker.nodes[worker.next];
+  grant.nodes = protocol::LeafNodes(mode_.local() ? step.nodes : worker.nodes[worker.next]);
   std::vector<worker::ComputeOrder> orders{worker::ComputeStep{std::move(grant), {}, false}};
   for (SliceId id = 0; id < slices_.size(); ++id) {
     const Slice& slice = *slices_[id];

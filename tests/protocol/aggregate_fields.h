@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/bytes.h"
+#include "protocol/wire.h"
 
 namespace rubato::protocol::test {
 
@@ -83,9 +84,9 @@ template <typename T>
 bool same(const T& a, const T& b);
 
 inline bool same(const Payload& a, const Payload& b) { return std::ranges::equal(a.bytes(), b.bytes()); }
-template <typename T>
-bool same(const std::vector<T>& a, const std::vector<T>& b) {
-  return std::ranges::equal(a, b, [](const T& x, const T& y) { return same(x, y); });
+template <List L>
+bool same(const L& a, const L& b) {
+  return std::ranges::equal(a, b, [](const auto& x, const auto& y) { return same(x, y); });
 }
 template <typename T>
 bool same(const T& a, const T& b) {
@@ -127,10 +128,9 @@ class Filler {
     const float value = static_cast<float>(++next_);
     payload = Payload::of_floats(std::vector<float>{value, -value, 0.5f});
   }
-  template <typename T>
-  void fill_object(std::vector<T>& values) {
-    values.resize(2);
-    for (T& value : values) fill(value);
+  template <List L>
+  void fill_object(L& values) {
+    for (int i = 0; i < 2; ++i) fill(values.emplace_back());
   }
 
   int next_ = 0;

@@ -120,7 +120,7 @@ TEST(LeafTree, NodesOfEveryRange) {
           }
       for (std::uint32_t end = first; end <= m; ++end) {
         std::vector<std::uint64_t> covered;
-        const std::vector<LeafNode> nodes = nodes_of_range(first, end, m);
+        const LeafNodes nodes = nodes_of_range(first, end, m);
         for (const LeafNode node : nodes) {
           const auto leaves = naive_leaves(node, m);
           covered.insert(covered.end(), leaves.begin(), leaves.end());
@@ -185,7 +185,7 @@ TEST(LeafTree, ManyLeaves) {
   EXPECT_EQ(nodes_of_range(0, m, m).size(), 1u);
   EXPECT_EQ(nodes_of_worker(0, m, m).size(), 1u);
   // The last leaf has no sibling: it is its parent alone.
-  EXPECT_EQ(nodes_of_worker(m - 1, m, m), (std::vector<LeafNode>{{1, (m - 1) / 2}}));
+  EXPECT_EQ(nodes_of_worker(m - 1, m, m), (LeafNodes{{1, (m - 1) / 2}}));
 }
 
 }  // namespace

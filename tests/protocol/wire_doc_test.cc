@@ -174,9 +174,9 @@ class TypesOfFields {
     }
   }
   static std::string name(std::string&) { return "text"; }
-  template <typename T>
-  static std::string name(std::vector<T>&) {
-    T element{};
+  template <List L>
+  static std::string name(L&) {
+    typename L::value_type element{};
     return "list(" + name(element) + ")";
   }
 

@@ -257,7 +257,7 @@ TEST(WorkerRepeats, AnAcknowledgementCountsOnce) {
 
 // ---- nodes of a worker that died --------------------------------------------------------------------
 
-StepGrant bsp_step(const Worker& worker, std::vector<LeafNode> nodes) {
+StepGrant bsp_step(const Worker& worker, protocol::LeafNodes nodes) {
   StepGrant step = worker.step(0);
   step.bound = 0;
   step.leaves = 4;

@@ -147,7 +147,7 @@ class VectorSink final : public model::GradientSink {
 
 // A step of clock 0 over the positions [first, first + count) of epoch 0.
 inline protocol::StepGrant step_of(std::uint64_t first, std::uint64_t count, std::uint32_t leaves,
-                                   std::vector<protocol::LeafNode> nodes, Clock clock = 0) {
+                                   protocol::LeafNodes nodes, Clock clock = 0) {
   protocol::StepGrant step;
   step.clock = clock;
   step.batch = {0, first, count};

@@ -21,10 +21,10 @@ class Worker : public Client<WorkerClient> {
     step.rule_epoch = 1;
     return step;
   }
-  void grant(std::vector<protocol::StepGrant> steps, Clock settled = 0) {
+  void grant(protocol::StepGrants steps, Clock settled = 0) {
     scheduler(protocol::Grant{settled, std::move(steps), {}});
   }
-  void grant(Clock clock, Clock settled = 0) { grant(std::vector{step(clock)}, settled); }
+  void grant(Clock clock, Clock settled = 0) { grant({step(clock)}, settled); }
 
   void weights(SliceId slice, Clock clock, std::int64_t floor, Version version = 0) {
     receive(server_node(slice % 2),
