@@ -1,4 +1,5 @@
-// First in, first out. Grows to the most that it ever held, and keeps that room: once it is warm, nothing is allocated.
+// First in, first out; what came in last can be taken back. Grows to the most that it ever held, and keeps that room:
+// once it is warm, nothing is allocated.
 //
 // Thread-safety: one owner.
 #pragma once
@@ -24,6 +25,8 @@ class Ring {
     ++size_;
   }
 
+  // Of one that is not empty.
+  [[nodiscard]] T& front() { return *places_[head_]; }
   [[nodiscard]] T pop_front() {
     RUBATO_CHECK(size_ > 0);
     T value = std::move(*places_[head_]);
@@ -32,11 +35,15 @@ class Ring {
     --size_;
     return value;
   }
+  void pop_back() {
+    RUBATO_CHECK(size_ > 0);
+    places_[place(--size_)].reset();
+  }
 
  private:
-  static constexpr std::size_t kFirst = 16;
+  static constexpr std::size_t kFirst = 16;  // the number of places is a power of two, always
 
-  [[nodiscard]] std::size_t place(std::size_t at) const { return (head_ + at) % places_.size(); }
+  [[nodiscard]] std::size_t place(std::size_t at) const { return (head_ + at) & (places_.size() - 1); }
 
   void grow() {
     std::vector<std::optional<T>> larger(places_.empty() ? kFirst : 2 * places_.size());

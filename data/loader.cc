@@ -46,7 +46,7 @@ bool Loader::inside(const SampleRange& range) const {
 Loader::Work Loader::take_oldest() {
   auto work = ready_.pop();
   RUBATO_CHECK(work.has_value() && work->range == under_way_.front());
-  under_way_.pop_front();
+  under_way_.erase(under_way_.begin());
   return std::move(*work);
 }
 
@@ -65,7 +65,7 @@ void Loader::hint(const SampleRange& range) {
 std::optional<SampleRange> Loader::take_ahead(BatchBuffer& batch) {
   std::optional<Work> work = ready_.try_pop();
   if (!work) return std::nullopt;
-  under_way_.pop_front();
+  under_way_.erase(under_way_.begin());
   const bool read = work->gathered.ok();  // what was not is gathered once more, by whoever needs it
   spare_.push_back(std::exchange(batch, std::move(work->batch)));
   if (!read) return std::nullopt;

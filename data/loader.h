@@ -13,7 +13,6 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <optional>
 #include <thread>
 #include <vector>
@@ -68,7 +67,7 @@ class Loader {
   const Dataset& dataset_;
   const std::size_t depth_;
   EpochOrder order_;
-  std::deque<SampleRange> under_way_;  // hinted and not taken, oldest first: the order of ready_
+  std::vector<SampleRange> under_way_;  // hinted and not taken, oldest first: the order of ready_
   std::vector<BatchBuffer> spare_;
   std::uint64_t hits_ = 0;
   BoundedQueue<Work> wanted_, ready_;

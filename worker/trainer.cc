@@ -161,9 +161,7 @@ void Trainer::set_routing(const protocol::RoutingTable& routing, const std::shar
 
 std::optional<ComputeOrder> Trainer::take_order() {
   if (put_aside_.empty()) return wait_for_order(*next_order_, lane_);
-  ComputeOrder order = std::move(put_aside_.front());
-  put_aside_.pop_front();
-  return order;
+  return put_aside_.pop_front();
 }
 
 void Trainer::take_weights(const SliceWeights& weights) {

@@ -9,13 +9,13 @@
 // Thread-safety: belongs to the thread that calls run().
 #pragma once
 
-#include <deque>
 #include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 
 #include "base/job.h"
+#include "base/ring.h"
 #include "data/dataset.h"
 #include "data/loader.h"
 #include "kernels/backend.h"
@@ -117,7 +117,7 @@ class Trainer : private model::WeightSource {
   std::unique_ptr<LocalRunner> local_;  // in local:H
 
   const NextOrder* next_order_ = nullptr;  // while run() is running
-  std::deque<ComputeOrder> put_aside_;     // came while a step waited for weights
+  Ring<ComputeOrder> put_aside_;           // came while a step waited for weights
   Clock clock_ = 0;                        // of the step that is computed
   std::uint64_t blocked_ns_ = 0;
   const Report* report_ = nullptr;  // while it is

@@ -26,6 +26,21 @@ TEST(Ring, IsAQueue) {
   }
 }
 
+TEST(Ring, WhatCameLastCanBeTakenBack) {
+  Ring<int> ring;
+  for (int i = 0; i < 20; ++i) {
+    ring.push_back(i);
+    ring.push_back(-1);
+    ring.pop_back();
+    EXPECT_EQ(ring.front(), i / 2);
+    if (i % 2 == 1) EXPECT_EQ(ring.pop_front(), i / 2);
+  }
+  EXPECT_EQ(ring.size(), 10u);
+  while (!ring.empty()) ring.pop_back();
+  ring.push_back(7);
+  EXPECT_EQ(ring.front(), 7);
+}
+
 TEST(Ring, LetsGoOfWhatWasTaken) {
   Ring<std::shared_ptr<int>> ring;
   const auto value = std::make_shared<int>(7);
@@ -36,6 +51,9 @@ TEST(Ring, LetsGoOfWhatWasTaken) {
   EXPECT_EQ(*ring.pop_front(), 7);
   EXPECT_EQ(value.use_count(), 1);
   EXPECT_TRUE(ring.empty());
+  ring.push_back(value);
+  ring.pop_back();
+  EXPECT_EQ(value.use_count(), 1);
 }
 
 TEST(Ring, HoldsWhatOnlyMoves) {

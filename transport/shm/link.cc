@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <tuple>
 #include <utility>
 
 namespace rubato::transport {
@@ -75,7 +76,7 @@ void Link::send(Frame frame) {
 void Link::tend() {
   give_room();
   loans_.search();
-  while (!waiting_.empty() && put(waiting_.front())) waiting_.pop_front();
+  while (!waiting_.empty() && put(waiting_.front())) std::ignore = waiting_.pop_front();
 }
 
 bool Link::put(Outgoing& outgoing) {

@@ -17,7 +17,6 @@
 // memory, and the socket, so that the sender hears of our end only when nothing of its is read any more.
 #pragma once
 
-#include <deque>
 #include <map>
 #include <memory>
 #include <optional>
@@ -25,6 +24,7 @@
 #include <vector>
 
 #include "base/block_pool.h"
+#include "base/ring.h"
 #include "transport/endpoint.h"
 #include "transport/shm/doorbell.h"
 #include "transport/shm/loans.h"
@@ -126,7 +126,7 @@ class Link {
 
   RingWriter writer_;
   Loans loans_;
-  std::deque<Outgoing> waiting_;
+  Ring<Outgoing> waiting_;
   std::uint32_t announced_ = 0;  // segments of ours that the other side knows: those below
   bool owes_wake_ = false;
 

@@ -12,13 +12,14 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <optional>
 #include <span>
+#include <tuple>
 #include <utility>
 #include <vector>
 
 #include "base/bytes.h"
+#include "base/ring.h"
 
 namespace rubato::transport {
 
@@ -50,14 +51,13 @@ class Loans {
   // Drops the oldest that were given back: loans mostly come back in the order in which they went. Each look may take
   // as long as a frame does, since the other side has just written there.
   void collect() {
-    while (!lent_.empty() && was_given_back(lent_.front())) lent_.pop_front();
+    while (!lent_.empty() && was_given_back(lent_.front())) std::ignore = lent_.pop_front();
   }
   // Behind one that is kept for long, a few others each time.
   void search() {
     collect();
     for (std::size_t looks = std::min(lent_.size(), kLooks); looks-- > 0;) {
-      const std::uint32_t loan = lent_.front();
-      lent_.pop_front();
+      const std::uint32_t loan = lent_.pop_front();
       if (!was_given_back(loan)) lent_.push_back(loan);
     }
   }
@@ -76,7 +76,7 @@ class Loans {
   std::span<LoanWord> words_;
   std::vector<Payload> payloads_;  // by loan
   std::vector<std::uint32_t> free_;
-  std::deque<std::uint32_t> lent_;  // the oldest first
+  Ring<std::uint32_t> lent_;  // the oldest first
 };
 
 // What the reader has read happens before what the lender writes there next.
