@@ -24,10 +24,10 @@ constexpr std::size_t kBodyAlignment = 64;
 constexpr std::size_t kFramesAtOnce = 32;
 
 // Not filled with zeros first: it is written in one pass.
-std::shared_ptr<std::byte[]> new_body(std::size_t bytes) {
+std::shared_ptr<std::byte> new_body(std::size_t bytes, BlockPool& counts) {
   constexpr std::align_val_t kAlign{kBodyAlignment};
   auto* memory = static_cast<std::byte*>(::operator new(bytes, kAlign));
-  return {memory, [](std::byte* done) { ::operator delete (done, std::align_val_t{kBodyAlignment}); }};
+  return counts.share(memory, [](std::byte* done) { ::operator delete (done, std::align_val_t{kBodyAlignment}); });
 }
 
 // What the kernel is to gather, behind the first `skip` bytes.
@@ -99,8 +99,14 @@ std::optional<Frame> FrameReader::next() {
     return std::nullopt;
   }
   if (bytes.size() - kLengthsBytes < header) return std::nullopt;
-  open_ = Open{Payload::copy_of(bytes.subspan(kLengthsBytes, header)), body == 0 ? nullptr : new_body(body), body, 0};
+  Payload head = blocks_.copy_of(bytes.subspan(kLengthsBytes, header));
   const auto here = bytes.subspan(kLengthsBytes + header);
+  if (body <= std::min<std::uint64_t>(here.size(), kShortBytesMax)) {
+    Frame frame{std::move(head), body == 0 ? Payload() : blocks_.copy_of(here.first(body))};
+    take(kLengthsBytes + header + body);
+    return frame;
+  }
+  open_ = Open{std::move(head), new_body(body, blocks_), body, 0};
   open_->filled = std::min(here.size(), open_->size);
   if (open_->filled > 0) std::memcpy(open_->body.get(), here.data(), open_->filled);
   take(kLengthsBytes + header + open_->filled);
@@ -109,7 +115,7 @@ std::optional<Frame> FrameReader::next() {
 
 std::optional<Frame> FrameReader::finish() {
   const std::span<const std::byte> body(open_->body.get(), open_->size);
-  Frame frame{std::move(open_->header), open_->size == 0 ? Payload() : Payload(std::move(open_->body), body)};
+  Frame frame{std::move(open_->header), Payload(std::move(open_->body), body)};
   open_.reset();
   return frame;
 }

@@ -5,8 +5,8 @@
 //   frame      8 bytes length of the header, 8 bytes length of the body, header, body
 //
 // Numbers are little-endian. What comes is written where it stays: a body goes from the kernel into memory of its own,
-// at a multiple of 64 bytes, but for what has come in one piece with its header. What goes is gathered by the kernel
-// from where it lies.
+// at a multiple of 64 bytes, but for what has come in one piece with its header; where that is all of it, and short, it
+// is copied into a block that is used again. What goes is gathered by the kernel from where it lies.
 //
 // Nothing from outside stops a process: a length beyond its limit is reported, and nothing is allocated for it.
 //
@@ -23,6 +23,7 @@
 #include <string>
 #include <vector>
 
+#include "base/block_pool.h"
 #include "transport/endpoint.h"
 
 namespace rubato::transport {
@@ -52,11 +53,12 @@ class FrameReader {
 
  private:
   static constexpr std::size_t kBufferBytes = std::size_t{16} << 10;
+  static constexpr std::size_t kBlockBytes = 512, kShortBytesMax = kBlockBytes - BlockPool::kCountBytes;
 
   // A frame whose body is not there whole.
   struct Open {
     Payload header;
-    std::shared_ptr<std::byte[]> body;
+    std::shared_ptr<std::byte> body;
     std::size_t size = 0, filled = 0;
   };
   [[nodiscard]] std::span<const std::byte> come() const { return std::span(buffer_).subspan(begin_, end_ - begin_); }
@@ -68,6 +70,7 @@ class FrameReader {
   std::size_t begin_ = 0, end_ = 0;  // of the buffer: what has come and is not taken
   std::optional<Open> open_;
   bool broken_ = false;
+  BlockPool blocks_{kBlockBytes};  // of headers, of short bodies, and of the counts of references to others
 };
 
 class FrameWriter {

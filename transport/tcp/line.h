@@ -57,7 +57,8 @@ struct Line : std::enable_shared_from_this<Line> {
   std::optional<sockaddr_in> dialled;  // where to; nothing if it was accepted
   std::string id;                      // of the greeting; empty until it has come
   PeerId peer = 0;
-  bool connected = false, waits_to_write = false, write_posted = false;
+  bool connected = false, waits_to_write = false;
+  std::unique_ptr<Wakeup> writes_soon;  // behind what else is sent in this turn of the loop
   int retry_ms = 0;
   std::unique_ptr<Timer> retry;
   TimeNs began = 0;

@@ -70,7 +70,7 @@ class TcpEndpoint final : public Endpoint {
     std::optional<Timer> rest;
   };
 
-  [[nodiscard]] Shared new_line() { return std::make_shared<Line>(loop_, options_.body_bytes_max); }
+  [[nodiscard]] Shared new_line();
   void wait_to_accept(Listener& listener);
   void accept_all(Listener& listener);
   void end_silent_strangers();
@@ -112,6 +112,15 @@ Result<std::string> TcpEndpoint::listen(const std::string& address) {
   return tcp_address_text(bound);
 }
 
+TcpEndpoint::Shared TcpEndpoint::new_line() {
+  auto line = std::make_shared<Line>(loop_, options_.body_bytes_max);
+  // It lives in the line, as does the timer of one that is dialled.
+  line->writes_soon = std::make_unique<Wakeup>(loop_, [this, weak = std::weak_ptr(line)] {
+    if (const Shared self = weak.lock(); self && self->connected && !self->waits_to_write) write(self);
+  });
+  return line;
+}
+
 void TcpEndpoint::wait_to_accept(Listener& listener) {
   listener.watch.emplace(loop_, listener.socket, [this, &listener] { accept_all(listener); });
 }
@@ -147,7 +156,6 @@ Result<PeerId> TcpEndpoint::connect(const std::string& address) {
   line->dialled = to;
   line->id = random_id();
   line->peer = next_peer_++;
-  // The timer lives in the line.
   line->retry = std::make_unique<Timer>(loop_, [this, weak = std::weak_ptr(line)] {
     if (const Shared again = weak.lock()) dial(again);
   });
@@ -214,13 +222,7 @@ void TcpEndpoint::send(PeerId peer, Frame frame) {
   counters_.bytes_sent += bytes;
   if (!line->connected || line->waits_to_write) return;
   if (bytes > kGatherBytesMax) return write(line);
-  if (!std::exchange(line->write_posted, true))
-    loop_.post([this, weak = std::weak_ptr(line)] {
-      const Shared self = weak.lock();
-      if (!self) return;
-      self->write_posted = false;
-      if (self->connected && !self->waits_to_write) write(self);
-    });
+  line->writes_soon->ring();
 }
 
 void TcpEndpoint::write(const Shared& line) {

@@ -19,12 +19,12 @@ zmq::message_t to_message(const Payload& payload) {
   return message;
 }
 
-Payload to_payload(zmq::message_t message) {
+Payload to_payload(zmq::message_t message, BlockPool& blocks) {
   const std::span<const std::byte> bytes(static_cast<const std::byte*>(message.data()), message.size());
   if (bytes.empty()) return {};
   const bool aligned = reinterpret_cast<std::uintptr_t>(bytes.data()) % alignof(std::uint64_t) == 0;
-  if (bytes.size() <= kCopyBytesMax || !aligned) return Payload::copy_of(bytes);
-  auto owner = std::make_shared<const zmq::message_t>(std::move(message));
+  if (bytes.size() <= kCopyBytesMax || !aligned) return blocks.copy_of(bytes);
+  auto owner = blocks.make<const zmq::message_t>(std::move(message));
   const std::span<const std::byte> view(owner->data<std::byte>(), owner->size());
   return {std::move(owner), view};
 }

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <zmq.hpp>
 
+#include "base/block_pool.h"
 #include "base/bytes.h"
 
 namespace rubato::transport {
@@ -17,8 +18,9 @@ inline constexpr std::size_t kCopyBytesMax = 4096;
 // A large payload is referenced until libzmq has written it to the socket, or given up on it.
 [[nodiscard]] zmq::message_t to_message(const Payload& payload);
 
-// The payload starts at an address aligned to 8 bytes; a large message that does so is moved into it.
-[[nodiscard]] Payload to_payload(zmq::message_t message);
+// The payload starts at an address aligned to 8 bytes; a large message that does so is moved into it, another is
+// copied. What fits into one of `blocks` lies there: small ones, and what keeps a large one.
+[[nodiscard]] Payload to_payload(zmq::message_t message, BlockPool& blocks);
 
 // Never wait, and go on when a signal interrupts: half a message sent would spoil the one after it.
 // False: the peer has gone (send), there is no message (receive).

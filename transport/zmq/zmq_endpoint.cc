@@ -8,6 +8,8 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <functional>
+#include <map>
 #include <optional>
 #include <random>
 #include <string>
@@ -122,9 +124,10 @@ class ZmqEndpoint final : public Endpoint {
   std::shared_ptr<PolledSocket> listener_;
   std::optional<ConnectionMonitor> monitor_;
   std::unordered_map<PeerId, Peer> peers_;
-  std::unordered_map<std::string, PeerId> by_routing_id_;
+  std::map<std::string, PeerId, std::less<>> by_routing_id_;
   PeerId next_peer_ = 1;
   EndpointCounters counters_;
+  BlockPool blocks_{512};  // of what comes: headers, bodies of control messages, what keeps others
 };
 
 zmq::socket_t ZmqEndpoint::open_socket(zmq::socket_type type) {
@@ -233,10 +236,12 @@ bool ZmqEndpoint::receive_from_stranger(zmq::socket_t& socket) {
     ++counters_.refused;
     return true;
   }
-  const auto [entry, is_new] = by_routing_id_.try_emplace(routing_id.to_string(), next_peer_);
-  const PeerId peer = entry->second;
-  if (is_new) peers_.emplace(next_peer_++, Peer{nullptr, entry->first});
-  deliver(peer, std::move(header), std::move(body));
+  auto known = by_routing_id_.find(routing_id.to_string_view());
+  if (known == by_routing_id_.end()) {
+    known = by_routing_id_.emplace(routing_id.to_string(), next_peer_++).first;
+    peers_.emplace(known->second, Peer{nullptr, known->first});
+  }
+  deliver(known->second, std::move(header), std::move(body));
   return true;
 }
 
@@ -258,7 +263,7 @@ bool ZmqEndpoint::fits(const zmq::message_t& header, const zmq::message_t& body)
 void ZmqEndpoint::deliver(PeerId peer, zmq::message_t header, zmq::message_t body) {
   ++counters_.frames_received;
   counters_.bytes_received += header.size() + body.size();
-  handler_(peer, Frame{to_payload(std::move(header)), to_payload(std::move(body))});
+  handler_(peer, Frame{to_payload(std::move(header), blocks_), to_payload(std::move(body), blocks_)});
 }
 
 }  // namespace
