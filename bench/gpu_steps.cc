@@ -6,8 +6,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <cstdlib>
-#include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -15,6 +14,7 @@
 
 #include "base/time.h"
 #include "bench/local_case.h"
+#include "bench/pinned_floats.h"
 #include "kernels/backend.h"
 #include "kernels/initialize.h"
 #include "kernels/precision.h"
@@ -42,36 +42,24 @@ class StillWeights final : public model::WeightSource, public model::GradientSin
       offsets_.push_back(floats);
       floats += elements;
     }
-    bytes_ = (floats * sizeof(float) + kPage - 1) / kPage * kPage;
-    gradients_.reset(static_cast<float*>(std::aligned_alloc(kPage, bytes_)));
+    gradients_.emplace(floats);
   }
 
-  Status pin(kernels::Device& device) {
-    if (!device.pins_memory()) return {};
-    RUBATO_ASSIGN(pinned_, device.pin(std::as_writable_bytes(std::span(gradients_.get(), bytes_ / sizeof(float)))));
-    return {};
-  }
+  Status pin(kernels::Device& device) { return gradients_->pin(device); }
 
   std::span<const float> weights(std::size_t parameter) override { return weights_[parameter]; }
   Version version(std::size_t /*parameter*/) override { return 1; }
   std::span<float> gradient_buffer(std::size_t parameter) override {
-    return {gradients_.get() + offsets_[parameter], weights_[parameter].size()};
+    return gradients_->of(offsets_[parameter], weights_[parameter].size());
   }
   void ready(std::size_t /*parameter*/) override {}
   const model::Batch* peek() override { return &batch_; }
 
  private:
-  static constexpr std::size_t kPage = 4096;
-  struct Free {
-    void operator()(float* memory) const { std::free(memory); }
-  };
-
   const model::Batch& batch_;
   std::vector<std::vector<float>> weights_;
   std::vector<std::size_t> offsets_;  // of gradients
-  std::size_t bytes_ = 0;
-  std::unique_ptr<float, Free> gradients_;
-  kernels::Pinned pinned_;
+  std::optional<PinnedFloats> gradients_;
 };
 
 Status run(const Options& options) {

@@ -15,12 +15,12 @@ std::vector<LocalCase> cases() {
     return config;
   };
   ModelConfig mlp = network("mlp"), cnn = network("cnn"), imagenet = network("resnet18"), lstm = network("lstm"),
-              gpt = network("gpt"), gpt2 = network("gpt");
+              gru = network("gru"), gpt = network("gpt"), gpt2 = network("gpt");
   mlp.hidden = {1024, 1024};
   cnn.channels = {32, 64};
   imagenet.stem = "imagenet";
-  lstm.width = 256;
-  lstm.layers = 2;
+  lstm.width = gru.width = 256;
+  lstm.layers = gru.layers = 2;
   gpt.width = 128;
   gpt.layers = gpt.heads = 4;
   gpt2.width = 768;
@@ -32,6 +32,7 @@ std::vector<LocalCase> cases() {
           {"resnet18", network("resnet18"), {32, 32, 3}},
           {"resnet18-imagenet", imagenet, {224, 224, 3}, 1000},
           {"lstm", lstm, {64, 1, 64}},
+          {"gru", gru, {64, 1, 64}},
           {"gpt", gpt, {128, 1, 1}, 256},
           {"gpt2-small", gpt2, {1024, 1, 1}, 50257}};
 }

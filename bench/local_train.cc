@@ -113,10 +113,10 @@ Status run(const Options& options) {
 int main(int argc, char** argv) {
   rubato::bench::Options options;
   CLI::App app("Trains a model in one process, without servers, and prints samples per second");
-  app.add_option(
-         "model", options.model,
-         "logistic, mlp (784-1024-1024-10), lenet5, cnn, resnet18 (32 x 32), resnet18-imagenet, lstm (2 layers of "
-         "256, 64 positions), gpt (4 layers of 128, 128 positions) or gpt2-small (12 layers of 768, 1024 positions)")
+  app.add_option("model", options.model,
+                 "logistic, mlp (784-1024-1024-10), lenet5, cnn, resnet18 (32 x 32), resnet18-imagenet, lstm or gru (2 "
+                 "layers of 256, 64 positions), gpt (4 layers of 128, 128 positions) or gpt2-small (12 layers of 768, "
+                 "1024 positions)")
       ->capture_default_str();
   app.add_option("--batch", options.batch)->check(CLI::PositiveNumber)->capture_default_str();
   app.add_option("--threads", options.threads)->check(CLI::PositiveNumber)->capture_default_str();

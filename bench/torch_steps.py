@@ -30,6 +30,7 @@ NETWORKS = {"logistic": ({"name": "logistic"}, (1, 28, 28), 28, 10),
             "resnet18-fashion": ({"name": "resnet18", "width": 64}, (1, 28, 28), 28, 10),
             "resnet18-imagenet": ({"name": "resnet18", "width": 64, "stem": "imagenet"}, (3, 224, 224), 224, 1000),
             "lstm": ({"name": "lstm", "width": 256, "layers": 2}, (64, 64), 64, 10),
+            "gru": ({"name": "gru", "width": 256, "layers": 2}, (64, 64), 64, 10),
             "gpt": ({"name": "gpt", "width": 128, "layers": 4, "heads": 4}, (128,), 128, 256),
             "gpt2-small": ({"name": "gpt", "width": 768, "layers": 12, "heads": 12}, (1024,), 1024, 50257)}
 

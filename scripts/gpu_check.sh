@@ -29,7 +29,7 @@ while [[ $# -gt 0 ]]; do
 done
 
 # How long a part may take: eight minutes in all.
-contract_s=120 rules_s=40 servers_s=20 quickstart_s=60 bench_s=40 steps_s=140 sanitize_s=60
+contract_s=100 rules_s=40 servers_s=20 quickstart_s=60 bench_s=30 steps_s=120 sanitize_s=50 parity_s=60
 
 card="$(nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader 2>/dev/null | head -n 1)" || card=""
 [[ -n "$card" ]] || fail 7 "no GPU found: nvidia-smi names none here; run this where it does"
@@ -112,12 +112,16 @@ bench() {
   sed 's/^/    /' "$log" | tee -a "$report"
 }
 
+# Whether there is one that uses this GPU; if not, the part of this name says so.
+has_torch() {
+  python3 -c 'import torch, sys; sys.exit(not torch.cuda.is_available())' 2>/dev/null && return
+  write "$1: not run: this python3 has no PyTorch that uses a GPU"
+  return 1
+}
+
 steps() {
   local log="$logs/steps" code=0
-  if ! python3 -c 'import torch, sys; sys.exit(not torch.cuda.is_available())' 2>/dev/null; then
-    write "steps: not run: this python3 has no PyTorch that uses a GPU"
-    return
-  fi
+  has_torch steps || return 0
   timeout "$steps_s" python3 "$work/bench/gpu_steps.py" --bin "$work/bin" --rounds 2 --seconds 0.5 >"$log" 2>&1 || code=$?
   if ((code == 0)); then
     passed steps "forward and backward beside PyTorch (0.95 is wanted)"
@@ -125,6 +129,21 @@ steps() {
   else
     failed steps "exit code $code" "$log"
   fi
+}
+
+parity() {
+  local log="$logs/parity" code=0
+  has_torch parity || return 0
+  timeout "$parity_s" python3 "$work/tests/parity/devices_test.py" --device cuda --bin "$work/bin" >"$log" 2>&1 || code=$?
+  case "$code" in
+    0)
+      passed parity "scores, gradients and losses: at most 3 times as far from PyTorch's float64 as its float32"
+      sed 's/^/    /' "$log" | tee -a "$report"
+      ;;
+    77) write "parity: not run: $(tail -n 1 "$log")" ;;
+    124) failed parity "not done within $parity_s s" "$log" ;;
+    *) failed parity "exit code $code" "$log" ;;
+  esac
 }
 
 sanitize() {
@@ -144,9 +163,9 @@ part_of_tests rules "$rules_s" "$work/bin/rule_cuda_test" --gtest_filter='*CudaR
 part_of_tests servers "$servers_s" "$work/bin/server_device_update_test"
 quickstart
 bench
+parity
 steps
 sanitize
-write "parity: not run: a comparison with PyTorch on this GPU is not written yet"
 write "push and pull behind compute: not run: not written yet"
 if ((failures > 0)); then
   write "$failures failed; this report: $report"

@@ -57,7 +57,12 @@ def trained(job, build_dir, settings):
 
 def read_weights(run_dir):
     """RUN/final.safetensors: arrays by name, in Rubato's layout."""
-    data = (Path(run_dir) / "final.safetensors").read_bytes()
+    return read_floats(Path(run_dir) / "final.safetensors")
+
+
+def read_floats(file):
+    """A file of safetensors, all in float32: arrays by name."""
+    data = Path(file).read_bytes()
     start = 8 + int.from_bytes(data[:8], "little")
     weights = {}
     for name, entry in json.loads(data[8:start]).items():

@@ -33,7 +33,7 @@ class GpuCheck(unittest.TestCase):
         path.chmod(0o755)
 
     def pack(self, tests=PASSES, launcher='print("finished in 3.0 s, test accuracy 96.33%")', rules='echo "device copy: 3000 GB/s"',
-             steps='print("  Rubato 120.0, PyTorch 100.0: 1.20")') -> None:
+             steps='print("  Rubato 120.0, PyTorch 100.0: 1.20")', parity='print("cnn losses 0.98")') -> None:
         stage = self.folder / "stage"
         self.program(stage / "bin" / "backend_test", tests)
         self.program(stage / "bin" / "rule_cuda_test", PASSES)
@@ -42,6 +42,8 @@ class GpuCheck(unittest.TestCase):
         (stage / "scripts").mkdir()
         (stage / "bench").mkdir()
         (stage / "bench" / "gpu_steps.py").write_text(steps + "\n")
+        (stage / "tests" / "parity").mkdir(parents=True)
+        (stage / "tests" / "parity" / "devices_test.py").write_text(parity + "\n")
         (stage / "scripts" / "rubato").write_text(launcher + "\n")
         (stage / "commit").write_text("abc123\n")
         (self.folder / "pack").mkdir()
@@ -78,7 +80,6 @@ class GpuCheck(unittest.TestCase):
         self.assertIn("servers: passed, 12 tests, 1 skipped", lines)
         self.assertIn("quickstart: passed, two workers on the GPU: finished in 3.0 s, test accuracy 96.33%", lines)
         self.assertIn("    device copy: 3000 GB/s", lines)
-        self.assertTrue(any(line.startswith("parity: not run: ") for line in lines))
         self.assertEqual(done.stdout.splitlines(), lines)
 
     def test_steps_are_shown_beside_those_of_a_pytorch_that_uses_the_gpu(self):
@@ -89,11 +90,32 @@ class GpuCheck(unittest.TestCase):
         self.assertIn("steps: passed, forward and backward beside PyTorch (0.95 is wanted)", lines)
         self.assertIn("      Rubato 120.0, PyTorch 100.0: 1.20", lines)
 
-    def test_steps_are_not_run_without_one(self):
+    def test_steps_and_parity_are_not_run_without_one(self):
         self.pack()
         self.give_torch(with_gpu=False)
         self.assertEqual(self.check().returncode, 0)
-        self.assertIn("steps: not run: this python3 has no PyTorch that uses a GPU", self.report.read_text())
+        for part in ("steps", "parity"):
+            self.assertIn(f"{part}: not run: this python3 has no PyTorch that uses a GPU", self.report.read_text())
+
+    def test_parity_is_shown(self):
+        self.pack()
+        self.give_torch(with_gpu=True)
+        self.assertEqual(self.check().returncode, 0)
+        lines = self.report.read_text().splitlines()
+        self.assertIn("parity: passed, scores, gradients and losses: at most 3 times as far from PyTorch's float64 as its float32", lines)
+        self.assertIn("    cnn losses 0.98", lines)
+
+    def test_parity_that_is_too_far_fails(self):
+        self.pack(parity='import sys; print("cnn losses 7.00  too far"); sys.exit(1)')
+        self.give_torch(with_gpu=True)
+        self.assertEqual(self.check().returncode, 1)
+        self.assertIn("parity: FAILED, exit code 1\n    cnn losses 7.00  too far\n", self.report.read_text())
+
+    def test_parity_that_skips_itself_says_why(self):
+        self.pack(parity='import sys; print("skipped: no NumPy"); sys.exit(77)')
+        self.give_torch(with_gpu=True)
+        self.assertEqual(self.check().returncode, 0)
+        self.assertIn("parity: not run: skipped: no NumPy", self.report.read_text())
 
     def test_what_fails_is_shown_and_the_others_run(self):
         self.pack(tests=FAILS, launcher='import sys; print("rubato: error: lost"); sys.exit(5)', rules="exit 7")
