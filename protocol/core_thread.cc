@@ -19,19 +19,15 @@ CoreThread::~CoreThread() {
   thread_.join();
 }
 
-void CoreThread::start(TimeNs now, Outbox& /*out*/) {
-  ++under_way_;
-  tasks_.push({now, Start{}});
-}
+void CoreThread::start(TimeNs now, Outbox& /*out*/) { tasks_.push({now, Start{}}); }
 
 void CoreThread::receive(TimeNs now, const Envelope& envelope, Body body, Outbox& /*out*/) {
-  ++under_way_;
   tasks_.push({now, Receive{envelope, std::move(body)}});
 }
 
 void CoreThread::wake(TimeNs now, Outbox& /*out*/) {
-  deadline_ = kNever;  // until the core has said the next one
-  ++under_way_;
+  deadline_ = kNever;
+  waking_ = true;
   tasks_.push({now, Wake{}});
 }
 
@@ -51,7 +47,7 @@ void CoreThread::run() {
     } else {
       core_->start(task->now, out);
     }
-    done_.put({std::move(out), core_->identity(), core_->deadline()});
+    done_.put({std::move(out), core_->identity(), core_->deadline(), std::holds_alternative<Wake>(task->what)});
   }
 }
 
@@ -70,8 +66,8 @@ void CoreThread::draw(TimeNs began, const Subject& subject, NodeId peer, const O
 
 void CoreThread::come_back(Done done) {
   identity_ = done.identity;
-  // A wake-up that is still in the queue will say the deadline that counts.
-  if (--under_way_ == 0 || deadline_ != kNever) deadline_ = done.deadline;
+  if (done.woken) waking_ = false;
+  if (!waking_) deadline_ = done.deadline;
   node_.enter(*this, [&](TimeNs /*now*/, Outbox& to) { std::swap(to, done.out); });
   done.out.end.reset();  // of an earlier call; it was heeded
   (void)spare_.try_push(std::move(done.out));

@@ -1,6 +1,7 @@
 // rubato-server: one server process. It hosts `cluster.shard_threads` shards, each a core of its own,
 // behind one endpoint; a frame's header says which shard it is for. A single shard runs on the loop's
 // thread, which saves two hand-overs a message; several run on a thread each.
+#include <fcntl.h>
 #include <sys/stat.h>
 
 #include <CLI/CLI.hpp>
@@ -30,8 +31,9 @@ Result<std::vector<Remains>> open_remains(const std::vector<int>& descriptors) {
   std::vector<Remains> remains;
   for (const int descriptor : descriptors) {
     struct stat status {};
-    // A life that ended before it had sized its memory has left nothing.
+    // A life that ended before it had sized its memory, or sealed that, has left nothing.
     if (::fstat(descriptor, &status) == 0 && status.st_size == 0) continue;
+    if (const int seals = ::fcntl(descriptor, F_GET_SEALS); seals >= 0 && (seals & F_SEAL_SHRINK) == 0) continue;
     RUBATO_ASSIGN(transport::SharedMemory memory, transport::SharedMemory::map(transport::Descriptor(descriptor),
                                                                                transport::SharedMemory::Access::kRead));
     auto owner = std::make_shared<transport::SharedMemory>(std::move(memory));

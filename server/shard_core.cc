@@ -235,8 +235,11 @@ Status ShardCore::fill_slices(const protocol::RoutingTable& routing, const std::
     ++position;
   }
   remains_.clear();
-  if (const std::uint64_t table = place_of(versions_.block(), memory_->held()); table != 0)
-    HeldRoot::of(memory_->held()).enter(rank_, table);
+  const std::uint64_t table = place_of(versions_.block(), memory_->held());
+  if (table != 0) HeldRoot::of(memory_->held()).enter(rank_, table);
+  // The next life would go on from the one before this, and what this one had acknowledged would be lost.
+  if (table == 0 && left)
+    return Error{Cause::kMemory, "goes on from an earlier life, and has no memory that outlives it in its turn"};
   return {};
 }
 

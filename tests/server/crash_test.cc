@@ -4,6 +4,7 @@
 // A process runs a shard over memory that this one holds, and pushes to it at full speed. It is killed at a random
 // moment, also while it takes over what the one before it has left; then its memory is compared with a model that
 // makes the same updates here, and the next process goes on from there.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -120,6 +121,13 @@ class Pushes {
 
 // ---- the process that is killed ---------------------------------------------------------------------
 
+protocol::Welcome welcome_of(const Setting& setting, std::uint32_t incarnation) {
+  protocol::Welcome welcome{
+      incarnation, 1, manifest_of(setting.elements), {1, placement_of(setting.elements), {"here"}}, {}};
+  for (std::uint32_t rank = 0; rank < kWorkers; ++rank) welcome.active.push_back({rank, 1, 0});
+  return welcome;
+}
+
 // For ever. `done`: pushes of each slice that are settled.
 [[noreturn]] void serve(const Setting& setting, const Pushes& pushes, Descriptor held,
                         const std::vector<Remains>& remains, std::vector<std::uint64_t> done) {
@@ -137,10 +145,7 @@ class Pushes {
     RUBATO_CHECK(!out.end, "{}", out.end->text);
   };
   core.start(0, out);
-  protocol::Welcome welcome{
-      remains.empty() ? 1u : 2u, 1, manifest_of(setting.elements), {1, placement_of(setting.elements), {"here"}}, {}};
-  for (std::uint32_t rank = 0; rank < kWorkers; ++rank) welcome.active.push_back({rank, 1, 0});
-  tell(kSchedulerNode, welcome);
+  tell(kSchedulerNode, welcome_of(setting, remains.empty() ? 1 : 2));
   RUBATO_CHECK(core.refused() == 0);
 
   const bool aggregate = job.consistency.mode == "bsp";
@@ -332,6 +337,22 @@ class Crash : public testing::TestWithParam<Setting> {
   int takeovers_ = 0;
   std::uint64_t updates_ = 0;
 };
+
+// Else the life behind it would inherit from the one before it.
+TEST_P(Crash, WhoHasNoMemoryThatOutlivesItDoesNotGoOn) {
+  for (useconds_t alive_us = 20'000; remains_.empty() && alive_us < 10'000'000; alive_us *= 2) run_and_kill(alive_us);
+  ASSERT_FALSE(remains_.empty());
+  const Job job = job_of(GetParam());
+  ShardCore core(server_node(0), job, registration(job), {}, std::uint64_t{1} << 40,
+                 std::make_shared<transport::SharedHeap>(), remains_, {}, device_under_test());
+  protocol::Outbox out;
+  core.start(0, out);
+  out.clear();
+  core.receive(0, {.from = kSchedulerNode, .to = server_node(0), .incarnation = 1}, welcome_of(GetParam(), 2), out);
+  ASSERT_TRUE(out.end);
+  EXPECT_EQ(out.end->exit_code, static_cast<int>(Cause::kMemory));
+  EXPECT_THAT(out.end->text, testing::HasSubstr("has no memory that outlives it in its turn"));
+}
 
 TEST_P(Crash, LeavesOneWholeVersionOfEachSlice) {
   RandomStream random(3);

@@ -96,6 +96,21 @@ TEST_F(ShmLending, AForgottenReaderIsWaitedFor) {
   EXPECT_TRUE(world_.run_until([&] { return block_.lent() == 0; }));
 }
 
+// Who forgets reads on, and says that it is done when it is: while the other reads of its, too.
+TEST_F(ShmLending, WhoForgetsIsWaitedFor) {
+  const Counted answer = counted();
+  server_->send(server_.received[0].peer, {text("a"), answer.body()});
+  ASSERT_TRUE(world_.run_until([&] { return client_.received.size() == 1; }));
+  client_->forget(peer_);
+  world_.settle();
+  EXPECT_EQ(answer.lent(), 1) << "the client reads it";
+  EXPECT_EQ(block_.lent(), 1) << "the server reads it";
+  client_.received.clear();
+  EXPECT_TRUE(world_.run_until([&] { return answer.lent() == 0; }));
+  server_.received.clear();
+  EXPECT_TRUE(world_.run_until([&] { return block_.lent() == 0; }));
+}
+
 TEST_F(ShmEndpoint, MoreThanRingAndLoansHoldWaitsInOrder) {
   Recorder server(endpoint()), client(endpoint());
   ASSERT_TRUE(server->listen(address_).ok());

@@ -256,6 +256,11 @@ void Link::break_link(std::string why) {
 std::size_t Link::part() {
   // Where that finds no room, the other side still sees the end of the socket, tries again, and is told then.
   if (!broken_there_) (void)send_local(memory_->socket, {LocalMessage::Kind::kBroken}, {});
+  return leave();
+}
+
+std::size_t Link::leave() {
+  break_link("it was left");
   segments_.clear();
   reading_.reset();
   loans_.collect();

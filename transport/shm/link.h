@@ -87,8 +87,10 @@ class Link {
   // Whether that is for the other side's sake, who has said so.
   [[nodiscard]] bool broken_there() const { return broken_there_; }
   [[nodiscard]] bool gone() const { return gone_; }
-  // Of one that is broken: tells the other side, sends nothing more, and reads nothing more but what was received.
-  // Afterwards it is there for what is lent alone. How many frames are lost, which waited for room.
+  // Sends nothing more, and reads nothing more but what was received: when the last of that is dropped, the other side
+  // hears of it. Afterwards the link is there for what is lent alone. How many frames are lost, which waited for room.
+  [[nodiscard]] std::size_t leave();
+  // The same of one that is broken, and tells the other side so.
   [[nodiscard]] std::size_t part();
   [[nodiscard]] std::size_t lent() const { return loans_.outstanding(); }
 

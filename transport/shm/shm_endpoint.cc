@@ -344,9 +344,10 @@ void ShmEndpoint::forget(PeerId id) {
   connection->peer = 0;
   if (connection->name.empty()) return;  // if it speaks again, it is somebody new
   connection->forgotten = true;
-  // What it still reads of ours must not be written again: it says when it is done, by closing its end.
-  if (connection->link && connection->link->lent() > 0 && say_no_more(connection->memory->socket)) return;
-  close(connection);
+  // Neither what it still reads of ours may be written again, nor what we read of its: whoever is done closes their
+  // end.
+  if (connection->link) counters_.dropped += connection->link->leave();
+  if (!connection->link || connection->link->lent() == 0) close(connection);
 }
 
 // ---- frames -----------------------------------------------------------------------------------------
