@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <string_view>
 
 #include "base/result.h"
@@ -17,7 +18,11 @@ namespace rubato {
 // that, or REMEDY".
 [[nodiscard]] Error out_of_memory(std::uint64_t bytes, std::string_view what, std::string_view remedy);
 
-// For main, once, after the log is open.
+// What this process may take, as far as it can know, and what to do about it: of a container's limit the system tells
+// it nothing.
+[[nodiscard]] std::string memory_limit_text();
+
+// For main, once, after the log is open. "not enough memory: 24.0 MiB more are wanted on the thread "reader", and ...".
 void end_where_memory_ends();
 
 }  // namespace rubato

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <memory>
 #include <vector>
 
@@ -80,10 +81,11 @@ Result<int> start(const protocol::MemberOptions& options, const HeldOptions& hel
   for (std::uint32_t shard = 0; shard < shards; ++shard) members.push_back(server_node(first.rank + shard));
   if (job.train.record) RUBATO_TRY(process->record(members, {.job_hash = job_hash(job)}));
   std::vector<std::unique_ptr<protocol::Core>> cores;
+  const std::uint64_t room = std::min(physical_memory_bytes(), address_limit_bytes());
   for (const NodeId member : members) {
     std::unique_ptr<protocol::Core> core =
-        std::make_unique<ShardCore>(member, job, details, protocol::timing_of(job), physical_memory_bytes() / shards,
-                                    process->memory(), remains, initial, std::move(devices[member.rank - first.rank]));
+        std::make_unique<ShardCore>(member, job, details, protocol::timing_of(job), room / shards, process->memory(),
+                                    remains, initial, std::move(devices[member.rank - first.rank]));
     timeline::Timeline* drawn = process->timeline();
     if (shards > 1)
       core = std::make_unique<protocol::CoreThread>(std::move(core), process->loop(), process->node(),

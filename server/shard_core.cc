@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/counted.h"
+#include "base/out_of_memory.h"
 #include "base/result.h"
 
 namespace rubato::server {
@@ -44,6 +45,13 @@ Status check_slice(const protocol::SliceSpec& slice, const protocol::Manifest& m
           fmt::format("a slice of {} and {}, which are under different rules", first.name, parameter.name));
   }
   return {};
+}
+
+// While nobody reads.
+std::uint64_t bytes_at_first(const std::map<std::size_t, PoolPlan>& plans) {
+  std::uint64_t bytes = 0;
+  for (const auto& [elements, plan] : plans) bytes += plan.bounds.slots_at_first() * slot_bytes(plan.shape);
+  return bytes;
 }
 
 }  // namespace
@@ -144,19 +152,25 @@ Status ShardCore::check_welcome(const protocol::Welcome& welcome) const {
   return check_active(welcome.active, state_.workers);
 }
 
-// Says what delay compensation takes, before training starts: nobody should find out from a machine that swaps. Of
-// each slice the newest version, with its state, the one being written, and the weights that each worker reads.
+// Before anything of it is made: nobody should find out from a machine that swaps, nor wait for slices to be filled
+// until there is no more. With delay compensation, which says what it takes: of each slice the newest version, with its
+// state, the one being written, and the weights that each worker reads.
 Status ShardCore::check_memory(const std::map<std::size_t, PoolPlan>& plans, Outbox& out) const {
-  const std::size_t read = state_.rule.compensates() ? state_.workers : 0;
+  if (!state_.rule.compensates()) {
+    const std::uint64_t bytes = bytes_at_first(plans);
+    if (bytes <= memory_bytes_) return {};
+    return out_of_memory(bytes, "its slices", "use more servers, on more machines");
+  }
+  const std::size_t read = state_.workers;
   std::uint64_t bytes = 0;
   for (const auto& [elements, plan] : plans)
     bytes += plan.bounds.slices * (2 * slot_bytes(plan.shape) + read * weights_bytes(plan.shape));
   const std::string needed = fmt::format("{} for {} versions of each of its slices", mebibytes(bytes), 2 + read);
   if (bytes > memory_bytes_)
-    return Error{Cause::kMemory,
-                 fmt::format("needs {}, and has {}: use more servers, on more machines{}", needed,
-                             mebibytes(memory_bytes_), read > 0 ? ", or optimizer.compensation.name = \"none\"" : "")};
-  if (read > 0) out.note(protocol::Level::kInfo, "delay compensation: " + needed);
+    return Error{Cause::kMemory, fmt::format("needs {}, and has {}: use more servers, on more machines, or "
+                                             "optimizer.compensation.name = \"none\"",
+                                             needed, mebibytes(memory_bytes_))};
+  out.note(protocol::Level::kInfo, "delay compensation: " + needed);
   return {};
 }
 
@@ -206,11 +220,9 @@ Status ShardCore::fill_slices(const protocol::RoutingTable& routing, const std::
     if (!left) return Error{Cause::kPeerLost, "has nothing of what it had before"};
   }
   std::map<std::size_t, std::shared_ptr<SlotPool>> pools;
-  std::uint64_t wanted = 0;
-  for (const auto& [elements, plan] : plans) wanted += plan.bounds.slots_at_first() * slot_bytes(plan.shape);
   for (const auto& [elements, plan] : plans) {
     auto pool = SlotPool::create(plan.shape, plan.bounds, memory_);
-    if (!pool.ok()) return pool.error().in(fmt::format("takes {} for its slices", mebibytes(wanted)));
+    if (!pool.ok()) return pool.error().in(fmt::format("takes {} for its slices", mebibytes(bytes_at_first(plans))));
     pools[elements] = std::move(*pool);
   }
   RUBATO_ASSIGN(DeviceSlices device_slices, make_device_slices(plans));

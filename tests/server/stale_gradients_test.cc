@@ -226,7 +226,12 @@ TEST(Compensation, SaysWhatMemoryItTakesAndRefusesWhatThereIsNot) {
   EXPECT_EQ(too_little.end->exit_code, static_cast<int>(Cause::kMemory));
   EXPECT_THAT(too_little.end->text, HasSubstr("optimizer.compensation.name"));
   EXPECT_THAT(too_little.end->text, testing::StartsWith("needs 0.0 MiB")) << "whoever passes it on names the server";
+  // Without it, a slice and the one being written.
   EXPECT_FALSE(welcomed(job_of("asp"), 2 * 64 * sizeof(float)).end.has_value());
+  const protocol::Outbox none = welcomed(job_of("asp"), 2 * 64 * sizeof(float) - 1);
+  ASSERT_TRUE(none.end.has_value());
+  EXPECT_EQ(none.end->exit_code, static_cast<int>(Cause::kMemory));
+  EXPECT_THAT(none.end->text, testing::StartsWith("not enough memory: 0.0 MiB are wanted for its slices, and "));
   EXPECT_THAT(welcomed(compensated("bsp"), kNeeded).notes, IsEmpty());
 }
 
