@@ -25,7 +25,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "scripts"))
 from rubato_cli.failure import Failure  # noqa: E402
-from rubato_cli.memory import parse_rows  # noqa: E402
+from rubato_cli.memory import on_host, parse_rows  # noqa: E402
 from rubato_cli.scheduler_client import SchedulerClient, Unreachable  # noqa: E402
 from rubato_cli.tables import table  # noqa: E402
 from rubato_cli.text import plural, size  # noqa: E402
@@ -44,23 +44,27 @@ GROUPS = {
 REST = "private, and programs"
 
 
-class JobMemory:
-    """One job. `rows` is its estimate, `measured` the octets of each (node, group) when there were most."""
+def mlp_settings(hidden: str) -> list[str]:
+    """A job that trains on and on, and takes hardly more than its model does."""
+    return [f"model.hidden=[{hidden}]", "optimizer.name=adam", "optimizer.rate=0.0001", "consistency.mode=asp",
+            "consistency.evict_after_s=600", "cluster.servers=1", "cluster.start_timeout_s=300", "cluster.lost_after_s=60",
+            "train.batch=16", "train.steps=1000000", "evaluation.enabled=false"]
 
-    def __init__(self, build_dir: Path, folder: Path, hidden: str, workers: int, settings: list[str], clock: int = 5,
-                 environment: dict | None = None):
-        fixed = [f"model.hidden=[{hidden}]", "optimizer.name=adam", "optimizer.rate=0.0001", "consistency.mode=asp",
-                 "consistency.evict_after_s=600", "cluster.servers=1", f"cluster.workers={workers}",
-                 "cluster.start_timeout_s=300", "cluster.lost_after_s=60", "train.batch=16", "train.steps=1000000",
-                 "evaluation.enabled=false"]
-        words = [word for setting in fixed + settings for word in ("--set", setting)]
+
+class JobMemory:
+    """One job. `rows` is its estimate, `measured` the octets of each (node, group) when there were most: of some moments
+    once it trains; of a job `to_its_end`, all the while."""
+
+    def __init__(self, build_dir: Path, folder: Path, workers: int, settings: list[str], clock: int = 5,
+                 environment: dict | None = None, job: Path = ROOT / "jobs/fashion_mlp.toml", to_its_end: bool = False):
+        words = [word for setting in [f"cluster.workers={workers}", *settings] for word in ("--set", setting)]
         run_dir = folder / f"run-{workers}"
-        command = [sys.executable, ROOT / "scripts/rubato", "train", ROOT / "jobs/fashion_mlp.toml", "--no-progress",
+        command = [sys.executable, ROOT / "scripts/rubato", "train", job, "--no-progress",
                    "--build-dir", build_dir, "--run-dir", run_dir, *words]
         with open(folder / f"out-{workers}", "w+") as output:
             launcher = subprocess.Popen(list(map(str, command)), stdout=output, stderr=output, env=environment)
             try:
-                self.measured = measure(launcher, run_dir, clock)
+                self.measured = measure(launcher, run_dir, clock, to_its_end)
             except Failure as failure:
                 output.seek(0)
                 raise Failure(f"{failure}: {output.read().strip()}") from failure
@@ -68,8 +72,8 @@ class JobMemory:
                 end(launcher)
             output.seek(0)
             self.said = output.read()
-        self.rows = parse_rows(subprocess.run([build_dir / "bin/rubato-sim", "--memory", run_dir / "job.toml"],
-                                              capture_output=True, text=True, check=True).stdout)
+        self.rows = on_host(parse_rows(subprocess.run([build_dir / "bin/rubato-sim", "--memory", run_dir / "job.toml"],
+                                                      capture_output=True, text=True, check=True).stdout))
 
     @property
     def total(self) -> int:
@@ -95,7 +99,7 @@ class JobMemory:
         return sum(octets for (found, _), octets in self.measured.items() if found == node)
 
 
-def measure(launcher, run_dir: Path, clock: int) -> Counter:
+def measure(launcher, run_dir: Path, clock: int, to_its_end: bool) -> Counter:
     """Of some moments, once every worker is past this clock, the one with the largest sum."""
     deadline = time.monotonic() + PATIENCE_S
     status = {}
@@ -109,7 +113,11 @@ def measure(launcher, run_dir: Path, clock: int) -> Counter:
     pids = {member["node"]: member["pid"] for member in members}
     pids["scheduler"] = json.loads((run_dir / "scheduler.json").read_text())["pid"]
     moments = []
-    for _ in range(SAMPLES):
+    while to_its_end and launcher.poll() is None and time.monotonic() < deadline:
+        with contextlib.suppress(OSError):  # who has ended
+            moments.append(proportional_octets(pids))
+        time.sleep(PAUSE_S / 4)
+    for _ in range(0 if to_its_end else SAMPLES):
         moments.append(proportional_octets(pids))
         time.sleep(PAUSE_S)
     return max(moments, key=lambda moment: sum(moment.values()))
@@ -169,7 +177,7 @@ def main(words) -> int:
     within = True
     with tempfile.TemporaryDirectory(prefix="rubato-memory-") as folder:
         for workers in map(int, options.workers.split(",")):
-            job = JobMemory(options.build_dir.resolve(), Path(folder), options.hidden, workers, options.set)
+            job = JobMemory(options.build_dir.resolve(), Path(folder), workers, mlp_settings(options.hidden) + options.set)
             show(job, workers)
             within &= job.total <= job.most
     return 0 if within else 1

@@ -89,6 +89,9 @@ Result<DatasetSize> size_of_dataset(const Job& job, Split split) {
   if (!holds_out_samples(job) || split == Split::kTest) return size_of_part(read, split);
   RUBATO_ASSIGN(DatasetSize size, size_of_part(read, Split::kTrain));
   RUBATO_ASSIGN(HeldOut parts, hold_out(job, size.samples));
+  size.gathered_bytes =
+      static_cast<std::uint64_t>(static_cast<double>(size.gathered_bytes) *
+                                 static_cast<double>(parts.of(split).size()) / static_cast<double>(size.samples));
   size.samples = parts.of(split).size();
   if (split == Split::kValidation && is_read_once(job)) size.bytes = 0;
   size.bytes += size.samples * sizeof(std::uint64_t);

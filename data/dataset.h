@@ -99,6 +99,9 @@ struct DatasetSize {
   std::int64_t target_floats = 0;
   std::uint64_t bytes = 0;  // in memory, once it is read; of what is held out, beside the training part
   bool lengths = false;     // as has_lengths
+  // Where samples are read when they are gathered: what is kept of them then, beside `bytes`, by who gathers them all;
+  // and what gathering takes, at most, beside that and the batch.
+  std::uint64_t gathered_bytes = 0, gathering_bytes = 0;
 };
 [[nodiscard]] Result<DatasetSize> size_of_dataset(const Job& job, Split split);
 

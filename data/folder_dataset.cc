@@ -288,8 +288,16 @@ Result<DatasetSize> size_of_folder_dataset(const Job& job, Split split) {
   DatasetSize size;
   size.samples = pictures.facts.size();
   size.shape = shape_of(job.data);
-  for (const PictureFacts& facts : pictures.facts) size.bytes += facts.decoded_bytes;
-  size.bytes = std::min(size.bytes, static_cast<std::uint64_t>(job.data.cache_mb) << 20);
+  std::uint64_t desk = 0;
+  for (const PictureFacts& facts : pictures.facts) {
+    size.gathered_bytes += facts.decoded_bytes + sizeof(Picture);
+    desk = std::max(desk, facts.working_bytes);
+  }
+  size.gathered_bytes = std::min(size.gathered_bytes, static_cast<std::uint64_t>(job.data.cache_mb) << 20);
+  for (const PictureEntry& entry : pictures.list.entries)
+    size.bytes += sizeof(PictureEntry) + entry.name.capacity() + sizeof(const Picture*);
+  // Who gathers is one of the readers; in a worker the loader's thread and, where it has not read ahead, the trainer's.
+  size.gathering_bytes = (static_cast<std::uint64_t>(job.data.readers) + 1) * desk;
   return size;
 }
 

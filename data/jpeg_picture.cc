@@ -47,10 +47,15 @@ class JpegReader {
     if (setjmp(errors_.jump) != 0) return false;
     jpeg_mem_src(&state_, bytes_.data(), static_cast<unsigned long>(bytes_.size()));
     jpeg_read_header(&state_, TRUE);
+    in_scans_ = jpeg_has_multiple_scans(&state_) != 0;
     return true;
   }
   [[nodiscard]] PictureHeader header() const {
-    return {.height = state_.image_height, .width = state_.image_width, .channels = state_.num_components, .bits = 8};
+    return {.height = state_.image_height,
+            .width = state_.image_width,
+            .channels = state_.num_components,
+            .bits = 8,
+            .in_scans = in_scans_};
   }
   bool start(const DecodeWish& wish, int eighths) {
     if (setjmp(errors_.jump) != 0) return false;
@@ -106,6 +111,7 @@ class JpegReader {
   const std::span<const std::uint8_t> bytes_;
   Errors errors_{};
   jpeg_decompress_struct state_{};
+  bool in_scans_ = false;
 };
 
 Status check_size(const PictureHeader& header, std::size_t bytes) {

@@ -14,6 +14,7 @@ struct PictureHeader {
   std::int64_t height = 0, width = 0;
   std::int64_t channels = 0;  // 1: gray, 3: colour, 4: CMYK, which becomes colour
   int bits = 8;               // 8 | 16, of a decoded number
+  bool in_scans = false;      // of a JPEG: it comes as a whole several times, finer and finer
   friend bool operator==(const PictureHeader&, const PictureHeader&) = default;
 };
 

@@ -87,6 +87,15 @@ bool ends_well(Bytes end, bool jpeg) {
   return end.size() >= expected.size() && std::ranges::equal(end.last(expected.size()), expected);
 }
 
+// libjpeg and libpng go through an image by rows, of which they and the resampler have some at hand, as bytes and as
+// floats; but of a JPEG in scans libjpeg keeps all coefficients, at full size however small it is decoded.
+std::uint64_t decoder_bytes(const PictureHeader& header) {
+  constexpr std::uint64_t kRows = 64, kTables = 128 << 10;
+  const auto row = static_cast<std::uint64_t>(header.width * header.channels * (header.bits / 8));
+  const auto coefficients = static_cast<std::uint64_t>(header.height) * row * sizeof(std::int16_t);
+  return kTables + kRows * row + (header.in_scans ? coefficients : 0);
+}
+
 Result<PictureFacts> examine(const std::string& path, const DecodeWish& wish) {
   RUBATO_ASSIGN(const File file, File::open(path));
   std::vector<std::uint8_t> begin, end, whole;
@@ -107,10 +116,12 @@ Result<PictureFacts> examine(const std::string& path, const DecodeWish& wish) {
     RUBATO_TRY(decode(whole, wish, picture));
   }
   const PictureHeader decoded = jpeg ? jpeg_scaled(*header, wish.least_side) : *header;
-  return PictureFacts{.file_bytes = file.size(),
-                      .begin_hash = xxh3(std::as_bytes(std::span(begin))),
-                      .decoded_bytes = static_cast<std::uint64_t>(decoded.height * decoded.width * wish.channels) *
-                                       static_cast<std::uint64_t>(decoded.bits / 8)};
+  PictureFacts facts{.file_bytes = file.size(),
+                     .begin_hash = xxh3(std::as_bytes(std::span(begin))),
+                     .decoded_bytes = static_cast<std::uint64_t>(decoded.height * decoded.width * wish.channels) *
+                                      static_cast<std::uint64_t>(decoded.bits / 8)};
+  facts.working_bytes = facts.file_bytes + facts.decoded_bytes + decoder_bytes(*header);
+  return facts;
 }
 
 Status read_whole(const std::string& path, const DecodeWish& wish, std::vector<std::uint8_t>& bytes, Picture& picture) {

@@ -18,6 +18,7 @@ struct PictureFacts {
   std::uint64_t file_bytes = 0;
   std::uint64_t begin_hash = 0;     // of the first 16 KiB
   std::uint64_t decoded_bytes = 0;  // in memory, decoded as wished
+  std::uint64_t working_bytes = 0;  // that read_picture takes, with its result and what is made of that, about
 };
 
 // Looks at the beginning of a file, whether its header is one, and at its end, whether it is there: that costs little

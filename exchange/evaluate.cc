@@ -34,7 +34,8 @@ Status Evaluator::check_shape(const data::Dataset& data) const {
 
 Result<worker::Figures> Evaluator::figures_on(const data::Dataset& data) {
   RUBATO_TRY(check_shape(data));
-  return worker::figures_on(*model_, data, subject_.job, weights_);
+  data::BatchBuffer buffer;
+  return worker::figures_on(*model_, data, subject_.job, weights_, buffer);
 }
 
 Result<model::Evaluation> Evaluator::run(const data::BatchBuffer& batch) {

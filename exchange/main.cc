@@ -22,6 +22,7 @@
 #include "kernels/device_remark.h"
 #include "kernels/update_device.h"
 #include "protocol/initial_weights.h"
+#include "worker/figures.h"
 #include "worker/job_plan.h"
 
 namespace rubato::exchange {
@@ -131,7 +132,11 @@ Status begin(const std::string& run_dir, bool device_only) {
   RUBATO_ASSIGN(const data::DatasetSize data, data::size_of_dataset(job, data::Split::kTrain));
   // A network that does not fit its data ends here, and groups that do not fit their network.
   if (job.model.name != "quadratic") RUBATO_TRY(describe_model(job, data));
-  RUBATO_ASSIGN(const std::string plan, worker::write_plan(job, data, run_dir));
+  std::vector<data::DatasetSize> evaluated;
+  if (job.worker.plan != WorkerConfig().plan) {
+    RUBATO_ASSIGN(evaluated, worker::evaluated_parts(job));
+  }
+  RUBATO_ASSIGN(const std::string plan, worker::write_plan(job, {data, std::move(evaluated)}, run_dir));
   if (!plan.empty()) fmt::print("plan: {}\n", plan);
   if (job.model.pretrained.empty()) return {};
   RUBATO_ASSIGN(const std::vector<float> weights, pretrained_weights(job, data));

@@ -17,6 +17,7 @@
 #include "sim/sim_job.h"
 #include "sim/summary.h"
 #include "sim/trainer_workload.h"
+#include "worker/figures.h"
 #include "worker/job_plan.h"
 
 namespace rubato::sim {
@@ -85,8 +86,9 @@ Result<int> simulate(const Options& options) {
   if (options.profile) profile.emplace();
   RUBATO_ASSIGN(RunOutput output, RunOutput::open(options.run_dir, options.job_file, job));
   if (job.worker.plan != WorkerConfig().plan) {
-    RUBATO_ASSIGN(const data::DatasetSize data, data::size_of_dataset(job, data::Split::kTrain));
-    RUBATO_TRY(worker::write_plan(job, data, output.path()));
+    RUBATO_ASSIGN(const data::DatasetSize train, data::size_of_dataset(job, data::Split::kTrain));
+    RUBATO_ASSIGN(std::vector<data::DatasetSize> evaluated, worker::evaluated_parts(job));
+    RUBATO_TRY(worker::write_plan(job, {train, std::move(evaluated)}, output.path()));
   }
   RUBATO_ASSIGN(auto workload, TrainerWorkload::open(job, output.path(), TrainerWorkload::Trainers::kShared,
                                                      profile ? &*profile : nullptr));
@@ -158,15 +160,13 @@ Result<int> replay_run(const std::string& run_dir) {
   return verdict.identical ? 0 : static_cast<int>(Cause::kDiffers);
 }
 
-// A line for each thing: its bytes, whether it may be less, or is on GPUs, and what it is. scripts/rubato_cli/memory.py
-// reads it.
+// A line for each thing: its bytes, what is true of them, and what it is. scripts/rubato_cli/memory.py reads it.
 Result<int> print_memory(const Options& options) {
   RUBATO_ASSIGN(const Overrides overrides, options.job_options.overrides());
   RUBATO_ASSIGN(const Job job, load_job(options.memory_file, overrides));
   RUBATO_ASSIGN(const std::vector<MemoryRow> rows,
                 estimate_memory(job, std::filesystem::path(options.memory_file).parent_path().string()));
-  for (const MemoryRow& row : rows)
-    fmt::print("{} {} {}\n", row.bytes, row.on_gpu ? "on-gpu" : row.at_most ? "at-most" : "all", row.what);
+  for (const MemoryRow& row : rows) fmt::print("{} {} {}\n", row.bytes, name_of(row.kind), row.what);
   return 0;
 }
 

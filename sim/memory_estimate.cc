@@ -2,8 +2,6 @@
 
 #include <algorithm>
 #include <bit>
-#include <functional>
-#include <set>
 #include <span>
 
 #include "base/mode.h"
@@ -33,18 +31,25 @@ constexpr std::uint64_t kMiB = 1 << 20;
 // the fewer other programs on the host have them too: these are of a host that has next to none.
 constexpr std::uint64_t kSchedulerProgram = 7 * kMiB, kServerProgram = 7 * kMiB, kWorkerProgram = 18 * kMiB,
                         kEvaluatorProgram = 10 * kMiB;
+// What an evaluator has more from its first evaluation on: as a worker.
+constexpr std::uint64_t kEvaluatorComputes = kWorkerProgram - kEvaluatorProgram;
 
 struct Slots {
   std::uint64_t weights = 0, state = 0;  // of one version of every slice
   std::uint64_t spare = 0;               // beside it, while nobody reads
   std::uint64_t records = 0;             // what else is true of each
-  std::uint64_t on_gpu = 0;              // on the servers' GPUs, where they have some
+  [[nodiscard]] std::uint64_t at_first() const { return weights + state + spare + records; }
+  std::uint64_t on_gpu = 0;  // on the servers' GPUs, where they have some
+  std::uint64_t of_one = 0;  // while nobody reads, in the server that has most
 };
 
 Slots slots_of(const Job& job, std::span<const protocol::SliceSpec> slices, std::uint32_t shards) {
   const server::PoolPlanner planner(job);
+  const auto of_server = static_cast<std::uint32_t>(job.cluster.shard_threads);
   Slots slots;
+  std::uint64_t before = 0;
   for (std::uint32_t shard = 0; shard < shards; ++shard) {
+    if (shard % of_server == 0) before = slots.at_first();
     std::size_t owned = 0, longest = 0;
     for (const auto& [elements, plan] : planner.pools(shard, slices)) {
       owned += plan.bounds.slices;
@@ -56,6 +61,7 @@ Slots slots_of(const Job& job, std::span<const protocol::SliceSpec> slices, std:
     }
     if (owned > 0) slots.on_gpu += kernels::update_bytes(longest);
     slots.records += server::VersionTable::bytes(owned, planner.marks());
+    slots.of_one = std::max(slots.of_one, slots.at_first() - before);
   }
   return slots;
 }
@@ -120,29 +126,17 @@ std::uint64_t other_sizes(const Job& job, Mode::Apply apply, std::uint64_t sampl
   return samples % (batch * workers) == 0 ? 0 : 1;
 }
 
-// Sizes of the batches in which so many samples are evaluated, the largest first: the last of a part may be short.
-std::set<std::int64_t, std::greater<>> evaluated_sizes(const Job& job, std::span<const std::uint64_t> parts) {
-  std::set<std::int64_t, std::greater<>> sizes;
-  for (const std::uint64_t samples : parts) {
-    const auto all = static_cast<std::int64_t>(samples);
-    sizes.insert(std::min(job.evaluation.batch, all));
-    sizes.insert(all % job.evaluation.batch);
-  }
-  sizes.erase(0);
-  return sizes;
-}
-
 // What the evaluator computes with: the memory of its largest batch, in which all take turns, the plan of each, and the
 // samples themselves.
-Result<std::uint64_t> evaluating_bytes(model::Model& model, const Job& job, const data::DatasetSize& data,
-                                       std::span<const std::uint64_t> parts) {
-  std::uint64_t most = 0, reordered = 0, samples = 0;
-  for (const std::int64_t size : evaluated_sizes(job, parts)) {
+Result<std::uint64_t> evaluating_bytes(model::Model& model, const data::DatasetSize& data,
+                                       std::span<const std::int64_t> sizes) {
+  std::uint64_t most = 0, reordered = 0;
+  for (const std::int64_t size : sizes) {
     RUBATO_ASSIGN(const model::ModelMemory memory, model.memory_for(size, false));
     most = std::max<std::uint64_t>(most, memory.activations + memory.results);
     reordered += memory.reordered;
-    samples = std::max(samples, static_cast<std::uint64_t>(size));
   }
+  const auto samples = static_cast<std::uint64_t>(sizes.empty() ? 0 : sizes.front());
   return most + reordered + samples * floats_of_sample(data) * sizeof(float);
 }
 
@@ -156,8 +150,23 @@ std::uint64_t programs_of(const Job& job, std::uint32_t shards) {
 
 }  // namespace
 
+const char* name_of(MemoryRow::Kind kind) {
+  switch (kind) {
+    case MemoryRow::Kind::kAll:
+      return "all";
+    case MemoryRow::Kind::kAtMost:
+      return "at-most";
+    case MemoryRow::Kind::kOnGpu:
+      return "on-gpu";
+    case MemoryRow::Kind::kInOne:
+      return "in-one";
+  }
+  return "?";
+}
+
 Result<std::vector<MemoryRow>> estimate_memory(const Job& job, const std::string& run_dir) {
   using worker::Trainer;
+  using Kind = MemoryRow::Kind;
   const Mode mode = parse_mode(job.consistency.mode).value();
   const kernels::RuleConfig rule = server::rule_of(job);
   const auto workers = static_cast<std::uint64_t>(job.cluster.workers);
@@ -171,7 +180,7 @@ Result<std::vector<MemoryRow>> estimate_memory(const Job& job, const std::string
   RUBATO_ASSIGN(const auto training, Trainer::make_model(job, train, *device, Role::kWorker));
   RUBATO_ASSIGN(const model::ModelMemory of_leaf, training->memory_for(Trainer::computed_max(job), true));
   std::uint64_t evaluator = 0;
-  std::uint64_t test_bytes = 0;
+  std::uint64_t test_bytes = 0, gathering = 0;
   const auto parameters = training->parameters();
   const protocol::Manifest manifest(parameters.begin(), parameters.end());
   const std::vector<protocol::SliceSpec> slices =
@@ -179,22 +188,18 @@ Result<std::vector<MemoryRow>> estimate_memory(const Job& job, const std::string
   const Slots slots = slots_of(job, slices, shards);
   // An arena, of gradients or weights, as a worker lays it out.
   const std::uint64_t arena = worker::SliceLayout(manifest, {0, slices, {}}).floats() * sizeof(float);
-  if (job.evaluation.enabled) {
-    RUBATO_ASSIGN(const data::DatasetSize test, data::size_of_dataset(job, data::evaluated_split(job)));
+  RUBATO_ASSIGN(const std::vector<data::DatasetSize> evaluated, worker::evaluated_parts(job));
+  if (!evaluated.empty()) {
     RUBATO_ASSIGN(const auto evaluating, Trainer::make_model(job, train, *device, Role::kEvaluator));
-    test_bytes = test.bytes;
-    std::size_t figures = worker::bytes_of_figures(job, test);
-    std::vector<std::uint64_t> parts{test.samples};
-    evaluator = arena;
-    if (job.evaluation.holdout > 0.0) {
-      RUBATO_ASSIGN(const data::DatasetSize held_out, data::size_of_dataset(job, data::Split::kValidation));
-      test_bytes += held_out.bytes;
-      figures = std::max(figures, worker::bytes_of_figures(job, held_out));  // one part after the other
-      parts.push_back(held_out.samples);
-      evaluator += 2 * arena;  // the best, read from their file in the end
+    std::size_t figures = 0;
+    for (const data::DatasetSize& part : evaluated) {
+      test_bytes += part.bytes + part.gathered_bytes;
+      gathering += part.gathering_bytes;
+      figures = std::max(figures, worker::bytes_of_figures(job, part));  // one part after the other
     }
-    RUBATO_ASSIGN(const std::uint64_t computing, evaluating_bytes(*evaluating, job, test, parts));
-    evaluator += computing + figures;
+    RUBATO_ASSIGN(evaluator, evaluating_bytes(*evaluating, train, worker::evaluated_sizes(job, evaluated)));
+    evaluator += kEvaluatorComputes + arena + figures;
+    if (job.evaluation.holdout > 0.0) evaluator += 2 * arena;  // the best, read from their file in the end
   }
 
   std::vector<MemoryRow> rows = {
@@ -202,10 +207,11 @@ Result<std::vector<MemoryRow>> estimate_memory(const Job& job, const std::string
       {"optimizer state", slots.state},
       {"spare slots", slots.spare},
       {"marks of workers", slots.records},
-      {"older weights that are still read", slots.weights * versions_read(job, mode.apply(), rule.compensates()), true},
+      {"older weights that are still read", slots.weights * versions_read(job, mode.apply(), rule.compensates()),
+       Kind::kAtMost},
       {"gradients", arena * gradients_of(job, mode.apply())},
-      {"gradients under commit", mode.apply() == Mode::Apply::kCommitted ? arena * workers : 0, true},
-      {"sums of gradients", slots.weights * sums_of(job, mode.apply()), true},
+      {"gradients under commit", mode.apply() == Mode::Apply::kCommitted ? arena * workers : 0, Kind::kAtMost},
+      {"sums of gradients", slots.weights * sums_of(job, mode.apply()), Kind::kAtMost},
       {"workers' weights", arena * workers},
       {"deltas", mode.local() ? arena * workers : 0},
       {"local steps", mode.local() ? arena * workers * 2 : 0},
@@ -214,12 +220,16 @@ Result<std::vector<MemoryRow>> estimate_memory(const Job& job, const std::string
       {"predictions", of_leaf.results * workers},
       {"reordered weights", of_leaf.reordered * workers},
       {"reordered for short batches", of_leaf.reordered * workers * other_sizes(job, mode.apply(), train.samples),
-       true},
-      {"data", train.bytes * (workers + 1) + test_bytes + batch_bytes(train, Trainer::computed_max(job)) * workers},
-      {"evaluator", evaluator, true},
-      {"weights held for the evaluator", job.evaluation.enabled ? slots.weights : 0, true},
+       Kind::kAtMost},
+      {"data", (train.bytes + train.gathered_bytes) * workers + train.bytes + test_bytes +
+                   batch_bytes(train, Trainer::computed_max(job)) * workers},
+      {"readers of images", train.gathering_bytes * workers + gathering, Kind::kAtMost},
+      {"evaluator", evaluator, Kind::kAtMost},
+      {"weights held for the evaluator", job.evaluation.enabled ? slots.weights : 0, Kind::kAtMost},
       {"programs", programs_of(job, shards)},
-      {.what = "slices of servers", .bytes = job.server.device == "cpu" ? 0 : slots.on_gpu, .on_gpu = true},
+      {"slices of servers", job.server.device == "cpu" ? 0 : slots.on_gpu, Kind::kOnGpu},
+      {"a server's slices", slots.of_one, Kind::kInOne},
+      {"a worker's weights, gradient and activations", 2 * arena + of_leaf.activations, Kind::kInOne},
   };
   std::erase_if(rows, [](const MemoryRow& row) { return row.bytes == 0; });
   return rows;

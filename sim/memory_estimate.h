@@ -19,11 +19,17 @@
 namespace rubato::sim {
 
 struct MemoryRow {
+  enum class Kind : std::uint8_t {
+    kAll,
+    kAtMost,  // it may be less, or nothing, and differ from moment to moment
+    kOnGpu,   // and not on the host
+    kInOne    // at least, in a single process: part of the others, and not beside them
+  };
   std::string what;
   std::uint64_t bytes = 0;
-  bool at_most = false;  // it may be less, or nothing, and differ from moment to moment
-  bool on_gpu = false;   // and not on the host
+  Kind kind = Kind::kAll;
 };
+[[nodiscard]] const char* name_of(MemoryRow::Kind kind);  // all, at-most, on-gpu, in-one
 
 // The job is valid. It makes the model's plans, and lets go of them again. `run_dir`: where plan.json is, if the job
 // has one already. Errors: kData, kDevice, kUsage.

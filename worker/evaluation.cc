@@ -13,8 +13,9 @@
 namespace rubato::worker {
 
 Result<protocol::EvaluationFigures> evaluate_on(model::Model& model, const data::Dataset& data, const Job& job,
-                                                model::WeightSource& weights, const std::string& run_dir) {
-  RUBATO_ASSIGN(const Figures figures, figures_on(model, data, job, weights));
+                                                model::WeightSource& weights, const std::string& run_dir,
+                                                data::BatchBuffer& buffer) {
+  RUBATO_ASSIGN(const Figures figures, figures_on(model, data, job, weights, buffer));
   protocol::EvaluationFigures done;
   done.evaluated = true;
   done.loss = figures.loss;

@@ -14,7 +14,7 @@ namespace rubato::worker {
 // The figures for a message; the table of them goes to RUN/evaluation.txt. Errors: those of the model; kStorage.
 [[nodiscard]] Result<protocol::EvaluationFigures> evaluate_on(model::Model& model, const data::Dataset& data,
                                                               const Job& job, model::WeightSource& weights,
-                                                              const std::string& run_dir);
+                                                              const std::string& run_dir, data::BatchBuffer& buffer);
 
 // In a run's folder.
 inline constexpr const char* kFinalWeights = "final.safetensors";  // the last ones

@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "data/labelled_samples.h"
 #include "data/permutation.h"
@@ -178,11 +180,10 @@ class Collector {
 
 }  // namespace
 
-Result<Figures> figures_on(model::Model& model, const data::Dataset& data, const Job& job,
-                           model::WeightSource& weights) {
+Result<Figures> figures_on(model::Model& model, const data::Dataset& data, const Job& job, model::WeightSource& weights,
+                           data::BatchBuffer& buffer) {
   Collector collector(data, job);
   data::EpochOrder order(data::EpochOrder::Kind::kInOrder, job.train.seed, data.size());
-  data::BatchBuffer buffer;
   const auto batch_size = static_cast<std::uint64_t>(job.evaluation.batch);
   for (std::uint64_t first = 0; first < data.size(); first += batch_size) {
     const std::uint64_t count = std::min(batch_size, data.size() - first);
@@ -197,6 +198,27 @@ Result<Figures> figures_on(model::Model& model, const data::Dataset& data, const
 std::size_t bytes_of_figures(const Job& job, const data::DatasetSize& data) {
   const bool ranked = data.target_floats == 0 && data.shape.floats() > 0 && job.data.kind != "text";
   return ranked ? model::RankedScores::bytes(static_cast<std::size_t>(job.data.classes), data.samples) : 0;
+}
+
+Result<std::vector<data::DatasetSize>> evaluated_parts(const Job& job) {
+  std::vector<data::DatasetSize> parts;
+  if (!job.evaluation.enabled) return parts;
+  RUBATO_ASSIGN(parts.emplace_back(), data::size_of_dataset(job, data::evaluated_split(job)));
+  if (job.evaluation.holdout > 0.0) {
+    RUBATO_ASSIGN(parts.emplace_back(), data::size_of_dataset(job, data::Split::kValidation));
+  }
+  return parts;
+}
+
+std::vector<std::int64_t> evaluated_sizes(const Job& job, std::span<const data::DatasetSize> parts) {
+  std::set<std::int64_t, std::greater<>> sizes;
+  for (const data::DatasetSize& part : parts) {
+    const auto all = static_cast<std::int64_t>(part.samples);
+    sizes.insert(std::min(job.evaluation.batch, all));
+    sizes.insert(all % job.evaluation.batch);
+  }
+  sizes.erase(0);
+  return {sizes.begin(), sizes.end()};
 }
 
 std::string table_of(const Figures& figures, std::span<const std::string> names) {

@@ -37,11 +37,17 @@ struct Figures {
   std::optional<Forecast> forecast;
 };
 
-// Errors: those of the model.
+// `buffer` is for its batches: who evaluates again and again keeps the memory. Errors: those of the model.
 [[nodiscard]] Result<Figures> figures_on(model::Model& model, const data::Dataset& data, const Job& job,
-                                         model::WeightSource& weights);
+                                         model::WeightSource& weights, data::BatchBuffer& buffer);
 // What that takes beside the model and the data, at most.
 [[nodiscard]] std::size_t bytes_of_figures(const Job& job, const data::DatasetSize& data);
+
+// The parts of the data that the job's evaluator computes on: none, the one that it is judged by, and what is held out.
+// Errors: kData.
+[[nodiscard]] Result<std::vector<data::DatasetSize>> evaluated_parts(const Job& job);
+// The sizes of the batches in which it does, the largest first: the last of a part may be short.
+[[nodiscard]] std::vector<std::int64_t> evaluated_sizes(const Job& job, std::span<const data::DatasetSize> parts);
 
 // For people: a table of classes or of a series; empty for a model of neither. `names` as for model::to_table.
 [[nodiscard]] std::string table_of(const Figures& figures, std::span<const std::string> names = {});

@@ -8,11 +8,13 @@
 #include <iterator>
 #include <span>
 #include <string_view>
+#include <vector>
 
 #include "base/atomic_file.h"
 #include "base/time.h"
 #include "kernels/planned_device.h"
 #include "kernels/precision.h"
+#include "worker/figures.h"
 #include "worker/trainer.h"
 
 namespace rubato::worker {
@@ -33,19 +35,20 @@ Result<kernels::PlanBook> read_plan(const std::string& path) {
 }
 
 // Of what workers plan, and of what the evaluator does.
-Result<kernels::PlanBook> book_of(const Job& job, const data::DatasetSize& data, const kernels::DeviceConfig& config) {
+Result<kernels::PlanBook> book_of(const Job& job, const DataSizes& data, const kernels::DeviceConfig& config) {
   kernels::PlanBook book;
   RUBATO_ASSIGN(const auto device, kernels::open_measuring_device(config, book));
-  RUBATO_ASSIGN(const auto training, Trainer::make_model(job, data, *device, Role::kWorker));
+  RUBATO_ASSIGN(const auto training, Trainer::make_model(job, data.train, *device, Role::kWorker));
   RUBATO_TRY(training->memory_for(Trainer::computed_max(job), true));
-  if (!job.evaluation.enabled) return book;
-  RUBATO_ASSIGN(const auto evaluating, Trainer::make_model(job, data, *device, Role::kEvaluator));
-  RUBATO_TRY(evaluating->memory_for(job.evaluation.batch, false));
+  const std::vector<std::int64_t> sizes = evaluated_sizes(job, data.evaluated);
+  if (sizes.empty()) return book;
+  RUBATO_ASSIGN(const auto evaluating, Trainer::make_model(job, data.train, *device, Role::kEvaluator));
+  RUBATO_TRY(evaluating->memory_for(sizes.front(), false));  // a way is of all sizes
   return book;
 }
 
 // What a plan from elsewhere has to say about this job.
-Result<std::string> fit_of(const kernels::PlanBook& plan, const Job& job, const data::DatasetSize& data) {
+Result<std::string> fit_of(const kernels::PlanBook& plan, const Job& job, const DataSizes& data) {
   kernels::DeviceConfig config = device_config(job);
   config.only_plans = true;
   RUBATO_ASSIGN(const kernels::PlanBook asked, book_of(job, data, config));
@@ -68,7 +71,7 @@ kernels::DeviceConfig device_config(const Job& job) {
           .graphs = job.worker.cuda_graphs};
 }
 
-Result<std::string> write_plan(const Job& job, const data::DatasetSize& data, const std::string& run_dir) {
+Result<std::string> write_plan(const Job& job, const DataSizes& data, const std::string& run_dir) {
   const std::string& plan = job.worker.plan;
   if (plan == kByRule) return std::string();
   const TimeNs began = steady_now();

@@ -6,6 +6,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/job.h"
 #include "base/result.h"
@@ -15,9 +16,13 @@
 namespace rubato::worker {
 
 // By rule: nothing. Else measures the job's networks on this machine, or reads the file that the job names, and writes
-// RUN/plan.json. Returns what a person should know of it, often nothing. `data`: the training part. Errors: kUsage for
-// a file that is no plan, kData, kDevice, kStorage.
-[[nodiscard]] Result<std::string> write_plan(const Job& job, const data::DatasetSize& data, const std::string& run_dir);
+// RUN/plan.json. Returns what a person should know of it, often nothing. Errors: kUsage for a file that is no plan,
+// kData, kDevice, kStorage.
+struct DataSizes {
+  data::DatasetSize train;
+  std::vector<data::DatasetSize> evaluated;  // worker/figures.h: none, where nothing is
+};
+[[nodiscard]] Result<std::string> write_plan(const Job& job, const DataSizes& data, const std::string& run_dir);
 
 // Whether there is one.
 [[nodiscard]] bool has_plan(const std::string& run_dir);

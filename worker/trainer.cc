@@ -11,6 +11,7 @@
 #include "base/out_of_memory.h"
 #include "base/partition.h"
 #include "base/pretraining.h"
+#include "base/processor.h"
 #include "base/time.h"
 #include "data/holdout.h"
 #include "data/labelled_samples.h"
@@ -103,6 +104,8 @@ Result<std::unique_ptr<Trainer>> Trainer::open(const Job& job, NodeId self, cons
   Job weighted = job;
   RUBATO_ASSIGN(weighted.model.class_weights, weights_of_classes(job, train));
   RUBATO_ASSIGN(trainer->model_, make_model(weighted, trainer->data_size(), *trainer->device_, self.role));
+  // Before anybody waits for it: what is sure to be wanted.
+  if (self.role == Role::kWorker && trainer->held_bytes() > address_limit_bytes()) return trainer->no_memory();
   trainer->loader_ = std::make_unique<data::Loader>(train, data::EpochOrder::Kind::kShuffled, job.train.seed);
   // What the first step would plan, before anybody waits for that.
   if (self.role == Role::kWorker && !is_leased(job)) RUBATO_TRY(trainer->model_->memory_for(computed_max(job), true));
@@ -208,11 +211,16 @@ void Trainer::read_ahead(const ComputeStep& order) {
     }
 }
 
-Error Trainer::no_memory() const {
+// Of weights and a gradient.
+std::uint64_t Trainer::held_bytes() const {
   std::uint64_t bytes = 0;
   for (const ParameterSpec& parameter : model_->parameters())
     bytes += static_cast<std::uint64_t>(parameter.elements()) * sizeof(float);
-  return out_of_memory(2 * bytes, "the weights and a gradient",
+  return 2 * bytes;
+}
+
+Error Trainer::no_memory() const {
+  return out_of_memory(held_bytes(), "the weights and a gradient",
                        "use a smaller model, or fewer workers on this machine");
 }
 
@@ -278,7 +286,7 @@ Result<protocol::EvaluationDone> Trainer::evaluate(const EvaluateWeights& order)
   }
   model_->evaluate_as_of(order.order.epoch);
   if (const data::Dataset* data = data_.held_out ? data_.held_out.get() : data_.test.get()) {
-    RUBATO_ASSIGN(done.figures, evaluate_on(*model_, *data, job_, *this, run_dir_));
+    RUBATO_ASSIGN(done.figures, evaluate_on(*model_, *data, job_, *this, run_dir_, evaluated_));
   }
   if (data_.held_out) RUBATO_TRY(keep_or_test(order, done));
   return done;
@@ -300,7 +308,7 @@ Status Trainer::keep_or_test(const EvaluateWeights& order, protocol::EvaluationD
     take_all(order.order.clock, best.slices);
     done.best_sha256 = std::move(best.sha256);
   }
-  RUBATO_ASSIGN(done.test, evaluate_on(*model_, *data_.test, job_, *this, run_dir_));
+  RUBATO_ASSIGN(done.test, evaluate_on(*model_, *data_.test, job_, *this, run_dir_, evaluated_));
   return {};
 }
 

@@ -103,6 +103,7 @@ class Trainer : private model::WeightSource {
   [[nodiscard]] std::optional<ComputeOrder> take_order();
   void take_weights(const SliceWeights& weights);
   void show_life();
+  [[nodiscard]] std::uint64_t held_bytes() const;
 
   const Job job_;
   const std::string run_dir_;
@@ -110,6 +111,7 @@ class Trainer : private model::WeightSource {
   Datasets data_;
   std::unique_ptr<model::Model> model_;
   std::unique_ptr<data::Loader> loader_;
+  data::BatchBuffer evaluated_;  // of an evaluation, the batch at hand
   protocol::RoutingTable routing_;
   std::optional<SliceLayout> layout_;
   std::optional<WeightTable> table_;

@@ -8,8 +8,9 @@ from pathlib import Path
 from .failure import ExitCode, Failure
 from .text import size
 
-# A process maps so much before it holds anything: its code, libraries and stacks (docs/performance.md#memory).
-PROGRAM_ADDRESSES = 192 << 20
+# A process maps so much before it holds anything: its code, libraries and stacks (docs/performance.md#memory). With less it
+# is a library that cannot go on, and aborts.
+PROGRAM_ADDRESSES = 160 << 20
 
 
 @dataclass(frozen=True)

@@ -234,6 +234,27 @@ TEST_F(FolderDatasetTest, BadImagesAreNamedAndMayBeLeftOut) {
   EXPECT_EQ(size_of_dataset(job_, Split::kTrain)->samples, 9u);
 }
 
+// What is known before any is decoded; of a JPEG in scans libjpeg keeps all of it, at its full size.
+TEST_F(FolderDatasetTest, SaysWhatReadingTakesOfMemory) {
+  write_some();
+  job_.data.readers = 1;
+  const DatasetSize one = size_of_dataset(job_, Split::kTrain).value();
+  EXPECT_EQ(one.gathered_bytes, 0u) << "data.cache_mb = 0";
+  EXPECT_GE(one.bytes, 10 * (sizeof(std::string) + sizeof(void*)));
+  EXPECT_GE(one.gathering_bytes, 2 * (160u * 140 * 3 + 160 * 3))
+      << "two may read: the largest, decoded, with a row of floats";
+  job_.data.readers = 3;
+  job_.data.cache_mb = 1;
+  const DatasetSize three = size_of_dataset(job_, Split::kTrain).value();
+  EXPECT_EQ(three.gathering_bytes, 2 * one.gathering_bytes);
+  EXPECT_EQ(three.bytes, one.bytes);
+  EXPECT_GT(three.gathered_bytes, 6 * 20u * 25 * 3);
+  EXPECT_LE(three.gathered_bytes, std::uint64_t{1} << 20);
+  write("train/dog/3.jpg", jpeg_bytes(pattern(160, 140, 3), {.progressive = true}));
+  const DatasetSize in_scans = size_of_dataset(job_, Split::kTrain).value();
+  EXPECT_GT(in_scans.gathering_bytes, three.gathering_bytes + 4 * (160u * 140 * 3 * sizeof(std::int16_t) - 8000));
+}
+
 TEST_F(FolderDatasetTest, WhatIsFoundOnlyByDecodingEndsTheBatchThatAsksForIt) {
   write_some();
   std::string bytes = png_bytes(pattern(40, 40, 3));

@@ -44,11 +44,14 @@ TEST(MemoryEstimate, NamesWhatThereIsOfTheModel) {
   EXPECT_EQ(sgd.at("gradients"), 3 * kMiB);
   EXPECT_EQ(sgd.at("workers' weights"), 3 * kMiB);
   EXPECT_FALSE(sgd.contains("reordered weights"));
+  EXPECT_EQ(sgd.at("a server's slices"), kMiB + kMiB / 4 + sgd.at("marks of workers"));
+  EXPECT_GE(sgd.at("a worker's weights, gradient and activations"), 2 * kMiB);
   job.optimizer.name = "adam";
   job.cluster.servers = 2;
   const auto adam = estimated(job);
   EXPECT_EQ(adam.at("optimizer state"), 2 * kMiB);
   EXPECT_EQ(adam.at("spare slots"), 2 * 3 * kMiB / 4);
+  EXPECT_EQ(adam.at("a server's slices"), 3 * (kMiB / 2 + kMiB / 4) + adam.at("marks of workers") / 2);
   EXPECT_EQ(adam.at("older weights that are still read"), 2 * kMiB);  // without their state
 }
 

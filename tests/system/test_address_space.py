@@ -24,14 +24,15 @@ class AddressSpace(SystemCase):
                 told += any("no shared memory with" in line and "cannot map" in line for line in run.output.splitlines())
         self.assertGreater(told, 0, "none of these limits broke a link")
 
-    def test_a_server_without_room_for_its_slices_says_what_they_take(self):
+    def test_a_server_without_room_for_its_slices_is_not_started(self):
         small = ("bash", "-c", f'ulimit -v {TOO_LITTLE}; exec "$@"', "small")
         data = images.write(self.folder / "images", train=64, test=10)
         run = self.start("fashion_mlp", "--servers", 1, "--workers", 1, wrapped_in=small,
                          model__hidden=f"[{WIDTH},{WIDTH}]", **data)
-        self.assert_one_error(run, 13, "rubato: error: server-0 ended with exit code 13 (memory): takes ",
-                              "MiB for its slices: not enough memory: ",
-                              "this process may take 1367.2 MiB in all (ulimit -v): raise that, or use more servers")
+        self.assert_one_error(run, 13, "rubato: error: not enough memory: a server's slices alone take ",
+                              "it may take 1.3 GiB in all (ulimit -v): raise that, or use ")
+        self.assertEqual(len(run.output.splitlines()), 1, run.output)
+        self.assertFalse((run.run_dir / "logs" / "server-0.log").exists())
 
 
 if __name__ == "__main__":

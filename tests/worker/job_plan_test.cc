@@ -32,7 +32,7 @@ class JobPlan : public testing::Test {
     return text.str();
   }
 
-  const data::DatasetSize data_{.samples = 64, .shape = {12, 12, 1}};
+  const DataSizes data_{{.samples = 64, .shape = {12, 12, 1}}, {{.samples = 20, .shape = {12, 12, 1}}}};
   test::TempDirectory directory_;
 };
 
@@ -49,6 +49,15 @@ TEST_F(JobPlan, MeasuredItHasWhatWorkersAndTheEvaluatorCompute) {
   EXPECT_EQ(book.size(), 2u + 3u + 2u) << written();
   EXPECT_TRUE(said.starts_with("the best ways of 7 calls measured in ")) << said;
   EXPECT_TRUE(open_job_device(job_with("measure"), run_dir()).ok());
+}
+
+// To measure takes memory and time of as many samples as are measured.
+TEST_F(JobPlan, NoMoreSamplesAreMeasuredThanAreEvaluated) {
+  Job job = job_with("measure");
+  job.evaluation.batch = std::int64_t{1} << 40;
+  const auto said = write_plan(job, data_, run_dir());
+  ASSERT_TRUE(said.ok()) << said.error().message;
+  EXPECT_TRUE(said->starts_with("the best ways of 7 calls measured in ")) << *said;
 }
 
 TEST_F(JobPlan, OfAFileIsThatFile) {
