@@ -24,7 +24,7 @@ while [[ $# -gt 0 ]]; do
 done
 
 size_max_mib=60
-packed=("${programs[@]}" backend_test rule_cuda_test server_device_update_test gpu_rules gpu_steps print_steps)
+packed=("${programs[@]}" backend_test rule_cuda_test server_device_update_test gpu_rules gpu_steps print_steps push_pull)
 
 # A small table that can be learned: the class is which of three sums of its columns is the greatest.
 write_table() {
@@ -95,7 +95,7 @@ done
 libraries_of "$stage"/bin/* | xargs cp -L -t "$stage/lib"
 cp -r scripts/rubato scripts/rubato_cli scripts/rubato_lab scripts/rubato_timeline "$stage/scripts"
 mkdir -p "$stage/bench" "$stage/tests/parity"
-cp bench/gpu_steps.py bench/torch_steps.py "$stage/bench"
+cp bench/gpu_steps.py bench/overlap.py bench/torch_steps.py "$stage/bench"
 cp tests/parity/devices_test.py tests/parity/networks.py tests/parity/rubato_runs.py "$stage/tests/parity"
 find "$stage/scripts" -name __pycache__ -prune -exec rm -rf {} +
 write_table >"$stage/jobs/table.csv"

@@ -2,6 +2,7 @@
 scripts/gpu_pack.sh refuses."""
 
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -33,7 +34,8 @@ class GpuCheck(unittest.TestCase):
         path.chmod(0o755)
 
     def pack(self, tests=PASSES, launcher='print("finished in 3.0 s, test accuracy 96.33%")', rules='echo "device copy: 3000 GB/s"',
-             steps='print("  Rubato 120.0, PyTorch 100.0: 1.20")', parity='print("cnn losses 0.98")') -> None:
+             steps='print("  Rubato 120.0, PyTorch 100.0: 1.20")', parity='print("cnn losses 0.98")',
+             overlap='print("resnet18: overlap 0.93")') -> None:
         stage = self.folder / "stage"
         self.program(stage / "bin" / "backend_test", tests)
         self.program(stage / "bin" / "rule_cuda_test", PASSES)
@@ -41,6 +43,7 @@ class GpuCheck(unittest.TestCase):
         self.program(stage / "bin" / "gpu_rules", rules)
         (stage / "scripts").mkdir()
         (stage / "bench").mkdir()
+        (stage / "bench" / "overlap.py").write_text(overlap + "\n")
         (stage / "bench" / "gpu_steps.py").write_text(steps + "\n")
         (stage / "tests" / "parity").mkdir(parents=True)
         (stage / "tests" / "parity" / "devices_test.py").write_text(parity + "\n")
@@ -80,6 +83,8 @@ class GpuCheck(unittest.TestCase):
         self.assertIn("servers: passed, 12 tests, 1 skipped", lines)
         self.assertIn("quickstart: passed, two workers on the GPU: finished in 3.0 s, test accuracy 96.33%", lines)
         self.assertIn("    device copy: 3000 GB/s", lines)
+        self.assertIn("overlap: passed, pushing and pulling behind compute (0.90 is wanted)", lines)
+        self.assertIn("    resnet18: overlap 0.93", lines)
         self.assertEqual(done.stdout.splitlines(), lines)
 
     def test_steps_are_shown_beside_those_of_a_pytorch_that_uses_the_gpu(self):
@@ -126,6 +131,15 @@ class GpuCheck(unittest.TestCase):
                       "rules: passed", "quickstart: FAILED, exit code 5", "    rubato: error: lost",
                       "bench: FAILED, exit code 7", "3 failed; "):
             self.assertIn(words, text)
+
+    def test_an_overlap_that_is_not_measured_has_failed(self):
+        self.pack(overlap='import sys; print("overlap: gpu_steps: exit code 7"); sys.exit(1)')
+        self.assertEqual(self.check().returncode, 1)
+        self.assertIn("overlap: FAILED, exit code 1\n    overlap: gpu_steps: exit code 7\n", self.report.read_text())
+
+    def test_the_parts_have_eight_minutes_together(self):
+        limits = re.search(r"^contract_s=.*$", (SCRIPTS / "gpu_check.sh").read_text(), re.MULTILINE)[0]
+        self.assertLessEqual(sum(int(limit.split("=")[1]) for limit in limits.split()), 480)
 
     def test_a_job_that_learns_nothing_has_failed(self):
         self.pack(launcher='print("finished in 3.0 s, test accuracy 33.17%")')
