@@ -33,7 +33,9 @@ TEST(Ring, WhatCameLastCanBeTakenBack) {
     ring.push_back(-1);
     ring.pop_back();
     EXPECT_EQ(ring.front(), i / 2);
-    if (i % 2 == 1) EXPECT_EQ(ring.pop_front(), i / 2);
+    if (i % 2 == 1) {
+      EXPECT_EQ(ring.pop_front(), i / 2);
+    }
   }
   EXPECT_EQ(ring.size(), 10u);
   while (!ring.empty()) ring.pop_back();
