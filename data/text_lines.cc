@@ -23,8 +23,10 @@ std::string_view trimmed(std::string_view text) {
   return text.substr(first, text.find_last_not_of(kBlanks) - first + 1);
 }
 
+bool is_blank(char character) { return kBlanks.find(character) != std::string_view::npos; }
+
 // The field in quotes that `rest` begins with; `rest` is what is behind it. False if the quotes do not end.
-bool take_quoted(std::string_view& rest, std::string& field) {
+bool take_quoted(std::string_view& rest, std::string& field, char separator) {
   std::size_t at = 1;
   for (; at < rest.size(); ++at) {
     if (rest[at] == '"') {
@@ -34,7 +36,8 @@ bool take_quoted(std::string_view& rest, std::string& field) {
     field += rest[at];
   }
   if (at >= rest.size()) return false;
-  rest = trimmed(rest.substr(at + 1));
+  rest.remove_prefix(at + 1);
+  while (!rest.empty() && rest.front() != separator && is_blank(rest.front())) rest.remove_prefix(1);
   return true;
 }
 
@@ -77,16 +80,15 @@ bool is_blank(std::string_view line) { return trimmed(line).empty(); }
 
 std::optional<std::string> split_fields(std::string_view line, char separator, std::vector<std::string>& fields) {
   // A separator that is a blank is none around the line.
-  std::string_view rest = kBlanks.find(separator) == std::string_view::npos ? trimmed(line) : line;
+  std::string_view rest = is_blank(separator) ? line : trimmed(line);
   std::size_t count = 0;
   for (bool more = true; more; ++count) {
     if (count == fields.size()) fields.emplace_back();
     std::string& field = fields[count];
     field.clear();
-    if (separator != ' ' && separator != '\t')
-      rest.remove_prefix(std::min(rest.find_first_not_of(kBlanks), rest.size()));
+    if (!is_blank(separator)) rest.remove_prefix(std::min(rest.find_first_not_of(kBlanks), rest.size()));
     if (rest.starts_with('"')) {
-      if (!take_quoted(rest, field)) return "quotes that do not end on the line";
+      if (!take_quoted(rest, field, separator)) return "quotes that do not end on the line";
       if (!rest.empty() && rest.front() != separator)
         return fmt::format("something behind the quotes of field {}", count + 1);
       more = !rest.empty();

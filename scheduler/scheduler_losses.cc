@@ -1,5 +1,6 @@
 // Members that die, fall silent or do not get on, and gradients that are not finite.
 #include <algorithm>
+#include <array>
 #include <bit>
 
 #include "scheduler/scheduler_core.h"
@@ -8,6 +9,16 @@ namespace rubato::scheduler {
 
 using protocol::Level;
 using protocol::Outbox;
+
+namespace {
+
+// Whether who ends with this would do so again: it does not get on with its job, data, device, disk or memory.
+bool would_end_so_again(int code) {
+  constexpr std::array kOnes = {Cause::kUsage, Cause::kData, Cause::kDevice, Cause::kStorage, Cause::kMemory};
+  return std::ranges::find(kOnes, static_cast<Cause>(code)) != kOnes.end();
+}
+
+}  // namespace
 
 // ---- the dead ---------------------------------------------------------------------------------------
 
@@ -66,6 +77,8 @@ void SchedulerCore::member_gone(TimeNs now, Member& member, MemberState state, c
     // One that was killed or crashed is started again. One that says why it ends would end the same way again.
     if (phase_ == Phase::kFinishing && code > 0 && code != static_cast<int>(Cause::kInternal))
       end_job(now, exit_code, text + ": the final weights are not evaluated, and may not be written", out);
+    else if (would_end_so_again(code))
+      end_job(now, exit_code, text + ": without an evaluator nobody would write the final weights", out);
     else
       say(now, Level::kWarning, text + "; training goes on, evaluation waits for another one", out);
   } else if (phase_ == Phase::kGathering || phase_ == Phase::kInitializing) {

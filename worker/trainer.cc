@@ -7,6 +7,7 @@
 #include <new>
 
 #include "base/better.h"
+#include "base/counted.h"
 #include "base/log.h"
 #include "base/out_of_memory.h"
 #include "base/partition.h"
@@ -57,15 +58,24 @@ Result<Trainer::Datasets> labelled(Trainer::Datasets all, const Job& job) {
   return all;
 }
 
+std::string answers_text(const data::Dataset& part) {
+  return part.target_floats() == 0 ? "classes" : counted(static_cast<std::uint64_t>(part.target_floats()), "number");
+}
+
 // A file has the samples of one part alone, so that no reader sees both.
 Status check_alike(const data::Dataset& train, const data::Dataset& test, const Job& job) {
-  if (test.shape() == train.shape()) return {};
-  const std::string& file = job.data.test_inputs.empty() ? job.data.path : job.data.test_inputs;
-  return Error{
-      Cause::kData,
-      fmt::format("{}: expected samples of {} (height, width, channels) in the {} part, as those for training "
-                  "are, found {}",
-                  file, text_of(train.shape()), data::name_of(data::evaluated_split(job)), text_of(test.shape()))};
+  const DataConfig& data = job.data;
+  const auto differ = [&](const std::string& file, const std::string& expected, const std::string& found) {
+    return Error{Cause::kData, fmt::format("{}: expected {} in the {} part, as those for training are, found {}",
+                                           file.empty() ? data.path : file, expected,
+                                           data::name_of(data::evaluated_split(job)), found)};
+  };
+  if (test.shape() != train.shape())
+    return differ(data.test_inputs, fmt::format("samples of {} (height, width, channels)", text_of(train.shape())),
+                  text_of(test.shape()));
+  if (test.target_floats() != train.target_floats())
+    return differ(data.test_labels, fmt::format("labels that are {}", answers_text(train)), answers_text(test));
+  return {};
 }
 
 }  // namespace

@@ -280,13 +280,13 @@ TEST_F(FolderDatasetTest, GrayImagesStayGrayWhereThatIsAskedFor) {
 
 TEST_F(FolderDatasetTest, TheSizeInMemoryIsOfWhatIsKept) {
   write_some();
-  EXPECT_EQ(size_of_dataset(job_, Split::kTrain)->bytes, 0u);
+  EXPECT_EQ(size_of_dataset(job_, Split::kTrain)->gathered_bytes, 0u);
   job_.data.cache_mb = 1;
   // The dogs' short sides are of 130 pixels and more, and 32 are kept: they are decoded at a quarter.
-  std::uint64_t bytes = 0;
+  std::uint64_t bytes = 10 * sizeof(Picture);
   for (std::uint64_t i = 0; i < 6; ++i) bytes += (20 + i) * (30 - i) * 3;
   for (std::uint64_t i = 0; i < 4; ++i) bytes += (130 + 10 * i + 3) / 4 * 35 * 3;
-  EXPECT_EQ(size_of_dataset(job_, Split::kTrain)->bytes, bytes);
+  EXPECT_EQ(size_of_dataset(job_, Split::kTrain)->gathered_bytes, bytes);
 }
 
 TEST_F(FolderDatasetTest, DamageThatOnlyDecodingShowsIsLeftOutUpToALimit) {

@@ -70,6 +70,8 @@ TEST_F(TableDatasetTest, ColumnsMayBeChosenAndWrittenAsPeopleDo) {
   write("a\tb\tkind\n1\t\t1\n2\t3\t1\n");
   EXPECT_THAT(open_error(), HasSubstr("train.csv:2: column \"b\": expected a number, found \"\": a value that is "
                                       "missing"));
+  write("\"a\"\t\"b\"\t\"kind\"\n\"1\"\t5\t\"1\"\n2\t\"3\"\t0\n");  // as R writes them
+  EXPECT_THAT(gather_all(job_, Split::kTrain).inputs, ElementsAre(5, 1, 3, 2));
 }
 
 TEST_F(TableDatasetTest, ClassesAreNumbersOrNames) {

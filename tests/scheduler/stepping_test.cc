@@ -222,6 +222,25 @@ TEST(Ending, AnEvaluatorThatCannotWriteTheWeightsEndsTheJob) {
   }
 }
 
+// Or else the job would train to its end, and nobody would write what came of it.
+TEST(Ending, AnEvaluatorThatWouldEndSoAgainEndsTheJob) {
+  for (const int code : {-9, 1, 3, 8, 11, 13}) {
+    Scheduler scheduler(job_of("asp", 1));
+    scheduler.begin();
+    if (code > 1)
+      scheduler.receive(evaluator_node(0), protocol::Goodbye{code, "x.png: damaged"});
+    else
+      scheduler.core.member_exited(scheduler.now, {evaluator_node(0), code}, scheduler.out);
+    const bool over = code == 3 || code == 8 || code == 13;
+    EXPECT_EQ(scheduler.core.phase(), over ? Phase::kOver : Phase::kTraining) << code;
+    EXPECT_EQ(scheduler.core.exit_code(), over ? code : 0);
+    if (over) {
+      EXPECT_EQ(scheduler.out.end->text,
+                "evaluator-0: x.png: damaged: without an evaluator nobody would write the final weights");
+    }
+  }
+}
+
 // Others would take over its samples, and read the same.
 TEST(Ending, AWorkerThatCannotReadItsDataEndsTheJob) {
   for (const char* const mode : {"bsp", "ssp:2", "asp", "local:2"}) {

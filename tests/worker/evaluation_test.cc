@@ -17,6 +17,7 @@
 #include "data/safetensors.h"
 #include "tests/base/temp_directory.h"
 #include "tests/data/idx_files.h"
+#include "tests/data/npy_files.h"
 #include "worker/figures.h"
 #include "worker/trainer.h"
 
@@ -24,6 +25,8 @@ namespace rubato::worker {
 namespace {
 
 using data::test::idx_bytes;
+using data::test::npy_bytes;
+using data::test::value_bytes;
 using data::test::write_bytes;
 using testing::HasSubstr;
 using testing::StartsWith;
@@ -414,6 +417,28 @@ TEST_F(EvaluatorTest, AnInputThatAMachineDoesNotSeeIsToldWithFileAndSample) {
   const ComputeReport report = evaluate(order(false, 1));
   ASSERT_TRUE(std::holds_alternative<ComputeFailed>(report));
   EXPECT_THAT(std::get<ComputeFailed>(report).error.message, StartsWith(job.data.test_inputs + ": sample 0, value "));
+}
+
+TEST_F(EvaluatorTest, PartsAreToBeAnsweredAlike) {
+  Job job;
+  job.model.loss = "mse";
+  job.data.kind = "npy";
+  job.data.classes = 3;
+  const auto write = [&](const std::string& name, const std::string& type, const std::string& values) {
+    write_bytes(directory_.file(name), npy_bytes(type, "(2,)", values));
+    return directory_.file(name);
+  };
+  const std::string images = directory_.file("images");
+  write_bytes(images, npy_bytes("'|u1'", "(2, 1, 2)", "abcd"));
+  const std::string floats = write("floats", "'<f4'", value_bytes<float>({0.5f, 1.0f}));
+  const std::string classes = write("classes", "'<i8'", value_bytes<std::int64_t>({2, 1}));
+  job.data.train_inputs = job.data.test_inputs = images;
+  job.data.train_labels = floats;
+  job.data.test_labels = classes;
+  const auto error = [&] { return Trainer::open_datasets(job, Role::kEvaluator).error().message; };
+  EXPECT_EQ(error(), classes +
+                         ": expected labels that are 1 number in the test part, as those for training are, "
+                         "found classes");
 }
 
 TEST_F(EvaluatorTest, AFileThatCannotBeWrittenIsSaid) {
