@@ -25,6 +25,9 @@ Activation activation_of(const std::string& name) {
   return found == known.end() ? Activation::kNone : found->second;
 }
 
+// The CPU keeps in a byte where in its window a maximum was (kernels/cpu/pool.cc).
+constexpr std::int64_t kMaxWindowMax = 15;
+
 std::string text_of(const TensorShape& shape) {
   return fmt::format("{} x {} x {} (height, width, channels)", shape.height, shape.width, shape.channels);
 }
@@ -129,6 +132,9 @@ class ListBuilder {
     if (is({"max_pool", "average_pool"})) {
       if (layer_.padding >= layer_.number)
         return wrong("expected a padding below its window of {}, found {}", layer_.number, layer_.padding);
+      if (is({"max_pool"}) && layer_.number > kMaxWindowMax)
+        return wrong("expected a window of at most {0} x {0}, found {1}: pool twice, with smaller ones", kMaxWindowMax,
+                     layer_.number);
       return check_window(layer_.number, "window");
     }
     if (is({"group_norm"}) && shape.channels % layer_.number != 0)

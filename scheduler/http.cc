@@ -9,6 +9,8 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "scheduler/json_text.h"
+
 namespace rubato::scheduler {
 namespace {
 
@@ -32,7 +34,7 @@ Response answer(const Request& request, http::status status, const std::string& 
   return response;
 }
 
-std::string error_json(const std::string& text) { return nlohmann::json{{"error", text}}.dump(); }
+std::string error_json(const std::string& text) { return json_text(nlohmann::json{{"error", text}}); }
 
 bool is_pid(const nlohmann::json& value) {
   return value.is_number_unsigned() && value.get<std::uint64_t>() <= std::numeric_limits<std::uint32_t>::max();
@@ -180,7 +182,7 @@ class HttpServer::Impl : public std::enable_shared_from_this<HttpServer::Impl> {
     if (done.ok()) return answer(request, http::status::ok, *done);
     const Error& error = done.error();
     return answer(request, error.cause == Cause::kUsage ? http::status::bad_request : http::status::conflict,
-                  nlohmann::json{{"error", error.message}, {"exit_code", error.exit_code()}}.dump());
+                  json_text(nlohmann::json{{"error", error.message}, {"exit_code", error.exit_code()}}));
   }
 
   Tcp::acceptor acceptor_;

@@ -14,6 +14,7 @@
 #include "protocol/job_options.h"
 #include "protocol/process.h"
 #include "scheduler/http.h"
+#include "scheduler/json_text.h"
 #include "scheduler/run_files.h"
 #include "scheduler/scheduler_core.h"
 
@@ -105,7 +106,7 @@ class Scheduler {
               auto status = core_.status(steady_now());
               status["run_dir"] = std::filesystem::absolute(options_.run_dir).string();
               status["job_id"] = fmt::format("{:016x}", job_id_);
-              return status.dump();
+              return json_text(status);
             },
             [this](const MemberExit& exit) {
               if (!core_.has_place_for(exit.node)) return false;
@@ -121,7 +122,7 @@ class Scheduler {
     std::optional<Result<nlohmann::ordered_json>> answer;
     enter([&](TimeNs now, Outbox& out) { answer = core_.change_rules(now, change, dry_run, out); });
     if (!answer->ok()) return answer->error();
-    return (*answer)->dump();
+    return json_text(**answer);
   }
 
   void drain() {

@@ -9,6 +9,7 @@
 
 #include "base/atomic_file.h"
 #include "base/log.h"
+#include "scheduler/json_text.h"
 
 namespace rubato::scheduler {
 namespace {
@@ -19,7 +20,7 @@ Error cannot_write(const std::string& path) {
 
 // With the token in it: whoever reads this may end the job.
 Status write_contact(const std::string& path, const nlohmann::ordered_json& contact) {
-  const std::string text = contact.dump(2) + "\n";
+  const std::string text = json_text(contact, 2) + "\n";
   return write_file(path, std::as_bytes(std::span(text)), Readers::kOwner);
 }
 
@@ -69,7 +70,7 @@ Status RunFiles::announce(const nlohmann::ordered_json& contact) {
 }
 
 Status RunFiles::write(const nlohmann::ordered_json& line) {
-  const std::string text = line.dump() + "\n";
+  const std::string text = json_text(line) + "\n";
   // Flushed at once: people follow this file, and a full disk should be heard of now.
   if (std::fwrite(text.data(), 1, text.size(), metrics_.get()) != text.size() || std::fflush(metrics_.get()) != 0)
     return cannot_write(run_dir_ + "/metrics.jsonl");

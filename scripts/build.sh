@@ -8,7 +8,7 @@ set -euo pipefail
 source "$(dirname "$0")/lib.sh"
 
 case "${1:-}" in
-  -h | --help) usage && exit 0 ;;
+  -h | --help) usage; exit 0 ;;
 esac
 preset="${1:-release}"
 [[ $# -gt 0 ]] && shift

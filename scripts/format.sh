@@ -10,7 +10,7 @@ mode=(-i)
 case "${1:-}" in
   "") ;;
   --check) mode=(--dry-run --Werror) ;;
-  -h | --help) usage && exit 0 ;;
+  -h | --help) usage; exit 0 ;;
   *) die "unknown argument $1 (try --help)" ;;
 esac
 command -v clang-format >/dev/null || die "no clang-format: run scripts/setup.sh --test"

@@ -17,7 +17,7 @@ while [[ $# -gt 0 ]]; do
       if [[ "$1" == --to ]]; then to="$2"; else built="$2"; fi
       shift
       ;;
-    -h | --help) usage && exit 0 ;;
+    -h | --help) usage; exit 0 ;;
     *) die "unknown argument $1 (try --help)" ;;
   esac
   shift

@@ -2,6 +2,7 @@
 #
 # After it, the working directory is the repository's root.
 
+self="$(cd "$(dirname "$0")" && pwd)/$(basename "$0")" # before the folder changes
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 cd "$root"
 
@@ -13,7 +14,7 @@ die() {
 }
 
 # Prints the comment at the head of the calling script, which is its manual.
-usage() { sed -n '2,/^[^#]/ { /^#/ s/^# \{0,1\}//p }' "$0"; }
+usage() { sed -n '2,/^[^#]/ { /^#/ s/^# \{0,1\}//p }' "$self"; }
 
 # The folder that a preset of CMakePresets.json builds in.
 build_dir() { if [[ "$1" == release ]]; then echo build; else echo "build-$1"; fi; }

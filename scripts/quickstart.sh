@@ -7,7 +7,7 @@ set -euo pipefail
 source "$(dirname "$0")/lib.sh"
 
 case "${1:-}" in
-  -h | --help) usage && exit 0 ;;
+  -h | --help) usage; exit 0 ;;
 esac
 
 say "1 of 3: packages"

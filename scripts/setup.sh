@@ -24,7 +24,7 @@ for argument in "$@"; do
       packages+=(python3-pil) # tests/parity compares images with it
       packages+=(python3-torch libopenblas0-openmp) # without a fast BLAS it takes hours
       ;;
-    -h | --help) usage && exit 0 ;;
+    -h | --help) usage; exit 0 ;;
     *) die "unknown argument $argument (try --help)" ;;
   esac
 done

@@ -22,7 +22,7 @@ while [[ $# -gt 0 ]]; do
       shift
       ;;
     --) shift && break ;;
-    -h | --help) usage && exit 0 ;;
+    -h | --help) usage; exit 0 ;;
     *) die "unknown argument $1 (try --help)" ;;
   esac
   shift

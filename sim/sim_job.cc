@@ -6,6 +6,7 @@
 
 #include "base/processor.h"
 #include "protocol/narrow_floats.h"
+#include "scheduler/json_text.h"
 #include "server/held_root.h"
 #include "sim/held_arena.h"
 #include "sim/read_snapshot.h"
@@ -67,7 +68,7 @@ void SimJob::add_scheduler() {
     scheduler_->set_refused_frames(member.process->node().refused());
     for (const auto& line : scheduler_->take_metrics()) {
       if (options_.metric) options_.metric(line);
-      result_.metrics.push_back(line.dump());
+      result_.metrics.push_back(scheduler::json_text(line));
     }
   });
 }
@@ -187,7 +188,7 @@ SimResult SimJob::run(TimeNs max_time) {
 
 SimResult SimJob::take_result() {
   result_.over = all_over();
-  if (!result_.over) result_.unfinished = scheduler_->status(network_.now()).dump(2);
+  if (!result_.over) result_.unfinished = scheduler::json_text(scheduler_->status(network_.now()), 2);
   result_.time = network_.now();
   result_.network = network_.counters();
   std::map<NodeId, protocol::ShardCounters> shards;  // of its newest life that has any slices

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "kernels/cpu/tensor_layout.h"
 
@@ -59,8 +60,11 @@ bool winograd_pays(const ConvolutionDesc& desc) {
 std::vector<ConvolutionWay> convolution_ways(const ConvolutionDesc& desc, const PlanHint& hint, Precision precision) {
   std::vector<ConvolutionWay> ways;
   if (precision == Precision::kBfloat16) {
-    if (in_blocks(hint)) ways.push_back(on_bfloat16(on_blocks(desc), "bfloat16 blocks"));
     ways.push_back(on_bfloat16({}, "bfloat16 rows"));
+    if (in_blocks(hint)) {
+      ways.push_back(on_bfloat16(on_blocks(desc), "bfloat16 blocks"));
+      if (!has_instructions(dnnl::cpu_isa::avx512_core_amx)) std::swap(ways[0], ways[1]);
+    }
   }
   if (winograd_pays(desc)) ways.push_back(kWinograd);
   if (in_blocks(hint)) ways.push_back(on_blocks(desc));

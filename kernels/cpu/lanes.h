@@ -82,11 +82,11 @@ inline float max_of(const Lanes& lanes) {
   return folded[0];
 }
 
-// e^x for x <= 88, within 2 units of the last place; below -87, where the result would be denormal, e^-87. By
-// e^x = 2^n e^r with |r| <= ln 2 / 2, and the polynomial of the Cephes library's expf for e^r.
+// e^x for x <= 88, within 2 units of the last place; below -87, where the result would be denormal, e^-87; NaN of NaN.
+// By e^x = 2^n e^r with |r| <= ln 2 / 2, and the polynomial of the Cephes library's expf for e^r.
 inline Lanes exp_of(Lanes x) {
   constexpr float kRound = 12582912.0f;  // 1.5 * 2^23: adding it leaves the nearest integer in the low bits
-  x = x > -87.0f ? x : Lanes{} - 87.0f;
+  x = x < -87.0f ? Lanes{} - 87.0f : x;
   const Lanes shifted = x * 1.44269504f + kRound;
   const Lanes n = shifted - kRound;
   const Lanes r = (x - n * 0.693359375f) + n * 2.12194440e-4f;

@@ -96,7 +96,8 @@ Moments LayerNorm::moments(const float* x) const {
     squares += d * d;
   });
   const float mean = share * sum_of(rest);
-  const float variance = share * sum_of(squares) - mean * mean;
+  // Of numbers that are large and alike roundings may leave less than nothing. (What is no number stays so.)
+  const float variance = std::max(share * sum_of(squares) - mean * mean, 0.0f);
   return {shift, mean, 1.0f / std::sqrt(variance + epsilon_)};
 }
 

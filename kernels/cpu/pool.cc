@@ -201,8 +201,8 @@ Pool::Pool(const CpuContext& context, const PoolDesc& desc, const PlanHint& hint
       relu_(max_ && desc.activation == Activation::kRelu),
       in_layout_(hint.input),
       out_layout_(hint.output) {
-  RUBATO_CHECK(desc.padding < desc.window && desc.window * desc.window < kNobody, "a pool of {} x {}, padded by {}",
-               desc.window, desc.window, desc.padding);
+  RUBATO_CHECK(desc.padding < desc.window && (!max_ || desc.window * desc.window < kNobody),
+               "a pool of {} x {}, padded by {}", desc.window, desc.window, desc.padding);
   info_.input = desc.input;
   info_.output = output_shape(desc);
   info_.algorithms = {{"forward", "windows"}, {"backward_data", "windows"}};

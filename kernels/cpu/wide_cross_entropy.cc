@@ -18,7 +18,7 @@ double wide_cross_entropy(std::span<const float> scores, std::int32_t label, dou
   Lanes sums{}, belows{};
   over_lanes(count, [&](std::int64_t i, auto part) {
     const Lanes below = read(s + i, part) - greatest;
-    const Lanes e = below == below ? exp_of(below) : below;  // what is no number stays so
+    const Lanes e = exp_of(below);
     if (gradient != nullptr) write(gradient + i, e, part);
     sums += keep(e, part);
     belows += keep(below, part);

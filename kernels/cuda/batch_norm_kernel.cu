@@ -24,7 +24,8 @@ __global__ void moments_kernel(BatchShape shape, const float* input, BatchMoment
       squares += d * d;
     }
     const float mean = share * block_sum(rest, room);
-    const float variance = share * block_sum(squares, room) - mean * mean;
+    const float difference = share * block_sum(squares, room) - mean * mean;
+    const float variance = difference < 0.0f ? 0.0f : difference;  // but for roundings; what is no number stays so
     if (threadIdx.x == 0) moments[c] = {shift, mean, variance, 1.0f / sqrtf(variance + shape.epsilon)};
   }
 }

@@ -41,7 +41,8 @@ __device__ NormMoments moments_of(const float* x, const Group& group, float epsi
   }
   const float mean = share * block_sum(rest, room);
   const float variance = share * block_sum(squares, room) - mean * mean;
-  return {shift, mean, 1.0f / sqrtf(variance + epsilon)};
+  // Of numbers that are large and alike roundings may leave less than nothing. (What is no number stays so.)
+  return {shift, mean, 1.0f / sqrtf((variance < 0.0f ? 0.0f : variance) + epsilon)};
 }
 
 // A block for each group of each sample.

@@ -41,8 +41,8 @@ Pool::Pool(const CudaContext& context, const PoolDesc& desc, const PlanHint& hin
       results_(static_cast<std::size_t>(shape_.output.elements())),
       keeps_values_(hint.training && slope_needs_input(desc.activation)),
       keeps_places_(hint.training && shape_.maximum) {
-  RUBATO_CHECK(desc.window <= 256 && desc.padding < desc.window, "windows of {} with padding {}", desc.window,
-               desc.padding);
+  RUBATO_CHECK((!shape_.maximum || desc.window <= 256) && desc.padding < desc.window, "windows of {} with padding {}",
+               desc.window, desc.padding);
   info_.input = desc.input;
   info_.output = shape_.output;
   info_.saved_bytes = results_ * ((keeps_values_ ? sizeof(float) : 0) + (keeps_places_ ? sizeof(std::uint16_t) : 0));

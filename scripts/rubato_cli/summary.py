@@ -38,7 +38,7 @@ def success_lines(run_dir: RunDir, job: Job, supervisor: Supervisor, elapsed_s: 
 def _evaluation(run_dir: RunDir, job: Job, final: dict) -> list[str]:
     """The table of it; but a text's has a row for each byte that occurs, and tells less than a line."""
     try:
-        table = run_dir.evaluation.read_text().rstrip("\n")
+        table = run_dir.evaluation.read_text(encoding="utf-8", errors="replace").rstrip("\n")
     except OSError:
         return []  # no evaluation was asked for, or none could be made
     if not job.is_text:

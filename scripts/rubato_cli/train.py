@@ -1,5 +1,6 @@
 """The command `train`: one job, from its file to its weights."""
 
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -8,6 +9,7 @@ from . import job as jobs
 from .failure import PREFIX, ExitCode, Failure, describe_end, reason
 from .log_file import parse
 from .memory import Forecast
+from .proc import with_parent_death_signal
 from .processes import Child, Processes, Programs, child_environment
 from .progress import make_progress
 from .room import Room, refuse_small_processes
@@ -107,6 +109,7 @@ def said_by(command: list[str], stop: StopRequests, what: str, timeout_s: float)
             stderr=subprocess.PIPE,
             start_new_session=True,
             env=child_environment(),
+            preexec_fn=with_parent_death_signal(signal.SIGKILL),
         )
     except OSError as error:
         raise Failure(f"cannot start {command[0]}: {reason(error)}", ExitCode.INTERNAL) from error

@@ -124,6 +124,33 @@ TEST_P(BackendSequence, OutputsAndGradientsAgreeWithTheReference) {
   }
 }
 
+// As of columns that are times in seconds: roundings of their variance may come out below zero.
+TEST_P(BackendSequence, RowsOfOneLargeNumberHaveANorm) {
+  for (const std::int64_t channels : {50, 379, 768})
+    for (const float number : {3.5e7f, 1700123456.0f}) {
+      PlannedOp run(*device_, LayerNormDesc{{1, 3, 1, channels}}, {},
+                    std::vector<float>(static_cast<std::size_t>(3 * channels), number), 0.0f);
+      run.forward();
+      EXPECT_THAT(run.output.values(), testing::Each(testing::Truly([](float y) { return std::isfinite(y); })))
+          << channels << " of " << number;
+    }
+}
+
+// What is dropped, counted and stopped for where it is not finite must not come out of an operation as a number.
+TEST_P(BackendSequence, WhatIsNoNumberStaysSo) {
+  const OpDesc cases[] = {RecurrentDesc{{1, 3, 1, 12}, kGru, 20}, RecurrentDesc{{1, 3, 1, 12}, kLstm, 20},
+                          AttentionDesc{{1, 3, 1, 12}, 2}};
+  for (const OpDesc& desc : cases) {
+    std::vector<float> inputs = random_floats(count(input_shape(desc)), "input");
+    inputs[4] = std::numeric_limits<float>::quiet_NaN();  // of the first position; in attention a key of the first head
+    PlannedOp run(*device_, desc, {}, inputs, 0.0f);
+    run.forward();
+    const std::vector<float> output = run.output.values();
+    EXPECT_TRUE(std::isnan(output.front()));
+    EXPECT_TRUE(std::isnan(output[output.size() / 3 * 2])) << "the last position has seen the first";
+  }
+}
+
 TEST_P(BackendSequence, EvaluationComputesWhatTrainingDoes) {
   for (const Case& c : cases()) {
     SCOPED_TRACE(c.name);

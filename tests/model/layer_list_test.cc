@@ -91,6 +91,7 @@ TEST_F(LayerList, WindowsFitIntoImages) {
             "(height, width, channels)");
   EXPECT_THAT(refusal({"conv 4 kernel=9 padding=1", "dense 4"}), HasSubstr("and a padding of 1"));
   EXPECT_EQ(refusal({"conv 4 kernel=8 padding=1", "dense 4"}), "(no error)");
+  EXPECT_THAT(refusal({"max_pool 16", "dense 4"}), HasSubstr("\"max_pool 16\": expected a window of at most 15 x 15"));
   EXPECT_THAT(refusal({"max_pool 4", "max_pool 4", "dense 4"}),
               HasSubstr("layer max_pool2, \"max_pool 4\": expected at least 4 x 4 for its window, found 2 x 1 x 3"));
   EXPECT_THAT(refusal({"average_pool 2 padding=2", "dense 4"}), HasSubstr("a padding below its window of 2, found 2"));

@@ -49,6 +49,14 @@ TEST_F(RunFilesTest, AJobIsListedWhileItRuns) {
   EXPECT_TRUE(std::filesystem::exists(run_.file("scheduler.json")));
 }
 
+// As a folder may be called whose name was written by an old program.
+TEST_F(RunFilesTest, WhatIsNoTextIsWrittenAllTheSame) {
+  contact_["run_dir"] = "/tmp/caf\xE9";
+  RunFiles files = open().value();
+  ASSERT_TRUE(files.announce(contact_).ok());
+  EXPECT_EQ(nlohmann::ordered_json::parse(text(entry()))["run_dir"], "/tmp/caf\uFFFD");
+}
+
 TEST_F(RunFilesTest, TheListIsTheUsersAlone) {
   ASSERT_TRUE(open().value().announce(contact_).ok());
   struct stat info {};
