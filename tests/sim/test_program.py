@@ -209,7 +209,7 @@ class Program(unittest.TestCase):
             with self.subTest(words):
                 run = self.simulate("quadratic", *words, code=code)
                 self.assertIn(said, run.err)
-                self.assertEqual(len(run.err.splitlines()), 1 if words[0] != "--worker" else 2, run.err)
+                self.assertEqual(len(run.err.splitlines()), 1, run.err)
 
     def test_only_a_run_can_be_replayed(self):
         (self.folder / "empty").mkdir()

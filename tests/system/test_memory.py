@@ -65,7 +65,9 @@ mode = "ssp:3"
 servers = 1
 [train]
 batch = 32
-epochs = 8
+epochs = 60
+[evaluation]
+every_epochs = 30  # an epoch is shorter than an evaluation: what waits for one would be held
 """
 
 
