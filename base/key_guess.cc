@@ -11,6 +11,8 @@ namespace {
 using Text = std::string_view;
 using Guess = std::optional<std::string>;
 
+constexpr std::size_t kEnough = 3;  // letters: fewer are a part of anything
+
 Text leaf_of(Text path) { return path.substr(path.rfind('.') + 1); }
 Text table_of(Text path) { return path.substr(0, path.rfind('.') == Text::npos ? 0 : path.rfind('.')); }
 
@@ -54,7 +56,6 @@ Guess key_outside(Text path, std::span<const std::string> keys) {
 
 // `warmup` of `warmup_epochs`, `dropout_rate` of `dropout`.
 bool is_part(Text leaf, Text name) {
-  constexpr std::size_t kEnough = 3;
   if (std::min(leaf.size(), name.size()) < kEnough) return false;
   return name.starts_with(leaf) || (leaf.starts_with(name) && leaf[name.size()] == '_');
 }
@@ -147,7 +148,6 @@ Guess guess_table(Text path, std::span<const std::string> tables) {
   if (Guess mistyped = nearest(path, tables)) return mistyped;
   const Text leaf = leaf_of(path);
   if (Guess same = nearest_where(path, tables, [&](Text table) { return leaf_of(table) == leaf; })) return same;
-  constexpr std::size_t kEnough = 3;
   return nearest_where(path, tables, [&](Text table) {  // `optim`, `training`
     return std::min(path.size(), table.size()) >= kEnough && (table.starts_with(path) || path.starts_with(table));
   });

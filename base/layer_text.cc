@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cctype>
 #include <charconv>
 #include <cstdint>
 #include <map>
@@ -12,6 +11,7 @@
 #include <sstream>
 #include <utility>
 
+#include "base/lower_case.h"
 #include "base/nearest.h"
 #include "base/whole_number.h"
 
@@ -105,11 +105,6 @@ Words words_of(std::string_view text) {
   return words;
 }
 
-std::string lower(std::string text) {
-  std::ranges::transform(text, text.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return text;
-}
-
 bool has(std::string_view list, std::string_view word) { return std::ranges::count(words_of(list), word) > 0; }
 
 template <class Table>
@@ -177,7 +172,7 @@ class Reader {
       return {};
     }
     if (layer_.kind == "flatten") return wrong("dense layers flatten what they read: leave it out");
-    const std::string kind = lower(layer_.kind);
+    const std::string kind = lower_case(layer_.kind);
     std::optional<std::string> guess = nearest(kind, known);
     if (const auto other = find(kOtherKinds, kind); other != kOtherKinds.end()) guess = std::string(other->kind);
     return wrong("unknown kind \"{}\"{}{}", layer_.kind, did_you_mean(guess),

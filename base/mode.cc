@@ -2,12 +2,11 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <cctype>
 #include <optional>
 #include <string_view>
 #include <vector>
 
+#include "base/lower_case.h"
 #include "base/nearest.h"
 #include "base/whole_number.h"
 
@@ -96,12 +95,10 @@ Result<Mode> parse_mode(const std::string& text) {
   }
   if (name == "local") return parse_local(rest);
   static const std::vector<std::string> kNames = {"bsp", "backup", "softsync", "ssp", "dssp", "asp", "local"};
-  std::string lower(name);
-  std::ranges::transform(lower, lower.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
   return Error{Cause::kUsage,
                "must be bsp, backup:B, softsync:N, ssp:S, dssp:LO..HI, asp, local:H or local:H+MODE, where S is the "
                "staleness bound, as in ssp:3" +
-                   did_you_mean(nearest(lower, kNames))};
+                   did_you_mean(nearest(lower_case(std::string(name)), kNames))};
 }
 
 std::string mode_name(const Mode& mode) {

@@ -22,7 +22,8 @@ namespace rubato {
 // it nothing.
 [[nodiscard]] std::string memory_limit_text();
 
-// For main, once, after the log is open. "not enough memory: 24.0 MiB more are wanted on the thread "reader", and ...".
+// For main, once, after the log is open. Whoever links it has a `new` that knows how much it was asked for
+// (base/end_where_memory_ends.cc). "not enough memory: 24.0 MiB more are wanted on the thread "reader", and ...".
 void end_where_memory_ends();
 
 }  // namespace rubato

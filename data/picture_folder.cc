@@ -4,9 +4,9 @@
 
 #include <algorithm>
 #include <array>
-#include <cctype>
 #include <filesystem>
 
+#include "base/lower_case.h"
 #include "base/nearest.h"
 #include "data/folder_files.h"
 
@@ -17,8 +17,7 @@ namespace fs = std::filesystem;
 
 // Some of these are not read, and are listed so that somebody hears of it.
 bool is_named_like_an_image(const fs::path& path) {
-  std::string ending = path.extension().string();
-  std::ranges::transform(ending, ending.begin(), [](unsigned char c) { return std::tolower(c); });
+  const std::string ending = lower_case(path.extension().string());
   constexpr std::array kEndings = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"};
   return std::ranges::find(kEndings, ending) != kEndings.end();
 }

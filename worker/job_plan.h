@@ -15,13 +15,15 @@
 
 namespace rubato::worker {
 
-// By rule: nothing. Else measures the job's networks on this machine, or reads the file that the job names, and writes
-// RUN/plan.json. Returns what a person should know of it, often nothing. Errors: kUsage for a file that is no plan,
-// kData, kDevice, kStorage.
+// What a job's networks compute on.
 struct DataSizes {
   data::DatasetSize train;
   std::vector<data::DatasetSize> evaluated;  // worker/figures.h: none, where nothing is
 };
+
+// By rule: nothing. Else measures the job's networks on this machine, or reads the file that the job names, and writes
+// RUN/plan.json. Returns what a person should know of it, often nothing. Errors: kUsage for a file that is no plan,
+// kData, kDevice, kStorage.
 [[nodiscard]] Result<std::string> write_plan(const Job& job, const DataSizes& data, const std::string& run_dir);
 
 // Whether there is one.
