@@ -14,7 +14,6 @@ import argparse
 import contextlib
 import json
 import re
-import signal
 import subprocess
 import sys
 import tempfile
@@ -141,7 +140,7 @@ def proportional_octets(pids: dict[str, int]) -> Counter:
 def end(launcher) -> None:
     for _ in range(2):  # the second one kills the job
         with contextlib.suppress(ProcessLookupError):
-            launcher.send_signal(signal.SIGINT)
+            launcher.terminate()
         time.sleep(0.3)
     try:
         launcher.wait(30)

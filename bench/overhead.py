@@ -21,7 +21,6 @@ import argparse
 import json
 import os
 import re
-import signal
 import statistics
 import subprocess
 import sys
@@ -133,7 +132,7 @@ def run_processes(options):
             return measure_job(options, launcher, Path(folder) / "run" / "scheduler.json")
         finally:
             for _ in range(2):  # the second one kills the job
-                launcher.send_signal(signal.SIGINT)
+                launcher.terminate()
                 time.sleep(0.3)
             launcher.communicate()
 

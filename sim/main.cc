@@ -38,8 +38,11 @@ void listen_for_interrupts() {
   struct sigaction action {};
   action.sa_handler = [](int) { interrupted = 1; };
   action.sa_flags = static_cast<int>(SA_RESETHAND);
-  ::sigaction(SIGINT, &action, nullptr);
-  ::sigaction(SIGTERM, &action, nullptr);
+  for (int number : {SIGINT, SIGTERM}) {
+    struct sigaction before {};
+    ::sigaction(number, &action, &before);
+    if (before.sa_handler == SIG_IGN) ::sigaction(number, &before, nullptr);  // SIGINT, behind the `&` of a script
+  }
   std::signal(SIGPIPE, SIG_IGN);  // nobody reads the display any more: the job goes on without it
   std::signal(SIGXFSZ, SIG_IGN);  // a file beyond its limit is an error like a full disk
 }

@@ -74,6 +74,9 @@ void Loop::post(Handler handler) { asio::post(impl_->context, std::move(handler)
 Status Loop::on_signal(std::function<void(int)> handler) {
   RUBATO_CHECK(!impl_->on_signal, "signals are handled already");
   for (int number : {SIGINT, SIGTERM}) {
+    struct sigaction before {};
+    if (::sigaction(number, nullptr, &before) == 0 && before.sa_handler == SIG_IGN)
+      continue;  // as behind a script's `&`
     error_code error;
     impl_->signals.add(number, error);
     if (error) return Error{Cause::kInternal, fmt::format("cannot catch {}: {}", ::strsignal(number), error.message())};

@@ -38,8 +38,8 @@ class Loop {
   // Runs `handler` on the loop's thread, after the present handler, in the order posted.
   void post(Handler handler);
 
-  // SIGINT and SIGTERM no longer end the process: `handler` is called with the number, each time.
-  // Errors: kInternal, if the signals cannot be caught.
+  // SIGINT and SIGTERM no longer end the process: `handler` is called with the number, each time. What is ignored stays
+  // so. Errors: kInternal, if the signals cannot be caught.
   [[nodiscard]] Status on_signal(std::function<void(int)> handler);
 
   // Calls `handler` once, when the other end of `descriptor` (a pipe or socket) has been closed. That

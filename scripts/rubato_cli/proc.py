@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import signal
 from pathlib import Path
 
 PR_SET_PDEATHSIG = 1
@@ -24,9 +25,14 @@ def process_exists(pid: int, born_before: float | None = None) -> bool:
     return born_before is None or born < born_before + 2.0  # btime is rounded
 
 
-def with_parent_death_signal(number: int):
-    """For Popen's preexec_fn: the process gets this signal when the one that starts it has ended, however it ended."""
-    return lambda: LIBC.prctl(PR_SET_PDEATHSIG, int(number))
+def with_parent_death_signal(number: int, ignored: tuple[int, ...] = ()):
+    """For Popen's preexec_fn: the process gets this signal when the one that starts it has ended, however it ended; and
+    ignores those."""
+    def prepare() -> None:
+        LIBC.prctl(PR_SET_PDEATHSIG, int(number))
+        for other in ignored:
+            signal.signal(other, signal.SIG_IGN)
+    return prepare
 
 
 def _fields(pid: int) -> list[str]:

@@ -48,7 +48,8 @@ class Child:
                 pass_fds=inherited,
                 env=child_environment(),
                 # One that is stopped does not see the lifeline end: this lets it go on, and see. Others mind it not.
-                preexec_fn=with_parent_death_signal(signal.SIGCONT),
+                # Who hangs up on all of a session's processes means the launcher, which drains the job, or ignores it.
+                preexec_fn=with_parent_death_signal(signal.SIGCONT, ignored=(signal.SIGHUP,)),
             )
         self.pid = self._process.pid
         self._pidfd = os.pidfd_open(self.pid)

@@ -1,7 +1,7 @@
 """Ctrl-C, SIGTERM and SIGHUP (a closed terminal), counted: the first drains the job, the second kills it.
 
 `timeout` signals a process and then its group; a terminal that closes hangs up and terminates. What comes so soon
-is the same request.
+is the same request. What was ignored before stays so: SIGHUP under nohup, SIGINT behind the `&` of a script.
 """
 
 import signal
@@ -23,7 +23,8 @@ class StopRequests:
 
     def __enter__(self) -> "StopRequests":
         for number in SIGNALS:
-            self._previous[number] = signal.signal(number, self._note)
+            if signal.getsignal(number) != signal.SIG_IGN:
+                self._previous[number] = signal.signal(number, self._note)
         return self
 
     def __exit__(self, *_) -> None:

@@ -14,7 +14,7 @@ LAUNCHER = SCRIPTS / "rubato"
 PATIENCE_S = 60.0
 SKIPPED = 77
 
-sys.path.insert(0, str(SCRIPTS))
+sys.path[:0] = [str(SCRIPTS), str(HERE.parent)]
 
 
 class LabCase(unittest.TestCase):

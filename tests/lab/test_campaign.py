@@ -7,6 +7,7 @@ import unittest
 
 from lab_case import PATIENCE_S, LabCase
 
+from dispositions import with_signals
 from rubato_cli.failure import Failure
 from rubato_lab.grid import Cell, Contender, Grid, parse_keys, split_list
 
@@ -111,7 +112,8 @@ class Campaigns(LabCase):
     def test_ctrl_c_stops_cleanly_and_the_next_goes_on(self):
         words = ("--modes", "bsp,asp", "--seeds", 3, "--jobs", 1, "--set", "fake.sleep_s=0.5")
         process = subprocess.Popen(self.command(*words), cwd=self.folder, env=self.environment, text=True,
-                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
+                                   preexec_fn=with_signals())
         self.addCleanup(process.kill)
         deadline = time.monotonic() + PATIENCE_S
         while not list(self.out.glob("runs/*/done.json")) and time.monotonic() < deadline:

@@ -12,6 +12,10 @@ import unittest
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))
+
+from dispositions import with_signals  # noqa: E402
+
 LAUNCHER = HERE.parents[1] / "scripts" / "rubato"
 # Far above what anything here takes, for machines that are busy with something else.
 PATIENCE_S = 30.0
@@ -47,11 +51,12 @@ class LauncherCase(unittest.TestCase):
     def train(self, *words, **fake):
         return self.run_command(self.train_command(*words, **fake))
 
-    def start(self, *words, **fake):
+    def start(self, *words, ignored=(), **fake):
         """A launcher in the background; its output is in self.folder/out."""
         with open(self.folder / "out", "wb") as out:
             launcher = subprocess.Popen(self.train_command(*words, **fake), cwd=self.folder,
-                                        env=self.environment, stdout=out, stderr=out, start_new_session=True)
+                                        env=self.environment, stdout=out, stderr=out, start_new_session=True,
+                                        preexec_fn=with_signals(ignored))
         self.addCleanup(self.bury, launcher)
         return launcher
 

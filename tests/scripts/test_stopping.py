@@ -10,8 +10,8 @@ NODES = ("scheduler", "server-0", "worker-0", "worker-1")
 
 
 class Stopping(LauncherCase):
-    def start_long_job(self, **fake):
-        launcher = self.start("--workers", 2, duration_s=60, **fake)
+    def start_long_job(self, duration_s=60, **fake):
+        launcher = self.start("--workers", 2, duration_s=duration_s, **fake)
         pids = self.pids(*NODES)
         self.wait_until(lambda: "epoch 1/2" in self.output(), "the job to be under way")
         return launcher, pids
@@ -31,6 +31,36 @@ class Stopping(LauncherCase):
         launcher, pids = self.start_long_job()
         launcher.terminate()
         self.assertEqual(launcher.wait(), 130)
+        self.assert_gone(pids)
+
+    def test_a_hang_up_drains_as_well(self):
+        """Also where every process gets it, as from a session's manager."""
+        launcher, pids = self.start_long_job()
+        for pid in pids[1:]:
+            kill(pid, signal.SIGHUP)
+        launcher.send_signal(signal.SIGHUP)
+        self.assertEqual(launcher.wait(), 130)
+        self.assertNotIn("SIGHUP", self.output())
+        self.assertIn("final.safetensors", self.output())
+        self.assert_gone(pids)
+
+    def test_under_nohup_a_hang_up_ends_nobody(self):
+        launcher, pids = self.start_long_job(duration_s=2, ignored=[signal.SIGHUP])
+        for pid in (launcher.pid, *pids):
+            kill(pid, signal.SIGHUP)
+        self.assertEqual(launcher.wait(), 0, self.output())
+        self.assertNotIn("stopping", self.output())
+
+    def test_behind_a_script_s_ampersand_ctrl_c_is_for_others(self):
+        """A shell without job control has its background ignore SIGINT: the terminal sends it to all of the script."""
+        launcher, pids = self.start_long_job(ignored=[signal.SIGINT])
+        for pid in (launcher.pid, *pids):
+            kill(pid, signal.SIGINT)
+        time.sleep(0.5)
+        self.assertNotIn("stopping", self.output())
+        launcher.terminate()
+        self.assertEqual(launcher.wait(), 130)
+        self.assertNotIn("SIGINT", self.output())
         self.assert_gone(pids)
 
     def test_a_signal_that_comes_twice_at_once_is_one(self):

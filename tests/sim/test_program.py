@@ -17,6 +17,10 @@ import time
 import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests"))
+
+from dispositions import with_signals  # noqa: E402
+
 CHECKER = ROOT / "tests/checker/check_trace.py"
 IMAGES = pathlib.Path("/usr/share/datasets/fashion-mnist")
 BUILD = None
@@ -229,20 +233,33 @@ class Program(unittest.TestCase):
         self.assertIn("is not empty", run.err)
         self.assertEqual(sorted(path.name for path in run.folder.iterdir()), ["file"])
 
-    def test_ctrl_c_drains(self):
+    def start_long_run(self, ignored=()):
         process = subprocess.Popen(self.command("quadratic", train__epochs=100_000), stdout=subprocess.PIPE,
-                                   stderr=subprocess.PIPE, text=True)
+                                   stderr=subprocess.PIPE, text=True, preexec_fn=with_signals(ignored))
         self.addCleanup(process.kill)
         deadline = time.monotonic() + PATIENCE_S
         metrics = self.run_dir / "metrics.jsonl"
         while time.monotonic() < deadline and not (metrics.exists() and metrics.stat().st_size > 0):
             time.sleep(0.05)
+        return process
+
+    def test_ctrl_c_drains(self):
+        process = self.start_long_run()
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=PATIENCE_S)
         self.assertEqual(process.returncode, 130, out + err)
         self.assertIn("interrupted: what was granted is finished", out)
         self.assertEqual(err, "")
         self.assertTrue((self.run_dir / "final.safetensors").exists())
+
+    def test_behind_a_script_s_ampersand_ctrl_c_is_for_others(self):
+        process = self.start_long_run(ignored=[signal.SIGINT])
+        process.send_signal(signal.SIGINT)
+        time.sleep(1.0)
+        self.assertIsNone(process.poll())
+        process.terminate()
+        out, err = process.communicate(timeout=PATIENCE_S)
+        self.assertEqual(process.returncode, 130, out + err)
 
     def test_the_launcher_knows_it(self):
         command = [ROOT / "scripts/rubato", "simulate", *self.command("quadratic", "--workers", "3")[1:], "--build-dir",

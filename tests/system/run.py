@@ -6,11 +6,16 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests"))
+
+from dispositions import with_signals  # noqa: E402
+
 LAUNCHER = ROOT / "scripts" / "rubato"
 # Far above what anything here takes: a machine that is busy with something else fails no test.
 PATIENCE_S = 120.0
@@ -25,7 +30,8 @@ class Run:
         self._output = output
         with open(output, "wb") as out:
             self.launcher = subprocess.Popen(command, cwd=output.parent, env=environment, stdin=subprocess.DEVNULL,
-                                             stdout=out, stderr=out, start_new_session=True)
+                                             stdout=out, stderr=out, start_new_session=True,
+                                             preexec_fn=with_signals())
 
     # ---- what it leaves
 

@@ -62,6 +62,7 @@ TEST(Loop, DoesNotRunIfItWasStoppedBefore) {
 }
 
 TEST(Loop, CatchesSignals) {
+  for (int number : {SIGINT, SIGTERM}) std::signal(number, SIG_DFL);  // whoever started the test may ignore them
   Loop loop;
   std::vector<int> caught;
   ASSERT_TRUE(loop.on_signal([&](int number) {
@@ -75,6 +76,22 @@ TEST(Loop, CatchesSignals) {
   ::raise(SIGTERM);
   loop.run();
   EXPECT_EQ(caught, (std::vector<int>{SIGTERM, SIGINT}));
+}
+
+TEST(Loop, WhatIsIgnoredStaysSo) {
+  std::signal(SIGINT, SIG_IGN);
+  Loop loop;
+  std::vector<int> caught;
+  ASSERT_TRUE(loop.on_signal([&](int number) {
+                    caught.push_back(number);
+                    loop.stop();
+                  })
+                  .ok());
+  ::raise(SIGINT);
+  ::raise(SIGTERM);
+  loop.run();
+  std::signal(SIGINT, SIG_DFL);
+  EXPECT_EQ(caught, std::vector<int>{SIGTERM});
 }
 
 TEST(Loop, NoticesThatTheOtherEndOfAPipeIsGone) {
