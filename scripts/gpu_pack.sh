@@ -3,7 +3,7 @@
 # libraries they need, and a little data; a folder below 60 MiB. CUDA's libraries stay behind: those there are used.
 #
 # Usage: scripts/gpu_pack.sh [--to DIR] [--build-dir DIR]
-#   --to DIR         new or empty (default: runs/gpu-pack)
+#   --to DIR         new or empty (default: runs/gpu-pack in the repository)
 #   --build-dir DIR  pack what is built there, whatever processor that is for, and build nothing
 set -euo pipefail
 source "$(dirname "$0")/lib.sh"
@@ -14,7 +14,7 @@ while [[ $# -gt 0 ]]; do
   case "$1" in
     --to | --build-dir)
       [[ -n "${2:-}" ]] || die "$1 takes a folder"
-      if [[ "$1" == --to ]]; then to="$2"; else built="$2"; fi
+      if [[ "$1" == --to ]]; then to="$(from_here "$2")"; else built="$(from_here "$2")"; fi
       shift
       ;;
     -h | --help) usage; exit 0 ;;

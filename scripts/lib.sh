@@ -1,12 +1,16 @@
 # Shared by the shell scripts of this folder. Usage: source "$(dirname "$0")/lib.sh"
 #
-# After it, the working directory is the repository's root.
+# After it, the working directory is the repository's root; what people type is from_here.
 
+here="$PWD"
 self="$(cd "$(dirname "$0")" && pwd)/$(basename "$0")" # before the folder changes
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 cd "$root"
 
 say() { printf '\n== %s\n' "$*"; }
+
+# The path that a person means who stands where the script was called.
+from_here() { if [[ "$1" == /* ]]; then printf '%s\n' "$1"; else printf '%s\n' "$here/$1"; fi; }
 
 die() {
   printf '%s: error: %s\n' "$(basename "$0")" "$*" >&2

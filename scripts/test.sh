@@ -30,12 +30,12 @@ done
 
 run_tests() {
   # One more than there are processors: tests of real jobs wait much of their time.
-  local arguments=(--test-dir "$(build_dir "$preset")" -j "$(($(nproc) + 1))" --output-on-failure --no-tests=error)
+  local arguments=(--test-dir "$root/$(build_dir "$preset")" -j "$(($(nproc) + 1))" --output-on-failure --no-tests=error)
   if [[ ${#excluded[@]} -gt 0 ]]; then
     arguments+=(--label-exclude "^($(IFS='|' && echo "${excluded[*]}"))\$")
   fi
   rm -f "$kept/LastTestsDisabled.log" # of another time: ctest writes it only where something is skipped
-  ctest "${arguments[@]}" "$@" | show_tests
+  (cd "$here" && ctest "${arguments[@]}" "$@") | show_tests # a file that it is to write is from there
 }
 
 scripts/setup.sh --test

@@ -166,6 +166,17 @@ class GpuCheck(unittest.TestCase):
             self.assertEqual(done.returncode, 2)
             self.assertIn(expected, done.stderr)
 
+    def test_folders_to_pack_are_from_where_one_stands(self):
+        (self.folder / "full").mkdir()
+        (self.folder / "full" / "file").touch()
+        for words, expected in ((("--to", "full"), f"{self.folder}/full is not empty"),
+                                (("--to", "new", "--build-dir", "built"), f"there is no {self.folder}/built/bin/")):
+            done = subprocess.run([SCRIPTS / "gpu_pack.sh", *words], cwd=self.folder, text=True, capture_output=True,
+                                  timeout=60)
+            self.assertEqual(done.returncode, 2)
+            self.assertIn(expected, done.stderr)
+        self.assertTrue((self.folder / "new").is_dir())
+
 
 if __name__ == "__main__":
     unittest.main()
