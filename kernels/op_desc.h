@@ -89,8 +89,8 @@ struct AddDesc {
 // none or ReLU; the addend, a tensor of the output's shape, only where `adds`. In training mean and variance are those
 // of the call's samples, the variance divided by their number n; in evaluation, or where they are `fixed`, they are
 // parameters 2 and 3, running means (ParameterSpec::average), whose gradient in training is samples times the mean, and
-// samples times the variance with n - 1 for n, as PyTorch keeps it; fixed, samples times themselves. Parameters:
-// weight, bias, running_mean, running_var; one number a channel each.
+// samples times the variance with n - 1 for n, as PyTorch keeps it; fixed, and of one row's variance, samples times
+// themselves. Parameters: weight, bias, running_mean, running_var; one number a channel each.
 struct BatchNormDesc {
   TensorShape input = {};
   double epsilon = 1e-5;

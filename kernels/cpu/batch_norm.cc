@@ -200,8 +200,8 @@ void BatchNorm::merge_statistics() {
     const double rest = mean - static_cast<double>(row(kMean)[c]);
     row(kMeanRest)[c] = static_cast<float>(rest);
     row(kInverse)[c] = static_cast<float>(inverse);
-    // Of a single row there is none that would say anything of others.
-    row(kVariance)[c] = rows_ > 1 ? static_cast<float>(squares / (n - 1.0)) : 0.0f;
+    // Of a single row there is none that would say anything of others: the running one is to stay as it is.
+    row(kVariance)[c] = rows_ > 1 ? static_cast<float>(squares / (n - 1.0)) : parameters_[kRunningVariance][c];
     row(kScale)[c] = static_cast<float>(scale);
     row(kShift)[c] = static_cast<float>(static_cast<double>(parameters_[kBias][c]) - rest * scale);
   }

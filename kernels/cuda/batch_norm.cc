@@ -93,14 +93,16 @@ Status BatchNorm::begin_backward() {
                   "sums");
 }
 
-// PyTorch keeps the variance over one row less; of a single row there is none.
+// PyTorch keeps the variance over one row less; of a single row there is none, and the running one is to stay as it is.
 Status BatchNorm::backward_weights(std::span<const std::span<float>> gradients) {
   RUBATO_CHECK(gradients.size() == kParameters, "{} gradient buffers of a batch normalization", gradients.size());
   const auto rows = static_cast<float>(shape_.rows);
-  const float unbiased = by_running_means_ ? 1.0f : (shape_.rows > 1 ? rows / (rows - 1.0f) : 0.0f);
-  RUBATO_TRY(launched(enqueue_running_gradients(shape_, moments_.data(), samples_, unbiased, parameters_[2].gradient(),
-                                                parameters_[3].gradient(), context_.stream.get()),
-                      "running means"));
+  const bool stays = by_running_means_ || shape_.rows == 1;
+  const float unbiased = stays ? 1.0f : rows / (rows - 1.0f);
+  RUBATO_TRY(launched(
+      enqueue_running_gradients(shape_, moments_.data(), stays ? parameters_[3].values() : nullptr, samples_, unbiased,
+                                parameters_[2].gradient(), parameters_[3].gradient(), context_.stream.get()),
+      "running means"));
   for (std::size_t i = 0; i < kParameters; ++i) RUBATO_TRY(parameters_[i].give_gradient(context_, gradients[i]));
   return {};
 }

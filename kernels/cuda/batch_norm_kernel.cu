@@ -75,11 +75,11 @@ __global__ void data_kernel(BatchShape shape, const float* input, const float* g
   }
 }
 
-__global__ void running_gradients_kernel(BatchShape shape, const BatchMoments* moments, float samples, float unbiased,
-                                         float* mean, float* variance) {
+__global__ void running_gradients_kernel(BatchShape shape, const BatchMoments* moments, const float* running,
+                                         float samples, float unbiased, float* mean, float* variance) {
   for (std::size_t c = first_index(); c < shape.channels; c += index_stride()) {
     mean[c] = samples * (moments[c].shift + moments[c].rest);
-    variance[c] = samples * (moments[c].variance * unbiased);
+    variance[c] = samples * ((running != nullptr ? running[c] : moments[c].variance) * unbiased);
   }
 }
 
@@ -95,10 +95,11 @@ cudaError_t enqueue_running_moments(const BatchShape& shape, const float* mean, 
   return launch(running_moments_kernel, grid_over(shape.channels), stream, shape, mean, variance, moments);
 }
 
-cudaError_t enqueue_running_gradients(const BatchShape& shape, const BatchMoments* moments, float samples,
-                                      float unbiased, float* mean, float* variance, cudaStream_t stream) {
-  return launch(running_gradients_kernel, grid_over(shape.channels), stream, shape, moments, samples, unbiased, mean,
-                variance);
+cudaError_t enqueue_running_gradients(const BatchShape& shape, const BatchMoments* moments, const float* running,
+                                      float samples, float unbiased, float* mean, float* variance,
+                                      cudaStream_t stream) {
+  return launch(running_gradients_kernel, grid_over(shape.channels), stream, shape, moments, running, samples, unbiased,
+                mean, variance);
 }
 
 cudaError_t enqueue_batch_norm(const BatchShape& shape, const float* input, const BatchMoments* moments,

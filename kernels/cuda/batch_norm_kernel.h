@@ -30,9 +30,10 @@ cudaError_t enqueue_batch_moments(const BatchShape& shape, const float* input, B
 // Of running means.
 cudaError_t enqueue_running_moments(const BatchShape& shape, const float* mean, const float* variance,
                                     BatchMoments* moments, cudaStream_t stream);
-// What running means take from them, times `samples`; the variance times `unbiased`, too.
-cudaError_t enqueue_running_gradients(const BatchShape& shape, const BatchMoments* moments, float samples,
-                                      float unbiased, float* mean, float* variance, cudaStream_t stream);
+// What running means take from them, times `samples`; the variance times `unbiased`, too. `running`: variances that are
+// taken in place of those of the moments; may be null.
+cudaError_t enqueue_running_gradients(const BatchShape& shape, const BatchMoments* moments, const float* running,
+                                      float samples, float unbiased, float* mean, float* variance, cudaStream_t stream);
 // to = activation(normalized * weight + bias + addend); the addend may be null.
 cudaError_t enqueue_batch_norm(const BatchShape& shape, const float* input, const BatchMoments* moments,
                                const float* weight, const float* bias, const float* addend, float* to,
