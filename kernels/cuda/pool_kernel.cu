@@ -39,7 +39,7 @@ __global__ void pool_kernel(PoolShape shape, std::size_t count, const float* fro
             from[((out.sample * shape.input.height + row) * shape.input.width + column) * shape.input.channels +
                  out.channel];
         sum += value;
-        if (place >= 0 && !(value > most)) continue;
+        if (place >= 0 && !(value > most) && value == value) continue;  // what is no number stays so
         most = value;
         place = (row - rows.start) * shape.window + column - columns.start;
       }

@@ -21,6 +21,8 @@
 // to a gradient may be wrong, or missing.
 #include <gmock/gmock.h>
 
+#include <cmath>
+#include <limits>
 #include <map>
 #include <utility>
 
@@ -359,6 +361,28 @@ TEST_P(BackendOps, BitsDoNotDependOnAddresses) {
     EXPECT_EQ(aligned.input_gradient.values(), shifted.input_gradient.values());
     for (std::size_t i = 0; i < spans.size(); ++i) {
       EXPECT_TRUE(std::equal(spans[i].begin(), spans[i].end(), aligned.gradients[i].begin()));
+    }
+  }
+}
+
+// As PyTorch has it, wherever in the window it is; and the gradient goes there.
+TEST_P(BackendOps, TheMaximumOfWhatHasNoNumberIsNone) {
+  for (const PoolDesc& desc : {PoolDesc{{1, 2, 2, 3}, PoolDesc::Kind::kMax, 2, 2, Activation::kNone},
+                               PoolDesc{{1, 2, 2, 32}, PoolDesc::Kind::kMax, 2, 2, Activation::kNone},
+                               PoolDesc{{1, 3, 3, 1}, PoolDesc::Kind::kMax, 3, 1, Activation::kNone}}) {
+    const auto channels = static_cast<std::size_t>(desc.input.channels);
+    for (std::size_t pixel = 0; pixel < count(desc.input) / channels; ++pixel) {
+      SCOPED_TRACE(testing::Message() << "pixel " << pixel << " of " << desc.input.height << " x " << desc.input.width);
+      std::vector<float> x = random_floats(count(desc.input), "input");
+      x[pixel * channels] = std::numeric_limits<float>::quiet_NaN();
+      PlannedOp run(*device_, desc, {}, x, 0.0f);
+      run.forward();
+      run.backward();
+      const std::vector<float> y = run.output.values(), gradient = run.input_gradient.values();
+      EXPECT_TRUE(std::isnan(y.front()));
+      for (std::size_t c = 1; c < channels; ++c) EXPECT_FALSE(std::isnan(y[c])) << "channel " << c;
+      for (std::size_t i = 0; i < gradient.size(); i += channels)
+        EXPECT_EQ(gradient[i], i == pixel * channels ? run.r.front() : 0.0f) << "gradient " << i;
     }
   }
 }
