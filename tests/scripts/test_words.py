@@ -2,12 +2,15 @@
 
 import os
 import re
+import subprocess
 import sys
 import unittest
 import unittest.mock
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
+SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
+LAUNCHER = str(SCRIPTS / "rubato")
+sys.path.insert(0, str(SCRIPTS))
 
 from rubato_cli import set_rules, text  # noqa: E402: after the path is set
 from rubato_cli.failure import Failure  # noqa: E402
@@ -19,6 +22,28 @@ from rubato_cli.status_view import job_lines  # noqa: E402
 from rubato_cli.summary import tested_weights  # noqa: E402
 from rubato_cli.train import sentence  # noqa: E402
 from rubato_cli.verdict import End, decide  # noqa: E402
+
+
+class OldPython(unittest.TestCase):
+    """One that is asked for by name, or is called python3 where it is."""
+
+    def assert_refused(self, *command):
+        done = subprocess.run([*command], text=True, capture_output=True)
+        self.assertEqual(done.returncode, 2, done.stderr)
+        self.assertRegex(done.stderr, r"^rubato: error: Python 3.11 or newer is needed; this is [0-9.]+[^ ]* \([^ ]+\)\n$")
+
+    def test_is_told_in_one_line(self):
+        pretend = "import runpy, sys; sys.version_info = (3, 10, 9); runpy.run_path(sys.argv[1], run_name='__main__')"
+        self.assert_refused(sys.executable, "-c", pretend, LAUNCHER)
+
+    def test_whatever_this_machine_has(self):
+        """Also by those that would not know the grammar of what they are not to read."""
+        folders = [Path("/usr/bin"), *(Path.home() / ".pyenv/versions").glob("*/bin")]
+        found = {minor: str(folder / f"python{minor}") for folder in folders
+                 for minor in ("2.7", "3.4", "3.5", "3.6", "3.8", "3.10") if (folder / f"python{minor}").exists()}
+        for minor, python in found.items():
+            with self.subTest(minor):
+                self.assert_refused(python, LAUNCHER, "status")
 
 
 class Verdict(unittest.TestCase):
