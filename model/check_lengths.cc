@@ -45,7 +45,15 @@ Status check_lengths(std::span<const Layer> layers, kernels::LossDesc::Kind loss
                       layer.name, kind)};
     tensors.push_back(before == Positions::kEnd ? before : after(layer.op));
   }
-  if (tensors.back() == Positions::kEnd || loss == kernels::LossDesc::Kind::kCrossEntropy) return {};
+  const kernels::TensorShape output = kernels::output_shape(layers.back().op);
+  const bool ended = tensors.back() == Positions::kEnd, labels = loss == kernels::LossDesc::Kind::kCrossEntropy;
+  if (ended && labels && output.height * output.width > 1)
+    return Error{Cause::kUsage,
+                 fmt::format("layer {}, the last, gives numbers at {} x {} positions made of one, which have no end of "
+                             "their own, and the samples have lengths: expected labels of the samples' own positions, "
+                             "without global_average or the last state of an lstm or gru, or one label a sample",
+                             layers.back().name, output.height, output.width)};
+  if (ended || labels) return {};
   return Error{Cause::kUsage,
                fmt::format("layer {}, the last, gives numbers at each position, also behind a sample's end, where the "
                            "loss has no use for them: expected global_average or the last state of an lstm or gru "

@@ -86,6 +86,8 @@ std::span<std::int32_t> Network::predictions_of(const Batch& batch) {
 
 Batch Network::with_labels_that_are_there(const Batch& batch) {
   if (batch.lengths.empty() || loss_.positions == 1 || batch.labels.empty()) return batch;
+  RUBATO_CHECK(loss_.positions == input_.height * input_.width, "labels of {} positions, and lengths of {} x {}",
+               loss_.positions, input_.height, input_.width);  // as check_lengths has seen
   labels_.assign(batch.labels.begin(), batch.labels.end());
   const auto positions = static_cast<std::size_t>(loss_.positions);
   for (std::size_t i = 0; i < batch.lengths.size(); ++i)

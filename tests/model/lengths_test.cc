@@ -179,6 +179,11 @@ TEST_F(Lengths, NetworksThatMixPositionsAreRefused) {
   EXPECT_THAT(of_list({"max_pool 2", "gru 4 last", "dense 4"}), HasSubstr("layer max_pool1 is a pool"));
   EXPECT_THAT(of_list({"gru 4", "dense 4"}), HasSubstr("layer dense1 is a dense layer of all positions"));
   EXPECT_EQ(of_list({"gru 4", "global_average", "batch_norm", "dense 4"}), "(no error)") << "one position is left";
+  EXPECT_THAT(
+      of_list({"gru 4 last", "conv 4 kernel=1 padding=1"}, {8, 1, 3, 9}),
+      HasSubstr("layer conv1, the last, gives numbers at 3 x 3 positions made of one, which have no end of their "
+                "own, and the samples have lengths"));
+  EXPECT_EQ(of_list({"gru 4 last", "conv 3 kernel=1 padding=1", "global_average", "dense 4"}), "(no error)");
   ModelConfig numbers = listed("", {4, 1, 3}, {"gru 1"}, false).config;
   numbers.loss = "mse";
   EXPECT_THAT(refusal(numbers, {4, 1, 3}), HasSubstr("layer gru1.l0, the last, gives numbers at each position"));
