@@ -27,6 +27,7 @@ struct Fitted {
 
 // JSON: {"inputs": ["age"], "input_scaling": {"standard": true, "mean": [41.5], "deviation": [9.25]},
 // "target_scaling": {...}, "classes": ["ill", "well"], "naive_errors": []}. Numbers come back as they were, to the bit.
+// So do names: one that is no UTF-8 is {"latin1": "caf\u00e9"}, of the letters whose numbers its bytes are.
 [[nodiscard]] std::string text_of(const Fitted& fitted);
 // Errors: kData, naming `origin`.
 [[nodiscard]] Result<Fitted> parse_fitted(const std::string& text, const std::string& origin);

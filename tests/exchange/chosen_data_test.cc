@@ -88,6 +88,24 @@ TEST(ChosenData, APartThatIsNotThereIsToldWithThoseThatAre) {
                                           "numpy archive of train_images, train_labels");
 }
 
+TEST(ChosenData, NamesThatAreNoUtf8AreTheSameAfterTheWayThroughTheWeights) {
+  rubato::test::TempDirectory directory;
+  Subject subject;
+  subject.job.data.kind = "csv";
+  subject.job.data.path = directory.file("t.csv");
+  subject.job.data.target = {"kind"};
+  subject.job.data.classes = 2;
+  subject.job.data.test_fraction = 0.5;
+  test::write_bytes(subject.job.data.path,
+                    "gr\xF6\xDF"
+                    "e,kind\n1,caf\xE9\n2,th\xE9\n3,caf\xE9\n4,th\xE9\n");
+  const auto trained = data::open_dataset(subject.job, data::Split::kTrain).value();
+  subject.fitted = std::make_shared<const data::Fitted>(
+      data::parse_fitted(data::text_of(*trained->fitted()), "final.safetensors").value());
+  const auto opened = open_data(subject, {});
+  EXPECT_TRUE(opened.ok()) << opened.error().message;
+}
+
 // Its scaling would be another than the weights were trained with, without a word.
 TEST(ChosenData, OtherDataWhereTheTrainingDataLayIsToldApart) {
   rubato::test::TempDirectory directory;
