@@ -100,6 +100,8 @@ Result<ChosenData> open_data(const Subject& subject, const DataChoice& choice) {
     RUBATO_ASSIGN(opened.data, data::open_dataset(data::as_evaluated(chosen), split));
     RUBATO_TRY(check_fitted(subject, *opened.data));
   }
+  // A job's train_loss is another figure: the mean over its steps of what they minimize, on the way.
+  opened.part = split == data::Split::kTrain ? "train_part" : data::name_of(split);
   opened.name = files ? choice.inputs : fmt::format("the {} part of the job's data", data::name_of(split));
   return opened;
 }

@@ -22,6 +22,7 @@ struct DataChoice {
 struct ChosenData {
   std::unique_ptr<data::Dataset> data;
   std::string name;  // for people
+  std::string part;  // as figures of it are called: test_loss
 };
 [[nodiscard]] Result<ChosenData> open_data(const Subject& subject, const DataChoice& choice);
 

@@ -26,14 +26,16 @@ std::string text_of(const worker::Figures& figures, const data::Dataset& data, c
   return table.empty() ? text : text + "\n" + table;
 }
 
-std::string json_of(const worker::Figures& figures, const std::string& loss) {
-  nlohmann::ordered_json json{{"samples", figures.samples}, {"loss", figures.loss}};
-  if (loss == "mse") json["rmse"] = std::sqrt(figures.loss);
-  if (figures.classes) {
-    json["accuracy"] = figures.classes->accuracy;
-    json["classes"] = worker::details_of(figures);
-  }
-  if (figures.forecast) json["forecast"] = worker::details_of(figures);
+std::string json_of(const worker::Figures& figures, const std::string& part, const std::string& loss) {
+  using Json = nlohmann::ordered_json;
+  const auto& classes = figures.classes;
+  Json json{{part + "_samples", figures.samples}, {part + "_loss", figures.loss}};
+  if (loss == "mse") json[part + "_rmse"] = std::sqrt(figures.loss);
+  json[part + "_accuracy"] = classes ? Json(classes->accuracy) : Json();
+  json["precision_macro"] = classes ? Json(classes->macro.precision) : Json();
+  json["recall_macro"] = classes ? Json(classes->macro.recall) : Json();
+  json["f1_macro"] = classes ? Json(classes->macro.f1) : Json();
+  if (classes || figures.forecast) json["details"] = worker::details_of(figures);
   return json.dump() + "\n";
 }
 

@@ -11,8 +11,10 @@
 
 namespace rubato::exchange {
 
-// For people, and for programs: one object. `loss` is the job's.
+// For people.
 [[nodiscard]] std::string text_of(const worker::Figures& figures, const data::Dataset& data, const Job& job);
-[[nodiscard]] std::string json_of(const worker::Figures& figures, const std::string& loss);
+// For programs: one object, of the names that metrics.jsonl has for them (docs/metrics.md). `part` is that of the data,
+// `loss` the job's.
+[[nodiscard]] std::string json_of(const worker::Figures& figures, const std::string& part, const std::string& loss);
 
 }  // namespace rubato::exchange

@@ -63,7 +63,7 @@ Status evaluate(const Options& options) {
   RUBATO_ASSIGN(const ChosenData chosen, open_data(subject, options.data));
   RUBATO_ASSIGN(const worker::Figures figures, evaluator->figures_on(*chosen.data));
   if (options.json) {
-    fmt::print("{}", json_of(figures, subject.job.model.loss));
+    fmt::print("{}", json_of(figures, chosen.part, subject.job.model.loss));
     return {};
   }
   fmt::print("{} on {}\n{}", subject.weights_file, chosen.name, text_of(figures, *chosen.data, subject.job));

@@ -335,12 +335,12 @@ class Exchange(unittest.TestCase):
         outputs, labels = torch.from_numpy(self.outputs_of(module)), torch.from_numpy(self.labels)
         for subject in (self.trained("cnn"), self.exported("cnn")):
             figures = json.loads(rubato("eval", subject, "--json"))
-            self.assertEqual(figures["samples"], len(self.labels))
-            self.assertAlmostEqual(figures["loss"], float(nn.functional.cross_entropy(outputs, labels)), delta=CLOSE)
-            self.assertAlmostEqual(figures["accuracy"], float((outputs.argmax(1) == labels).float().mean()), delta=1e-7)
+            self.assertEqual(figures["test_samples"], len(self.labels))
+            self.assertAlmostEqual(figures["test_loss"], float(nn.functional.cross_entropy(outputs, labels)), delta=CLOSE)
+            self.assertAlmostEqual(figures["test_accuracy"], float((outputs.argmax(1) == labels).float().mean()), delta=1e-7)
         final = json.loads((self.trained("cnn") / "metrics.jsonl").read_text().splitlines()[-1])
-        self.assertEqual(figures["loss"], final["test_loss"], "as the job itself has said")
-        self.assertEqual(figures["classes"], final["details"])
+        self.assertEqual(figures["test_loss"], final["test_loss"], "as the job itself has said")
+        self.assertEqual(figures["details"], final["details"])
 
     def saved(self, name, precision=torch.float32):
         """A module that Rubato has not seen, with running means that are not those of a new one; and its file."""

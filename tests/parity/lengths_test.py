@@ -161,7 +161,7 @@ def check_outputs(title, network, weights, parts, folder, build_dir, final):
         rubato(build_dir, "predict", folder / "run", *words, "--to", folder / "said.npz")
         with numpy.load(folder / "said.npz") as arrays:
             said.append(arrays["scores"])
-    right = (abs(figures["loss"] - loss) < CLOSE and figures["loss"] == final["test_loss"]
+    right = (abs(figures["test_loss"] - loss) < CLOSE and figures["test_loss"] == final["test_loss"]
              and all(numpy.allclose(some, scores.numpy(), rtol=CLOSE, atol=CLOSE) for some in said))
     if not right:
         print(f"{title}: eval says {figures['loss']}, the run {final['test_loss']}, PyTorch {loss}; scores are off by "

@@ -92,13 +92,13 @@ class Belief(IdxCase):
         """Without visible biases, which no module reads; a job that begins with such a file has them at zero."""
         run = self.train("fashion_dbn", "--mode", "bsp", **self.settings())
         figures = json.loads(self.rubato("eval", run.run_dir, "--json"))
-        self.assertEqual(figures["loss"], run.final()["test_loss"])
+        self.assertEqual(figures["test_loss"], run.final()["test_loss"])
         path = self.folder / "dbn.safetensors"
         self.rubato("export", run.run_dir, "--to", path)
-        self.assertEqual(json.loads(self.rubato("eval", path, "--json"))["loss"], figures["loss"])
+        self.assertEqual(json.loads(self.rubato("eval", path, "--json"))["test_loss"], figures["test_loss"])
         again = self.train("fashion_dbn", "--mode", "bsp", **self.settings(
             model__pretrained=str(path), model__pretrain_epochs=1, train__steps=1, optimizer__pretrain_rate=1e-30))
-        self.assertEqual(json.loads(self.rubato("eval", again.run_dir, "--json"))["loss"], figures["loss"])
+        self.assertEqual(json.loads(self.rubato("eval", again.run_dir, "--json"))["test_loss"], figures["test_loss"])
 
 
 if __name__ == "__main__":

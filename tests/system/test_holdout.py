@@ -70,15 +70,15 @@ class Holdout(SystemCase):
         self.assertEqual(again.final()["weights_sha256"], final["best_sha256"])
         # What is done with a run is done with its best weights.
         said = json.loads(self.rubato("eval", run.run_dir, "--json"))
-        self.assertEqual((said["loss"], said["accuracy"]), (final["test_loss"], final["test_accuracy"]))
+        self.assertEqual((said["test_loss"], said["test_accuracy"]), (final["test_loss"], final["test_accuracy"]))
         held = json.loads(self.rubato("eval", run.run_dir, "--part", "validation", "--json"))
-        self.assertEqual(held["accuracy"], final["best_validation_accuracy"])
+        self.assertEqual(held["validation_accuracy"], final["best_validation_accuracy"])
         other = json.loads(self.rubato("eval", last, "--job", run.run_dir / "job.toml", "--part", "validation", "--json"))
-        self.assertEqual(other["accuracy"], final["validation_accuracy"])
+        self.assertEqual(other["validation_accuracy"], final["validation_accuracy"])
         self.assertIn("best.safetensors on the test part", self.rubato("eval", run.run_dir))
         exported = self.folder / "exported.safetensors"
         self.assertIn("best.safetensors", self.rubato("export", run.run_dir, "--to", exported))
-        self.assertEqual(json.loads(self.rubato("eval", exported, "--json"))["loss"], final["test_loss"])
+        self.assertEqual(json.loads(self.rubato("eval", exported, "--json"))["test_loss"], final["test_loss"])
         predicted = self.folder / "predicted.csv"
         self.assertIn("best.safetensors", self.rubato("predict", run.run_dir, "--part", "test", "--to", predicted))
 

@@ -129,12 +129,18 @@ class Weights(ImagesCase):
         run = self.train(self.job)
         final = run.final()
         figures = json.loads(self.rubato("eval", run.run_dir, "--json"))
-        self.assertEqual(figures["loss"], final["test_loss"])
-        self.assertEqual(figures["classes"], final["details"])
+        self.assertEqual(figures.pop("test_samples"), final["details"]["samples"])
+        self.assertEqual(set(figures), {"test_loss", "test_accuracy", "precision_macro", "recall_macro", "f1_macro", "details"})
+        self.assertEqual(figures, {name: final[name] for name in figures}, "under the names of docs/metrics.md")
         self.assertIn("accuracy", self.rubato("eval", run.run_dir))
-        self.assertEqual(json.loads(self.rubato("eval", run.run_dir, "--part", "validation", "--json"))["samples"], 30)
+        held = json.loads(self.rubato("eval", run.run_dir, "--part", "validation", "--json"))
+        self.assertEqual(held["validation_samples"], 30)
+        self.assertIn("validation_loss", held)
+        trained = json.loads(self.rubato("eval", run.run_dir, "--part", "train", "--json"))
+        self.assertNotIn("train_loss", trained, "that is a mean over steps, of what they minimized")
+        self.assertIn("train_part_loss", trained)
         data_files.write_npz(self.folder / "others.npz", {"train": 1, "test": 17})
-        self.assertEqual(json.loads(self.rubato("eval", run.run_dir, "--data", "others.npz", "--json"))["samples"], 17)
+        self.assertEqual(json.loads(self.rubato("eval", run.run_dir, "--data", "others.npz", "--json"))["test_samples"], 17)
 
     def test_eval_of_data_of_another_shape(self):
         run = self.train(self.job)
@@ -187,7 +193,10 @@ class Weights(ImagesCase):
         said = self.rubato("eval", run.run_dir)
         self.assertIn("rmse", said)
         self.assertIn("naive: as the last line", said)
-        self.assertEqual(json.loads(self.rubato("eval", run.run_dir, "--json"))["forecast"], run.final()["details"])
+        figures, final = json.loads(self.rubato("eval", run.run_dir, "--json")), run.final()
+        for name in ("test_loss", "test_accuracy", "f1_macro", "details"):
+            self.assertEqual(figures[name], final[name], name)
+        self.assertAlmostEqual(figures["test_rmse"], figures["test_loss"] ** 0.5)
         # Of the newest day alone, what comes behind it.
         day = (self.folder / "traffic.csv").read_text().splitlines()
         (self.folder / "day.csv").write_text("\n".join([day[0], *day[-26:-2]]) + "\n")
@@ -195,7 +204,7 @@ class Weights(ImagesCase):
         self.assertEqual([line.split(",")[:2] for line in forecast[1:]], [["0", "day.csv:2-25"]])
         self.assertEqual(list(map(float, forecast[1].split(",")[2:])), rows[-1])
         evaluated = json.loads(self.rubato("eval", run.run_dir, "--data", "traffic.csv", "--json"))
-        self.assertEqual(evaluated["samples"], 24 * 40 - 25)
+        self.assertEqual(evaluated["test_samples"], 24 * 40 - 25)
 
     def test_predict_writes_arrays_and_shows_ten(self):
         run = self.train(self.job)
