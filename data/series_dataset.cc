@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <utility>
 
 #include "base/hash.h"
 #include "data/fitted.h"
@@ -23,7 +24,7 @@ struct Series {
   std::shared_ptr<const Fitted> fitted;
   std::optional<SeasonalNaive> naive;
   std::string path;
-  std::vector<std::uint64_t> places;  // of windows: their first line in the file
+  std::vector<std::pair<std::uint64_t, std::uint64_t>> places;  // of windows: their first and last line in the file
 };
 
 class SeriesDataset : public Dataset {
@@ -50,8 +51,8 @@ class SeriesDataset : public Dataset {
 
   std::string file() const override { return series_.path; }
   std::string sample_name(std::uint64_t id) const override {
-    const std::uint64_t first = series_.places.at(id);
-    return fmt::format("{}:{}-{}", series_.path, first, first + series_.window - 1);
+    const auto& [first, last] = series_.places.at(id);
+    return fmt::format("{}:{}-{}", series_.path, first, last);
   }
 
   const SeasonalNaive* seasonal_naive() const { return series_.naive ? &*series_.naive : nullptr; }
@@ -196,7 +197,7 @@ class Builder {
     std::vector<std::uint64_t> begin;
     for (const std::uint32_t window : series.windows) {
       begin.push_back(rows[window]);
-      series.places.push_back(table.lines[begin.back()]);
+      series.places.emplace_back(table.lines[begin.back()], table.lines[rows[window + series.window - 1]]);
     }
     if (read) {
       series.naive = seasonal_naive(table, config_, fitted_->naive_errors, begin);
@@ -232,7 +233,7 @@ Result<DatasetSize> size_of_series_dataset(const DataConfig& config, Split split
   size.shape = {config.window, 1, static_cast<std::int64_t>(table.inputs)};
   size.target_floats = config.horizon * static_cast<std::int64_t>(targets);
   if (size.samples == 0) return too_few(part_text(config, split), lines, span_text(config));
-  size.bytes = lines * numbers * sizeof(float) + size.samples * (sizeof(std::uint32_t) + sizeof(std::uint64_t)) +
+  size.bytes = lines * numbers * sizeof(float) + size.samples * (sizeof(std::uint32_t) + 2 * sizeof(std::uint64_t)) +
                table.rows * numbers * sizeof(double);  // all of it while it is read
   return size;
 }

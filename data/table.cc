@@ -38,7 +38,7 @@ class TableReader {
         continue;
       }
       Wrong wrong = split_fields(*line, config_.separator.front(), fields);
-      if (!wrong) wrong = take_row(fields, lines.number());
+      if (!wrong) wrong = take_row(fields, lines.number(), rows);
       if (wrong) RUBATO_TRY(bad_.add(fmt::format("{}: {}", lines.place(), *wrong)));
     }
     find_gaps();
@@ -51,8 +51,8 @@ class TableReader {
  private:
   [[nodiscard]] std::string column(std::size_t index) const { return "column " + shown(columns_.names[index]); }
 
-  // All of a row, or nothing of it.
-  Wrong take_row(const std::vector<std::string>& fields, std::uint64_t line) {
+  // All of a row, or nothing of it. `place`: its number among the lines that are not blank.
+  Wrong take_row(const std::vector<std::string>& fields, std::uint64_t line, std::uint64_t place) {
     if (fields.size() != columns_.names.size())
       return fmt::format("expected {} fields, as many as there are columns, found {}", columns_.names.size(),
                          fields.size());
@@ -73,12 +73,13 @@ class TableReader {
     if (columns_.label) table_.labels.add(fields[*columns_.label]);
     if (columns_.group) table_.groups.add(fields[*columns_.group]);
     table_.lines.push_back(line);
+    places_.push_back(place);
     if (columns_.time) times_.push_back(time_number(time_));
     return std::nullopt;
   }
 
   void find_gaps() {
-    TimeSteps steps = steps_of(table_.lines, times_);
+    TimeSteps steps = steps_of(places_, times_);
     table_.steps = std::move(steps.of_row);
     if (steps.gaps > 0)
       table_.gaps =
@@ -162,7 +163,8 @@ class TableReader {
   std::vector<double> values_, targets_;  // of the row at hand
   std::string time_;
   std::uint64_t time_line_ = 0;
-  std::vector<std::optional<double>> times_;  // of each row, where there is a column of them
+  std::vector<std::uint64_t> places_;         // of each row
+  std::vector<std::optional<double>> times_;  // the same, where there is a column of them
 };
 
 }  // namespace

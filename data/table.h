@@ -47,8 +47,8 @@ struct Table {
   std::vector<double> targets;      // rows x targets
   TextColumn labels, groups;
   std::vector<std::uint64_t> lines;  // of each row, in the file
-  // Of each row in time: rises by one from a row to the next, by more where lines between them were left out, or where
-  // time has a gap (data/time_steps.h). Without TableNames::time as `lines`.
+  // Of each row in time: rises by one from a row to the next, by more where time has a gap (data/time_steps.h), or,
+  // where times say nothing, where lines between them were left out; blank ones never count.
   std::vector<std::uint64_t> steps;
   std::string skipped;  // what was left out, in words; empty if nothing was
   std::string gaps;     // in time, in words; empty if there are none

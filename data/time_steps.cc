@@ -73,25 +73,22 @@ std::optional<double> time_number(std::string_view text) {
   return iso_seconds(text);
 }
 
-TimeSteps steps_of(const std::vector<std::uint64_t>& lines, const std::vector<std::optional<double>>& times) {
-  TimeSteps steps{.of_row = lines, .gaps = 0, .first_gap = 0};
+TimeSteps steps_of(const std::vector<std::uint64_t>& places, const std::vector<std::optional<double>>& times) {
+  TimeSteps steps{.of_row = places, .gaps = 0, .first_gap = 0};
   if (times.empty() || !std::ranges::all_of(times, [](const auto& time) { return time.has_value(); })) return steps;
   // A distance over a line that was left out says nothing of the usual one.
   std::vector<double> distances;
   for (std::size_t row = 1; row < times.size(); ++row)
-    if (lines[row] - lines[row - 1] == 1) distances.push_back(*times[row] - *times[row - 1]);
+    if (places[row] - places[row - 1] == 1) distances.push_back(*times[row] - *times[row - 1]);
   const std::optional<double> step = usual_step(distances);
   if (!step) return steps;
   constexpr double kFarthest = 1e9;
-  std::uint64_t shift = 0;
   for (std::size_t row = 1; row < times.size(); ++row) {
-    const auto apart = lines[row] - lines[row - 1];
     const double distance = std::min((*times[row] - *times[row - 1]) / *step, kFarthest);
-    if (distance > static_cast<double>(apart) + 0.5) {
-      shift += static_cast<std::uint64_t>(std::llround(distance)) - apart;
-      if (apart == 1 && steps.gaps++ == 0) steps.first_gap = row;
-    }
-    steps.of_row[row] = lines[row] + shift;
+    // A row that comes too soon is one nevertheless.
+    const auto apart = static_cast<std::uint64_t>(std::max(std::llround(distance), 1LL));
+    if (apart > 1 && places[row] - places[row - 1] == 1 && steps.gaps++ == 0) steps.first_gap = row;
+    steps.of_row[row] = steps.of_row[row - 1] + apart;
   }
   return steps;
 }

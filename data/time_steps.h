@@ -21,9 +21,10 @@ struct TimeSteps {
   std::size_t first_gap = 0;          // the row behind the first
 };
 
-// `lines`: where each row stands in the file. `times`: of each row, or none at all. Where nine tenths of the rows and
-// more come at the same distance from the one before, to a thousandth, a larger one is a gap; else times say nothing.
-[[nodiscard]] TimeSteps steps_of(const std::vector<std::uint64_t>& lines,
+// `places`: of each row among all, with those that were left out. `times`: of each row, or none at all. Where nine
+// tenths of the rows and more come at the same distance from the one before, to a thousandth, a larger one is a gap,
+// and times alone say how many steps lie between two rows; else they say nothing, and places do.
+[[nodiscard]] TimeSteps steps_of(const std::vector<std::uint64_t>& places,
                                  const std::vector<std::optional<double>>& times);
 
 }  // namespace rubato::data

@@ -134,6 +134,24 @@ TEST_F(SeriesDatasetTest, NoWindowStepsOverALineThatWasLeftOut) {
   EXPECT_THAT(first, ElementsAre(0, 1, 2, 3, 9, 10, 11, 12, 13));
 }
 
+// As programs write them between days; a file that ends in several.
+TEST_F(SeriesDatasetTest, ABlankLineIsNoRowAndCutsNoWindow) {
+  job_.data.test_fraction = 0.0;
+  job_.data.horizon = 1;
+  job_.data.columns = {"cars"};
+  for (const char* const time : {"", "hour"}) {
+    job_.data.time = time;
+    write("hour,cars\n1,0\n2,1\n3,2\n\n4,3\n  \n\n5,4\n6,5\n\n");
+    const BatchBuffer batch = gather_all(job_, Split::kTrain);
+    EXPECT_THAT(batch.inputs, ElementsAre(0, 1, 2, 1, 2, 3, 2, 3, 4)) << time;
+    EXPECT_THAT(batch.targets, ElementsAre(3, 4, 5)) << time;
+    const auto data = open_dataset(job_, Split::kTrain);
+    ASSERT_TRUE(data.ok());
+    EXPECT_THAT((*data)->sample_name(2), EndsWith("series.csv:4-9"));  // lines of the file
+    EXPECT_EQ(seasonal_naive_of(**data)->windows, 3u);
+  }
+}
+
 TEST_F(SeriesDatasetTest, WhatIsMissingIsTheLineBeforeOrTheMean) {
   job_.data.columns = {"rain"};
   job_.data.window = job_.data.horizon = 1;

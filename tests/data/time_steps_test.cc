@@ -44,6 +44,19 @@ TEST(TimeSteps, ALineThatWasLeftOutIsNoGapInTime) {
   EXPECT_THAT(steps_of({2, 3, 5, 6}, times({0, 1, 5, 6})).of_row, ElementsAre(2, 3, 7, 8));
 }
 
+TEST(TimeSteps, WhereTimesTellTheyAloneDecide) {
+  // A line that was left out between two that are one step apart was no row of its own.
+  EXPECT_THAT(steps_of({2, 3, 5, 6}, times({0, 1, 2, 3})).of_row, ElementsAre(2, 3, 4, 5));
+  // Rows that come too soon are rows nevertheless.
+  std::vector<std::uint64_t> places;
+  std::vector<double> hours;
+  for (std::uint64_t row = 0; row < 20; ++row) {
+    places.push_back(row);
+    hours.push_back(row < 10 ? static_cast<double>(row) : static_cast<double>(row) - 0.75);
+  }
+  EXPECT_EQ(steps_of(places, times(hours)).of_row, places);
+}
+
 TEST(TimeSteps, DistancesThatVarySayNothing) {
   const TimeSteps months = steps_of({2, 3, 4, 5, 6}, times({0, 31, 59, 90, 120}));
   EXPECT_THAT(months.of_row, ElementsAre(2, 3, 4, 5, 6));
