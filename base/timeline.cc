@@ -37,7 +37,7 @@ std::string span_line(const Lane& lane, const Span& span) {
 
 Window window_of(const Job& job) {
   const Clock count = job.train.timeline;
-  if (job.train.steps == 0) return {kWarmUp, count};
+  if (job.train.steps == 0) return {0, kWarmUp + count};  // which are the last is known to whoever draws them
   return {std::clamp<Clock>(job.train.steps - count, 0, kWarmUp), count};
 }
 
@@ -51,6 +51,8 @@ Lane::Lane(std::string name, Window window, std::size_t spans_max) : name_(std::
 
 void Lane::add(const Span& span) {
   if (!window_.has(span.clock)) return;
+  if (spans_.size() == spans_.capacity() && span.clock >= kWarmUp)
+    left_out_ += std::erase_if(spans_, [](const Span& other) { return other.clock < kWarmUp; });
   if (spans_.size() == spans_.capacity()) {
     ++left_out_;
     return;

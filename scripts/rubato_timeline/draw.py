@@ -17,7 +17,7 @@ def draw(run_dir: Path) -> tuple[Path, list[str]]:
     folder = run_dir / "timeline"
     if not folder.is_dir():
         raise Failure(f"{run_dir} has no timeline: was the job run with --trace?")
-    readable, warnings = read(folder)
+    readable, warnings = read(run_dir)
     if not readable:
         raise Failure("; ".join([f"nothing to draw in {folder}", *warnings]))
     parts = on_one_clock(readable)
@@ -32,7 +32,7 @@ def draw(run_dir: Path) -> tuple[Path, list[str]]:
         notes.append(f"{plural(left_out, 'span')} found no room: a smaller train.timeline shows all of fewer steps")
     if not any(part.spans for part in parts):
         notes.append("it is empty: " + ("no span could be read" if warnings else
-                                        f"the job did not get to step {parts[0].first}, where it would begin"))
+                                        f"no worker did step {parts[0].first}, where it would begin"))
     path = run_dir / "timeline.json"
     picture = {"displayTimeUnit": "ms", "traceEvents": Events(parts).make()}
     try:

@@ -17,7 +17,7 @@ def layers(run_dir: Path) -> list[str]:
     folder = run_dir / "timeline"
     if not folder.is_dir():
         raise Failure(f"{run_dir} has no timeline: was the job run with --trace?")
-    parts, warnings = read(folder)
+    parts, warnings = read(run_dir)
     worker = next((part for part in parts if part.role == "worker" and part.spans), None)
     if worker is None:
         raise Failure("; ".join([f"no worker's steps in {folder}", *warnings]))

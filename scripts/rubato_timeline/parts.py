@@ -1,6 +1,7 @@
 """What the processes of a run wrote of their steps (base/timeline.h)."""
 
 import json
+import tomllib
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -52,8 +53,35 @@ class Part:
         return replace(self, spans=[replace(span, begin=span.begin + by, end=span.end + by) for span in self.spans])
 
 
-def read(folder: Path) -> tuple[list[Part], list[str]]:
-    """All of them: workers first, then servers, then the scheduler; and what could not be read, a line for each file."""
+def read(run_dir: Path) -> tuple[list[Part], list[str]]:
+    """The processes of a run, with the steps that are looked at; and what could not be read, a line for each file."""
+    parts, warnings = _read_all(run_dir / "timeline")
+    return _looked_at(parts, _wanted(run_dir)), warnings
+
+
+def _wanted(run_dir: Path) -> int | None:
+    """So many steps the job was to draw; None: nobody knows."""
+    try:
+        return int(tomllib.loads((run_dir / "job.toml").read_text())["train"]["timeline"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _looked_at(parts: list[Part], wanted: int | None) -> list[Part]:
+    """Of a job whose length is in epochs the processes keep the first steps too, and so many behind them as are wanted: it
+    may not have as many. Its last ones are looked at then, as in one whose length is in steps (base/timeline.h)."""
+    did = [span.clock + 1 for part in parts for span in part.spans if part.role == "worker" and span.what == "step"]
+    looked_at = []
+    for part in parts:
+        steps = part.steps if wanted is None else min(wanted, part.steps)
+        first = min(part.first + part.steps - steps, max(part.first, max(did, default=0) - steps))
+        spans = [span for span in part.spans if first <= span.clock < first + steps]
+        looked_at.append(replace(part, first=first, steps=steps, spans=spans))
+    return looked_at
+
+
+def _read_all(folder: Path) -> tuple[list[Part], list[str]]:
+    """Workers first, then servers, then the scheduler."""
     order = {"worker": 0, "server": 1, "scheduler": 2}
     parts, warnings = [], []
     for path in sorted(folder.glob("*.jsonl")):

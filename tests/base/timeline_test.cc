@@ -17,6 +17,7 @@ using testing::StartsWith;
 TEST(Window, LiesBehindTheFirstSteps) {
   Job job;
   job.train.timeline = 20;
+  job.train.steps = 100;
   EXPECT_FALSE(window_of(job).has(9));
   EXPECT_TRUE(window_of(job).has(10));
   EXPECT_TRUE(window_of(job).has(29));
@@ -31,6 +32,16 @@ TEST(Window, IsTheLastStepsOfAJobWithFew) {
   job.train.steps = 7;
   EXPECT_EQ(window_of(job).first, 0);
   EXPECT_FALSE(window_of(job).has(kNoClock));
+}
+
+// Data alone says how many steps that are: whoever draws it knows, and leaves out the first ones where there are more.
+TEST(Window, HasTheFirstStepsTooOfAJobByEpochs) {
+  Job job;
+  job.train.timeline = 20;
+  job.train.steps = 0;
+  EXPECT_TRUE(window_of(job).has(0));
+  EXPECT_TRUE(window_of(job).has(29));
+  EXPECT_FALSE(window_of(job).has(30));
 }
 
 TEST(Lane, KeepsSpansOfTheWindowAlone) {
@@ -49,6 +60,15 @@ TEST(Lane, CountsWhatFindsNoRoom) {
   EXPECT_THAT(lane.spans(), SizeIs(2));
   EXPECT_EQ(lane.spans().data(), begin);
   EXPECT_EQ(lane.left_out(), 3u);
+}
+
+TEST(Lane, TheFirstStepsGiveRoomToTheOthers) {
+  Lane lane("loop", {.first = 0, .count = 30}, 4);
+  for (Clock clock : {0, 1, 9, 10, 11, 12, 13, 14}) lane.add({.clock = clock});
+  std::vector<Clock> kept;
+  for (const Span& span : lane.spans()) kept.push_back(span.clock);
+  EXPECT_EQ(kept, (std::vector<Clock>{10, 11, 12, 13}));
+  EXPECT_EQ(lane.left_out(), 4u);
 }
 
 TEST(Scope, IsASpanOfTheStepAtHand) {

@@ -38,10 +38,10 @@ class Timeline(unittest.TestCase):
         self.run_dir = Path(tempfile.mkdtemp(prefix="rubato-timeline-"))
         self.addCleanup(shutil.rmtree, self.run_dir, ignore_errors=True)
 
-    def write(self, node, spans, clock="here", shift=0, left_out=0, slices=()):
+    def write(self, node, spans, clock="here", shift=0, left_out=0, slices=(), first=10, steps=20):
         folder = self.run_dir / "timeline"
         folder.mkdir(exist_ok=True)
-        head = {"node": node, "clock": clock, "first": 10, "steps": 20, "lanes": ["loop"], "left_out": left_out,
+        head = {"node": node, "clock": clock, "first": first, "steps": steps, "lanes": ["loop"], "left_out": left_out,
                 "slices": list(slices)}
         moved = [{**each, "begin": each["begin"] + shift, "end": each["end"] + shift} for each in spans]
         (folder / f"{node}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in [head, *moved]))
@@ -147,7 +147,19 @@ class Timeline(unittest.TestCase):
         self.write("worker-0", [], left_out=3)
         self.events()
         self.assertIn("3 spans found no room", self.notes[0])
-        self.assertIn("it is empty: the job did not get to step 10", self.notes[1])
+        self.assertIn("it is empty: no worker did step 10, where it would begin", self.notes[1])
+
+    def test_of_a_job_by_epochs_the_last_steps_are_drawn_where_there_are_few(self):
+        """How many there are is known at its end alone: processes keep the first ones as well."""
+        self.run_dir.joinpath("job.toml").write_text("[train]\ntimeline = 3\n")
+        for steps, drawn in ((2, [0, 1]), (5, [2, 3, 4]), (12, [9, 10, 11]), (13, [10, 11, 12]), (40, [10, 11, 12])):
+            kept = [span("step", 10 * clock, 10 * clock + 5, clock=clock, lane="compute") for clock in range(min(steps, 13))]
+            self.write("worker-0", kept, first=0, steps=13)
+            self.write("server-0", [span("received", 7, 8, clock=steps, of="pull", peer="worker-0")], first=0, steps=13)
+            with self.subTest(steps):
+                self.assertEqual([event["args"]["clock"] for event in self.events() if event["name"].startswith("step")], drawn)
+                self.assertEqual(self.notes, [])
+                self.assertRegex(layers(self.run_dir)[0], f"of {len(drawn)} steps")
 
     def file_of(self, node):
         return self.run_dir / "timeline" / f"{node}.jsonl"

@@ -123,9 +123,12 @@ class Timeline(SystemCase):
         self.assertNotEqual(result.returncode, 0)
         self.assertRegex(result.stderr, "^rubato: error: nothing to draw in [^\n]*\n$")
 
-    def test_a_job_too_short_says_so(self):
-        run = self.train("quadratic", "--trace", train__steps=0, train__epochs=1, data__samples=64, train__batch=16)
-        self.assertIn("note: it is empty: the job did not get to step 10, where it would begin", run.output)
+    def test_of_a_short_job_all_steps_are_drawn(self):
+        """Of one by epochs too, whose steps nobody counts before its data are read."""
+        for settings in ({"train__steps": 4}, {"train__steps": 0, "train__epochs": 1, "data__samples": 128}):
+            run = self.train("quadratic", "--trace", train__batch=16, **settings)
+            self.assertNotIn("note: ", run.output[run.output.index("  timeline "):])
+            self.assertEqual([event["args"]["clock"] for event in Picture(run).of("worker-0", "step")], [0, 1, 2, 3])
 
     def test_nothing_is_written_where_none_is_asked_for(self):
         run = self.train("quadratic", train__steps=3)
