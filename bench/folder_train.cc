@@ -1,7 +1,7 @@
 // Trains a ResNet in one process on a folder of images, and on batches of the same that lie in memory, by turns: what
 // reading, decoding and cutting out cost where they share the cores with the training.
 //
-//   python3 bench/make_photos.py /tmp/photos
+//   bench/make_photos.py /tmp/photos
 //   folder_train /tmp/photos [--threads T] [--readers R] [--batch B] [--steps S] [--rounds N] [--cache-mb M]
 //
 // The loader reads ahead while a step computes, as a worker's does. The cores are those that the process may run on:

@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """Writes JPEGs as large, and as hard to decode, as ImageNet's: 500 x 375 pixels, about 110 KB each, in ten classes.
 
 Usage: bench/make_photos.py FOLDER [--count 400] [--width 500] [--height 375]

@@ -22,6 +22,11 @@ class Remedy(unittest.TestCase):
             self.assertTrue(said.startswith(f"{interpreter} -m pip install numpy pillow; or apt install "), said)
             self.assertIn("run it with /usr/bin/python3", said)
 
+    def test_it_is_called_as_the_pages_say_by_the_python_that_has_debians_packages(self):
+        self.assertEqual((BENCH / "make_photos.py").read_text().splitlines()[0], f"#!{make_photos.DEBIANS}")
+        for page in [*BENCH.parent.glob("docs/**/*.md"), *BENCH.glob("*.cc")]:
+            self.assertNotIn("python3 bench/", page.read_text(), page)
+
     def test_it_is_said_by_who_has_neither(self):
         with tempfile.TemporaryDirectory() as folder:
             (Path(folder) / "numpy.py").write_text("raise ImportError('none here')\n")
