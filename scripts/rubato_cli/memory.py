@@ -78,6 +78,9 @@ class Forecast:
             return []
         if sure > spare:
             return [f"warning: {self.room.where} has {size(spare)} of memory to spare; the job will want {size(sure)}"]
+        if (sure + most) / 2 <= spare:
+            return [f"note: {self.room.where} has {size(spare)} of memory to spare; should everything that it may want come at "
+                    f"once, the job would take {size(most)}"]
         return [f"warning: the job may not fit: {self.room.where} has {size(spare)} of memory to spare, and it may want up "
                 f"to {size(most)}"]
 

@@ -9,6 +9,9 @@ from .progress import Quiet
 from .progress_lines import epoch_line, rules_line, server_line, stopped_line
 
 LINES = epoch_line, stopped_line, rules_line, server_line
+# Told once in a job, whoever says it: what breaks for one of them for want of memory or descriptors breaks for several.
+TOLD_ONCE = re.compile(r"no shared memory with (?!.*its log says why$)|.*are copied from process to process: ")
+NO_CAUSE = re.compile(r"no shared memory with .*its log says why$")
 EXITED = re.compile(r"(\S+) exited with code \d+")  # all that the scheduler knows of a member that has said why
 
 
@@ -22,6 +25,7 @@ class News:
         self._progress = progress
         self._lost: str | None = None
         self._shown: dict[str, str] = {}  # what was said, and by whom
+        self._stories: set[str] = set()  # what is told once, and was
         self._explained: set[str] = set()  # members that have said an error themselves
 
     def job_lost(self, node: str) -> None:
@@ -60,5 +64,15 @@ class News:
             return False
         if self._lost and line.node != self._lost:
             return False
+        if line.level == "warning" and self._is_told_already(line.text):
+            return False
         self._shown[line.text] = line.node
         return True
+
+    def _is_told_already(self, text: str) -> bool:
+        story = TOLD_ONCE.match(text)
+        if not story:
+            return bool(NO_CAUSE.match(text)) and bool(self._stories)
+        told = story[0] in self._stories
+        self._stories.add(story[0])
+        return told

@@ -49,9 +49,15 @@ class TheForecast(unittest.TestCase):
                          ["warning: this host has 3.0 GiB of memory to spare; the job will want 4.0 GiB"])
 
     def test_what_may_be_wanted_is_too(self):
-        self.assertEqual(self.warnings(Room(available=23 * GIB, total=24 * GIB), all_weights=17 * GIB, at_most_evaluator=11 * GIB),
-                         ["warning: the job may not fit: this host has 23.0 GiB of memory to spare, and it may want up to "
+        self.assertEqual(self.warnings(Room(available=22 * GIB, total=24 * GIB), all_weights=17 * GIB, at_most_evaluator=11 * GIB),
+                         ["warning: the job may not fit: this host has 22.0 GiB of memory to spare, and it may want up to "
                           "28.0 GiB"])
+
+    def test_what_all_would_come_to_at_once_is_no_warning_where_there_is_room_for_half_of_it(self):
+        """Upper figures are each for itself; that all of them come, and in the same moment, is not likely."""
+        said = forecast(Room(available=23 * GIB, total=24 * GIB), all_weights=17 * GIB, at_most_evaluator=11 * GIB).lines()
+        self.assertEqual(said[1:], ["note: this host has 23.0 GiB of memory to spare; should everything that it may want come at "
+                                    "once, the job would take 28.0 GiB"])
 
     def test_more_than_there_is_at_all_is_refused(self):
         room = Room(available=2 * GIB, total=4 * GIB, where="the control group of this process")

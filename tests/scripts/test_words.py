@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+import types
 import unittest
 import unittest.mock
 from pathlib import Path
@@ -14,6 +15,8 @@ sys.path.insert(0, str(SCRIPTS))
 
 from rubato_cli import set_rules, text  # noqa: E402: after the path is set
 from rubato_cli.failure import Failure  # noqa: E402
+from rubato_cli.log_file import LogLine  # noqa: E402
+from rubato_cli.news import News  # noqa: E402
 from rubato_cli.progress import Block  # noqa: E402
 from rubato_cli.progress_lines import (  # noqa: E402
     ended_part, epoch_line, fraction_done, headline, rules_line, stopped_line, worker_lines)
@@ -121,6 +124,41 @@ class TestedWeights(unittest.TestCase):
                              ({"average": 0.99}, " of the moving average of the weights"),
                              ({"average": 0.99, "best_epoch": 3}, " of the best moving average of the weights, of epoch 3")):
             self.assertEqual(tested_weights(final), words)
+
+
+class Log:
+    def __init__(self, node, *texts):
+        self._lines = [LogLine(f"{at}", node, "warning", text) for at, text in texts]
+
+    def new_lines(self):
+        return self._lines
+
+
+class Warnings(unittest.TestCase):
+    THERE = ("no shared memory with one who had connected here: the process at the other end cannot go on with it, and its log "
+             "says why")
+
+    def shown(self, *logs):
+        children = [types.SimpleNamespace(role="worker", log=log) for log in logs]
+        said = []
+        metrics = types.SimpleNamespace(new_records=list)
+        News(types.SimpleNamespace(children=children), metrics, types.SimpleNamespace(say=said.append)).show()
+        return said
+
+    def test_where_links_break_for_one_cause_one_says_so(self):
+        cause = "cannot map 268435456 bytes of shared memory: Cannot allocate memory"
+        said = self.shown(Log("worker-2", (1, f"no shared memory with ipc://@a: {cause}"),
+                              (3, f"no shared memory with ipc://@b: {cause}")),
+                          Log("server-0", (2, self.THERE)),
+                          Log("worker-1", (4, f"some gradients or weights are copied from process to process: {cause}")),
+                          Log("worker-0", (5, f"no shared memory with ipc://@a: {cause}"), (6, "something else")))
+        self.assertEqual(said, [f"warning: worker-2: no shared memory with ipc://@a: {cause}",
+                                f"warning: worker-1: some gradients or weights are copied from process to process: {cause}",
+                                "warning: worker-0: something else"])
+
+    def test_who_knows_no_cause_is_no_news_before_it(self):
+        said = self.shown(Log("server-0", (1, self.THERE)), Log("worker-0", (2, "no shared memory with ipc://@a: cannot map")))
+        self.assertEqual(said, [f"warning: server-0: {self.THERE}", "warning: worker-0: no shared memory with ipc://@a: cannot map"])
 
 
 class Headline(unittest.TestCase):
