@@ -187,13 +187,14 @@ struct Heartbeat {
 };
 
 // Scheduler -> member, the answer to a Heartbeat. `clock`: a worker's, as the scheduler knows it; ticks
-// of the steps before it have arrived.
+// of the steps before it have arrived. `alarms`: a shard's, of this life; so many have arrived.
 struct Beat {
   bool ready_known = false;
   Clock clock = 0;
+  std::uint64_t alarms = 0;
   template <typename A>
   void fields(A& a) {
-    a(ready_known, clock);
+    a(ready_known, clock, alarms);
   }
 };
 
@@ -438,16 +439,17 @@ struct EvaluationDone {
 // ---- trouble and the end ---------------------------------------------------------------------------
 
 // Server -> scheduler: a push was not finite. `element`: the first number of the slice's that was not; or it was what
-// they make that was not.
+// they make that was not. Each is answered by a Beat, and said again with every heartbeat until one knows it.
 struct Alarm {
   static constexpr std::uint64_t kNoElement = std::numeric_limits<std::uint64_t>::max();
   SliceId slice = 0;
   std::uint32_t worker = 0;
   Clock clock = 0;
   std::uint64_t element = kNoElement;
+  std::uint64_t number = 0;  // of those of this life of the shard, from 1 on: taken in this order
   template <typename A>
   void fields(A& a) {
-    a(slice, worker, clock, element);
+    a(slice, worker, clock, element, number);
   }
 };
 

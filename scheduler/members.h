@@ -69,6 +69,7 @@ struct Member {
   TimeNs heard = 0;
   std::uint32_t route = 0;  // that it knows
   bool welcomed = false;
+  std::uint64_t alarms = 0;  // of a shard, that have come
   protocol::Heartbeat beat;
   TimeNs beat_at = 0;
   WorkerRecord work;  // workers only

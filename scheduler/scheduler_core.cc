@@ -60,7 +60,7 @@ void SchedulerCore::receive(TimeNs now, const protocol::Envelope& envelope, prot
   } else if (const auto* taken = std::get_if<protocol::SnapshotTaken>(&body); taken && from_server) {
     on_snapshot_taken(now, rank, *taken, out);
   } else if (const auto* alarm = std::get_if<protocol::Alarm>(&body); alarm && from_server) {
-    on_alarm(now, *alarm, out);
+    on_alarm(now, *member, *alarm, out);
   } else if (const auto* done = std::get_if<protocol::EvaluationDone>(&body);
              done && envelope.from.role == Role::kEvaluator) {
     on_evaluation_done(now, *done, out);
@@ -80,7 +80,8 @@ void SchedulerCore::on_heartbeat(TimeNs now, Member& member, const protocol::Hea
   member.beat = beat;
   member.beat_at = now;
   const bool counts = member.node.role == Role::kWorker && clocks_.contains(member.node.rank);
-  out.send(member.node, protocol::Beat{member.state != MemberState::kJoining, counts ? confirmed_clock(member) : 0});
+  out.send(member.node,
+           protocol::Beat{member.state != MemberState::kJoining, counts ? confirmed_clock(member) : 0, member.alarms});
   // A worker that waits and does not compute: perhaps it waits for a grant that was given and lost, or,
   // in bsp, for leaves of a dead worker that it was asked to take over, and never heard of.
   const bool idle =

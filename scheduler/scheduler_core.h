@@ -168,7 +168,7 @@ class SchedulerCore final : public protocol::Core {
   void hand_over_leaves(Member& dead, Clock clock, protocol::Outbox& out);
   void on_sealed(TimeNs now, std::uint32_t shard, const protocol::Sealed& message, protocol::Outbox& out);
   void account_for(TimeNs now, std::uint32_t rank, const DeadWorker& dead);
-  void on_alarm(TimeNs now, const protocol::Alarm& alarm, protocol::Outbox& out);
+  void on_alarm(TimeNs now, Member& shard, const protocol::Alarm& alarm, protocol::Outbox& out);
   void say_some(TimeNs now, const std::string& text, protocol::Outbox& out);
   void sweep(TimeNs now, protocol::Outbox& out);
   void check_start(TimeNs now, protocol::Outbox& out);

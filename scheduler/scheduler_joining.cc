@@ -203,7 +203,7 @@ void SchedulerCore::advance_start(TimeNs now, Outbox& out) {
 }
 
 void SchedulerCore::on_ready(TimeNs now, Member& member, Outbox& out) {
-  out.send(member.node, protocol::Beat{true, 0});
+  out.send(member.node, protocol::Beat{true, 0, member.alarms});
   if (member.state != MemberState::kJoining) return;
   member.state = MemberState::kReady;
   // Of the workers only the last one is worth a look at all members. None is lost here without ending the job.

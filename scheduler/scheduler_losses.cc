@@ -234,9 +234,12 @@ void SchedulerCore::account_for(TimeNs now, std::uint32_t rank, const DeadWorker
 
 // ---- trouble ----------------------------------------------------------------------------------------
 
-void SchedulerCore::on_alarm(TimeNs now, const protocol::Alarm& alarm, Outbox& out) {
-  if (phase_ == Phase::kOver) return;
-  if (alarm.slice >= routing_.slices.size()) return;
+// What came before, or too early, is only answered: the shard says again what is not known.
+void SchedulerCore::on_alarm(TimeNs now, Member& shard, const protocol::Alarm& alarm, Outbox& out) {
+  const bool next = alarm.number == shard.alarms + 1;
+  if (next) ++shard.alarms;
+  out.send(shard.node, protocol::Beat{shard.state != MemberState::kJoining, 0, shard.alarms});
+  if (!next || alarm.slice >= routing_.slices.size()) return;
   const protocol::SliceSpec& slice = routing_.slices[alarm.slice];
   const std::string what = protocol::describe_element(slice, manifest_, alarm.element);
   ++nonfinite_;

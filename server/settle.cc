@@ -253,11 +253,10 @@ void Slice::made_current(SlotRef next) {
 }
 
 void Slice::alarm(std::uint32_t worker, Clock clock, std::uint64_t element, Outbox& out) {
-  ++state_.counters.nonfinite;
   // The scheduler tells people. A job that has diverged has one of these for every push.
   out.note(Level::kInfo, fmt::format("the gradient of {} from worker-{} at clock {} is not finite: dropped",
                                      protocol::describe_element(spec_, state_.manifest, element), worker, clock));
-  out.send(kSchedulerNode, protocol::Alarm{id_, worker, clock, element});
+  state_.alarm({.slice = id_, .worker = worker, .clock = clock, .element = element}, out);
 }
 
 // Of a gradient; a finite one may have made weights that are not.

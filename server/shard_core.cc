@@ -95,7 +95,9 @@ void ShardCore::start(TimeNs now, Outbox& out) { enrollment_.start(now, out); }
 void ShardCore::wake(TimeNs now, Outbox& out) {
   if (now < deadline()) return;
   enrollment_.wake(now, heartbeat(), out);
-  if (!enrollment_.over()) report_snapshots(true, out);
+  if (enrollment_.over()) return;
+  state_.say_alarms_again(out);
+  report_snapshots(true, out);
 }
 
 protocol::Heartbeat ShardCore::heartbeat() const {
@@ -109,7 +111,12 @@ protocol::Heartbeat ShardCore::heartbeat() const {
 // ---- messages ---------------------------------------------------------------------------------------
 
 void ShardCore::receive(TimeNs now, const Envelope& envelope, protocol::Body body, Outbox& out) {
-  if (enrollment_.receive(now, envelope, body, out)) return;
+  if (enrollment_.receive(now, envelope, body, out)) {
+    const auto* beat = std::get_if<protocol::Beat>(&body);
+    if (beat == nullptr || enrollment_.over()) return;
+    state_.alarms_arrived(beat->alarms);
+    return report_snapshots(false, out);
+  }
   take(now, envelope, body, out);
   if (state_.broken) enrollment_.leave(*state_.broken, out);
 }
@@ -399,10 +406,13 @@ void ShardCore::on(TimeNs /*now*/, const Envelope& /*envelope*/, const protocol:
   });
 }
 
-// Says which snapshots are whole: once when they are, and with every heartbeat until they are released.
+// Says which snapshots are whole: once when they are, and with every heartbeat until they are released. Not before the
+// scheduler knows what was not finite on the way to them: with the last one the job may end.
 void ShardCore::report_snapshots(bool again, Outbox& out) {
   for (HeldSnapshot& snapshot : state_.snapshots) {
     if (snapshot.missing > 0 || (snapshot.reported && !again)) continue;
+    if (!snapshot.alarms) snapshot.alarms = state_.alarms_said();
+    if (state_.alarms_known() < *snapshot.alarms) continue;
     snapshot.reported = true;
     out.send(kSchedulerNode, protocol::SnapshotTaken{snapshot.id, snapshot.exact, counters()});
   }

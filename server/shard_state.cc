@@ -15,6 +15,22 @@ HeldSnapshot* ShardState::find_snapshot(std::uint64_t id) {
   return at == snapshots.end() ? nullptr : &*at;
 }
 
+void ShardState::alarm(protocol::Alarm alarm, protocol::Outbox& out) {
+  ++counters.nonfinite;
+  if (alarms_.size() >= kAlarmsMax) return;
+  alarm.number = ++alarms_said_;
+  alarms_.push_back(alarm);
+  out.send(kSchedulerNode, alarm);
+}
+
+void ShardState::alarms_arrived(std::uint64_t count) {
+  while (!alarms_.empty() && alarms_.front().number <= count) alarms_.pop_front();
+}
+
+void ShardState::say_alarms_again(protocol::Outbox& out) const {
+  for (const protocol::Alarm& alarm : alarms_) out.send(kSchedulerNode, alarm);
+}
+
 void ShardState::refuse(const protocol::Envelope& envelope, std::string_view why, protocol::Outbox& out) {
   ++refused;
   if (refused_peers_.size() >= kPeersNotedMax || !refused_peers_.insert(envelope.from).second) return;

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <optional>
 #include <set>
 #include <string>
@@ -23,12 +24,17 @@ namespace rubato::server {
 // Held at once. One more is not taken in, and the scheduler asks again.
 inline constexpr std::size_t kSnapshotsMax = 8;
 
+// Alarms of which the scheduler has not said that it knows them. While there are so many, others are only counted.
+inline constexpr std::size_t kAlarmsMax = 4096;
+
 // A fixed state of all slices, from the moment the scheduler asks for it until it releases it.
 struct HeldSnapshot {
   std::uint64_t id = 0;
   Clock clock = 0;
   std::size_t missing = 0;  // slices that have not reached the clock
   bool exact = true;
+  std::optional<std::uint64_t> alarms =
+      {};                 // said by the time it was whole: the scheduler knows them before it hears of it
   bool reported = false;  // SnapshotTaken was sent
 };
 
@@ -55,10 +61,20 @@ struct ShardState {
 
   [[nodiscard]] HeldSnapshot* find_snapshot(std::uint64_t id);
 
+  // Said now, and kept to be said again until the scheduler knows it.
+  void alarm(protocol::Alarm alarm, protocol::Outbox& out);
+  // The scheduler has the first so many.
+  void alarms_arrived(std::uint64_t count);
+  void say_alarms_again(protocol::Outbox& out) const;
+  [[nodiscard]] std::uint64_t alarms_said() const { return alarms_said_; }
+  [[nodiscard]] std::uint64_t alarms_known() const { return alarms_said_ - alarms_.size(); }
+
   // Drops a message: counted, and said once for each peer.
   void refuse(const protocol::Envelope& envelope, std::string_view why, protocol::Outbox& out);
 
  private:
+  std::uint64_t alarms_said_ = 0;
+  std::deque<protocol::Alarm> alarms_;  // not known, in the order of their numbers
   std::set<NodeId> refused_peers_;
 };
 

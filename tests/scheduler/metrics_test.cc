@@ -134,12 +134,36 @@ TEST(Status, WhoHasNothingLeftInAJobThatDrainsIsDone) {
   EXPECT_EQ(workers[1]["state"], "computing");
 }
 
+protocol::Alarm alarm_of(std::uint64_t number, SliceId slice, Clock clock,
+                         std::uint64_t element = protocol::Alarm::kNoElement) {
+  return {.slice = slice, .worker = 1, .clock = clock, .element = element, .number = number};
+}
+
+TEST(Alarms, AreTakenOnceInTheirOrderAndEachIsAnswered) {
+  Scheduler scheduler(job_of("asp", 2, 2));
+  scheduler.begin();
+  const auto known_after = [&](NodeId shard, std::uint64_t number) {
+    scheduler.receive(shard, alarm_of(number, 0, static_cast<Clock>(number)));
+    return scheduler.sent<protocol::Beat>(shard).at(0).alarms;
+  };
+  EXPECT_EQ(known_after(server_node(0), 2), 0u) << "the first was lost";
+  EXPECT_EQ(known_after(server_node(0), 1), 1u);
+  EXPECT_EQ(known_after(server_node(0), 2), 2u);
+  EXPECT_EQ(known_after(server_node(0), 1), 2u) << "the answer was lost";
+  EXPECT_EQ(known_after(server_node(1), 1), 1u) << "each shard counts its own";
+  std::vector<Clock> clocks;
+  for (const Json& line : lines_of(scheduler, "nonfinite")) clocks.push_back(line["clock"]);
+  EXPECT_EQ(clocks, (std::vector<Clock>{1, 2, 1}));
+  scheduler.beat(server_node(0));
+  EXPECT_EQ(scheduler.sent<protocol::Beat>(server_node(0)).at(0).alarms, 2u);
+}
+
 TEST(Alarms, ADivergedJobDoesNotFillTheScreen) {
   Scheduler scheduler(job_of("asp"));
   scheduler.begin();
   std::size_t said = 0;
   for (Clock clock = 0; clock < 1000; ++clock) {
-    scheduler.receive(server_node(0), protocol::Alarm{0, 1, clock});
+    scheduler.receive(server_node(0), alarm_of(clock + 1, 0, clock));
     for (const auto& note : scheduler.out.notes) said += note.level == protocol::Level::kWarning ? 1 : 0;
   }
   EXPECT_EQ(said, 8u + 6u) << "the first eight, and the 16th to the 512th";
@@ -149,9 +173,9 @@ TEST(Alarms, ADivergedJobDoesNotFillTheScreen) {
 TEST(Alarms, NameTheParameterAndItsNumber) {
   Scheduler scheduler(job_of("asp"));
   scheduler.begin();
-  scheduler.receive(server_node(0), protocol::Alarm{.slice = 0, .worker = 1, .clock = 3, .element = 7});
-  scheduler.receive(server_node(0), protocol::Alarm{.slice = 0, .worker = 1, .clock = 4});
-  scheduler.receive(server_node(0), protocol::Alarm{.slice = 99, .worker = 1, .clock = 5, .element = 7});
+  scheduler.receive(server_node(0), alarm_of(1, 0, 3, 7));
+  scheduler.receive(server_node(0), alarm_of(2, 0, 4));
+  scheduler.receive(server_node(0), alarm_of(3, 99, 5, 7));
   const std::vector<Json> lines = lines_of(scheduler, "nonfinite");
   ASSERT_EQ(lines.size(), 2u) << "of a slice that there is not there is nothing to say";
   EXPECT_EQ(lines[0]["parameter"], "w");

@@ -61,6 +61,64 @@ TEST(ShardLife, RegistersUntilItIsWelcomedThenIsReadyUntilThatIsKnown) {
   EXPECT_EQ(shard.sent<Heartbeat>().size(), 1u);
 }
 
+// ---- alarms -----------------------------------------------------------------------------------------
+
+class ShardAlarms : public testing::Test {
+ protected:
+  void spoil(Clock clock) {
+    shard_.receive(envelope_of(worker_node(0)), push_of(clock, {std::numeric_limits<float>::infinity()}));
+  }
+  // What the next heartbeat says again.
+  std::vector<std::uint64_t> said_again() {
+    shard_.wake_at(shard_.core.deadline());
+    std::vector<std::uint64_t> numbers;
+    for (const protocol::Alarm& alarm : shard_.sent<protocol::Alarm>()) numbers.push_back(alarm.number);
+    return numbers;
+  }
+  void know(std::uint64_t alarms) { shard_.scheduler(Beat{.ready_known = true, .clock = 0, .alarms = alarms}); }
+
+  Shard shard_ = Shard(job_of("asp"), 1, workers(1));
+};
+
+TEST_F(ShardAlarms, AreSaidAgainUntilTheSchedulerKnowsThem) {
+  EXPECT_THAT(said_again(), testing::IsEmpty());
+  for (Clock clock = 0; clock < 3; ++clock) {
+    spoil(clock);
+    EXPECT_EQ(shard_.only<protocol::Alarm>().number, static_cast<std::uint64_t>(clock) + 1);
+  }
+  EXPECT_THAT(said_again(), testing::ElementsAre(1, 2, 3));
+  know(2);
+  know(1);  // late
+  EXPECT_THAT(said_again(), testing::ElementsAre(3));
+  know(3);
+  EXPECT_THAT(said_again(), testing::IsEmpty());
+  EXPECT_EQ(shard_.core.counters().nonfinite, 3u);
+}
+
+TEST_F(ShardAlarms, HoldBackWordOfTheSnapshotBehindThemAlone) {
+  shard_.scheduler(protocol::Snapshot{1, 1});
+  shard_.scheduler(protocol::Snapshot{2, 2});
+  spoil(0);
+  EXPECT_THAT(shard_.sent<protocol::SnapshotTaken>(), testing::IsEmpty());
+  spoil(1);
+  shard_.wake_at(shard_.core.deadline());
+  EXPECT_THAT(shard_.sent<protocol::SnapshotTaken>(), testing::IsEmpty());
+  know(1);
+  EXPECT_EQ(shard_.only<protocol::SnapshotTaken>().id, 1u);
+  know(2);
+  EXPECT_EQ(shard_.only<protocol::SnapshotTaken>().id, 2u);
+}
+
+TEST_F(ShardAlarms, ThatNobodyAnswersAreBounded) {
+  const auto all = static_cast<Clock>(kAlarmsMax);
+  for (Clock clock = 0; clock < all + 2; ++clock) spoil(clock);
+  EXPECT_THAT(said_again(), testing::SizeIs(kAlarmsMax));
+  EXPECT_EQ(shard_.core.counters().nonfinite, kAlarmsMax + 2);
+  know(kAlarmsMax);
+  spoil(all + 2);
+  EXPECT_EQ(shard_.only<protocol::Alarm>().number, kAlarmsMax + 1);
+}
+
 TEST(ShardLife, InitialWeightsDoNotDependOnTheCut) {
   ParameterSpec a = zeros("a", 100), b = zeros("b", 30);
   a.initializer = {InitializerKind::kNormal, 0.1f};

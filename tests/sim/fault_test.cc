@@ -270,6 +270,31 @@ TEST_P(Faults, NonFiniteGradientStopsTheJobThatSaysSo) {
   for (const auto& [node, end] : ran.result.ends) EXPECT_EQ(end.exit_code, ran.result.exit_code) << node.name();
 }
 
+// Over a network that loses every third message: whatever a shard counted, the scheduler hears of, once, and before the
+// job ends.
+TEST_P(Faults, WordOfAGradientThatIsNotFiniteIsNotLost) {
+  job_.train.epochs = 2;
+  job_.debug.nonfinite_at = 2;
+  for (const char* policy : {"skip", "stop"}) {
+    for (std::uint64_t seed = 1; seed <= 8; ++seed) {
+      SCOPED_TRACE(fmt::format("{}, seed {}", policy, seed));
+      job_.consistency.nonfinite = policy;
+      SimOptions options;
+      options.seed = seed;
+      options.link.loss = 0.3;
+      options.link.duplication = 0.1;
+      options.link.reordering = 0.2;
+      options.timing.lost_after = 10 * kSecond;
+      const Ran ran = run_sim(job_, options);
+      std::uint64_t counted = 0;  // in backup none, where it came too late
+      for (const auto& shard : ran.result.shards) counted += shard.nonfinite;
+      const bool stops = counted > 0 && job_.consistency.nonfinite == "stop";
+      EXPECT_EQ(ran.result.exit_code, stops ? static_cast<int>(Cause::kDiverged) : 0) << ran.result.text;
+      EXPECT_THAT(ran.metrics("nonfinite"), SizeIs(counted));
+    }
+  }
+}
+
 // ---- coming together --------------------------------------------------------------------------------
 
 TEST_P(Faults, WhoDoesNotComeIsNamed) {
