@@ -18,6 +18,7 @@
 #include "base/key_guess.h"
 #include "base/list_text.h"
 #include "base/nearest.h"
+#include "base/toml_fault.h"
 
 namespace rubato {
 namespace {
@@ -183,7 +184,9 @@ class Reader {
     try {
       root = toml::parse(text, origin_);
     } catch (const toml::parse_error& error) {
-      return Error{Cause::kUsage, fmt::format("{}: {}", at_line(error.source().begin.line), error.description())};
+      const toml::source_position& at = error.source().begin;
+      const TomlFault fault = toml_fault(text, at.line, at.column, error.description());
+      return Error{Cause::kUsage, fmt::format("{}:{}: {}", at_line(fault.line), fault.column, fault.text)};
     }
     return read_table(root, "");
   }

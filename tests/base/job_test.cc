@@ -173,10 +173,10 @@ INSTANTIATE_TEST_SUITE_P(
     }),
     [](const auto& test) { return std::string(test.param.name); });
 
-TEST(Job, SyntaxErrorsNameTheLine) {
-  EXPECT_THAT(error_of(parse_job("[train]\nepochs = \n", "job.toml")), StartsWith("job.toml:2: "));
-  EXPECT_THAT(error_of(parse_job("[train]\nepochs = 1\nepochs = 2\n", "job.toml")), StartsWith("job.toml:3: "));
-  EXPECT_THAT(error_of(parse_job("[train]\nseed = 99999999999999999999\n", "job.toml")), StartsWith("job.toml:2: "));
+TEST(Job, SyntaxErrorsNameLineAndColumn) {
+  EXPECT_THAT(error_of(parse_job("[train]\nepochs = \n", "job.toml")), StartsWith("job.toml:2:10: "));
+  EXPECT_THAT(error_of(parse_job("[train]\nepochs = 1\nepochs = 2\n", "job.toml")), StartsWith("job.toml:3:10: "));
+  EXPECT_THAT(error_of(parse_job("[train]\nseed = 99999999999999999999\n", "job.toml")), StartsWith("job.toml:2:28: "));
 }
 
 TEST(Job, WhoComputesWhatIsSaidBeforehandOrLeased) {
