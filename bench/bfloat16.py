@@ -6,7 +6,8 @@ Usage: bench/bfloat16.py [NETWORK] [--batch B] [--rounds R]
     bench/bfloat16.py                                  # resnet18 of 32 x 32 pixels, batch 128
     bench/bfloat16.py gpt --batch 32 --steps 3
 
-First what a core multiplies in a second at most, in registers, in either; then the network, in each round once each way:
+First what a core multiplies in a second at most, in registers, in either, and in bfloat16 in tiles, where the processor
+has AMX: that is bfloat16's limit then, for oneDNN uses them. Then the network, in each round once each way:
 in float32 by direct sums alone, by rule (Winograd's algorithm where it pays) and by a plan that is measured, and in
 bfloat16 by rule and by a plan. Shown are medians of the rounds, and of each round's ratios to direct sums.
 """
