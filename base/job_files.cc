@@ -87,11 +87,18 @@ class FileChecker {
     errno = 0;
     std::ifstream file(path, std::ios::binary);
     if (!file) return wrong(std::strerror(errno));
-    std::string begin(kFileKindBytes, '\0');
-    begin.resize(static_cast<std::size_t>(file.read(begin.data(), kFileKindBytes).gcount()));
+    std::string begin(kFirstMemberBytes, '\0');
+    begin.resize(static_cast<std::size_t>(file.read(begin.data(), kFirstMemberBytes).gcount()));
     if (begin.empty()) return wrong("there is nothing in it");
+    if (begins_as_torch_file(begin) && !expected.folder)
+      return wrong(fmt::format("expected {}, found {}{}", expected.what, kTorchPickle, instead_of_pickle()));
     if (begins_so(begin, expected)) return {};
-    return wrong(fmt::format("expected {}, found {}", expected.what, file_of_bytes(begin)));
+    return wrong(fmt::format("expected {}, found {}", expected.what, file_of_bytes(begin.substr(0, kFileKindBytes))));
+  }
+
+  [[nodiscard]] const char* instead_of_pickle() const {
+    if (data_.kind == "npy") return "; numpy.save(FILE, ...) writes what is";
+    return data_.kind == "npz" ? "; numpy.savez(FILE, train_images=..., train_labels=...) writes what is" : "";
   }
 
   // A text may be of any bytes, and may be compressed; a table is no file of another kind.

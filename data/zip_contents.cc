@@ -12,9 +12,6 @@ constexpr std::string_view kArrayEnding = ".npy";
 
 bool is_array(const std::string& name) { return name.ends_with(kArrayEnding); }
 
-// A folder that is called as the file was, and the pickle in it.
-bool is_pickle_of_torch(const std::string& name) { return name == "data.pkl" || name.ends_with("/data.pkl"); }
-
 // As they come in messages: without what only a terminal would make something of.
 std::string plain(const std::string& name) {
   const std::string quoted = shown(name);
@@ -35,7 +32,7 @@ std::string listed_names(const std::vector<std::string>& names, const std::strin
 std::string ZipContents::text() const {
   switch (kind) {
     case Kind::kTorch:
-      return "what torch.save writes: that is a pickle, which is never read";
+      return std::string(kTorchPickle);
     case Kind::kNumpy:
       return "a numpy archive of " + names;
     case Kind::kOther:

@@ -96,6 +96,32 @@ TEST_F(JobFilesTest, AFileOfAnotherKindIsToldByItsFirstBytes) {
   EXPECT_EQ(error_of(npz), "");
 }
 
+// What begins as a numpy archive does, too: it is told by its first member's name.
+TEST_F(JobFilesTest, WhatTorchSaveWritesIsToldBeforeAnythingStarts) {
+  const auto zip_of = [](const std::string& member) {
+    const std::string length{static_cast<char>(member.size()), '\0'};
+    return kZip + std::string(22, '\0') + length + "\0\0"s + member + "what is in it";
+  };
+  const std::string npz = "path = \"a.pt\"\nkind = \"npz\"", where = "DIR/job.toml:2: data.path: DIR/a.pt: expected ";
+  const std::string pickle = ", found what torch.save writes: that is a pickle, which is never read";
+  write("a.pt", zip_of("archive/data.pkl"));
+  EXPECT_EQ(error_of(npz), where + "a numpy archive (npz)" + pickle +
+                               "; numpy.savez(FILE, train_images=..., train_labels=...) writes what is");
+  EXPECT_EQ(error_of("path = \"a.pt\"\nkind = \"csv\"\ntarget = \"y\"\nclasses = 2"),
+            where + "a table of text (CSV)" + pickle);
+  write("a.pt", "\x80\x02\x8A\x0A\x6C\xFC\x9C\x46\xF9\x20\x6A\xA8\x50\x19.\x80\x02");  // as PyTorch before 1.6 did
+  EXPECT_EQ(error_of(npz), where + "a numpy archive (npz)" + pickle +
+                               "; numpy.savez(FILE, train_images=..., train_labels=...) writes what is");
+  for (const char* const member : {"train_images.npy", "data.pkl.npy", "other.txt"}) {
+    write("a.pt", zip_of(member));
+    EXPECT_EQ(error_of(npz), "") << "its reader knows more";
+  }
+  for (const char* const name : {"b", "c", "d"}) write(name, kNpy);
+  write("a", zip_of("a/data.pkl"));
+  EXPECT_EQ(error_of(pairs_ + "\"npy\""), "DIR/job.toml:2: data.train_inputs: DIR/a: expected a numpy array (npy)" +
+                                              pickle + "; numpy.save(FILE, ...) writes what is");
+}
+
 TEST_F(JobFilesTest, ATableIsNoFileOfAnotherKind) {
   const auto csv = [&](const std::string& bytes) {
     write("t", bytes);
