@@ -72,6 +72,7 @@ void SchedulerCore::receive(TimeNs now, const protocol::Envelope& envelope, prot
 
 void SchedulerCore::wake(TimeNs now, Outbox& out) {
   if (now < next_sweep_) return;
+  if (const TimeNs late = now - next_sweep_; late > timing_.lost_after / 2) excuse_all(now, late);
   next_sweep_ = now + timing_.heartbeat;
   sweep(now, out);
 }

@@ -172,6 +172,7 @@ class SchedulerCore final : public protocol::Core {
   void say_some(TimeNs now, const std::string& text, protocol::Outbox& out);
   void sweep(TimeNs now, protocol::Outbox& out);
   void check_start(TimeNs now, protocol::Outbox& out);
+  void excuse_all(TimeNs now, TimeNs own_sleep);
   void check_silence(TimeNs now, protocol::Outbox& out);
   void check_evaluator(TimeNs now, protocol::Outbox& out);
   [[nodiscard]] TimeNs evaluation_limit(bool final) const;

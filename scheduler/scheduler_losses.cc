@@ -294,6 +294,21 @@ void SchedulerCore::check_start(TimeNs now, Outbox& out) {
           fmt::format("after {:.1f} s these members have not come: {}", elapsed_s(now), fmt::join(names, ", ")), out);
 }
 
+// Whoever sweeps so late was stopped itself, perhaps with all of its job, and what was said to it meanwhile is still to
+// be heard: time that it slept through counts against nobody.
+void SchedulerCore::excuse_all(TimeNs now, TimeNs own_sleep) {
+  const auto later = [&](TimeNs since) { return std::min(now, since + own_sleep); };
+  for (auto& entry : members_) {
+    Member& member = entry.second;
+    member.heard = is_gone(member.state) ? later(member.heard) : now;
+    member.work.moved = later(member.work.moved);
+  }
+  phase_since_ = later(phase_since_);
+  for (auto& entry : away_) entry.second = later(entry.second);
+  if (!snapshots_) return;
+  for (SnapshotEntry& entry : snapshots_->entries()) entry.began = later(entry.began);
+}
+
 void SchedulerCore::check_silence(TimeNs now, Outbox& out) {
   std::vector<NodeId> silent;
   for (const auto& [node, member] : members_)

@@ -56,7 +56,18 @@ class Scheduler {
     core.receive(now, {from, kSchedulerNode, incarnation, 1, 1, 7}, std::move(body), out);
   }
   void enroll(NodeId node) { receive(node, registration(node), 0); }
+  // It sweeps in time until then.
   void wake_at(TimeNs time) {
+    out.clear();
+    for (TimeNs due = core.deadline(); due > now && due < time; due = core.deadline()) {
+      now = due;
+      core.wake(now, out);
+    }
+    now = time;
+    core.wake(now, out);
+  }
+  // It was stopped, and sees nothing before.
+  void sleep_until(TimeNs time) {
     out.clear();
     now = time;
     core.wake(now, out);

@@ -1,5 +1,6 @@
 """Workers that die, stop, stand still, or compute nonsense: named, and the others go on."""
 
+import os
 import signal
 import subprocess
 import time
@@ -168,6 +169,23 @@ class Stopped(SystemCase):
         run.kill("worker-1", signal.SIGCONT)
         self.assert_ends(run, 0)
         self.assertNotIn("warning", run.output)
+
+    def test_all_for_longer_than_one_may_be_silent(self):
+        """As a person does who needs the machine for something else. In whatever order they go on."""
+        for mode in ("bsp", "ssp:2"):
+            for launcher_too in (False, True):
+                with self.subTest(mode, launcher_too=launcher_too):
+                    run = self.start("quadratic", "--mode", mode, "--workers", 2, cluster__lost_after_s=1.0,
+                                     consistency__evict_after_s=2.0, **PACE)
+                    run.wait_for_clock("worker-1", 20)
+                    pids = [*run.pids().values(), *[run.launcher.pid] * launcher_too]
+                    for pid in pids:
+                        os.kill(pid, signal.SIGSTOP)
+                    time.sleep(5.0)
+                    for pid in sorted(pids, reverse=launcher_too):
+                        os.kill(pid, signal.SIGCONT)
+                    self.assert_ends(run, 0)
+                    self.assertNotIn("warning", run.output)
 
     def test_shortly_before_the_end(self):
         """It cannot obey, so the launcher kills it with the job, and waits for nothing."""
