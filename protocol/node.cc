@@ -9,6 +9,9 @@
 namespace rubato::protocol {
 namespace {
 
+// Connections come and go as strangers like: what is kept of them, and said, has an end.
+constexpr std::size_t kComplainedMax = 64;
+
 // Where the message stands that goes in one frame with the first of these, if there is one. A pull stands right behind
 // its push. Weights stand somewhere behind their acknowledgement: a push that completes a clock has the answers of all
 // workers in one Outbox.
@@ -99,7 +102,7 @@ void Node::on_frame(transport::PeerId peer, transport::Frame frame) {
 
 void Node::refuse(transport::PeerId peer, const std::string& why) {
   ++refused_;
-  if (complained_.insert(peer).second)
+  if (complained_.size() < kComplainedMax && complained_.insert(peer).second)
     listener_.on_note(hosted_.front()->core->identity().node, Level::kWarning, "refused a frame: " + why);
 }
 

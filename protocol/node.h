@@ -7,7 +7,8 @@
 // Two messages that may go in one frame do (protocol/joined.h): cores know nothing of that.
 //
 // Frames that are not well-formed, of another job, or for nobody here are refused: counted, noted once
-// for each connection, and otherwise without effect. The heartbeats of the first core report the count.
+// for each connection (of the first 64), and otherwise without effect. The heartbeats of the first core report the
+// count.
 //
 // Thread-safety: belongs to the thread of its endpoint.
 #pragma once

@@ -57,6 +57,17 @@ TEST(Node, RefusedFramesOfAProcessAreReportedOnce) {
   EXPECT_THAT(reported, ElementsAre(15, 100));
 }
 
+TEST(Node, OfStrangersWithoutEndOnlyTheFirstAreNamed) {
+  HandEndpoint endpoint;
+  NoteListener listener;
+  Node node(endpoint, kJob, {[] { return TimeNs{0}; }, [](TimeNs) {}}, listener);
+  BeatingCore core(server_node(0), 0);
+  node.host(core);
+  for (transport::PeerId stranger = 1; stranger <= 1000; ++stranger) endpoint.deliver(stranger, {});
+  EXPECT_EQ(node.refused(), 1000u);
+  EXPECT_EQ(listener.notes.size(), 64u);
+}
+
 // Says what it was told to say whenever a message comes, and keeps those.
 class RepeatingCore final : public Core {
  public:

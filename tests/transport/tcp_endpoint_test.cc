@@ -99,6 +99,46 @@ TEST_F(TcpEndpointTest, LengthsBeyondTheLimitEndTheConnectionAndNothingElse) {
   expect_service();
 }
 
+// Whoever has spoken is known again, if it soon comes again; nothing else is kept of who has gone.
+TEST_F(TcpEndpointTest, OfThoseWhoHaveGoneNothingGathers) {
+  const auto come_and_go = [&](int count) {
+    for (int i = 0; i < count; ++i) {
+      std::string id = std::to_string(i + 1'000'000 * count);
+      id.resize(kGreetingIdBytes, '.');
+      const auto bytes = greeting_of(id);
+      const std::size_t before = server_.received.size();
+      Stranger(address_).say(std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size()) +
+                             frame("hello", ""));
+      ASSERT_TRUE(world_.run_until([&] { return server_.received.size() > before; }));
+      server_.received.clear();
+    }
+    world_.settle();
+  };
+  come_and_go(1100);
+  const std::size_t before = heap_bytes();
+  come_and_go(2000);
+  EXPECT_LE(heap_bytes(), before + (std::size_t{64} << 10)) << "less than what four connections take";
+  expect_service();
+}
+
+TEST_F(TcpEndpointTest, WhoComesAgainIsKnownAndWhoWasForgottenIsNot) {
+  const auto say_hello = [&] {
+    const std::size_t before = server_.received.size();
+    Stranger(address_).say(greeting() + frame("hello", ""));
+    EXPECT_TRUE(world_.run_until([&] { return server_.received.size() > before; }));
+    world_.settle();  // until it is known to have gone
+    return server_.received.back().peer;
+  };
+  const PeerId first = say_hello();
+  EXPECT_EQ(say_hello(), first);
+  server_->send(first, {text("to nobody"), {}});
+  EXPECT_EQ(server_->counters().dropped, 1u);
+  server_->forget(first);
+  const PeerId second = say_hello();
+  EXPECT_NE(second, first);
+  EXPECT_EQ(say_hello(), second);
+}
+
 // What waits at the end is sent also where something has come that was not read.
 TEST_F(TcpEndpointTest, LastWordsAreNotTakenBack) {
   constexpr std::size_t kFrames = 50;

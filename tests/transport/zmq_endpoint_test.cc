@@ -47,9 +47,12 @@ std::string announcement_of(std::uint64_t bytes) {
 class ZmqEndpointTest : public Served<testing::TestWithParam<ZmqWorld::Kind>> {
  protected:
   static constexpr std::int64_t kPartBytesMax = 1000;
+  static constexpr int kKnownPeersMax = 6;
 
   ZmqEndpointTest()
-      : Served(std::make_unique<ZmqWorld>(GetParam(), ZmqOptions{.linger_ms = 100, .part_bytes_max = kPartBytesMax})) {}
+      : Served(std::make_unique<ZmqWorld>(
+            GetParam(),
+            ZmqOptions{.linger_ms = 100, .part_bytes_max = kPartBytesMax, .known_peers_max = kKnownPeersMax})) {}
 
   // A peer may not speak before both sides are ready, hence the pause.
   void shake_hands(const Stranger& stranger) {
@@ -132,6 +135,36 @@ TEST_P(ZmqEndpointTest, AnAbsurdLengthEndsTheConnectionAndNothingElse) {
     world_.settle();
     expect_service();
   }
+}
+
+// libzmq does not say who has gone. So whoever has said nothing for longest is forgotten, and new when it speaks again.
+TEST_P(ZmqEndpointTest, OfThoseWhoHaveGoneABoundedNumberIsKnown) {
+  const Stranger silent(address_);
+  shake_hands(silent);
+  const auto hello_of = [&](const Stranger& stranger) {
+    const std::size_t before = server_.received.size();
+    stranger.say(message({"header", "body"}));
+    EXPECT_TRUE(world_.run_until([&] { return server_.received.size() > before; }));
+    return server_.received.back().peer;
+  };
+  const PeerId first = hello_of(silent);
+  const auto others_come = [&](int count) {
+    for (int i = 0; i < count; ++i) {
+      const Stranger other(address_);
+      shake_hands(other);
+      hello_of(other);
+    }
+  };
+  expect_service();
+  const PeerId member = server_.received.back().peer;
+  others_come(kKnownPeersMax - 2);
+  expect_service();
+  EXPECT_EQ(server_.received.back().peer, member);
+  EXPECT_EQ(hello_of(silent), first);
+  others_come(kKnownPeersMax - 1);
+  EXPECT_EQ(hello_of(silent), first);
+  expect_service();
+  EXPECT_NE(server_.received.back().peer, member);
 }
 
 // The sender says far more than the receiver takes, whose loop stands still meanwhile.

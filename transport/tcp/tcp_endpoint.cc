@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <deque>
 #include <random>
 #include <set>
 #include <unordered_map>
@@ -24,6 +25,8 @@ constexpr std::size_t kBytesPerTurn = std::size_t{8} << 20;
 constexpr std::size_t kGatherBytesMax = std::size_t{32} << 10;
 // Whoever connects and does not greet for so long has to go when the next one comes.
 constexpr TimeNs kGreetingPatience = 30 * kSecond;
+// Of those who had connected here and have gone: so many are known again.
+constexpr std::size_t kGoneMax = 1024;
 constexpr TimeNs kAcceptRest = 200 * kMillisecond;  // where no descriptor is left
 
 std::string random_id() {
@@ -86,15 +89,23 @@ class TcpEndpoint final : public Endpoint {
   void deliver(const Shared& line, Frame frame);
   void write(const Shared& line);
   void end(const Shared& line, bool refused);
+  void gone(const Line& line);
   void linger(const Shared& line, TimeNs deadline);
 
   Loop& loop_;
   const TcpOptions options_;
   FrameHandler handler_;
   std::vector<std::unique_ptr<Listener>> listeners_;
-  std::unordered_map<PeerId, Shared> peers_;  // those who were accepted may have no connection now
-  std::unordered_map<std::string, Shared> accepted_;
-  std::set<Shared> strangers_;  // accepted, and no greeting yet
+  // Who had connected here and spoken, and has no connection now: it may make one anew.
+  struct Gone {
+    std::string id;
+    PeerId peer = 0;
+  };
+
+  std::unordered_map<PeerId, Shared> peers_;
+  std::unordered_map<std::string, Shared> accepted_;  // have greeted, and are connected
+  std::deque<Gone> gone_;                             // kGoneMax at most, the latest last
+  std::set<Shared> strangers_;                        // accepted, and no greeting yet
   PeerId next_peer_ = 1;
   EndpointCounters counters_;
 };
@@ -201,9 +212,19 @@ void TcpEndpoint::end(const Shared& line, bool refused) {
   if (line->dialled) return dial_again(line);
   counters_.dropped += line->writer.frames();
   line->writer.clear();
-  // Whoever was forgotten need not be known again.
+  // Whoever has greeted with its id meanwhile has taken its place.
   const auto known = accepted_.find(line->id);
-  if (line->peer == 0 && known != accepted_.end() && known->second == line) accepted_.erase(known);
+  if (known == accepted_.end() || known->second != line) return;
+  accepted_.erase(known);
+  gone(*line);
+}
+
+// Whoever was forgotten, or never spoke, need not be known again.
+void TcpEndpoint::gone(const Line& line) {
+  if (line.peer == 0) return;
+  peers_.erase(line.peer);
+  gone_.push_back({line.id, line.peer});
+  if (gone_.size() > kGoneMax) gone_.pop_front();
 }
 
 // ---- sending ----------------------------------------------------------------------------------------
@@ -211,8 +232,7 @@ void TcpEndpoint::end(const Shared& line, bool refused) {
 void TcpEndpoint::send(PeerId peer, Frame frame) {
   const auto found = peers_.find(peer);
   const std::size_t bytes = frame.header.size() + frame.body.size();
-  if (found == peers_.end() || (!found->second->connected && !found->second->dialled) ||
-      std::cmp_greater(frame.body.size(), options_.body_bytes_max)) {
+  if (found == peers_.end() || std::cmp_greater(frame.body.size(), options_.body_bytes_max)) {
     ++counters_.dropped;
     return;
   }
@@ -236,6 +256,7 @@ void TcpEndpoint::write(const Shared& line) {
 }
 
 void TcpEndpoint::forget(PeerId peer) {
+  std::erase_if(gone_, [peer](const Gone& gone) { return gone.peer == peer; });
   const auto found = peers_.find(peer);
   if (found == peers_.end()) return;
   const Shared line = found->second;
@@ -285,12 +306,15 @@ bool TcpEndpoint::greet(const Shared& line) {
   if (!id) return false;
   line->id = *id;
   strangers_.erase(line);
-  const Shared before = std::exchange(accepted_[*id], line);
-  if (!before) return true;
-  // A connection made anew displaces its dead self.
-  line->peer = std::exchange(before->peer, 0);
+  if (const Shared before = std::exchange(accepted_[*id], line)) {
+    // A connection made anew displaces its dead self.
+    line->peer = std::exchange(before->peer, 0);
+    end(before, false);
+  } else if (const auto known = std::ranges::find(gone_, *id, &Gone::id); known != gone_.end()) {
+    line->peer = known->peer;
+    gone_.erase(known);
+  }
   if (line->peer != 0) peers_[line->peer] = line;
-  if (before->connected) end(before, false);
   return true;
 }
 

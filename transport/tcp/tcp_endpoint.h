@@ -7,7 +7,8 @@
 // dropped.
 //
 // A connection names itself with 16 random bytes, so that the listener knows it again after it broke and was made
-// anew: same PeerId, and replies find it. Whoever begins otherwise is refused and counted.
+// anew: same PeerId, and replies find it. Of those who have gone the latest thousand are known again; nothing else of
+// them is kept. Whoever begins otherwise is refused and counted.
 //
 // On destruction frames that wait are still sent, for `linger_ms` at most, during which the destructor waits.
 #pragma once

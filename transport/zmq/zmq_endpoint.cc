@@ -9,6 +9,7 @@
 #include <array>
 #include <cerrno>
 #include <functional>
+#include <list>
 #include <map>
 #include <optional>
 #include <random>
@@ -108,11 +109,13 @@ class ZmqEndpoint final : public Endpoint {
   struct Peer {
     std::shared_ptr<PolledSocket> connection;  // ours; or null, and the peer is the listener's
     std::string routing_id;
+    std::list<PeerId>::iterator heard = {};  // the listener's: its place in heard_
   };
 
   zmq::socket_t open_socket(zmq::socket_type type);
   void open_listener();
   bool receive_from_stranger(zmq::socket_t& socket);
+  [[nodiscard]] PeerId known(const zmq::message_t& routing_id);
   bool receive_from(PeerId peer, zmq::socket_t& socket);
   void deliver(PeerId peer, zmq::message_t header, zmq::message_t body);
   [[nodiscard]] bool fits(const zmq::message_t& header, const zmq::message_t& body) const;
@@ -125,6 +128,7 @@ class ZmqEndpoint final : public Endpoint {
   std::optional<ConnectionMonitor> monitor_;
   std::unordered_map<PeerId, Peer> peers_;
   std::map<std::string, PeerId, std::less<>> by_routing_id_;
+  std::list<PeerId> heard_;  // the listener's peers, the latest last
   PeerId next_peer_ = 1;
   EndpointCounters counters_;
   BlockPool blocks_{512};  // of what comes: headers, bodies of control messages, what keeps others
@@ -180,7 +184,7 @@ Result<PeerId> ZmqEndpoint::connect(const std::string& address) {
     const PeerId peer = next_peer_++;
     auto connection = PolledSocket::open(loop_, std::move(dealer),
                                          [this, peer](zmq::socket_t& socket) { return receive_from(peer, socket); });
-    peers_.emplace(peer, Peer{std::move(connection), std::move(routing_id)});
+    peers_.emplace(peer, Peer{std::move(connection), std::move(routing_id), {}});
     return peer;
   } catch (const zmq::error_t& error) {
     return Error{Cause::kNetwork, fmt::format("cannot connect to {}: {}; expected tcp://host:port or ipc://path",
@@ -218,6 +222,7 @@ void ZmqEndpoint::forget(PeerId id) {
     found->second.connection->close();
   } else {
     by_routing_id_.erase(found->second.routing_id);
+    heard_.erase(found->second.heard);
   }
   peers_.erase(found);
 }
@@ -236,13 +241,21 @@ bool ZmqEndpoint::receive_from_stranger(zmq::socket_t& socket) {
     ++counters_.refused;
     return true;
   }
-  auto known = by_routing_id_.find(routing_id.to_string_view());
-  if (known == by_routing_id_.end()) {
-    known = by_routing_id_.emplace(routing_id.to_string(), next_peer_++).first;
-    peers_.emplace(known->second, Peer{nullptr, known->first});
-  }
-  deliver(known->second, std::move(header), std::move(body));
+  deliver(known(routing_id), std::move(header), std::move(body));
   return true;
+}
+
+// Who speaks at the listener, now the latest to do so.
+PeerId ZmqEndpoint::known(const zmq::message_t& routing_id) {
+  if (const auto found = by_routing_id_.find(routing_id.to_string_view()); found != by_routing_id_.end()) {
+    heard_.splice(heard_.end(), heard_, peers_.at(found->second).heard);
+    return found->second;
+  }
+  if (std::cmp_greater_equal(heard_.size(), options_.known_peers_max)) forget(heard_.front());
+  const PeerId peer = next_peer_++;
+  by_routing_id_.emplace(routing_id.to_string(), peer);
+  peers_.emplace(peer, Peer{nullptr, routing_id.to_string(), heard_.insert(heard_.end(), peer)});
+  return peer;
 }
 
 bool ZmqEndpoint::receive_from(PeerId peer, zmq::socket_t& socket) {

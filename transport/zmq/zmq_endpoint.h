@@ -3,7 +3,9 @@
 //
 // A connection names itself with 16 random bytes (its routing id), so that the listener knows it again
 // after it broke and was made anew: same PeerId, and replies find it. Only peers of ZMTP 3 are let in;
-// that also keeps out arbitrary bytes, which libzmq would else take for its oldest protocol.
+// that also keeps out arbitrary bytes, which libzmq would else take for its oldest protocol. libzmq does not say who
+// has gone: where too many are known, whoever has said nothing for longest is forgotten, and is somebody new when it
+// speaks again.
 //
 // On destruction frames that wait are still sent, for `linger_ms` at most, during which the destructor
 // waits.
@@ -27,6 +29,8 @@ struct ZmqOptions {
   // until half of them are taken; once the kernels' buffers are full too, frames wait at the sender, where they
   // refer to bodies that lie there anyway. Nothing is dropped. 0: no bound.
   int waiting_frames_max = 1024;
+  // Of those who have connected here: more than a job has members.
+  int known_peers_max = 1 << 14;
 };
 
 // Errors: kNetwork, if the process can open no more sockets.
