@@ -25,6 +25,14 @@ def process_exists(pid: int, born_before: float | None = None) -> bool:
     return born_before is None or born < born_before + 2.0  # btime is rounded
 
 
+def program_of(pid: int) -> str:
+    """What it was started as, with its arguments; empty where nobody may know."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text(errors="replace").replace("\0", " ")
+    except OSError:
+        return ""
+
+
 def with_parent_death_signal(number: int, ignored: tuple[int, ...] = ()):
     """For Popen's preexec_fn: the process gets this signal when the one that starts it has ended, however it ended; and
     ignores those."""

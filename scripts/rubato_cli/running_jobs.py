@@ -5,8 +5,10 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from .proc import process_exists
+from .proc import process_exists, program_of
 from .scheduler_client import SchedulerClient
+
+PROGRAM = "rubato-scheduler"
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ def running_jobs() -> list[RunningJob]:
         for path in folder.glob("*.json"):
             try:
                 entry = json.loads(path.read_text())
-                if not process_exists(int(entry["pid"]), born_before=entry.get("started")):
+                if not _is_running(int(entry["pid"]), entry.get("started")):
                     path.unlink(missing_ok=True)
                     continue
                 address = {"endpoint": "", "job_id": path.stem, **entry}
@@ -39,6 +41,11 @@ def running_jobs() -> list[RunningJob]:
                 continue
     found.sort(key=lambda item: str(item[0]))
     return [job for _, job in found]
+
+
+def _is_running(pid: int, started: float | None) -> bool:
+    """Another process may have its number. It is younger; but so is everybody, as it looks, once the clock was set forward."""
+    return process_exists(pid, born_before=started) or (process_exists(pid) and PROGRAM in program_of(pid))
 
 
 def _is_ours(folder: Path) -> bool:

@@ -24,7 +24,7 @@ def success_lines(run_dir: RunDir, job: Job, supervisor: Supervisor, elapsed_s: 
     if rate is not None:
         parts.append(text.rate(rate))
     part = ended_part(final or status)
-    accuracy, loss = final.get(f"{part}_accuracy") or status.get(f"{part}_accuracy"), final.get(f"{part}_loss")
+    accuracy, loss = final.get(f"{part}_accuracy", status.get(f"{part}_accuracy")), final.get(f"{part}_loss")
     if accuracy is not None:
         parts.append(f"{part} accuracy {text.percent(accuracy, 2)}{tested_weights(final)}")
     elif loss is not None:

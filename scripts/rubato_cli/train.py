@@ -114,14 +114,20 @@ def said_by(command: list[str], stop: StopRequests, what: str, timeout_s: float)
     except OSError as error:
         raise Failure(f"cannot start {command[0]}: {reason(error)}", ExitCode.INTERNAL) from error
     deadline = time.monotonic() + timeout_s
+    late = False
     with process:
-        while process.poll() is None:
-            if stop.count or time.monotonic() > deadline:
-                process.kill()
-            time.sleep(POLL_S)
-        printed = process.stdout.read().decode(errors="replace").splitlines()
-        said = process.stderr.read().decode(errors="replace").strip().splitlines()
+        while True:
+            try:
+                out, err = process.communicate(timeout=POLL_S)  # reads as it goes: a pipe that is full would stop it
+                break
+            except subprocess.TimeoutExpired:
+                late = time.monotonic() > deadline
+                if stop.count or late:
+                    process.kill()
+    printed, said = (octets.decode(errors="replace").splitlines() for octets in (out, err.strip()))
     stop.check()
+    if late and process.returncode != 0:
+        raise Failure(f"{what} did not end within {timeout_s:g} s", ExitCode.INTERNAL)
     if process.returncode != 0:
         raise Failure(sentence(said) or f"{what} {describe_end(process.returncode)}",
                       process.returncode if process.returncode > 0 else ExitCode.INTERNAL)

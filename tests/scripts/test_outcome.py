@@ -88,6 +88,17 @@ class Failures(LauncherCase):
         self.assertEqual(done.returncode, 0)
         self.assertEqual((self.folder / "code").read_text().strip(), "6")
 
+    def test_an_accuracy_of_nothing_is_one(self):
+        """And not that of an evaluation before."""
+        result = self.train(final='{"test_accuracy": 0.0}')
+        self.assertRegex(result.stdout, r"(?m)^finished in .*, test accuracy 0\.00%$")
+
+    def test_as_many_words_of_a_check_as_there_are(self):
+        """More than a pipe holds, where nobody reads it before the end."""
+        result = self.train(note="a" * 100_000)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertIn("note: " + "a" * 100_000, result.stdout)
+
     def test_a_killed_worker_is_a_warning_where_the_job_finishes(self):
         result = self.train("--workers", 2, worker_1_exit=-9, duration_s=1.0)
         self.assertEqual(result.returncode, 0)

@@ -1,9 +1,11 @@
 """Pure functions of the launcher: who is to blame, what a status looks like as a line."""
 
+import json
 import os
 import re
 import subprocess
 import sys
+import tempfile
 import types
 import unittest
 import unittest.mock
@@ -20,7 +22,7 @@ from rubato_cli.news import News  # noqa: E402
 from rubato_cli.progress import Block  # noqa: E402
 from rubato_cli.progress_lines import (  # noqa: E402
     ended_part, epoch_line, fraction_done, headline, rules_line, stopped_line, worker_lines)
-from rubato_cli.running_jobs import RunningJob  # noqa: E402
+from rubato_cli.running_jobs import RunningJob, running_jobs  # noqa: E402
 from rubato_cli.status_view import job_lines  # noqa: E402
 from rubato_cli.summary import tested_weights  # noqa: E402
 from rubato_cli.train import sentence  # noqa: E402
@@ -231,6 +233,27 @@ class NarrowTerminals(unittest.TestCase):
         self.assertIn("staleness  3     950/s", worker_lines(self.STATUS, 9, 100)[1])
         self.assertIn("pid", job_lines(self.STATUS)[3])
         self.assertEqual(job_lines(self.STATUS, 60)[3].split(), ["worker", "clock"])
+
+
+class RunningJobs(unittest.TestCase):
+    def found(self, *words):
+        """Of a process that is younger than the file about it, as the clocks say now."""
+        process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)", *words])
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        file = Path(folder.name) / "abc.json"
+        file.write_text(json.dumps({"pid": process.pid, "http": "http://127.0.0.1:1", "run_dir": "runs/a", "started": 1e9}))
+        with unittest.mock.patch("rubato_cli.running_jobs.folders", lambda: [Path(folder.name)]):
+            return [job.run_dir for job in running_jobs()], file.exists()
+
+    def test_are_not_those_whose_number_another_process_has(self):
+        self.assertEqual(self.found("some other program"), ([], False))
+
+    def test_are_found_after_the_clock_was_set(self):
+        """A machine that was suspended, or asked for the time late: whoever is a scheduler still is that one."""
+        self.assertEqual(self.found("build/bin/rubato-scheduler"), ([Path("runs/a")], True))
 
 
 class WhichJob(unittest.TestCase):
