@@ -184,7 +184,7 @@ void SchedulerCore::on_sealed(TimeNs now, std::uint32_t shard, const protocol::S
   found->second.sealed[shard] = message;
   if (found->second.sealed.size() < routing_.shards()) return;
   if (mode_.apply() == Mode::Apply::kOnArrival) account_for(now, message.rank, found->second);
-  Clock& highest = settled_of_dead_[message.rank];
+  Clock& highest = settled_of_dead_.try_emplace(message.rank, kNoClock).first->second;
   for (const auto& [rank, sealed] : found->second.sealed) highest = std::max(highest, sealed.highest);
   dead_.erase(found);
   if (leases_) {  // some may have come back
@@ -394,8 +394,9 @@ void SchedulerCore::check_progress(TimeNs now, Member& worker, Outbox& out) {
   if (still_ns < static_cast<std::uint64_t>(worker.beat_at))
     work.moved = std::max(work.moved, worker.beat_at - static_cast<TimeNs>(still_ns));
   // Twenty times its usual step, if that is longer: a slow machine is no dead one.
-  const TimeNs limit =
-      std::max(timing_.evict_after * mode_.steps_per_clock(), static_cast<TimeNs>(20.0 * work.step_ns));
+  constexpr double kLongest = 0x1p62;  // clocks of many steps and much patience are more than a TimeNs holds
+  const double clock_ns = static_cast<double>(timing_.evict_after) * static_cast<double>(mode_.steps_per_clock());
+  const auto limit = static_cast<TimeNs>(std::min(std::max(clock_ns, 20.0 * work.step_ns), kLongest));
   const TimeNs still = now - work.moved;
   if (still <= limit / 2) work.warned = false;
   if (still > limit / 2 && !work.warned) {

@@ -18,8 +18,8 @@ Result<Burden> Burden::open(const Job& job, std::uint32_t rank) {
 }
 
 void Burden::spoil(SliceGradient& gradient) const {
-  if (gradient.clock != nonfinite_at_ || gradient.slice != 0 || gradient.samples == 0) return;
   const auto floats = gradient.gradient.floats();
+  if (gradient.clock != nonfinite_at_ || gradient.slice != 0 || floats.empty()) return;
   std::vector<float> spoilt(floats.begin(), floats.end());
   spoilt.front() = std::numeric_limits<float>::quiet_NaN();
   gradient.gradient = Payload::of_floats(spoilt);

@@ -4,22 +4,24 @@
 #include <utility>
 
 #include "worker/local_steps.h"
-#include "worker/micro_batches.h"
 
 namespace rubato::worker {
 
-LocalRunner::LocalRunner(const Job& job, StepRunner& steps, data::Loader& loader, const SliceLayout& layout,
+LocalRunner::LocalRunner(const Job& job, StepRunner& steps, const SliceLayout& layout,
                          const protocol::Manifest& manifest, const protocol::RoutingTable& routing,
                          std::shared_ptr<Memory> memory, kernels::Device* device)
     : batch_(static_cast<std::uint64_t>(job.train.batch)),
-      cuts_(micro_batch_max(job) > 0),
       steps_(steps),
-      loader_(loader),
       layout_(layout),
       inner_(job, manifest, routing),
       pins_(device),
       copy_(layout),
       deltas_(layout.floats(), std::move(memory)) {}
+
+// Behind the last local step comes the first of what probably comes next.
+protocol::BatchRange LocalRunner::batch_behind(const ComputeStep& order, std::uint64_t step, std::uint64_t all) const {
+  return step + 1 < all ? local_step(order.step.batch, batch_, step + 1) : local_step(order.next, batch_, 0);
+}
 
 Result<StepComputed> LocalRunner::run(const ComputeStep& order, model::WeightSource& pulled, const WeightTable& table,
                                       WorkerState& kept, const Report& report) {
@@ -31,7 +33,7 @@ Result<StepComputed> LocalRunner::run(const ComputeStep& order, model::WeightSou
   computed.clock = order.step.clock;
   for (; step.number < step.all; ++step.number) {
     step_.step.batch = local_step(order.step.batch, batch_, step.number);
-    read_ahead(order, step.number + 1, step.all);
+    step_.next = batch_behind(order, step.number, step.all);
     if (step.number > 0) copy_.hold(copy_after(step.number - 1));
     model::WeightSource& weights = step.number > 0 ? copy_ : pulled;
     const auto take_made = [this, &step](const ComputeReport& made) { take(step, std::get<SliceGradient>(made)); };
@@ -77,15 +79,6 @@ void LocalRunner::take(const Step& step, const SliceGradient& gradient) {
   inner_.write_delta(step.state, gradient.slice, pulled, next, delta);
   step.report(SliceGradient{gradient.clock, gradient.slice, gradient.node, samples,
                             Payload(delta_, std::as_bytes(std::span<const float>(delta))), steps});
-}
-
-// What a local step computes on, or, behind the last, the first of what probably comes next.
-void LocalRunner::read_ahead(const ComputeStep& order, std::uint64_t step, std::uint64_t all) {
-  const protocol::BatchRange range =
-      step < all ? local_step(order.step.batch, batch_, step)
-                 : local_step({order.next.epoch, order.next.first, order.next.count}, batch_, 0);
-  step_.next = range;
-  if (range.count > 0 && !cuts_) loader_.hint({range.epoch, range.first, range.count});
 }
 
 }  // namespace rubato::worker

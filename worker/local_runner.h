@@ -13,7 +13,6 @@
 #include <optional>
 
 #include "base/job.h"
-#include "data/loader.h"
 #include "model/model.h"
 #include "worker/arena.h"
 #include "worker/inner_optimizer.h"
@@ -28,11 +27,10 @@ class LocalRunner {
  public:
   using Report = StepRunner::Report;
 
-  // `steps`, `loader` and `layout` outlive it. `layout` is of this manifest and routing. `device`: that reads the
+  // `steps` and `layout` outlive it. `layout` is of this manifest and routing. `device`: that reads the
   // copies, which are pinned for it; null: they are not.
-  LocalRunner(const Job& job, StepRunner& steps, data::Loader& loader, const SliceLayout& layout,
-              const protocol::Manifest& manifest, const protocol::RoutingTable& routing, std::shared_ptr<Memory> memory,
-              kernels::Device* device = nullptr);
+  LocalRunner(const Job& job, StepRunner& steps, const SliceLayout& layout, const protocol::Manifest& manifest,
+              const protocol::RoutingTable& routing, std::shared_ptr<Memory> memory, kernels::Device* device = nullptr);
 
   // The weights pulled come through `pulled`, which waits for them, and then lie in `table`. Errors: those of
   // StepRunner::run.
@@ -70,13 +68,12 @@ class LocalRunner {
   };
 
   void take(const Step& step, const SliceGradient& gradient);
-  void read_ahead(const ComputeStep& order, std::uint64_t step, std::uint64_t all);
+  [[nodiscard]] protocol::BatchRange batch_behind(const ComputeStep& order, std::uint64_t step,
+                                                  std::uint64_t all) const;
   [[nodiscard]] Arena& copy_after(std::uint64_t step);
 
   const std::uint64_t batch_;
-  const bool cuts_;  // steps into micro-batches, which the runner of steps reads ahead
   StepRunner& steps_;
-  data::Loader& loader_;
   const SliceLayout& layout_;
   const InnerOptimizer inner_;
   std::array<std::optional<Arena>, 2> copies_;  // from the first local step on

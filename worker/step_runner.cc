@@ -103,6 +103,7 @@ StepRunner::StepRunner(const Job& job, model::Model& model, data::Loader& loader
       micro_max_(micro_batch_max(job)),
       model_(model),
       loader_(loader),
+      reading_(loader, micro_max_),
       layout_(layout),
       arenas_(layout.floats(), std::move(memory), PinnedArenas(device).place()),
       pins_(device) {}
@@ -118,6 +119,7 @@ ArenaRef StepRunner::take_arena() {
 Result<StepComputed> StepRunner::run(const ComputeStep& order, model::WeightSource& weights, const Report& report,
                                      model::Chains* chains) {
   chains_ = chains;
+  reading_.begin(order);
   StepComputed computed;
   computed.clock = order.step.clock;
   for (const LeafNode& node : order.step.nodes) RUBATO_TRY(run_node(order, node, weights, report, computed));
@@ -143,8 +145,8 @@ Status StepRunner::run_node(const ComputeStep& order, LeafNode top, model::Weigh
     const bool early = completes && clip_norm_ == 0.0;
     const std::size_t siblings = siblings_completed(step, {0, static_cast<std::uint32_t>(leaf)}, top);
     ArenaRef gradient;
-    RUBATO_TRY(run_leaf({node, leaf, step.batch.epoch, part, siblings, order.next}, weights, early ? &report : nullptr,
-                        gradient, computed));
+    RUBATO_TRY(run_leaf({node, leaf, step.batch.epoch, part, siblings}, weights, early ? &report : nullptr, gradient,
+                        computed));
     if (early) {
       report_frozen(node, report);
       continue;
@@ -176,7 +178,7 @@ Status StepRunner::run_leaf(const Leaf& leaf, model::WeightSource& weights, cons
       const timeline::Scope drawn(lane_, "read");
       RUBATO_TRY(gather({leaf.epoch, part.first, part.count}));
     }
-    read_ahead(leaf, micro + 1);
+    reading_.taken();
     if (last && early != nullptr) count_pieces();
     Sink sink(*this, gradient, leaf.node, leaf.siblings, last ? early : nullptr);
     model::Batch batch = model_batch(batch_, leaf.epoch);
@@ -202,16 +204,6 @@ Status StepRunner::gather(const data::SampleRange& range) {
   if (std::exchange(ahead_range_, std::nullopt) != range) return loader_.gather(range, batch_);
   std::swap(batch_, ahead_);
   return {};
-}
-
-// What is read while this micro-batch is computed: the one behind it. Where nothing is cut, whoever orders steps sees
-// to that.
-void StepRunner::read_ahead(const Leaf& leaf, std::uint64_t micro) {
-  if (micro_max_ == 0) return;
-  const bool within = micro < micro_batch_count(leaf.part.count, micro_max_);
-  const Part next = within ? micro_batch(leaf.part, micro_max_, micro)
-                           : micro_batch({leaf.next.first, leaf.next.count}, micro_max_, 0);
-  if (next.count > 0) loader_.hint({within ? leaf.epoch : leaf.next.epoch, next.first, next.count});
 }
 
 // The weights are waited for all the same: leaves of a worker that dies may be added to this step, and once

@@ -22,6 +22,7 @@
 #include "worker/arena.h"
 #include "worker/compute_port.h"
 #include "worker/pinned_arenas.h"
+#include "worker/reading_list.h"
 #include "worker/slice_layout.h"
 
 namespace rubato::worker {
@@ -59,20 +60,18 @@ class StepRunner {
     std::uint64_t samples = 0;  // of all its leaves
   };
 
-  // One of a node's, and what comes behind it.
+  // One of a node's.
   struct Leaf {
     const Node& node;
     std::uint64_t number = 0, epoch = 0;
     Part part;
     std::size_t siblings = 0;  // whose sums it completes
-    protocol::BatchRange next;
   };
 
   [[nodiscard]] Status run_node(const ComputeStep& order, protocol::LeafNode top, model::WeightSource& weights,
                                 const Report& report, StepComputed& computed);
   [[nodiscard]] Status run_leaf(const Leaf& leaf, model::WeightSource& weights, const Report* early, ArenaRef& gradient,
                                 StepComputed& computed);
-  void read_ahead(const Leaf& leaf, std::uint64_t micro);
   [[nodiscard]] Status gather(const data::SampleRange& range);
   [[nodiscard]] Status run_empty_node(const Node& node, model::WeightSource& weights, const Report& report) const;
   void clip(Arena& gradient, std::uint64_t samples) const;
@@ -87,6 +86,7 @@ class StepRunner {
   const std::uint64_t micro_max_;
   model::Model& model_;
   data::Loader& loader_;
+  ReadingList reading_;
   const SliceLayout& layout_;
   ArenaPool arenas_;
   PinnedArenas pins_;  // of them; goes before them

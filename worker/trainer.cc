@@ -168,8 +168,7 @@ void Trainer::set_routing(const protocol::RoutingTable& routing, const std::shar
   runner_->draw(lane_);
   model_->draw(lane_);
   if (parse_mode(job_.consistency.mode).value().local())
-    local_ =
-        std::make_unique<LocalRunner>(job_, *runner_, *loader_, *layout_, manifest(), routing, memory, device_.get());
+    local_ = std::make_unique<LocalRunner>(job_, *runner_, *layout_, manifest(), routing, memory, device_.get());
 }
 
 std::optional<ComputeOrder> Trainer::take_order() {
@@ -211,16 +210,6 @@ void Trainer::run(const NextOrder& next_order, const Report& report, WorkerState
   next_order_ = nullptr;
 }
 
-// What the reader should have ready: the leaves of this worker's nodes in the batch that comes next.
-void Trainer::read_ahead(const ComputeStep& order) {
-  if (order.next.count == 0 || micro_batch_max(job_) > 0) return;  // the runner reads ahead what is cut
-  for (const protocol::LeafNode& node : order.step.nodes)
-    for (std::uint64_t leaf = node.first_leaf(); leaf < protocol::end_leaf(node, order.step.leaves); ++leaf) {
-      const Part part = leaf_of_batch({order.next.first, order.next.count}, order.step.leaves, leaf);
-      if (part.count > 0) loader_->hint({order.next.epoch, part.first, part.count});
-    }
-}
-
 // Of weights and a gradient.
 std::uint64_t Trainer::held_bytes() const {
   std::uint64_t bytes = 0;
@@ -249,7 +238,6 @@ Result<StepComputed> Trainer::run_step(const ComputeStep& order, const Report& r
   blocked_ns_ = 0;
   if (lane_ != nullptr) lane_->begin_step(clock_);
   const timeline::Scope drawn(lane_, "step");
-  if (!local_) read_ahead(order);
   const TimeNs began = shown_ = steady_now();
   report_ = &report;
   Result<StepComputed> done =

@@ -95,7 +95,6 @@ class Trainer : private model::WeightSource {
   Version version(std::size_t parameter) override { return table_->changes(parameter); }
   [[nodiscard]] Result<StepComputed> try_step(const ComputeStep& order, const Report& report, WorkerState& kept);
   [[nodiscard]] Result<StepComputed> run_step(const ComputeStep& order, const Report& report, WorkerState& kept);
-  void read_ahead(const ComputeStep& order);
   [[nodiscard]] Result<protocol::EvaluationDone> evaluate(const EvaluateWeights& order);
   [[nodiscard]] Status keep_or_test(const EvaluateWeights& order, protocol::EvaluationDone& done);
   [[nodiscard]] std::string in_run(const char* file) const { return run_dir_ + "/" + file; }

@@ -242,6 +242,17 @@ TEST(Joining, AWorkerThatComesBackStartsNoLowerThanTheSlowest) {
               ElementsAre(std::pair<std::uint32_t, Clock>{1, 7}, std::pair<std::uint32_t, Clock>{1, 8}));
 }
 
+TEST(Joining, AWorkerOfWhichNothingWasSettledBeginsOnceMore) {
+  Scheduler scheduler(job_of("asp", 2));
+  scheduler.begin();
+  scheduler.core.member_exited(scheduler.now, {worker_node(1), -9}, scheduler.out);
+  scheduler.receive(server_node(0), protocol::Sealed{1, 1, kNoClock, 0, 1});
+  come_again(scheduler, worker_node(1));
+  scheduler.receive(worker_node(1), protocol::Ready{}, 2);
+  EXPECT_THAT(scheduler.granted(),
+              ElementsAre(std::pair<std::uint32_t, Clock>{1, 0}, std::pair<std::uint32_t, Clock>{1, 1}));
+}
+
 TEST(Joining, InBspAWorkerComesBackWithAClockThatNobodyHasBegun) {
   Scheduler scheduler(job_of("bsp", 2));
   scheduler.begin();

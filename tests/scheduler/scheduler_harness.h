@@ -28,7 +28,8 @@ inline Job job_of(const std::string& mode, std::int64_t workers = 2, std::int64_
 
 class Scheduler {
  public:
-  explicit Scheduler(Job job_file) : job(std::move(job_file)), core(job, timing) {
+  explicit Scheduler(Job job_file, const protocol::Timing& patience = {})
+      : job(std::move(job_file)), timing(patience), core(job, timing) {
     out.tracing = true;
     core.start(now, out);
   }

@@ -400,6 +400,21 @@ TEST(Moving, WhoGetsOnWithItsStepStaysAndWhoStandsStillIsEvicted) {
   EXPECT_LE(scheduler.now, moved + scheduler.timing.evict_after + 2 * scheduler.timing.heartbeat);
 }
 
+// A clock of local:H is H steps.
+TEST(Moving, MuchPatienceWithLongClocksHasNoEnd) {
+  Job job = job_of("local:1000000", 2);
+  job.consistency.evict_after_s = 1e6;
+  Scheduler scheduler(job, protocol::timing_of(job));
+  scheduler.begin();
+  for (int beat = 0; beat < 8; ++beat) {
+    scheduler.now += scheduler.timing.heartbeat;
+    for (const NodeId node : {server_node(0), worker_node(0), worker_node(1)}) scheduler.beat(node);
+    scheduler.wake_at(scheduler.now);
+  }
+  for (const std::size_t worker : {0, 1})
+    EXPECT_EQ(scheduler.core.status(scheduler.now)["workers"][worker]["state"], "computing");
+}
+
 // ---- status -----------------------------------------------------------------------------------------
 
 TEST(Status, SaysWhoWaitsForWhomAndForHowLong) {

@@ -48,5 +48,11 @@ TEST(Burden, SpoilsOneSliceOfTheClockThatTheJobNames) {
   EXPECT_FALSE(spoilt(0, 4, 0, 0));  // an empty step has nothing to spoil
 }
 
+TEST(Burden, ASliceThatIsFrozenHasNothingToSpoil) {
+  SliceGradient gradient{4, 0, {0, 0}, 2, {}};
+  burden(job_with("none"), 0).spoil(gradient);
+  EXPECT_EQ(gradient.gradient.size(), 0u);
+}
+
 }  // namespace
 }  // namespace rubato::worker

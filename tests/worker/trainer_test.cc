@@ -191,7 +191,22 @@ TEST(Trainer, EachStepComputesOnItsOwnWeights) {
 TEST(Trainer, ReadsTheNextBatchWhileItComputes) {
   Trained trained;
   for (Clock clock = 0; clock < 4; ++clock) trained.run(step_with_weights(clock));
-  EXPECT_EQ(trained.trainer->read_ahead(), 2u * 3u) << "both leaves of all batches but the first";
+  EXPECT_EQ(trained.trainer->read_ahead(), 2u * 4u - 1u) << "all leaves but the very first";
+}
+
+// As many leaves as the reader keeps batches, and more.
+TEST(Trainer, ReadsEachOfManyLeavesAheadOnce) {
+  Job job = quadratic_job();
+  job.train.micro_batches = 8;
+  Trained trained(job);
+  for (Clock clock = 0; clock < 3; ++clock) {
+    std::vector<ComputeOrder> orders = step_with_weights(clock);
+    auto& step = std::get<ComputeStep>(orders[0]);
+    step.step.leaves = 8;
+    step.step.nodes = {{3, 0}};
+    trained.run(orders);
+  }
+  EXPECT_EQ(trained.trainer->read_ahead(), 8u * 3u - 1u) << "all leaves but the very first";
 }
 
 TEST(Trainer, StopsInTheMiddleOfWaiting) {
