@@ -21,6 +21,6 @@ class GrowingFile:
                 data = file.read()
         except OSError:
             return []
-        data = data[: data.rfind(b"\n") + 1]
-        self._offset += len(data)
-        return data.splitlines()
+        whole = data[: data.rfind(b"\n") + 1]
+        self._offset += len(whole)
+        return whole.split(b"\n")[:-1]

@@ -43,7 +43,8 @@ class LogFile:
     def new_lines(self) -> list[LogLine]:
         """The log lines completed since the last call."""
         lines = []
-        for text in b"\n".join(self._file.new_lines()).decode(errors="replace").splitlines():
+        for octets in self._file.new_lines():
+            text = octets.decode(errors="replace")
             line = parse(text)
             if line:
                 lines.append(line)

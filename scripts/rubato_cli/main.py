@@ -3,6 +3,7 @@
 import argparse
 import difflib
 import errno
+import os
 import re
 import resource
 import sys
@@ -11,13 +12,14 @@ from pathlib import Path
 from rubato_lab.commands import add_commands
 from rubato_timeline.draw import timeline
 
-from .failure import PREFIX, ExitCode, Failure
+from .failure import PREFIX, ExitCode, Failure, reason
 from .job import TRACED_STEPS
 from .program import become
 from .set_rules import set_rules
 from .status import status
 from .train import train
 
+UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}  # of a stream: it has no file name
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 EPILOG = """\
@@ -188,7 +190,18 @@ def did_you_mean(word: str, known) -> str:
     return f"; did you mean {near[0]}?" if near else ""
 
 
+def open_standard_streams() -> None:
+    """One that was closed (`>&-`) goes nowhere, and its number to no other file."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the lowest number that is free: this one
+            setattr(sys, name, open(number, "r" if number == 0 else "w", closefd=False))
+
+
 def main(words: list[str]) -> int:
+    open_standard_streams()
     try:
         arguments = parse(words)
         return arguments.run(arguments)
@@ -208,6 +221,10 @@ def main(words: list[str]) -> int:
     except OSError as error:
         if error.errno == errno.ENOMEM:
             return no_memory()
+        if error.errno in UNWRITABLE and error.filename is None:
+            sys.stdout = None  # nor at exit
+            print(f"{PREFIX}cannot write to standard output: {reason(error)}", file=sys.stderr, flush=True)
+            return int(ExitCode.STORAGE)
         if error.errno != errno.EMFILE:
             raise
         limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]

@@ -47,6 +47,6 @@ def _fields(pid: int) -> list[str]:
     """The fields behind the name, which may hold anything in its brackets: the state is 3 in proc(5), the time of
     birth, in ticks, 22."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
     except OSError:
         return []

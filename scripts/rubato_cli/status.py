@@ -25,7 +25,7 @@ def status(arguments) -> int:
     look = (lambda: one_job(Path(arguments.run_dir))) if arguments.run_dir else all_jobs
     show = json_text if arguments.json else people_text
     if not arguments.watch:
-        print(show(look(), terminal_width()))
+        print(show(look(), terminal_width()), flush=True)
         return 0
     return watch(look, show)
 

@@ -1,5 +1,7 @@
 """How a job ends: exit codes, the processes' surroundings, the run directory, the last lines."""
 
+import os
+import subprocess
 import sys
 import tomllib
 import unittest
@@ -152,6 +154,32 @@ class Failures(LauncherCase):
         result = self.train(evaluator_0_exit=-11, duration_s=1.5)
         self.assertEqual(result.returncode, 0)
         self.assertIn("evaluator-0 was killed by SIGSEGV; starting it again", result.stdout)
+
+
+class Streams(LauncherCase):
+    """Where standard output takes nothing."""
+
+    def status(self, **streams):
+        return subprocess.run(self.command("status"), env=self.environment, cwd=self.folder, text=True,
+                              stderr=subprocess.PIPE, **streams)
+
+    def test_a_full_disk_is_one_line(self):
+        with open("/dev/full", "w") as full:
+            done = self.status(stdout=full)
+        self.assertEqual((done.returncode, done.stderr),
+                         (8, "rubato: error: cannot write to standard output: no space left on device\n"))
+
+    def test_closed_ones_are_nothing(self):
+        for closed in ((1,), (0, 1), (0,)):
+            with self.subTest(closed):
+                done = self.status(preexec_fn=lambda: [os.close(descriptor) for descriptor in closed])
+                self.assertEqual((done.returncode, done.stderr), (0, ""))
+
+    def test_a_job_without_them_ends_as_any_other(self):
+        done = subprocess.run(self.train_command(), env=self.environment, cwd=self.folder,
+                              preexec_fn=lambda: [os.close(descriptor) for descriptor in (0, 1, 2)])
+        self.assertEqual(done.returncode, 0)
+        self.assertTrue((self.run_dir / "final.safetensors").exists())
 
 
 class Refusals(LauncherCase):

@@ -17,7 +17,7 @@ sys.path.insert(0, str(SCRIPTS))
 
 from rubato_cli import set_rules, text  # noqa: E402: after the path is set
 from rubato_cli.failure import Failure  # noqa: E402
-from rubato_cli.log_file import LogLine  # noqa: E402
+from rubato_cli.log_file import LogFile, LogLine  # noqa: E402
 from rubato_cli.news import News  # noqa: E402
 from rubato_cli.progress import Block  # noqa: E402
 from rubato_cli.progress_lines import (  # noqa: E402
@@ -134,6 +134,17 @@ class Log:
 
     def new_lines(self):
         return self._lines
+
+
+class Logs(unittest.TestCase):
+    def test_a_line_ends_where_it_was_ended(self):
+        """And not at a letter of a file's name that others take for an end."""
+        with tempfile.TemporaryDirectory() as folder:
+            log = LogFile(Path(folder) / "worker-0.log")
+            text = "cannot read a\u2028b\x0cc\rd\x85e: no such file"
+            log.path.write_text(f"12:00:00.000 worker-0 error: {text}\n12:00:00.001 worker-0 err", newline="\n", encoding="utf-8")
+            self.assertEqual([line.text for line in log.new_lines()], [text])
+            self.assertEqual(log.last_words, text)
 
 
 class Warnings(unittest.TestCase):
