@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 #include <span>
 
 #include "base/mode.h"
@@ -11,6 +12,7 @@
 #include "model/network.h"
 #include "protocol/leaf_tree.h"
 #include "protocol/manifest.h"
+#include "scheduler/snapshots.h"
 #include "server/pool_plan.h"
 #include "server/update.h"
 #include "server/version_table.h"
@@ -126,6 +128,25 @@ std::uint64_t other_sizes(const Job& job, Mode::Apply apply, std::uint64_t sampl
   return samples % (batch * workers) == 0 ? 0 : 1;
 }
 
+// Snapshots that may wait for the evaluator at once, or be read by it: of all but the last, which is of the newest
+// weights, as many as the scheduler's ledger takes.
+std::uint64_t snapshots_held(const Job& job, const Mode& mode, std::uint64_t samples) {
+  if (!job.evaluation.enabled) return 0;
+  double epochs = static_cast<double>(job.train.epochs);
+  if (job.train.steps > 0) {
+    const bool whole = mode.apply() == Mode::Apply::kAggregate && !mode.local();  // a clock is one batch of all
+    const double of_worker = static_cast<double>(job.train.batch) * static_cast<double>(mode.steps_per_clock());
+    const double of_clock = whole ? of_worker : of_worker * static_cast<double>(job.cluster.workers);
+    epochs = static_cast<double>(job.train.steps) * of_clock / static_cast<double>(std::max<std::uint64_t>(samples, 1));
+  }
+  const double evaluated = std::ceil(std::ceil(epochs) / static_cast<double>(job.evaluation.every_epochs)) *
+                           static_cast<double>(job.evaluation.per_epoch);
+  scheduler::Snapshots ledger(1);
+  std::uint64_t held = 0;
+  for (; !ledger.full() && static_cast<double>(held + 1) < evaluated; ++held) ledger.announce(0, 0, false, 0);
+  return std::max<std::uint64_t>(held, 1);
+}
+
 // What the evaluator computes with: the memory of its largest batch, in which all take turns, the plan of each, and the
 // samples themselves.
 Result<std::uint64_t> evaluating_bytes(model::Model& model, const data::DatasetSize& data,
@@ -225,7 +246,7 @@ Result<std::vector<MemoryRow>> estimate_memory(const Job& job, const std::string
                    batch_bytes(train, Trainer::computed_max(job)) * workers},
       {"readers of images", train.gathering_bytes * workers + gathering, Kind::kAtMost},
       {"evaluator", evaluator, Kind::kAtMost},
-      {"weights held for the evaluator", job.evaluation.enabled ? slots.weights : 0, Kind::kAtMost},
+      {"weights held for the evaluator", slots.weights * snapshots_held(job, mode, train.samples), Kind::kAtMost},
       {"programs", programs_of(job, shards)},
       {"slices of servers", job.server.device == "cpu" ? 0 : slots.on_gpu, Kind::kOnGpu},
       {"a server's slices", slots.of_one, Kind::kInOne},

@@ -95,6 +95,33 @@ TEST(MemoryEstimate, CountsWhatAModeKeepsMore) {
   EXPECT_EQ(estimated(job).at("optimizer state"), 2 * kMiB);
 }
 
+TEST(MemoryEstimate, CountsTheSnapshotsThatMayWaitForTheEvaluator) {
+  const auto held = [](const Job& job) { return estimated(job).at("weights held for the evaluator") / kMiB; };
+  Job job = points();
+  job.train.steps = 0;
+  job.train.epochs = 1;
+  EXPECT_EQ(held(job), 1u);
+  job.train.epochs = 4;  // the last of them are the newest weights themselves
+  EXPECT_EQ(held(job), 3u);
+  job.train.epochs = 1000;
+  EXPECT_EQ(held(job), 6u) << "later ones are left out";
+  job.evaluation.every_epochs = 400;
+  EXPECT_EQ(held(job), 2u);
+  job.evaluation.per_epoch = 2;
+  EXPECT_EQ(held(job), 5u);
+  job.evaluation.every_epochs = job.evaluation.per_epoch = 1;
+  job.data.samples = 3000;
+  job.train.batch = 10;
+  job.train.steps = 200;  // clocks of 30 samples: two epochs
+  EXPECT_EQ(held(job), 1u);
+  job.train.steps = 250;
+  EXPECT_EQ(held(job), 2u);
+  job.consistency.mode = "bsp";  // of 10
+  EXPECT_EQ(held(job), 1u);
+  job.evaluation.enabled = false;
+  EXPECT_FALSE(estimated(job).contains("weights held for the evaluator"));
+}
+
 // A small network on images; there are none yet.
 Job pictures(const test::TempDirectory& folder) {
   Job job;

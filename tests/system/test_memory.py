@@ -65,9 +65,7 @@ mode = "ssp:3"
 servers = 1
 [train]
 batch = 32
-epochs = 60
-[evaluation]
-every_epochs = 30  # an epoch is shorter than an evaluation: what waits for one would be held
+epochs = 60  # each shorter than an evaluation: snapshots wait
 """
 
 
