@@ -340,15 +340,21 @@ transport::Frame encode(const Stamp& stamp, const Body& body, const Body* behind
   return {memory.blocks.copy_of(encode_header(header)), std::move(payload), turn_of(header)};
 }
 
+Result<Header> decode_header(std::span<const std::byte> bytes, std::uint64_t body_bytes, std::uint64_t job_id) {
+  Result<Header> header = decode_header(bytes);
+  if (!header.ok()) return header;
+  if (header->job_id != job_id)
+    return Error{Cause::kRefused, fmt::format("a frame of job {:016x}, this is job {:016x}", header->job_id, job_id)};
+  if (header->length != body_bytes)
+    return malformed(fmt::format("a payload of {} bytes, its header says {}", body_bytes, header->length));
+  return header;
+}
+
 Result<Decoded> decode(const transport::Frame& frame, std::uint64_t job_id) {
   Result<Decoded> result{Decoded{}};
   Decoded& decoded = *result;
   Header& header = decoded.header;
-  RUBATO_ASSIGN(header, decode_header(frame.header.bytes()));
-  if (header.job_id != job_id)
-    return Error{Cause::kRefused, fmt::format("a frame of job {:016x}, this is job {:016x}", header.job_id, job_id)};
-  if (header.length != frame.body.size())
-    return malformed(fmt::format("a payload of {} bytes, its header says {}", frame.body.size(), header.length));
+  RUBATO_ASSIGN(header, decode_header(frame.header.bytes(), frame.body.size(), job_id));
   if (header.payload_checksum != 0 && header.payload_checksum != xxh3(frame.body.bytes()))
     return malformed("payload checksum does not match");
   RUBATO_TRY(get_body(header, frame.body, decoded.body));

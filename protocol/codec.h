@@ -44,6 +44,10 @@ struct EncodingMemory {
 [[nodiscard]] transport::Frame encode(const Stamp& stamp, const Body& body, const Body* behind = nullptr);
 [[nodiscard]] Result<Decoded> decode(const transport::Frame& frame, std::uint64_t job_id);
 
+// A header of this job, with a body of so many bytes.
+[[nodiscard]] Result<Header> decode_header(std::span<const std::byte> bytes, std::uint64_t body_bytes,
+                                           std::uint64_t job_id);
+
 [[nodiscard]] const char* type_name(MessageType type);
 
 }  // namespace rubato::protocol

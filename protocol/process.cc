@@ -9,6 +9,7 @@
 #include "base/life_file.h"
 #include "base/log.h"
 #include "base/processor.h"
+#include "protocol/body_limit.h"
 #include "protocol/descriptor_limit.h"
 #include "protocol/narrow_floats.h"
 #include "transport/allocator.h"
@@ -30,6 +31,9 @@ int waiting_frames_max(const Job& job) {
   constexpr std::int64_t kWaitingBytes = 64 << 20, kFramesMin = 8, kFramesMax = 4096;
   return static_cast<int>(std::clamp(kWaitingBytes / job.cluster.slice_bytes, kFramesMin, kFramesMax));
 }
+
+// Of connections refused for what they announce: strangers come without end.
+constexpr int kObjectionsSaid = 64;
 
 // For an answer over shared memory, where looking for it pays: less than it takes to be woken.
 constexpr TimeNs kLookAgain = 50 * kMicrosecond;
@@ -76,7 +80,13 @@ std::string listen_address(const Job& job, std::uint64_t job_id, NodeId node) {
 
 Status Process::open_endpoint(const Job& job) {
   if (job.cluster.transport == "tcp") {
-    endpoint_ = transport::make_tcp_endpoint(loop_);
+    endpoint_ = transport::make_tcp_endpoint(
+        loop_, {.check = [limit = BodyLimit(job, options_.job_id)](
+                             const auto& header, std::uint64_t bytes) { return limit.check(header, bytes); },
+                .on_objection =
+                    [said = 0](const Error& why) mutable {
+                      if (++said <= kObjectionsSaid) log::warn("refused a connection: {}", why.message);
+                    }});
   } else {
     RUBATO_ASSIGN(endpoint_, transport::make_zmq_endpoint(loop_, {.waiting_frames_max = waiting_frames_max(job)}));
   }

@@ -76,6 +76,7 @@ def attacks(source: random.Random):
     yield TCP_GREETING, tcp_frame(noise(HEADER_BYTES), noise(1000))
     yield TCP_GREETING, tcp_frame(MAGIC + noise(HEADER_BYTES - len(MAGIC)), noise(1000))
     yield TCP_GREETING, struct.pack("<QQ", HEADER_BYTES, 1 << 62)
+    yield TCP_GREETING, struct.pack("<QQ", HEADER_BYTES, 1 << 30) + noise(HEADER_BYTES)
 
 
 class ForeignBytes(SystemCase):
@@ -110,6 +111,8 @@ class ForeignBytes(SystemCase):
                 self.assertEqual(untouched.final()["refused_frames"], 0)
                 for node in ("scheduler", "server-0", "server-1"):
                     self.assertEqual(run.log(node).count("refused a frame"), 1, run.log(node))
+                    if transport == "tcp":  # a gigabyte that was announced
+                        self.assertIn("refused a connection: magic", run.log(node))
 
     def test_status_tells_no_stranger(self):
         """What other users of this machine may reach needs the token that only the job's owner can read."""

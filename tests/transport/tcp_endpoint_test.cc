@@ -139,6 +139,41 @@ TEST_F(TcpEndpointTest, WhoComesAgainIsKnownAndWhoWasForgottenIsNot) {
   EXPECT_EQ(say_hello(), second);
 }
 
+// With a header of forty bytes, of which nobody knows anything, nobody has a gigabyte set aside.
+TEST(TcpEndpoint, ABodyHasNoMemoryBeforeItsHeaderIsFoundGood) {
+  std::vector<std::string> asked, objections;
+  const BodyCheck check = [&](std::span<const std::byte> header, std::uint64_t bytes) -> Status {
+    asked.push_back(text(Payload::copy_of(header)) + " " + std::to_string(bytes));
+    if (asked.back().starts_with("good")) return {};
+    return Error{Cause::kMalformed, "no header of ours"};
+  };
+  TcpWorld world(
+      TcpOptions{.check = check, .on_objection = [&](const Error& why) { objections.push_back(why.message); }});
+  Recorder server(world.endpoint("server"));
+  const std::string address = world.address("server");
+  ASSERT_TRUE(server->listen(address).ok());
+  const std::size_t before = heap_bytes();
+  constexpr int kStrangers = 20;
+  std::vector<std::unique_ptr<Stranger>> strangers;
+  for (int i = 0; i < kStrangers; ++i) {
+    strangers.push_back(std::make_unique<Stranger>(address));
+    const std::string header = "bad";
+    strangers.back()->say(greeting().substr(0, kGreetingBytes - 2) + std::to_string(10 + i) + number(header.size()) +
+                          number(std::uint64_t{1} << 30) + header + "abc");
+  }
+  ASSERT_TRUE(world.run_until([&] { return server->counters().refused == kStrangers; }));
+  EXPECT_LE(heap_bytes(), before + (std::size_t{4} << 20));
+  EXPECT_EQ(objections, std::vector<std::string>(kStrangers, "no header of ours"));
+  EXPECT_EQ(asked.front(), "bad 1073741824");
+
+  asked.clear();
+  const Stranger member(address);
+  member.say(greeting() + frame("good", std::string(kUnaskedBodyBytesMax + 1, 'x')) + frame("bad, and short", "x"));
+  ASSERT_TRUE(world.run_until([&] { return server.received.size() == 2; }));
+  EXPECT_EQ(asked, std::vector<std::string>{"good 4097"}) << "of short ones nobody is asked";
+  EXPECT_EQ(server.received[0].frame.body.size(), kUnaskedBodyBytesMax + 1);
+}
+
 // What waits at the end is sent also where something has come that was not read.
 TEST_F(TcpEndpointTest, LastWordsAreNotTakenBack) {
   constexpr std::size_t kFrames = 50;

@@ -99,6 +99,13 @@ std::optional<Frame> FrameReader::next() {
     return std::nullopt;
   }
   if (bytes.size() - kLengthsBytes < header) return std::nullopt;
+  if (body > kUnaskedBodyBytesMax && check_) {
+    if (const Status may = check_(bytes.subspan(kLengthsBytes, header), body); !may.ok()) {
+      objection_ = may.error();
+      broken_ = true;
+      return std::nullopt;
+    }
+  }
   Payload head = blocks_.copy_of(bytes.subspan(kLengthsBytes, header));
   const auto here = bytes.subspan(kLengthsBytes + header);
   if (body <= std::min<std::uint64_t>(here.size(), kShortBytesMax)) {
@@ -128,6 +135,7 @@ void FrameReader::take(std::size_t bytes) {
 void FrameReader::restart() {
   begin_ = end_ = 0;
   open_.reset();
+  objection_.reset();
   broken_ = false;
 }
 

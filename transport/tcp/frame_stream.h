@@ -8,7 +8,8 @@
 // at a multiple of 64 bytes, but for what has come in one piece with its header; where that is all of it, and short, it
 // is copied into a block that is used again. What goes is gathered by the kernel from where it lies.
 //
-// Nothing from outside stops a process: a length beyond its limit is reported, and nothing is allocated for it.
+// Nothing from outside stops a process: a length beyond its limit is reported, and nothing is allocated for it. Who
+// owns the stream is asked, with the header, whether a body that is not short may follow.
 //
 // Thread-safety: one owner.
 #pragma once
@@ -17,6 +18,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -32,10 +34,16 @@ inline constexpr std::size_t kGreetingBytes = 24, kGreetingIdBytes = 16;
 [[nodiscard]] std::array<std::byte, kGreetingBytes> greeting_of(const std::string& id);
 
 inline constexpr std::size_t kFrameHeaderBytesMax = 4096;
+inline constexpr std::size_t kUnaskedBodyBytesMax = 4096;
+
+// Whether a body of so many bytes may follow this header; the error says why not.
+using BodyCheck = std::function<Status(std::span<const std::byte> header, std::uint64_t body_bytes)>;
 
 class FrameReader {
  public:
-  explicit FrameReader(std::uint64_t body_bytes_max) : body_bytes_max_(body_bytes_max), buffer_(kBufferBytes) {}
+  // `check` is asked of bodies above kUnaskedBodyBytesMax; none: they may come.
+  explicit FrameReader(std::uint64_t body_bytes_max, BodyCheck check = {})
+      : body_bytes_max_(body_bytes_max), check_(std::move(check)), buffer_(kBufferBytes) {}
 
   enum class Filled : std::uint8_t { kSome, kNothing, kEnd };
   // Reads once from a socket that does not block.
@@ -48,6 +56,8 @@ class FrameReader {
 
   // What has come is no greeting, or no frame. Nothing more is taken then.
   [[nodiscard]] bool broken() const { return broken_; }
+  // Where it broke at a body that may not follow.
+  [[nodiscard]] const std::optional<Error>& objection() const { return objection_; }
   // A new connection: what the last one has left half said is forgotten.
   void restart();
 
@@ -66,10 +76,12 @@ class FrameReader {
   void take(std::size_t bytes);
 
   const std::uint64_t body_bytes_max_;
+  const BodyCheck check_;
   std::vector<std::byte> buffer_;
   std::size_t begin_ = 0, end_ = 0;  // of the buffer: what has come and is not taken
   std::optional<Open> open_;
   bool broken_ = false;
+  std::optional<Error> objection_;
   BlockPool blocks_{kBlockBytes};  // of headers, of short bodies, and of the counts of references to others
 };
 

@@ -20,8 +20,8 @@ namespace rubato::transport {
 struct Line : std::enable_shared_from_this<Line> {
   using Handler = std::function<void(const std::shared_ptr<Line>&)>;
 
-  Line(Loop& loop_of, std::uint64_t body_bytes_max)
-      : loop(loop_of), socket(loop_of.io_context()), reader(body_bytes_max) {}
+  Line(Loop& loop_of, std::uint64_t body_bytes_max, const BodyCheck& check)
+      : loop(loop_of), socket(loop_of.io_context()), reader(body_bytes_max, check) {}
 
   void open(int descriptor) {
     ++life;

@@ -124,7 +124,7 @@ Result<std::string> TcpEndpoint::listen(const std::string& address) {
 }
 
 TcpEndpoint::Shared TcpEndpoint::new_line() {
-  auto line = std::make_shared<Line>(loop_, options_.body_bytes_max);
+  auto line = std::make_shared<Line>(loop_, options_.body_bytes_max, options_.check);
   // It lives in the line, as does the timer of one that is dialled.
   line->writes_soon = std::make_unique<Wakeup>(loop_, [this, weak = std::weak_ptr(line)] {
     if (const Shared self = weak.lock(); self && self->connected && !self->waits_to_write) write(self);
@@ -207,6 +207,7 @@ void TcpEndpoint::connected(const Shared& line) {
 // The connection is over, for whatever reason; or the line, if it was accepted.
 void TcpEndpoint::end(const Shared& line, bool refused) {
   if (refused) ++counters_.refused;
+  if (line->reader.objection() && options_.on_objection) options_.on_objection(*line->reader.objection());
   strangers_.erase(line);
   line->close();
   if (line->dialled) return dial_again(line);

@@ -18,6 +18,7 @@
 
 #include "transport/endpoint.h"
 #include "transport/loop.h"
+#include "transport/tcp/frame_stream.h"
 
 namespace rubato::transport {
 
@@ -25,6 +26,11 @@ struct TcpOptions {
   int linger_ms = 1000;
   // Of a frame. A connection that announces a larger one is refused, counted, and closed.
   std::int64_t body_bytes_max = std::int64_t{1} << 30;
+  // Asked before there is memory for a body that is not short. Where it may not follow its header, the connection is
+  // refused in the same way.
+  BodyCheck check = {};
+  // Told of each of these.
+  std::function<void(const Error& why)> on_objection = {};
 };
 
 [[nodiscard]] std::unique_ptr<Endpoint> make_tcp_endpoint(Loop& loop, const TcpOptions& options = {});
