@@ -67,10 +67,7 @@ std::string confusion_table(const ConfusionMatrix& confusion, std::span<const st
 
 // As a label or as a prediction.
 bool occurs(const ConfusionMatrix& confusion, std::size_t c) {
-  for (std::size_t other = 0; other < confusion.classes(); ++other) {
-    if (confusion.count(c, other) > 0 || confusion.count(other, c) > 0) return true;
-  }
-  return false;
+  return confusion.labelled(c) > 0 || confusion.predicted(c) > 0;
 }
 
 nlohmann::json score_json(const Score& s) {
@@ -79,7 +76,8 @@ nlohmann::json score_json(const Score& s) {
 
 }  // namespace
 
-ConfusionMatrix::ConfusionMatrix(std::size_t classes) : classes_(classes), counts_(classes * classes, 0) {
+ConfusionMatrix::ConfusionMatrix(std::size_t classes)
+    : classes_(classes), sums_(classes), counts_(classes <= kConfusionMax ? classes * classes : 0) {
   RUBATO_CHECK(classes > 0);
 }
 
@@ -90,23 +88,31 @@ void ConfusionMatrix::add(std::span<const std::int32_t> labels, std::span<const 
     const auto label = static_cast<std::size_t>(labels[i]), prediction = static_cast<std::size_t>(predictions[i]);
     RUBATO_CHECK(label < classes_ && prediction < classes_, "label {}, prediction {}, {} classes", labels[i],
                  predictions[i], classes_);
-    ++counts_[label * classes_ + prediction];
+    ++sums_[label].labelled;
+    ++sums_[prediction].predicted;
+    if (label == prediction) ++sums_[label].hits;
+    if (!counts_.empty()) ++counts_[label * classes_ + prediction];
   }
 }
 
 void ConfusionMatrix::merge(const ConfusionMatrix& other) {
   RUBATO_CHECK(classes_ == other.classes_, "{} and {} classes", classes_, other.classes_);
+  for (std::size_t c = 0; c < classes_; ++c) {
+    sums_[c].hits += other.sums_[c].hits;
+    sums_[c].labelled += other.sums_[c].labelled;
+    sums_[c].predicted += other.sums_[c].predicted;
+  }
   for (std::size_t i = 0; i < counts_.size(); ++i) counts_[i] += other.counts_[i];
 }
 
 std::int64_t ConfusionMatrix::count(std::size_t label, std::size_t prediction) const {
-  RUBATO_CHECK(label < classes_ && prediction < classes_);
+  RUBATO_CHECK(label < classes_ && prediction < classes_ && !counts_.empty());
   return counts_[label * classes_ + prediction];
 }
 
 std::int64_t ConfusionMatrix::total() const {
   std::int64_t sum = 0;
-  for (std::int64_t count : counts_) sum += count;
+  for (const Sums& sums : sums_) sum += sums.labelled;
   return sum;
 }
 
@@ -114,13 +120,8 @@ ClassificationReport make_report(const ConfusionMatrix& confusion) {
   ClassificationReport report{confusion, 0.0, {}, {}, {}, {}};
   std::int64_t hits = 0;
   for (std::size_t c = 0; c < confusion.classes(); ++c) {
-    std::int64_t actual = 0, predicted = 0;
-    for (std::size_t other = 0; other < confusion.classes(); ++other) {
-      actual += confusion.count(c, other);
-      predicted += confusion.count(other, c);
-    }
-    hits += confusion.count(c, c);
-    report.per_class.push_back(score(confusion.count(c, c), predicted, actual));
+    hits += confusion.hits(c);
+    report.per_class.push_back(score(confusion.hits(c), confusion.predicted(c), confusion.labelled(c)));
   }
   const std::int64_t total = confusion.total();
   report.accuracy = ratio(static_cast<double>(hits), static_cast<double>(total));

@@ -1,5 +1,9 @@
 // Classification metrics: a confusion matrix, and what follows from it.
 //
+// A matrix of many classes would be larger than whatever is trained: 8 GiB of 32,768, 8 TiB of as many as a job may
+// have. Of more than kConfusionMax only its diagonal and the sums of its rows and columns are kept, which scores are
+// made of.
+//
 // Conventions are scikit-learn's: a row of the matrix is a true class, a column a predicted one; 0 / 0
 // is 0 (zero_division=0); macro is the plain mean over all classes, also those without a sample;
 // weighted is the mean by support; micro pools the counts, and with one label a sample all of its
@@ -17,6 +21,8 @@
 
 namespace rubato::model {
 
+inline constexpr std::size_t kConfusionMax = 100;
+
 class ConfusionMatrix {
  public:
   explicit ConfusionMatrix(std::size_t classes);
@@ -27,18 +33,24 @@ class ConfusionMatrix {
   void merge(const ConfusionMatrix& other);
 
   [[nodiscard]] std::size_t classes() const { return classes_; }
-  // Samples of class `label` that were taken for `prediction`.
+  // Samples of class `label` that were taken for `prediction`; of no more than kConfusionMax classes.
   [[nodiscard]] std::int64_t count(std::size_t label, std::size_t prediction) const;
+  [[nodiscard]] std::int64_t hits(std::size_t c) const { return sums_.at(c).hits; }
+  [[nodiscard]] std::int64_t labelled(std::size_t c) const { return sums_.at(c).labelled; }
+  [[nodiscard]] std::int64_t predicted(std::size_t c) const { return sums_.at(c).predicted; }
   [[nodiscard]] std::int64_t total() const;
 
   friend bool operator==(const ConfusionMatrix&, const ConfusionMatrix&) = default;
 
  private:
+  struct Sums {
+    std::int64_t hits = 0, labelled = 0, predicted = 0;
+    friend bool operator==(const Sums&, const Sums&) = default;
+  };
   std::size_t classes_;
+  std::vector<Sums> sums_;
   std::vector<std::int64_t> counts_;  // row by row
 };
-
-inline constexpr std::size_t kConfusionMax = 100;
 
 struct Score {
   double precision = 0.0, recall = 0.0, f1 = 0.0;

@@ -123,6 +123,39 @@ TEST(Metrics, TableIsAligned) {
   EXPECT_THAT(to_table(report), HasSubstr("       0     1.0000     0.6667     0.8000         3\n"));
 }
 
+// As many as a job may have: a matrix of them would be 8 TiB.
+TEST(Metrics, OfManyClassesOnlyWhatScoresAreMadeOfIsKept) {
+  constexpr std::size_t kClasses = 1 << 20;
+  const Labels labels = {0, 0, 7, 1'000'000}, predictions = {0, 7, 7, 0};
+  const ClassificationReport report = report_of(kClasses, labels, predictions);
+  EXPECT_EQ(report.accuracy, 0.5);
+  expect_score(report.per_class[0], 0.5, 0.5, 0.5, 2);
+  expect_score(report.per_class[7], 0.5, 1.0, 2.0 / 3.0, 1);
+  expect_score(report.per_class[1'000'000], 0.0, 0.0, 0.0, 1);
+  expect_score(report.weighted, (0.5 * 2 + 0.5) / 4, 0.5, (0.5 * 2 + 2.0 / 3.0) / 4, 4);
+  EXPECT_EQ(report.confusion.total(), 4);
+  EXPECT_THAT(to_table(report), HasSubstr("1000000     0.0000     0.0000     0.0000         1\n"));
+}
+
+// Beside the last number of them whose matrix is kept.
+TEST(Metrics, ScoresDoNotDependOnWhetherTheMatrixIsKept) {
+  RandomStream random(stream_key(2, "metrics test"));
+  Labels labels, predictions;
+  for (int i = 0; i < 2000; ++i) {
+    labels.push_back(static_cast<std::int32_t>(random.below(kConfusionMax)));
+    predictions.push_back(random.below(2) == 0 ? static_cast<std::int32_t>(random.below(kConfusionMax))
+                                               : labels.back());
+  }
+  const ClassificationReport kept = report_of(kConfusionMax, labels, predictions);
+  const ClassificationReport not_kept = report_of(kConfusionMax + 1, labels, predictions);
+  EXPECT_EQ(kept.accuracy, not_kept.accuracy);
+  for (std::size_t c = 0; c < kConfusionMax; ++c) {
+    const Score& score = not_kept.per_class[c];
+    expect_score(kept.per_class[c], score.precision, score.recall, score.f1, score.support);
+  }
+  EXPECT_FALSE(to_json(not_kept).contains("confusion"));
+}
+
 TEST(Metrics, JsonSaysAllOfIt) {
   const nlohmann::json json = to_json(report_of(2, {0, 0, 0, 1}, {0, 0, 1, 1}));
   EXPECT_EQ(json["samples"], 4);
