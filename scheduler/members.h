@@ -61,6 +61,11 @@ struct WorkerRecord {
   }
 };
 
+// What a member has counted, in all of its lives.
+struct Counts {
+  std::uint64_t pushes = 0, repeated = 0, dropped = 0, refused_frames = 0;
+};
+
 struct Member {
   NodeId node;
   MemberState state = MemberState::kJoining;
@@ -72,7 +77,13 @@ struct Member {
   std::uint64_t alarms = 0;  // of a shard, that have come
   protocol::Heartbeat beat;
   TimeNs beat_at = 0;
+  Counts earlier;     // of the lives before this one, as each said last
   WorkerRecord work;  // workers only
+
+  [[nodiscard]] Counts counts() const {
+    return {earlier.pushes + beat.shard.pushes, earlier.repeated + beat.shard.repeated,
+            earlier.dropped + beat.shard.dropped, earlier.refused_frames + beat.refused_frames};
+  }
 };
 
 }  // namespace rubato::scheduler

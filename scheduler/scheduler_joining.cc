@@ -123,7 +123,9 @@ void SchedulerCore::on_register(TimeNs now, const protocol::Envelope& from, cons
   Member& member = members_[from.from];
   const Incarnation incarnation = member.incarnation + 1;
   const WorkerRecord before = std::move(member.work);
+  const Counts earlier = member.counts();
   member = Member{};
+  member.earlier = earlier;
   member.work = before.next_life();
   member.node = from.from;
   member.incarnation = incarnation;

@@ -200,13 +200,14 @@ void SchedulerCore::add_best(const protocol::EvaluationDone& done, Json& line) c
 }
 
 void SchedulerCore::add_totals(const protocol::EvaluationDone& done, Json& line) const {
-  protocol::ShardCounters sum;
-  std::uint64_t refused = refused_frames_, waited = 0, time = 0;
+  Counts sum{.refused_frames = refused_frames_};
+  std::uint64_t waited = 0, time = 0;
   for (const auto& [node, member] : members_) {
-    sum.pushes += member.beat.shard.pushes;
-    sum.repeated += member.beat.shard.repeated;
-    sum.dropped += member.beat.shard.dropped;
-    refused += member.beat.refused_frames;
+    const Counts counts = member.counts();
+    sum.pushes += counts.pushes;
+    sum.repeated += counts.repeated;
+    sum.dropped += counts.dropped;
+    sum.refused_frames += counts.refused_frames;
     waited += member.work.wait_ns;
     time += member.work.total_ns;
   }
@@ -223,7 +224,7 @@ void SchedulerCore::add_totals(const protocol::EvaluationDone& done, Json& line)
   line["pushes"] = sum.pushes;
   line["pushes_repeated"] = sum.repeated;
   line["pushes_dropped"] = total_.dropped_pushes + sum.dropped;
-  line["refused_frames"] = refused;
+  line["refused_frames"] = sum.refused_frames;
   line["wait_share"] = share(waited, time);
   line["ages"] = Json::array();
   for (const auto& [age, count] : total_.ages.counts()) line["ages"].push_back({age, count});

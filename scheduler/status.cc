@@ -180,9 +180,10 @@ Json SchedulerCore::status(TimeNs now) const {
       entry["bytes"] = shard.bytes;
       entry["version_min"] = shard.version_min;
       entry["version_max"] = shard.version_max;
-      entry["pushes"] = shard.pushes;
-      entry["pushes_repeated"] = shard.repeated;
-      entry["refused_frames"] = member.beat.refused_frames;
+      const Counts counts = member.counts();
+      entry["pushes"] = counts.pushes;
+      entry["pushes_repeated"] = counts.repeated;
+      entry["refused_frames"] = counts.refused_frames;
       json["servers"].push_back(std::move(entry));
     } else if (node.role == Role::kEvaluator) {
       json["evaluator"] = std::move(entry);

@@ -62,6 +62,51 @@ TEST(RecoveringInLockstep, GrantsGoOnWhenTheSnapshotTheyWaitedForIsEvaluated) {
   EXPECT_THAT(scheduler.granted(), SizeIs(1));
 }
 
+// What its earlier lives had counted, as they said last, is counted on: in what is said of it, and of all in the end.
+TEST(RecoveringFigures, AreOfAllLives) {
+  Job job = job_of("asp", 1, 2);
+  job.train.steps = 1;
+  Scheduler scheduler(job);
+  scheduler.begin();
+  const auto count = [&](std::uint64_t pushes, Incarnation life) {
+    protocol::Heartbeat beat;
+    beat.shard = {.pushes = pushes, .repeated = 2, .dropped = 1, .bytes = 64};
+    beat.refused_frames = 3;
+    scheduler.receive(server_node(1), beat, life);
+  };
+  for (const Incarnation life : {1u, 2u, 3u}) {
+    if (life > 1) {
+      scheduler.core.member_exited(scheduler.now, {server_node(1), -9, true}, scheduler.out);
+      protocol::Register message = scheduler.registration(server_node(1));
+      message.nonce += life;
+      scheduler.receive(server_node(1), message, 0);
+      scheduler.receive(server_node(1), protocol::Ready{}, life);
+    }
+    count(5, life);
+    count(10 * life, life);
+    const auto status = scheduler.core.status(scheduler.now)["servers"][1];
+    EXPECT_EQ(status["pushes"], 5 * life * (life + 1));
+    EXPECT_EQ(status["pushes_repeated"], 2 * life);
+    EXPECT_EQ(status["refused_frames"], 3 * life);
+    EXPECT_EQ(status["bytes"], 64) << "what it holds is not counted";
+  }
+  scheduler.tick(0, 0);
+  for (const std::uint32_t rank : {0u, 1u})
+    scheduler.receive(server_node(rank), protocol::SnapshotTaken{1, true, {.pushes = 31, .repeated = 2, .dropped = 1}},
+                      rank == 1 ? 3 : 1);
+  protocol::EvaluationDone done;
+  done.snapshot = 1;
+  scheduler.receive(evaluator_node(0), done);
+  const auto lines = scheduler.core.take_metrics();
+  ASSERT_FALSE(lines.empty());
+  const auto& final = lines.back();
+  ASSERT_EQ(final["event"], "final");
+  EXPECT_EQ(final["pushes"], 31 + 10 + 20 + 31);
+  EXPECT_EQ(final["pushes_repeated"], 2 + 3 * 2);
+  EXPECT_EQ(final["pushes_dropped"], 1 + 3 * 1);
+  EXPECT_EQ(final["refused_frames"], 3 * 3);
+}
+
 TEST_F(Recovering, AServerThatIsStartedAgainIsWelcomedAsItsNextLife) {
   kill(1);
   EXPECT_EQ(job_.core.phase(), Phase::kTraining);
