@@ -5,8 +5,9 @@
 // Nothing is saved: backward makes the softmax from the input once more, to the same bits. Scratch holds one head's
 // scores, and in training their gradients, positions x positions of each sample; and where bfloat16 is multiplied, all
 // that is a factor: inputs, shares, and the gradients of outputs and scores (kernels/cuda/factor.h). Above the diagonal
-// scores are computed and not looked at: half of the products' work is for nothing, which a library's fused attention
-// spares.
+// scores are computed and not looked at: half of the products' work is for nothing. Where bfloat16 is multiplied, and
+// cuDNN has its fused attention for the shape and the GPU, that is taken in the place of all this
+// (kernels/cuda/fused_attention.cc).
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
@@ -206,6 +207,8 @@ Status Attention::backward_data() {
 }  // namespace
 
 Result<std::unique_ptr<Op>> make_op(const CudaContext& context, const AttentionDesc& desc, const PlanHint& hint) {
+  RUBATO_ASSIGN(auto fused, make_fused_attention(context, desc, hint));
+  if (fused != nullptr) return fused;
   return planned<Attention>(context, desc, hint);
 }
 

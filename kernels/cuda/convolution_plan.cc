@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <utility>
 
 #include "kernels/precision.h"
@@ -10,7 +9,6 @@
 namespace rubato::kernels::cuda {
 namespace {
 
-constexpr std::int64_t kAlignment = 16;  // of every tensor, at least: model/memory_plan.cc, cudaMalloc
 constexpr std::int64_t kInput = 'x', kWeights = 'w', kOutput = 'y';
 
 // Rows one behind the other: N, C, H, W of what lies as N, H, W, C.
@@ -20,7 +18,7 @@ Result<CudnnDescriptor> make_tensor(std::int64_t id, cudnnDataType_t type, std::
                          Attribute{CUDNN_ATTR_TENSOR_DIMENSIONS, std::vector{n, c, h, w}},
                          Attribute{CUDNN_ATTR_TENSOR_STRIDES, std::vector{h * w * c, std::int64_t{1}, w * c, c}},
                          Attribute{CUDNN_ATTR_TENSOR_UNIQUE_ID, id},
-                         Attribute{CUDNN_ATTR_TENSOR_BYTE_ALIGNMENT, kAlignment});
+                         Attribute{CUDNN_ATTR_TENSOR_BYTE_ALIGNMENT, kTensorAlignment});
 }
 Result<CudnnDescriptor> make_tensor(std::int64_t id, cudnnDataType_t type, const TensorShape& shape) {
   return make_tensor(id, type, shape.samples, shape.height, shape.width, shape.channels);
@@ -75,41 +73,6 @@ Node node_of(ConvolutionCall call) {
           CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_BETA};
 }
 
-// Left out are engines
-// - whose bits differ from run to run;
-// - that use tensor cores on float32, which means TF32, where that is not asked for;
-// - that round factors or sums in other ways;
-// - that multiply transforms (Fourier, Winograd): their roundings are not those that our bounds are derived for;
-// - that are compiled when the plan is made, which takes seconds, and NVRTC.
-Result<bool> is_welcome(const CudnnDescriptor& engine, Precision precision) {
-  constexpr cudnnBackendNumericalNote_t kUnwelcome[] = {CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC,
-                                                        CUDNN_NUMERICAL_NOTE_DOWN_CONVERT_INPUTS,
-                                                        CUDNN_NUMERICAL_NOTE_FFT,
-                                                        CUDNN_NUMERICAL_NOTE_REDUCED_PRECISION_REDUCTION,
-                                                        CUDNN_NUMERICAL_NOTE_WINOGRAD,
-                                                        CUDNN_NUMERICAL_NOTE_WINOGRAD_TILE_4x4,
-                                                        CUDNN_NUMERICAL_NOTE_WINOGRAD_TILE_6x6,
-                                                        CUDNN_NUMERICAL_NOTE_WINOGRAD_TILE_13x13};
-  RUBATO_ASSIGN(const auto notes, engine.numbers<cudnnBackendNumericalNote_t>(CUDNN_ATTR_ENGINE_NUMERICAL_NOTE,
-                                                                              CUDNN_NUMERICAL_NOTE_TYPE_COUNT));
-  if (std::ranges::find_first_of(notes, kUnwelcome) != notes.end()) return false;
-  const bool exact = precision == Precision::kFloat32;
-  if (exact && std::ranges::find(notes, CUDNN_NUMERICAL_NOTE_TENSOR_CORE) != notes.end()) return false;
-  RUBATO_ASSIGN(const auto behavior, engine.numbers<cudnnBackendBehaviorNote_t>(CUDNN_ATTR_ENGINE_BEHAVIOR_NOTE,
-                                                                                CUDNN_BEHAVIOR_NOTE_TYPE_COUNT));
-  return std::ranges::find(behavior, CUDNN_BEHAVIOR_NOTE_RUNTIME_COMPILATION) == behavior.end();
-}
-
-Result<CudnnDescriptor> make_heuristics(const PlanTarget& target, const CudnnDescriptor& graph,
-                                        cudnnBackendHeurMode_t mode) {
-  RUBATO_ASSIGN(auto heuristics, CudnnDescriptor::create(CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR, "heuristics"));
-  RUBATO_TRY(heuristics.set(CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH, graph));
-  RUBATO_TRY(heuristics.set(CUDNN_ATTR_ENGINEHEUR_MODE, mode));
-  if (target.properties != nullptr) RUBATO_TRY(heuristics.set(CUDNN_ATTR_ENGINEHEUR_DEVICEPROP, *target.properties));
-  RUBATO_TRY(heuristics.finalize());
-  return heuristics;
-}
-
 std::string text_of(const ConvolutionDesc& desc, ConvolutionCall call) {
   const TensorShape& in = desc.input;
   return fmt::format("convolution {} of {} x {} x {} x {}, {} of {} x {}, stride {}, padding {}", name_of(call),
@@ -153,74 +116,22 @@ Status ConvolutionPlan::describe(const PlanTarget& target, const ConvolutionDesc
                                             Attribute{node.weights, weights_}, Attribute{node.output, output_},
                                             Attribute{node.convolution, convolution_}, Attribute{node.alpha, 1.0f},
                                             Attribute{node.beta, 0.0f}));
-  RUBATO_ASSIGN(graph_, CudnnDescriptor::create(CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR, "a graph"));
-  RUBATO_TRY(graph_.set(CUDNN_ATTR_OPERATIONGRAPH_OPS, operation_));
-  if (target.handle != nullptr) RUBATO_TRY(graph_.set(CUDNN_ATTR_OPERATIONGRAPH_HANDLE, target.handle));
-  return graph_.finalize();
+  RUBATO_ASSIGN(graph_, make_graph(target, {&operation_}));
+  return {};
 }
 
 Status ConvolutionPlan::choose_engine(const PlanTarget& target, const EngineLimits& limits) {
-  for (const auto mode : {CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_FALLBACK}) {
-    RUBATO_TRY(try_engines(target, mode, limits));
-    if (chosen_) return {};
-  }
-  return Error{Cause::kDevice, fmt::format("cuDNN has no deterministic engine for {} within {} bytes of scratch",
-                                           text_of(limits.precision), limits.scratch_max)};
-}
-
-Status ConvolutionPlan::try_engines(const PlanTarget& target, cudnnBackendHeurMode_t mode, const EngineLimits& limits) {
-  RUBATO_ASSIGN(const CudnnDescriptor heuristics, make_heuristics(target, graph_, mode));
-  RUBATO_ASSIGN(auto configs, heuristics.descriptors(CUDNN_ATTR_ENGINEHEUR_RESULTS, CUDNN_BACKEND_ENGINECFG_DESCRIPTOR,
-                                                     "an engine's configuration"));
-  for (CudnnDescriptor& config : configs) {
-    RUBATO_TRY(take(target, std::move(config), limits));
-    if (chosen_) return {};
-  }
-  return {};
-}
-
-// Leaves chosen_ as it is where the engine is not welcome, wants too much, or cannot do it after all.
-Status ConvolutionPlan::take(const PlanTarget& target, CudnnDescriptor config, const EngineLimits& limits) {
-  RUBATO_ASSIGN(const auto engines,
-                config.descriptors(CUDNN_ATTR_ENGINECFG_ENGINE, CUDNN_BACKEND_ENGINE_DESCRIPTOR, "an engine"));
-  if (engines.empty()) return {};
-  RUBATO_ASSIGN(const bool welcome, is_welcome(engines.front(), limits.precision));
-  if (!welcome) return {};
-  RUBATO_ASSIGN(auto plan, CudnnDescriptor::create(CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR, "an execution plan"));
-  RUBATO_TRY(plan.set(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, config));
-  // Said to be deprecated; cuDNN before 9.8 wants it.
-  if (target.handle != nullptr) RUBATO_TRY(plan.set(CUDNN_ATTR_EXECUTION_PLAN_HANDLE, target.handle));
-  if (target.properties != nullptr) RUBATO_TRY(plan.set(CUDNN_ATTR_EXECUTION_PLAN_DEVICEPROP, *target.properties));
-  RUBATO_ASSIGN(const bool supported, plan.finalize_if_supported());
-  if (!supported) return {};
-  RUBATO_ASSIGN(const auto scratch, plan.number<std::int64_t>(CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE));
-  if (static_cast<std::size_t>(scratch) > limits.scratch_max) return {};
-  RUBATO_ASSIGN(engine_, engines.front().number<std::int64_t>(CUDNN_ATTR_ENGINE_GLOBAL_INDEX));
-  scratch_bytes_ = static_cast<std::size_t>(scratch);
-  config_ = std::move(config);
-  plan_ = std::move(plan);
-  chosen_ = true;
-  return {};
-}
-
-Status ConvolutionPlan::pack(const ConvolutionTensors& at, void* scratch) {
-  const auto changeable = [](const void* data) { return const_cast<void*>(data); };
-  RUBATO_ASSIGN(pack_, make_descriptor(
-                           CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR, "addresses",
-                           Attribute{CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS, std::vector{kInput, kWeights, kOutput}},
-                           Attribute{CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS,
-                                     std::vector{changeable(at.input), changeable(at.weights), changeable(at.output)}},
-                           Attribute{CUDNN_ATTR_VARIANT_PACK_WORKSPACE, scratch}));
-  packed_ = at;
-  packed_scratch_ = scratch;
+  RUBATO_ASSIGN(auto chosen, EnginePlan::choose(target, graph_, limits));
+  if (!chosen)
+    return Error{Cause::kDevice, fmt::format("cuDNN has no deterministic engine for {} within {} bytes of scratch",
+                                             text_of(limits.precision), limits.scratch_max)};
+  plan_ = *std::move(chosen);
   return {};
 }
 
 Status ConvolutionPlan::run(const CudaContext& context, const ConvolutionTensors& at, void* scratch) {
-  if (packed_ != at || packed_scratch_ != scratch) {
-    packed_ = {};  // should it fail
-    if (Status packed = pack(at, scratch); !packed.ok()) return packed.error().in(text_);
-  }
+  const Status packed = pack_.pack({{kInput, at.input}, {kWeights, at.weights}, {kOutput, at.output}}, scratch);
+  if (!packed.ok()) return packed.error().in(text_);
   RUBATO_ASSIGN(const cudnnHandle_t handle, context.cudnn_handle());
   return check(cudnnBackendExecute(handle, plan_.get(), pack_.get()), "cudnnBackendExecute of {} on stream {}", text_,
                context.stream.name());

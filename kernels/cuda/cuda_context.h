@@ -11,6 +11,7 @@
 #include <span>
 
 #include "kernels/backend.h"
+#include "kernels/cuda/attention_plan.h"
 #include "kernels/cuda/copy_streams.h"
 #include "kernels/cuda/cublas_lt.h"
 #include "kernels/cuda/cuda_check.h"
@@ -25,6 +26,7 @@ struct CudaContext {
   LtHandle lt;
   std::unique_ptr<CopyStreams> copies;
   std::unique_ptr<CudnnHandle> cudnn = std::make_unique<CudnnHandle>();
+  std::unique_ptr<AttentionPlans> attention_plans = std::make_unique<AttentionPlans>();  // of that handle
 
   [[nodiscard]] Result<cudnnHandle_t> cudnn_handle() const { return cudnn->on(stream); }
 

@@ -20,9 +20,10 @@ Result<bool> CudnnDescriptor::finalize_if_supported() {
   return true;
 }
 
-Status CudnnDescriptor::set(cudnnBackendAttributeName_t which, const CudnnDescriptor& value) {
-  const cudnnBackendDescriptor_t handle = value.get();
-  return set(which, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, static_cast<const void*>(&handle));
+Status CudnnDescriptor::set(cudnnBackendAttributeName_t which, const std::vector<const CudnnDescriptor*>& values) {
+  std::vector<cudnnBackendDescriptor_t> handles;
+  for (const CudnnDescriptor* value : values) handles.push_back(value->get());
+  return set(which, CUDNN_TYPE_BACKEND_DESCRIPTOR, handles.size(), static_cast<const void*>(handles.data()));
 }
 
 Status CudnnDescriptor::set(cudnnBackendAttributeName_t which, cudnnBackendAttributeType_t type, std::size_t count,

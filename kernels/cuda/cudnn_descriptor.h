@@ -23,11 +23,14 @@ template <typename T>
 constexpr cudnnBackendAttributeType_t attribute_type() {
   if constexpr (std::is_same_v<T, std::int64_t>) return CUDNN_TYPE_INT64;
   if constexpr (std::is_same_v<T, float>) return CUDNN_TYPE_FLOAT;
+  if constexpr (std::is_same_v<T, bool>) return CUDNN_TYPE_BOOLEAN;
   if constexpr (std::is_same_v<T, char>) return CUDNN_TYPE_CHAR;
   if constexpr (std::is_same_v<T, void*>) return CUDNN_TYPE_VOID_PTR;
   if constexpr (std::is_same_v<T, cudnnHandle_t>) return CUDNN_TYPE_HANDLE;
   if constexpr (std::is_same_v<T, cudnnDataType_t>) return CUDNN_TYPE_DATA_TYPE;
   if constexpr (std::is_same_v<T, cudnnConvolutionMode_t>) return CUDNN_TYPE_CONVOLUTION_MODE;
+  if constexpr (std::is_same_v<T, cudnnPointwiseMode_t>) return CUDNN_TYPE_POINTWISE_MODE;
+  if constexpr (std::is_same_v<T, cudnnReduceTensorOp_t>) return CUDNN_TYPE_REDUCTION_OPERATOR_TYPE;
   if constexpr (std::is_same_v<T, cudnnBackendHeurMode_t>) return CUDNN_TYPE_HEUR_MODE;
   if constexpr (std::is_same_v<T, cudnnBackendNumericalNote_t>) return CUDNN_TYPE_NUMERICAL_NOTE;
   if constexpr (std::is_same_v<T, cudnnBackendBehaviorNote_t>) return CUDNN_TYPE_BEHAVIOR_NOTE;
@@ -55,7 +58,10 @@ class CudnnDescriptor {
   [[nodiscard]] Status set(cudnnBackendAttributeName_t which, const T& value) {
     return set(which, std::span<const T>(&value, 1));
   }
-  [[nodiscard]] Status set(cudnnBackendAttributeName_t which, const CudnnDescriptor& value);
+  [[nodiscard]] Status set(cudnnBackendAttributeName_t which, const std::vector<const CudnnDescriptor*>& values);
+  [[nodiscard]] Status set(cudnnBackendAttributeName_t which, const CudnnDescriptor& value) {
+    return set(which, std::vector<const CudnnDescriptor*>{&value});
+  }
 
   template <typename T>
   [[nodiscard]] Result<T> number(cudnnBackendAttributeName_t which) const {

@@ -26,6 +26,9 @@ Result<std::unique_ptr<Op>> make_op(const CudaContext& context, const DropoutDes
 Result<std::unique_ptr<Op>> make_op(const CudaContext& context, const GlobalAverageDesc& desc, const PlanHint& hint);
 Result<std::unique_ptr<Op>> make_op(const CudaContext& context, const EmbeddingDesc& desc, const PlanHint& hint);
 Result<std::unique_ptr<Op>> make_op(const CudaContext& context, const AttentionDesc& desc, const PlanHint& hint);
+// Null: cuDNN has none for it, on this GPU and in this precision. What make_op gives for it then is another way.
+Result<std::unique_ptr<Op>> make_fused_attention(const CudaContext& context, const AttentionDesc& desc,
+                                                 const PlanHint& hint);
 Result<std::unique_ptr<Op>> make_op(const CudaContext& context, const BatchNormDesc& desc, const PlanHint& hint);
 Result<std::unique_ptr<Op>> make_op(const CudaContext& context, const LayerNormDesc& desc, const PlanHint& hint);
 Result<std::unique_ptr<Op>> make_op(const CudaContext& context, const GroupNormDesc& desc, const PlanHint& hint);

@@ -1,12 +1,14 @@
-// cuDNN's graph API: descriptors, graphs of one convolution, engines that are offered (cuda_fake::offer_engines),
-// plans.
+// cuDNN's graph API: descriptors, graphs of one convolution or of what cudnn_graph.h has, engines that are offered
+// (cuda_fake::offer_engines), plans.
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <array>
+#include <functional>
 
 #include "tests/cuda_fake/cudnn.h"
 #include "tests/cuda_fake/cudnn_descriptor.h"
+#include "tests/cuda_fake/cudnn_graph.h"
 #include "tests/cuda_fake/machine.h"
 
 namespace rubato::cuda_fake {
@@ -21,6 +23,7 @@ std::set<const Descriptor*>& live_descriptors() {
 
 std::size_t size_of(cudnnBackendAttributeType_t type) {
   switch (type) {
+    case CUDNN_TYPE_BOOLEAN:
     case CUDNN_TYPE_CHAR:
       return 1;
     case CUDNN_TYPE_HANDLE:
@@ -55,13 +58,41 @@ Attributes required(cudnnBackendDescriptorType_t kind) {
       return {CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS, CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS,
               CUDNN_ATTR_VARIANT_PACK_WORKSPACE};
     default:
-      return {};
+      return graph_attributes(kind);
   }
 }
 
-// The operation that a configuration is for.
-ConvolutionNode node_of(const Descriptor& config) {
-  return ConvolutionNode(config.at(CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH).at(CUDNN_ATTR_OPERATIONGRAPH_OPS));
+std::vector<const Descriptor*> operations_of(const Descriptor& graph) {
+  std::vector<const Descriptor*> all;
+  for (const auto handle : graph.all<cudnnBackendDescriptor_t>(CUDNN_ATTR_OPERATIONGRAPH_OPS))
+    all.push_back(static_cast<const Descriptor*>(handle));
+  return all;
+}
+
+// What a configuration is for.
+std::vector<const Descriptor*> operations_for(const Descriptor& config) {
+  return operations_of(config.at(CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH));
+}
+
+// One convolution, or what has none.
+bool is_right_graph(const std::vector<const Descriptor*>& operations) {
+  if (operations.size() == 1 && is_convolution(operations.front()->kind)) return true;
+  const auto is_known = [](const Descriptor* operation) { return is_graph_operation(operation->kind); };
+  return std::ranges::all_of(operations, is_known) && is_ordered(operations);
+}
+
+cudnnStatus_t judge_tensor(const Descriptor& tensor) {
+  const auto type = tensor.one<cudnnDataType_t>(CUDNN_ATTR_TENSOR_DATA_TYPE);
+  if (type == CUDNN_DATA_FLOAT || type == CUDNN_DATA_BFLOAT16) return CUDNN_STATUS_SUCCESS;
+  constexpr auto kNowhere = CUDNN_ATTR_TENSOR_IS_VIRTUAL;
+  const bool index = type == CUDNN_DATA_INT32 || type == CUDNN_DATA_BOOLEAN;
+  if (index && tensor.has(kNowhere) && tensor.one<bool>(kNowhere)) return CUDNN_STATUS_SUCCESS;
+  return CUDNN_STATUS_NOT_SUPPORTED;
+}
+
+bool types_fit(const std::vector<const Descriptor*>& operations) {
+  if (is_convolution(operations.front()->kind)) return has_types(ConvolutionNode(*operations.front()));
+  return has_types(operations);
 }
 
 // Of what is not wrong with it itself, a plan's engine may not be there.
@@ -74,15 +105,16 @@ cudnnStatus_t judge(Descriptor& descriptor) {
       return CUDNN_STATUS_NOT_SUPPORTED;
     return is_right(ConvolutionNode(descriptor)) ? CUDNN_STATUS_SUCCESS : CUDNN_STATUS_BAD_PARAM_SHAPE_MISMATCH;
   }
-  if (descriptor.kind == CUDNN_BACKEND_TENSOR_DESCRIPTOR) {
-    const auto type = descriptor.one<cudnnDataType_t>(CUDNN_ATTR_TENSOR_DATA_TYPE);
-    if (type != CUDNN_DATA_FLOAT && type != CUDNN_DATA_BFLOAT16) return CUDNN_STATUS_NOT_SUPPORTED;
-  }
+  if (is_graph_operation(descriptor.kind) && !is_right_operation(descriptor))
+    return CUDNN_STATUS_BAD_PARAM_SHAPE_MISMATCH;
+  if (descriptor.kind == CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR && !is_right_graph(operations_of(descriptor)))
+    return CUDNN_STATUS_BAD_PARAM;
+  if (descriptor.kind == CUDNN_BACKEND_TENSOR_DESCRIPTOR) return judge_tensor(descriptor);
   if (descriptor.kind == CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR) {
     const Descriptor& config = descriptor.at(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG);
     descriptor.engine = config.engine;
     if (!config.engine.supported) return CUDNN_STATUS_NOT_SUPPORTED_SHAPE;
-    if (!has_types(node_of(config))) return CUDNN_STATUS_NOT_SUPPORTED_DATA_TYPE;
+    if (!types_fit(operations_for(config))) return CUDNN_STATUS_NOT_SUPPORTED_DATA_TYPE;
   }
   return CUDNN_STATUS_SUCCESS;
 }
@@ -164,6 +196,27 @@ std::array<void*, 3> addresses(const ConvolutionNode& node, const Descriptor& pa
       at[i] = pointers[index];
   }
   return at;
+}
+
+std::function<void()> work_of_convolution(const ConvolutionNode& node, const Engine& engine, const Descriptor& pack) {
+  const auto [x, w, y] = addresses(node, pack);
+  if (x == nullptr || w == nullptr || y == nullptr) return {};
+  return [node, engine, x = x, w = w, y = y] {
+    const std::pair<const StridedTensor*, void*> tensors[] = {{&node.x, x}, {&node.w, w}, {&node.y, y}};
+    for (const auto& [tensor, data] : tensors)
+      tensor == &result_of(node) ? machine().writes(data, tensor->bytes()) : machine().reads(data, tensor->bytes());
+    compute(node, engine, x, w, y);
+  };
+}
+
+// What a plan does with these addresses; nothing, where one of them is wrong.
+std::function<void()> work_of(const Descriptor& plan, const Descriptor& pack) {
+  const auto operations = operations_for(plan.at(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG));
+  if (is_convolution(operations.front()->kind))
+    return work_of_convolution(ConvolutionNode(*operations.front()), plan.engine, pack);
+  const auto run = GraphRun::make(operations, pack);
+  if (!run) return {};
+  return [run = *run] { run.compute(); };
 }
 
 }  // namespace
@@ -249,19 +302,14 @@ cudnnStatus_t cudnnBackendExecute(cudnnHandle_t handle, cudnnBackendDescriptor_t
   if (!plan.finalized || !pack.finalized || !machine().is_stream(stream, kName) ||
       plan.one<cudnnHandle_t>(CUDNN_ATTR_EXECUTION_PLAN_HANDLE) != handle)
     return CUDNN_STATUS_BAD_PARAM;
-  const Descriptor& config = plan.at(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG);
-  const ConvolutionNode node = node_of(config);
-  const auto [x, w, y] = addresses(node, pack);
   auto* const scratch = pack.one<void*>(CUDNN_ATTR_VARIANT_PACK_WORKSPACE);
   const std::size_t scratch_bytes = plan.engine.scratch_bytes;
-  const bool room = scratch_bytes == 0 || machine().covers(scratch, scratch_bytes, kName);
-  if (x == nullptr || w == nullptr || y == nullptr || !room) return CUDNN_STATUS_BAD_PARAM;
-  machine().enqueue(stream, [=, engine = plan.engine, x = x, w = w, y = y] {
-    const std::pair<const StridedTensor*, void*> tensors[] = {{&node.x, x}, {&node.w, w}, {&node.y, y}};
-    for (const auto& [tensor, data] : tensors)
-      tensor == &result_of(node) ? machine().writes(data, tensor->bytes()) : machine().reads(data, tensor->bytes());
+  if (scratch_bytes > 0 && !machine().covers(scratch, scratch_bytes, kName)) return CUDNN_STATUS_BAD_PARAM;
+  const std::function<void()> work = work_of(plan, pack);
+  if (!work) return CUDNN_STATUS_BAD_PARAM;
+  machine().enqueue(stream, [=] {
     machine().writes(scratch, scratch_bytes);
-    compute(node, engine, x, w, y);
+    work();
     if (scratch_bytes > 0) std::memset(scratch, 0xFF, scratch_bytes);
   });
   return CUDNN_STATUS_SUCCESS;

@@ -1,5 +1,5 @@
 // A descriptor of the fake's graph API: attributes in a table, whatever they are about. What they mean is looked at
-// when it is finalized (cudnn_backend.cc) and run (cudnn_convolution.cc).
+// when it is finalized (cudnn_backend.cc) and run (cudnn_convolution.cc, cudnn_graph.cc).
 //
 // Thread-safety: none.
 #pragma once
@@ -41,7 +41,9 @@ struct Descriptor {
   }
   template <typename T>
   [[nodiscard]] T one(cudnnBackendAttributeName_t which) const {
-    return all<T>(which).front();
+    T value{};
+    std::memcpy(&value, attributes.at(which).bytes.data(), sizeof value);
+    return value;
   }
   [[nodiscard]] const Descriptor& at(cudnnBackendAttributeName_t which) const {
     return *static_cast<const Descriptor*>(one<cudnnBackendDescriptor_t>(which));
@@ -51,8 +53,8 @@ struct Descriptor {
 // A tensor's rows, as its strides say.
 struct StridedTensor {
   explicit StridedTensor(const Descriptor& descriptor)
-      : type(descriptor.one<cudnnDataType_t>(CUDNN_ATTR_TENSOR_DATA_TYPE) == CUDNN_DATA_FLOAT ? Type::kFloat32
-                                                                                              : Type::kBfloat16),
+      : type(descriptor.one<cudnnDataType_t>(CUDNN_ATTR_TENSOR_DATA_TYPE) == CUDNN_DATA_BFLOAT16 ? Type::kBfloat16
+                                                                                                 : Type::kFloat32),
         id(descriptor.one<std::int64_t>(CUDNN_ATTR_TENSOR_UNIQUE_ID)),
         alignment(descriptor.one<std::int64_t>(CUDNN_ATTR_TENSOR_BYTE_ALIGNMENT)),
         dims(descriptor.all<std::int64_t>(CUDNN_ATTR_TENSOR_DIMENSIONS)),

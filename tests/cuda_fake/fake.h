@@ -53,7 +53,7 @@ void fail_call(std::size_t n);
 // Whether it was one that captures, or made while something was captured.
 [[nodiscard]] bool failed_in_capture();
 
-// An engine that cuDNN has for a convolution, and what it says of it.
+// An engine that cuDNN has for a graph, and what it says of it.
 struct Engine {
   bool atomic = false;        // its bits differ from one run to the next
   bool tensor_cores = false;  // it multiplies numbers of 11 bits
@@ -70,6 +70,8 @@ void offer_engines(std::vector<Engine> engines);
 void hide_cudnn(bool hidden);
 // How many GPUs the machine has: one, at first.
 void set_device_count(int count);
+// What they are: 90, an H100, at first.
+void set_capability(int capability);
 // cuBLASLt has no algorithm with an epilogue, from now on.
 void refuse_epilogues(bool refuse);
 

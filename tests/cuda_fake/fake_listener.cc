@@ -13,6 +13,7 @@ class Listener final : public testing::EmptyTestEventListener {
     hide_cudnn(false);
     offer_engines({});
     set_device_count(1);
+    set_capability(90);
   }
   void OnTestEnd(const testing::TestInfo&) override {
     for (const std::string& fault : take_faults()) ADD_FAILURE() << fault;

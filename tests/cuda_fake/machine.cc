@@ -275,6 +275,7 @@ std::size_t calls() { return machine().calls_; }
 bool failed_in_capture() { return machine().failed_in_capture_; }
 std::string failed_call() { return machine().failed_; }
 void set_device_count(int count) { machine().device_count = count; }
+void set_capability(int capability) { machine().capability = capability; }
 void hide_cudnn(bool hidden) { machine().hides_cudnn = hidden; }
 void refuse_epilogues(bool refuse) { machine().refuses_epilogues = refuse; }
 

@@ -93,6 +93,7 @@ class Machine {
   bool hides_cudnn = false;
   std::vector<Engine> engines;  // of cuDNN
   int device_count = 1;
+  int capability = 90;
 
  private:
   friend Live live();

@@ -81,7 +81,7 @@ inline OwnedBatch batch_for(const SmallModel& small, std::size_t samples, std::u
   OwnedBatch batch(samples, small.shape, first_id);
   if (small.title == "dbn")
     for (float& input : batch.inputs) input = (input + 1.0f) / 2.0f;
-  if (small.title != "layers of tokens" && small.title != "attention") return batch;
+  if (small.title != "layers of tokens" && !small.title.starts_with("attention")) return batch;
   for (float& input : batch.inputs) input = std::floor((input + 1.0f) * 1.999f);  // 0 to 3
   return batch;
 }

@@ -39,6 +39,8 @@ cudaError_t cudaSetDevice(int device) { return device < machine().device_count ?
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int /*device*/) {
   if (machine().fails("cudaGetDeviceProperties")) return cudaErrorUnknown;
   std::snprintf(properties->name, sizeof properties->name, "fake");
+  properties->major = machine().capability / 10;
+  properties->minor = machine().capability % 10;
   return cudaSuccess;
 }
 

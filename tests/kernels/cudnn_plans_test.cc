@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 
-#include <cstring>
 #include <filesystem>
 #include <iostream>
 #include <set>
@@ -12,32 +11,13 @@
 #include "base/job.h"
 #include "kernels/cuda/convolution_plan.h"
 #include "model/architectures.h"
-#include "tests/kernels/described_gpus.h"
+#include "tests/kernels/described_gpu_test.h"
 
 namespace rubato::kernels::cuda {
 namespace {
 
-class CudnnPlans : public testing::TestWithParam<DescribedGpu> {
- protected:
-  void SetUp() override {
-    constexpr std::size_t kFirstWithProperties = 90'800;
-    if (cudnnGetVersion() == 0) GTEST_SKIP() << cudnnGetErrorString(CUDNN_STATUS_NOT_INITIALIZED);
-    if (cudnnGetVersion() < kFirstWithProperties)
-      GTEST_SKIP() << "cuDNN " << cudnnGetVersion() << " makes no plans for a GPU that is not there: 9.8 does";
-    const char* json = GetParam().json;
-    auto made = make_descriptor(
-        CUDNN_BACKEND_DEVICEPROP_DESCRIPTOR, "a GPU",
-        Attribute{CUDNN_ATTR_DEVICEPROP_JSON_REPRESENTATION, std::vector<char>(json, json + std::strlen(json) + 1)});
-    ASSERT_TRUE(made.ok()) << made.error().message;
-    properties_ = std::move(made).value();
-  }
-
-  [[nodiscard]] PlanTarget target() const { return {.handle = nullptr, .properties = &properties_}; }
-
-  CudnnDescriptor properties_;
-};
-INSTANTIATE_TEST_SUITE_P(Gpus, CudnnPlans, testing::ValuesIn(kDescribedGpus),
-                         [](const auto& gpu) { return std::string(gpu.param.name); });
+class CudnnPlans : public DescribedGpuTest {};
+INSTANTIATE_TEST_SUITE_P(Gpus, CudnnPlans, testing::ValuesIn(kDescribedGpus), described_gpu_name);
 
 struct Network {
   std::string name;
