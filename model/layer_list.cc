@@ -113,6 +113,7 @@ class ListBuilder {
     }
     if (is({"batch_norm", "add"})) take_activation(true);
     append();
+    RUBATO_TRY(net_.status());
     for (; taken > 0; --taken, ++at_) {
       tensors_.emplace(texts_[at_].name, net_.here());
       shapes_.emplace(texts_[at_].name, net_.shape());

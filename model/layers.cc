@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
+#include <initializer_list>
 #include <utility>
 #include <variant>
 
@@ -10,6 +12,32 @@
 #include "model/parameter_specs.h"
 
 namespace rubato::model {
+
+namespace {
+
+// 256 GiB: with as many samples as a batch may have no product of sizes is more than 64 bits hold. (As double: those
+// that are asked about may be.)
+bool is_possible(const kernels::TensorShape& output, const kernels::OpDesc& op) {
+  constexpr double kMost = 1ull << 36;
+  const auto few = [](std::initializer_list<std::int64_t> extents) {
+    double product = 1.0;
+    for (const std::int64_t extent : extents) product *= static_cast<double>(extent);
+    return product <= kMost;
+  };
+  if (!few({output.height, output.width, output.channels})) return false;
+  const kernels::TensorShape input = kernels::input_shape(op);
+  if (const auto* dense = std::get_if<kernels::DenseDesc>(&op); dense != nullptr && !dense->per_position)
+    return few({dense->units, input.height, input.width, input.channels});
+  if (const auto* dense = std::get_if<kernels::DenseDesc>(&op)) return few({dense->units, input.channels});
+  if (const auto* convolution = std::get_if<kernels::ConvolutionDesc>(&op))
+    return few({convolution->channels, convolution->kernel, convolution->kernel, input.channels});
+  if (const auto* cell = std::get_if<kernels::RecurrentDesc>(&op))
+    return few({cell->gates(), cell->units, std::max(input.channels, cell->units)});
+  if (const auto* table = std::get_if<kernels::EmbeddingDesc>(&op)) return few({table->rows, table->width});
+  return true;
+}
+
+}  // namespace
 
 std::vector<Layer> without_dropout(const std::vector<Layer>& layers) {
   std::vector<Layer> kept;
@@ -129,6 +157,14 @@ void NetworkBuilder::append(const std::string& name, const kernels::OpDesc& op, 
                                                "positive",
                                                name, output.height, output.width, output.channels, input.height,
                                                input.width, input.channels)};
+    return;
+  }
+  if (!is_possible(output, op)) {
+    status_ = Error{
+        Cause::kUsage,
+        fmt::format("layer {} would give {} x {} x {} (height, width, channels) from {} x {} x {}: more "
+                    "numbers of a sample, or weights, than 68,719,476,736",
+                    name, output.height, output.width, output.channels, input.height, input.width, input.channels)};
     return;
   }
   if (kernels::has_addend(op)) {

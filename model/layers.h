@@ -67,6 +67,8 @@ class NetworkBuilder {
   [[nodiscard]] TensorId here() const { return here_; }
   // Goes on from an earlier tensor.
   void go_to(TensorId tensor);
+  // Whether all layers so far were possible; what finish() says.
+  [[nodiscard]] Status status() const { return status_; }
   // Of the tensor that the next layer would read.
   [[nodiscard]] const kernels::TensorShape& shape() const { return shapes_[here_]; }
 

@@ -91,6 +91,14 @@ TEST_F(LayerList, WindowsFitIntoImages) {
             "(height, width, channels)");
   EXPECT_THAT(refusal({"conv 4 kernel=9 padding=1", "dense 4"}), HasSubstr("and a padding of 1"));
   EXPECT_EQ(refusal({"conv 4 kernel=8 padding=1", "dense 4"}), "(no error)");
+  // Whose products no 64 bits hold.
+  const std::string most = "conv 16777216 kernel=1 padding=16777216";
+  EXPECT_EQ(
+      refusal({most, "global_average", "dense 4"}),
+      "layer conv1 would give 33554440 x 33554438 x 16777216 (height, width, channels) from 8 x 6 x 3: more numbers "
+      "of a sample, or weights, than 68,719,476,736");
+  EXPECT_THAT(refusal({"conv 1 kernel=1 padding=16777216", "global_average", "dense 4"}), HasSubstr("more numbers"));
+  EXPECT_THAT(refusal({"dense 16777216", "dense 16777216", "dense 4"}), HasSubstr("layer dense2 would give 1 x 1"));
   EXPECT_THAT(refusal({"max_pool 16", "dense 4"}), HasSubstr("\"max_pool 16\": expected a window of at most 15 x 15"));
   EXPECT_THAT(refusal({"max_pool 4", "max_pool 4", "dense 4"}),
               HasSubstr("layer max_pool2, \"max_pool 4\": expected at least 4 x 4 for its window, found 2 x 1 x 3"));
