@@ -1,8 +1,11 @@
 #include "data/time_steps.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <string>
 
 #include "data/text_lines.h"
 
@@ -28,30 +31,76 @@ bool take(std::string_view& text, std::string_view any_of) {
   return true;
 }
 
-std::optional<double> iso_seconds(std::string_view text) {
+std::optional<double> seconds_of_day(int year, int month, int day) {
   namespace chrono = std::chrono;
+  const chrono::year_month_day date{chrono::year(year), chrono::month(static_cast<unsigned>(month)),
+                                    chrono::day(static_cast<unsigned>(day))};
+  if (!date.ok()) return std::nullopt;
+  return 86400.0 * static_cast<double>(chrono::sys_days(date).time_since_epoch().count());
+}
+
+constexpr double kParts[] = {3600.0, 60.0, 1.0};  // hours, minutes and seconds
+
+// One of them, which `text` begins with.
+std::optional<double> take_part(std::string_view& text, double unit) {
+  const std::optional<int> value = take_digits(text, 2);
+  if (!value || *value >= (unit == 3600.0 ? 24 : 60)) return std::nullopt;
+  return unit * *value;
+}
+
+std::optional<double> iso_seconds(std::string_view text) {
   const auto year = take_digits(text, 4);
   if (!year || !take(text, "-")) return std::nullopt;
   const auto month = take_digits(text, 2);
   if (!month || !take(text, "-")) return std::nullopt;
   const auto day = take_digits(text, 2);
   if (!day) return std::nullopt;
-  const chrono::year_month_day date{chrono::year(*year), chrono::month(static_cast<unsigned>(*month)),
-                                    chrono::day(static_cast<unsigned>(*day))};
-  if (!date.ok()) return std::nullopt;
-  double seconds = 86400.0 * static_cast<double>(chrono::sys_days(date).time_since_epoch().count());
-  if (!text.empty()) {
+  std::optional<double> seconds = seconds_of_day(*year, *month, *day);
+  if (seconds && !text.empty()) {
     if (!take(text, " T")) return std::nullopt;
-    double unit = 3600.0;
-    for (int part = 0; part < 3; ++part, unit /= 60.0) {
-      const auto value = take_digits(text, 2);
-      if (!value || *value >= (part == 0 ? 24 : 60)) return std::nullopt;
-      seconds += unit * *value;
+    for (const double unit : kParts) {
+      const std::optional<double> part = take_part(text, unit);
+      if (!part) return std::nullopt;
+      *seconds += *part;
       if (!take(text, ":")) break;
     }
     (void)take(text, "Z");
   }
-  return text.empty() ? std::optional(seconds) : std::nullopt;
+  return text.empty() ? seconds : std::nullopt;
+}
+
+// A date of so many digits without anything between them: YYYYMM in months; YYYYMMDD, with or without HH, HHMM or
+// HHMMSS, in seconds.
+std::optional<double> compact_date(double number, std::size_t digits) {
+  if (number != std::floor(number) || number < 1e5 || number >= 1e14) return std::nullopt;
+  const std::string all = fmt::format("{:.0f}", number);
+  std::string_view text = all;
+  if (text.size() != digits) return std::nullopt;
+  const auto year = take_digits(text, 4), month = take_digits(text, 2);
+  if (!month || *month < 1 || *month > 12) return std::nullopt;
+  if (text.empty()) return 12.0 * *year + *month;
+  const auto day = take_digits(text, 2);
+  if (!day) return std::nullopt;
+  std::optional<double> seconds = seconds_of_day(*year, *month, *day);
+  for (const double unit : kParts) {
+    if (!seconds || text.empty()) break;
+    const std::optional<double> part = take_part(text, unit);
+    if (!part) return std::nullopt;
+    *seconds += *part;
+  }
+  return seconds;
+}
+
+// Numbers that are all dates are at other distances than they seem: from the 31st of a month to the first it is a day.
+// That all are by chance is rare, and what they then say of gaps is hardly another thing.
+std::vector<double> without_compact_dates(const std::vector<std::optional<double>>& times) {
+  std::vector<double> numbers, dates;
+  const std::size_t digits = fmt::format("{:.0f}", *times.front()).size();
+  for (const std::optional<double>& time : times) {
+    numbers.push_back(*time);
+    if (const std::optional<double> date = compact_date(*time, digits)) dates.push_back(*date);
+  }
+  return dates.size() == numbers.size() ? dates : numbers;
 }
 
 // The distance that nine tenths of all have.
@@ -76,15 +125,16 @@ std::optional<double> time_number(std::string_view text) {
 TimeSteps steps_of(const std::vector<std::uint64_t>& places, const std::vector<std::optional<double>>& times) {
   TimeSteps steps{.of_row = places, .gaps = 0, .first_gap = 0};
   if (times.empty() || !std::ranges::all_of(times, [](const auto& time) { return time.has_value(); })) return steps;
+  const std::vector<double> at = without_compact_dates(times);
   // A distance over a line that was left out says nothing of the usual one.
   std::vector<double> distances;
-  for (std::size_t row = 1; row < times.size(); ++row)
-    if (places[row] - places[row - 1] == 1) distances.push_back(*times[row] - *times[row - 1]);
+  for (std::size_t row = 1; row < at.size(); ++row)
+    if (places[row] - places[row - 1] == 1) distances.push_back(at[row] - at[row - 1]);
   const std::optional<double> step = usual_step(distances);
   if (!step) return steps;
   constexpr double kFarthest = 1e9;
-  for (std::size_t row = 1; row < times.size(); ++row) {
-    const double distance = std::min((*times[row] - *times[row - 1]) / *step, kFarthest);
+  for (std::size_t row = 1; row < at.size(); ++row) {
+    const double distance = std::min((at[row] - at[row - 1]) / *step, kFarthest);
     // A row that comes too soon is one nevertheless.
     const auto apart = static_cast<std::uint64_t>(std::max(std::llround(distance), 1LL));
     if (apart > 1 && places[row] - places[row - 1] == 1 && steps.gaps++ == 0) steps.first_gap = row;

@@ -23,7 +23,8 @@ struct TimeSteps {
 
 // `places`: of each row among all, with those that were left out. `times`: of each row, or none at all. Where nine
 // tenths of the rows and more come at the same distance from the one before, to a thousandth, a larger one is a gap,
-// and times alone say how many steps lie between two rows; else they say nothing, and places do.
+// and times alone say how many steps lie between two rows; else they say nothing, and places do. Whole numbers that are
+// all of them dates (YYYYMM, YYYYMMDD, and HH, HHMM or HHMMSS behind it) are taken for these, months for whole ones.
 [[nodiscard]] TimeSteps steps_of(const std::vector<std::uint64_t>& places,
                                  const std::vector<std::optional<double>>& times);
 

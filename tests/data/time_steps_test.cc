@@ -4,9 +4,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <chrono>
+#include <numeric>
+
 namespace rubato::data {
 namespace {
 
+using testing::Each;
 using testing::ElementsAre;
 
 std::vector<std::optional<double>> times(const std::vector<double>& values) { return {values.begin(), values.end()}; }
@@ -61,6 +66,68 @@ TEST(TimeSteps, DistancesThatVarySayNothing) {
   const TimeSteps months = steps_of({2, 3, 4, 5, 6}, times({0, 31, 59, 90, 120}));
   EXPECT_THAT(months.of_row, ElementsAre(2, 3, 4, 5, 6));
   EXPECT_EQ(months.gaps, 0u);
+}
+
+// The steps between rows, one behind the other.
+std::vector<std::uint64_t> steps_between(const std::vector<double>& values) {
+  std::vector<std::uint64_t> places(values.size());
+  std::iota(places.begin(), places.end(), 0);
+  std::vector<std::uint64_t> steps = steps_of(places, times(values)).of_row;
+  std::adjacent_difference(steps.begin(), steps.end(), steps.begin());
+  steps.erase(steps.begin());
+  return steps;
+}
+
+// `from`, and so many days behind it, as YYYYMMDD.
+std::vector<double> days(std::chrono::sys_days from, int count) {
+  std::vector<double> values;
+  for (int i = 0; i < count; ++i) {
+    const std::chrono::year_month_day day = from + std::chrono::days(i);
+    values.push_back(10000.0 * static_cast<int>(day.year()) + 100.0 * static_cast<unsigned>(day.month()) +
+                     static_cast<unsigned>(day.day()));
+  }
+  return values;
+}
+
+TEST(TimeSteps, NumbersThatAreDatesAreReadAsDates) {
+  using std::chrono::sys_days, std::chrono::January, std::chrono::December, std::chrono::year;
+  const std::vector<double> year_and_more = days(sys_days(year(2023) / December / 1), 420);
+  EXPECT_THAT(steps_between(year_and_more), Each(1));
+  std::vector<double> without = year_and_more;
+  without.erase(without.begin() + 31);  // the first of January
+  EXPECT_EQ(std::ranges::count(steps_between(without), 2u), 1);
+  EXPECT_EQ(steps_between(without)[30], 2u);
+  // With hours, with minutes, with seconds.
+  for (const double unit : {1e2, 1e4, 1e6}) {
+    std::vector<double> hours;
+    for (const double day : days(sys_days(year(2024) / January / 30), 4))
+      for (int hour = 0; hour < 24; ++hour) hours.push_back((day * 100.0 + hour) * unit / 1e2);
+    EXPECT_THAT(steps_between(hours), Each(1)) << unit;
+  }
+}
+
+TEST(TimeSteps, AMonthIsAStepOfNumbersThatAreMonths) {
+  std::vector<double> months;
+  for (int i = 10; i < 50; ++i) months.push_back(202301 + i % 12 + 100 * (i / 12));
+  EXPECT_EQ(months[2], 202401.0);
+  EXPECT_THAT(steps_between(months), Each(1));
+  months.erase(months.begin() + 13, months.begin() + 15);
+  EXPECT_EQ(steps_between(months)[12], 3u);
+  // The first days of months vary as they do in ISO form.
+  std::vector<double> firsts;
+  for (const double month : months) firsts.push_back(month * 100.0 + 1.0);
+  EXPECT_THAT(steps_between(firsts), Each(1));
+}
+
+TEST(TimeSteps, NumbersOfWhichOneIsNoDateAreNumbers) {
+  std::vector<double> numbers;
+  for (int i = 0; i < 40; ++i) numbers.push_back(20240101.0 + i);  // there is no 32nd of January
+  EXPECT_THAT(steps_between(numbers), Each(1));
+  numbers.erase(numbers.begin() + 20);
+  EXPECT_EQ(steps_between(numbers)[19], 2u);
+  std::vector<double> halves = days(std::chrono::sys_days(std::chrono::year(2024) / 1 / 20), 25);
+  halves.back() += 0.5;
+  EXPECT_EQ(std::ranges::max(steps_between(halves)), 70u);
 }
 
 }  // namespace
