@@ -3,11 +3,14 @@
 #include <fmt/format.h>
 #include <zlib.h>
 
+#include <algorithm>
 #include <bit>
 #include <cstddef>
+#include <string_view>
 
 #include "base/atomic_file.h"
 #include "base/check.h"
+#include "base/utf8.h"
 
 namespace rubato::data {
 namespace {
@@ -16,12 +19,36 @@ static_assert(std::endian::native == std::endian::little, "values go to the file
 
 constexpr std::uint64_t kBytesMax = (std::uint64_t{1} << 32) - 1;  // beyond it zip has other headers
 
+std::string type_of(const NpyArray& array) {
+  if (std::holds_alternative<std::span<const float>>(array.values)) return "<f4";
+  if (std::holds_alternative<std::span<const std::int64_t>>(array.values)) return "<i8";
+  std::size_t texts = 1;
+  for (const std::int64_t extent : array.extents) texts *= static_cast<std::size_t>(extent);
+  const std::size_t letters = std::get<std::span<const char32_t>>(array.values).size();
+  return fmt::format("<U{}", letters / std::max<std::size_t>(texts, 1));
+}
+
+std::u32string letters_of(std::string_view text) {
+  std::u32string letters;
+  if (!is_utf8(text)) {
+    for (const char byte : text) letters += static_cast<char32_t>(static_cast<unsigned char>(byte));
+    return letters;
+  }
+  while (const std::size_t bytes = utf8_letter_bytes(text)) {
+    constexpr unsigned kFirst[] = {0, 0x7f, 0x1f, 0x0f, 0x07};  // the bits of the first byte that are the letter's
+    char32_t letter = static_cast<unsigned char>(text.front()) & kFirst[bytes];
+    for (const char next : text.substr(1, bytes - 1)) letter = letter << 6 | (static_cast<unsigned char>(next) & 0x3fU);
+    letters += letter;
+    text.remove_prefix(bytes);
+  }
+  return letters;
+}
+
 // Version 1.0: a header that ends at a multiple of 64 bytes.
 std::string npy_header(const NpyArray& array) {
   std::string shape;
   for (const std::int64_t extent : array.extents) shape += fmt::format("{}, ", extent);
-  std::string text = fmt::format("{{'descr': '{}', 'fortran_order': False, 'shape': ({}), }}",
-                                 array.values.index() == 0 ? "<f4" : "<i8", shape);
+  std::string text = fmt::format("{{'descr': '{}', 'fortran_order': False, 'shape': ({}), }}", type_of(array), shape);
   constexpr std::size_t kBefore = 10;
   text.resize((text.size() + 1 + kBefore + 63) / 64 * 64 - kBefore, ' ');
   text.back() = '\n';
@@ -73,6 +100,18 @@ std::uint64_t add_crc(std::uint64_t crc, std::span<const std::byte> bytes) {
 }
 
 }  // namespace
+
+std::vector<char32_t> npy_letters(std::span<const std::string> texts) {
+  std::vector<std::u32string> all;
+  std::size_t width = 1;
+  for (const std::string& text : texts) width = std::max(width, all.emplace_back(letters_of(text)).size());
+  std::vector<char32_t> letters;
+  for (std::u32string& text : all) {
+    text.resize(width);
+    letters.insert(letters.end(), text.begin(), text.end());
+  }
+  return letters;
+}
 
 Status write_npz(const std::string& path, std::span<const NpyArray> arrays) {
   std::uint64_t all = 0;

@@ -3,10 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <iterator>
 #include <numeric>
 #include <span>
+#include <system_error>
 
 #include "base/atomic_file.h"
 #include "data/npz_write.h"
@@ -44,6 +46,18 @@ std::string class_text(const Predictions& predictions, std::size_t at) {
   const std::int32_t number = predictions.classes[at];
   if (predictions.names.empty()) return fmt::format("{}", number + predictions.first_label);
   return field(predictions.names[static_cast<std::size_t>(number)]);
+}
+
+// What files call each class where all of them have names that are whole numbers, as 1 and -1 are; else none.
+std::vector<std::int64_t> numbers_of(std::span<const std::string> names) {
+  std::vector<std::int64_t> numbers;
+  for (const std::string& name : names) {
+    std::int64_t number = 0;
+    const std::from_chars_result read = std::from_chars(name.data(), name.data() + name.size(), number);
+    if (read.ec != std::errc() || name != fmt::format("{}", number)) return {};
+    numbers.push_back(number);
+  }
+  return numbers;
 }
 
 // Of `width` scores.
@@ -144,8 +158,18 @@ Status write_predictions(const Predictions& predictions, const std::string& path
   of_scores.push_back(predictions.outputs / predictions.positions);
   std::vector<data::NpyArray> arrays;
   std::vector<std::int64_t> labels(predictions.classes.begin(), predictions.classes.end());
-  for (std::int64_t& label : labels) label += predictions.first_label;
-  if (!labels.empty()) arrays.push_back({"class", of_classes, std::span<const std::int64_t>(labels)});
+  const std::vector<std::int64_t> numbers = numbers_of(predictions.names);
+  for (std::int64_t& label : labels) {
+    if (predictions.names.empty()) label += predictions.first_label;
+    if (!numbers.empty()) label = numbers[static_cast<std::size_t>(label)];
+  }
+  std::vector<char32_t> letters;
+  if (!labels.empty()) {
+    arrays.push_back({"class", of_classes, std::span<const std::int64_t>(labels)});
+    if (numbers.empty()) letters = data::npy_letters(predictions.names);
+    if (!letters.empty())
+      arrays.push_back({"names", {std::ssize(predictions.names)}, std::span<const char32_t>(letters)});
+  }
   arrays.push_back({"scores", of_scores, std::span<const float>(predictions.scores)});
   return data::write_npz(path, arrays);
 }

@@ -31,10 +31,11 @@ enum class Scores : std::uint8_t { kOutputs, kProbabilities };  // after softmax
 [[nodiscard]] Result<Predictions> predict(Evaluator& evaluator, const data::Dataset& data, const Job& job,
                                           Scores scores);
 
-// By the ending of `path`: .npz has arrays `class` (int64, as files number them) and `scores` (float32, samples x
-// outputs); .csv a line for each sample: sample,class,score_NAME,..., with a column `source` behind the first where
-// samples have one. Without a class where there is none. Of several positions both arrays have one axis more, and a
-// line only classes: sample,class_0,class_1,... Errors: kUsage, another ending; kStorage.
+// By the ending of `path`: .npz has arrays `class` (int64, as files number them; of names that are no whole numbers
+// from 0, in the order of an array of texts, `names`) and `scores` (float32, samples x outputs); .csv a line for each
+// sample: sample,class,score_NAME,..., with a column `source` behind the first where samples have one. Without a class
+// where there is none. Of several positions both arrays have one axis more, and a line only classes:
+// sample,class_0,class_1,... Errors: kUsage, another ending; kStorage.
 [[nodiscard]] Status check_ending(const std::string& path);
 [[nodiscard]] Status write_predictions(const Predictions& predictions, const std::string& path);
 // A table of the first of them, for a terminal.
