@@ -6,6 +6,7 @@
 #include <mutex>
 #include <optional>
 #include <set>
+#include <span>
 
 #include "base/hash.h"
 #include "base/log.h"
@@ -168,7 +169,7 @@ class FolderDataset : public Dataset {
     for (std::size_t i = 0; i < ids.size(); ++i) {
       if (read[i].ok()) continue;
       RUBATO_TRY(leave_out(ids[i], read[i].error()));
-      std::fill_n(batch.inputs.begin() + static_cast<std::ptrdiff_t>(i * width), width, 0.0f);
+      fill_in(read, i, batch.inputs);
       batch.labels[i] = kNoLabel;
     }
     return {};
@@ -191,6 +192,20 @@ class FolderDataset : public Dataset {
     left_out_.insert(id);
     log::warn("{}; it is left out", error.message);
     return {};
+  }
+
+  // In the place of one that is damaged goes the one before it that is not, or the one behind it: statistics of the
+  // batch are to be over images. Of the same batch, as others may belong to another part of the data.
+  static void fill_in(std::span<const Status> read, std::size_t damaged, std::span<float> inputs) {
+    const std::size_t width = inputs.size() / read.size();
+    const std::span<float> input = inputs.subspan(damaged * width, width);
+    std::size_t good = damaged;
+    while (good > 0 && !read[good].ok()) --good;
+    while (good < read.size() && !read[good].ok()) ++good;
+    if (good < read.size())
+      std::ranges::copy(inputs.subspan(good * width, width), input.begin());
+    else
+      std::ranges::fill(input, 0.0f);
   }
 
   Status read_sample(std::uint64_t epoch, std::uint64_t id, std::span<float> input) const {

@@ -132,7 +132,8 @@ class Collector {
 
   void add(const data::BatchBuffer& batch, const model::Evaluation& result) {
     loss_sum_ += result.loss_sum;
-    labelled_ += labelled_in(batch);
+    // A machine looks at all of them, labelled or not.
+    labelled_ += result.outputs.empty() ? static_cast<std::uint64_t>(result.samples) : labelled_in(batch);
     if (!batch.labels.empty() && !result.predictions.empty()) {
       confusion_.add(batch.labels, result.predictions);
       if (batch.labels.size() == static_cast<std::size_t>(batch.count)) rank(batch.labels, result.outputs);

@@ -408,6 +408,41 @@ TEST_F(EvaluatorTest, OfMachinesThatAreTrainedNothingIsKept) {
   EXPECT_TRUE(done(whole).best);
 }
 
+// Makes an error of 1 of each sample that it sees.
+class MachineOfOnes : public model::Model {
+ public:
+  [[nodiscard]] std::span<const ParameterSpec> parameters() const override { return {}; }
+  [[nodiscard]] std::int64_t outputs() const override { return 0; }
+  [[nodiscard]] Result<model::LeafStats> train_leaf(const model::Batch& /*batch*/, model::WeightSource& /*source*/,
+                                                    model::GradientSink& /*sink*/) override {
+    return model::LeafStats{};
+  }
+  [[nodiscard]] Result<model::Evaluation> evaluate(const model::Batch& batch,
+                                                   model::WeightSource& /*source*/) override {
+    const std::size_t samples = batch.samples();
+    return model::Evaluation{static_cast<double>(samples), static_cast<std::int64_t>(samples), 0.0, {}, {}};
+  }
+};
+
+class NoWeights : public model::WeightSource {
+ public:
+  std::span<const float> weights(std::size_t /*parameter*/) override { return {}; }
+  Version version(std::size_t /*parameter*/) override { return {}; }
+};
+
+// What has no label, as an image that is damaged, is one of those that it makes something of.
+TEST_F(EvaluatorTest, OfMachinesTheLossIsTheMeanOverAllThatTheySee) {
+  Job job = mlp_job(directory_);
+  job.data.ignored_labels = {0};
+  const auto data = data::open_dataset(job, data::Split::kTest).value();
+  MachineOfOnes machine;
+  NoWeights none;
+  data::BatchBuffer buffer;
+  const Figures figures = figures_on(machine, *data, job, none, buffer).value();
+  EXPECT_EQ(figures.loss, 1.0);
+  EXPECT_EQ(figures.samples, kTestSamples);
+}
+
 TEST_F(EvaluatorTest, AnInputThatAMachineDoesNotSeeIsToldWithFileAndSample) {
   Job job = mlp_job(directory_);
   job.model.name = "dbn";
