@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/log.h"
 #include "data/gzip_source.h"
 #include "data/idx_file.h"
 #include "data/image_dataset.h"
@@ -177,6 +178,11 @@ Result<std::unique_ptr<Dataset>> open_npy_dataset(const Job& job, Split split) {
   RUBATO_ASSIGN(images.shape, image_shape(sources.inputs->name(), inputs.extents));
   RUBATO_ASSIGN(images.lengths, read_lengths(sources, inputs));
   RUBATO_ASSIGN(images.pixels, read_pixels(*sources.inputs, inputs, images.lengths));
+  if (!is_float(labels) && job.model.loss == "mse" && split == Split::kTrain)
+    log::warn(
+        "{}: labels are whole numbers, so they are classes: model.loss = \"mse\" is over {} outputs, to be 1 of the "
+        "class and 0 of the others; to predict numbers, save them as floats",
+        sources.labels->name(), job.data.classes);
   RUBATO_TRY(is_float(labels) ? read_targets(*sources.labels, labels, images)
                               : read_classes(*sources.labels, labels, job.data, images));
   // The same for npy and npz: it is the same data.

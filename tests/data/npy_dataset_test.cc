@@ -124,6 +124,25 @@ TEST_F(NpyDatasetTest, FloatsThatLookLikeBytesAreTold) {
   EXPECT_EQ(testing::internal::GetCapturedStdout(), "");
 }
 
+TEST_F(NpyDatasetTest, WholeNumbersUnderMeanSquaredErrorAreToldToBeClasses) {
+  const auto told = [&](Split split) {
+    testing::internal::CaptureStdout();
+    (void)open(split);
+    return testing::internal::GetCapturedStdout();
+  };
+  job_.data.test_inputs = job_.data.train_inputs;
+  job_.data.test_labels = job_.data.train_labels;
+  EXPECT_EQ(told(Split::kTrain), "");
+  job_.model.loss = "mse";
+  EXPECT_THAT(
+      told(Split::kTrain),
+      HasSubstr("labels.npy: labels are whole numbers, so they are classes: model.loss = \"mse\" is over 3 outputs, to "
+                "be 1 of the class and 0 of the others; to predict numbers, save them as floats"));
+  EXPECT_EQ(told(Split::kTest), "") << "once is enough";
+  write_labels(npy_bytes("'<f4'", "(3,)", value_bytes<float>({2, 0, 1})));
+  EXPECT_EQ(told(Split::kTrain), "");
+}
+
 TEST_F(NpyDatasetTest, ChannelsHaveTheirOwnMeansAndDeviations) {
   job_.data.mean = {0.0, 0.5, 1.0};
   job_.data.stddev = {1.0, 0.5, 0.25};
