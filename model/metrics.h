@@ -25,6 +25,11 @@ inline constexpr std::size_t kConfusionMax = 100;
 
 class ConfusionMatrix {
  public:
+  // What one takes.
+  [[nodiscard]] static constexpr std::size_t bytes(std::size_t classes) {
+    return classes * sizeof(Sums) + (classes <= kConfusionMax ? classes * classes : 0) * sizeof(std::int64_t);
+  }
+
   explicit ConfusionMatrix(std::size_t classes);
 
   // Equally long; each value in [0, classes), which the readers of data and the argmax see to. What has

@@ -197,8 +197,14 @@ Result<Figures> figures_on(model::Model& model, const data::Dataset& data, const
 }
 
 std::size_t bytes_of_figures(const Job& job, const data::DatasetSize& data) {
-  const bool ranked = data.target_floats == 0 && data.shape.floats() > 0 && job.data.kind != "text";
-  return ranked ? model::RankedScores::bytes(static_cast<std::size_t>(job.data.classes), data.samples) : 0;
+  if (data.target_floats > 0 || data.shape.floats() == 0) return 0;
+  const auto classes = static_cast<std::size_t>(job.data.classes);
+  // A class's scores as numbers, as a tree of JSON (565 bytes, measured), as its text (157) here and in a message, and
+  // in a table.
+  constexpr std::size_t kOfAClass = sizeof(model::Score) + 1000;
+  // Twice: the report has its own.
+  const std::size_t counted = 2 * model::ConfusionMatrix::bytes(classes) + classes * kOfAClass;
+  return counted + (job.data.kind != "text" ? model::RankedScores::bytes(classes, data.samples) : 0);
 }
 
 Result<std::vector<data::DatasetSize>> evaluated_parts(const Job& job) {

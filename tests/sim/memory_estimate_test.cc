@@ -208,7 +208,8 @@ TEST(MemoryEstimate, CountsThePlanOfEachSizeThatIsEvaluated) {
   job.evaluation.batch = 50;
   const std::uint64_t even = estimated(job).at("evaluator");
   write_pictures(job, 1000, 120);
-  const std::uint64_t figures = 20 * worker::bytes_of_figures(job, {.samples = 1, .shape = {28, 28, 1}});
+  const std::uint64_t figures = worker::bytes_of_figures(job, {.samples = 120, .shape = {28, 28, 1}}) -
+                                worker::bytes_of_figures(job, {.samples = 100, .shape = {28, 28, 1}});
   EXPECT_GT(estimated(job).at("evaluator"), even + figures);
 }
 
@@ -231,6 +232,17 @@ TEST(MemoryEstimate, CountsWhatAnEvaluationSays) {
   job.evaluation.batch = 50;
   constexpr std::uint64_t kScores = 50 * 64 * 256 * sizeof(float);
   EXPECT_GT(hundred - estimated(job).at("evaluator"), 2 * kScores) << "on the device, and on the host";
+}
+
+// Their scores, and no matrix of them.
+TEST(MemoryEstimate, CountsTheFiguresOfManyClasses) {
+  Job job;
+  job.data.kind = "text";  // which has no areas under curves
+  job.data.classes = 50'000;
+  const std::size_t many = worker::bytes_of_figures(job, {.samples = 10, .shape = {64, 1, 1}});
+  EXPECT_GT(many, std::size_t{50} << 20);
+  EXPECT_LT(many, std::size_t{100} << 20);
+  EXPECT_EQ(worker::bytes_of_figures(job, {.samples = 10, .shape = {64, 1, 1}, .target_floats = 3}), 0u);
 }
 
 }  // namespace
