@@ -182,8 +182,7 @@ class Fault {
     if (slash != View::npos && (says(said_, "escape") || says(said_, "unicode scalar")))
       return fmt::format(
           "expected \\\", \\\\, \\n, \\t or another of TOML's escapes, found {}: write \\\\ for a backslash, or put "
-          "the text "
-          "between single quotes",
+          "the text between single quotes",
           shown(text_.substr(slash, std::max<std::size_t>(at_ + 1 - slash, 2))));
     return not_known();
   }

@@ -33,8 +33,8 @@ struct HeldSnapshot {
   Clock clock = 0;
   std::size_t missing = 0;  // slices that have not reached the clock
   bool exact = true;
-  std::optional<std::uint64_t> alarms =
-      {};                 // said by the time it was whole: the scheduler knows them before it hears of it
+  // Alarms said by the time it was whole: the scheduler knows them before it hears of it.
+  std::optional<std::uint64_t> alarms = {};
   bool reported = false;  // SnapshotTaken was sent
 };
 
