@@ -51,8 +51,10 @@ Lane::Lane(std::string name, Window window, std::size_t spans_max) : name_(std::
 
 void Lane::add(const Span& span) {
   if (!window_.has(span.clock)) return;
-  if (spans_.size() == spans_.capacity() && span.clock >= kWarmUp)
-    left_out_ += std::erase_if(spans_, [](const Span& other) { return other.clock < kWarmUp; });
+  if (spans_.size() == spans_.capacity() && span.clock >= kWarmUp && !made_room_) {
+    std::erase_if(spans_, [](const Span& other) { return other.clock < kWarmUp; });
+    made_room_ = true;
+  }
   if (spans_.size() == spans_.capacity()) {
     ++left_out_;
     return;

@@ -80,6 +80,7 @@ class Lane {
   Clock clock_ = kNoClock;
   std::vector<Span> spans_;
   std::uint64_t left_out_ = 0;
+  bool made_room_ = false;  // the steps of warming up have gone
 };
 
 // A span of the thread's own work, from here to the end of the scope. `lane` may be null.

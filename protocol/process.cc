@@ -32,6 +32,13 @@ int waiting_frames_max(const Job& job) {
   return static_cast<int>(std::clamp(kWaitingBytes / job.cluster.slice_bytes, kFramesMin, kFramesMax));
 }
 
+// Each reader of weights has a connection to each shard of a process (protocol/descriptor_limit.h); twice as many, for
+// those of lives before.
+int known_peers_max(const Job& job) {
+  const std::int64_t readers = job.cluster.workers + job.cluster.servers + 2;
+  return static_cast<int>(std::max(2 * readers * job.cluster.shard_threads, std::int64_t{1} << 14));
+}
+
 // Of connections refused for what they announce: strangers come without end.
 constexpr int kObjectionsSaid = 64;
 
@@ -88,7 +95,8 @@ Status Process::open_endpoint(const Job& job) {
                       if (++said <= kObjectionsSaid) log::warn("refused a connection: {}", why.message);
                     }});
   } else {
-    RUBATO_ASSIGN(endpoint_, transport::make_zmq_endpoint(loop_, {.waiting_frames_max = waiting_frames_max(job)}));
+    RUBATO_ASSIGN(endpoint_, transport::make_zmq_endpoint(loop_, {.waiting_frames_max = waiting_frames_max(job),
+                                                                  .known_peers_max = known_peers_max(job)}));
   }
   const std::shared_ptr<transport::SharedHeap> heap = open_heap(job);
   memory_ = heap;

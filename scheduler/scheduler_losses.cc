@@ -295,12 +295,14 @@ void SchedulerCore::check_start(TimeNs now, Outbox& out) {
 }
 
 // Whoever sweeps so late was stopped itself, perhaps with all of its job, and what was said to it meanwhile is still to
-// be heard: time that it slept through counts against nobody.
+// be heard: time that it slept through counts against nobody. After a long sleep others may have slept as long, and
+// wake later; one who is only a little late, again and again, must still find who is silent.
 void SchedulerCore::excuse_all(TimeNs now, TimeNs own_sleep) {
   const auto later = [&](TimeNs since) { return std::min(now, since + own_sleep); };
   for (auto& entry : members_) {
     Member& member = entry.second;
-    member.heard = is_gone(member.state) ? later(member.heard) : now;
+    const bool anew = own_sleep > timing_.lost_after && !is_gone(member.state);
+    member.heard = anew ? now : later(member.heard);
     member.work.moved = later(member.work.moved);
   }
   phase_since_ = later(phase_since_);

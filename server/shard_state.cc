@@ -1,6 +1,7 @@
 #include "server/shard_state.h"
 
 #include <algorithm>
+#include <ranges>
 
 namespace rubato::server {
 namespace {
@@ -28,7 +29,7 @@ void ShardState::alarms_arrived(std::uint64_t count) {
 }
 
 void ShardState::say_alarms_again(protocol::Outbox& out) const {
-  for (const protocol::Alarm& alarm : alarms_) out.send(kSchedulerNode, alarm);
+  for (const protocol::Alarm& alarm : alarms_ | std::views::take(kAlarmsAgain)) out.send(kSchedulerNode, alarm);
 }
 
 void ShardState::refuse(const protocol::Envelope& envelope, std::string_view why, protocol::Outbox& out) {

@@ -24,8 +24,9 @@ namespace rubato::server {
 // Held at once. One more is not taken in, and the scheduler asks again.
 inline constexpr std::size_t kSnapshotsMax = 8;
 
-// Alarms of which the scheduler has not said that it knows them. While there are so many, others are only counted.
-inline constexpr std::size_t kAlarmsMax = 4096;
+// Alarms of which the scheduler has not said that it knows them. While there are so many, others are only counted. So
+// many are said again at a time: the scheduler takes them in their order.
+inline constexpr std::size_t kAlarmsMax = 1 << 14, kAlarmsAgain = 1024;
 
 // A fixed state of all slices, from the moment the scheduler asks for it until it releases it.
 struct HeldSnapshot {

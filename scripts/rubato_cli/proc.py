@@ -34,10 +34,11 @@ def program_of(pid: int) -> str:
 
 
 def with_parent_death_signal(number: int, ignored: tuple[int, ...] = ()):
-    """For Popen's preexec_fn: the process gets this signal when the one that starts it has ended, however it ended; and
-    ignores those."""
+    """For Popen's preexec_fn: the process gets this signal when the one that starts it has ended, however it ended;
+    ignores those; and ends when it is asked to, whatever the one that starts it ignores."""
     def prepare() -> None:
         LIBC.prctl(PR_SET_PDEATHSIG, int(number))
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         for other in ignored:
             signal.signal(other, signal.SIG_IGN)
     return prepare

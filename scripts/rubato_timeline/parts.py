@@ -70,7 +70,9 @@ def _wanted(run_dir: Path) -> int | None:
 def _looked_at(parts: list[Part], wanted: int | None) -> list[Part]:
     """Of a job whose length is in epochs the processes keep the first steps too, and so many behind them as are wanted: it
     may not have as many. Its last ones are looked at then, as in one whose length is in steps (base/timeline.h)."""
-    did = [span.clock + 1 for part in parts for span in part.spans if part.role == "worker" and span.what == "step"]
+    workers = [part for part in parts if part.role == "worker"]
+    full = any(part.left_out for part in workers)  # whose lane of steps may end before the job does
+    did = [span.clock + 1 for part in workers for span in part.spans if full or span.what == "step"]
     looked_at = []
     for part in parts:
         steps = part.steps if wanted is None else min(wanted, part.steps)

@@ -164,7 +164,7 @@ def check_outputs(title, network, weights, parts, folder, build_dir, final):
     right = (abs(figures["test_loss"] - loss) < CLOSE and figures["test_loss"] == final["test_loss"]
              and all(numpy.allclose(some, scores.numpy(), rtol=CLOSE, atol=CLOSE) for some in said))
     if not right:
-        print(f"{title}: eval says {figures['loss']}, the run {final['test_loss']}, PyTorch {loss}; scores are off by "
+        print(f"{title}: eval says {figures['test_loss']}, the run {final['test_loss']}, PyTorch {loss}; scores are off by "
               f"{[float(numpy.abs(some - scores.numpy()).max()) for some in said]}")
     return right
 

@@ -57,6 +57,19 @@ TEST(Silence, AfterTheSchedulersSleepIsJudgedAnew) {
   EXPECT_THAT(warnings(s)[0], HasSubstr("worker-1 has been silent for 2."));
 }
 
+// As on a host that is far too busy.
+TEST(Silence, ASchedulerThatIsLateAgainAndAgainStillFindsWhoIsLost) {
+  Scheduler s(job_of("ssp:1"));
+  s.begin();
+  const TimeNs late = s.timing.lost_after * 3 / 5;
+  int sweeps = 0;
+  for (; warnings(s).empty() && sweeps < 100; ++sweeps) {
+    for (const NodeId node : {server_node(0), worker_node(0), evaluator_node(0)}) s.beat(node);
+    s.sleep_until(s.now + s.timing.heartbeat + late);
+  }
+  EXPECT_LE(sweeps, 2 + s.timing.lost_after / s.timing.heartbeat);
+}
+
 TEST(Silence, AStepThatTookTheSleepIsNoneThatDoesNotGetOn) {
   Scheduler s(job_of("ssp:1"));
   s.begin();

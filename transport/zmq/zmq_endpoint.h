@@ -29,7 +29,7 @@ struct ZmqOptions {
   // until half of them are taken; once the kernels' buffers are full too, frames wait at the sender, where they
   // refer to bodies that lie there anyway. Nothing is dropped. 0: no bound.
   int waiting_frames_max = 1024;
-  // Of those who have connected here: more than a job has members.
+  // Of those who have connected here: more than a job has connections to one of its sockets.
   int known_peers_max = 1 << 14;
 };
 
