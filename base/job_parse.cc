@@ -316,7 +316,7 @@ class Reader {
     return fmt::format("; the tables are {}", fmt::join(outer, ", "));
   }
 
-  [[nodiscard]] std::string at_line(toml::source_index line) const { return fmt::format("{}:{}", origin_, line); }
+  [[nodiscard]] std::string at_line(std::size_t line) const { return fmt::format("{}:{}", origin_, line); }
 
   std::string origin_;
   std::vector<JobKey> keys_;
