@@ -88,7 +88,7 @@ class Scanner {
   void step() {
     const char c = text_[at_];
     if (c == '\n' && open_.brackets.empty()) open_.part = Open::Part::kNothing;
-    if (c == '#') return static_cast<void>(at_ = std::min(text_.find('\n', at_), text_.size()));
+    if (c == '#') return skip_comment();
     if (open_.part == Open::Part::kNothing && (kBlanks.find(c) == View::npos && c != '\n')) {
       open_.part = c == '[' ? Open::Part::kTable : Open::Part::kKey;
       open_.begin = at_;
@@ -106,6 +106,8 @@ class Scanner {
     if ((c == ']' || c == '}') && !open_.brackets.empty()) open_.brackets.pop_back();
     if (View("[{,=").find(c) != View::npos) open_.item = at_;
   }
+
+  void skip_comment() { at_ = std::min(text_.find('\n', at_), text_.size()); }
 
   void skip_text() {
     const View three = text_.substr(at_, 3);

@@ -64,6 +64,14 @@ struct WorkerRecord {
 // What a member has counted, in all of its lives.
 struct Counts {
   std::uint64_t pushes = 0, repeated = 0, dropped = 0, refused_frames = 0;
+
+  Counts& operator+=(const Counts& other) {
+    pushes += other.pushes;
+    repeated += other.repeated;
+    dropped += other.dropped;
+    refused_frames += other.refused_frames;
+    return *this;
+  }
 };
 
 struct Member {
@@ -81,8 +89,8 @@ struct Member {
   WorkerRecord work;  // workers only
 
   [[nodiscard]] Counts counts() const {
-    return {earlier.pushes + beat.shard.pushes, earlier.repeated + beat.shard.repeated,
-            earlier.dropped + beat.shard.dropped, earlier.refused_frames + beat.refused_frames};
+    Counts all{beat.shard.pushes, beat.shard.repeated, beat.shard.dropped, beat.refused_frames};
+    return all += earlier;
   }
 };
 

@@ -203,11 +203,7 @@ void SchedulerCore::add_totals(const protocol::EvaluationDone& done, Json& line)
   Counts sum{.refused_frames = refused_frames_};
   std::uint64_t waited = 0, time = 0;
   for (const auto& [node, member] : members_) {
-    const Counts counts = member.counts();
-    sum.pushes += counts.pushes;
-    sum.repeated += counts.repeated;
-    sum.dropped += counts.dropped;
-    sum.refused_frames += counts.refused_frames;
+    sum += member.counts();
     waited += member.work.wait_ns;
     time += member.work.total_ns;
   }

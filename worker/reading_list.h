@@ -1,5 +1,6 @@
 // What a worker computes in a step and probably in the next one, micro-batch by micro-batch, in that order: the loader
-// is told of some of them ahead of time, and each only once, so that what is read is never pushed out before its turn.
+// is told of some of them ahead of time, of no more than it keeps and of none that had its turn, so that what is read
+// is never pushed out before it is wanted.
 //
 // Thread-safety: belongs to the compute thread.
 #pragma once

@@ -1,12 +1,14 @@
 // One call of causal attention, of all heads, as a plan of cuDNN's graph API: its fused ("flash") attention, which
 // keeps no scores in memory.
 //
-// cuDNN knows it by its operations: the graphs here are those that its engines look for, no more and no less (as its
-// own C++ front end builds them, scaled_dot_product_flash_attention.h). Queries, keys, values and output are bfloat16,
-// scores and softmax float32 and nowhere, shares and the gradients of scores rounded to bfloat16 before they multiply.
-// Forward leaves of each row of scores the logarithm of the sum of its exponentials, from which backward makes the
-// shares once more. Backward has cuDNN lay the gradients of scores into scratch, positions x positions of each head:
-// summing them to the queries' gradients on the way needs no such room, and takes atomic sums, whose bits differ.
+// cuDNN knows it by its operations: the graphs here are those that its engines look for, operation by operation (as its
+// own C++ front end builds them, scaled_dot_product_flash_attention.h; one tensor of backward, the gradients of scores
+// as they multiply the keys, is bfloat16 here where that leaves it float32). Queries, keys, values and output are
+// bfloat16, scores and softmax float32 and nowhere, shares and the gradients of scores rounded to bfloat16 before they
+// multiply. Forward leaves of each row of scores the logarithm of the sum of its exponentials, from which backward
+// makes the shares once more. Backward has cuDNN lay the gradients of scores into scratch, positions x positions of
+// each head: summing them to the queries' gradients on the way needs no such room, and takes atomic sums, whose bits
+// differ.
 //
 // Tensors lie as everywhere in Rubato: a row of the input is queries, keys and values of all heads, one of the output
 // has the heads' means, and so have their gradients.

@@ -18,8 +18,8 @@
 namespace rubato::kernels::cuda {
 namespace {
 
-// Of compute capability, GPUs whose engines are known to give equal bits by the graph that attention_plan.cc has; of
-// later ones cuDNN wants to be asked otherwise.
+// Of compute capability: of later GPUs cuDNN wants to be asked otherwise. Whether all of these give equal bits is to be
+// seen (docs/decisions/fused-attention-on-cuda.md).
 constexpr int kFirstGpu = 80, kLastGpu = 90;
 // Of before, NVIDIA's own front end avoids the backward engines where positions are no multiple of 128.
 constexpr std::size_t kFirstVersion = 91'600;

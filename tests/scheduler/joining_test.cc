@@ -230,11 +230,16 @@ TEST(Joining, AWorkerComesBackAboveWhatAnyShardHasSettledOfIt) {
   }
 }
 
+// Worker 1, of which the only shard has settled nothing.
+void die_unsettled(Scheduler& scheduler) {
+  scheduler.core.member_exited(scheduler.now, {worker_node(1), -9}, scheduler.out);
+  scheduler.receive(server_node(0), protocol::Sealed{1, 1, kNoClock, 0, 1});
+}
+
 TEST(Joining, AWorkerThatComesBackStartsNoLowerThanTheSlowest) {
   Scheduler scheduler(job_of("asp", 2));
   scheduler.begin();
-  scheduler.core.member_exited(scheduler.now, {worker_node(1), -9}, scheduler.out);
-  scheduler.receive(server_node(0), protocol::Sealed{1, 1, kNoClock, 0, 1});
+  die_unsettled(scheduler);
   for (Clock clock = 0; clock < 7; ++clock) scheduler.tick(0, clock);
   come_again(scheduler, worker_node(1));
   scheduler.receive(worker_node(1), protocol::Ready{}, 2);
@@ -245,8 +250,7 @@ TEST(Joining, AWorkerThatComesBackStartsNoLowerThanTheSlowest) {
 TEST(Joining, AWorkerOfWhichNothingWasSettledBeginsOnceMore) {
   Scheduler scheduler(job_of("asp", 2));
   scheduler.begin();
-  scheduler.core.member_exited(scheduler.now, {worker_node(1), -9}, scheduler.out);
-  scheduler.receive(server_node(0), protocol::Sealed{1, 1, kNoClock, 0, 1});
+  die_unsettled(scheduler);
   come_again(scheduler, worker_node(1));
   scheduler.receive(worker_node(1), protocol::Ready{}, 2);
   EXPECT_THAT(scheduler.granted(),
@@ -256,8 +260,7 @@ TEST(Joining, AWorkerOfWhichNothingWasSettledBeginsOnceMore) {
 TEST(Joining, InBspAWorkerComesBackWithAClockThatNobodyHasBegun) {
   Scheduler scheduler(job_of("bsp", 2));
   scheduler.begin();
-  scheduler.core.member_exited(scheduler.now, {worker_node(1), -9}, scheduler.out);
-  scheduler.receive(server_node(0), protocol::Sealed{1, 1, kNoClock, 0, 1});
+  die_unsettled(scheduler);
   come_again(scheduler, worker_node(1));
   scheduler.receive(worker_node(1), protocol::Ready{}, 2);
   EXPECT_THAT(scheduler.granted(), IsEmpty()) << "worker 0 has all leaves of clock 0";
